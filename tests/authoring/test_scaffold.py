@@ -1,5 +1,6 @@
 """`embench plugin new`: what it writes installs, conforms and runs; the guide shows the same classes."""
 
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -59,6 +60,17 @@ def test_the_tests_of_new_packages_pass(write, site):
     done = subprocess.run(line, cwd=site, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert f"{2 * len(folders)} passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", plugin_kinds())
+def test_the_commands_that_come_next_can_be_run(kind, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = write(kind, "mine")
+    for line in made.try_it:
+        program, *words = shlex.split(line)
+        assert program == "embench"
+        assert main([*words, "--dry-run"] if words[0] == "run" else words) == 0
 
 
 def test_new_packages_are_clean_to_linters(tmp_path):

@@ -24,7 +24,7 @@ NO_AUTHOR = "TODO: your name"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MADE = "embench data synthesize amigos --out data/amigos --subjects 8 --length-s 30"
 _SHORT = "--recipe quick --seeds 0 \\\n    --data-root data"
-_RUN = f"embench run --dataset amigos --modalities ecg,eda --target arousal {_SHORT}"
+_RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,23 @@ _KINDS = {
     ),
     "encoder": _Kind(
         "encoder", "Every second of a signal is one token.", "modalities: [ecg, ppg, eda, resp, temp]",
-        (_MADE, f"{_RUN} --encoder $name"),
+        (_MADE, f"{_RUN} eda --encoder $name"),
     ),
     "pretrainer": _Kind(
         "pretrainer", "Detects windows that are reversed in time.", "",
-        (_MADE, f"{_RUN} --encoder tcn --pretrainer $name"),
+        (_MADE, f"{_RUN} eda --encoder tcn --pretrainer $name"),
     ),
     "fusion": _Kind(
-        "fusion", "The mean of the modalities that are present.", "", (_MADE, f"{_RUN} --encoder tcn --fusion $name")
+        "fusion", "The mean of the modalities that are present.", "",
+        (_MADE, f"{_RUN} ecg,eda --encoder tcn --fusion $name"),
     ),
     "estimator": _Kind(
-        "fusion", "Gaussian naive Bayes on features.", "", (_MADE, f"{_RUN} --encoder handcrafted --fusion $name")
+        "fusion", "Gaussian naive Bayes on features.", "",
+        (_MADE, f"{_RUN} ecg,eda --encoder handcrafted --fusion $name"),
     ),
-    "metric": _Kind("metric", "Youden's J.", "", (_MADE, f"{_RUN} --encoder handcrafted --fusion logreg")),
+    "metric": _Kind("metric", "Youden's J.", "", (_MADE, f"{_RUN} eda --encoder handcrafted --fusion logreg")),
     "observer": _Kind(
-        "observer", "Writes one line per epoch.", "", (_MADE, f"{_RUN} --encoder tcn --observer $name")
+        "observer", "Writes one line per epoch.", "", (_MADE, f"{_RUN} eda --encoder tcn --observer $name")
     ),
 }  # fmt: skip
 
