@@ -101,7 +101,8 @@ pairs-gpu: setup
 gpu: setup
 	PYTHON=$(CURDIR)/$(BIN)/python bash bench/gpu/trial.sh
 
-# The wheel and the archive of sources in empty environments, the light installation, and the packages of examples/.
+# The wheel and the archive of sources in empty environments, with new plugins of every kind; the light installation, and
+# the packages of examples/.
 install: setup
 	$(BIN)/python -m tests.install
 	$(BIN)/python -m tests.install_examples

@@ -9,8 +9,8 @@ from embench import registry
 from .packages import installing as installer
 
 _PACKAGES = (
-    "embench_acme", "embench_broken", "embench_mine", "embench_optics", "embench_other", "embench_file_", "acme_space",
-    "embench_rocket", "embench_acq_films", "embench_lab_notebook",
+    "embench_acme", "embench_broken", "embench_mine", "embench_optics", "embench_other", "embench_faulty",
+    "embench_file_", "acme_space", "embench_rocket", "embench_acq_films", "embench_lab_notebook",
 )  # fmt: skip
 """What tests install in folders of their own, which are gone with the test."""
 

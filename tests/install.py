@@ -1,4 +1,5 @@
-"""`python -m tests.install`: the wheel installed in an empty environment, and the light installation in another one.
+"""`python -m tests.install`: the wheel installed in an empty environment, where plugins of every kind are then written,
+installed and run; and the light installation in another one.
 
 Needs a package index. Nothing of this folder can be imported in either environment: programs run elsewhere.
 """
@@ -23,6 +24,16 @@ WHOLE = [
     ["info", "cnn_tf"],
     ["data", "synthesize", "amigos", "--out", "made/amigos", "--subjects", "5", "--length-s", "12"],
     ["run", *MADE, "--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "ecg", "--target", "arousal"],
+]
+KINDS = ("dataset", "encoder", "pretrainer", "fusion", "estimator", "metric", "observer")
+NEW = [["plugin", "new", kind, f"mine_{kind}", "--author", "Ada Lovelace"] for kind in KINDS]
+OWN = ["--dataset", "mine_dataset", "--data-root", "made", "--recipe", "quick", "--seeds", "0", "--device", "cpu"]
+NETWORKS = ["--encoder", "mine_encoder", "--pretrainer", "mine_pretrainer", "--fusion", "mine_fusion"]
+MINE = [
+    *(["plugin", "check", f"embench_mine_{kind}"] for kind in KINDS),
+    ["data", "synthesize", "mine_dataset", "--out", "made/mine_dataset", "--subjects", "6"],
+    ["run", *OWN, *NETWORKS, "--observer", "mine_observer"],
+    ["run", *OWN, "--encoder", "handcrafted", "--fusion", "mine_estimator", "--modalities", "eda"],
 ]
 LIGHT = [["list"], ["leaderboard", "show", "--boards", str(BOARDS)], ["compare", *ENTRIES]]
 
@@ -55,10 +66,23 @@ def installed(folder: Path, *arguments: str) -> Path:
     return folder / "bin" / "embench"
 
 
+def add_own(python: Path, place: Path) -> None:
+    """Installs the new packages in `place`, and runs the tests that came with them."""
+    folders = [str(place / f"embench-mine-{kind}") for kind in KINDS]
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "pytest", *folders], check=True)
+    line = [str(python), "-m", "pytest", "-q", "--import-mode=importlib", *folders]
+    subprocess.run(line, cwd=place, env=without_checkout(), check=True)
+
+
+def without_checkout() -> dict[str, str]:
+    """The environment of programs that must not find this checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and "EMBENCH" not in name}
+
+
 def run(program: Path, lines: list[list[str]], place: Path) -> None:
     """Runs commands in a folder of their own, without this checkout on the path."""
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and "EMBENCH" not in name}
-    place.mkdir()
+    clean = without_checkout()
+    place.mkdir(exist_ok=True)
     for line in lines:
         done = subprocess.run([str(program), *line], cwd=place, env=clean, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"embench {' '.join(line)}: {done.stdout}{done.stderr}"
@@ -73,7 +97,10 @@ def main() -> None:
         score = ROOT / "requirements-score.txt"
         run(installed(place / "light", f"-r {score}", f"--no-deps {wheel}"), LIGHT, place / "light-work")
         pins = f"-c {ROOT / 'constraints.txt'}"
-        run(installed(place / "whole", f"torch {pins}", f"{wheel} {pins}"), WHOLE, place / "whole-work")
+        program, work = installed(place / "whole", f"torch {pins}", f"{wheel} {pins}"), place / "whole-work"
+        run(program, [*WHOLE, *NEW], work)
+        add_own(program.with_name("python"), work)
+        run(program, MINE, work)
 
 
 if __name__ == "__main__":

@@ -202,16 +202,16 @@ def _start(environment: dict[str, str]) -> None:
     end_with_parent()
 
 
-def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
+def in_fresh_process(work: Callable[..., _T], *arguments: Any, module: str | None = None) -> _T:
     """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
-    here.
+    here. `module` is what the process has imported when it starts, by default that of `work`.
 
     Raises:
         MachineError: the process was killed.
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    with fresh_processes(1, work.__module__) as pool, ending_with(pool):
+    with fresh_processes(1, module or work.__module__) as pool, ending_with(pool):
         with without_main_module():
             future = pool.submit(work, *arguments)
         try:

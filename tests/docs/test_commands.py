@@ -13,7 +13,7 @@ from embench.cli import app, main
 from .conftest import EMBENCH
 from .pages import PAGES, ROOT, commands
 
-GROUPS = ("data", "leaderboard")
+GROUPS = ("data", "leaderboard", "plugin")
 INSTANT = ("list", "info", "doctor")
 
 

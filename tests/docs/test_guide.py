@@ -1,6 +1,9 @@
 """The plugin guide's files conform, and together they make a package whose plugins are found and used in a run."""
 
 import json
+import os
+import re
+import shlex
 
 import pytest
 import yaml
@@ -51,3 +54,28 @@ def test_package_runs(mine, shell, workplace):
     assert set(run["method"]["encoders"].values()) == {f"{mine.name}/my_encoder"}
     assert {"my_metric", "my_log_loss"} <= json.loads((folder / "scores.json").read_text())["scores"]["arousal"].keys()
     assert (workplace / "epochs.jsonl").read_text().count("\n") > 0
+
+
+@pytest.mark.slow
+def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing):
+    """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print."""
+    data = os.environ.get("EMBENCH_TEST_DATA")
+    if not data:
+        pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    (way,) = (block.body for block in blocks(GUIDE) if "embench leaderboard submit" in block.body)
+    runs: list[str] = []
+    for line in way.splitlines():
+        words = shlex.split(line.removeprefix("$ "))
+        if words[0] == "pip":
+            package = next((workplace / words[-1]).glob("embench_*"))
+            installing.write(site, "embench-my-bayes", "0.1.0", {"plugins": package.name}, package)
+            registry.refresh()
+            continue
+        words = [data if word == "DIR" else word for word in words]
+        for name, run in zip(("MINE", "OTHER"), runs, strict=False):
+            words = [word.replace(name, run) for word in words]
+        code, printed = shell(words)
+        assert code == 0, f"{line}\n{printed}"
+        if words[1] == "run":
+            runs.append(re.search(r"^run: (\S+)$", printed, re.MULTILINE)[1])
+    assert (workplace / "leaderboards" / "stress_predict" / "subject-independent-v2" / runs[0]).is_dir()

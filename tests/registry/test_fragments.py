@@ -81,7 +81,11 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
     [
         ("- a list", "not a mapping of kinds"),
         ("encoder: [a]", "not a mapping of names"),
-        ("encoder: {a: [", "ParserError"),
+        ("encoder: {a: [", "is not YAML"),
+        ("encoder:\n\ta: 1", "line 2 is not YAML"),
+        (f"api: 2\nencoder: {{a: {GOOD}}}", "`api` is 2, and embench"),
+        (f"api: one\nencoder: {{a: {GOOD}}}", "write `api: 1`"),
+        ("encoder: {a: {target: m:C, revision: 1, summary: ''}}", "`summary` is missing"),
         (f"encoder:\n  twice: {GOOD}\n  twice: {GOOD}", "twice` appears twice"),
         ("encoder: {a: 1}", "not a mapping of fields"),
         ("encoder: {a: {target: m:C, revision: 1}}", "`summary` is missing"),

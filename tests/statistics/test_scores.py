@@ -493,6 +493,24 @@ def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
     assert "auroc" in out["scores"]["stress"]
 
 
+def test_a_metric_of_another_package_that_fails_is_undefined(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Foreign(registry.load("metric", "accuracy")):
+        def __call__(self, units: Units) -> float:
+            return 88.5
+
+    names, load, find = registry.names, registry.load, registry.find
+    other = replace(find("metric", "accuracy"), name="foreign", package="other_plugins")
+    monkeypatch.setattr(registry, "names", lambda kind: ["foreign", *names(kind)])
+    monkeypatch.setattr(registry, "load", lambda kind, name: Foreign if name == "foreign" else load(kind, name))
+    monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
+    with pytest.warns(UserWarning, match=r"other_plugins/foreign is left out: .* gave 88.5"):
+        out = scored(make_run(), binary)
+    assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign fails"}
+    assert "auroc" in out["scores"]["stress"]
+
+
 def test_a_bundled_metric_that_cannot_be_loaded_is_a_fault(
     make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ from embench.cli import (
     grid,
     leaderboard,
     listing,
+    plugin,
     pretrain,
     report,
     run,
@@ -60,6 +61,7 @@ app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
 app.command("report")(report.report)
+app.add_typer(plugin.plugin_app, name="plugin")
 app.add_typer(data.data_app, name="data")
 app.add_typer(weights.weights_app, name="weights")
 app.add_typer(leaderboard.leaderboard_app, name="leaderboard")

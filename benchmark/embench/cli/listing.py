@@ -26,7 +26,10 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
     """List the available plugins and modalities, and broken ones with the reason."""
     from embench import registry
 
-    found, modalities = registry.entries(kind), registry.modalities() if kind in (None, registry.MODALITY) else []
+    found, written = registry.entries(kind), registry.written_name
+    modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
+    if kind is not None:  # a package that can't be read may have offered some
+        found += [entry for entry in registry.entries() if entry.kind == registry.BROKEN_PACKAGE]
     if as_json:
         console.document([*map(_facts, found), *map(_facts_of_modality, modalities)])
         return
@@ -34,7 +37,7 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
-            [e.name, _alias(e) if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
+            [written(e), _alias(e) if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
             for e in found
             if e.kind == group and not e.broken
         ]

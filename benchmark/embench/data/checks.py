@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from embench.callbacks import ProgressCallback
-from embench.data.copies import SeenSignals
 from embench.data.physical import outside_range
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.registry import added_modalities
+from embench.signals.copies import SeenSignals
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders

@@ -1,6 +1,6 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
-from embench.registry.catalogue import entries, find, names, refresh, shipped
+from embench.registry.catalogue import entries, find, names, refresh, shipped, written_name
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import (
@@ -44,4 +44,5 @@ __all__ = [
     "shipped",
     "source_file",
     "synthesizer",
+    "written_name",
 ]

@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from embench.errors import PluginError, UsageError
@@ -31,7 +31,7 @@ def refresh() -> None:
     """Forgets what was read, for a process in which a package was installed meanwhile."""
     importlib.invalidate_caches()
     installed.cache_clear()
-    _warn_of_old_name.cache_clear()
+    _warn_once.cache_clear()
 
 
 def shipped(pattern: str) -> list[Path]:
@@ -62,16 +62,14 @@ def names(kind: str) -> list[str]:
     >>> "auroc_within" in names("metric")
     True
     """
-    by_name: dict[str, list[Entry]] = {}
-    for entry in entries(kind):
-        if not entry.broken:
-            by_name.setdefault(entry.name, []).append(entry)
-    found = []
-    for name, same in by_name.items():
-        bare = len(same) == 1 or same[0].package == BUNDLED
-        current = [e for e in same if not e.until]
-        found += [name if bare and e is same[0] else e.full_name for e in current]
-    return sorted(found)
+    return sorted(written_name(entry) for entry in entries(kind) if not (entry.broken or entry.until))
+
+
+def written_name(entry: Entry) -> str:
+    """What can be written for an entry: its bare name if that means this entry, else `package/name`."""
+    same = [e for e in entries(entry.kind) if e.name == entry.name and not e.broken]
+    bare = len(same) == 1 or entry.package == BUNDLED
+    return entry.name if bare else entry.full_name
 
 
 def find(kind: str, name: str) -> Entry:
@@ -96,15 +94,9 @@ def find(kind: str, name: str) -> Entry:
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
     if entry.until:
-        _warn_of_old_name(entry)
+        gone = f"{entry.package} {entry.until} no longer has the old name"
+        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {gone}", FutureWarning)
     return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
-
-
-@cache
-def _warn_of_old_name(entry: Entry) -> None:
-    """Once a process, however often a plan asks for the name."""
-    gone = f"{entry.package} {entry.until} no longer has the old name"
-    warnings.warn(f"{entry.kind} `{entry.name}` is called `{entry.alias_of}` now; {gone}", FutureWarning, stacklevel=4)
 
 
 def _choose(kind: str, name: str) -> Entry:
@@ -128,8 +120,14 @@ def _choose(kind: str, name: str) -> Entry:
         )
     if others:
         also = ", ".join(f"{e.full_name} ({e.home})" for e in others)
-        warnings.warn(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}", stacklevel=3)
+        _warn_once(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}")
     return first
+
+
+@lru_cache
+def _warn_once(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warns once a process: a command looks a name up in many places."""
+    warnings.warn(text, category, stacklevel=4)
 
 
 def _unknown(kind: str, name: str) -> UsageError:

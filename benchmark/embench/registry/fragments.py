@@ -12,11 +12,15 @@ from typing import Any
 
 import yaml
 
+import embench
 from embench.files import SafeLoader
 from embench.registry.modality import MODALITY, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
+API = 1
+"""The version of the interfaces that this embench offers to plugins; `api` in a `registry.yaml` names the one that its
+plugins were written for."""
 BUNDLED = "embench_plugins"
 PLUGIN_KINDS = ("dataset", "encoder", "pretrainer", "fusion", "metric", "observer")
 BROKEN_PACKAGE = "package"
@@ -180,8 +184,13 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
     content = _Loader(text).get_single_data()
     if not isinstance(content, Mapping):
         raise TypeError("it is not a mapping of kinds")
+    api = content.get("api", API)
+    if type(api) is not int or api != API:
+        raise ValueError(_other_api(api, package))
     sections = (*PLUGIN_KINDS, MODALITY)
     for kind, plugins in content.items():
+        if kind == "api":
+            continue
         if kind not in sections:
             problem = f"`{kind}` is not a kind of plugin ({did_you_mean(str(kind), sections) or ', '.join(sections)})"
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
@@ -242,7 +251,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
-    missing = [key for key in _REQUIRED if key not in fields]
+    missing = [key for key in _REQUIRED if fields.get(key) in (None, "")]
     if missing:
         return f"`{missing[0]}` is missing"
     if not isinstance(fields["target"], str) or not _TARGET.fullmatch(fields["target"]):
@@ -261,6 +270,13 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     return None
 
 
+def _other_api(api: Any, package: str) -> str:
+    own = f"embench {embench.__version__} reads version {API} of the plugin API"
+    later = type(api) is int and api > API
+    remedy = f"update {embench.DISTRIBUTION}, or install a version of {package} that has" if later else "write"
+    return f"`api` is {api!r}, and {own}: {remedy} `api: {API}`"
+
+
 def _broken(kind: str, name: str, package: str, version: str, source: Path, problem: str) -> Entry:
     return Entry(kind, name, package, version, target="", revision=0, summary="", source=source, broken=problem)
 
@@ -268,6 +284,8 @@ def _broken(kind: str, name: str, package: str, version: str, source: Path, prob
 def _one_line(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no {error.filename}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1} is not YAML: {error.problem}"
     text = " ".join(str(error).split())
     return text if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {text}"
 

@@ -39,6 +39,10 @@ _BASES = {
 }
 
 
+FILE_MODULES = "embench_file_"
+"""How the names of modules that are loaded from a user's file begin."""
+
+
 def load(kind: str, name: str) -> type[Any]:
     """The class that a name means.
 
@@ -77,9 +81,7 @@ def _load_module(entry: Entry) -> type[Any]:
 def _checked(entry: Entry, found: type[Any]) -> type[Any]:
     """The class, which has the base class of its kind and all of its methods."""
     name = found.__name__
-    bases = tuple(
-        getattr(importlib.import_module(b.partition(":")[0]), b.partition(":")[2]) for b in _BASES[entry.kind]
-    )
+    bases = tuple(map(_base, _BASES[entry.kind]))
     if bases and not issubclass(found, bases):
         wanted = " or ".join(_BASES[entry.kind]).replace(":", ".")
         raise _fault(entry, f"{name} does not have the base class of its kind", expected=f"a subclass of {wanted}")
@@ -87,6 +89,23 @@ def _checked(entry: Entry, found: type[Any]) -> type[Any]:
         missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
         raise _fault(entry, f"{name} lacks methods that its interface requires", expected=f"methods {missing}")
     return found
+
+
+def classes_in(path: Path) -> list[type[Any]]:
+    """The classes that a file defines. Raises PluginError where it can't be imported."""
+    module = _import(find("observer", f"{path}:File"))
+    return [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
+
+
+def kind_of(cls: type[Any]) -> str | None:
+    """The kind of plugin that a class is; None for an abstract class, and for one that is none."""
+    if inspect.isabstract(cls):
+        return None
+    for kind, bases in _BASES.items():
+        if any(issubclass(cls, _base(name)) for name in bases):
+            return kind
+    marked = any(hasattr(method, "embench_impl") for method in vars(cls).values())  # by `embench.hookimpl`
+    return "observer" if marked else None
 
 
 def has_synthesizer(name: str) -> bool:
@@ -171,6 +190,11 @@ def code_files(entry: Entry) -> tuple[str, ...]:
     return (str(source_file(entry)),)
 
 
+def _base(name: str) -> type[Any]:
+    module, _, cls = name.partition(":")
+    return cast("type[Any]", getattr(importlib.import_module(module), cls))
+
+
 def _import(entry: Entry) -> ModuleType:
     with _naming(entry):
         if entry.package:
@@ -190,7 +214,7 @@ def _naming(entry: Entry) -> Iterator[None]:
 
 
 def _import_file(path: Path, version: str) -> ModuleType:
-    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
+    name = f"{FILE_MODULES}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

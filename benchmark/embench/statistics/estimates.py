@@ -80,7 +80,15 @@ ByFold = dict[tuple[int, int], float | None]
 
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
-    """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
+    """One score, and its value in each seed and fold; None where it does not score targets of this kind. A metric of
+    another package that fails is undefined, see `metric_of`."""
+    try:
+        return _over_seeds(name, joined, target, jackknife)
+    except PluginError as error:
+        return _left_out(name, error, "fails"), {}
+
+
+def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     tables: list[Tables] = []
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
@@ -109,11 +117,7 @@ def metric_of(name: str) -> Metric | Undefined:
     try:
         made: Metric = _guarded(name, registry.load("metric", name))
     except EmbenchError as error:
-        entry = registry.find("metric", name)
-        if entry.package == registry.BUNDLED:
-            raise
-        warnings.warn(f"the metric {entry.full_name} is left out: {error}", stacklevel=2)
-        return Undefined(f"the metric {entry.full_name} can't be loaded")
+        return _left_out(name, error, "can't be loaded")
     return made
 
 
@@ -131,6 +135,15 @@ def name_slow(took: Mapping[str, float]) -> None:
                 "scoring: define `resampled`, as docs/plugin-guide.md shows under `A metric`",
                 stacklevel=2,
             )
+
+
+def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
+    """In place of a score of a metric of another package; a bundled one raises."""
+    entry = registry.find("metric", name)
+    if entry.package == registry.BUNDLED:
+        raise error
+    warnings.warn(f"the metric {entry.full_name} is left out: {error}", stacklevel=3)
+    return Undefined(f"the metric {entry.full_name} {what}")
 
 
 def nature(metric: str) -> tuple[bool, bool]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +15,33 @@ from embench import registry
 from embench.errors import CheckFailed, DataError, PluginError
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal, Video
+from embench.signals.copies import SeenSignals
 from embench.signals.face import read_boxes
 from embench.signals.video import probe
-from embench.testing.require import Check
+from embench.testing.require import Check, leaves_no_trace
 
 _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
+
+_ENOUGH = 8
+"""Recordings with a label from which on a channel that follows it is no coincidence."""
+
+_SAME = 0.999
+"""Correlation of a label and a figure of a channel, which no recorded signal reaches."""
 
 _SUBJECTS = 3
 """Subjects whose recordings are read, so that the check of a large dataset ends."""
 
 
+@leaves_no_trace
 def check_dataset(cls: type[Dataset], root: Path) -> None:
     """Checks that a reader keeps its interface and its card's word, on the first subjects found in `root`.
 
     The card; subjects in a fixed order; recordings that are the same when read twice, hold float32 signals of the
     channels, rates and units that the card promises, videos that can be decoded and show something of the recording,
-    and labels that its targets can be made of; absent modalities that are absent, not zeros; existing files; and
-    an empty folder refused with DataError.
+    and labels that its targets can be made of; absent modalities that are absent, not zeros; no signal that two
+    subjects share, and none that is a label; existing files; a reader that worker processes can be sent; and an empty
+    folder refused with DataError.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -50,14 +62,73 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         check.that(bool(subjects), "no subjects are found", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
         check.that(fine, f"subjects are {subjects}", expected="each once, in a fixed order")
-        ids: set[str] = set()
-        kinds: set[str] = set()
+        _travels(check, "the reader", vars(reader))
+        seen = _Seen()
         for subject in subjects[:_SUBJECTS]:
             with check.during(f"subject {subject}"):
-                _check_subject(check, reader, subject, ids, kinds)
+                _check_subject(check, reader, subject, seen)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
-            check.that(target.label in kinds, what, expected="labels that the card's targets are made of")
+            check.that(target.label in seen.levels, what, expected="labels that the card's targets are made of")
+        _no_label_among_signals(check, seen)
+
+
+@dataclass
+class _Seen:
+    """What is known of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
+    channel, figure) -> the figure in each recording; NaN where a recording lacks it."""
+
+    ids: set[str] = field(default_factory=set)
+    signals: SeenSignals = field(default_factory=SeenSignals)
+    levels: dict[str, list[float]] = field(default_factory=dict)
+    summaries: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+
+    def add(self, recording: Recording) -> None:
+        """Takes in a recording's labels and figures of its channels."""
+        before = len(self.ids)
+        self.ids.add(recording.id)
+        levels: dict[Any, float] = {name: _mean(np.asarray(label.values)) for name, label in recording.labels.items()}
+        figures: dict[Any, float] = {
+            (m, channel, figure): _FIGURES[figure](row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
+            for m, signal in recording.signals.items()
+            for channel, row in zip(signal.channels, np.asarray(signal.data, float), strict=True)
+            for figure in _FIGURES
+        }
+        known: dict[Any, list[float]]
+        for known, new in ((self.levels, levels), (self.summaries, figures)):
+            for key in {*known, *new}:
+                known.setdefault(key, [np.nan] * before).append(new.get(key, np.nan))
+
+
+_FIGURES: dict[str, Callable[[np.ndarray], Any]] = {"mean": np.mean, "least value": np.min, "greatest value": np.max}
+
+
+def _mean(values: np.ndarray) -> float:
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if there.size else np.nan
+
+
+def _no_label_among_signals(check: Check, seen: _Seen) -> None:
+    """No figure of a channel follows a label as only the label itself does."""
+    for name, levels in seen.levels.items():
+        for (modality, channel, figure), values in seen.summaries.items():
+            pair = np.array([levels, values])
+            pair = pair[:, np.isfinite(pair).all(0)]
+            if pair.shape[1] < _ENOUGH or (pair.std(1) == 0).any():
+                continue
+            follows = abs(float(np.corrcoef(pair)[0, 1]))
+            what = f"channel {channel} of {modality} is the label `{name}`: the {figure} of each recording says it"
+            expected = "signals that were recorded from the subject; a column of labels or events belongs in `labels`"
+            check.that(follows < _SAME, f"{what} (correlation {follows:.4f})", expected=expected)
+
+
+def _travels(check: Check, what: str, content: object) -> None:
+    """Data are prepared by worker processes, to which readers and what they read are sent by pickle."""
+    try:
+        pickle.dumps(content)
+    except Exception as error:  # noqa: BLE001  pickle raises whatever an object raises
+        expected = "plain values, arrays and paths; open a file where it is read, and keep none open"
+        check.that(False, f"{what} can't be sent to a worker process: {error}", expected=expected)
 
 
 def _card(check: Check, card: Card) -> None:
@@ -91,14 +162,15 @@ def _refuses(check: Check, cls: type[Dataset]) -> None:
     check.that(False, f"in an empty folder it finds {subjects}", expected="DataError")
 
 
-def _check_subject(check: Check, reader: Dataset, subject: str, ids: set[str], kinds: set[str]) -> None:
+def _check_subject(check: Check, reader: Dataset, subject: str, seen: _Seen) -> None:
     missing = [str(path) for path in reader.files(subject) if not path.exists()]
     check.that(not missing, f"`files` names {missing}", expected="existing files")
     second = reader.recordings(subject)
+    before = len(seen.ids)
     for recording in reader.recordings(subject):
         with check.during(f"recording {recording.id}"):
-            check.that(recording.id not in ids, "another recording has this id", expected="unique ids")
-            ids.add(recording.id)
+            check.that(recording.id not in seen.ids, "another recording has this id", expected="unique ids")
+            seen.add(recording)
             fine = recording.subject == subject
             check.that(fine, f"its subject is {recording.subject}", expected="the requested subject")
             _recording(check, reader.card, recording)
@@ -106,7 +178,14 @@ def _check_subject(check: Check, reader: Dataset, subject: str, ids: set[str], k
                 with check.during("video"):
                     _video(check, reader, recording, recording.video)
             _same(check, recording, next(second, None))
-            kinds.update(recording.labels)
+            for modality, signal in recording.signals.items():
+                twin = seen.signals.twin(subject, recording.id, modality, signal)
+                what = f"its {modality} is that of recording {twin}, another subject's, sample for sample"
+                check.that(twin is None, what, expected="each subject's own files: is one read under two names?")
+            _travels(check, "it", (recording.labels, reader.subject_info(subject)))
+    check.that(
+        len(seen.ids) > before, "`subjects` lists it, and it has no recordings", expected="subjects who have recordings"
+    )
     check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 

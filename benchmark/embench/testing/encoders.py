@@ -13,9 +13,10 @@ from embench import registry
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
 from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
 from embench.testing import samples
-from embench.testing.require import CLOSE_ENOUGH, Check, projected, seeded
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, projected, seeded
 
 
+@leaves_no_trace
 def check_encoder(cls: type[Encoder]) -> None:
     """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts. Of an
     encoder of clips, `paper` is excluded: such a network takes minutes on a CPU.
@@ -50,18 +51,28 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     check.that(fine, f"it reads {encoder.reads} of {modality}", expected="clips of video only")
     if encoder.reads == "features":
         _features(check, encoder, modality)
+    if encoder.reads == "stream":
+        whole = samples.signal(modality, 40.0)
+        with check.untouched("`stream`", whole.data):
+            check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
     sample = samples.rows(encoder, modality)
+    with check.untouched("`fit_stats`", sample.x, sample.mask):
+        encoder.fit_stats(sample.x, sample.mask)
     spec = samples.with_fitted_stats(encoder, sample)
     _stats(check, encoder, sample, spec)
     module = check.repeats(lambda: encoder.build(spec))
     x, mask = sample.tensors()
     module.eval()
     with torch.no_grad():
-        tokens = _shapes(check, module(x, mask), len(x))
-        check.equal(
-            module(x, mask).pooled(), tokens.pooled(), "two calls differ", expected="the same output in eval mode"
-        )
-        _alone(check, module, x, mask, tokens)
+        with check.untouched("its network", x, mask):
+            alone = _alone(check, module, x, mask)  # before it has seen a batch
+            tokens = _shapes(check, module(x, mask), len(x))
+        check.sets_no_seed(lambda: module(x, mask), "its network in eval mode")
+        repeated = module(x, mask).pooled()
+        expected = "the same output in eval mode, whatever it was called with before"
+        check.equal(repeated, tokens.pooled(), "two calls differ", expected=expected)
+        what = "a row gives another output alone than in its batch"
+        check.equal(alone, tokens.pooled(), what, expected="rows independent of each other")
         if mask is not None:
             _masked(check, module, x, mask, tokens)
             check.finite(module(x, None).pooled(), "the output without a mask")
@@ -69,11 +80,14 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
             _picks(check, module, x, mask, spec.channels)
     _head(check, encoder, tokens)
     module.train()
-    trained = module(x, mask)
+    with check.untouched("its network in training", x, mask):
+        trained = module(x, mask)
     check.gradients(module, projected(trained.x, trained.summary))
     elsewhere = samples.with_fitted_stats(encoder, samples.rows(encoder, modality, seed=1))
     other = seeded(lambda: encoder.build(elsewhere), seed=2)
     check.survives_saving(module, other, lambda m: _pooled(m(x, mask)))
+    away = x.to("meta"), None if mask is None else mask.to("meta")
+    check.on_another_device(lambda: encoder.build(spec), lambda m: _pooled(m(*away)))
 
 
 def _pooled(tokens: Any) -> Tensor:
@@ -97,11 +111,11 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
     return made
 
 
-def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, together: Tokens) -> None:
-    for row in range(len(x)):
-        alone = module(x[row : row + 1], None if mask is None else mask[row : row + 1])
-        what = "a row gives another output alone than in its batch"
-        check.equal(alone.pooled(), together.pooled()[row : row + 1], what, expected="rows independent of each other")
+def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """The pooled output (B, D) of each row by itself."""
+    rows = [slice(row, row + 1) for row in range(len(x))]
+    outputs = (module(x[row], None if mask is None else mask[row]) for row in rows)
+    return torch.cat([_shapes(check, output, 1).pooled() for output in outputs])
 
 
 def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
@@ -177,7 +191,9 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
     """Features of a span are the same whatever other spans are requested, and an empty span has none."""
     whole = samples.signal(modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
-    found = np.asarray(encoder.features(whole, spans))
+    with check.untouched("`features`", whole.data, spans):
+        found = np.asarray(encoder.features(whole, spans))
+    check.sets_no_seed(lambda: encoder.features(whole, spans), "`features`")
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
     check.that(
         bool(np.isfinite(found).any()), "features hold only NaN", expected="finite values for ten seconds of signal"

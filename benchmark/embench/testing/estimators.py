@@ -11,7 +11,7 @@ import numpy as np
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recipe import Recipe
-from embench.testing.require import CLOSE_ENOUGH, Check
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace
 
 _CLASSES = 3
 
@@ -23,6 +23,7 @@ class _Table(NamedTuple):
     weight: np.ndarray
 
 
+@leaves_no_trace
 def check_estimator(cls: type[Estimator]) -> None:
     """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
 
@@ -63,9 +64,16 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed its inputs", expected="arrays left as they are")
+    # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
+    alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _scored(check, one, test, kind)
-    check.that(_near(other.score(test.X), score), "two fits of one seed differ", expected="one seed, one result")
-    alone = np.concatenate([one.score(test.X[row : row + 1]) for row in range(len(test.X))])
+    check.that(_near(other.score(test.X.copy()), score), "two fits of one seed differ", expected="one seed, one result")
+    other.fit(*val, val=(test.X, test.y))
+    other.fit(*table, val=(val.X, val.y))
+    what = "fitted to other rows before, it gives other scores"
+    check.that(_near(other.score(test.X.copy()), score), what, expected="a fit that forgets the one before")
+    check.sets_no_seed(lambda: make().fit(*val, val=(test.X, test.y)), "`fit`")
+    check.sets_no_seed(lambda: one.score(test.X.copy()), "`score`")
     check.that(
         _near(alone, score),
         "a row gets another score alone than in its batch",
@@ -96,7 +104,7 @@ def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -
 
 def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
     """The scores of the test rows, of the right shape and finite; probabilities for targets with classes."""
-    score = np.asarray(estimator.score(test.X))
+    score = np.asarray(estimator.score(test.X.copy()))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
     check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="finite values")

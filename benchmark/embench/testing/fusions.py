@@ -13,13 +13,14 @@ from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.tokens import Output, Tokens, TokenSpec
 from embench.testing import samples
 from embench.testing.estimators import check_estimator
-from embench.testing.require import Check, projected, seeded
+from embench.testing.require import Check, leaves_no_trace, projected, seeded
 
 _OUTPUTS = samples.targets("binary", "binary", "classes")
 _NAMES = ("eda", "ppg", "temp")
 _SIZE = 5
 
 
+@leaves_no_trace
 def check_fusion(cls: type[Fusion | Estimator]) -> None:
     """Checks that a fusion keeps its interface, in all presets; an estimator is handed to `check_estimator`.
 
@@ -51,14 +52,18 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     check.that(hasattr(module, "head"), "it has no `.head`", expected="its read-out under `.head`")
     tokens, present = _inputs(specs)
     module.eval()
+    parts = [part for t in tokens.values() for part in (t.x, t.mask, t.summary)]
     with torch.no_grad():
-        output = _shapes(check, module(tokens, present))
+        with check.untouched("its network", *parts, *present.values()):
+            rows = [_rows(tokens, present, slice(row, row + 1)) for row in range(_SIZE)]
+            alone = torch.cat([_shapes(check, module(*row), 1).logits for row in rows])  # before it has seen a batch
+            output = _shapes(check, module(tokens, present), _SIZE)
+        check.sets_no_seed(lambda: module(tokens, present), "its network in eval mode")
         repeated = module(tokens, present).logits
-        check.equal(repeated, output.logits, "two calls differ", expected="the same output in eval mode")
-        for row in range(_SIZE):
-            alone = module(*_rows(tokens, present, slice(row, row + 1))).logits
-            what = "a row gives another output alone than in its batch"
-            check.equal(alone, output.logits[row : row + 1], what, expected="rows independent of each other")
+        expected = "the same output in eval mode, whatever it was called with before"
+        check.equal(repeated, output.logits, "two calls differ", expected=expected)
+        what = "a row gives another output alone than in its batch"
+        check.equal(alone, output.logits, what, expected="rows independent of each other")
         noisy = module(_noise(tokens), present).logits
         expected = "what masks and `present` exclude changes nothing; embench.nn.FillAbsent puts a learned token there"
         check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
@@ -69,6 +74,9 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     check.gradients(module, projected(trained.logits, trained.hidden))
     other = seeded(lambda: fusion.build(specs, _OUTPUTS), seed=2)
     check.survives_saving(module, other, lambda m: _logits(m(tokens, present)))
+    away = {m: samples.without_values(t) for m, t in tokens.items()}
+    there = {m: p.to("meta") for m, p in present.items()}
+    check.on_another_device(lambda: fusion.build(specs, _OUTPUTS), lambda m: _logits(m(away, there)))
 
 
 def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
@@ -134,12 +142,12 @@ def _logits(output: Any) -> Tensor:
     return logits
 
 
-def _shapes(check: Check, output: Any) -> Output:
+def _shapes(check: Check, output: Any, size: int) -> Output:
     check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
     made: Output = output
-    size = (_SIZE, _OUTPUTS.size)
-    check.that(made.logits.shape == size, f"its logits have shape {tuple(made.logits.shape)}", expected=str(size))
-    fine = made.hidden.ndim == 2 and len(made.hidden) == _SIZE
+    wanted = (size, _OUTPUTS.size)
+    check.that(made.logits.shape == wanted, f"its logits have shape {tuple(made.logits.shape)}", expected=str(wanted))
+    fine = made.hidden.ndim == 2 and len(made.hidden) == size
     check.that(fine, f"its hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
     check.finite(made.logits, "its output")
     return made

@@ -10,9 +10,10 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.units import Units
 from embench.testing import samples
-from embench.testing.require import Check
+from embench.testing.require import Check, leaves_no_trace
 
 
+@leaves_no_trace
 def check_metric(cls: type[Metric]) -> None:
     """Checks that a metric keeps its interface, for every kind of target it scores.
 
@@ -49,6 +50,7 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
         if _is_array(units, f.name)
     )
     check.that(same, "scoring changed its inputs", expected="arrays left as they are")
+    check.sets_no_seed(lambda: metric(units), "scoring")
     shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
     check.that(
         _near(shuffled, score),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
+import io
+import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
@@ -17,6 +22,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.nn import FillAbsent
 
 _T = TypeVar("_T")
+_Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
 """How far two predictions of the same row may lie apart, as in a run."""
 
@@ -66,7 +72,7 @@ class Check:
             if isinstance(error, CheckFailed):
                 raise
             raise CheckFailed(f"it raised: {error}", where=f"{self.where}{self.of}", expected="no error") from error
-        except Exception as error:  # the plugin boundary
+        except (Exception, SystemExit) as error:  # the plugin boundary
             what = f"it raised {type(error).__name__}: {error}"
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error") from error
         finally:
@@ -92,8 +98,9 @@ class Check:
         return found
 
     def repeats(self, make: Callable[[], nn.Module]) -> nn.Module:
-        """Builds twice from one seed, and gives the first."""
+        """Builds twice from one seed, and gives the first; and once from another seed."""
         first, second = seeded(make), seeded(make)
+        self.sets_no_seed(make, "building it")
         one, other = first.state_dict(), second.state_dict()
         self.that(one.keys() == other.keys(), "two builds have other weights", expected="one seed, one network")
         for name, weight in one.items():
@@ -102,6 +109,41 @@ class Check:
                 same, f"weight `{name}` differs between two builds of one seed", expected="torch's generator only"
             )
         return first
+
+    def sets_no_seed(self, work: Callable[[], object], what: str) -> None:
+        """Raises CheckFailed where `work` leaves a global generator in one state, whatever its state was before."""
+        ends = []
+        for seed in (11, 12):
+            set_seeds(seed)
+            work()
+            ends.append(random_states())
+        same = [library for library, state in ends[0].items() if state == ends[1][library]]
+        expected = "no seed of its own, which would change the random numbers of all others"
+        self.that(not same, f"{what} sets the global seed of {', '.join(same)}", expected=expected)
+
+    @contextlib.contextmanager
+    def untouched(self, what: str, *inputs: Tensor | np.ndarray | None) -> Iterator[None]:
+        """Raises CheckFailed where an input has other values at the end than at the beginning."""
+        arrays = [np.asarray(x) for x in inputs if x is not None]  # they share the memory of tensors
+        before = [array.copy() for array in arrays]
+        yield
+        same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(arrays, before, strict=True))
+        expected = "an input left as it is, since others read it too: `x = x * 2`, and not `x *= 2`"
+        self.that(same, f"{what} writes into its input", expected=expected)
+
+    def on_another_device(self, make: Callable[[], nn.Module], output_of: Callable[[nn.Module], Tensor]) -> None:
+        """Raises CheckFailed where a module that was moved to another device combines its tensors with some of the CPU.
+
+        The device is torch's `meta`, which has shapes and no values: what needs values to go on is not found out.
+        """
+        expected = "tensors made on the input's device, or registered as buffers: `torch.zeros(3, device=x.device)`"
+        try:
+            output = output_of(make().eval().to("meta"))
+        except Exception as error:  # noqa: BLE001  whatever asks for values raises something else
+            mixed = "meta" in str(error) and "cpu" in str(error) and "device" in str(error)
+            self.that(not mixed, f"on another device than the CPU it fails: {_first_line(error)}", expected=expected)
+            return
+        self.that(output.device.type == "meta", "its output lies on the CPU, wherever its input is", expected=expected)
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
         """Raises CheckFailed unless weights written and read into `other`, built elsewhere, give the same output."""
@@ -128,10 +170,61 @@ class Check:
             self.finite(p.grad, f"the gradient of `{name}`")
 
 
+def leaves_no_trace(checked: _Checks) -> _Checks:
+    """What all conformance checks share: they leave the global random numbers as they were, and the class must print
+    nothing meanwhile."""
+
+    @functools.wraps(checked)
+    def check(cls: type[Any], *args: Any) -> None:
+        printed = io.StringIO()
+        try:
+            with _random_state_kept(), contextlib.redirect_stdout(printed):
+                checked(cls, *args)
+        finally:
+            sys.stdout.write(printed.getvalue())
+        if text := _first_line(printed.getvalue()):
+            expected = "nothing on the standard output, which is the command's: there are `warnings` and `logging`"
+            raise CheckFailed(f"it prints: {text}", where=Check(cls).where, expected=expected)
+
+    return cast("_Checks", check)
+
+
+@contextlib.contextmanager
+def _random_state_kept() -> Iterator[None]:
+    numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002  what plugins may have drawn from
+    with torch.random.fork_rng(devices=[]):
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy)  # noqa: NPY002
+            random.setstate(python)
+
+
+def _first_line(text: object) -> str:
+    return (str(text).strip().splitlines() or [""])[0][:200]
+
+
 def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
-    """What `make` gives when torch's generator starts from `seed`."""
+    """What `make` gives when torch's generator starts from `seed`; the others go on from where they are."""
     torch.manual_seed(seed)
     return make()
+
+
+def set_seeds(seed: int) -> None:
+    """Starts all global generators from `seed`."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  the very generator that a plugin must leave alone
+    torch.manual_seed(seed)
+
+
+def random_states() -> dict[str, object]:
+    """The states of the global generators, by the name of their library; equal states draw equal numbers."""
+    numpy: Any = np.random.get_state()  # noqa: NPY002  the very generator that a plugin must leave alone
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (numpy[1].tobytes(), *numpy[2:]),
+        "random": random.getstate(),
+    }
 
 
 def projected(*tensors: Tensor | None) -> Tensor:

@@ -61,6 +61,12 @@ def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
     return Tokens(*cut, None if summary is None else summary[rows].detach())
 
 
+def without_values(tokens: Tokens) -> Tokens:
+    """Tokens of the same shapes on torch's `meta` device."""
+    moved = (None if part is None else part.to("meta") for part in (tokens.mask, tokens.summary))
+    return Tokens(tokens.x.to("meta"), *moved)
+
+
 @dataclass(frozen=True)
 class SampleRows:
     """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they

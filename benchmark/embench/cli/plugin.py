@@ -1,0 +1,81 @@
+"""`embench plugin`: a package of one's own, written and checked."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json
+from embench.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from embench.authoring.inspection import PluginCheck
+
+plugin_app = typer.Typer(help="Write a package of plugins of your own, and check one.", no_args_is_help=True)
+
+
+@plugin_app.command("new")
+def new_plugin(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="dataset, encoder, pretrainer, fusion, estimator (a fusion), metric or observer."
+        ),
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, as users will type it.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; default: embench-NAME.")] = None,
+    author: Annotated[str | None, typer.Option("--author", help="Your name, for the licence; default: git's.")] = None,
+) -> None:
+    """Write a package with one plugin that installs, passes its tests and runs: the place to start from."""
+    from embench.authoring.scaffold import NO_AUTHOR, write_package
+
+    made = write_package(kind, name, out, author)
+    console.echo(f"{made.folder}: written")
+    for path in made.files:
+        console.echo(f"  {path}")
+    if NO_AUTHOR in (made.folder / "LICENSE").read_text(encoding="utf-8"):
+        console.note(f"put your name in place of `{NO_AUTHOR}` in LICENSE and pyproject.toml")
+    place = made.folder.as_posix()
+    path = shlex.quote(place if made.folder.is_absolute() else f"./{place}")
+    console.echo(f"next:\n  pip install -e {path}")
+    for line in (f"embench plugin check {made.package}", *made.try_it):
+        console.echo(f"  {line}")
+
+
+@plugin_app.command("check")
+def check_plugins(
+    target: Annotated[
+        str, typer.Argument(metavar="PACKAGE", help="An installed package, PACKAGE/NAME, FILE.py or FILE.py:CLASS.")
+    ],
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Check plugins before they are run: entry, import, conformance; exit with 1 if something fails."""
+    with console.stdout_kept(as_json):
+        from embench.authoring.inspection import look_through
+
+        found = list(look_through(target, data_root))
+    failed = [one for one in found if one.fault]
+    if as_json:
+        console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
+    else:
+        rows = [[one.plugin, one.check, _result(one)] for one in found]
+        console.narrow_table(["plugin", "check", "result"], rows, title=f"checks of {target}", width=100, whole=(1,))
+    if failed:
+        names = ", ".join(dict.fromkeys(one.plugin for one in failed))
+        raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}")
+
+
+def _result(one: PluginCheck) -> str:
+    if one.skipped:
+        return f"not checked: {one.skipped}"
+    if not one.fault:
+        return f"passed ({one.seconds:.1f} s)" if one.seconds else "passed"
+    where = f" Where: {one.where}." if one.where else ""
+    remedy = f" What to do: {one.remedy}." if one.remedy else ""
+    return f"FAILED: {one.fault}.{where}{remedy}"

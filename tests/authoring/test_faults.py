@@ -1,0 +1,158 @@
+"""`embench plugin check` finds what is wrong with a plugin and says what to do; nothing else suffers from it."""
+
+import json
+
+import pytest
+
+from embench import registry
+from embench.authoring.inspection import look_through
+from embench.cli import main
+
+FAULTS = {
+    "cnn_tf": ("registry.yaml", "also that of embench_plugins/cnn_tf", "rename it"),
+    "misspelt": ("registry.yaml", "did you mean summary", "correct the file"),
+    "no_summary": ("registry.yaml", "`summary` is missing", "correct the file"),
+    "not_an_encoder": (
+        "import",
+        "does not have the base class of its kind",
+        "a subclass of embench.interfaces.encoder",
+    ),
+    "no_class": ("import", "has no class Missing", ""),
+    "no_module": ("import", "No module named 'embench_faulty.nowhere'", "names a module that embench_faulty does not"),
+    "raises_on_import": ("import", "RuntimeError: no licence key", ""),
+    "exits_on_import": ("import", "SystemExit: no licence key", ""),
+    "dies_on_import": ("import", "was killed", "it must not end its process"),
+    "slow": ("import", "importing it takes 1.", "load files and start up things in `build`"),
+    "prints": ("import", "importing it prints: version 3 of my metric", "prints nothing"),
+    "seeds": ("import", "importing it sets the seed of numpy, random", "embench seeds every stage"),
+    "wrong_shape": ("conformance", "its tokens have shape", "(1, L, D)"),
+    "writes": ("conformance", "its network writes into its input", "`x = x * 2`, and not"),
+    "across_the_batch": ("conformance", "another output alone than in its batch", "rows independent"),
+    "between_calls": ("conformance", "two calls differ", "whatever it was called with before"),
+    "no_gradient": ("conformance", "its output has no gradient", "differentiable"),
+    "sets_the_seed": ("conformance", "building it sets the global seed of torch", "no seed of its own"),
+    "seed_in_forward": ("conformance", "in eval mode sets the global seed of numpy", "no seed of its own"),
+    "draws_from_numpy": ("conformance", "differs between two builds of one seed", "torch's generator only"),
+    "ignores_the_mask": ("conformance", "it reads masked samples", "change nothing"),
+    "prints_in_use": ("conformance", "it prints: a network of", "`warnings` and `logging`"),
+    "fixed_device": ("conformance", "on another device than the CPU it fails", "device=x.device"),
+    "not_a_number": ("conformance", "is not finite", "finite values"),
+    "exits_in_use": ("conformance", "SystemExit: no GPU", "no error"),
+    "reads_absent": ("conformance", "masked tokens or absent modalities", "embench.nn.FillAbsent"),
+    "remembers": ("conformance", "fitted to other rows before, it gives other scores", "forgets the one before"),
+    "out_of_range": ("conformance", "a score of ", "from 0.0 to 1.0"),
+    "nan": ("conformance", "a score of nan", "Undefined(reason)"),
+    "raises": ("conformance", "ZeroDivisionError: no units", "no error"),
+    "raising": ("conformance", "it raised in stage_ended", "raise nothing"),
+    "forgets": ("conformance", "`subjects` lists it, and it has no recordings", "subjects who have recordings"),
+    "another": ("conformance", "another recording has this id", "unique ids"),
+    "copies": ("conformance", "its eda is that of recording p0-0, another subject's", "read under two names"),
+    "label_in_a_channel": ("conformance", "channel temp of temp is the label `stress`", "belongs in `labels`"),
+    "stays": ("conformance", "the reader can't be sent to a worker process", "open a file where it is read"),
+}
+GOOD = ("good", "good_data")
+
+
+@pytest.fixture
+def faulty(site, installing):
+    installing.install("embench_faulty", site)
+    registry.refresh()
+    return site / "embench_faulty"
+
+
+@pytest.mark.usefixtures("faulty")
+def test_every_plugin_of_the_package_is_expected_here():
+    assert {e.name for e in registry.entries() if e.package == "embench_faulty"} == {*FAULTS, *GOOD}
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_with_its_remedy(name):
+    check, fault, remedy = FAULTS[name]
+    (found,) = [one for one in look_through(f"embench_faulty/{name}") if one.fault]
+    assert found.check == check, found
+    assert fault in found.fault
+    assert remedy in found.remedy
+    assert found.plugin.endswith(f" {name}")
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_plugin_beside_them_passes(name):
+    assert not [one for one in look_through(f"embench_faulty/{name}") if one.fault or one.skipped]
+
+
+@pytest.mark.usefixtures("faulty")
+def test_other_commands_go_on(capsys):
+    assert main(["list"]) == 0
+    assert main(["info", "cnn_tf"]) == 0
+    assert registry.load("encoder", "embench_faulty/good").__name__ == "Good"
+    assert registry.load("encoder", "tcn").__name__ == "Tcn"
+    assert "unknown field `sumary`" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("faulty")
+def test_the_command_says_what_failed_and_ends_with_1(capsys):
+    assert main(["plugin", "check", "embench_faulty/slow"]) == 1
+    out, err = capsys.readouterr()
+    assert "FAILED: importing it takes 1." in out
+    assert "1 of 2 checks failed: metric slow" in err
+    assert max(map(len, out.splitlines())) <= 100
+    assert main(["plugin", "check", "embench_faulty/wrong_shape", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert not document["passed"]
+    assert [bool(check["fault"]) for check in document["checks"]] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"registry.yaml": "encoder:\n  a: {target: m:C\n  b: 1"}, "is not YAML"),
+        ({"registry.yaml": "api: 7\nmetric: {}"}, "`api` is 7, and embench"),
+        ({"registry.yaml": "encoders: {}"}, "did you mean encoder"),
+        ({}, "there is no "),
+        (None, "there is no package embench_other"),
+    ],
+)
+def test_a_package_that_cannot_be_read(files, said, site, installing, capsys):
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    if files is not None:
+        (site / "embench_other").mkdir()
+        for name, text in files.items():
+            (site / "embench_other" / name).write_text(text)
+    registry.refresh()
+    (found,) = look_through("embench_other")
+    assert said in found.fault
+    assert found.remedy
+    for arguments in (["list"], ["list", "encoder"]):
+        assert main(arguments) == 0
+        assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_file_and_what_is_none(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "from embench.interfaces.metric import Metric\n\nclass Mine(Metric):\n    range = (0.0, 1.0)\n"
+    text += "    def __call__(self, units):\n        return 7.0\n    def chance(self, units):\n        return 0.5\n"
+    (tmp_path / "mine.py").write_text(text + "\nclass Other:\n    pass\n")
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    assert main(["plugin", "check", "mine.py"]) == 1
+    assert "a score of 7.0" in capsys.readouterr().out
+    assert main(["plugin", "check", "./mine.py:Other"]) == 2
+    assert "class Other in mine.py is no plugin" in capsys.readouterr().err
+    assert main(["plugin", "check", "raises.py"]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().out
+    assert main(["plugin", "check", "nowhere.py"]) == 2
+    assert main(["plugin", "check", "embench_nothing"]) == 2
+
+
+def test_two_packages_with_one_name(site, installing, capsys):
+    for name in ("embench_other", "embench_mine"):
+        (site / name).mkdir()
+        fragment = f"encoder: {{plain: {{target: '{name}.m:M', revision: 1, summary: s}}}}"
+        (site / name / "registry.yaml").write_text(fragment)
+        installing.write(site, name.replace("_", "-"), "1", {"plugins": name})
+    registry.refresh()
+    assert main(["list", "encoder"]) == 0
+    listed = capsys.readouterr().out
+    assert "embench_other/plain" in listed
+    assert "embench_mine/plain" in listed

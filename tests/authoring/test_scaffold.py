@@ -1,0 +1,125 @@
+"""`embench plugin new`: what it writes installs, conforms and runs; the guide shows the same classes."""
+
+import shlex
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from embench import registry
+from embench.authoring.inspection import look_through
+from embench.authoring.scaffold import plugin_kinds, write_package
+from embench.cli import main
+from embench.testing import check
+
+from ..docs.pages import ROOT, files
+
+GUIDE = files(ROOT / "docs" / "plugin-guide.md")
+
+
+@pytest.fixture
+def write(tmp_path, site, installing):
+    """Writes packages and installs them, as pip would."""
+
+    def written(kind, name):
+        made = write_package(kind, name, tmp_path / f"project-{name}", "Ada Lovelace")
+        project = tomllib.loads((made.folder / "pyproject.toml").read_text())["project"]
+        points = project["entry-points"]["embench"]
+        installing.write(site, project["name"], project["version"], points, made.folder / made.package)
+        registry.refresh()
+        return made
+
+    return written
+
+
+@pytest.mark.parametrize("kind", plugin_kinds())
+def test_the_guide_shows_the_class_that_is_written(kind, tmp_path):
+    made = write_package(kind, f"my_{kind}", tmp_path / "project")
+    assert (made.folder / made.package / f"my_{kind}.py").read_text() == GUIDE[f"my_{kind}.py"]
+
+
+def test_every_kind_of_plugin_can_be_written():
+    assert set(plugin_kinds()) == {*registry.PLUGIN_KINDS, "estimator"}
+
+
+@pytest.mark.parametrize("kind", plugin_kinds())
+def test_a_new_package_passes_its_checks(kind, write):
+    made = write(kind, "mine")
+    found = list(look_through(made.package))
+    assert [one.check for one in found] == ["registry.yaml", "import", "conformance"]
+    assert not [one for one in found if one.fault or one.skipped]
+    assert "Ada Lovelace" in (made.folder / "LICENSE").read_text()
+
+
+@pytest.mark.slow
+def test_the_tests_of_new_packages_pass(write, site):
+    folders = [write(kind, f"mine_{kind}").folder for kind in plugin_kinds()]
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *folders]
+    path = f"{site}:{':'.join(sys.path)}"
+    done = subprocess.run(line, cwd=site, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"{2 * len(folders)} passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", plugin_kinds())
+def test_the_commands_that_come_next_can_be_run(kind, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = write(kind, "mine")
+    for line in made.try_it:
+        program, *words = shlex.split(line.replace("\\\n", " "))
+        assert program == "embench"
+        assert main([*words, "--dry-run"] if words[0] == "run" else words) == 0
+
+
+def test_new_packages_are_clean_to_linters(tmp_path):
+    for kind in plugin_kinds():
+        write_package(kind, f"mine_{kind}", tmp_path / kind)
+    for line in (["check", "--select=E,F,UP,B"], ["format", "--check"]):
+        words = [sys.executable, "-m", "ruff", line[0], "--isolated", "--line-length=120", *line[1:], str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["encoders", "mine"], "did you mean encoder"),
+        (["encoder", "2fast"], "`2fast` is not a name"),
+        (["encoder", "my-net"], "letters, digits and `_`"),
+        (["encoder", "../../etc"], "is not a name"),
+        (["encoder", "réseau"], "is not a name"),
+        (["encoder", "lambda"], "a keyword of Python"),
+        (["encoder", "logreg"], "there is a fusion `logreg` already"),
+        (["encoder", "plugins"], "there is a package embench_plugins already"),
+    ],
+)
+def test_names_that_cannot_be_taken(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugin", "new", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path, capsys):
+    (tmp_path / "kept").mkdir()
+    assert main(["plugin", "new", "metric", "mine", "--out", str(tmp_path / "kept")]) == 2
+    assert "exists, and nothing is overwritten" in capsys.readouterr().err
+    assert not list((tmp_path / "kept").iterdir())
+
+
+@pytest.mark.parametrize("name", ["network", "tensor", "encoder", "view", "small"])
+def test_a_class_that_would_hide_another_of_its_module_gets_a_longer_name(name, write):
+    made = write("encoder", name)
+    check("encoder", registry.load("encoder", f"{made.package}/{name}"))
+
+
+def test_what_it_prints_are_the_next_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugin", "new", "fusion", "mine", "--author", "Ada"]) == 0
+    printed = capsys.readouterr().out
+    for line in ("pip install -e ./embench-mine", "embench plugin check embench_mine", "--fusion mine"):
+        assert line in printed
+    assert main(["plugin", "check", "embench-mine"]) == 2
+    assert "pip install -e ./embench-mine" in capsys.readouterr().err
