@@ -21,7 +21,7 @@ from embench.data.locations import data_folder
 from embench.errors import CheckFailed, EmbenchError, MachineError, PluginError, UsageError
 from embench.registry.catalogue import installed
 from embench.registry.fragments import Entry, Package, folders
-from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_entry
+from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_anew
 from embench.registry.naming import did_you_mean
 from embench.system import in_fresh_process
 
@@ -230,7 +230,7 @@ def _import_again(entry: Entry) -> float:
     began = time.perf_counter()
     try:
         with _captured(), contextlib.suppress(EmbenchError):
-            load_entry.__wrapped__(entry)
+            load_anew(entry)
     finally:
         sys.modules.update(own)
     return time.perf_counter() - began

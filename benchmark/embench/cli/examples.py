@@ -32,6 +32,8 @@ EXAMPLES = {
     "data new": ("embench data new ./study",),
     "data prepare": ("embench data prepare deap --workers 4",),
     "weights convert": ("embench weights convert best_model.pth --out weights/case",),
+    "plugin new": ("embench plugin new encoder my_net",),
+    "plugin check": ("embench plugin check embench_my_net", "embench plugin check ./my_net.py:MyNet"),
     "leaderboard show": (
         "embench leaderboard show",
         "embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within",

@@ -65,7 +65,7 @@ def check_plugins(
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
     else:
         rows = [[one.plugin, one.check, _result(one)] for one in found]
-        console.narrow_table(["plugin", "check", "result"], rows, title=f"checks of {target}", width=100, whole=(1,))
+        console.table(["plugin", "check", "result"], rows, title=f"checks of {target}", whole=(1,))
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
         raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}")

@@ -70,7 +70,7 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
         error.where = error.where or ", ".join(filter(None, (plugins, stage.title)))
         machine.release(error)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that ends the program
         _keep(folder, traceback.format_exc())
         named = _named(error, stage, folder)
         machine.release(error)
@@ -102,7 +102,7 @@ def _keep(folder: Folder, trace: str) -> None:
         return  # the disk is what failed; the error itself says so
 
 
-def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchError:
+def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
     """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return MachineError(

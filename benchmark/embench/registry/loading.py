@@ -66,6 +66,11 @@ def load_entry(entry: Entry) -> type[Any]:
     return _checked(entry, found)
 
 
+def load_anew(entry: Entry) -> type[Any]:
+    """The class of an entry in a package or a file, though it was loaded before; see `load`."""
+    return cast("type[Any]", _load_module.__wrapped__(entry))
+
+
 @cache
 def _load_module(entry: Entry) -> type[Any]:
     module, name = _import(entry), entry.target.rpartition(":")[2]
