@@ -92,7 +92,8 @@ def test_other_commands_go_on(capsys):
 
 
 @pytest.mark.usefixtures("faulty")
-def test_the_command_says_what_failed_and_ends_with_1(capsys):
+def test_the_command_says_what_failed_and_ends_with_1(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     assert main(["plugin", "check", "embench_faulty/slow"]) == 1
     out, err = capsys.readouterr()
     assert "FAILED: importing it takes 1." in out

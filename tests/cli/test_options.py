@@ -7,7 +7,7 @@ import pytest
 from embench import claims
 from embench.claims.files import ClaimDataset, Configuration
 from embench.planning.request import AXES, OPTIONS
-from embench.runs import run as module
+from embench.python import running
 
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
@@ -54,10 +54,11 @@ def test_grid_makes_points_of_an_axis_and_gives_the_rest_to_all(option, embench,
 
 @every_option
 def test_python_takes_it_by_its_name_on_the_command_line(option, monkeypatch):
-    monkeypatch.setattr(module, "run", lambda request: request)
+    monkeypatch.setattr(running.runner, "run", lambda request, progress: request)
+    monkeypatch.setattr(running, "remember_own", lambda request: request)
     text = points(option)[0]
     arguments = int(text) if HELD.get(option.name) is int else text
-    request = module.call(**{**NEEDED, option.name.replace("-", "_"): arguments})
+    request = running.run(**{**NEEDED, option.name.replace("-", "_"): arguments})
     assert getattr(request, option.field) == held(option, text)
 
 

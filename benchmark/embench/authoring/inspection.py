@@ -25,7 +25,7 @@ from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_ane
 from embench.registry.naming import did_you_mean
 from embench.system import in_fresh_process
 
-SLOW_S = 1.0
+LONG_IMPORT_S = 1.0
 """Seconds of an import from which on it is a fault: every command that uses the plugin, and every worker, waits."""
 
 _LIBRARIES = "embench.testing"
@@ -209,11 +209,11 @@ def _import(entry: Entry, _: Path | None) -> None:
         what = f"importing it sets the seed of {', '.join(same)}"
         if same:
             raise CheckFailed(what, where=where, expected="no seed of its own: embench seeds every stage of a run")
-    if seconds > SLOW_S and (own := _import_again(entry)) > SLOW_S:
+    if seconds > LONG_IMPORT_S and (own := _import_again(entry)) > LONG_IMPORT_S:
         raise CheckFailed(
             f"importing it takes {own:.1f} s, besides the libraries that it imports",
             where=where,
-            expected=f"less than {SLOW_S:g} s: every command and worker that uses it waits",
+            expected=f"less than {LONG_IMPORT_S:g} s: every command and worker that uses it waits",
             hint="load files and start up things in `build` or where they are used, not at import",
         )
 

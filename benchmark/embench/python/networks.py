@@ -9,9 +9,8 @@ from weakref import WeakSet
 from torch import Tensor, nn
 
 from embench.errors import PluginError, UsageError
-from embench.interfaces.encoder import Encoder
+from embench.interfaces.encoder import ANY_SIGNAL, Encoder
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import MODALITIES
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
@@ -23,7 +22,7 @@ class GivenNetwork(Encoder):
     """What `embench.network` makes a class of: windows go through `make(channels, samples)`, whose output is one token
     (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
 
-    accepts: ClassVar[frozenset[str]] = frozenset(MODALITIES) - {"video"}
+    accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
     _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
 

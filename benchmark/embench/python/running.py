@@ -153,12 +153,13 @@ def benchmark(
     if modalities is None:
         accepts = registry.load("encoder", encoder).accepts if isinstance(encoder, str) else encoder.accepts
         card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
-        wanted = [m for m in card.default_modalities if m in accepts]
+        wanted = [m for m in card.default_modalities if registry.known_as(accepts, m)]
         if not wanted:
+            read = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
             raise UsageError(
                 f"{card.name} has no default modality that the encoder reads",
                 where="modalities=",
-                expected=f"some of {', '.join(sorted(set(card.modalities) & accepts)) or 'another encoder'}",
+                expected=f"some of {', '.join(read) or 'another encoder'}",
             )
         modalities = wanted[:1] if is_encoder else wanted
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)

@@ -68,7 +68,7 @@ def load_entry(entry: Entry) -> type[Any]:
 
 def load_anew(entry: Entry) -> type[Any]:
     """The class of an entry in a package or a file, though it was loaded before; see `load`."""
-    return cast("type[Any]", _load_module.__wrapped__(entry))
+    return _load_module.__wrapped__(entry)
 
 
 @cache
