@@ -54,7 +54,7 @@ def test_grid_makes_points_of_an_axis_and_gives_the_rest_to_all(option, embench,
 
 @every_option
 def test_python_takes_it_by_its_name_on_the_command_line(option, monkeypatch):
-    monkeypatch.setattr(running.runner, "run", lambda request, progress: request)
+    monkeypatch.setattr(running.runner, "run", lambda request, **_: request)
     monkeypatch.setattr(running, "remember_own", lambda request: request)
     text = points(option)[0]
     arguments = int(text) if HELD.get(option.name) is int else text

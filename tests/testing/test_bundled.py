@@ -11,6 +11,8 @@ from embench.testing import check, check_dataset
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = ("cnn_tf", "cnn_mlp", "timm_frames", "videomae", "cross_attn", "mlp", "forest")
 """Plugins that take seconds to check."""
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+"""Observers that are called as the library which each of them needs."""
 SYNTHESIZED = ["amigos", "faced"]
 
 
@@ -19,6 +21,8 @@ SYNTHESIZED = ["amigos", "faced"]
     [pytest.param(k, n, id=f"{k}-{n}", marks=pytest.mark.slow if n in LONG else ()) for k, n in PLUGINS],
 )
 def test_plugin_conforms(kind, name):
+    if name in TRACKERS:
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'embench-affect[track]'")
     check(kind, registry.load(kind, name))
 
 
