@@ -11,6 +11,7 @@ import torch
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
+from embench.engine.assemble import grid_of
 from embench.engine.executors import run_graph
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder
@@ -190,5 +191,8 @@ def test_a_forecast_measures_a_whole_batch_after_a_first_one(shared, monkeypatch
         expected = plan.describe()["expected_s"]
     assert batches == [8, 8]
     fitting = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
-    rows = sum(int((stage.task["role"] == 0).sum()) for stage in fitting)
+    rows = 0
+    for stage in fitting:
+        train = (stage.task[name][stage.task["role"] == 0] for name in ("recording", "start", "stop"))
+        rows += len(grid_of(stage.params.modalities, stage.params.recipe.view, *train))
     assert expected == pytest.approx(2.0 / 8 * rows * 4)

@@ -112,7 +112,9 @@ def package(folder: Path) -> Path:
     folder.mkdir()
     shutil.copy(__file__, folder / "__init__.py")
     classes = {**{name: name for name in PLUGINS}, "lacking": Lacking.__name__}
-    entries = {n: {"target": f"{folder.name}:{c}", "revision": 1, "summary": ""} for n, c in classes.items()}
+    entries = {
+        n: {"target": f"{folder.name}:{c}", "revision": 1, "summary": "Made for tests."} for n, c in classes.items()
+    }
     (folder / "registry.yaml").write_text(yaml.safe_dump({"dataset": entries}))
     return folder
 

@@ -290,7 +290,7 @@ def test_from_python(six, tmp_path):
 
 
 def test_from_python_with_a_wrong_option():
-    with pytest.raises(UsageError, match="no option `fusio`"):
+    with pytest.raises(UsageError, match="no argument `fusio`"):
         package.run(dataset="amigos", encoder="cnn_tf", fusio="late")
 
 

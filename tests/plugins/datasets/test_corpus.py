@@ -90,8 +90,8 @@ class TestEdf:
         assert "unit: mV" in caught.value.hint
 
     def test_files_at_rates_of_their_own_are_of_one_corpus(self, tmp_path):
-        for name, rate in (("S001", 160), ("S088", 128)):
-            write_edf(tmp_path / f"{name}.edf", waves(1, 30 * rate, 100), ["Cz.."], rate=rate)
+        for name, rate, size in (("S001", 160, 100), ("S088", 128, -100)):
+            write_edf(tmp_path / f"{name}.edf", waves(1, 30 * rate, size), ["Cz.."], rate=rate)
         describe(tmp_path, source("*.edf", "eeg", channels=["Cz"]))
         rates = [next(Corpus(tmp_path).recordings(subject)).signals["eeg"].rate for subject in ("S001", "S088")]
         assert rates == [160, 128]
