@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 import torch
 
 from embench.engine import device
+from embench.engine.stage import Folder
+from embench.engine.work import run_stage
 from embench.planning import graph
 from embench.planning.plan import make
+from embench.registry import loading
 
 from ..pairs import pretended
 from ..tiny.running import Bench
@@ -87,6 +91,49 @@ def test_the_seed_is_the_documented_hash(bench):
     for kind, text in texts.items():
         (stage,) = (stage for stage in stages(plan, kind) if stage.params.common.fold == 1)
         assert stage.seed == int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+DRAWS_ON_IMPORT = """
+import random
+
+import numpy as np
+import torch
+
+from tests.tiny.plugins import Pool
+
+random.random(), np.random.random(), torch.rand(3)
+
+
+class Drawing(Pool):
+    pass
+"""
+
+
+def test_what_a_module_draws_when_it_is_imported_moves_nothing(bench, tmp_path):
+    """A worker imports plugins in its first stage, and has them in its second."""
+    (tmp_path / "drawing.py").write_text(DRAWS_ON_IMPORT)
+    name = f"{tmp_path / 'drawing.py'}:Drawing"
+    stage = stages(bench.plan(name, modalities="eda"), "unimodal")[0]
+    for place in ("imported", "not imported"):
+        if place == "not imported":
+            loading._load_module.cache_clear()
+            for module in [key for key in sys.modules if key.startswith(f"{loading.FILE_MODULES}drawing")]:
+                del sys.modules[module]
+        run_stage(stage, tmp_path / place)
+    one, other = (Folder(tmp_path / place, stage.id).file("weights.safetensors") for place in ("imported", "not imported"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_notebooks_wider_floats_reach_no_stage(bench, tmp_path):
+    stage = stages(bench.plan("Pool", modalities="eda"), "unimodal")[0]
+    run_stage(stage, tmp_path / "plain")
+    torch.set_default_dtype(torch.float64)
+    try:
+        run_stage(stage, tmp_path / "wider")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    one, other = (Folder(tmp_path / place, stage.id).file("weights.safetensors") for place in ("plain", "wider"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_the_streams_of_one_seed_have_nothing_in_common():

@@ -64,7 +64,7 @@ def use_gpu(number: int | None) -> None:
 
 
 def seed_everything(seed: int, threads: int, device: str) -> None:
-    """Makes what follows repeatable: seeds, threads, deterministic kernels. On CUDA an operation without a
+    """Makes what follows repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without a
     deterministic form raises RuntimeError from now on; elsewhere torch warns.
 
     Args:
@@ -75,6 +75,7 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
     np.random.seed([seed, 1])  # noqa: NPY002  plugins may use libraries that draw from it
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)  # a notebook may have chosen wider floats, which its workers know nothing of
     strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic
     # It sets the flag of `use_deterministic_algorithms`, which also imports the compiler: a second of every process.
     torch.set_deterministic_debug_mode("error" if strict else "warn")

@@ -93,9 +93,10 @@ def _rows(
     store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
 ) -> np.ndarray | None:
     """The features (n, *shape) of one recording's spans (n, 2), made as in a stage."""
+    encoder = encoder_of(part)  # before the seeds: its module may draw when it is imported
     machine.seed_everything(seed, threads, "cpu")
     with threadpool_limits(threads):
-        return derive.features_in(_opened(store), m, encoder_of(part), recording, spans, standardised)
+        return derive.features_in(_opened(store), m, encoder, recording, spans, standardised)
 
 
 @cache

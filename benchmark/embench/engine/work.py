@@ -82,6 +82,8 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
+    for plugin_kind, name in _plugins(stage, folder.path.parent):
+        registry.load(plugin_kind, name)  # before the seeds: a module may draw when a worker's first stage imports it
     machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
@@ -141,8 +143,8 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
     )
 
 
-def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
-    """Source file -> name of the plugin in it, of every plugin that a stage uses."""
+def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
+    """Kind and name of every plugin that a stage uses."""
     fitted = stage.inputs.get("fitted")
     params = network.describe(Folder(root, fitted)).params if fitted else stage.params
     if isinstance(params, StackParams):
@@ -152,4 +154,10 @@ def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
         named.append(("fusion", params.fusion.name))
     if isinstance(params, PretrainParams):
         named.append(("pretrainer", params.pretrainer.name))
+    return named
+
+
+def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
+    """Source file -> name of the plugin in it, of every plugin that a stage uses."""
+    named = _plugins(stage, root)
     return {file: f"{kind} {name}" for kind, name in named for file in registry.code_files(registry.find(kind, name))}
