@@ -27,6 +27,10 @@ def stages(plan, *kinds):
     return [stage for stage in plan.graph.stages.values() if not kinds or stage.kind in kinds]
 
 
+def weights(root, stage):
+    return Folder(root, stage.id).file("weights.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("fusion", ["late", "concat", "logreg"])
 def test_a_library_or_device_moves_no_seed(bench, monkeypatch, fusion):
     plain = {"fusion": fusion, "modalities": "ecg,eda", "seeds": "0,1", "dev": True}
@@ -120,8 +124,7 @@ def test_what_a_module_draws_when_it_is_imported_moves_nothing(bench, tmp_path):
             for module in [key for key in sys.modules if key.startswith(f"{loading.FILE_MODULES}drawing")]:
                 del sys.modules[module]
         run_stage(stage, tmp_path / place)
-    one, other = (Folder(tmp_path / place, stage.id).file("weights.safetensors") for place in ("imported", "not imported"))
-    assert one.read_bytes() == other.read_bytes()
+    assert weights(tmp_path / "imported", stage) == weights(tmp_path / "not imported", stage)
 
 
 def test_a_notebooks_wider_floats_reach_no_stage(bench, tmp_path):
@@ -132,8 +135,7 @@ def test_a_notebooks_wider_floats_reach_no_stage(bench, tmp_path):
         run_stage(stage, tmp_path / "wider")
     finally:
         torch.set_default_dtype(torch.float32)
-    one, other = (Folder(tmp_path / place, stage.id).file("weights.safetensors") for place in ("plain", "wider"))
-    assert one.read_bytes() == other.read_bytes()
+    assert weights(tmp_path / "plain", stage) == weights(tmp_path / "wider", stage)
 
 
 def test_the_streams_of_one_seed_have_nothing_in_common():
