@@ -41,6 +41,21 @@ def test_a_run_stops_or_warns(name, bench, embench, installing):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("name", ["forgets", "another", "copies", "label_in_a_channel", "stays"])
+def test_a_run_on_a_faulty_dataset_stops_or_warns(name, embench, tmp_path):
+    registry.load("dataset", name).synthesize(tmp_path / name, subjects=8, seed=0, effect=0)
+    line = f"run --dataset {name} --encoder handcrafted --modalities temp --fusion logreg --recipe quick --seeds 0"
+    done = embench(*line.split(), "--data-root", tmp_path, "--runs", tmp_path / "runs", "--workers", "1")
+    assert name in done.err
+    if done.code == 0:
+        assert f"dataset {name} does not conform, so no leaderboard takes this run" in done.err
+        assert FAULTS[name][1] in done.err
+    else:
+        assert done.code == 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("faulty")
 def test_a_run_of_others_goes_on(bench, embench):
     """Metrics of the package are left out, those that fail and those that can't be imported."""
     done = embench(*bench.line("--target", "arousal", "--modalities", "ecg", "--observer", "raising"))

@@ -29,7 +29,7 @@ from embench_plugins.pretrainers.masked_value import MaskedValue
 
 def card(name, *targets, **changes):
     fields = {
-        "title": name.title(), "citation": "", "doi": "", "licence": "MIT", "obtain": "write it yourself",
+        "title": name.title(), "citation": "nobody", "doi": "", "licence": "MIT", "obtain": "write it yourself",
         "modalities": {
             "ecg": ModalityCard(("ecg",), 64.0, "mV"),
             "eda": ModalityCard(("left", "right"), 8.0, "uS"),

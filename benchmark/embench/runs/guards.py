@@ -1,21 +1,22 @@
-"""What is checked of plugins that are not bundled: their conformance before they are trained, and whether they answer
-alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
+"""What is checked of plugins that are not bundled: their conformance before anything is trained, and whether methods
+answer alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import embench
 from embench import registry
 from embench.callbacks import EventCallback
+from embench.data import find
 from embench.engine.alone import check_alone
-from embench.engine.specs import Part
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.planning.graph import libraries
-from embench.planning.method import Method
 from embench.planning.plan import Plan
 from embench.store import cache_root
 from embench.system import in_fresh_process
@@ -24,19 +25,29 @@ from embench.texts import visible
 PASSED = "passed"
 
 
-def conformance(method: Method, on_event: EventCallback) -> dict[str, str]:
-    """Part of the method whose plugin is not bundled -> `passed`, or `failed: ...` with the check that it failed; a
-    note is made of those. A plugin is checked once, in a process of its own, until its code or a library changes."""
+def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
+    """Part of the run whose plugin is not bundled -> `passed`, or `failed: ...` with the check that it failed; a note
+    is made of those. A plugin is checked once, until its code, a library or a dataset's files change: a method in a
+    process of its own, a reader in this one, which has read with it."""
     found = {}
-    for name, part in method.parts():
-        kind = name.partition("[")[0]
-        if registry.find(kind, part.name).package == registry.BUNDLED:
-            continue
-        found[name] = _checked_once(kind, part, on_event)
-        if found[name] != PASSED:
-            text = f"{kind} {part.name} does not conform, so no leaderboard takes this run: {found[name]}"
-            on_event({"event": "note", "text": text})
+    for part, name in _datasets(plan).items():
+        entry, root = find.place(name, plan.request.data_root)
+        if entry.package != registry.BUNDLED:
+            content = [entry.version, find.raw_digest_of(name, plan.request.data_root).hex()]
+            found[part] = _told("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
+    for part, method in plan.method.parts():
+        kind = part.partition("[")[0]
+        if registry.find(kind, method.name).package != registry.BUNDLED:
+            check = partial(in_fresh_process, check_plugin, kind, method.name)
+            found[part] = _told(kind, method.name, method.code, check, on_event)
     return found
+
+
+def _datasets(plan: Plan) -> dict[str, str]:
+    """Part of the run -> the dataset that is tested, and those that are trained on beside it."""
+    request = plan.request
+    others = dict.fromkeys([request.train_dataset, *(step.source for step in plan.method.pretraining)])
+    return {"dataset": request.dataset, **{f"dataset[{name}]": name for name in others if name}}
 
 
 def ask_alone(plan: Plan, root: Path) -> None:
@@ -46,29 +57,48 @@ def ask_alone(plan: Plan, root: Path) -> None:
     in_fresh_process(check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 
 
-def _checked_once(kind: str, part: Part, on_event: EventCallback) -> str:
-    key = digest([kind, part.code, embench.__version__, libraries("cpu")])[:20]
+def _told(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+    """What the checks say, or said when the plugin had this content; a note where it is not `passed`."""
+    found = _checked_once(kind, name, content, check, on_event)
+    if found != PASSED:
+        text = f"{kind} {name} does not conform, so no leaderboard takes this run: {found}"
+        on_event({"event": "note", "text": text})
+    return found
+
+
+def _checked_once(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+    key = digest([kind, name, content, embench.__version__, libraries("cpu")])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
-        known = json.loads(path.read_text())[key]
+        return str(json.loads(path.read_text())[key])
     except (OSError, ValueError, KeyError, TypeError):
-        on_event({"event": "note", "text": f"checking the conformance of {kind} {part.name}, once"})
-        try:
-            known = in_fresh_process(check_plugin, kind, part.name)
-        except MachineError as error:
-            return f"failed: {error.what}"
-        with contextlib.suppress(OSError):  # it is checked again next time
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps({key: known}) + "\n")
-    return str(known)
+        on_event({"event": "note", "text": f"checking the conformance of {kind} {name}, once"})
+    try:
+        known = check()
+    except MachineError as error:
+        return f"failed: {error.what}"
+    with contextlib.suppress(OSError):  # it is checked again next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps({key: known}) + "\n")
+    return known
 
 
 def check_plugin(kind: str, name: str) -> str:
     """What the conformance checks of a kind say of a plugin: `passed`, or `failed:` and why."""
     from embench.testing import check
 
+    return _outcome(partial(check, kind, registry.load(kind, name)))
+
+
+def _check_reader(entry: Entry, root: Path) -> str:
+    from embench.testing import check_dataset
+
+    return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
+
+
+def _outcome(check: Callable[[], None]) -> str:
     try:
-        check(kind, registry.load(kind, name))
+        check()
     except CheckFailed as error:
         return "failed: " + " ".join(visible(error.what).split())[:1000]
     return PASSED

@@ -84,7 +84,7 @@ def grid(
     plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
-    conformance = [guards.conformance(planned.method, on_event) for planned in plans]
+    conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     if progress:
@@ -170,7 +170,7 @@ def _conclude(
         if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
-    if conformance:
+    if any(not part.startswith("dataset") for part in conformance):
         guards.ask_alone(planned, root)
     opening: dict[str, Any] = {
         "dataset": planned.dataset,
