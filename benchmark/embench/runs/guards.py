@@ -90,7 +90,7 @@ def check_plugin(kind: str, name: str) -> str:
     return _outcome(partial(check, kind, registry.load(kind, name)))
 
 
-def _check_reader(entry: Entry, root: Path) -> str:
+def _check_reader(entry: registry.Entry, root: Path) -> str:
     from embench.testing import check_dataset
 
     return _outcome(partial(check_dataset, registry.load("dataset", entry.full_name), root))
