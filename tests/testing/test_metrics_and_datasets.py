@@ -181,11 +181,14 @@ def test_faults_of_datasets(cls, fault, folder):
         check_dataset(cls, folder)
 
 
-def test_observers():
+def test_observers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
     class Good:
         @embench.hookimpl
         def run_ended(self, run, scores):
             assert scores["headlines"]
+            Path("notes.md").write_text("a run")
 
     class Raises:
         @embench.hookimpl
@@ -193,6 +196,7 @@ def test_observers():
             raise KeyError("cost")
 
     check_observer(Good)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(CheckFailed, match="raised in stage_ended"):
         check_observer(Raises)
     with pytest.raises(CheckFailed, match="watches nothing"):

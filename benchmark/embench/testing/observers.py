@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import warnings
 from typing import Any
 
@@ -16,17 +18,19 @@ _SCORES = {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"aur
 
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
-    """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run.
+    """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run. It
+    works in an empty folder: what it writes into the working folder is gone afterwards.
 
     Raises:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    with check.during("made without arguments"):
-        observers = Observers([cls()])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        check.sets_no_seed(lambda: _watch(observers), "watching")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty, contextlib.chdir(empty):
+        with check.during("made without arguments"):
+            observers = Observers([cls()])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check.sets_no_seed(lambda: _watch(observers), "watching")
     if caught:
         raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that raise nothing")
 
