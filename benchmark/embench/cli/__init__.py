@@ -37,6 +37,7 @@ from embench.cli import (
     report,
     run,
     score,
+    tune,
     weights,
 )
 from embench.errors import EmbenchError
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("grid")(grid.grid)
+app.command("tune")(tune.tune)
 app.command("pretrain")(pretrain.pretrain)
 app.command("list")(listing.list_plugins)
 app.command("info")(listing.info)

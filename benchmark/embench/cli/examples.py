@@ -12,6 +12,9 @@ EXAMPLES = {
         "embench run --from runs/deap/tcn-late-0123456789 --seeds 0,1,2",
     ),
     "grid": ("embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick",),
+    "tune": (
+        "embench tune --dataset wesad --encoder tcn --modalities eda --search encoder.lr=log:1e-4..1e-2 --trials 30",
+    ),
     "pretrain": ("embench pretrain --corpus wearable_stress --encoder cnn_tf --pretrainer masked_value",),
     "list": ("embench list", "embench list encoder"),
     "info": ("embench info cnn_tf", "embench info cnn_tf --dataset stress_predict"),

@@ -1,0 +1,93 @@
+"""`embench tune`: settings of a method, chosen by the scores of validation subjects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import Json, takes
+
+if TYPE_CHECKING:
+    from embench.runs.tuning import Trial, Tuned
+
+Search = Annotated[
+    list[str],
+    typer.Option(
+        "--search",
+        metavar="PATH=VALUES",
+        help="What to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; repeatable.",
+    ),
+]
+
+
+@takes(
+    *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
+    *("device", "data-root", "runs", "train-dataset", "workers", "stack"),
+    help_texts={"target": "The target by which settings are compared.", "set": "A setting that all trials have."},
+    before={"search": "seeds", "trials": "seeds", "metric": "seeds"},
+)
+def tune(
+    *,
+    search: Search,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="Number of settings to try.")] = 20,
+    metric: Annotated[str | None, typer.Option("--metric", help="Score that decides; default: the headline.")] = None,
+    sampler_seed: Annotated[int, typer.Option("--sampler-seed", min=0, help="Seed of the choice of settings.")] = 0,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Search settings of a method with Optuna, on validation subjects only; each trial is counted as a look."""
+    with console.stdout_kept(as_json):
+        from embench.cli.progress import Progress
+        from embench.planning.request import request_of
+        from embench.runs import tuning
+
+        space = tuning.space_of(search)
+        with Progress() as progress:
+            found = tuning.tune(
+                request_of(**options), space, trials, metric=metric, seed=sampler_seed, progress=progress.event
+            )
+    if as_json:
+        console.document(_json(found))
+    else:
+        _show(found)
+
+
+def _show(found: Tuned) -> None:
+    from embench.records.wording import score_or_reason
+
+    ranked = found.ranked()
+    rows = [
+        [
+            *(setting.partition("=")[2] for setting in trial.settings),
+            score_or_reason(trial.result.scores["scores"][found.target][found.metric]),
+            trial.result.id,
+        ]
+        for trial in ranked
+        if trial.result
+    ]
+    paths = [setting.partition("=")[0] for setting in ranked[0].settings]
+    console.table([*paths, found.metric, "run"], rows, title=f"{found.target}, validation subjects")
+    for settings, error in {trial.settings: trial.error for trial in found.trials if trial.error}.items():
+        console.note(f"{', '.join(settings)} failed: {error.what}")
+    console.wrapped(
+        f"The first of {len(ranked)} settings owes part of its score to being chosen. It is a result once it is "
+        "tested, which opens the test labels:"
+    )
+    console.echo(found.command)
+
+
+def _json(found: Tuned) -> dict[str, Any]:
+    def row(trial: Trial) -> dict[str, Any]:
+        told = {"run": trial.result.id, "folder": str(trial.result.folder)} if trial.result else {}
+        failed = {"error": str(trial.error)} if trial.error else {}
+        return {"settings": list(trial.settings), "value": trial.value, **told, **failed}
+
+    return {
+        "target": found.target,
+        "metric": found.metric,
+        "trials": [row(trial) for trial in found.trials],
+        "best": row(found.ranked()[0]),
+        "command": found.command,
+    }
