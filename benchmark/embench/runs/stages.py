@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from embench.engine.executors import Outcome, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.errors import MachineError
-from embench.files import make_folder
+from embench.files import aside, make_folder
 from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
@@ -46,7 +45,7 @@ def _writable(root: Path) -> None:
     """Finds out before anything is trained whether results can be kept."""
     try:
         make_folder(root)  # stages of all datasets lie here
-        probe = root / f".probe-{os.getpid()}"
+        probe = aside(root / "probe")
         probe.write_bytes(b"0" * 4096)
         probe.unlink()
     except OSError as error:
