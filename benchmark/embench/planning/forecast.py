@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
-from embench.engine.specs import FitParams, FusionParams
+from embench.engine.specs import FitParams, FusionParams, Params
 from embench.engine.stage import Stage
 from embench.nn import Model
 from embench.planning.graph import Graph
@@ -29,29 +30,49 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
     A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
     to nothing beside the nets themselves and are excluded.
     """
-    fitting: list[Stage[FitParams]] = [
-        s for s in graph.stages.values() if s.kind == "unimodal" or (s.kind == "fusion" and s.params.inputs != "hidden")
-    ]
-    measured: dict[frozenset[str], tuple[int, int, float]] = {}
-    for stage in fitting:
-        kind = frozenset(stage.params.modalities)
-        if kind not in measured:
-            measured[kind] = _measure(stage)
-    seconds = sum(
-        measured[frozenset(s.params.modalities)][2] * int((s.task["role"] == 0).sum()) * s.params.recipe.epochs
-        for s in fitting
-    )
-    for stage in graph.stages.values():
-        if stage.kind == "pretrain":
-            seconds += _pretraining_s(stage, measured)
+    measured = _measured(graph.stages.values())
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
-        "expected_s": round(seconds / max(workers, 1), 1),
+        "expected_s": round(sum(_seconds(graph.stages.values(), measured).values()) / max(workers, 1), 1),
     }
 
 
-def _pretraining_s(stage: Stage[FitParams], measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
+def stage_seconds(stages: Sequence[Stage[Params]]) -> dict[str, float]:
+    """How long each of these stages is expected to take by itself, by id; those that cost next to nothing are left
+    out."""
+    return _seconds(stages, _measured(stages))
+
+
+Measured = Mapping[frozenset[str], tuple[int, int, float]]
+"""Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
+
+
+def _measured(stages: Iterable[Stage[Any]]) -> Measured:
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = _measure(stage)
+    return measured
+
+
+def _fits(stage: Stage[Any]) -> bool:
+    return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
+
+
+def _seconds(stages: Iterable[Stage[Any]], measured: Measured) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for s in stages:
+        if _fits(s):
+            rows = int((s.task["role"] == 0).sum())
+            seconds[s.id] = measured[frozenset(s.params.modalities)][2] * rows * s.params.recipe.epochs
+        elif s.kind == "pretrain":
+            seconds[s.id] = _pretraining_s(s, measured)
+    return seconds
+
+
+def _pretraining_s(stage: Stage[FitParams], measured: Measured) -> float:
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     task = stage.task

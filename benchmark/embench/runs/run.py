@@ -73,8 +73,13 @@ def grid(
     executor: str = "local",
     workers: int | None = None,
     progress: EventCallback | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
+
+    Args:
+        executor: who runs the stages: `local`, `slurm` or `ray`.
+        options: of the executor, such as `{"partition": "gpu"}`.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
@@ -106,7 +111,15 @@ def grid(
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
-    run_stages(stages, requests[0], conclude_finished, executor=executor, workers=workers, outcome=outcome)
+    run_stages(
+        stages,
+        requests[0],
+        conclude_finished,
+        executor=executor,
+        options=options,
+        workers=workers,
+        outcome=outcome,
+    )
     while waiting:
         conclude_first()
     return GridResult(tuple(results), failures)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import Outcome, run_graph
+from embench.engine.executors import Outcome, Resources, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.errors import MachineError
 from embench.files import aside, make_folder
+from embench.planning.forecast import stage_seconds
 from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
+
+ON_A_CLUSTER = 100
+"""Stages, or jobs of them, that run at a time on other machines, where nobody says how many."""
 
 
 def run_stages(
@@ -22,13 +26,15 @@ def run_stages(
     on_event: EventCallback | None,
     *,
     executor: str = "local",
+    options: Mapping[str, str] | None = None,
     workers: int | None = None,
     outcome: Outcome | None = None,
 ) -> tuple[Outcome, Path]:
     """What came of the stages, and the folder where they lie; those that were done before are not run again.
 
     Args:
-        workers: by default as many as the request says, else as suit the devices of the stages.
+        options: of the executor.
+        workers: by default as many as the request says, else as suit the devices of the stages, or a cluster.
         outcome: what is returned, for a caller that looks into it at events.
 
     Raises:
@@ -36,9 +42,11 @@ def run_stages(
     """
     root = stage_folder(request.runs_folder)
     _writable(root)
-    count = workers or request.workers or default_workers({stage.params.common.device for stage in stages})
-    watch = on_event or (lambda _: None)
-    return run_graph(stages, root, executor=executor, workers=count, on_event=watch, outcome=outcome), root
+    count = workers or request.workers
+    if count is None:
+        count = default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
+    resources, watch = Resources(count, options or {}, stage_seconds), on_event or (lambda _: None)
+    return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
 
 
 def _writable(root: Path) -> None:

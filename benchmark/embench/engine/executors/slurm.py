@@ -1,0 +1,231 @@
+"""Runs stages as jobs of Slurm. The queue and the folders of stages are all that it knows: whoever starts the same grid
+again, after this process was killed, waits for the jobs that are still there."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embench.callbacks import EventCallback
+from embench.engine.executors import Outcome, Resources
+from embench.engine.executors.events import Events
+from embench.engine.executors.jobs import (
+    Kind,
+    State,
+    fault_file,
+    last_lines,
+    load_submitit,
+    queue,
+    submissions,
+    submit,
+)
+from embench.engine.executors.remote import LITTLE_S, TRIES, Parent, finished
+from embench.engine.specs import Params
+from embench.engine.stage import Folder, Stage
+from embench.engine.tables import make_tables
+from embench.errors import MachineError
+from embench.system import cores
+
+_ASK_S, _LOOK_S = 5.0, 1.0
+"""Seconds between two looks at the queue, and at the folders of stages."""
+_JOB_S = (60.0, 600.0)
+"""Short stages are put together to jobs of at least and at most so many seconds."""
+_ARRAY = 500
+"""Jobs of an array; Slurm has 1,001 unless it is told otherwise."""
+
+
+@dataclass
+class _Job:
+    """A job and the stages that it runs one after the other."""
+
+    stages: list[Stage[Params]]
+    name: str
+    index: int
+    state: State
+    gone: int = 0
+    events: dict[str, Events] = field(default_factory=dict)
+
+
+def run_on_slurm(
+    todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
+) -> None:
+    """Runs the stages as jobs; options are those of sbatch.
+
+    Raises:
+        MachineError: Slurm or submitit is missing, or Slurm refuses a job.
+    """
+    load_submitit()
+    make_tables(todo, min(resources.workers, cores()), on_event)
+    _Grid(todo, outcome, root, resources, on_event).run()
+
+
+class _Grid:
+    """The stages of a grid that wait, and the jobs that run."""
+
+    def __init__(
+        self,
+        todo: Sequence[Stage[Params]],
+        outcome: Outcome,
+        root: Path,
+        resources: Resources,
+        on_event: EventCallback,
+    ) -> None:
+        self.outcome, self.root, self.resources, self.on_event = outcome, root, resources, on_event
+        self.folder, self.parent = root.parent / "slurm", Parent(root)
+        self.waiting = {stage.id: stage for stage in todo}
+        self.total, self.jobs = len(todo), list[_Job]()
+        self.tries: Counter[str] = Counter()
+        forecast = resources.seconds(todo) if todo else {}
+        self.seconds = {stage.id: LITTLE_S + forecast.get(stage.id, 0.0) for stage in todo}
+
+    def run(self) -> None:
+        self._adopt()
+        asked = time.monotonic()
+        while self.waiting or self.jobs:
+            self._hold_up()
+            self._submit()
+            known = None
+            if time.monotonic() - asked >= _ASK_S:
+                known, asked = queue(sorted({job.name for job in self.jobs})), time.monotonic()
+            for job in list(self.jobs):
+                if known is not None:
+                    self._follow(job, known.get((job.name, job.index)))
+                self._collect(job)
+            if self.jobs:
+                time.sleep(_LOOK_S)
+
+    def _adopt(self) -> None:
+        """Finds the jobs that a process before this one left in the queue."""
+        known = submissions(self.folder)
+        states = queue(sorted(known)) or {}
+        for (name, index), state in states.items():
+            ids = known[name][index] if name in known and index < len(known[name]) else []
+            stages = [self.waiting.pop(id_) for id_ in ids if id_ in self.waiting] if state.queued else []
+            if stages:
+                self._add(_Job(stages, name, index, state))
+        if self.jobs:
+            self.on_event({"event": "note", "text": f"{len(self.jobs)} jobs of before are still in Slurm's queue"})
+
+    def _add(self, job: _Job) -> None:
+        job.events = {stage.id: Events(stage, self.root, self.on_event) for stage in job.stages}
+        self.jobs.append(job)
+
+    def _hold_up(self) -> None:
+        for stage in list(self.waiting.values()):
+            if blocker := self.outcome.blocker(stage):
+                self.outcome.held_up[stage.id] = blocker
+                del self.waiting[stage.id]
+
+    def _submit(self) -> None:
+        """Puts what can start into the queue."""
+        for kind, jobs in self._packed().items():
+            longest = max(self._length(stages) for stages in jobs)
+            for first in range(0, len(jobs), _ARRAY):
+                some = jobs[first : first + _ARRAY]
+                name, numbers = submit(
+                    some,
+                    kind,
+                    longest,
+                    self.folder,
+                    self.parent,
+                    self.resources.workers,
+                    self.resources.options,
+                )
+                for index, (stages, number) in enumerate(zip(some, numbers, strict=True)):
+                    for stage in stages:
+                        del self.waiting[stage.id]
+                    self._add(_Job(stages, name, index, State(number, "PENDING", "")))
+
+    def _packed(self) -> dict[Kind, list[list[Stage[Params]]]]:
+        """The stages that can start, by what they need, as jobs: short ones together, each after its inputs. What a
+        worker died of is alone."""
+        least, most = _JOB_S
+        length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
+        packed: dict[Kind, list[list[Stage[Params]]]] = {}
+        place: dict[str, list[Stage[Params]]] = {}
+        for stage in self.waiting.values():
+            kind = Kind(stage.params.common.device, stage.params.common.threads, self.tries[stage.id])
+            missing = [id_ for id_ in stage.inputs.values() if id_ not in self.outcome.results]
+            jobs = packed.get(kind, [])
+            if missing:
+                # It goes with the stage that it needs, or waits for it.
+                job = place.get(missing[0], [])
+                if any(place.get(id_) is not job for id_ in missing) or job not in jobs or kind.tries:
+                    continue
+            elif jobs and not kind.tries and self._length(jobs[-1]) + self.seconds[stage.id] <= length:
+                job = jobs[-1]
+            else:
+                job = []
+                packed.setdefault(kind, []).append(job)
+            job.append(stage)
+            place[stage.id] = job
+        return packed
+
+    def _length(self, stages: Iterable[Stage[Params]]) -> float:
+        return sum(self.seconds[stage.id] for stage in stages)
+
+    def _follow(self, job: _Job, state: State | None) -> None:
+        """Takes in what Slurm says of a job; one that it has forgotten is over."""
+        if state is not None:
+            job.state = state
+        over = state is None or not state.queued
+        job.gone = job.gone + 1 if over else 0
+        if job.state.word == "PENDING" and job.state.reason not in ("", "None", "Priority", "Resources"):
+            self.on_event({"event": "note", "text": f"a job waits in Slurm's queue: {job.state.reason}"})
+
+    def _collect(self, job: _Job) -> None:
+        """Takes in the stages of a job that ended, and the events of the one that runs. What a job leaves undone waits
+        again."""
+        left = [stage for stage in job.stages if not self._ended(stage, job)]
+        if left and job.state.word == "RUNNING":
+            job.events[left[0].id].poll()
+        # Seen twice, since what a job wrote last may be seen after its end.
+        if left and job.gone < 2:
+            job.stages = left
+            return
+        self.jobs.remove(job)
+        if not left:
+            return
+        self.waiting = {stage.id: stage for stage in left} | self.waiting
+        died = next((stage for stage in left if all(i in self.outcome.results for i in stage.inputs.values())), None)
+        if died is not None:
+            self._died(died, job)
+
+    def _ended(self, stage: Stage[Params], job: _Job) -> bool:
+        folder, fault = Folder(self.root, stage.id), fault_file(self.folder / job.name, stage.id)
+        if finished(folder):
+            self.outcome.results[stage.id] = folder.result()
+            job.events[stage.id].poll()
+        elif fault.is_file():
+            self.outcome.errors[stage.id] = pickle.loads(fault.read_bytes())  # noqa: S301  our own worker wrote it
+        else:
+            return False
+        self._end(stage, job)
+        return True
+
+    def _died(self, stage: Stage[Params], job: _Job) -> None:
+        """The worker of a stage is gone: the stage is tried again with more time and memory, or has failed."""
+        self.tries[stage.id] += 1
+        log, lines = last_lines(self.folder / job.name, job.state.job)
+        word = job.state.word.split()[0]
+        if self.tries[stage.id] < TRIES and word != "CANCELLED":
+            again = f"job {job.state.job} of Slurm ended as {word} during {stage.title}, which is tried again: {log}"
+            self.on_event({"event": "note", "text": again})
+            return
+        hint = "ask for more: --cluster mem=16G --cluster time=240 (minutes)" if word != "CANCELLED" else None
+        self.outcome.errors[stage.id] = MachineError(
+            f"job {job.state.job} of Slurm ended as {word} during {stage.title}" + (f": {lines}" if lines else ""),
+            where=str(log),
+            hint=hint or "the same command submits it again",
+        )
+        del self.waiting[stage.id]
+        self._end(stage, job)
+
+    def _end(self, stage: Stage[Params], job: _Job) -> None:
+        job.events[stage.id].begin()
+        ended = self.total - len(self.waiting) - sum(s.id not in self.outcome.results for j in self.jobs for s in j.stages)
+        job.events[stage.id].end(self.outcome, ended, self.total)
