@@ -77,7 +77,7 @@ class _Grid:
         self.outcome, self.root, self.resources, self.on_event = outcome, root, resources, on_event
         self.folder, self.parent = root.parent / "slurm", Parent(root)
         self.waiting = {stage.id: stage for stage in todo}
-        self.total, self.jobs = len(todo), list[_Job]()
+        self.total, self.over, self.jobs = len(todo), 0, list[_Job]()
         self.tries: Counter[str] = Counter()
         forecast = resources.seconds(todo) if todo else {}
         self.seconds = {stage.id: LITTLE_S + forecast.get(stage.id, 0.0) for stage in todo}
@@ -146,23 +146,23 @@ class _Grid:
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[Kind, list[list[Stage[Params]]]] = {}
-        place: dict[str, list[Stage[Params]]] = {}
+        place: dict[str, tuple[Kind, int]] = {}
         for stage in self.waiting.values():
             kind = Kind(stage.params.common.device, stage.params.common.threads, self.tries[stage.id])
-            missing = [id_ for id_ in stage.inputs.values() if id_ not in self.outcome.results]
             jobs = packed.get(kind, [])
+            missing = {place.get(id_) for id_ in stage.inputs.values() if id_ not in self.outcome.results}
             if missing:
                 # It goes with the stage that it needs, or waits for it.
-                job = place.get(missing[0], [])
-                if any(place.get(id_) is not job for id_ in missing) or job not in jobs or kind.tries:
+                (where,) = missing if len(missing) == 1 else (None,)
+                if where is None or where[0] != kind or kind.tries:
                     continue
             elif jobs and not kind.tries and self._length(jobs[-1]) + self.seconds[stage.id] <= length:
-                job = jobs[-1]
+                where = (kind, len(jobs) - 1)
             else:
-                job = []
-                packed.setdefault(kind, []).append(job)
-            job.append(stage)
-            place[stage.id] = job
+                where = (kind, len(jobs))
+                packed.setdefault(kind, []).append([])
+            packed[kind][where[1]].append(stage)
+            place[stage.id] = where
         return packed
 
     def _length(self, stages: Iterable[Stage[Params]]) -> float:
@@ -180,20 +180,23 @@ class _Grid:
     def _collect(self, job: _Job) -> None:
         """Takes in the stages of a job that ended, and the events of the one that runs. What a job leaves undone waits
         again."""
-        left = [stage for stage in job.stages if not self._ended(stage, job)]
-        if left and job.state.word == "RUNNING":
-            job.events[left[0].id].poll()
+        if job.state.word == "PENDING" and not job.gone:
+            return
+        while job.stages:
+            first = job.stages[0]
+            if blocker := self.outcome.blocker(first):
+                self.outcome.held_up[first.id] = blocker
+            elif not self._ended(first, job):
+                break
+            del job.stages[0]
+        if job.stages and job.state.word == "RUNNING":
+            job.events[first.id].poll()
         # Seen twice, since what a job wrote last may be seen after its end.
-        if left and job.gone < 2:
-            job.stages = left
-            return
-        self.jobs.remove(job)
-        if not left:
-            return
-        self.waiting = {stage.id: stage for stage in left} | self.waiting
-        died = next((stage for stage in left if all(i in self.outcome.results for i in stage.inputs.values())), None)
-        if died is not None:
-            self._died(died, job)
+        if not job.stages or job.gone >= 2:
+            self.jobs.remove(job)
+        if job.stages and job.gone >= 2:
+            self.waiting = {stage.id: stage for stage in job.stages} | self.waiting
+            self._died(first, job)
 
     def _ended(self, stage: Stage[Params], job: _Job) -> bool:
         folder, fault = Folder(self.root, stage.id), fault_file(self.folder / job.name, stage.id)
@@ -226,6 +229,6 @@ class _Grid:
         self._end(stage, job)
 
     def _end(self, stage: Stage[Params], job: _Job) -> None:
+        self.over += 1
         job.events[stage.id].begin()
-        ended = self.total - len(self.waiting) - sum(s.id not in self.outcome.results for j in self.jobs for s in j.stages)
-        job.events[stage.id].end(self.outcome, ended, self.total)
+        job.events[stage.id].end(self.outcome, self.over, self.total)
