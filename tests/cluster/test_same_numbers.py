@@ -85,7 +85,7 @@ def two_nodes(monkeypatch):
     """A Ray of two machines with one CPU each."""
     if "EMBENCH_WHOLE_PROOFS" not in os.environ:
         pytest.skip(OFF)
-    pytest.importorskip("ray", reason="ray is not installed: pip install 'embench-affect[cluster]'")
+    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "tally"), os.environ.get("PYTHONPATH", "")]))

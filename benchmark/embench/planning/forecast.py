@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -39,17 +40,21 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
 
 
 def stage_seconds(stages: Sequence[Stage[Params]]) -> dict[str, float]:
-    """How long each of these stages is expected to take by itself, by id; those that cost next to nothing are left
-    out."""
-    return _seconds(stages, _measured(stages))
+    """How long each of these stages is expected to take by itself, by id. Those that cost next to nothing are left out,
+    and those that fail even to be tried, which will be reported when they are run."""
+    measured: Measured = {}
+    for stage in stages:
+        with suppress(Exception):
+            measured = _measured([stage], measured)
+    return _seconds([s for s in stages if not _fits(s) or frozenset(s.params.modalities) in measured], measured)
 
 
 Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
 
 
-def _measured(stages: Iterable[Stage[Any]]) -> Measured:
-    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+def _measured(stages: Iterable[Stage[Any]], known: Measured | None = None) -> Measured:
+    measured = dict(known or {})
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:

@@ -31,7 +31,6 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import folders
 from embench.system import version_of
 
-EXTRA = "pip install 'embench-affect[cluster]'"
 TRIES = 3
 """How often a stage is begun whose worker dies: once, and twice again."""
 LITTLE_S = 10.0
@@ -139,4 +138,4 @@ def finished(folder: Folder) -> bool:
 
 def not_installed(library: str, executor: str) -> MachineError:
     """What to say where the library of an executor is missing."""
-    return MachineError(f"{library} is not installed, and --executor {executor} needs it", hint=EXTRA)
+    return MachineError(f"{library} is not installed, and --executor {executor} needs it", hint=f"pip install {library}")
