@@ -13,10 +13,19 @@ from embench.cli import main
 
 HERE = Path(__file__).parent
 OFF = "`make cluster` runs this"
-GRID = (
-    "--dataset amigos --encoder handcrafted --modalities eda --fusion logreg --fusion lda --recipe quick"
-    " --seeds 0,1,2,3,4".split()
+METHODS = (
+    "--dataset",
+    "amigos",
+    "--encoder",
+    "handcrafted",
+    "--modalities",
+    "eda",
+    "--fusion",
+    "logreg",
+    "--fusion",
+    "lda",
 )
+GRID = (*METHODS, "--recipe", "quick", "--seeds", "0,1,2,3,4")
 """200 stages: 2 methods, 5 seeds, 5 folds, 2 targets, of each one that fits and one that predicts."""
 
 

@@ -26,7 +26,7 @@ free = [socket.socket() for _ in range(2)]
 for each in free: each.bind(("", 0))
 print(*(each.getsockname()[1] for each in free))')"
     memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
-    sed -e "s|@DIR@|$dir|g; s|@HOST@|$(hostname -s)|g; s|@CPUS@|${EMBENCH_SLURM_CPUS:-$(nproc)}|g" \
+    sed -e "s|@DIR@|$dir|g; s|@HOST@|$(hostname -s)|g" \
         -e "s|@MEMORY@|$memory|g; s|@CTLD@|$ctld|g; s|@SLURMD@|$slurmd|g" "$here/slurm.conf" >"$SLURM_CONF"
     munged --key-file "$dir/munge/key" --socket "$dir/munge.socket" --pid-file "$dir/munged.pid" \
         --log-file "$dir/munge/log" --seed-file "$dir/munge/seed" --force >/dev/null 2>&1

@@ -113,7 +113,7 @@ def test_a_stage_whose_worker_dies_is_tried_twice_again_and_then_named_with_its_
     assert len(done.results) == 1
     (error,) = done.failures.values()
     assert isinstance(error, MachineError)
-    assert "of Slurm ended as FAILED during estimator" in error.what
+    assert "of Slurm ended as FAILED during " in error.what
     assert Path(error.where).is_file()
     again = [note for note in notes if "tried again" in note]
     assert len(again) == 2 * len({note.split("during ")[1].split(", which")[0] for note in again})

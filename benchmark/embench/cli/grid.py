@@ -24,7 +24,11 @@ _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-@takes(points=True, help_texts={"seeds": "Seeds of every point, comma-separated."}, before={"executor": "workers", "cluster": "workers"})
+@takes(
+    points=True,
+    help_texts={"seeds": "Seeds of every point, comma-separated."},
+    before={"executor": "workers", "cluster": "workers"},
+)
 def grid(
     file: Annotated[
         Path | None, typer.Argument(metavar="[GRID.yaml]", help="YAML file of options and their values.")

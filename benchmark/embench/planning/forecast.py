@@ -17,7 +17,7 @@ from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
-from embench.engine.specs import FitParams, FusionParams, Params
+from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import Stage
 from embench.nn import Model
 from embench.planning.graph import Graph
@@ -39,7 +39,7 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
     }
 
 
-def stage_seconds(stages: Sequence[Stage[Params]]) -> dict[str, float]:
+def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
     """How long each of these stages is expected to take by itself, by id. Those that cost next to nothing are left out,
     and those that fail even to be tried, which will be reported when they are run."""
     measured: Measured = {}

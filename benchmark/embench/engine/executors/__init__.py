@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.checksums import remembering
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
@@ -103,12 +104,13 @@ def run_graph(
     execute, root = find_executor(executor), root.absolute()
     outcome = Outcome() if outcome is None else outcome
     todo: list[Stage[Params]] = []
-    for stage in {stage.id: stage for stage in stages}.values():
-        result = Folder(root, stage.id).sound_result()
-        if result is None:
-            todo.append(stage)
-        else:
-            outcome.results[stage.id] = result
+    with remembering(root / ".compared"):
+        for stage in {stage.id: stage for stage in stages}.values():
+            result = Folder(root, stage.id).sound_result()
+            if result is None:
+                todo.append(stage)
+            else:
+                outcome.results[stage.id] = result
     on_event({"event": "plan", "total": len(todo), "done": len(outcome.results)})
     execute(todo, outcome, root, resources, on_event)
     return outcome

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,11 +28,10 @@ _LEAST_MIN, _TIMES = 30, 4
 """A job may take this many minutes, and so many times as long as is expected of its stages."""
 _LEAST_MB = 3072
 """Memory of a process that has loaded its libraries, beside the data."""
-_QUEUED = frozenset(
-    "PENDING RUNNING SUSPENDED COMPLETING CONFIGURING RESIZING REQUEUED REQUEUE_FED REQUEUE_HOLD SIGNALING SPECIAL_EXIT"
-    " STAGE_OUT STOPPED RESV_DEL_HOLD PREEMPTED".split()
+_ENDED = frozenset(
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
 )
-"""States of jobs that run, or will."""
+"""States of jobs that neither run nor wait; one that was preempted goes back into the queue, or is cancelled."""
 
 
 class Kind(NamedTuple):
@@ -51,12 +51,13 @@ class Work:
     place: Path
 
     def __call__(self) -> None:
+        """Runs the stages, and leaves a file for each that failed."""
         for stage in self.stages:
             if all(finished(Folder(self.parent.root, id_)) for id_ in stage.inputs.values()):
                 result = work_on(stage, self.parent)
                 if isinstance(result, EmbenchError):
-                    failed = result
-                    write_whole(fault_file(self.place, stage.id), lambda path: path.write_bytes(pickle.dumps(failed)))
+                    text = pickle.dumps(result)
+                    write_whole(fault_file(self.place, stage.id), partial(Path.write_bytes, data=text))
 
     def checkpoint(self) -> Any:
         """What submitit puts back into the queue when Slurm takes the machine away: the same, which skips what is
@@ -81,7 +82,7 @@ class State(NamedTuple):
     @property
     def queued(self) -> bool:
         """Whether the job runs, or will."""
-        return self.word in _QUEUED
+        return self.word not in _ENDED
 
 
 def queue(names: Sequence[str]) -> dict[tuple[str, int], State] | None:
@@ -90,8 +91,9 @@ def queue(names: Sequence[str]) -> dict[tuple[str, int], State] | None:
     if not names:
         return {}
     line = ["squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%j|%r"]
+    line.append(f"--name={','.join(names)}")
     try:
-        told = subprocess.run([*line, f"--name={','.join(names)}"], capture_output=True, text=True, check=True)
+        told = subprocess.run(line, capture_output=True, text=True, check=True)  # noqa: S603  names are our own
     except (OSError, subprocess.CalledProcessError):
         return None
     found = {}
@@ -184,7 +186,9 @@ def load_submitit() -> Any:
 @contextmanager
 def _outside_of_jobs() -> Iterator[None]:
     """A job that submits others would hand on its own size to them."""
-    own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLURM_") and name != "SLURM_CONF"}
+    own = {
+        name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLURM_") and name != "SLURM_CONF"
+    }
     try:
         yield
     finally:

@@ -96,7 +96,7 @@ def _run(
                 asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
                 running[asked.remote(sent(stage), parent)] = (stage, Events(stage, root, on_event))
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
-        for stage, events in running.values():
+        for _, events in running.values():
             if events.path.is_file():
                 events.poll()
         for reference in ready:

@@ -138,4 +138,6 @@ def finished(folder: Folder) -> bool:
 
 def not_installed(library: str, executor: str) -> MachineError:
     """What to say where the library of an executor is missing."""
-    return MachineError(f"{library} is not installed, and --executor {executor} needs it", hint=f"pip install {library}")
+    return MachineError(
+        f"{library} is not installed, and --executor {executor} needs it", hint=f"pip install {library}"
+    )
