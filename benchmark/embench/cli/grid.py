@@ -60,7 +60,9 @@ def grid(
             documents = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
-                done = runner.grid(requests, executor, options["workers"], progress.event, chosen)
+                done = runner.grid(
+                    requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
+                )
             documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
             drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")

@@ -42,18 +42,18 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
 def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
     """How long each of these stages is expected to take by itself, by id. Those that cost next to nothing are left out,
     and those that fail even to be tried, which will be reported when they are run."""
-    measured: Measured = {}
+    measured: _Measured = {}
     for stage in stages:
         with suppress(Exception):
             measured = _measured([stage], measured)
     return _seconds([s for s in stages if not _fits(s) or frozenset(s.params.modalities) in measured], measured)
 
 
-Measured = Mapping[frozenset[str], tuple[int, int, float]]
+_Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
 
 
-def _measured(stages: Iterable[Stage[Any]], known: Measured | None = None) -> Measured:
+def _measured(stages: Iterable[Stage[Any]], known: _Measured | None = None) -> _Measured:
     measured = dict(known or {})
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
@@ -66,7 +66,7 @@ def _fits(stage: Stage[Any]) -> bool:
     return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
 
 
-def _seconds(stages: Iterable[Stage[Any]], measured: Measured) -> dict[str, float]:
+def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for s in stages:
         if _fits(s):
@@ -77,7 +77,7 @@ def _seconds(stages: Iterable[Stage[Any]], measured: Measured) -> dict[str, floa
     return seconds
 
 
-def _pretraining_s(stage: Stage[FitParams], measured: Measured) -> float:
+def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     task = stage.task

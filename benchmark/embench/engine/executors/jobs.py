@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embench.engine.executors.remote import Parent, finished, not_installed, sent, work_on
+from embench.engine.executors.remote import Parent, as_sent, finished, not_installed, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError
@@ -34,7 +34,7 @@ _ENDED = frozenset(
 """States of jobs that neither run nor wait; one that was preempted goes back into the queue, or is cancelled."""
 
 
-class Kind(NamedTuple):
+class JobKind(NamedTuple):
     """What the stages of a job have in common; `tries` is how often workers died of them."""
 
     device: str
@@ -72,7 +72,7 @@ def fault_file(place: Path, stage_id: str) -> Path:
     return place / f"{stage_id}.fault"
 
 
-class State(NamedTuple):
+class JobState(NamedTuple):
     """What Slurm says of a job."""
 
     job: str
@@ -85,7 +85,7 @@ class State(NamedTuple):
         return self.word not in _ENDED
 
 
-def queue(names: Sequence[str]) -> dict[tuple[str, int], State] | None:
+def queue(names: Sequence[str]) -> dict[tuple[str, int], JobState] | None:
     """Name of a submission and place in its array -> state, of jobs that Slurm still knows; None where it doesn't
     answer."""
     if not names:
@@ -99,7 +99,7 @@ def queue(names: Sequence[str]) -> dict[tuple[str, int], State] | None:
     found = {}
     for job, word, name, reason in (row.split("|", 3) for row in told.stdout.splitlines() if row.count("|") >= 3):
         index = job.partition("_")[2]
-        found[name, int(index) if index.isdecimal() else 0] = State(job, word, reason)
+        found[name, int(index) if index.isdecimal() else 0] = JobState(job, word, reason)
     return found
 
 
@@ -108,9 +108,9 @@ def submissions(folder: Path) -> dict[str, list[list[str]]]:
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob(f"{PREFIX}*/{_RECORD}")}
 
 
-def submit(
+def submit_jobs(
     jobs: Sequence[Sequence[Stage[Params]]],
-    kind: Kind,
+    kind: JobKind,
     seconds: float,
     folder: Path,
     parent: Parent,
@@ -149,7 +149,7 @@ def submit(
             additional_parameters=more,
         )
         try:
-            made = executor.submit_array([Work(tuple(map(sent, stages)), parent, place) for stages in jobs])
+            made = executor.submit_array([Work(tuple(map(as_sent, stages)), parent, place) for stages in jobs])
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
             shutil.rmtree(place, ignore_errors=True)
             raise MachineError(

@@ -9,14 +9,14 @@ from typing import Any
 from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome, Resources, check_options
 from embench.engine.executors.events import Events
-from embench.engine.executors.remote import TRIES, Parent, not_installed, sent, work_on
+from embench.engine.executors.remote import WORKER_TRIES, Parent, as_sent, not_installed, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.errors import EmbenchError, MachineError, UsageError
 from embench.system import cores
 
-OPTIONS = ("address", "gpus", "memory_gb")
+_OPTIONS = ("address", "gpus", "memory_gb")
 
 
 def run_on_ray(
@@ -30,7 +30,7 @@ def run_on_ray(
     Raises:
         MachineError: Ray is missing or can't be reached. UsageError: an option is wrong.
     """
-    check_options(resources.options, OPTIONS)
+    check_options(resources.options, _OPTIONS)
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -83,7 +83,7 @@ def _run(
     on_event: EventCallback,
 ) -> None:
     # Ray begins a task anew, on another machine, where the worker or its machine is gone.
-    task = ray.remote(max_retries=TRIES - 1, num_returns=1)(work_on)
+    task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(work_on)
     parent = ray.put(Parent(root))
     waiting, running, ended = list(todo), dict[Any, tuple[Stage[Params], Events]](), 0
     while waiting or running:
@@ -94,7 +94,7 @@ def _run(
             elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
                 waiting.remove(stage)
                 asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
-                running[asked.remote(sent(stage), parent)] = (stage, Events(stage, root, on_event))
+                running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
         for _, events in running.values():
             if events.path.is_file():
@@ -122,7 +122,7 @@ def _result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | 
         result: dict[str, Any] | EmbenchError = ray.get(reference)
     except ray.exceptions.RayError as error:
         return MachineError(
-            f"a worker of Ray was lost {TRIES} times during {stage.title}: {' '.join(str(error).split())[:300]}",
+            f"a worker of Ray was lost {WORKER_TRIES} times during {stage.title}: {' '.join(str(error).split())[:300]}",
             hint="often it ran out of memory: --cluster memory_gb=16 reserves more; the same command resumes",
         )
     return result

@@ -31,7 +31,7 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import folders
 from embench.system import version_of
 
-TRIES = 3
+WORKER_TRIES = 3
 """How often a stage is begun whose worker dies: once, and twice again."""
 LITTLE_S = 10.0
 """Seconds that a stage is taken to need whose time is not forecast."""
@@ -105,7 +105,7 @@ class Parent:
                 )
 
 
-def sent(stage: Stage[Params]) -> Stage[Params]:
+def as_sent(stage: Stage[Params]) -> Stage[Params]:
     """A stage as it travels: the number of a GPU means another one, or none, on another machine."""
     return replace(stage, places={name: place for name, place in stage.places.items() if name != "gpu"})
 

@@ -14,16 +14,16 @@ from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome, Resources
 from embench.engine.executors.events import Events
 from embench.engine.executors.jobs import (
-    Kind,
-    State,
+    JobKind,
+    JobState,
     fault_file,
     last_lines,
     load_submitit,
     queue,
     submissions,
-    submit,
+    submit_jobs,
 )
-from embench.engine.executors.remote import LITTLE_S, TRIES, Parent, finished
+from embench.engine.executors.remote import LITTLE_S, WORKER_TRIES, Parent, finished
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.engine.tables import make_tables
@@ -45,7 +45,7 @@ class _Job:
     stages: list[Stage[Params]]
     name: str
     index: int
-    state: State
+    state: JobState
     gone: int = 0
     events: dict[str, Events] = field(default_factory=dict)
 
@@ -126,7 +126,7 @@ class _Grid:
             longest = max(self._length(stages) for stages in jobs)
             for first in range(0, len(jobs), _ARRAY):
                 some = jobs[first : first + _ARRAY]
-                name, numbers = submit(
+                name, numbers = submit_jobs(
                     some,
                     kind,
                     longest,
@@ -138,17 +138,17 @@ class _Grid:
                 for index, (stages, number) in enumerate(zip(some, numbers, strict=True)):
                     for stage in stages:
                         del self.waiting[stage.id]
-                    self._add(_Job(stages, name, index, State(number, "PENDING", "")))
+                    self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
-    def _packed(self) -> dict[Kind, list[list[Stage[Params]]]]:
+    def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
         """The stages that can start, by what they need, as jobs: short ones together, each after its inputs. What a
         worker died of is alone."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
-        packed: dict[Kind, list[list[Stage[Params]]]] = {}
-        place: dict[str, tuple[Kind, int]] = {}
+        packed: dict[JobKind, list[list[Stage[Params]]]] = {}
+        place: dict[str, tuple[JobKind, int]] = {}
         for stage in self.waiting.values():
-            kind = Kind(stage.params.common.device, stage.params.common.threads, self.tries[stage.id])
+            kind = JobKind(stage.params.common.device, stage.params.common.threads, self.tries[stage.id])
             jobs = packed.get(kind, [])
             missing = {place.get(id_) for id_ in stage.inputs.values() if id_ not in self.outcome.results}
             if missing:
@@ -168,7 +168,7 @@ class _Grid:
     def _length(self, stages: Iterable[Stage[Params]]) -> float:
         return sum(self.seconds[stage.id] for stage in stages)
 
-    def _follow(self, job: _Job, state: State | None) -> None:
+    def _follow(self, job: _Job, state: JobState | None) -> None:
         """Takes in what Slurm says of a job; one that it has forgotten is over."""
         if state is not None:
             job.state = state
@@ -215,7 +215,7 @@ class _Grid:
         self.tries[stage.id] += 1
         log, lines = last_lines(self.folder / job.name, job.state.job)
         word = job.state.word.split()[0]
-        if self.tries[stage.id] < TRIES and word != "CANCELLED":
+        if self.tries[stage.id] < WORKER_TRIES and word != "CANCELLED":
             again = f"job {job.state.job} of Slurm ended as {word} during {stage.title}, which is tried again: {log}"
             self.on_event({"event": "note", "text": again})
             return
