@@ -18,7 +18,7 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.specs import FitParams, FusionParams
-from embench.engine.stage import Stage
+from embench.engine.stage import STACK, Stage
 from embench.nn import Model
 from embench.planning.graph import Graph
 
@@ -40,21 +40,24 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
 
 
 def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """How long each of these stages is expected to take by itself, by id. Those that cost next to nothing are left out,
-    and those that fail even to be tried, which will be reported when they are run."""
-    measured: _Measured = {}
-    for stage in stages:
-        with suppress(Exception):
-            measured = _measured([stage], measured)
-    return _seconds([s for s in stages if not _fits(s) or frozenset(s.params.modalities) in measured], measured)
+    """How long each of these stages of a method is expected to take by itself, by id. Those that cost next to nothing
+    are left out; those that fail even to be tried count for nothing, and will be reported when they are run."""
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = (0, 0, 0.0)
+            with suppress(Exception):
+                measured[kind] = _measure(stage)
+    return _seconds(stages, measured)
 
 
 _Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
 
 
-def _measured(stages: Iterable[Stage[Any]], known: _Measured | None = None) -> _Measured:
-    measured = dict(known or {})
+def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:
@@ -69,11 +72,17 @@ def _fits(stage: Stage[Any]) -> bool:
 def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for s in stages:
-        if _fits(s):
-            rows = int((s.task["role"] == 0).sum())
-            seconds[s.id] = measured[frozenset(s.params.modalities)][2] * rows * s.params.recipe.epochs
-        elif s.kind == "pretrain":
-            seconds[s.id] = _pretraining_s(s, measured)
+        if STACK in s.inputs:
+            continue  # it takes its result from there
+        for trained in s.params.members if s.kind == STACK else (s,):
+            if _fits(trained):
+                rows = int((trained.task["role"] == 0).sum())
+                cost = measured[frozenset(trained.params.modalities)][2] * rows * trained.params.recipe.epochs
+            elif trained.kind == "pretrain":
+                cost = _pretraining_s(trained, measured)
+            else:
+                continue
+            seconds[s.id] = seconds.get(s.id, 0.0) + cost
     return seconds
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
+from embench.engine.stage import Stage
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.graph import stage_folder
@@ -25,7 +27,7 @@ from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, guards, kept
 from embench.runs.manifest import manifest
-from embench.runs.stages import run_stages
+from embench.runs.stages import run_stages, seconds_of
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Result
@@ -119,10 +121,20 @@ def grid(
         options=options,
         workers=workers,
         outcome=outcome,
+        seconds=partial(_expected, plans),
     )
     while waiting:
         conclude_first()
     return GridResult(tuple(results), failures)
+
+
+def _expected(plans: Sequence[Plan], todo: Sequence[Stage[Any]]) -> dict[str, float]:
+    """How long each of these stages is expected to take in s, by id: measured for each method by itself."""
+    seconds: dict[str, float] = {}
+    for planned in plans:
+        own = [s for s in todo if s.id in planned.graph.stages and s.id not in seconds]
+        seconds |= seconds_of(own)
+    return seconds
 
 
 def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:

@@ -85,14 +85,14 @@ def _run(
     # Ray begins a task anew, on another machine, where the worker or its machine is gone.
     task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(work_on)
     parent = ray.put(Parent(root))
-    waiting, running, ended = list(todo), dict[Any, tuple[Stage[Params], Events]](), 0
+    waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
     while waiting or running:
-        for stage in list(waiting):
+        for stage in list(waiting.values()):
             if blocker := outcome.blocker(stage):
                 outcome.held_up[stage.id] = blocker
-                waiting.remove(stage)
+                del waiting[stage.id]
             elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
-                waiting.remove(stage)
+                del waiting[stage.id]
                 asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
                 running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])

@@ -87,8 +87,10 @@ class Parent:
             os.chdir(self.folder)
         sys.path += [place for place in self.path if place not in sys.path]
         record = self.root.parent / "workers" / f"{host}.txt"
-        record.parent.mkdir(exist_ok=True)
-        write_text(record, "".join(f"{name} {version}\n" for name, version in environment().items()))
+        text = "".join(f"{name} {version}\n" for name, version in environment().items())
+        if not record.is_file() or record.read_text() != text:
+            record.parent.mkdir(exist_ok=True)
+            write_text(record, text)
         self.compare()
 
     def compare(self) -> None:
