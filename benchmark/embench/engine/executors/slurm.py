@@ -34,6 +34,8 @@ _ASK_S, _LOOK_S = 5.0, 1.0
 """Seconds between two looks at the queue, and at the folders of stages."""
 _JOB_S = (60.0, 600.0)
 """Short stages are put together to jobs of at least and at most so many seconds."""
+_USUAL = ("", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
+"""Why jobs wait that will start by themselves."""
 _ARRAY = 500
 """Jobs of an array; Slurm has 1,001 unless it is told otherwise."""
 
@@ -101,7 +103,9 @@ class _Grid:
     def _adopt(self) -> None:
         """Finds the jobs that a process before this one left in the queue."""
         known = submissions(self.folder)
-        states = queue(sorted(known)) or {}
+        states = queue(sorted(known))
+        if states is None:  # to submit everything once more would fill the queue with what is there already
+            raise MachineError("Slurm does not answer", where="squeue --me", hint="the same command goes on later")
         for (name, index), state in states.items():
             ids = known[name][index] if name in known and index < len(known[name]) else []
             stages = [self.waiting.pop(id_) for id_ in ids if id_ in self.waiting] if state.queued else []
@@ -174,7 +178,7 @@ class _Grid:
             job.state = state
         over = state is None or not state.queued
         job.gone = job.gone + 1 if over else 0
-        if job.state.word == "PENDING" and job.state.reason not in ("", "None", "Priority", "Resources"):
+        if job.state.word == "PENDING" and job.state.reason not in _USUAL:
             self.on_event({"event": "note", "text": f"a job waits in Slurm's queue: {job.state.reason}"})
 
     def _collect(self, job: _Job) -> None:
