@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def run_on_ray(
         MachineError: Ray is missing or can't be reached. UsageError: an option is wrong.
     """
     check_options(resources.options, _OPTIONS)
+    if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
+        # `ray start` then asks everybody for the token, and a Ray without one doesn't mind. Read when Ray is imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ModuleNotFoundError as error:
