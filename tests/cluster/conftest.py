@@ -60,7 +60,11 @@ class Grid:
         """The bytes of every file that does not tell of time and place."""
         files = [*self.runs.glob("stages/*/*"), *self.runs.glob("amigos/*/*")]
         own = ("result.json", "run.yaml", "events.jsonl", "lock", "error.txt")
-        return {p.relative_to(self.runs).as_posix(): p.read_bytes() for p in files if p.name not in own}
+        return {
+            p.relative_to(self.runs).as_posix(): p.read_bytes()
+            for p in files
+            if p.name not in own and not p.name.startswith(".")
+        }
 
 
 @pytest.fixture(scope="session")
