@@ -10,7 +10,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light demo test test-all lint ruff mypy imports bench board board-more curve interop
-.PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser clean
+.PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -100,6 +100,14 @@ pairs-gpu: setup
 # A trial on this machine's GPU; where there is none it says so.
 gpu: setup
 	PYTHON=$(CURDIR)/$(BIN)/python bash bench/gpu/trial.sh
+
+# A grid on a Slurm and on a Ray of this machine, while processes are killed. Where root and apt are missing, the tests of
+# Slurm are skipped with the reason. `make cluster EMBENCH_KILLS=5` kills fewer.
+cluster: setup
+	-test "$$(id -u)" = 0 && ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null && apt-get update && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurm-wlm munge
+	$(BIN)/python -m pip install --quiet -e '.[cluster]' -c constraints.txt
+	EMBENCH_WHOLE_PROOFS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/cluster
 
 # The wheel and the archive of sources in empty environments, with new plugins of every kind; the light installation, and
 # the packages of examples/.

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from embench.errors import DataError
-from embench.files import sha256
+from embench.files import sha256, write_text
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
@@ -22,8 +25,14 @@ SEAL = "sealed"
 Sums = Mapping[str, Mapping[str, Any]]
 """File's name -> `bytes`, `sha256`, and of a large file also `blocks`, the SHA-256 of its sampled blocks."""
 
-_sound: set[tuple[object, ...]] = set()
-"""Files that this process has compared already, in the state in which they were."""
+_sound: dict[tuple[Any, ...], float] = {}
+"""Files that were compared already, in the state in which they were, and when, in s since 1970."""
+
+_TRUSTED_S = 86400.0
+"""So long is a file not read again whose size, times and inode are as they were when it was compared."""
+
+_SETTLED_S = 2.0
+"""A file that is younger when it is compared might be altered without a change of its time."""
 
 
 class DamagedError(DataError):
@@ -52,7 +61,8 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
         path = folder / name
         try:
             state = path.stat()
-            known = (str(path), state.st_size, state.st_mtime_ns, state.st_ino, recorded["sha256"])
+            times = state.st_mtime_ns, state.st_ctime_ns  # nobody sets the second, which any change of a file moves
+            known = (str(path), state.st_size, *times, state.st_ino, recorded["sha256"])
             if known in _sound and not whole:
                 continue
             if state.st_size != recorded["bytes"]:
@@ -69,7 +79,33 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
             raise DamagedError(f"the checksum of {name} cannot be read", where=str(folder)) from error
         if not right:
             raise DamagedError(f"{name} was altered", where=str(path))
-        _sound.add(known)
+        _sound[known] = time.time()
+
+
+@contextmanager
+def remembering(path: Path) -> Iterator[None]:
+    """Keeps in the file `path`, for processes to come, which files of its folder were compared inside and within the
+    last day, so that to start a command again doesn't read all results again."""
+    before = _read_compared(path)
+    _sound.update(before)
+    yield
+    inside, now = f"{path.parent}{os.sep}", time.time()
+    kept = {
+        known: when
+        for known, when in _sound.items()
+        if str(known[0]).startswith(inside) and now - when < _TRUSTED_S and when - max(known[2:4]) / 1e9 > _SETTLED_S
+    }
+    if kept.keys() - before.keys():
+        with suppress(OSError):
+            write_text(path, json.dumps([[*known, when] for known, when in kept.items()]))
+
+
+def _read_compared(path: Path) -> dict[tuple[Any, ...], float]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {tuple(known): when for *known, when in rows if 0 <= time.time() - when < _TRUSTED_S}
+    except (OSError, ValueError, TypeError):
+        return {}  # missing, or not as it was written: all files are compared
 
 
 def sealed_json(content: Mapping[str, Any]) -> str:

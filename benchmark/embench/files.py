@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -65,8 +66,9 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 def aside(path: Path) -> Path:
-    """A name beside `path` for this process alone, with its suffix, which some writers add where it is missing."""
-    return path.with_name(f".{os.getpid()}-{path.name}")
+    """A name beside `path` for this process alone, also where several machines share the disk, with its suffix, which
+    some writers add where it is missing."""
+    return path.with_name(f".{platform.node().partition('.')[0]}-{os.getpid()}-{path.name}")
 
 
 def replace_folder(folder: Path, whole: Path) -> None:

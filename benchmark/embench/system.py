@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
 """What Linux shows a process of itself."""
+LEASE = ".lease"
+"""The end of the name of a file that stands for a lock where the disk knows none."""
+LEASE_S = 60.0
+"""Seconds without a sign of life after which another machine takes over what such a file protects."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
@@ -34,30 +38,34 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Holds a lock on the file `path`, which is made where it is missing and may stay. The system lets go of it when
     this process ends, however it ends.
 
+    A disk without locks, as some network disks are, gets a lease instead: a file beside `path` with the machine and the
+    process that hold it, touched every few seconds. Another machine takes it over `LEASE_S` after the last touch, and
+    the same machine as soon as the process is gone. So a process that was stopped for longer may find that another
+    works beside it: what a lease protects has to be written whole, and the same whoever writes it.
+
     Yields:
         Whether it is held: False only where another process has it and this one does not wait.
 
     Raises:
-        MachineError: the disk knows no locks. OSError: the file cannot be written.
+        OSError: the file cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock, SoftFileLease, Timeout
 
-    # A soft lock, which is a file that is there, would outlive a process that is killed.
-    lock = FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
+    timeout = -1 if wait else 0
+    # filelock's own replacement would outlive a process that is killed on another machine.
+    lock: FileLock | SoftFileLease = FileLock(path, timeout=timeout, fallback_to_soft=False)
     try:
-        lock.acquire()
+        try:
+            lock.acquire()
+        except OSError as error:
+            if isinstance(error, Timeout) or error.errno not in _NO_LOCKS:
+                raise
+            lease = path.with_name(f".{path.name.removeprefix('.')}{LEASE}")
+            lock = SoftFileLease(lease, lease_duration=LEASE_S, timeout=timeout, poll_interval=0.2)
+            lock.acquire()
     except Timeout:
         yield False
         return
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        raise MachineError(
-            "files cannot be locked on this disk",
-            where=str(path),
-            expected="a disk with file locks; some network disks have none",
-            hint="name a folder on a local disk",
-        ) from error
     try:
         yield True
     finally:

@@ -11,8 +11,9 @@ import typer
 from embench.cli import app, main
 
 from .conftest import EMBENCH
-from .pages import PAGES, ROOT, commands
+from .pages import CLUSTER, PAGES, ROOT, commands
 
+HERE = [page for page in PAGES if page != CLUSTER]
 GROUPS = ("data", "leaderboard", "plugin")
 INSTANT = ("list", "info", "doctor")
 
@@ -25,7 +26,7 @@ def is_instant(words):
 
 
 def pages_with(wanted):
-    found = {page: [words for words in commands(page) if wanted(words)] for page in PAGES}
+    found = {page: [words for words in commands(page) if wanted(words)] for page in HERE}
     return [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page, lines in found.items() if lines]
 
 
@@ -35,7 +36,7 @@ def run_all(lines, shell):
         assert code == 0, f"{' '.join(words)}\nended with {code}:\n{printed}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", HERE, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_are_of_programs_that_a_test_can_run(page):
     for words in commands(page):
         assert words[0] in {*EMBENCH, "make", "python"}, f"no test runs `{' '.join(words)}`"

@@ -83,7 +83,7 @@ def test_an_unknown_executor_is_refused_with_the_nearest_name_before_anything_is
     with pytest.raises(UsageError, match="no executor `locl`") as caught:
         grid([bench.request("Nowhere")], executor="locl")
     assert caught.value.hint == "did you mean local?"
-    assert caught.value.expected == "local, toy"
+    assert caught.value.expected == "local, slurm, ray, toy"
     done = embench("grid", "--dataset", "d", "--encoder", "e", "--executor", "tpy", "--dry-run")
     assert done.code == 2
     assert "did you mean toy?" in done.err

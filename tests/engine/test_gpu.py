@@ -12,7 +12,7 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
 from embench.engine.assemble import grid_of
-from embench.engine.executors import run_graph
+from embench.engine.executors import Resources, run_graph
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
@@ -78,7 +78,7 @@ def test_a_gpu_is_chosen_by_its_number_which_decides_no_result(bench):
     assert second.id == first.id
     fold = [stage for stage in second.graph.stages.values() if stage.description.get("fold", 0) == 0]
     with pretended.gpu():  # as in a worker, which starts with the first
-        outcome = run_graph(fold, stage_folder(bench.runs), workers=1, on_event=lambda _: None)
+        outcome = run_graph(fold, stage_folder(bench.runs), resources=Resources(1), on_event=lambda _: None)
         assert not outcome.errors
         assert torch.cuda.current_device() == 1
 

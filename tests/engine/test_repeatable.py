@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from embench.engine.executors import run_graph
+from embench.engine.executors import Resources, run_graph
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import PluginError
@@ -22,7 +22,7 @@ def fold_on_gpu(bench, *arguments, **options):
     with pretended.gpu():
         plan = make(replace(bench.request(*arguments, **options), device="cuda"))
         first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
-        outcome = run_graph(first, stage_folder(bench.runs), workers=1, on_event=lambda _: None)
+        outcome = run_graph(first, stage_folder(bench.runs), resources=Resources(1), on_event=lambda _: None)
     return list(outcome.errors.values()), {stage.kind for stage in first if stage.id in outcome.results}
 
 

@@ -14,7 +14,7 @@ import pytest
 import embench
 import embench_plugins
 from embench.engine import loop
-from embench.engine.executors import run_graph
+from embench.engine.executors import Resources, run_graph
 from embench.planning.graph import stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
@@ -79,7 +79,7 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
         plan = make(request)
         decode_videos(plan.cohorts, plan.method, 1)
         first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
-        outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
+        outcome = run_graph(first, stage_folder(tmp_path), resources=Resources(1), on_event=lambda _: None)
     assert not outcome.errors
     refused = {(what, line): n for (what, line), n in waits.items() if not borne(what, line)}
     assert not refused

@@ -1,7 +1,10 @@
 """Stored files that were damaged: named in one line, moved aside and made again, to the same bytes."""
 
+import contextlib
+import os
 import pickle
 import shutil
+import time
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+from embench import checksums
 from embench.checksums import DamagedError, check_files, sums_of
 from embench.engine import loop
 from embench.engine.stage import Folder
 from embench.errors import EmbenchError
+from embench.files import sha256
 from embench.store.folders import check_folder, stored_folders
 
 from ..sample import sample
@@ -43,6 +48,36 @@ def predicted(result) -> bytes:
 def guarded(folder):
     """The files of a folder that have a checksum. What is kept beside a store is made again where it can't be read."""
     return [path for path in sorted(folder.iterdir()) if path.name not in ("lock", "events.jsonl", "kept")]
+
+
+def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_path, monkeypatch):
+    """The next process knows what this one compared; it finds what was altered since, and compares all on the next
+    day."""
+    old = time.time() - 10
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("as it was written")
+        os.utime(tmp_path / name, (old, old))
+    sums = sums_of(tmp_path, ["a", "b"])
+    monkeypatch.setattr(checksums, "_sound", {})
+    with checksums.remembering(tmp_path / ".compared"):
+        check_files(tmp_path, sums)
+
+    def in_another_process():
+        read = []
+        monkeypatch.setattr(checksums, "_sound", {})
+        monkeypatch.setattr(checksums, "sha256", lambda path: read.append(path.name) or sha256(path))
+        with checksums.remembering(tmp_path / ".compared"), contextlib.suppress(DamagedError):
+            check_files(tmp_path, sums)
+        return read
+
+    assert in_another_process() == []
+    (tmp_path / "b").write_text("as it is forged!!")
+    assert in_another_process() == ["b"]
+    monkeypatch.setattr(checksums, "_TRUSTED_S", 0.0)
+    assert in_another_process() == ["a", "b"]
+    monkeypatch.undo()
+    (tmp_path / ".compared").write_text('[["cut')
+    assert in_another_process() == ["a", "b"]
 
 
 @pytest.mark.parametrize("kind", DAMAGES)

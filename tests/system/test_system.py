@@ -1,13 +1,14 @@
 """Locks are one process's at a time and end with it; cores and memory are what this process has."""
 
 import errno
+import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from embench import system
-from embench.errors import MachineError
 
 HOLD = """
 import sys
@@ -41,15 +42,89 @@ def test_a_lock_is_one_processes_and_ends_when_it_is_killed(holder, tmp_path):
         assert ours
 
 
-@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
-def test_a_disk_without_locks_is_named(tmp_path, monkeypatch, code):
+WITHOUT_LOCKS = """
+import errno
+import fcntl
+
+
+def refuse(*_):
+    raise OSError(errno.{code}, "this disk has no locks")
+
+
+fcntl.flock = fcntl.lockf = refuse
+"""
+"""A `sitecustomize` that makes every disk of a process one without locks, as Lustre and NFS may be."""
+
+ADD = """
+import sys
+import time
+from pathlib import Path
+from embench.system import locked
+
+total = Path(sys.argv[1])
+for _ in range(40):
+    with locked(total.with_name("lock")):
+        number = int(total.read_text())
+        time.sleep(0.001)
+        total.write_text(str(number + 1))
+"""
+
+
+def start(code, *arguments, without):
+    """Another process on a disk without locks."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(without), os.environ.get("PYTHONPATH", "")])}
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.fixture
+def without(tmp_path):
+    folder = tmp_path / "without"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(WITHOUT_LOCKS.format(code="ENOLCK"))
+    return folder
+
+
+@pytest.mark.parametrize("code", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+def test_two_processes_on_a_disk_without_locks_take_turns(tmp_path, without, code):
+    (without / "sitecustomize.py").write_text(WITHOUT_LOCKS.format(code=code))
+    (tmp_path / "total").write_text("0")
+    both = [start(ADD, tmp_path / "total", without=without) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert (tmp_path / "total").read_text() == "80"
+
+
+def test_a_lease_on_a_disk_without_locks_ends_when_its_holder_is_killed(tmp_path, without):
+    with start(HOLD, tmp_path / "held", without=without) as process:
+        assert process.stdout.readline() == "held\n"
+        assert (tmp_path / ".held.lease").exists()
+        asking = start(HOLD.replace("])):", "]), wait=False) as ours:").replace('"held"', "ours"), tmp_path / "held",
+                       without=without)  # fmt: skip
+        assert asking.communicate("")[0] == "False\n"
+        process.kill()
+        process.wait()
+        assert start(HOLD, tmp_path / "held", without=without).communicate("")[0] == "held\n"
+
+
+def test_a_lease_of_another_machine_is_taken_over_when_it_shows_no_life(tmp_path, monkeypatch):
     def refuse(*_):
-        raise OSError(code, "no locks")
+        raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(MachineError, match="cannot be locked") as error, system.locked(tmp_path / "lock"):
-        pass
-    assert error.value.where == str(tmp_path / "lock")
+    monkeypatch.setattr(system, "LEASE_S", 1.0)
+    lease = tmp_path / ".held.lease"
+    with system.locked(tmp_path / "held") as ours:
+        assert ours
+        marker = lease.read_text()
+        with system.locked(tmp_path / "held", wait=False) as again:
+            assert not again
+    assert not lease.exists()
+    lease.write_text(marker.replace(socket.gethostname(), "another-machine"))
+    lease.chmod(0o600)
+    with system.locked(tmp_path / "held", wait=False) as ours:
+        assert not ours, "its holder may live on that machine"
+    with system.locked(tmp_path / "held") as ours:
+        assert ours
 
 
 def test_cores_are_those_that_this_process_may_use():

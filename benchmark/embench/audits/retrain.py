@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
-from embench.engine.executors import run_graph
+from embench.engine.executors import Resources, run_graph
 from embench.engine.fits import labelled, task_subjects
 from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams
@@ -147,8 +147,8 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         again = permute_labels(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
-            workers = default_workers({planned.setting.device})
-            outcome = run_graph(stages, Path(folder), workers=workers, on_event=on_event)
+            resources = Resources(default_workers({planned.setting.device}))
+            outcome = run_graph(stages, Path(folder), resources=resources, on_event=on_event)
             outcome.check(again.graph.stages)
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
         for name, headline in names.items():

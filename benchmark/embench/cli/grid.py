@@ -16,17 +16,26 @@ from embench.planning.request import AXES
 from embench.registry.naming import did_you_mean
 
 ExecutorName = Annotated[str, typer.Option("--executor", help="Executor that runs the stages.")]
+Cluster = Annotated[
+    list[str] | None,
+    typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
+]
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-@takes(points=True, help_texts={"seeds": "Seeds of every point, comma-separated."}, before={"executor": "workers"})
+@takes(
+    points=True,
+    help_texts={"seeds": "Seeds of every point, comma-separated."},
+    before={"executor": "workers", "cluster": "workers"},
+)
 def grid(
     file: Annotated[
         Path | None, typer.Argument(metavar="[GRID.yaml]", help="YAML file of options and their values.")
     ] = None,
     *,
     executor: ExecutorName = "local",
+    cluster: Cluster = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -44,13 +53,16 @@ def grid(
         from embench.runs import run as runner
 
         executors.find_executor(executor)
+        chosen = _cluster_options(cluster or ())
         requested = [request_of(**options, **point) for point in grid_points(axes)]
         requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
         if dry_run:
             documents = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
-                done = runner.grid(requests, executor=executor, workers=options["workers"], progress=progress.event)
+                done = runner.grid(
+                    requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
+                )
             documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
             drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
@@ -86,6 +98,17 @@ def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
         for (name, _), value in zip(chosen_axes, chosen, strict=True):
             _put(fields, name, value)
         yield fields
+
+
+def _cluster_options(given: Sequence[str]) -> dict[str, str]:
+    """`["partition=gpu"]` as `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
+    chosen = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError("an option of an executor has no value", where=f"--cluster {text}", expected="KEY=VALUE")
+        chosen[key] = value
+    return chosen
 
 
 def _put(fields: dict[str, Any], name: str, value: str) -> None:

@@ -95,7 +95,7 @@ class Cohort:
         subjects = {unit.subject for unit in self.roster}
         return session_lengths(whole(e for e in self.store.recordings if e.subject in subjects))
 
-    @property
+    @cached_property
     def shortest_s(self) -> float:
         """Length in s of the shortest eligible unit."""
         return min(self.units[i].stop - self.units[i].start for i in self.eligible)
@@ -142,10 +142,13 @@ class Cohort:
         """The units at `index`."""
         return [self.units[i] for i in index]
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {entry.id: i for i, entry in enumerate(self.store.recordings)}
+
     def arrays(self, index: Sequence[int]) -> dict[str, np.ndarray]:
         """Arrays (n,) on the units at `index`: `recording`, its position in the store; `start` and `stop` in s."""
-        at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
-        units = self.of(index)
+        units, at = self.of(index), self._places
         return {
             "recording": np.array([at[u.recording] for u in units], np.int64),
             "start": np.array([u.start for u in units], np.float64),

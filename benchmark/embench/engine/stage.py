@@ -18,6 +18,7 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.engine.specs import FitParams, Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
+from embench.system import LEASE
 
 ENGINE_REVISION = 3
 """Rises when the same plugins and data give other numbers; part of every stage id."""
@@ -144,7 +145,7 @@ class Folder:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             for path in self.path.iterdir():
-                if path.name != "lock":
+                if path.name != "lock" and path.suffix != LEASE:
                     path.rename(place / path.name)
             warnings.warn(f"{error.where}: {error.what}; made again, what was there is now in {place}", stacklevel=2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from embench.interfaces.units import View
@@ -80,7 +81,11 @@ class Recipe:
 
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
-        plain = asdict(self)
+        return dict(self._mapping)
+
+    @cached_property
+    def _mapping(self) -> dict[str, Any]:
+        plain = asdict(self)  # slow, and the stages of a grid share few recipes
         if self.layer_decay == 1.0:
             del plain["layer_decay"]  # hashes of recipes made before there was one stay what they are
         return plain

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.specs import FitParams, FusionParams
-from embench.engine.stage import Stage
+from embench.engine.stage import STACK, Stage
 from embench.nn import Model
 from embench.planning.graph import Graph
 
@@ -32,26 +33,12 @@ def forecast(graph: Graph, workers: int, done: Collection[str] = ()) -> dict[str
     A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
     to nothing beside the nets themselves and are excluded.
     """
-    fitting: list[Stage[FitParams]] = [
-        s for s in graph.stages.values() if s.kind == "unimodal" or (s.kind == "fusion" and s.params.inputs != "hidden")
-    ]
-    measured: dict[frozenset[str], tuple[int, int, float]] = {}
-    for stage in fitting:
-        kind = frozenset(stage.params.modalities)
-        if kind not in measured:
-            measured[kind] = _measure(stage)
-    seconds = sum(
-        measured[frozenset(s.params.modalities)][2] * _training_rows(s) * s.params.recipe.epochs
-        for s in fitting
-        if s.id not in done
-    )
-    for stage in graph.stages.values():
-        if stage.kind == "pretrain" and stage.id not in done:
-            seconds += _pretraining_s(stage, measured)
+    measured = _measured(graph.stages.values())
+    waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
-        "expected_s": round(seconds / max(workers, 1), 1),
+        "expected_s": round(sum(_seconds(waiting, measured).values()) / max(workers, 1), 1),
     }
 
 
@@ -61,7 +48,54 @@ def _training_rows(stage: Stage[FitParams]) -> int:
     return len(grid_of(stage.params.modalities, stage.params.recipe.view, *where))
 
 
-def _pretraining_s(stage: Stage[FitParams], measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
+def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
+    """How long each of these stages of a method is expected to take by itself, by id. Those that cost next to nothing
+    are left out; those that fail even to be tried count for nothing, and will be reported when they are run."""
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = (0, 0, 0.0)
+            with suppress(Exception):
+                measured[kind] = _measure(stage)
+    return _seconds(stages, measured)
+
+
+_Measured = Mapping[frozenset[str], tuple[int, int, float]]
+"""Modalities -> parameters, FLOPs of a row, and seconds a row of training, of the network that reads them."""
+
+
+def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in filter(_fits, stages):
+        kind = frozenset(stage.params.modalities)
+        if kind not in measured:
+            measured[kind] = _measure(stage)
+    return measured
+
+
+def _fits(stage: Stage[Any]) -> bool:
+    return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
+
+
+def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for s in stages:
+        if STACK in s.inputs:
+            continue  # it takes its result from there
+        for trained in s.params.members if s.kind == STACK else (s,):
+            if _fits(trained):
+                row_s = measured[frozenset(trained.params.modalities)][2]
+                cost = row_s * _training_rows(trained) * trained.params.recipe.epochs
+            elif trained.kind == "pretrain":
+                cost = _pretraining_s(trained, measured)
+            else:
+                continue
+            seconds[s.id] = seconds.get(s.id, 0.0) + cost
+    return seconds
+
+
+def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     task = stage.task

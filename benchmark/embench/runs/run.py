@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
-from embench.engine.stage import Folder
+from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, Unfinished
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.graph import stage_folder
@@ -23,7 +24,7 @@ from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, guards, kept
 from embench.runs.manifest import manifest
-from embench.runs.stages import run_stages
+from embench.runs.stages import run_stages, seconds_of
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
 from embench.statistics.result import Result
@@ -71,8 +72,13 @@ def grid(
     executor: str = "local",
     workers: int | None = None,
     progress: EventCallback | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
+
+    Args:
+        executor: who runs the stages: `local`, `slurm` or `ray`.
+        options: of the executor, such as `{"partition": "gpu"}`.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
@@ -108,7 +114,16 @@ def grid(
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
-    run_stages(stages, requests[0], conclude_finished, executor=executor, workers=workers, outcome=outcome)
+    run_stages(
+        stages,
+        requests[0],
+        conclude_finished,
+        executor=executor,
+        options=options,
+        workers=workers,
+        outcome=outcome,
+        seconds=partial(_expected, plans),
+    )
     while waiting:
         conclude_first()
     return GridResult(tuple(results), failures)
@@ -134,6 +149,15 @@ def _foretell(plans: Sequence[Plan], workers: int | None, on_event: EventCallbac
         seen |= set(stages)
     if seconds:
         on_event({"event": "forecast", "seconds": seconds})
+
+
+def _expected(plans: Sequence[Plan], todo: Sequence[Stage[Any]]) -> dict[str, float]:
+    """How long each of these stages is expected to take in s, by id: measured for each method by itself."""
+    seconds: dict[str, float] = {}
+    for planned in plans:
+        own = [s for s in todo if s.id in planned.graph.stages and s.id not in seconds]
+        seconds |= seconds_of(own)
+    return seconds
 
 
 def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:

@@ -1,7 +1,7 @@
 """Who runs a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
 `EXECUTORS`.
 
-An executor is a function `(todo, outcome, root, workers, on_event)` that runs the stages of `todo`, each listed after
+An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed after
 its inputs, and puts into `outcome` what came of each. It keeps to this:
 
 - A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
@@ -13,28 +13,50 @@ its inputs, and puts into `outcome` what came of each. It keeps to this:
 - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
   while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
 - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
-  same wherever stages run: on other machines this takes a shared file system.
-- The numbers don't depend on the executor or on `workers`: a stage is seeded from what it is and uses the threads that
-  its params say.
+  same wherever stages run: on other machines this takes a shared file system. `embench.engine.executors.remote` has
+  what executors on other machines share.
+- The numbers don't depend on the executor or on `resources`: a stage is seeded from what it is and uses the threads
+  that its params say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.checksums import remembering
 from embench.engine.executors.events import stage_facts
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
 from embench.registry.naming import did_you_mean
 
-EXECUTORS: dict[str, str] = {"local": "embench.engine.executors.local:run_locally"}
+EXECUTORS: dict[str, str] = {
+    "local": "embench.engine.executors.local:run_locally",
+    "slurm": "embench.engine.executors.slurm:run_on_slurm",
+    "ray": "embench.engine.executors.ray:run_on_ray",
+}
 """Name -> module:function, imported when it is chosen."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What stages may take.
+
+    Args:
+        workers: how many run at a time.
+        options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
+        seconds: tells of unfinished stages, by their ids, how long each is expected to take; it builds networks to find
+            out, and leaves out what takes little.
+    """
+
+    workers: int
+    options: Mapping[str, str] = field(default_factory=dict)
+    seconds: Callable[[Sequence[Stage[Params]]], Mapping[str, float]] = field(default=lambda _: {})
 
 
 @dataclass
@@ -60,7 +82,7 @@ class Outcome:
                 raise self.errors[id_]
 
 
-Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, EventCallback], None]
+Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, Resources, EventCallback], None]
 
 
 def run_graph(
@@ -68,11 +90,11 @@ def run_graph(
     root: Path,
     *,
     executor: str = "local",
-    workers: int,
+    resources: Resources,
     on_event: EventCallback,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
+    """Runs stages (each listed after its inputs) that are not finished yet.
 
     Args:
         outcome: an empty one that is filled and returned, for a caller that looks into it at events.
@@ -83,15 +105,16 @@ def run_graph(
     execute, root = find_executor(executor), root.absolute()
     outcome = Outcome() if outcome is None else outcome
     todo: list[Stage[Params]] = []
-    for stage in {stage.id: stage for stage in stages}.values():
-        result = Folder(root, stage.id).sound_result()
-        if result is None:
-            todo.append(stage)
-        else:
-            outcome.results[stage.id] = result
+    with remembering(root / ".compared"):
+        for stage in {stage.id: stage for stage in stages}.values():
+            result = Folder(root, stage.id).sound_result()
+            if result is None:
+                todo.append(stage)
+            else:
+                outcome.results[stage.id] = result
     facts = [stage_facts(stage) for stage in todo]
     on_event({"event": "plan", "total": len(todo), "done": len(outcome.results), "stages": facts})
-    execute(todo, outcome, root, workers, on_event)
+    execute(todo, outcome, root, resources, on_event)
     return outcome
 
 
@@ -107,3 +130,15 @@ def find_executor(executor: str) -> Executor:
     module, _, function = EXECUTORS[executor].partition(":")
     found: Executor = getattr(import_module(module), function)
     return found
+
+
+def check_options(options: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raises UsageError where an executor is given an option that it doesn't know."""
+    for name in options:
+        if name not in known:
+            raise UsageError(
+                f"this executor has no option `{name}`",
+                where=f"--cluster {name}={options[name]}",
+                expected=", ".join(known) or "none",
+                hint=did_you_mean(name, known),
+            )

@@ -44,8 +44,12 @@ class Events:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
+                try:
+                    event = json.loads(line)
+                except ValueError:  # on a shared disk, the length of a line may be seen before its content
+                    break
                 self.at += len(line)
-                self.emit(json.loads(line))
+                self.emit(event)
 
     def end(self, outcome: Outcome, done: int, total: int) -> None:
         """Reports that the stage has ended, with its figures, or has failed, with the reason; `done` of `total` stages

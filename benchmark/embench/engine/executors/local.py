@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import Outcome
+from embench.engine.executors import Outcome, Resources, check_options
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
@@ -22,10 +22,16 @@ from embench.system import ending_with, fresh_processes, without_main_module, wo
 
 
 def run_locally(
-    todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback
+    todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
 ) -> None:
-    """Runs the stages with `workers` processes; one worker means this process, which also runs what takes too short to
-    be worth others."""
+    """Runs the stages with several processes; one worker means this process, which also runs what takes too short to
+    be worth others.
+
+    Raises:
+        UsageError: options are given; this executor has none. MachineError: a worker was killed.
+    """
+    check_options(resources.options, ())
+    workers = resources.workers
     make_tables(todo, workers, on_event)
     networks = any(stage.kind not in ("estimator", "predict") for stage in todo)
     at_once = networks and workers > 1 and len(todo) > 1

@@ -1,0 +1,132 @@
+"""Runs stages on a Ray: one that is started for the run on this machine, or one that is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embench.callbacks import EventCallback
+from embench.engine.executors import Outcome, Resources, check_options
+from embench.engine.executors.events import Events
+from embench.engine.executors.remote import WORKER_TRIES, Parent, as_sent, not_installed, work_on
+from embench.engine.specs import Params
+from embench.engine.stage import Stage
+from embench.engine.tables import make_tables
+from embench.errors import EmbenchError, MachineError, UsageError
+from embench.system import cores
+
+_OPTIONS = ("address", "gpus", "memory_gb")
+
+
+def run_on_ray(
+    todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, resources: Resources, on_event: EventCallback
+) -> None:
+    """Runs each stage as a task of Ray with as many CPUs as it has threads.
+
+    Options: `address` of a Ray that runs (`auto` for one on this machine); `gpus`, the share of a GPU of a stage that
+    trains on one, by default a whole; `memory_gb` that a stage asks for, by default none.
+
+    Raises:
+        MachineError: Ray is missing or can't be reached. UsageError: an option is wrong.
+    """
+    check_options(resources.options, _OPTIONS)
+    if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
+        # `ray start` then asks everybody for the token, and a Ray without one doesn't mind. Read when Ray is imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise not_installed("ray", "ray") from error
+    shares = {name: _number(resources.options, name) for name in ("gpus", "memory_gb")}
+    make_tables(todo, min(resources.workers, cores()), on_event)
+    _connect(ray, resources)
+    try:
+        _run(ray, todo, outcome, root, resources.workers, shares, on_event)
+    finally:
+        ray.shutdown()
+
+
+def _number(options: Mapping[str, str], name: str) -> float | None:
+    try:
+        number = float(options[name]) if name in options else None
+    except ValueError:
+        number = -1.0
+    if number is not None and not number > 0:
+        raise UsageError("not a number above 0", where=f"--cluster {name}={options[name]}", expected="such as 0.5")
+    return number
+
+
+def _connect(ray: Any, resources: Resources) -> None:
+    address = resources.options.get("address")
+    quiet: dict[str, Any] = {"include_dashboard": False, "num_cpus": min(resources.workers, cores())}
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level="error",
+            configure_logging=False,
+            **({} if address else quiet),
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise MachineError(
+            f"no connection to Ray: {' '.join(str(error).split())[:300]}",
+            where=f"--cluster address={address}" if address else "--executor ray",
+            expected="HOST:PORT as `ray start --head` prints it; or no address, for a Ray on this machine alone",
+        ) from error
+
+
+def _run(
+    ray: Any,
+    todo: Sequence[Stage[Params]],
+    outcome: Outcome,
+    root: Path,
+    workers: int,
+    shares: Mapping[str, float | None],
+    on_event: EventCallback,
+) -> None:
+    # Ray begins a task anew, on another machine, where the worker or its machine is gone.
+    task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(work_on)
+    parent = ray.put(Parent(root))
+    waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
+    while waiting or running:
+        for stage in list(waiting.values()):
+            if blocker := outcome.blocker(stage):
+                outcome.held_up[stage.id] = blocker
+                del waiting[stage.id]
+            elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
+                del waiting[stage.id]
+                asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
+                running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))
+        ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
+        for _, events in running.values():
+            if events.path.is_file():
+                events.poll()
+        for reference in ready:
+            stage, events = running.pop(reference)
+            ended += 1
+            result = _result(ray, reference, stage)
+            if isinstance(result, EmbenchError):
+                outcome.errors[stage.id] = result
+            else:
+                outcome.results[stage.id] = result
+            events.poll()
+            events.end(outcome, ended, len(todo))
+
+
+def _asked(stage: Stage[Params], shares: Mapping[str, float | None]) -> dict[str, Any]:
+    gpus = (shares["gpus"] or 1) if stage.params.common.device == "cuda" else 0
+    memory = {"memory": int(shares["memory_gb"] * 2**30)} if shares["memory_gb"] else {}
+    return {"num_cpus": stage.params.common.threads, "num_gpus": gpus, **memory}
+
+
+def _result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
+    try:
+        result: dict[str, Any] | EmbenchError = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return MachineError(
+            f"a worker of Ray was lost {WORKER_TRIES} times during {stage.title}: {' '.join(str(error).split())[:300]}",
+            hint="often it ran out of memory: --cluster memory_gb=16 reserves more; the same command resumes",
+        )
+    return result
