@@ -59,6 +59,7 @@ def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_pat
         os.utime(tmp_path / name, (old, old))
     sums = sums_of(tmp_path, ["a", "b"])
     monkeypatch.setattr(checksums, "_sound", {})
+    monkeypatch.setattr(checksums, "_SETTLED_S", -10.0)  # nothing else can make a file older
     with checksums.remembering(tmp_path / ".compared"):
         check_files(tmp_path, sums)
 
@@ -72,6 +73,7 @@ def test_what_was_compared_within_a_day_is_read_again_only_if_it_changed(tmp_pat
 
     assert in_another_process() == []
     (tmp_path / "b").write_text("as it is forged!!")
+    os.utime(tmp_path / "b", (old, old))
     assert in_another_process() == ["b"]
     monkeypatch.setattr(checksums, "_TRUSTED_S", 0.0)
     assert in_another_process() == ["a", "b"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from embench.cli import console
+from embench.cli import console, grid_status
 from embench.cli.options import DryRun, Json, read_options, takes, texts
 from embench.errors import UsageError
 from embench.planning.request import AXES
@@ -30,8 +30,12 @@ _NONE = "none"
     before={"executor": "workers", "cluster": "workers"},
 )
 def grid(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[GRID.yaml]", help="YAML file of options and their values.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GRID.yaml | status FOLDER | cancel FOLDER]",
+            help="YAML file of options and their values; or how far the grid in a runs folder is, or to stop it.",
+        ),
     ] = None,
     *,
     executor: ExecutorName = "local",
@@ -41,6 +45,12 @@ def grid(
     **options: Any,
 ) -> None:
     """Run all combinations of several option values; stages that runs share are computed once."""
+    if words and words[0] in ("status", "cancel"):
+        grid_status.look(words[0], words[1:], as_json=as_json)
+        return
+    if words and len(words) > 1:
+        raise UsageError(f"what is `{words[1]}`?", where="embench grid", expected="one file, or status FOLDER")
+    file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):

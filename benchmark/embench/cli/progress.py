@@ -146,7 +146,8 @@ def long_warning(seconds: float, smaller: Sequence[str]) -> str:
 class Progress(_Display):
     """Receives the events of a run.
 
-    An event is a mapping with `event`: `forecast` (`seconds` that training will take), `plan` (`total` stages to run,
+    An event is a mapping with `event`: `forecast` (`seconds` that training will take, and its `core_hours` and
+    `gpu_hours`), `plan` (`total` stages to run,
     the `stages`; `done` were done before), `stage_started`, `epoch_ended` (`epoch` from 1, `epochs`, `loss`),
     `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `note` (`text`). The stage's events
     have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
@@ -178,7 +179,7 @@ class Progress(_Display):
         if name == "note":
             self._note(str(event.get("text", "")))
         elif name == "forecast":
-            self._foretell(float(event["seconds"]))
+            self._foretell(event)
         elif self._bars is not None:
             self._draw(self._bars, name, event)
         else:
@@ -190,9 +191,12 @@ class Progress(_Display):
             self._noted.add(text)
             self._line(text)
 
-    def _foretell(self, seconds: float) -> None:
+    def _foretell(self, event: Mapping[str, Any]) -> None:
         """Keeps how long it will take for the first line, and warns of what takes long."""
-        self._forecast = f", about {format_duration(seconds)}"
+        seconds = float(event["seconds"])
+        taken = {"on CPU cores": event.get("core_hours", 0.0), "on GPUs": event.get("gpu_hours", 0.0)}
+        parts = [f"{format_duration(3600 * hours)} {where}" for where, hours in taken.items() if 3600 * hours > seconds]
+        self._forecast = f", about {format_duration(seconds)}" + (f" ({', '.join(parts)})" if parts else "")
         if warning := long_warning(seconds, self._smaller):
             self._line(warning)
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import executors
-from embench.engine.executors import Outcome
+from embench.engine.executors import Outcome, Resources
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, Unfinished
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.graph import stage_folder
-from embench.planning.plan import Plan, default_workers, make
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, guards, kept
+from embench.runs.grids import GridFile
 from embench.runs.manifest import manifest
-from embench.runs.stages import run_stages, seconds_of
+from embench.runs.stages import run_stages, workers_of
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
 from embench.statistics.result import Result
@@ -93,9 +93,16 @@ def grid(
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    if progress:
-        _foretell(plans, workers, progress)
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
+    count = workers_of(requests[0], stages, executor, workers)
+    several = len(plans) > 1 or executor != "local"
+    on_cpu = any(planned.setting.device == "cpu" for planned in plans)
+    expected = _expected(plans, root) if several or (progress and on_cpu) else {}
+    file = GridFile.of(plans) if several else None
+    if file:
+        file.begin(plans, expected, executor, count)
+    if any(expected.values()):
+        on_event(_estimate(stages, expected, count))
     watched = _with_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
@@ -111,53 +118,49 @@ def grid(
     def conclude_finished(event: Mapping[str, Any]) -> None:
         # While other stages run: workers wait for nothing, and what ends this grid early takes no finished run with it.
         watched(event)
+        if file and event["event"] == "stage_failed":
+            file.failed(event["stage"]["id"], outcome.errors[event["stage"]["id"]])
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
-    run_stages(
-        stages,
-        requests[0],
-        conclude_finished,
-        executor=executor,
-        options=options,
-        workers=workers,
-        outcome=outcome,
-        seconds=partial(_expected, plans),
-    )
-    while waiting:
-        conclude_first()
+    resources = Resources(count, options or {}, expected, (lambda: file.cancelled) if file else (lambda: False))
+    try:
+        run_stages(stages, requests[0], conclude_finished, executor=executor, resources=resources, outcome=outcome)
+        while waiting:
+            conclude_first()
+    finally:
+        if file:
+            file.end(failures)
     return GridResult(tuple(results), failures)
 
 
-def _foretell(plans: Sequence[Plan], workers: int | None, on_event: EventCallback) -> None:
-    """Reports how long the networks that are to be trained will take, where a CPU trains them. A network that fails
-    here fails in its stage as well, which says whose fault it is."""
-    from embench.planning.forecast import forecast
+def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
+    """How long each stage that is not done is expected to take in s, by id: measured for each method by itself, where
+    networks are trained."""
+    from embench.planning.forecast import stage_seconds
 
-    root, seconds = stage_folder(plans[0].request.runs_folder), 0.0
-    seen: set[str] = set()
-    for planned in plans:
-        stages = planned.graph.stages
-        done = seen | {id_ for id_ in stages if Folder(root, id_).done}
-        trained = {id_ for id_, stage in stages.items() if stage.kind not in ("estimator", "predict")} - done
-        if trained and planned.setting.device == "cpu":
-            count = workers or planned.request.workers or default_workers({"cpu"})
-            try:
-                seconds += forecast(planned.graph, count, done)["expected_s"]
-            except Exception:  # noqa: BLE001  # of a plugin, of any kind
-                return
-        seen |= set(stages)
-    if seconds:
-        on_event({"event": "forecast", "seconds": seconds})
-
-
-def _expected(plans: Sequence[Plan], todo: Sequence[Stage[Any]]) -> dict[str, float]:
-    """How long each of these stages is expected to take in s, by id: measured for each method by itself."""
     seconds: dict[str, float] = {}
     for planned in plans:
-        own = [s for s in todo if s.id in planned.graph.stages and s.id not in seconds]
-        seconds |= seconds_of(own)
+        own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
+        todo = [stage for id_, stage in own.items() if not Folder(root, id_).done]
+        if any(stage.kind not in ("estimator", "predict") for stage in todo):
+            seconds |= stage_seconds(todo)
     return seconds
+
+
+def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
+    """What the networks that are to be trained will take: the event `forecast`."""
+    hours = {"cpu": 0.0, "gpu": 0.0}
+    for stage in stages:
+        common = stage.params.common
+        taken = expected.get(stage.id, 0.0) / 3600
+        hours["cpu" if common.device == "cpu" else "gpu"] += taken * (common.threads if common.device == "cpu" else 1)
+    return {
+        "event": "forecast",
+        "seconds": sum(expected.values()) / max(workers, 1),
+        "core_hours": hours["cpu"],
+        "gpu_hours": hours["gpu"],
+    }
 
 
 def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from embench.callbacks import EventCallback
@@ -19,11 +19,14 @@ ON_A_CLUSTER = 100
 """Stages, or jobs of them, that run at a time on other machines, where nobody says how many."""
 
 
-def seconds_of(stages: Sequence[Stage[Params]]) -> Mapping[str, float]:
-    """How long each of these stages of a method is expected to take in s; see `stage_seconds`."""
-    from embench.planning.forecast import stage_seconds  # it imports torch
-
-    return stage_seconds(stages)
+def workers_of(
+    request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
+) -> int:
+    """How many stages run at a time: as many as the request says, else as suit the devices of the stages, or a
+    cluster."""
+    if workers or request.workers:
+        return workers or request.workers or 1
+    return default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
 
 
 def run_stages(
@@ -32,28 +35,21 @@ def run_stages(
     on_event: EventCallback | None,
     *,
     executor: str = "local",
-    options: Mapping[str, str] | None = None,
-    workers: int | None = None,
+    resources: Resources | None = None,
     outcome: Outcome | None = None,
-    seconds: Callable[[Sequence[Stage[Params]]], Mapping[str, float]] = seconds_of,
 ) -> tuple[Outcome, Path]:
     """What came of the stages, and the folder where they lie; those that were done before are not run again.
 
     Args:
-        options: of the executor.
-        workers: by default as many as the request says, else as suit the devices of the stages, or a cluster.
+        resources: by default the workers that suit the request.
         outcome: what is returned, for a caller that looks into it at events.
-        seconds: forecasts how long stages take, where they are of more than one method.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.
     """
     root = stage_folder(request.runs_folder)
     _writable(root)
-    count = workers or request.workers
-    if count is None:
-        count = default_workers({s.params.common.device for s in stages}) if executor == "local" else ON_A_CLUSTER
-    resources, watch = Resources(count, options or {}, seconds), on_event or (lambda _: None)
+    resources, watch = resources or Resources(workers_of(request, stages)), on_event or (lambda _: None)
     return run_graph(stages, root, executor=executor, resources=resources, on_event=watch, outcome=outcome), root
 
 

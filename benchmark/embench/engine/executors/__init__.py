@@ -12,6 +12,7 @@ its inputs, and puts into `outcome` what came of each. It keeps to this:
   doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
 - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
   while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
+- It asks `resources.check_wanted()` at least every few seconds, and lets that error through.
 - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
   same wherever stages run: on other machines this takes a shared file system. `embench.engine.executors.remote` has
   what executors on other machines share.
@@ -32,7 +33,7 @@ from embench.checksums import remembering
 from embench.engine.executors.events import stage_facts
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
-from embench.errors import EmbenchError, UsageError
+from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.registry.naming import did_you_mean
 
 EXECUTORS: dict[str, str] = {
@@ -43,6 +44,11 @@ EXECUTORS: dict[str, str] = {
 """Name -> module:function, imported when it is chosen."""
 
 
+WORKER_TRIES = 3
+"""How often a stage is begun whose worker dies: once, and twice again. What a plugin or the data are at fault for is
+not tried again: it would fail in the same way."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What stages may take.
@@ -50,13 +56,19 @@ class Resources:
     Args:
         workers: how many run at a time.
         options: of the executor, as the user wrote them: `{"partition": "gpu"}`.
-        seconds: tells of unfinished stages, by their ids, how long each is expected to take; it builds networks to find
-            out, and leaves out what takes little.
+        seconds: how long stages are expected to take, by their ids; what takes little is left out.
+        cancelled: whether somebody wants the executor to stop; asked every second or so.
     """
 
     workers: int
     options: Mapping[str, str] = field(default_factory=dict)
-    seconds: Callable[[Sequence[Stage[Params]]], Mapping[str, float]] = field(default=lambda _: {})
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+
+    def check_wanted(self) -> None:
+        """Raises Unfinished where somebody wants the executor to stop."""
+        if self.cancelled():
+            raise Unfinished("the grid was cancelled", hint="the same command goes on where it stopped")
 
 
 @dataclass

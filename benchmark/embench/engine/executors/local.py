@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import Outcome, Resources, check_options
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
@@ -28,23 +29,26 @@ def run_locally(
     be worth others.
 
     Raises:
-        UsageError: options are given; this executor has none. MachineError: a worker was killed.
+        UsageError: options are given; this executor has none. Unfinished: the grid was cancelled.
     """
     check_options(resources.options, ())
     workers = resources.workers
     make_tables(todo, workers, on_event)
     networks = any(stage.kind not in ("estimator", "predict") for stage in todo)
     at_once = networks and workers > 1 and len(todo) > 1
-    ended = 0 if at_once else _in_turn(todo, root, on_event, outcome, workers)
+    ended = 0 if at_once else _in_turn(todo, root, on_event, outcome, resources)
     if ended < len(todo):
-        _side_by_side(todo, ended, root, min(workers, len(todo) - ended), on_event, outcome)
+        _side_by_side(todo, ended, root, resources, on_event, outcome)
 
 
-def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, workers: int) -> int:
-    """Runs stages until all are over, or `workers` would save time on the others; returns how many are."""
+def _in_turn(
+    todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, resources: Resources
+) -> int:
+    """Runs stages until all are over, or workers would save time on the others; returns how many are."""
     took: list[float] = []
     for done, stage in enumerate(todo):
-        if workers_pay(took, len(todo) - done, workers):
+        resources.check_wanted()
+        if workers_pay(took, len(todo) - done, resources.workers):
             return done
         blocker = outcome.blocker(stage)
         if blocker:
@@ -65,15 +69,52 @@ def _side_by_side(
     todo: Sequence[Stage[Params]],
     ended: int,
     root: Path,
-    workers: int,
+    resources: Resources,
     on_event: EventCallback,
     outcome: Outcome,
 ) -> None:
-    """Runs the stages from position `ended` on."""
-    waiting = list(todo[ended:])
+    """Runs the stages from position `ended` on. Where a worker is killed, those that were run are tried again one by
+    one, so that the one that kills workers is known in the end, and the others go on."""
+    waiting = {stage.id: stage for stage in todo[ended:]}
+    total, tries = len(todo), Counter[str]()
+    while waiting:
+        suspects = [stage for stage in waiting.values() if tries[stage.id]]
+        some = suspects[:1] or list(waiting.values())
+        at_work = _in_a_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
+        for id_ in [
+            id_ for id_ in waiting if id_ in outcome.results or id_ in outcome.errors or id_ in outcome.held_up
+        ]:
+            del waiting[id_]
+        for stage in at_work:
+            tries[stage.id] += 1
+            if tries[stage.id] < WORKER_TRIES:
+                on_event({"event": "note", "text": f"a worker process was killed during {stage.title}: tried again"})
+                continue
+            del waiting[stage.id]
+            outcome.errors[stage.id] = MachineError(
+                f"a worker process was killed {WORKER_TRIES} times during {stage.title}",
+                hint="often it ran out of memory: use fewer --workers, or a smaller batch; the same command resumes",
+            )
+            events = Events(stage, root, on_event)
+            events.begin()
+            events.end(outcome, total - len(waiting), total)
+
+
+def _in_a_pool(
+    some: Sequence[Stage[Params]],
+    ended: int,
+    total: int,
+    root: Path,
+    resources: Resources,
+    on_event: EventCallback,
+    outcome: Outcome,
+) -> list[Stage[Params]]:
+    """Runs stages in processes of their own, until all are over or a process is killed; returns what was run then."""
+    waiting, workers = list(some), min(resources.workers, len(some))
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
     with fresh_processes(workers, run_stage.__module__) as pool, ending_with(pool):
         while waiting or running:
+            resources.check_wanted()
             for stage in list(waiting):
                 blocker = outcome.blocker(stage)
                 if blocker:
@@ -90,18 +131,17 @@ def _side_by_side(
             ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             for _, events in islice(running.values(), workers):
                 events.poll()
-            at_work = [stage.title for stage, _ in islice(running.values(), workers)]
+            at_work = [stage for stage, _ in islice(running.values(), workers)]
             for future in ready:
-                stage, events = running.pop(future)
-                ended += 1
+                stage, events = running[future]
                 try:
                     outcome.results[stage.id] = future.result()
-                except BrokenProcessPool as error:
-                    raise MachineError(
-                        f"a worker process was killed during {' or '.join(at_work)}",
-                        hint="often it ran out of memory: use fewer --workers; the same command resumes",
-                    ) from error
+                except BrokenProcessPool:
+                    return at_work
                 except EmbenchError as error:  # a stage's fault must not stop the others
                     outcome.errors[stage.id] = error
+                del running[future]
+                ended += 1
                 events.poll()
-                events.end(outcome, ended, len(todo))
+                events.end(outcome, ended, total)
+    return []

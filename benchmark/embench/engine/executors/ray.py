@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import Outcome, Resources, check_options
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options
 from embench.engine.executors.events import Events
-from embench.engine.executors.remote import WORKER_TRIES, Parent, as_sent, not_installed, work_on
+from embench.engine.executors.remote import Parent, as_sent, not_installed, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
@@ -43,7 +43,7 @@ def run_on_ray(
     make_tables(todo, min(resources.workers, cores()), on_event)
     _connect(ray, resources)
     try:
-        _run(ray, todo, outcome, root, resources.workers, shares, on_event)
+        _run(ray, todo, outcome, root, resources, shares, on_event)
     finally:
         ray.shutdown()
 
@@ -82,7 +82,7 @@ def _run(
     todo: Sequence[Stage[Params]],
     outcome: Outcome,
     root: Path,
-    workers: int,
+    resources: Resources,
     shares: Mapping[str, float | None],
     on_event: EventCallback,
 ) -> None:
@@ -91,11 +91,12 @@ def _run(
     parent = ray.put(Parent(root))
     waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
     while waiting or running:
+        resources.check_wanted()
         for stage in list(waiting.values()):
             if blocker := outcome.blocker(stage):
                 outcome.held_up[stage.id] = blocker
                 del waiting[stage.id]
-            elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
+            elif len(running) < 2 * resources.workers and all(i in outcome.results for i in stage.inputs.values()):
                 del waiting[stage.id]
                 asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
                 running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))

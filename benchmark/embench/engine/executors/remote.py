@@ -31,8 +31,6 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import folders
 from embench.system import version_of
 
-WORKER_TRIES = 3
-"""How often a stage is begun whose worker dies: once, and twice again."""
 LITTLE_S = 10.0
 """Seconds that a stage is taken to need whose time is not forecast."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import Outcome, Resources
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources
 from embench.engine.executors.events import Events
 from embench.engine.executors.jobs import (
     JobKind,
@@ -23,7 +23,7 @@ from embench.engine.executors.jobs import (
     submissions,
     submit_jobs,
 )
-from embench.engine.executors.remote import LITTLE_S, WORKER_TRIES, Parent, finished
+from embench.engine.executors.remote import LITTLE_S, Parent, finished
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.engine.tables import make_tables
@@ -81,13 +81,13 @@ class _Grid:
         self.waiting = {stage.id: stage for stage in todo}
         self.total, self.over, self.jobs = len(todo), 0, list[_Job]()
         self.tries: Counter[str] = Counter()
-        forecast = resources.seconds(todo) if todo else {}
-        self.seconds = {stage.id: LITTLE_S + forecast.get(stage.id, 0.0) for stage in todo}
+        self.seconds = {stage.id: LITTLE_S + resources.seconds.get(stage.id, 0.0) for stage in todo}
 
     def run(self) -> None:
         self._adopt()
         asked = time.monotonic()
         while self.waiting or self.jobs:
+            self.resources.check_wanted()
             self._hold_up()
             self._submit()
             known = None
