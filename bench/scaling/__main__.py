@@ -29,7 +29,8 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     if arguments.step == "plan":
         generate(WORK / "data", arguments.data)
-        (WORK / "grid.json").write_text(json.dumps(plan_grid(WORK / "data", arguments.measured)))
+        for planned in plan_grid(WORK / "data", arguments.measured):
+            (WORK / "grid.json").write_text(json.dumps(planned))
     elif arguments.step == "real":
         found = []
         for workers in (1, 2) * 3:

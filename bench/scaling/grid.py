@@ -6,8 +6,8 @@ import pickle
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Callable, Iterator
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from bench.scaling import WORK
 from bench.scaling.times import names_of, per_row, recorded, rows_of
 from embench import registry
 from embench.engine.executors import Outcome
-from embench.engine.stage import Stage
 from embench.errors import EmbenchError
 from embench.planning.request import Request
 from embench.runs import run as runner
@@ -40,7 +39,7 @@ PROTOCOLS, SEEDS = (FIXED, LEGACY), "0,1,2"
 def requests(data: Path) -> Iterator[Request]:
     """Every point of the grid; embench refuses those that do not fit, such as a fusion of one modality."""
     modalities = REAL | {name: of for name, (of, _, _) in GENERATED.items()}
-    for dataset, protocol in product(modalities, PROTOCOLS):
+    for protocol, dataset in product(PROTOCOLS, modalities):
         other = "wearable_stress" if dataset == "stress_predict" else "stress_predict"
         fixed = {"protocol": protocol, "recipe": "small", "seeds": SEEDS, "device": "cpu", "workers": 1}
         places = {"data_root": data, "runs": WORK / "runs"}
@@ -66,56 +65,50 @@ def generate(data: Path, recordings: Path) -> None:
             registry.synthesizer(name)(data / name, subjects=subjects, seed=0, effect=1.0, length_s=length_s)
 
 
-def plan_grid(data: Path, measured: Path) -> dict[str, Any]:
-    """All stages of the grid with their seconds, as `embench grid` would run them in one call."""
+def plan_grid(data: Path, measured: Path) -> Iterator[dict[str, Any]]:
+    """All stages of the grid with their seconds, as `embench grid` would run them in one call: after each dataset and
+    protocol, what there is so far. Times of the parent are processor time, since other programs may be running."""
     seconds, operations, count = recorded(measured)
-    known, ways, refused = set(seconds), Counter[str](), Counter[str]()
+    known, ways, refused = set(seconds), Counter[str](), 0
     stages: dict[str, dict[str, Any]] = {}
-    runs, took, looked, ids_s, packed = [], [], [], [], []
-    hours: dict[str, float] = {}
+    runs: list[dict[str, Any]] = []
+    took: dict[str, list[float]] = {"plan": [], "id": [], "look": [], "hand": []}
     first: dict[str, float] = {}
-    for request in requests(data):
-        began = time.perf_counter()
-        try:
-            plan = runner.plan(request)
-        except EmbenchError as error:
-            refused[type(error).__name__] += 1
-            continue
-        took.append(time.perf_counter() - began)
-        dataset = request.dataset
-        hours[dataset] = sum(entry.duration_s for entry in plan.test.store.recordings) / 3600
-        longer = (registry.find("dataset", dataset).hours or 0) / hours[dataset] if dataset in GENERATED else 1.0
-        first.setdefault(dataset, took[-1] * longer)
-        names: dict[str, str] = {}
-        for id_, stage in plan.graph.stages.items():
-            own = names_of(stage.kind, stage.params.plain())
-            names[id_] = f"predict {names[stage.inputs['fitted']]}" if stage.kind == "predict" else own
-            if id_ not in stages:
-                each = per_row(names[id_], plan, seconds, operations, ways) * rows_of(stage) * longer
-                stages[id_] = {"s": each, "inputs": list(stage.inputs.values()), "kind": stage.kind}
-                stages[id_] |= {"dataset": dataset, "name": names[id_], "known": names[id_] in known}
-        runs.append({"dataset": dataset, "stages": list(plan.graph.stages)})
-        began = time.perf_counter()
-        _ = plan.id
-        ids_s.append(time.perf_counter() - began)
-        outcome, waiting = Outcome(), list(plan.graph.stages.values())
-        began = time.perf_counter()
-        for stage in waiting:
-            outcome.blocker(stage)
-        looked.append((time.perf_counter() - began) / len(waiting))
-        packed.append(_handed_s(waiting[-1]))
-        if len(runs) % 50 == 0:
-            print(f"{len(runs)} runs, {len(stages)} stages, {sum(took):.0f} s: {dataset}", flush=True)
-    return {
-        "stages": stages, "runs": runs, "refused": dict(refused), "recorded": count, "ways": dict(ways),
-        "hours": hours, "plan_s": statistics.median(took), "prepare_s": sum(first.values()),
-        "id_s": statistics.median(ids_s),
-        "look_s": statistics.median(looked), "hand_s": statistics.median(packed),
-    }  # fmt: skip
+    for _, asked in groupby(requests(data), key=lambda request: (request.protocol, request.dataset)):
+        for request in asked:
+            began = time.process_time()
+            try:
+                plan = runner.plan(request)
+            except EmbenchError:
+                refused += 1
+                continue
+            took["plan"].append(time.process_time() - began)
+            dataset, entries = request.dataset, plan.test.store.recordings
+            hours = sum(entry.duration_s for entry in entries) / 3600
+            longer = (registry.find("dataset", dataset).hours or 0) / hours if dataset in GENERATED else 1.0
+            if dataset not in first:
+                first[dataset] = took["plan"].pop() * longer
+            names: dict[str, str] = {}
+            for id_, stage in plan.graph.stages.items():
+                own = names_of(stage.kind, stage.params.plain())
+                names[id_] = f"predict {names[stage.inputs['fitted']]}" if stage.kind == "predict" else own
+                if id_ not in stages:
+                    each = per_row(names[id_], plan, seconds, operations, ways) * rows_of(stage) * longer
+                    stages[id_] = {"s": each, "inputs": list(stage.inputs.values()), "kind": stage.kind}
+                    stages[id_] |= {"dataset": dataset, "name": names[id_], "known": names[id_] in known}
+            runs.append({"dataset": dataset, "protocol": request.protocol, "stages": list(plan.graph.stages)})
+            outcome, waiting = Outcome(), list(plan.graph.stages.values())
+            took["id"].append(_processor_s(lambda plan=plan: plan.id))
+            took["look"].append(_processor_s(lambda: [outcome.blocker(s) for s in waiting]) / len(waiting))  # noqa: B023
+            took["hand"].append(_processor_s(lambda: pickle.dumps(waiting[-1])))  # noqa: B023
+        print(f"{dataset}, {request.protocol}: {len(runs)} runs, {len(stages)} stages", flush=True)
+        yield {
+            "stages": stages, "runs": runs, "refused": refused, "recorded": count, "ways": dict(ways),
+            "prepare_s": sum(first.values()), **{f"{name}_s": statistics.mean(each) for name, each in took.items()},
+        }  # fmt: skip
 
 
-def _handed_s(stage: Stage[Any]) -> float:
-    """Seconds to pack a stage for a worker."""
-    began = time.perf_counter()
-    pickle.dumps(stage)
-    return time.perf_counter() - began
+def _processor_s(call: Callable[[], Any]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began

@@ -20,7 +20,7 @@ def tables(found: Mapping[str, Any]) -> str:
         ["stages, if each run made its own", f"{grid['alone']['stages']:,}, {_time(grid['alone']['s'])} of work"],
         ["stages, shared", f"{grid['stages']:,}, {_time(grid['s'])} of work"],
         ["of them", kinds],
-        ["longest chain", f"{_time(grid['chain_s'])}: {' → '.join(grid['chain'])}"],
+        ["longest chain", f"{_time(grid['chain_s'])}"],
         ["longest stage; median of those that train", f"{_time(grid['longest_s'])}; {_time(grid['median_s'])}"],
         ["work of networks that were measured themselves", f"{grid['known']:.0%}"],
         [
@@ -29,13 +29,14 @@ def tables(found: Mapping[str, Any]) -> str:
         ],
         ["handing out and answering a stage", f"{1000 * parent['answer_s']:.1f} ms"],
         ["a look at a waiting stage", f"{1e6 * parent['look_s']:.2f} µs"],
-        ["scoring a run", f"{parent['score_s']:.2f} s"],
+        ["scoring a run ([measured](performance.md#running))", f"{parent['score_s']:.2f} s"],
         ["not in the schedules: preparing all datasets", _time(parent["prepare_s"])],
     ]
     schedule = [
         [
             str(row["workers"]), _time(row["makespan_s"]), f"{row['efficiency']:.2f}", f"{row['idle']:.0%}",
             _time(row["bounds"]["work"]), _time(row["bounds"]["chain"]), _time(row["bounds"]["parent"]),
+            max(row["bounds"], key=row["bounds"].__getitem__),
         ]
         for row in found["schedule"]
     ]  # fmt: skip
@@ -52,8 +53,12 @@ def tables(found: Mapping[str, Any]) -> str:
         [
             f"Made on {found['machine']['measured']}, from the times of {grid['recorded']:,} finished stages.",
             _table(["the grid", ""], facts),
+            "The longest chain:\n\n" + "\n".join(f"{i}. {each}" for i, each in enumerate(grid["chain"], 1)),
             "### The schedule",
-            _table(["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy"], schedule),
+            _table(
+                ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],
+                schedule,
+            ),
             "### What changes the efficiency",
             _table(["workers", *workers], variants),
             "### Beside a real run",

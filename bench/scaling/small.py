@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from embench.runs import run as runner
 
 
 def run_small(data: Path, workers: int) -> dict[str, Any]:
-    """A small grid, really run: how long its stages took together and each, and what scoring a run took."""
+    """A small grid, really run: how long its stages took, together and each."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         methods = (("single", (), "ecg"), ("single", ("masked_value",), "ecg"), ("late", (), "ecg,eeg"))
@@ -34,14 +33,7 @@ def run_small(data: Path, workers: int) -> dict[str, Any]:
         ended = [(at, event) for name, at, event in seen if name == "stage_ended"]
         took = {event["stage"]["id"]: float(event["figures"]["wall_s"]) for _, event in ended}
         inputs = {id_: list(s.inputs.values()) for plan in plans for id_, s in plan.graph.stages.items()}
-        for result in done.results:
-            shutil.rmtree(result.folder)
-        seen.clear()
-        runner.grid(
-            asked, workers=workers, progress=lambda event: seen.append((event["event"], time.perf_counter(), event))
-        )
-        scoring = time.perf_counter() - next(at for name, at, _ in seen if name == "plan")
     return {
         "workers": workers, "makespan_s": max(at for at, _ in ended) - began, "load_average": round(load, 1),
-        "score_s": scoring / len(plans), "stages": {i: {"s": took[i], "inputs": inputs[i]} for i in inputs},
+        "stages": {i: {"s": took[i], "inputs": inputs[i]} for i in inputs},
     }  # fmt: skip
