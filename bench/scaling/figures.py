@@ -65,6 +65,7 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
             "alone": {"stages": sum(map(len, runs)), "s": sum(stages[i]["s"] for run in runs for i in run)},
             "chain_s": max(long.values()), "chain": chain_of(stages, long), "longest_s": max(trained),
             "median_s": statistics.median(trained), "datasets": dict(Counter(r["dataset"] for r in grid["runs"])),
+            "protocols": sorted({run["protocol"] for run in grid["runs"]}),
             "known": sum(stage["s"] for stage in stages.values() if stage["known"]) / work, "ways": grid["ways"],
         },
         "parent": {

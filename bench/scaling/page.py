@@ -17,6 +17,8 @@ def tables(found: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in grid["kinds"].items())
     facts = [
         ["runs (combinations that embench refuses)", f"{grid['runs']:,} ({grid['refused']:,})"],
+        ["runs of each dataset", ", ".join(f"{name} {count}" for name, count in grid["datasets"].items())],
+        ["protocols", ", ".join(grid["protocols"])],
         ["stages, if each run made its own", f"{grid['alone']['stages']:,}, {_time(grid['alone']['s'])} of work"],
         ["stages, shared", f"{grid['stages']:,}, {_time(grid['s'])} of work"],
         ["of them", kinds],
