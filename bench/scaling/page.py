@@ -55,7 +55,7 @@ def tables(found: Mapping[str, Any]) -> str:
         [
             f"Made on {found['machine']['measured']}, from the times of {grid['recorded']:,} finished stages.",
             _table(["the grid", ""], facts),
-            "The longest chain:\n\n" + "\n".join(f"{i}. {each}" for i, each in enumerate(grid["chain"], 1)),
+            "\n".join(["The longest chain:", *(f"- {each}" for each in grid["chain"])]),
             "### The schedule",
             _table(
                 ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],
