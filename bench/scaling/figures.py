@@ -44,8 +44,6 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
         "jobs that take 10 s to start": [simulate(tasks, n, runs=runs, parent=parent, start_s=10) for n in WORKERS],
         "jobs that take 60 s to start": [simulate(tasks, n, runs=runs, parent=parent, start_s=60) for n in WORKERS],
         "longest chain first": [simulate(tasks, n, runs=runs, parent=parent, longest_first=True) for n in WORKERS],
-        "stages alone, longest chain first": [simulate(tasks, n, longest_first=True) for n in WORKERS],
-        "planned before": [simulate(tasks, n, runs=runs, parent=parent._replace(before=0)) for n in WORKERS],
         "planned before, scored by workers": [
             simulate(tasks, n, runs=runs, parent=parent._replace(before=0, score=0)) for n in WORKERS
         ],
