@@ -1,0 +1,95 @@
+"""The tables of `docs/scaling.md`, made from `docs/scaling.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BEGIN, END = (
+    "<!-- made by `python -m bench.scaling page`: begin -->",
+    "<!-- made by `python -m bench.scaling page`: end -->",
+)
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """Markdown: the grid, its schedules, what changes them, and the check against a real run."""
+    grid, parent = found["grid"], found["parent"]
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in grid["kinds"].items())
+    facts = [
+        ["runs (combinations that embench refuses)", f"{grid['runs']:,} ({grid['refused']:,})"],
+        ["runs of each dataset", ", ".join(f"{name} {count}" for name, count in grid["datasets"].items())],
+        ["protocols", ", ".join(grid["protocols"])],
+        ["stages, if each run made its own", f"{grid['alone']['stages']:,}, {_time(grid['alone']['s'])} of work"],
+        ["stages, shared", f"{grid['stages']:,}, {_time(grid['s'])} of work"],
+        ["of them", kinds],
+        ["longest chain", f"{_time(grid['chain_s'])}"],
+        ["longest stage; median of those that train", f"{_time(grid['longest_s'])}; {_time(grid['median_s'])}"],
+        ["work of networks that were measured themselves", f"{grid['known']:.0%}"],
+        [
+            "planning by the parent, each run; all",
+            f"{parent['plan_s']:.2f} s; {_time(parent['plan_s'] * grid['runs'])}",
+        ],
+        ["handing out and answering a stage", f"{1000 * parent['answer_s']:.1f} ms"],
+        ["a look at a waiting stage", f"{1e6 * parent['look_s']:.2f} µs"],
+        ["scoring a run ([measured](performance.md#running))", f"{parent['score_s']:.2f} s"],
+        ["not in the schedules: preparing all datasets", _time(parent["prepare_s"])],
+    ]
+    schedule = [
+        [
+            str(row["workers"]), _time(row["makespan_s"]), f"{row['efficiency']:.2f}", f"{row['idle']:.0%}",
+            _time(row["bounds"]["work"]), _time(row["bounds"]["chain"]), _time(row["bounds"]["parent"]),
+            _limit(row),
+        ]
+        for row in found["schedule"]
+    ]  # fmt: skip
+    workers = [str(row["workers"]) for row in found["schedule"]]
+    variants = [[name, *(f"{value:.2f}" for value in values)] for name, values in found["variants"].items()]
+    real = [
+        [
+            str(row["workers"]), f"{row['makespan_s']:.1f} s", f"{row['simulated_s']:.1f} s", f"{row['off']:+.1%}",
+            ", ".join(f"{each:.1f}" for each in row["all_s"]), ", ".join(map(str, row["load_average"])),
+        ]
+        for row in found["real"]
+    ]  # fmt: skip
+    return "\n\n".join(
+        [
+            f"Made on {found['machine']['measured']}, from the times of {grid['recorded']:,} finished stages.",
+            _table(["the grid", ""], facts),
+            "\n".join(["The longest chain:", *(f"- {each}" for each in grid["chain"])]),
+            "### The schedule",
+            _table(
+                ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],
+                schedule,
+            ),
+            "### What changes the efficiency",
+            _table(["workers", *workers], variants),
+            "### Beside a real run",
+            _table(["workers", "real", "simulated", "off", "all repetitions (s)", "load before"], real),
+        ]
+    )
+
+
+def _limit(row: Mapping[str, Any]) -> str:
+    """The largest of the bounds; the order of the list where the schedule is a tenth longer than that."""
+    name, bound = max(row["bounds"].items(), key=lambda item: item[1])
+    return str(name) if row["makespan_s"] <= 1.1 * bound else "order"
+
+
+def insert(page: str, found: Mapping[str, Any]) -> str:
+    """The page with these tables between its markers. Raises ValueError where it lacks one."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
+    return f"{before}{begin}\n\n{tables(found)}\n\n{end}{after}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,100 @@
+"""How long a stage takes: from stages that were run before, by rows, epochs and operations."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from embench.engine.assemble import encoder_of, grid_of
+from embench.engine.inputs import view_of
+from embench.engine.stage import Stage
+from embench.planning.forecast import forecast
+from embench.planning.plan import Plan
+
+
+def names_of(kind: str, params: Mapping[str, Any]) -> str:
+    """Which network a stage trains, from what its `stage.json` holds: stages with one text take alike for a row."""
+    parts = [f"{m}={part['encoder']}" for m, part in sorted(params.get("modalities", {}).items())]
+    others = [(params.get(part) or {}).get("name", "") for part in ("fusion", "pretrainer")]
+    return " ".join([kind, ",".join(parts), *others]).replace("embench_plugins/", "")
+
+
+def recorded(folder: Path) -> tuple[dict[str, float], dict[str, float], int]:
+    """Of each network seconds a row and epoch (of the recipe; a row, of a prediction), the median of its stages, and
+    operations of a row; and how many stages."""
+    found = {}
+    for path in folder.glob("*/result.json"):
+        stage, result = json.loads((path.parent / "stage.json").read_text()), json.loads(path.read_text())
+        found[path.parent.name] = (names_of(stage["kind"], stage["params"]), stage, result)
+    seconds, operations = defaultdict(list), {}
+    for name, stage, result in found.values():
+        if stage["kind"] == "predict":
+            fitted = found.get(stage["inputs"]["fitted"])
+            if fitted:
+                seconds[f"predict {fitted[0]}"].append(result["wall_s"] / max(result["units"], 1))
+            continue
+        epochs = stage["params"].get("recipe", {}).get("epochs", 1) if stage["kind"] != "estimator" else 1
+        seconds[name].append(result["wall_s"] / max(result["rows"] * epochs, 1))
+        operations[name] = float(result.get("flops") or 0)
+    return {name: statistics.median(each) for name, each in seconds.items()}, operations, len(found)
+
+
+def rows_of(stage: Stage[Any]) -> float:
+    """Rows that a stage goes through, times epochs where it trains."""
+    task = stage.task
+    if stage.kind == "predict":
+        return float(len(task["recording"]))
+    params, train = stage.params, task["role"] == 0
+    if stage.kind == "pretrain" and "y" not in task:  # as `embench.planning.forecast` has it
+        views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+        step = max(view.step_s or view.length_s or 10.0 for view in views)
+        overlap = 2 if params.pretrainer.short == "signal_transform" else 1  # its windows overlap by half
+        rows = overlap * float(((task["stop"] - task["start"])[train] // step).sum())
+    else:
+        where = (task[name][train] for name in ("recording", "start", "stop"))
+        rows = float(len(grid_of(params.modalities, params.recipe.view, *where)))
+    return rows * (1 if stage.kind == "estimator" else params.recipe.epochs)
+
+
+def per_row(
+    name: str, plan: Plan, seconds: dict[str, float], operations: dict[str, float], ways: Counter[str]
+) -> float:
+    """Seconds a row of a network; of one that was never run, from its operations (see the page)."""
+    if name in seconds:
+        ways["measured"] += 1
+        return seconds[name]
+    kind, parts, fusion, *pretrainer = name.split(" ")
+    if kind == "predict":
+        alike = [s for n, s in seconds.items() if n.startswith("predict")]
+        way, found = "the median of predictions", statistics.median(alike)
+    elif kind in ("estimator", "pretrain") or fusion == "late":
+        last = pretrainer[0] if kind == "pretrain" else fusion
+        alike = [s for n, s in seconds.items() if n.startswith(kind) and n.rstrip().endswith(last)]
+        if kind == "pretrain":
+            whole = "fusion" if fusion else "unimodal"
+            share = [
+                s / seconds[trained]
+                for n, s in seconds.items()
+                if n.startswith("pretrain") and n.endswith(last) and (trained := _trained(n)) in seconds
+            ]
+            alike = [statistics.median(share) * per_row(f"{whole} {parts} {fusion} ", plan, seconds, operations, ways)]
+        way, found = "another's ratio" if kind == "pretrain" else "its fusion elsewhere", statistics.median(alike)
+    else:
+        encoders = {part.split("=")[1] for part in parts.split(",")}
+        measured = [(n, s / operations[n]) for n, s in seconds.items() if operations.get(n)]
+        like = [each for n, each in measured if {p.split("=")[1] for p in n.split(" ")[1].split(",")} == encoders]
+        counted = forecast(plan.graph, 1, plan.graph.stages)["flops"] if name not in operations else operations[name]
+        way, found = "operations", statistics.median(like or [each for _, each in measured]) * counted
+    ways[way] += 1
+    seconds[name] = found
+    return found
+
+
+def _trained(pretraining: str) -> str:
+    """The name of the stage that trains on labels what another pretrains."""
+    _, parts, fusion, _ = pretraining.split(" ")
+    return f"{'fusion' if fusion else 'unimodal'} {parts} {fusion} "
