@@ -164,12 +164,18 @@ def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], worke
 
 
 def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
+    runs: dict[str, list[str]] = {}
+    for planned in plans:
+        name = planned.id
+        for id_ in planned.graph.stages:
+            runs.setdefault(id_, []).append(name)
+
     def watch(event: Mapping[str, Any]) -> None:
         on_event(event)
         kind = event["event"]
         if kind not in ("stage_started", "epoch_ended", "stage_ended"):
             return
-        stage = {**event["stage"], "runs": [p.id for p in plans if event["stage"]["id"] in p.graph.stages]}
+        stage = {**event["stage"], "runs": list(runs[event["stage"]["id"]])}
         if kind == "stage_started":
             observers.stage_started(stage)
         elif kind == "epoch_ended":
