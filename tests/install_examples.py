@@ -39,7 +39,7 @@ def main() -> None:
             place / "env", f"torch {pins}", f"{wheel}[track] {pins}", f"pytest {' '.join(map(str, EXAMPLES))} {pins}"
         )
         listed = json.loads(subprocess.run([program, "list", "--json"], check=True, capture_output=True).stdout)
-        packages = {entry["package"] for entry in listed if not entry["broken"]}
+        packages = {entry["package"] for entry in listed if not entry.get("broken")}
         wanted = {example.name.replace("-", "_") for example in EXAMPLES}
         assert wanted <= packages, f"not listed: {wanted - packages}"
         for example in EXAMPLES:

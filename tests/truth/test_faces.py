@@ -49,7 +49,7 @@ def options(dataset: str, method: str) -> dict[str, Any]:
     return {
         "timm_frames": {"encoder": "timm_frames", "modalities": "video", "target": chosen.targets[0]},
         "videomae": {
-            "encoder": "videomae", "pretrainers": ("mae",), "modalities": "video", "target": chosen.targets[1],
+            "encoder": "videomae", "pretrainer": "mae", "modalities": "video", "target": chosen.targets[1],
         },
         "system": {"encoder": "cnn_mlp", "fusion": "cross_attn", "modalities": f"{chosen.heart}+eda,face_au"},
     }[method]  # fmt: skip
