@@ -14,6 +14,7 @@ from embench.engine.executors import jobs, remote
 from embench.engine.stage import Folder
 from embench.errors import MachineError, PluginError
 from embench.planning.graph import stage_folder
+from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
 
 from ..tiny.fixtures import bench, cache, embench, six  # noqa: F401  fixtures
@@ -126,6 +127,27 @@ def test_what_slurm_refuses_is_said_in_its_words(bench, slurm):  # noqa: F811
         grid([bench.request("Pool", fusion="late")], executor="slurm", options={"partition": "nowhere"})
     assert caught.value.where == "--cluster partition=nowhere"
     assert not list((bench.runs / "slurm").iterdir())
+
+
+@pytest.mark.slow
+def test_a_grid_is_cancelled_from_another_terminal_and_leaves_no_jobs(slurm, make_grid, local):
+    assert slurm
+    grid = make_grid("cancelled")
+    line = ("--executor", "slurm", "--workers", "1", "--cluster", "mem=2G")
+    parent = grid.start(*line)
+    while len(grid.ended()) < 5 and parent.poll() is None:
+        time.sleep(0.2)
+    status = grid_status(latest_grid(grid.runs))
+    assert (status["state"], status["executor"]) == ("running", "slurm")
+    latest_grid(grid.runs).cancel()
+    assert parent.wait(timeout=60) == 6, grid.runs.with_suffix(".log").read_text()[-4000:]
+    until = time.monotonic() + 60
+    while queued := subprocess.run(["squeue", "--me", "--noheader"], capture_output=True, check=True).stdout:
+        assert time.monotonic() < until, queued
+        time.sleep(1)
+    grid.run(*line)
+    assert grid.content() == local
+    assert sorted(set(grid.ended())) == sorted(grid.ended())
 
 
 @pytest.mark.slow

@@ -118,12 +118,12 @@ class Folder:
         as it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
-    def check(self) -> dict[str, Any]:
-        """The result of a finished stage. Raises DamagedError where one of its files is missing or not as it was
-        written."""
+    def check(self, *, whole: bool = False) -> dict[str, Any]:
+        """The result of a finished stage; `whole` reads all of its files, also those that were compared before. Raises
+        DamagedError where one of them is missing or not as it was written."""
         result = read_sealed_json(self.file(RESULT))
         try:
-            check_files(self.path, result.pop("files"))
+            check_files(self.path, result.pop("files"), whole=whole)
         except KeyError as error:
             raise DamagedError("result.json holds no checksums", where=str(self.file(RESULT))) from error
         return result

@@ -24,8 +24,14 @@ from embench.statistics.joined import units_of
 
 
 def evaluate(plan: Plan, stages: Path) -> Evaluation:
-    """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`."""
+    """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`.
+
+    Raises:
+        DamagedError: predictions are not as they were written.
+    """
     cohort = plan.fit if plan.request.dev else plan.test
+    for stage in {expected.stage for expected in plan.graph.predictions}:
+        Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
     evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
     if picked:

@@ -200,7 +200,8 @@ class _Grid:
             self.jobs.remove(job)
         if job.stages and job.gone >= 2:
             self.waiting = {stage.id: stage for stage in job.stages} | self.waiting
-            self._died(first, job)
+            if all(id_ in self.outcome.results for id_ in first.inputs.values()):  # else it was never begun
+                self._died(first, job)
 
     def _ended(self, stage: Stage[Params], job: _Job) -> bool:
         folder, fault = Folder(self.root, stage.id), fault_file(self.folder / job.name, stage.id)
