@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -18,7 +18,7 @@ from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.engine.work import run_stage
-from embench.errors import EmbenchError, MachineError
+from embench.errors import EmbenchError, MachineError, Unfinished
 from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
 
 
@@ -56,8 +56,15 @@ def _in_turn(
             continue
         events, began = Events(stage, root, on_event), time.process_time()
         events.begin()
+
+        def emit(event: Mapping[str, Any], events: Events = events) -> None:
+            resources.check_wanted()  # also between the epochs of a stage
+            events.emit(event)
+
         try:
-            outcome.results[stage.id] = run_stage(stage, root, events.emit)
+            outcome.results[stage.id] = run_stage(stage, root, emit)
+        except Unfinished:
+            raise
         except EmbenchError as error:
             outcome.errors[stage.id] = error
         took.append(time.process_time() - began)
@@ -112,36 +119,51 @@ def _in_a_pool(
     """Runs stages in processes of their own, until all are over or a process is killed; returns what was run then."""
     waiting, workers = list(some), min(resources.workers, len(some))
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
+
+    def take(future: Future[dict[str, Any]]) -> None:
+        nonlocal ended
+        stage, events = running[future]
+        try:
+            outcome.results[stage.id] = future.result()
+        except EmbenchError as error:  # a stage's fault must not stop the others
+            outcome.errors[stage.id] = error
+        del running[future]
+        ended += 1
+        events.poll()
+        events.end(outcome, ended, total)
+
     with fresh_processes(workers, run_stage.__module__) as pool, ending_with(pool):
-        while waiting or running:
-            resources.check_wanted()
-            for stage in list(waiting):
-                blocker = outcome.blocker(stage)
-                if blocker:
-                    outcome.held_up[stage.id] = blocker
-                    waiting.remove(stage)
+        try:
+            while waiting or running:
+                resources.check_wanted()
                 # One more for each worker, which so has work while events are answered here.
-                elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
-                    waiting.remove(stage)
+                for stage in _next(waiting, outcome, 2 * workers - len(running)):
                     with without_main_module():
                         future = pool.submit(run_stage, stage, root)
+                    waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
-            for _, events in islice(running.values(), workers):
-                events.begin()
-            ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for _, events in islice(running.values(), workers):
-                events.poll()
-            at_work = [stage for stage, _ in islice(running.values(), workers)]
-            for future in ready:
-                stage, events = running[future]
-                try:
-                    outcome.results[stage.id] = future.result()
-                except BrokenProcessPool:
-                    return at_work
-                except EmbenchError as error:  # a stage's fault must not stop the others
-                    outcome.errors[stage.id] = error
-                del running[future]
-                ended += 1
-                events.poll()
-                events.end(outcome, ended, total)
+                for _, events in islice(running.values(), workers):
+                    events.begin()
+                ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for _, events in islice(running.values(), workers):
+                    events.poll()
+                for future in ready:
+                    take(future)
+        except BrokenProcessPool:
+            for future in list(running):
+                if future.done() and not isinstance(future.exception(), BrokenProcessPool):
+                    take(future)  # it ended just before
+            return [stage for stage, _ in islice(running.values(), workers)]
     return []
+
+
+def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:
+    """The first `count` stages whose inputs are done; those that will never start leave the list."""
+    ready: list[Stage[Params]] = []
+    for stage in list(waiting):
+        if blocker := outcome.blocker(stage):
+            outcome.held_up[stage.id] = blocker
+            waiting.remove(stage)
+        elif len(ready) < count and all(id_ in outcome.results for id_ in stage.inputs.values()):
+            ready.append(stage)
+    return ready
