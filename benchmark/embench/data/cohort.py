@@ -16,12 +16,13 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import Label, names_in
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
     Design,
     Fold,
+    LabelKind,
     Protocol,
     connected_groups,
     cut_of,
@@ -36,6 +37,7 @@ from embench.protocols import (
     whole,
 )
 from embench.registry.naming import did_you_mean
+from embench.snapshot import seen
 from embench.store import Store
 
 
@@ -105,13 +107,13 @@ class Cohort:
         """What views of the whole unit are padded to: the unit's nominal length, else the card's longest recording."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
-    def rule(self, target: Target, train: Sequence[int]) -> LabelRule:
+    def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
         """A target's label rule for a method that is fitted on the units at `train`."""
         if target.rule.cut != "training_mean":
             return target.rule
         return fitted_rule(target.rule, self.of(train), self.raw[target.name][list(train)])
 
-    def labels(self, target: Target, train: Sequence[int]) -> np.ndarray:
+    def labels(self, target: Target, train: Sequence[int] | np.ndarray) -> np.ndarray:
         """(n,) the labels of all units for a method that is fitted on the units at `train`; NaN where there is none."""
         rule = self.rule(target, train)
         if rule is target.rule:
@@ -120,6 +122,7 @@ class Cohort:
         made = [rule(np.array([value])) for value in values]
         return np.array([np.nan if label is None else label for label in made])[at]
 
+    @seen
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
         """Partition `seed` of the eligible units, proven to be what the protocol declares.
 
@@ -138,24 +141,43 @@ class Cohort:
         prove(protocol, self.card.name, units, folds)
         return folds
 
-    def of(self, index: Sequence[int]) -> list[Unit]:
+    def of(self, index: Sequence[int] | np.ndarray) -> list[Unit]:
         """The units at `index`."""
         return [self.units[i] for i in index]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {entry.id: i for i, entry in enumerate(self.store.recordings)}
+    def _position(self) -> dict[str, int]:
+        """Of each unit that the run is about, by its id."""
+        return {self.units[i].id: i for i in self.positions}
 
-    def arrays(self, index: Sequence[int]) -> dict[str, np.ndarray]:
-        """Arrays (n,) on the units at `index`: `recording`, its position in the store; `start` and `stop` in s."""
-        units, at = self.of(index), self._places
+    @seen
+    def positions_of(self, ids: tuple[str, ...]) -> np.ndarray:
+        """The positions (n,) of those of some units that the run is about, read-only."""
+        return _fixed(np.array([self._position[id_] for id_ in ids if id_ in self._position], np.int64))
+
+    @seen
+    def units_with(self, modality: str) -> np.ndarray:
+        """Whether each unit (n,) is of a recording with all parts of a modality, read-only."""
+        having = _recordings_with(self.store, modality)
+        return _fixed(np.array([unit.recording in having for unit in self.units], bool))
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Read-only arrays (n,) on all units: `recording`, its position in the store; `start` and `stop` in s."""
+        at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         return {
-            "recording": np.array([at[u.recording] for u in units], np.int64),
-            "start": np.array([u.start for u in units], np.float64),
-            "stop": np.array([u.stop for u in units], np.float64),
+            "recording": _fixed(np.array([at[u.recording] for u in self.units], np.int64)),
+            "start": _fixed(np.array([u.start for u in self.units], np.float64)),
+            "stop": _fixed(np.array([u.stop for u in self.units], np.float64)),
         }
 
+    def arrays(self, index: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+        """`columns` on the units at `index`."""
+        at = np.asarray(index, np.int64)
+        return {name: column[at] for name, column in self.columns.items()}
 
+
+@seen
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
     that names none are the card's as far as the protocol has them.
@@ -208,6 +230,7 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
     return tuple(by_name[name] for name in dict.fromkeys(names))
 
 
+@seen
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
 ) -> Cohort:
@@ -218,32 +241,27 @@ def build_cohort(
             UsageError: the targets have different units.
     """
     cut = _cut(store, targets, protocol)
-    made: dict[Cut, tuple[Unit, ...]] = {}
     raw, label, labelled = {}, {}, set()
-    table = store.labels()
+    units: tuple[Unit, ...] = ()
     for target in card.targets:
         kind: Any = store.label_kinds.get(target.label)
         if kind is None:
             continue
-        own = cut_of(kind, protocol)
-        if own not in made:
-            made[own] = tuple(make_units(store.recordings, card, kind, protocol))
-        values, labels = label_units(made[own], table[target.label], target.rule)
+        own = _units_of(store, card, kind, protocol)
+        values, labels = _labels_of(store, card, target, protocol)
         decided = values if target.rule.cut == "training_mean" else labels
-        labelled |= {made[own][i].subject for i in np.flatnonzero(np.isfinite(decided))}
+        labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
         if target in targets:
-            raw[target.name], label[target.name] = values, labels
+            units, raw[target.name], label[target.name] = own, values, labels
     included_subjects = protocol.included_subjects(card.name)
     if included_subjects is not None:
         labelled &= included_subjects
-    units = made[cut]
     if not units and cut.length_s is not None:
         raise _too_short(store, card.name, cut, protocol)
     sensed = {unit.subject for unit in units}
     if modalities is not None:
-        spans = {entry.id: set(entry.spans) for entry in store.recordings}
-        has = np.array([any(set(names_in(m)) <= spans[u.recording] for m in modalities) for u in units], bool)
-        sensed = {units[i].subject for i in np.flatnonzero(has)}
+        has = set().union(*(_recordings_with(store, m) for m in modalities))
+        sensed = {unit.subject for unit in units if unit.recording in has}
     eligible = tuple(i for i, u in enumerate(units) if u.subject in labelled)
     positions = tuple(i for i in eligible if units[i].subject in sensed)
     if not positions:
@@ -260,6 +278,7 @@ def build_cohort(
     return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, excluded, float(seconds), roster)
 
 
+@seen
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     """A dataset's subjects to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
     recordings where it has no labels)."""
@@ -269,12 +288,43 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
         if t.label in store.label_kinds
     ]
     kind: Any = kinds[0] if kinds else "rating"
-    units = tuple(make_units(store.recordings, card, kind, protocol))
+    units = _units_of(store, card, kind, protocol)
     length = cut_of(kind, protocol).length_s
     roster = tuple(whole(store.recordings))
     index = tuple(range(len(units)))
     seconds = np.nan if length is None else length
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)
+
+
+@seen
+def _recordings_with(store: Store, modality: str) -> frozenset[str]:
+    """The recordings that have all parts of a modality."""
+    parts = set(names_in(modality))
+    return frozenset(entry.id for entry in store.recordings if parts <= entry.spans.keys())
+
+
+@seen
+def _units_of(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> tuple[Unit, ...]:
+    return tuple(make_units(store.recordings, card, kind, protocol))
+
+
+@seen
+def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """What `label_units` gives for all units of a target, read-only."""
+    kind: Any = store.label_kinds[target.label]
+    raw, label = label_units(_units_of(store, card, kind, protocol), _table(store)[target.label], target.rule)
+    return _fixed(raw), _fixed(label)
+
+
+@seen
+def _table(store: Store) -> Mapping[str, Mapping[str, Label]]:
+    return store.labels()
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """The array itself, read-only from now on: plans share it."""
+    array.flags.writeable = False
+    return array
 
 
 def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:

@@ -15,6 +15,7 @@ from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
 from embench.registry.trust import DATA_FOLDER, refuse_file
+from embench.snapshot import once, seen
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
@@ -32,6 +33,7 @@ def is_folder(name: str) -> bool:
     return described and ("/" in name or name not in registry.names("dataset"))
 
 
+@seen
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
     registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
@@ -67,6 +69,7 @@ def own_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
+@seen
 def full_name(name: str, data_root: Path | None) -> str:
     """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
     entry, _ = place(name, data_root)
@@ -77,6 +80,7 @@ def _full_name(entry: Entry, dataset: Dataset) -> str:
     return f"{OWN}/{dataset.card.name}" if _is_own(entry) else entry.full_name
 
 
+@seen
 def card_of(name: str, data_root: Path | None) -> Card:
     """The card of a dataset: that of its reader's class, or where the folder is here, which may say itself what it
     holds, that of the reader on it."""
@@ -115,6 +119,7 @@ def _is_own(entry: Entry) -> bool:
     return entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
 
+@seen
 def open_dataset(name: str, data_root: Path | None) -> Dataset:
     """The reader on the dataset's folder.
 
@@ -180,18 +185,22 @@ def prepared(
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     entry, _ = place(name, data_root)
     dataset = open_dataset(name, data_root)
-    return prepare(
-        dataset,
-        _full_name(entry, dataset),
-        registry.code_identity("dataset", entry.full_name),
-        rate_hz=protocol.rate_hz,
-        rules=protocol.preprocess,
-        cache=cache_root(),
-        workers=workers,
-        progress=progress,
+    return once(
+        ("prepared", dataset, protocol.rate_hz, protocol.preprocess),
+        lambda: prepare(
+            dataset,
+            _full_name(entry, dataset),
+            registry.code_identity("dataset", entry.full_name),
+            rate_hz=protocol.rate_hz,
+            rules=protocol.preprocess,
+            cache=cache_root(),
+            workers=workers,
+            progress=progress,
+        ),
     )
 
 
+@seen
 def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
 
@@ -208,6 +217,7 @@ def share_files(one: str, other: str, data_root: Path | None) -> bool:
     return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 
 
+@seen
 def file_marks(name: str, data_root: Path | None) -> set[str]:
     """Marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the
     hash itself, which seals labels, is not disclosed."""

@@ -23,8 +23,10 @@ from embench.engine.inputs import (
 from embench.engine.rows import view_length
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, UsageError
+from embench.files import digest
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
+from embench.snapshot import once
 from embench.store import Store, blank_clips, derive
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -41,6 +43,11 @@ class Site:
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
     """What an encoder is fed of a modality there, found from one recording. Raises DataError where there is none."""
+    key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
+    return once(key, lambda: _input_spec(site, m, part))
+
+
+def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
     encoder, store = encoder_of(part), site.store
     length_s = view_length(view_of(encoder, part.name), site.source.longest_s, site.source.shortest_s)
     if encoder.reads == "clips":

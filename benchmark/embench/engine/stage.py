@@ -18,6 +18,7 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.engine.specs import FitParams, Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
+from embench.snapshot import once
 from embench.system import LEASE
 
 ENGINE_REVISION = 3
@@ -50,7 +51,7 @@ class Stage(Generic[P_co]):
     @cached_property
     def id(self) -> str:
         """20 hex digits: equal kind, params, inputs and task arrays give equal ids."""
-        task = {name: digest(array) for name, array in self.task.items()}
+        task = {name: _digest(array) for name, array in self.task.items()}
         return digest({"kind": self.kind, "params": self.params.plain(), "inputs": dict(self.inputs), "task": task})[
             :20
         ]
@@ -66,6 +67,11 @@ class Stage(Generic[P_co]):
         """The stage in words, for progress and messages: `fusion seed 0 fold 3`."""
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
+
+
+def _digest(array: np.ndarray) -> str:
+    """The digest of an array; one that cannot change, as all stages of a dataset have some, is read once."""
+    return digest(array) if array.flags.writeable else once(("digest", array), lambda: digest(array))
 
 
 STACK = "stack"

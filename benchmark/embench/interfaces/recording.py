@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ in brackets, as in `ecg[left]`."""
 _INPUT_PART = re.compile(r"([^\[\]+]+)(?:\[([\w-]+)\])?")
 
 
+@lru_cache
 def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
     """What a run's modality is made of: each part's name and the channel that is chosen of it, None for all.
 
@@ -34,6 +36,7 @@ def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
     return tuple((part[1], part[2]) for part in found if part is not None)
 
 
+@lru_cache
 def names_in(modality: str) -> tuple[str, ...]:
     """The names of a modality's parts, whatever channels are chosen of them.
 

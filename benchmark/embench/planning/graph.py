@@ -26,7 +26,6 @@ from embench.engine.specs import (
 )
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
-from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.planning.method import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
@@ -41,6 +40,7 @@ from embench.planning.tasks import (
 )
 from embench.protocols import Fold, Protocol
 from embench.signals.normalise import KEEP_LEVEL
+from embench.snapshot import seen
 from embench.system import version_of
 
 
@@ -141,22 +141,12 @@ class Builder:
     ) -> None:
         self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
         self.fit_on, self.test_on = fit, test
-        # Made once, since a split may have more than a thousand folds.
-        self.everything = all_units(fit)
-        self.everything_tested = self.everything if test is fit else all_units(test)
-        self.keep, self.keep_tested = set(fit.positions), set(test.positions)
-        self.position = {unit.id: i for i, unit in enumerate(fit.units)}
-        self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
 
     def fold(self, seed: int, fold: Fold) -> None:
         """All stages of a fold, and the predictions they make."""
-        train = [self.position[u] for u in fold.train if self.position[u] in self.keep]
-        val = [self.position[u] for u in fold.val if self.position[u] in self.keep]
-        if self.setting.dev:
-            test = val
-        else:
-            test = [self.test_position[u] for u in fold.test if self.test_position[u] in self.keep_tested]
-        if not test or not train:
+        train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
+        test = val if self.setting.dev else self.test_on.positions_of(fold.test)
+        if not len(test) or not len(train):
             return
         labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
         pretrained = self._pretrain(seed, fold.index, train, val)
@@ -167,24 +157,25 @@ class Builder:
             fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
             description = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
             cohort = self.fit_on if self.setting.dev else self.test_on
-            everything = self.everything if self.setting.dev else self.everything_tested
             stage = Stage(
                 "predict",
                 PredictParams(common(self.setting, seed, fold.index, cohort), self.setting.drop),
                 {"fitted": fitted},
-                {**cohort.arrays(test), **everything},
+                {**cohort.arrays(test), **all_units(cohort)},
                 self.setting.places,
                 description,
             )
             self.graph.predictions.append(
-                ExpectedPredictions(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
+                ExpectedPredictions(
+                    self.graph.add(stage), some, seed, fold.index, tuple(test.tolist()), tuple(labelled.tolist())
+                )
             )
 
-    def _limit_subjects(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
+    def _limit_subjects(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those
         of a smaller number among those of a larger one. Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:
-            return list(train)
+            return train
         units, rank = self.fit_on.units, _lots(seed, fold)
         subjects, count = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
         if count > len(subjects):
@@ -193,13 +184,13 @@ class Builder:
                 where=f"--label-subjects {count}",
                 expected=f"1 to {len(subjects)}, or all",
             )
-        return [i for i in train if units[i].subject in subjects[:count]]
+        return np.array([i for i in train if units[i].subject in subjects[:count]], np.int64)
 
-    def _limit_labels(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
+    def _limit_labels(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The share of training units that may be labelled, the same whatever the method: as large of each subject's
         units of each class, those of a smaller share among those of a larger one. At least one unit of each class."""
         if self.setting.label_fraction is None:
-            return list(train)
+            return train
         units, rank = self.fit_on.units, _lots(seed, fold)
         classes = [t for t in self.fit_on.targets if t.traits.has_classes]
         kinds = np.stack([self.fit_on.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
@@ -217,9 +208,9 @@ class Builder:
             for kind, _ in strata
         }
         kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
-        return [i for i in train if i in kept]
+        return np.array([i for i in train if i in kept], np.int64)
 
-    def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
+    def _pretrain(self, seed: int, fold: int, train: np.ndarray, val: np.ndarray) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
@@ -236,8 +227,8 @@ class Builder:
         step: Pretraining,
         seed: int,
         fold: int,
-        train: Sequence[int],
-        val: Sequence[int],
+        train: np.ndarray,
+        val: np.ndarray,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
         if step.source is not None:
@@ -262,8 +253,8 @@ class Builder:
         y: np.ndarray,
         seed: int,
         fold: int,
-        train: Sequence[int],
-        val: Sequence[int],
+        train: np.ndarray,
+        val: np.ndarray,
         pretrained: Mapping[str, str],
     ) -> str:
         """The stage that predicts some targets, whose labels are `y` (all units, targets)."""
@@ -312,28 +303,24 @@ class Builder:
         m: str,
         params: FitParams,
         y: np.ndarray,
-        train: Sequence[int],
-        val: Sequence[int],
+        train: np.ndarray,
+        val: np.ndarray,
         pretrained: Mapping[str, str],
         description: Mapping[str, Any],
     ) -> str:
         """The net of one modality, on the subjects who have it, so that every run that needs it shares it."""
-        spans = {entry.id: set(entry.spans) for entry in self.fit_on.store.recordings}
-
-        def sensed(index: Sequence[int]) -> list[int]:
-            return [i for i in index if set(names_in(m)) <= spans[self.fit_on.units[i].recording]]
-
+        sensed = self.fit_on.units_with(m)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
-        task = self._task(y, sensed(train), sensed(val))
+        task = self._task(y, train[sensed[train]], val[sensed[val]])
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**description, "modality": m}))
 
-    def _task(self, y: np.ndarray, train: Sequence[int], val: Sequence[int]) -> dict[str, np.ndarray]:
+    def _task(self, y: np.ndarray, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
         """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
-        index = np.array([*train, *val], np.int64)
-        role = np.array([TRAIN] * len(train) + [VAL] * len(val), np.int64)
+        index = np.concatenate([train, val])
+        role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
         there = np.isfinite(y[index]).any(1)
         index, role = index[there], role[there]
-        return {**self.fit_on.arrays(index.tolist()), "role": role, "y": y[index], **self.everything}
+        return {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
 
 
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
@@ -380,6 +367,7 @@ def _weights(
     return {part: setting.weights[part] for part in parts if part in setting.weights}
 
 
+@seen
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that what is frozen afterwards and what is not share one stage."""
     return replace(part, recipe=replace(part.recipe, frozen=False))

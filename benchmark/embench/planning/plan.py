@@ -186,7 +186,8 @@ def assumed(method: Method) -> list[str]:
 
 
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
-    """The plan of a request; prepares the data where that was not done yet.
+    """The plan of a request; prepares the data where that was not done yet. Plans that are made in one
+    `embench.snapshot` share what they have in common.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what

@@ -50,7 +50,7 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
     targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     there = [set(entry.spans) for entry in cohort.store.recordings]
-    at = cohort.arrays(range(len(cohort.units)))["recording"]
+    at = cohort.columns["recording"]
     index = [
         i
         for i in cohort.positions
@@ -62,10 +62,10 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
 
 def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
     """Arrays `all_*` (n,) on all units of the dataset, over which features are standardised."""
-    return {f"all_{name}": array for name, array in cohort.arrays(range(len(cohort.units))).items()}
+    return {f"all_{name}": array for name, array in cohort.columns.items()}
 
 
-def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Segment]:
+def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
     """What a fold's training and validation units cover, for splits that keep some of a training subject's segments or
     recordings for others; units of one role that touch are one segment."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
@@ -78,6 +78,6 @@ def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Segm
     return segments
 
 
-def roles_of_units(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
+def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
     """Whose the units at `index` are, each with a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)

@@ -15,6 +15,7 @@ from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.protocols.schema import LabelRules, Protocol, StimulusRules
 from embench.registry.naming import did_you_mean, latest_version
 from embench.registry.trust import refuse_file
+from embench.snapshot import seen
 
 FOLDER = Path(__file__).parent
 
@@ -38,6 +39,7 @@ def superseded_by(name: str) -> str | None:
     return None if name == latest or name not in protocol_names() else latest
 
 
+@seen
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """The protocol of this name, or the one in this YAML file.
 
@@ -62,6 +64,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     return _read(FOLDER / f"{name_or_path}.yaml")
 
 
+@seen
 def load_current_protocol(name_or_path: str | Path) -> Protocol:
     """The same for a new run. Raises UsageError also where a later version took the protocol's place."""
     protocol = load_protocol(name_or_path)

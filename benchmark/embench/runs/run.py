@@ -26,6 +26,7 @@ from embench.runs.grids import GridFile
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages, workers_of
 from embench.runs.videos import decode_videos
+from embench.snapshot import snapshot
 from embench.statistics import evaluation
 from embench.statistics.result import Result
 
@@ -51,8 +52,9 @@ class GridResult:
 def plan(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; see `embench.planning.plan.make`. Raises UsageError also where the protocol is superseded:
     plans of recorded runs are made without this."""
-    load_current_protocol(request.protocol)
-    return make(request, progress)
+    with snapshot():
+        load_current_protocol(request.protocol)
+        return make(request, progress)
 
 
 def run(request: Request, progress: EventCallback | None = None) -> Result:
@@ -87,7 +89,8 @@ def grid(
     on_event = progress or (lambda _: None)
     # One that cannot be made is reported before data are prepared, too.
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
-    plans = [plan(request, on_event) for request in requests]
+    with snapshot():
+        plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     conformance = [guards.conformance(planned, on_event) for planned in plans]
