@@ -26,6 +26,7 @@ from embench.planning.plan import Plan
 from embench.records.audit import AUDIT_FILE
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
+from embench.snapshot import snapshot
 
 
 def planned(row: Row, data_root: Path | None, workers: int | None = None) -> Plan:
@@ -74,8 +75,9 @@ def show(groups: Mapping[str, Sequence[Row]], data_root: Path | None) -> None:
     which excludes features and estimators."""
     for name, rows in groups.items():
         print(name)
-        for row in rows:
-            plan = planned(row, data_root, workers=1)
+        with snapshot():
+            plans = [planned(row, data_root, workers=1) for row in rows]
+        for row, plan in zip(rows, plans, strict=True):
             if finished(plan):
                 hours = f"{read_manifest(plan.folder).cost.wall_s / 3600:5.2f} h, done    "
             else:
@@ -103,7 +105,8 @@ def main() -> int:
             return 0
         for name, rows in groups.items():
             began = time.monotonic()
-            plans[name] = [planned(row, arguments.data_root) for row in rows]
+            with snapshot():
+                plans[name] = [planned(row, arguments.data_root) for row in rows]
             wanted = [plan for plan in plans[name] if finished(plan) or not arguments.finished]
             print(f"{name}: {len(wanted)} runs", flush=True)
             failures |= run_group(wanted, arguments.data_root)

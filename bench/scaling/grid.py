@@ -6,7 +6,7 @@ import pickle
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, product
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from bench.scaling.times import names_of, per_row, recorded, rows_of
 from embench import registry
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError
+from embench.planning.plan import Plan
 from embench.planning.request import Request
 from embench.runs import run as runner
+from embench.snapshot import snapshot
 
 WRISTBAND = ("ppg", "eda", "temp")
 REAL = {"stress_predict": WRISTBAND, "wearable_stress": WRISTBAND, "hku956": WRISTBAND, "eegmat": ("eeg", "ecg")}
@@ -75,14 +77,11 @@ def plan_grid(data: Path, measured: Path) -> Iterator[dict[str, Any]]:
     took: dict[str, list[float]] = {"plan": [], "id": [], "look": [], "hand": []}
     first: dict[str, float] = {}
     for _, asked in groupby(requests(data), key=lambda request: (request.protocol, request.dataset)):
-        for request in asked:
-            began = time.process_time()
-            try:
-                plan = runner.plan(request)
-            except EmbenchError:
+        for request, plan, planning_s in _plans(asked):
+            if plan is None:
                 refused += 1
                 continue
-            took["plan"].append(time.process_time() - began)
+            took["plan"].append(planning_s)
             dataset, entries = request.dataset, plan.test.store.recordings
             hours = sum(entry.duration_s for entry in entries) / 3600
             longer = (registry.find("dataset", dataset).hours or 0) / hours if dataset in GENERATED else 1.0
@@ -106,6 +105,18 @@ def plan_grid(data: Path, measured: Path) -> Iterator[dict[str, Any]]:
             "stages": stages, "runs": runs, "refused": refused, "recorded": count, "ways": dict(ways),
             "prepare_s": sum(first.values()), **{f"{name}_s": statistics.mean(each) for name, each in took.items()},
         }  # fmt: skip
+
+
+def _plans(asked: Iterable[Request]) -> Iterator[tuple[Request, Plan | None, float]]:
+    """Each request with its plan, None where embench refuses it, and the processor time that it took; made together."""
+    with snapshot():
+        for request in asked:
+            began = time.process_time()
+            try:
+                plan = runner.plan(request)
+            except EmbenchError:
+                plan = None
+            yield request, plan, time.process_time() - began
 
 
 def _processor_s(call: Callable[[], Any]) -> float:

@@ -21,6 +21,7 @@ from embench.planning.plan import Plan
 from embench.planning.request import Request
 from embench.records import record
 from embench.runs import run as runner
+from embench.snapshot import snapshot
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
@@ -148,11 +149,12 @@ def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
 def _plans(wanted: Sequence[ComparedPair]) -> dict[runner.Request, Plan | EmbenchError]:
     """The plan of every request, or why there is none."""
     found: dict[runner.Request, Plan | EmbenchError] = {}
-    for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
-        try:
-            found[request] = runner.plan(request)
-        except EmbenchError as error:
-            found[request] = error
+    with snapshot():
+        for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
+            try:
+                found[request] = runner.plan(request)
+            except EmbenchError as error:
+                found[request] = error
     return found
 
 

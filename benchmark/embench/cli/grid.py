@@ -61,13 +61,15 @@ def grid(
         from embench.planning.request import request_of
         from embench.report import grid_curves
         from embench.runs import run as runner
+        from embench.snapshot import snapshot
 
         executors.find_executor(executor)
         chosen = _cluster_options(cluster or ())
         requested = [request_of(**options, **point) for point in grid_points(axes)]
         requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
         if dry_run:
-            documents = [runner.plan(request).describe() for request in requests]
+            with snapshot():
+                documents = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
                 done = runner.grid(
