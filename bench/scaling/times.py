@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embench.engine.assemble import encoder_of, grid_of
-from embench.engine.inputs import view_of
+from embench.engine.assemble import grid_of
+from embench.engine.fits import window_grid
 from embench.engine.stage import Stage
 from embench.planning.forecast import forecast
 from embench.planning.plan import Plan
@@ -49,11 +49,8 @@ def rows_of(stage: Stage[Any]) -> float:
     if stage.kind == "predict":
         return float(len(task["recording"]))
     params, train = stage.params, task["role"] == 0
-    if stage.kind == "pretrain" and "y" not in task:  # as `embench.planning.forecast` has it
-        views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-        step = max(view.step_s or view.length_s or 10.0 for view in views)
-        overlap = 2 if params.pretrainer.short == "signal_transform" else 1  # its windows overlap by half
-        rows = overlap * float(((task["stop"] - task["start"])[train] // step).sum())
+    if stage.kind == "pretrain" and "y" not in task:
+        rows = float(train[window_grid(stage).unit].sum())
     else:
         where = (task[name][train] for name in ("recording", "start", "stop"))
         rows = float(len(grid_of(params.modalities, params.recipe.view, *where)))

@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from embench.planning.forecast import stage_seconds
+
 from ..tiny.running import Bench
 from ..tiny.world import RULES, make_subjects, plugin, write
 
@@ -149,6 +151,16 @@ def test_the_plan_is_described_without_training(shared):
     assert about["flops"] > 0
     assert about["expected_s"] >= 0
     assert 0 < about["smallest_difference"] < 1
+
+
+def test_pretraining_is_expected_to_take_as_long_as_it_has_windows(shared):
+    plans = [
+        shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",), settings=(f"pretrainer.view.step_s={s}",))
+        for s in (1, 4)
+    ]
+    seconds = stage_seconds([stage for plan in plans for stage in plan.graph.stages.values()])  # of one measurement
+    often, seldom = (sum(seconds[id_] for id_ in kinds(plan, "pretrain")) for plan in plans)
+    assert often > 2.5 * seldom > 0
 
 
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):

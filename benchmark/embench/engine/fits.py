@@ -291,15 +291,20 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     }
 
 
+def window_grid(stage: Stage[FitParams]) -> Grid:
+    """The windows of a stage that pretrains without labels; they slide over the segments of its task."""
+    params, source, task = stage.params, stage.params.common.source, stage.task
+    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+    length = max(view_length(view, source.longest_s, source.shortest_s) for view in views)
+    step = stage_view(params.recipe.view, views).step_s or length
+    return slide(length, step, task["recording"], task["start"], task["stop"])
+
+
 def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
-    """Data without labels, windows that slide over whole recordings; specs; the rows of training and of validation."""
+    """Data without labels in windows; specs; the rows of training and of validation."""
     params, task = stage.params, stage.task
     source = Source.of(params.common.source, stage.places, task)
-    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    view = stage_view(params.recipe.view, views)
-    length = max(view_length(v, source.longest_s, source.shortest_s) for v in views)
-    step = view.step_s or length
-    grid = slide(length, step, task["recording"], task["start"], task["stop"])
+    grid = window_grid(stage)
     data, specs = assemble(
         source,
         params.modalities,

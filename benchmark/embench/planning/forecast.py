@@ -16,7 +16,6 @@ from embench.engine import fits, network
 from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
-from embench.engine.inputs import encoder_of, view_of
 from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import STACK, Stage
 from embench.nn import Model
@@ -98,15 +97,11 @@ def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, flo
 def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
-    task = stage.task
-    if "y" in task:
-        own = stage.params.recipe.view
-        rows = float(len(grid_of(stage.params.modalities, own, task["recording"], task["start"], task["stop"])))
+    if "y" in stage.task:
+        rows = _training_rows(stage)
     else:
-        views = [view_of(encoder_of(part), part.name) for part in stage.params.modalities.values()]
-        step = max(view.step_s or view.length_s or 10.0 for view in views)
-        rows = float(((task["stop"] - task["start"]) // step)[task["role"] == 0].sum())
-    return max(costs, default=0.0) * rows * float(stage.params.recipe.epochs)
+        rows = int((stage.task["role"][fits.window_grid(stage).unit] == 0).sum())
+    return max(costs, default=0.0) * rows * stage.params.recipe.epochs
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
