@@ -37,7 +37,7 @@ from embench.protocols import (
     whole,
 )
 from embench.registry.naming import did_you_mean
-from embench.snapshot import seen
+from embench.snapshot import seen, snapshot
 from embench.store import Store
 
 
@@ -243,16 +243,17 @@ def build_cohort(
     cut = _cut(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
-    for target in card.targets:
-        kind: Any = store.label_kinds.get(target.label)
-        if kind is None:
-            continue
-        own = _units_of(store, card, kind, protocol)
-        values, labels = _labels_of(store, card, target, protocol)
-        decided = values if target.rule.cut == "training_mean" else labels
-        labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
-        if target in targets:
-            units, raw[target.name], label[target.name] = own, values, labels
+    with snapshot():  # labels of one kind share their units, wherever a cohort is built
+        for target in card.targets:
+            kind: Any = store.label_kinds.get(target.label)
+            if kind is None:
+                continue
+            own = _units_of(store, card, kind, protocol)
+            values, labels = _labels_of(store, card, target, protocol)
+            decided = values if target.rule.cut == "training_mean" else labels
+            labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
+            if target in targets:
+                units, raw[target.name], label[target.name] = own, values, labels
     included_subjects = protocol.included_subjects(card.name)
     if included_subjects is not None:
         labelled &= included_subjects
