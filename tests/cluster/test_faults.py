@@ -17,8 +17,9 @@ from embench.planning.graph import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
 
-from ..tiny.fixtures import bench, cache, embench, six  # noqa: F401  fixtures
+from ..tiny.fixtures import bench, cache, embench, six, striking  # noqa: F401  fixtures
 from ..tiny.world import plugin
+from .conftest import OFF
 
 
 @pytest.fixture
@@ -118,6 +119,36 @@ def test_a_stage_whose_worker_dies_is_tried_twice_again_and_then_named_with_its_
     assert Path(error.where).is_file()
     again = [note for note in notes if "tried again" in note]
     assert len(again) == 2 * len({note.split("during ")[1].split(", which")[0] for note in again})
+
+
+def tried_again(striking, executor):  # noqa: F811
+    """What a grid said of a stage that ran out of memory once, and then came to its end."""
+    done, events, strikes = striking("Starving", 1, executor)
+    done.check()
+    said = [event["text"] for event in events if str(event.get("text")).startswith("out of memory in unimodal")]
+    assert len(said) == strikes >= 1
+    return said[0]
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_gets_more_from_slurm(bench, slurm, striking):  # noqa: F811
+    assert slurm
+    assert "tried again alone and with more" in tried_again(striking, "slurm")
+    asked = {
+        line
+        for script in bench.runs.glob("slurm/*/*submission*.sh")
+        for line in script.read_text().splitlines()
+        if "--mem=" in line
+    }
+    assert len(asked) == 2
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_gets_a_machine_of_ray_to_itself(striking):  # noqa: F811
+    if "EMBENCH_WHOLE_PROOFS" not in os.environ:
+        pytest.skip(OFF)
+    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
+    assert "tried again alone" in tried_again(striking, "ray")
 
 
 @pytest.mark.slow

@@ -1,84 +1,71 @@
-"""Grids from another terminal: how far they are, and stopping them; and workers that are killed."""
+"""Grids from another terminal: how far they are, and stopping them; and workers that are killed or out of memory."""
 
 import json
+from collections import Counter
 
 import pytest
 
-from embench.errors import DataError, Unfinished
+from embench.errors import DataError, MachineError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
 
-KILLING = """
-import multiprocessing
-import os
-import signal
-from pathlib import Path
 
-from tests.tiny.plugins import Pool, PoolNetwork
-
-
-class Killed(PoolNetwork):
-    def forward(self, x, mask=None):
-        log = Path(os.environ["KILL_LOG"])
-        if self.training and log.exists() and multiprocessing.parent_process():
-            if len(log.read_bytes()) < int(os.environ["KILLS"]):
-                with log.open("ab") as file:
-                    file.write(b".")
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(x, mask)
-
-
-class Killing(Pool):
-    def build(self, spec):
-        return Killed(spec.shape[0], int(self.recipe.build["dim"]))
-"""
-
-
-@pytest.fixture
-def killing(tmp_path, monkeypatch):
-    """Requests of a method whose workers are killed, and of another one; what arms the first, and the kills so far."""
-    (tmp_path / "killing.py").write_text(KILLING)
-    log = tmp_path / "kills"
-    monkeypatch.setenv("KILL_LOG", str(log))
-
-    def run(bench, kills):
-        monkeypatch.setenv("KILLS", str(kills))
-        events = []
-
-        def watch(event):
-            events.append(event)
-            if event["event"] == "plan":  # after the checks of conformance, which train as well
-                log.touch()
-
-        named = [f"{tmp_path / 'killing.py'}:Killing", "Pool"]
-        requests = [bench.request(name, modalities="eda", settings=("encoder.epochs=1",)) for name in named]
-        done = grid(requests, workers=2, progress=watch)
-        return done, [event["text"] for event in events if event["event"] == "note"], len(log.read_bytes())
-
-    return run
+def notes(events):
+    return [event["text"] for event in events if event["event"] == "note"]
 
 
 @pytest.mark.slow
-def test_what_a_killed_worker_left_is_tried_again(bench, killing):
-    done, notes, kills = killing(bench, 1)
+def test_what_a_killed_worker_left_is_tried_again(striking):
+    done, events, kills = striking("Killing", 1)
     done.check()
     assert kills == 1
-    assert any("was killed during unimodal" in note for note in notes)
+    assert any("was killed during unimodal" in note for note in notes(events))
 
 
 @pytest.mark.slow
-def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(bench, killing, embench):
-    done, _, kills = killing(bench, 10**6)
+def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(bench, striking, embench):
+    done, _, kills = striking("Killing", 10**6)
     assert [result.manifest["method"]["encoders"]["eda"].endswith("Pool") for result in done.results] == [True]
     ((title, error),) = done.failures.items()
     assert "Killing" in title
-    assert "was killed 3 times during unimodal" in error.what
+    assert "was killed during unimodal" in error.what
+    assert error.what.endswith(", 3 times")
     status = grid_status(latest_grid(bench.runs))
     assert (status["state"], status["runs"]) == ("ended", {"finished": 1, "of": 2})
     assert kills >= 2 * len(status["failed"]) > 0  # a stage beside one that kills may count it as its own once
     shown = embench("grid", "status", bench.runs)
     assert "runs: 1 of 2 finished" in shown.out
-    assert "was killed 3 times" in " ".join(shown.out.split())
+    assert error.what in " ".join(shown.out.split())
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_beside_others_is_tried_again_alone(striking):
+    done, events, strikes = striking("Starving", 1)
+    done.check()
+    again = [note for note in notes(events) if note.startswith("out of memory in unimodal")]
+    assert len(again) == strikes >= 1
+    steps = [(e["event"], e["stage"]["id"]) for e in events if e["event"] in ("stage_started", "stage_ended")]
+    begun = Counter(id_ for word, id_ in steps if word == "stage_started")
+    struck = {id_ for id_, times in begun.items() if times > 1}
+    assert len(struck) == strikes
+    for id_ in struck:
+        last = max(at for at, step in enumerate(steps) if step == ("stage_started", id_))
+        ended = {other for word, other in steps[:last] if word == "stage_ended"}
+        assert {other for _, other in steps[:last]} - ended <= struck
+        assert steps[last + 1] == ("stage_ended", id_)
+
+
+@pytest.mark.slow
+def test_a_stage_that_runs_out_of_memory_each_time_is_named_and_the_other_run_finishes(striking):
+    done, events, strikes = striking("Starving", 10**6)
+    assert [result.manifest["method"]["encoders"]["eda"].endswith("Pool") for result in done.results] == [True]
+    (error,) = done.failures.values()
+    assert isinstance(error, MachineError)
+    assert error.what.startswith("out of memory in unimodal")
+    assert error.what.endswith(", 3 times")
+    assert "batch" in error.hint
+    failed = [event["stage"]["id"] for event in events if event["event"] == "stage_failed"]
+    assert len(failed) == len(set(failed)) == strikes / 3
 
 
 def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, embench):
