@@ -169,7 +169,7 @@ def test_a_grid_is_cancelled_from_another_terminal_and_leaves_no_jobs(slurm, mak
     while len(grid.ended()) < 5 and parent.poll() is None:
         time.sleep(0.2)
     status = grid_status(latest_grid(grid.runs))
-    assert (status["state"], status["executor"]) == ("running", "slurm")
+    assert (status["state"], status["processes"][0]["executor"]) == ("running", "slurm")
     latest_grid(grid.runs).cancel()
     assert parent.wait(timeout=60) == 6, grid.runs.with_suffix(".log").read_text()[-4000:]
     until = time.monotonic() + 60

@@ -1,13 +1,19 @@
 """Grids from another terminal: how far they are, and stopping them; and workers that are killed or out of memory."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
+from embench.cli import main
 from embench.errors import DataError, MachineError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
+
+from ..tiny.running import encoder_name
 
 
 def notes(events):
@@ -93,6 +99,51 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
     assert shown["left_s"] == 0
 
 
+@pytest.mark.slow
+def test_a_second_process_that_works_on_a_grid_hides_nothing_of_the_first(bench, embench):
+    line = ["grid", *bench.line("--encoder", encoder_name("Early"), "--modalities", "eda", "--target", "arousal")[1:]]
+    seen = []
+
+    def watch(event):
+        if event["event"] == "stage_ended" and not seen:
+            embench("grid", "cancel", bench.runs)
+            subprocess.run([sys.executable, "-m", "embench", *line], capture_output=True, check=True)
+            seen.append(json.loads(embench("grid", "status", bench.runs, "--json").out))
+            shown.append(embench("grid", "status", bench.runs).out)
+
+    shown = []
+    with pytest.raises(Unfinished, match="cancelled"):
+        grid([bench.request(name, modalities="eda") for name in ("Pool", "Early")], workers=1, progress=watch)
+    (status,) = seen
+    assert status["state"] == "running"
+    assert [process["state"] for process in status["processes"]] == ["running", "ended"]
+    assert status["runs"] == {"finished": 2, "of": 2}
+    assert len([line for line in shown[0].splitlines() if line.startswith("started: ")]) == 2
+    assert grid_status(latest_grid(bench.runs))["state"] == "ended"
+    assert main(line) == 0
+    assert len(grid_status(latest_grid(bench.runs))["processes"]) == 1  # those that are over are forgotten
+
+
+def test_cancelling_a_grid_leaves_the_jobs_of_others_in_the_queue(bench, embench, tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "scancel").write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "asked"}\n')
+    (programs / "scancel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+
+    def watch(event):
+        if event["event"] == "plan":
+            for name, id_ in (("embench-ours", event["stages"][0]["id"]), ("embench-theirs", "0" * 20)):
+                place = bench.runs / "slurm" / name
+                place.mkdir(parents=True)
+                (place / "jobs.json").write_text(json.dumps([[id_], ["1" * 20]]))
+            embench("grid", "cancel", bench.runs)
+
+    with pytest.raises(Unfinished, match="cancelled"):
+        grid([bench.request(name, modalities="eda") for name in ("Pool", "Early")], workers=1, progress=watch)
+    assert (tmp_path / "asked").read_text().split() == ["--me", "--name=embench-ours"]
+
+
 def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     with pytest.raises(DataError, match="no grid was started here"):
         latest_grid(tmp_path)
@@ -100,7 +151,7 @@ def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     assert embench("grid", "cancel", tmp_path, "more").code == 2
     assert embench("grid", "a.yaml", "b.yaml").code == 2
     (bench.runs / "grids").mkdir(parents=True)
-    (bench.runs / "grids" / "0123456789.json").write_text("{")
+    (bench.runs / "grids" / "0123456789-here-1.json").write_text("{")
     done = embench("grid", "status", bench.runs)
     assert done.code == 3
     assert "not the file of a grid" in done.err
