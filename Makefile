@@ -59,7 +59,9 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 test: lint
 	$(PYTEST) -m "not slow"
 
+# Ray is large, and has no wheel for every system: where it can't be installed, its test is skipped.
 test-all: setup
+	-$(BIN)/python -m pip install --quiet ray -c constraints.txt
 	$(PYTEST) -m slow
 
 # Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.

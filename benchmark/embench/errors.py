@@ -83,6 +83,10 @@ class MachineError(EmbenchError):
     label = "machine"
 
 
+class OutOfMemory(MachineError):
+    """Memory gave out, of the machine or of a GPU, which others may have held."""
+
+
 class Unfinished(EmbenchError):
     """Finished with failures: what is missing is named, what was done is kept."""
 

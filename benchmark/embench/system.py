@@ -8,6 +8,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,8 @@ LEASE = ".lease"
 """The end of the name of a file that stands for a lock where the disk knows none."""
 LEASE_S = 60.0
 """Seconds without a sign of life after which another machine takes over what such a file protects."""
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
+"""What torch and the libraries of a GPU say, which have a class of errors for some of it only."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
@@ -102,6 +105,13 @@ def free_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory gave out, of the machine or of a GPU."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
 
 
 def reset_peak_memory() -> None:

@@ -13,28 +13,30 @@ from embench.cli import main
 
 HERE = Path(__file__).parent
 OFF = "`make cluster` runs this"
-METHODS = (
+METHOD = (
     "--dataset",
     "amigos",
     "--encoder",
     "handcrafted",
     "--modalities",
     "eda",
+    "--recipe",
+    "quick",
     "--fusion",
     "logreg",
-    "--fusion",
-    "lda",
 )
-GRID = (*METHODS, "--recipe", "quick", "--seeds", "0,1,2,3,4")
+GRID = (*METHOD, "--fusion", "lda", "--seeds", "0,1,2,3,4")
 """200 stages: 2 methods, 5 seeds, 5 folds, 2 targets, of each one that fits and one that predicts."""
+SAMPLE = (*METHOD, "--seeds", "0")
+"""20 of them."""
 
 
 class Grid:
-    """The grid on some executor, in a runs folder of its own."""
+    """A grid on some executor, in a runs folder of its own."""
 
-    def __init__(self, runs, data, cache):
+    def __init__(self, asked, runs, data, cache):
         self.runs, self.tally = runs, runs.with_suffix(".tally")
-        self.line = [sys.executable, "-m", "embench", "grid", *GRID, "--runs", str(runs), "--data-root", str(data)]
+        self.line = [sys.executable, "-m", "embench", "grid", *asked, "--runs", str(runs), "--data-root", str(data)]
         paths = [str(HERE / "tally"), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = {
             **os.environ,
@@ -81,7 +83,7 @@ def data(folder):
 
 @pytest.fixture(scope="session")
 def make_grid(folder, data):
-    return lambda name: Grid(folder / name, data, folder / "cache")
+    return lambda name, asked=GRID: Grid(asked, folder / name, data, folder / "cache")
 
 
 @pytest.fixture(scope="session")

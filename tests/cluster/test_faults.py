@@ -17,8 +17,9 @@ from embench.planning.graph import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
 
-from ..tiny.fixtures import bench, cache, embench, six  # noqa: F401  fixtures
+from ..tiny.fixtures import bench, cache, embench, six, striking  # noqa: F401  fixtures
 from ..tiny.world import plugin
+from .conftest import OFF
 
 
 @pytest.fixture
@@ -120,6 +121,36 @@ def test_a_stage_whose_worker_dies_is_tried_twice_again_and_then_named_with_its_
     assert len(again) == 2 * len({note.split("during ")[1].split(", which")[0] for note in again})
 
 
+def tried_again(striking, executor):  # noqa: F811
+    """What a grid said of a stage that ran out of memory once, and then came to its end."""
+    done, events, strikes = striking("Starving", 1, executor)
+    done.check()
+    said = [event["text"] for event in events if str(event.get("text")).startswith("out of memory in unimodal")]
+    assert len(said) == strikes >= 1
+    return said[0]
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_gets_more_from_slurm(bench, slurm, striking):  # noqa: F811
+    assert slurm
+    assert "tried again alone and with more" in tried_again(striking, "slurm")
+    asked = {
+        line
+        for script in bench.runs.glob("slurm/*/*submission*.sh")
+        for line in script.read_text().splitlines()
+        if "--mem=" in line
+    }
+    assert len(asked) == 2
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_gets_a_machine_of_ray_to_itself(striking):  # noqa: F811
+    if "EMBENCH_WHOLE_PROOFS" not in os.environ:
+        pytest.skip(OFF)
+    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
+    assert "tried again alone" in tried_again(striking, "ray")
+
+
 @pytest.mark.slow
 def test_what_slurm_refuses_is_said_in_its_words(bench, slurm):  # noqa: F811
     assert slurm
@@ -138,7 +169,7 @@ def test_a_grid_is_cancelled_from_another_terminal_and_leaves_no_jobs(slurm, mak
     while len(grid.ended()) < 5 and parent.poll() is None:
         time.sleep(0.2)
     status = grid_status(latest_grid(grid.runs))
-    assert (status["state"], status["executor"]) == ("running", "slurm")
+    assert (status["state"], status["processes"][0]["executor"]) == ("running", "slurm")
     latest_grid(grid.runs).cancel()
     assert parent.wait(timeout=60) == 6, grid.runs.with_suffix(".log").read_text()[-4000:]
     until = time.monotonic() + 60

@@ -9,17 +9,25 @@ import time
 import psutil
 import pytest
 
-from .conftest import HERE, OFF
+from .conftest import HERE, OFF, SAMPLE
 
 KILLS = int(os.environ.get("EMBENCH_KILLS", "30"))
 ON_SLURM = ("--executor", "slurm", "--workers", "2", "--cluster", "mem=2G")
 
 
-def same(grid, local):
+def same(grid, local, stages=200):
     assert grid.content() == local
     ended = grid.ended()
     assert sorted(set(ended)) == sorted(ended), "a stage came to its end twice"
-    assert len(ended) == 200
+    assert len(ended) == stages
+
+
+@pytest.mark.slow
+def test_a_ray_of_this_machine_gives_the_same_bytes(make_grid):
+    pytest.importorskip("ray", reason="ray is not installed: pip install ray", exc_type=ImportError)
+    grid = make_grid("ray-sample", SAMPLE).run("--executor", "ray", "--workers", "2")
+    same(grid, make_grid("local-sample", SAMPLE).run().content(), stages=20)
+    assert "numpy" in next(grid.runs.glob("workers/*.txt")).read_text()  # what only workers elsewhere leave
 
 
 @pytest.mark.slow

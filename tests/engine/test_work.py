@@ -70,4 +70,4 @@ def test_what_a_failed_stage_held_is_given_up_while_its_error_is_kept(shared, tm
         run_stage(stage, tmp_path)
     assert not registry.load("encoder", plugin("Hungry")).networks
     assert kept.value.hint
-    assert "out of memory" in Folder(tmp_path, stage.id).file("error.txt").read_text()
+    assert "allocate memory" in Folder(tmp_path, stage.id).file("error.txt").read_text()

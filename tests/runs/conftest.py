@@ -1,3 +1,3 @@
-from ..tiny.fixtures import bench, cache, embench, shared, six
+from ..tiny.fixtures import bench, cache, embench, shared, six, striking
 
-__all__ = ["bench", "cache", "embench", "shared", "six"]
+__all__ = ["bench", "cache", "embench", "shared", "six", "striking"]

@@ -1,84 +1,77 @@
-"""Grids from another terminal: how far they are, and stopping them; and workers that are killed."""
+"""Grids from another terminal: how far they are, and stopping them; and workers that are killed or out of memory."""
 
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
 
 import pytest
 
-from embench.errors import DataError, Unfinished
+from embench.cli import main
+from embench.errors import DataError, MachineError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
 
-KILLING = """
-import multiprocessing
-import os
-import signal
-from pathlib import Path
-
-from tests.tiny.plugins import Pool, PoolNetwork
+from ..tiny.running import encoder_name
 
 
-class Killed(PoolNetwork):
-    def forward(self, x, mask=None):
-        log = Path(os.environ["KILL_LOG"])
-        if self.training and log.exists() and multiprocessing.parent_process():
-            if len(log.read_bytes()) < int(os.environ["KILLS"]):
-                with log.open("ab") as file:
-                    file.write(b".")
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(x, mask)
-
-
-class Killing(Pool):
-    def build(self, spec):
-        return Killed(spec.shape[0], int(self.recipe.build["dim"]))
-"""
-
-
-@pytest.fixture
-def killing(tmp_path, monkeypatch):
-    """Requests of a method whose workers are killed, and of another one; what arms the first, and the kills so far."""
-    (tmp_path / "killing.py").write_text(KILLING)
-    log = tmp_path / "kills"
-    monkeypatch.setenv("KILL_LOG", str(log))
-
-    def run(bench, kills):
-        monkeypatch.setenv("KILLS", str(kills))
-        events = []
-
-        def watch(event):
-            events.append(event)
-            if event["event"] == "plan":  # after the checks of conformance, which train as well
-                log.touch()
-
-        named = [f"{tmp_path / 'killing.py'}:Killing", "Pool"]
-        requests = [bench.request(name, modalities="eda", settings=("encoder.epochs=1",)) for name in named]
-        done = grid(requests, workers=2, progress=watch)
-        return done, [event["text"] for event in events if event["event"] == "note"], len(log.read_bytes())
-
-    return run
+def notes(events):
+    return [event["text"] for event in events if event["event"] == "note"]
 
 
 @pytest.mark.slow
-def test_what_a_killed_worker_left_is_tried_again(bench, killing):
-    done, notes, kills = killing(bench, 1)
+def test_what_a_killed_worker_left_is_tried_again(striking):
+    done, events, kills = striking("Killing", 1)
     done.check()
     assert kills == 1
-    assert any("was killed during unimodal" in note for note in notes)
+    assert any("was killed during unimodal" in note for note in notes(events))
 
 
 @pytest.mark.slow
-def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(bench, killing, embench):
-    done, _, kills = killing(bench, 10**6)
+def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(bench, striking, embench):
+    done, _, kills = striking("Killing", 10**6)
     assert [result.manifest["method"]["encoders"]["eda"].endswith("Pool") for result in done.results] == [True]
     ((title, error),) = done.failures.items()
     assert "Killing" in title
-    assert "was killed 3 times during unimodal" in error.what
+    assert "was killed during unimodal" in error.what
+    assert error.what.endswith(", 3 times")
     status = grid_status(latest_grid(bench.runs))
     assert (status["state"], status["runs"]) == ("ended", {"finished": 1, "of": 2})
     assert kills >= 2 * len(status["failed"]) > 0  # a stage beside one that kills may count it as its own once
     shown = embench("grid", "status", bench.runs)
     assert "runs: 1 of 2 finished" in shown.out
-    assert "was killed 3 times" in " ".join(shown.out.split())
+    assert error.what in " ".join(shown.out.split())
+
+
+@pytest.mark.slow
+def test_a_stage_that_ran_out_of_memory_beside_others_is_tried_again_alone(striking):
+    done, events, strikes = striking("Starving", 1)
+    done.check()
+    again = [note for note in notes(events) if note.startswith("out of memory in unimodal")]
+    assert len(again) == strikes >= 1
+    steps = [(e["event"], e["stage"]["id"]) for e in events if e["event"] in ("stage_started", "stage_ended")]
+    begun = Counter(id_ for word, id_ in steps if word == "stage_started")
+    struck = {id_ for id_, times in begun.items() if times > 1}
+    assert len(struck) == strikes
+    for id_ in struck:
+        last = max(at for at, step in enumerate(steps) if step == ("stage_started", id_))
+        ended = {other for word, other in steps[:last] if word == "stage_ended"}
+        assert {other for _, other in steps[:last]} - ended <= struck
+        assert steps[last + 1] == ("stage_ended", id_)
+
+
+@pytest.mark.slow
+def test_a_stage_that_runs_out_of_memory_each_time_is_named_and_the_other_run_finishes(striking):
+    done, events, strikes = striking("Starving", 10**6)
+    assert [result.manifest["method"]["encoders"]["eda"].endswith("Pool") for result in done.results] == [True]
+    (error,) = done.failures.values()
+    assert isinstance(error, MachineError)
+    assert error.what.startswith("out of memory in unimodal")
+    assert error.what.endswith(", 3 times")
+    assert "batch" in error.hint
+    failed = [event["stage"]["id"] for event in events if event["event"] == "stage_failed"]
+    assert len(failed) == len(set(failed)) == strikes / 3
 
 
 def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, embench):
@@ -106,6 +99,51 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
     assert shown["left_s"] == 0
 
 
+@pytest.mark.slow
+def test_a_second_process_that_works_on_a_grid_hides_nothing_of_the_first(bench, embench):
+    line = ["grid", *bench.line("--encoder", encoder_name("Early"), "--modalities", "eda", "--target", "arousal")[1:]]
+    seen = []
+
+    def watch(event):
+        if event["event"] == "stage_ended" and not seen:
+            embench("grid", "cancel", bench.runs)
+            subprocess.run([sys.executable, "-m", "embench", *line], capture_output=True, check=True)
+            seen.append(json.loads(embench("grid", "status", bench.runs, "--json").out))
+            shown.append(embench("grid", "status", bench.runs).out)
+
+    shown = []
+    with pytest.raises(Unfinished, match="cancelled"):
+        grid([bench.request(name, modalities="eda") for name in ("Pool", "Early")], workers=1, progress=watch)
+    (status,) = seen
+    assert status["state"] == "running"
+    assert [process["state"] for process in status["processes"]] == ["running", "ended"]
+    assert status["runs"] == {"finished": 2, "of": 2}
+    assert len([line for line in shown[0].splitlines() if line.startswith("started: ")]) == 2
+    assert grid_status(latest_grid(bench.runs))["state"] == "ended"
+    assert main(line) == 0
+    assert len(grid_status(latest_grid(bench.runs))["processes"]) == 1  # those that are over are forgotten
+
+
+def test_cancelling_a_grid_leaves_the_jobs_of_others_in_the_queue(bench, embench, tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "scancel").write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "asked"}\n')
+    (programs / "scancel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+
+    def watch(event):
+        if event["event"] == "plan":
+            for name, id_ in (("embench-ours", event["stages"][0]["id"]), ("embench-theirs", "0" * 20)):
+                place = bench.runs / "slurm" / name
+                place.mkdir(parents=True)
+                (place / "jobs.json").write_text(json.dumps([[id_], ["1" * 20]]))
+            embench("grid", "cancel", bench.runs)
+
+    with pytest.raises(Unfinished, match="cancelled"):
+        grid([bench.request(name, modalities="eda") for name in ("Pool", "Early")], workers=1, progress=watch)
+    assert (tmp_path / "asked").read_text().split() == ["--me", "--name=embench-ours"]
+
+
 def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     with pytest.raises(DataError, match="no grid was started here"):
         latest_grid(tmp_path)
@@ -113,7 +151,7 @@ def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     assert embench("grid", "cancel", tmp_path, "more").code == 2
     assert embench("grid", "a.yaml", "b.yaml").code == 2
     (bench.runs / "grids").mkdir(parents=True)
-    (bench.runs / "grids" / "0123456789.json").write_text("{")
+    (bench.runs / "grids" / "0123456789-here-1.json").write_text("{")
     done = embench("grid", "status", bench.runs)
     assert done.code == 3
     assert "not the file of a grid" in done.err

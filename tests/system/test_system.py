@@ -150,5 +150,13 @@ def test_peak_memory_is_of_what_was_used_since_the_reset():
     subprocess.run([sys.executable, "-c", PEAK], check=True)
 
 
+def test_errors_that_say_that_memory_gave_out_are_known():
+    refused = "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    told = [RuntimeError(refused), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError()]
+    assert all(map(system.out_of_memory, [*told, OSError(errno.ENOMEM, "Cannot allocate memory")]))
+    others = [RuntimeError("shapes do not match"), ValueError("out of memory"), OSError(errno.ENOSPC, "No space left")]
+    assert not any(map(system.out_of_memory, others))
+
+
 def test_the_machine_has_memory():
     assert system.free_memory() > 0

@@ -2,8 +2,10 @@
 
 import pytest
 
+from embench.runs.run import grid
+
 from .running import Bench, command
-from .world import make_subjects, write
+from .world import PLUGINS, make_subjects, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,6 +38,30 @@ def bench(six, tmp_path):
 def shared(six, tmp_path_factory):
     """The six subjects and a runs folder that tests fill together, so that a stage is run once."""
     return Bench(six, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def striking(bench, tmp_path, monkeypatch):
+    """A grid of a method of `striking.py`, and of another one: what came of it, its events, and the number of
+    strikes."""
+    log = tmp_path / "strikes"
+    monkeypatch.setenv("STRIKE_LOG", str(log))
+
+    def run(name, strikes, executor="local"):
+        monkeypatch.setenv("STRIKES", str(strikes))
+        events = []
+
+        def watch(event):
+            events.append(event)
+            if event["event"] == "plan":  # after the checks of conformance, which train as well
+                log.touch()
+
+        named = [f"{PLUGINS.with_name('striking.py')}:{name}", "Pool"]
+        requests = [bench.request(name, modalities="eda", settings=("encoder.epochs=1",)) for name in named]
+        done = grid(requests, executor, workers=2, progress=watch)
+        return done, events, len(log.read_bytes())
+
+    return run
 
 
 @pytest.fixture

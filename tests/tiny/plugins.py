@@ -387,7 +387,7 @@ class Hungry(Pool):
 class HungryNetwork(PoolNetwork):
     def forward(self, x, mask=None):
         if self.training:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            torch.empty(1 << 60)
         return super().forward(x, mask)
 
 

@@ -74,7 +74,7 @@ _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, er
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
 _RESUMABLE = "finished work is kept, and the same command continues from there"
-_GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
+_DIED = {"BrokenProcessPool", "TerminatedWorkerError"}
 
 
 def _version(wanted: bool) -> None:
@@ -159,7 +159,7 @@ def _terminable() -> Iterator[list[int]]:
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
-    from embench.system import lacking
+    from embench.system import lacking, out_of_memory
 
     error = lacking(error) or error
     if isinstance(error, EmbenchError):
@@ -170,7 +170,7 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         return _fail(text if not arguments else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED)
-    if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
+    if out_of_memory(error) or type(error).__name__ in _DIED:
         hint = "use a smaller --recipe or fewer --workers, or a machine with more memory"
         return _fail(f"machine: out of memory, or a worker process died ({_one_line(error)})\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:

@@ -43,9 +43,13 @@ def look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
 def _show(found: Mapping[str, Any]) -> None:
     from embench.records.cost import format_duration
 
-    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(found["began"]))
     console.wrapped(f"grid {found['grid']}: {_STATES[found['state']]}")
-    console.echo(f"started: {began} on {found['host']}, executor {found['executor']}, {found['workers']} at a time")
+    for each in found["processes"]:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(each["began"]))
+        state = "" if len(found["processes"]) == 1 else f": {each['state']}"
+        console.echo(
+            f"started: {began} on {each['host']}, executor {each['executor']}, {each['workers']} at a time{state}"
+        )
     runs, stages = found["runs"], found["stages"]
     console.echo(f"runs: {runs['finished']} of {runs['of']} finished")
     console.echo("stages: " + ", ".join(f"{count} {word}" for word, count in stages.items()))

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from threadpoolctl import threadpool_limits
 
 from embench import registry
@@ -23,9 +22,9 @@ from embench.engine import fits, network, stack
 from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import STACK, Folder, StackParams, Stage
-from embench.errors import EmbenchError, MachineError, PluginError
+from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder
-from embench.system import locked
+from embench.system import locked, out_of_memory
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
@@ -106,10 +105,9 @@ def _keep(folder: Folder, trace: str) -> None:
 
 def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
     """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return MachineError(
-            f"out of memory in {stage.title}", hint="a smaller batch helps: --set fusion.batch=16; or fewer --workers"
-        )
+    if out_of_memory(error):
+        hint = "a smaller batch takes less: --set encoder.batch=16, fusion.batch=16; or a machine with more memory"
+        return OutOfMemory(f"out of memory in {stage.title}", hint=hint)
     if isinstance(error, OSError) and error.errno in _DISK:
         return MachineError(f"{error.strerror} in {stage.title}", where=str(error.filename), hint="free some space")
     for id_ in stage.inputs.values():

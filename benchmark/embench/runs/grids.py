@@ -1,7 +1,8 @@
 """What a runs folder tells of the grids in it: which stages and runs they have, how far these are, and a wish to end.
 
-A grid leaves a file in `grids/` beside its stages, named by what it computes: the same command finds its own again. All
-else is read from the folders of stages, so that any machine that sees the folder can look, whoever runs the stages.
+Each process that works on a grid leaves a file in `grids/` beside the stages, named by what the grid computes and by
+the process: several may work on the same one. All else is read from the folders of stages, so that any machine that
+sees the folder can look, whoever runs the stages.
 """
 
 from __future__ import annotations
@@ -32,29 +33,47 @@ if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
+_OVER = ("ended", "stopped")
+_TOLD = ("executor", "workers", "host", "began", "ended", "state")
+"""What is told of a process that works on a grid."""
 
 
 @dataclass(frozen=True)
 class GridFile:
-    """The file of a grid in its runs folder."""
+    """The file of a process that works, or has worked, on a grid in a runs folder."""
 
     path: Path
 
     @classmethod
     def of(cls, plans: Sequence[Plan]) -> GridFile:
-        """That of the grid of these plans."""
-        folder = plans[0].request.runs_folder / _FOLDER
-        return cls(folder / f"{digest(sorted(plan.id for plan in plans))[:10]}.json")
+        """That of this process for the grid of these plans."""
+        grid = digest(sorted(plan.id for plan in plans))[:10]
+        return cls(plans[0].request.runs_folder / _FOLDER / f"{grid}-{platform.node()}-{os.getpid()}.json")
+
+    @property
+    def grid(self) -> str:
+        """What the grid is called, whoever works on it."""
+        return self.path.stem.partition("-")[0]
+
+    def processes(self) -> dict[GridFile, dict[str, Any]]:
+        """The files of all processes that work, or have worked, on the same grid, with their content and their `state`;
+        the last that was started comes last."""
+        found = {}
+        for path in self.path.parent.glob(f"{self.grid}-*.json"):
+            with contextlib.suppress(DataError):  # one that has just been removed
+                content = GridFile(path).read()
+                found[GridFile(path)] = {**content, "state": _state(content)}
+        return dict(sorted(found.items(), key=lambda item: float(item[1]["began"])))
 
     def begin(self, plans: Sequence[Plan], seconds: Mapping[str, float], executor: str, workers: int) -> None:
-        """Writes what the grid has to do, and who does it; earlier failures and wishes to end it are gone.
+        """Writes what the grid has to do, and that this process does it. What others left that worked on it is gone,
+        their failures, too.
 
         Args:
             seconds: what is expected of stages, by their ids.
         """
         make_folder(self.path.parent)
-        for path in (self._wish, self._failed):
-            path.unlink(missing_ok=True)
+        self.forget()
         stages = {id_: stage for plan in plans for id_, stage in plan.graph.stages.items()}
         content = {
             "executor": executor,
@@ -69,6 +88,14 @@ class GridFile:
             "stages": {id_: [stage.title, seconds.get(id_)] for id_, stage in stages.items()},
         }
         write_text(self.path, json.dumps(content))
+        for other, left in self.processes().items():
+            if left["state"] in _OVER:
+                other.forget()
+
+    def forget(self) -> None:
+        """Removes it, and what was noted beside it."""
+        for path in (self.path, self.wish, self._failed):
+            path.unlink(missing_ok=True)
 
     def failed(self, stage_id: str, error: EmbenchError) -> None:
         """Notes why a stage has failed."""
@@ -88,17 +115,21 @@ class GridFile:
         content = self.read()
         failed = {title: getattr(error, "what", str(error)) for title, error in failures.items()}
         write_text(self.path, json.dumps({**content, "ended": time.time(), "failures": failed}))
-        self._wish.unlink(missing_ok=True)
+        self.wish.unlink(missing_ok=True)
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody wants it to end."""
-        return self._wish.exists()
+        return self.wish.exists()
 
     def cancel(self) -> None:
-        """Asks whoever works on it to stop, and takes jobs that wait or run for it out of Slurm's queue."""
-        self._wish.touch()
-        names = submissions(self.path.parents[1] / "slurm")
+        """Asks all that work on the grid to stop, and takes jobs that wait or run for it out of Slurm's queue."""
+        stages = set(self.read()["stages"])
+        for each, content in self.processes().items():
+            if content["state"] not in _OVER:
+                each.wish.touch()
+        made = submissions(self.path.parents[1] / "slurm")
+        names = [name for name, jobs in made.items() if any(map(stages.intersection, jobs))]
         if names and shutil.which("scancel"):
             line = ["scancel", "--me", f"--name={','.join(sorted(names))}"]
             with contextlib.suppress(OSError):
@@ -112,7 +143,8 @@ class GridFile:
             raise DataError("not the file of a grid", where=str(self.path), hint="remove it") from error
 
     @property
-    def _wish(self) -> Path:
+    def wish(self) -> Path:
+        """The file that asks the process to stop."""
         return self.path.with_suffix(_CANCEL)
 
     @property
@@ -121,22 +153,25 @@ class GridFile:
 
 
 def latest_grid(runs: Path) -> GridFile:
-    """The grid in a runs folder that was started last. Raises DataError where there is none."""
-    found = sorted((runs / _FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    """The grid in a runs folder that was started last, by the process that did. Raises DataError where there is
+    none."""
+    found = [GridFile(path) for path in (runs / _FOLDER).glob("*-*.json")]
     if not found:
         raise DataError(
             "no grid was started here",
             where=str(runs),
             expected="the folder that `embench grid --runs` names; by default `runs`",
         )
-    return GridFile(found[-1])
+    return max(found, key=lambda file: float(file.read()["began"]))
 
 
 def grid_status(grid: GridFile) -> dict[str, Any]:
     """How far a grid is: `state` (running, ended, stopped where its process is gone, or unknown where that is another
-    machine's); `stages` and `runs` by state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
-    content, runs = grid.read(), grid.path.parents[1]
-    root, failed = stage_folder(runs), grid.failures()
+    machine's) and `processes` that work or have worked on it, with a state of each; `stages` and `runs` by state;
+    `running` and `failed` stages; `left_s`, or None where nothing tells."""
+    runs, processes = grid.path.parents[1], grid.processes()
+    content = list(processes.values())[-1]
+    root, failed = stage_folder(runs), {id_: told for each in processes for id_, told in each.failures().items()}
     state = {id_: "failed" if id_ in failed else "waiting" for id_ in content["stages"]}
     for id_ in content["stages"]:
         folder = Folder(root, id_)
@@ -144,29 +179,34 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
             state[id_] = "done"
         elif id_ not in failed and folder.file("stage.json").is_file():
             state[id_] = "running"
-    process = _process(content)
-    if process in ("ended", "stopped"):
+    states = [each["state"] for each in processes.values()]
+    process = next((word for word in ("running", "unknown") if word in states), states[-1])
+    if process in _OVER:
         state = {id_: "interrupted" if word == "running" else word for id_, word in state.items()}
     finished = [(runs / place / RUN_FILE).is_file() for place in content["places"]]
+    named = {f"{run['title']} ({run['id']})" for run, done in zip(content["runs"], finished, strict=True) if not done}
+    workers = sum(int(each["workers"]) for each in processes.values() if each["state"] == process)
     titles = {id_: title for id_, (title, _) in content["stages"].items()}
     return {
-        "grid": grid.path.stem,
+        "grid": grid.grid,
         "state": process,
-        **{name: content[name] for name in ("executor", "workers", "host", "began", "ended")},
+        "processes": [{name: each[name] for name in _TOLD} for each in processes.values()],
         "stages": dict(sorted(Counter(state.values()).items())),
         "runs": {"finished": sum(finished), "of": len(finished)},
-        "left_s": _left_s(content, state, root),
+        "left_s": _left_s(content, state, root, workers),
         "running": [
             {"stage": id_, "title": titles[id_], "silent_s": _silent_s(Folder(root, id_))}
             for id_, word in state.items()
             if word == "running"
         ],
         "failed": [{**failed[id_], "title": titles[id_]} for id_, word in state.items() if word == "failed"],
-        "failures": content.get("failures", {}),
+        "failures": {
+            run: why for each in processes.values() for run, why in each.get("failures", {}).items() if run in named
+        },
     }
 
 
-def _process(content: Mapping[str, Any]) -> str:
+def _state(content: Mapping[str, Any]) -> str:
     if content["ended"]:
         return "ended"
     if content["host"] != platform.node():
@@ -180,7 +220,7 @@ def _process(content: Mapping[str, Any]) -> str:
     return "running" if same else "stopped"
 
 
-def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path) -> float | None:
+def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
     """Seconds until the rest is over, from what stages took that are done, and what was expected of them."""
     took: dict[str, list[float]] = {}
     expected = real = 0.0
@@ -198,7 +238,7 @@ def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path) ->
         if state[id_] not in ("done", "failed"):
             like = took.get(title.partition(" ")[0], [0.0])
             left += seconds * ratio if seconds else sum(like) / len(like)
-    return left / max(1, int(content["workers"]))
+    return left / max(1, workers)
 
 
 def _silent_s(folder: Folder) -> float:

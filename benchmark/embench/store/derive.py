@@ -24,7 +24,7 @@ from embench.store.clips import Clips, clips
 from embench.store.fingerprint import FORMAT, FileHashes
 from embench.store.folders import build_once
 from embench.store.store import Span, Store
-from embench.system import version_of
+from embench.system import out_of_memory, version_of
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
@@ -312,9 +312,11 @@ def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
     """Whatever an encoder raises is a fault of the plugin."""
     try:
         yield
-    except (EmbenchError, MemoryError):
+    except EmbenchError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         raise PluginError(
             f"the encoder failed: {type(error).__name__}: {error}", where=f"{_name(encoder)}, recording {recording}"
         ) from error

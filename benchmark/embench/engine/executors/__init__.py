@@ -9,7 +9,8 @@ its inputs, and puts into `outcome` what came of each. It keeps to this:
   since is moved aside and run again.
 - A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
-  doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
+  doesn't stop the others. A stage that ran out of memory (OutOfMemory) beside others, or whose worker died, is tried
+  again without them. What breaks the executor itself it raises, as a MachineError.
 - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
   while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
 - It asks `resources.check_wanted()` at least every few seconds, and lets that error through.
@@ -33,7 +34,7 @@ from embench.checksums import remembering
 from embench.engine.executors.events import stage_facts
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
-from embench.errors import EmbenchError, Unfinished, UsageError
+from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
 from embench.registry.naming import did_you_mean
 
 EXECUTORS: dict[str, str] = {
@@ -45,8 +46,13 @@ EXECUTORS: dict[str, str] = {
 
 
 WORKER_TRIES = 3
-"""How often a stage is begun whose worker dies: once, and twice again. What a plugin or the data are at fault for is
-not tried again: it would fail in the same way."""
+"""How often a stage is begun whose worker dies or runs out of memory: once, and twice again. What a plugin or the data
+are at fault for is not tried again: it would fail in the same way."""
+
+
+def given_up(error: MachineError) -> MachineError:
+    """What is said of a stage that was begun that often."""
+    return MachineError(f"{error.what}, {WORKER_TRIES} times", where=error.where, hint=error.hint)
 
 
 @dataclass(frozen=True)

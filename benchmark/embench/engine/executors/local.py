@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options, given_up
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.engine.work import run_stage
-from embench.errors import EmbenchError, MachineError, Unfinished
+from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished
 from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
 
 
@@ -81,27 +81,25 @@ def _side_by_side(
     outcome: Outcome,
 ) -> None:
     """Runs the stages from position `ended` on. Where a worker is killed, those that were run are tried again one by
-    one, so that the one that kills workers is known in the end, and the others go on."""
+    one, so that the one that kills workers is known in the end, and the others go on. Those that ran out of memory are
+    tried again in the same way, where no other takes it."""
     waiting = {stage.id: stage for stage in todo[ended:]}
     total, tries = len(todo), Counter[str]()
     while waiting:
         suspects = [stage for stage in waiting.values() if tries[stage.id]]
         some = suspects[:1] or list(waiting.values())
-        at_work = _in_a_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
+        lost = _in_a_pool(some, total - len(waiting), total, root, resources, on_event, outcome)
         for id_ in [
             id_ for id_ in waiting if id_ in outcome.results or id_ in outcome.errors or id_ in outcome.held_up
         ]:
             del waiting[id_]
-        for stage in at_work:
+        for stage, error in lost:
             tries[stage.id] += 1
             if tries[stage.id] < WORKER_TRIES:
-                on_event({"event": "note", "text": f"a worker process was killed during {stage.title}: tried again"})
+                on_event({"event": "note", "text": f"{error.what}, which is tried again alone"})
                 continue
             del waiting[stage.id]
-            outcome.errors[stage.id] = MachineError(
-                f"a worker process was killed {WORKER_TRIES} times during {stage.title}",
-                hint="often it ran out of memory: use fewer --workers, or a smaller batch; the same command resumes",
-            )
+            outcome.errors[stage.id] = given_up(error)
             events = Events(stage, root, on_event)
             events.begin()
             events.end(outcome, total - len(waiting), total)
@@ -115,26 +113,28 @@ def _in_a_pool(
     resources: Resources,
     on_event: EventCallback,
     outcome: Outcome,
-) -> list[Stage[Params]]:
-    """Runs stages in processes of their own, until all are over or a process is killed; returns what was run then."""
+) -> list[tuple[Stage[Params], MachineError]]:
+    """Runs stages in processes of their own, until no more can start or a process is killed. Returns those that ran
+    out of memory, or were run when a process was killed."""
     waiting, workers = list(some), min(resources.workers, len(some))
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
+    lost: list[tuple[Stage[Params], MachineError]] = []
 
     def take(future: Future[dict[str, Any]]) -> None:
         nonlocal ended
         stage, events = running[future]
-        try:
-            outcome.results[stage.id] = future.result()
-        except EmbenchError as error:  # a stage's fault must not stop the others
-            outcome.errors[stage.id] = error
+        starved = _take_in(stage, future, outcome)
         del running[future]
-        ended += 1
         events.poll()
-        events.end(outcome, ended, total)
+        if starved:
+            lost.append((stage, starved))
+        else:
+            ended += 1
+            events.end(outcome, ended, total)
 
     with fresh_processes(workers, run_stage.__module__) as pool, ending_with(pool):
         try:
-            while waiting or running:
+            while True:
                 resources.check_wanted()
                 # One more for each worker, which so has work while events are answered here.
                 for stage in _next(waiting, outcome, 2 * workers - len(running)):
@@ -142,6 +142,8 @@ def _in_a_pool(
                         future = pool.submit(run_stage, stage, root)
                     waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
+                if not running:  # what waits needs one that was lost
+                    return lost
                 for _, events in islice(running.values(), workers):
                     events.begin()
                 ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -153,8 +155,22 @@ def _in_a_pool(
             for future in list(running):
                 if future.done() and not isinstance(future.exception(), BrokenProcessPool):
                     take(future)  # it ended just before
-            return [stage for stage, _ in islice(running.values(), workers)]
-    return []
+            hint = "often it ran out of memory: a smaller batch takes less; the same command resumes"
+            return lost + [
+                (stage, MachineError(f"a worker process was killed during {stage.title}", hint=hint))
+                for stage, _ in islice(running.values(), workers)
+            ]
+
+
+def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
+    """Puts what came of a stage into the outcome, but for one that ran out of memory: returns its error."""
+    try:
+        outcome.results[stage.id] = future.result()
+    except OutOfMemory as error:
+        return error
+    except EmbenchError as error:  # a stage's fault must not stop the others
+        outcome.errors[stage.id] = error
+    return None
 
 
 def _next(waiting: list[Stage[Params]], outcome: Outcome, count: int) -> list[Stage[Params]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options, given_up
 from embench.engine.executors.events import Events
 from embench.engine.executors.remote import Parent, as_sent, not_installed, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
-from embench.errors import EmbenchError, MachineError, UsageError
+from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError
 from embench.system import cores
 
 _OPTIONS = ("address", "gpus", "memory_gb")
@@ -90,6 +91,7 @@ def _run(
     task = ray.remote(max_retries=WORKER_TRIES - 1, num_returns=1)(work_on)
     parent = ray.put(Parent(root))
     waiting, running, ended = {stage.id: stage for stage in todo}, dict[Any, tuple[Stage[Params], Events]](), 0
+    tries: Counter[str] = Counter()
     while waiting or running:
         resources.check_wanted()
         for stage in list(waiting.values()):
@@ -98,7 +100,8 @@ def _run(
                 del waiting[stage.id]
             elif len(running) < 2 * resources.workers and all(i in outcome.results for i in stage.inputs.values()):
                 del waiting[stage.id]
-                asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **_asked(stage, shares))
+                takes = _asked(stage, shares) | (_whole_machine(ray, stage) if tries[stage.id] else {})
+                asked = task.options(name=stage.title, scheduling_strategy="SPREAD", **takes)
                 running[asked.remote(as_sent(stage), parent)] = (stage, Events(stage, root, on_event))
         ready, _ = ray.wait(list(running), timeout=0.5) if running else ([], [])
         for _, events in running.values():
@@ -106,13 +109,20 @@ def _run(
                 events.poll()
         for reference in ready:
             stage, events = running.pop(reference)
-            ended += 1
             result = _result(ray, reference, stage)
+            events.poll()
+            if isinstance(result, OutOfMemory):
+                tries[stage.id] += 1
+                if tries[stage.id] < WORKER_TRIES:
+                    on_event({"event": "note", "text": f"{result.what}, which is tried again alone"})
+                    waiting[stage.id] = stage
+                    continue
+                result = given_up(result)
             if isinstance(result, EmbenchError):
                 outcome.errors[stage.id] = result
             else:
                 outcome.results[stage.id] = result
-            events.poll()
+            ended += 1
             events.end(outcome, ended, len(todo))
 
 
@@ -120,6 +130,15 @@ def _asked(stage: Stage[Params], shares: Mapping[str, float | None]) -> dict[str
     gpus = (shares["gpus"] or 1) if stage.params.common.device == "cuda" else 0
     memory = {"memory": int(shares["memory_gb"] * 2**30)} if shares["memory_gb"] else {}
     return {"num_cpus": stage.params.common.threads, "num_gpus": gpus, **memory}
+
+
+def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
+    """What a stage asks for that ran out of memory: as much as leaves no room for another one on the smallest machine,
+    and a GPU of its own."""
+    threads = stage.params.common.threads
+    cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    whole = min((count for count in cpus if count >= threads), default=threads)
+    return {"num_cpus": whole, "num_gpus": 1 if stage.params.common.device == "cuda" else 0}
 
 
 def _result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:

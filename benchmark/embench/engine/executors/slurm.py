@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from embench.callbacks import EventCallback
-from embench.engine.executors import WORKER_TRIES, Outcome, Resources
+from embench.engine.executors import WORKER_TRIES, Outcome, Resources, given_up
 from embench.engine.executors.events import Events
 from embench.engine.executors.jobs import (
     JobKind,
@@ -27,7 +27,7 @@ from embench.engine.executors.remote import LITTLE_S, Parent, finished
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.engine.tables import make_tables
-from embench.errors import MachineError
+from embench.errors import MachineError, OutOfMemory
 from embench.system import cores
 
 _ASK_S, _LOOK_S = 5.0, 1.0
@@ -190,6 +190,8 @@ class _Grid:
             first = job.stages[0]
             if blocker := self.outcome.blocker(first):
                 self.outcome.held_up[first.id] = blocker
+            elif any(id_ in self.waiting for id_ in first.inputs.values()):
+                self.waiting[first.id] = first  # what it needs is tried again
             elif not self._ended(first, job):
                 break
             del job.stages[0]
@@ -209,7 +211,12 @@ class _Grid:
             self.outcome.results[stage.id] = folder.result()
             job.events[stage.id].poll()
         elif fault.is_file():
-            self.outcome.errors[stage.id] = pickle.loads(fault.read_bytes())  # noqa: S301  our own worker wrote it
+            error = pickle.loads(fault.read_bytes())  # noqa: S301  our own worker wrote it
+            if isinstance(error, OutOfMemory):
+                if self._waits_again(stage, f"{error.what}, which is tried again alone and with more"):
+                    return True
+                error = given_up(error)
+            self.outcome.errors[stage.id] = error
         else:
             return False
         self._end(stage, job)
@@ -217,12 +224,10 @@ class _Grid:
 
     def _died(self, stage: Stage[Params], job: _Job) -> None:
         """The worker of a stage is gone: the stage is tried again with more time and memory, or has failed."""
-        self.tries[stage.id] += 1
         log, lines = last_lines(self.folder / job.name, job.state.job)
         word = job.state.word.split()[0]
-        if self.tries[stage.id] < WORKER_TRIES and word != "CANCELLED":
-            again = f"job {job.state.job} of Slurm ended as {word} during {stage.title}, which is tried again: {log}"
-            self.on_event({"event": "note", "text": again})
+        again = f"job {job.state.job} of Slurm ended as {word} during {stage.title}, which is tried again: {log}"
+        if word != "CANCELLED" and self._waits_again(stage, again):
             return
         hint = "ask for more: --cluster mem=16G --cluster time=240 (minutes)" if word != "CANCELLED" else None
         self.outcome.errors[stage.id] = MachineError(
@@ -232,6 +237,15 @@ class _Grid:
         )
         del self.waiting[stage.id]
         self._end(stage, job)
+
+    def _waits_again(self, stage: Stage[Params], note: str) -> bool:
+        """Puts a stage that gave out among those that wait, unless it was begun too often."""
+        self.tries[stage.id] += 1
+        if self.tries[stage.id] == WORKER_TRIES:
+            return False
+        self.waiting[stage.id] = stage
+        self.on_event({"event": "note", "text": note})
+        return True
 
     def _end(self, stage: Stage[Params], job: _Job) -> None:
         self.over += 1
