@@ -176,6 +176,6 @@ NETWORKS = {
 MORE = (
     *(f"wearable_stress, {name}" for name in ("masked", "fusions", "cnn_mlp")),
     *(f"hku956, {name}" for name in WRISTBANDS["hku956"] if name != "networks"),
-    *(f"stress_predict, {name}" for name in ("pretrained", "masked", "one modality", "fusions", "joining", "cnn_mlp")),
+    *(f"stress_predict, {name}" for name in WRISTBANDS["stress_predict"] if name != "networks"),
 )
 GROUPS = {**CHEAP, **NETWORKS}
