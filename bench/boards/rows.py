@@ -87,6 +87,8 @@ def wristband(dataset: str, other: str) -> dict[str, list[Row]]:
         "pretrained": [
             row("tcn", "shared_tf", ALL, "signal_transform"),
             row("tcn", "shared_tf", ALL, f"signal_transform:{other}"),
+        ],
+        "masked": [
             row("cnn_tf", "single", "eda", "masked_value"),
             row("cnn_tf", "single", "eda", f"masked_value:{other}"),
         ],
@@ -172,9 +174,8 @@ NETWORKS = {
     **{f"{dataset}, {name}": group for dataset, groups in WRISTBANDS.items() for name, group in groups.items()},
 }
 MORE = (
-    "wearable_stress, fusions",
-    "wearable_stress, cnn_mlp",
+    *(f"wearable_stress, {name}" for name in ("masked", "fusions", "cnn_mlp")),
     *(f"hku956, {name}" for name in WRISTBANDS["hku956"] if name != "networks"),
-    *(f"stress_predict, {name}" for name in ("pretrained", "one modality", "joining", "cnn_mlp")),
+    *(f"stress_predict, {name}" for name in WRISTBANDS["stress_predict"] if name != "networks"),
 )
 GROUPS = {**CHEAP, **NETWORKS}
