@@ -1,6 +1,6 @@
 """`python -m bench.scaling plan`, `real`, `page`: the figures of `docs/scaling.md`.
 
-`plan` plans the grid and writes its stages, with seconds from stages that were run before, to `.embench/scaling`.
+`plan` plans the grid and writes its stages, with seconds from what was run before, to `.embench/scaling`.
 `real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes `docs/scaling.json` and the page.
 """
 
@@ -24,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="The figures of docs/scaling.md.")
     parser.add_argument("step", choices=("plan", "real", "page"))
     parser.add_argument("--data", type=Path, help="folder of the real recordings; for plan and real")
-    parser.add_argument("--measured", type=Path, default=RUNS / "stages", help="stages that were run before; for plan")
+    parser.add_argument(
+        "--measured", type=Path, default=RUNS / "stages", help="stages of estimators that were run before; for plan"
+    )
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     if arguments.step == "plan":

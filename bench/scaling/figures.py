@@ -58,7 +58,7 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
     return {
         "machine": about(),
         "grid": {
-            "runs": len(runs), "refused": grid["refused"], "recorded": grid["recorded"],
+            "runs": len(runs), "refused": grid["refused"], "recorded": grid["recorded"], "published": grid["published"],
             "stages": len(stages), "s": work, "kinds": dict(Counter(stage["kind"] for stage in stages.values())),
             "alone": {"stages": sum(map(len, runs)), "s": sum(stages[i]["s"] for run in runs for i in run)},
             "chain_s": max(long.values()), "chain": chain_of(stages, long), "longest_s": max(trained),

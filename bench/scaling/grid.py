@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.boards.rows import FIXED, LEGACY
 from bench.scaling import WORK
-from bench.scaling.times import names_of, per_row, recorded, rows_of
+from bench.scaling.times import names_of, per_row, published, recorded, rows_of
 from embench import registry
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError
@@ -70,7 +70,9 @@ def generate(data: Path, recordings: Path) -> None:
 def plan_grid(data: Path, measured: Path) -> Iterator[dict[str, Any]]:
     """All stages of the grid with their seconds, as `embench grid` would run them in one call: after each dataset and
     protocol, what there is so far. Times of the parent are processor time, since other programs may be running."""
-    seconds, operations, count = recorded(measured)
+    seconds, stages_read = recorded(measured)
+    trained, operations, rows_read = published(data)
+    seconds |= trained
     known, ways, refused = set(seconds), Counter[str](), 0
     stages: dict[str, dict[str, Any]] = {}
     runs: list[dict[str, Any]] = []
@@ -102,7 +104,8 @@ def plan_grid(data: Path, measured: Path) -> Iterator[dict[str, Any]]:
             took["hand"].append(_processor_s(lambda: pickle.dumps(waiting[-1])))  # noqa: B023
         print(f"{dataset}, {request.protocol}: {len(runs)} runs, {len(stages)} stages", flush=True)
         yield {
-            "stages": stages, "runs": runs, "refused": refused, "recorded": count, "ways": dict(ways),
+            "stages": stages, "runs": runs, "refused": refused, "ways": dict(ways),
+            "recorded": stages_read, "published": rows_read,
             "prepare_s": sum(first.values()), **{f"{name}_s": statistics.mean(each) for name, each in took.items()},
         }  # fmt: skip
 

@@ -51,9 +51,10 @@ def tables(found: Mapping[str, Any]) -> str:
         ]
         for row in found["real"]
     ]  # fmt: skip
+    read = f"{grid['published']} published rows, and of {grid['recorded']:,} estimators and predictions"
     return "\n\n".join(
         [
-            f"Made on {found['machine']['measured']}, from the times of {grid['recorded']:,} finished stages.",
+            f"Made on {found['machine']['measured']}, from the times of {read}.",
             _table(["the grid", ""], facts),
             "\n".join(["The longest chain:", *(f"- {each}" for each in grid["chain"])]),
             "### The schedule",

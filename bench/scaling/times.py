@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.boards import BOARDS
+from bench.boards.rows import GROUPS
+from bench.scaling import WORK
 from embench.engine.assemble import grid_of
 from embench.engine.fits import window_grid
 from embench.engine.stage import Stage
+from embench.leaderboard.export import board_name
 from embench.planning.forecast import forecast
 from embench.planning.plan import Plan
+from embench.records.record import RUN_FILE, read_manifest
+from embench.runs import run as runner
+from embench.snapshot import snapshot
 
 
 def names_of(kind: str, params: Mapping[str, Any]) -> str:
@@ -23,24 +30,51 @@ def names_of(kind: str, params: Mapping[str, Any]) -> str:
     return " ".join([kind, ",".join(parts), *others]).replace("embench_plugins/", "")
 
 
-def recorded(folder: Path) -> tuple[dict[str, float], dict[str, float], int]:
-    """Of each network seconds a row and epoch (of the recipe; a row, of a prediction), the median of its stages, and
-    operations of a row; and how many stages."""
+def recorded(folder: Path) -> tuple[dict[str, float], int]:
+    """Seconds a row of each estimator, and a unit of each prediction: the median of their stages in a folder; and how
+    many stages that are."""
     found = {}
     for path in folder.glob("*/result.json"):
         stage, result = json.loads((path.parent / "stage.json").read_text()), json.loads(path.read_text())
         found[path.parent.name] = (names_of(stage["kind"], stage["params"]), stage, result)
-    seconds, operations = defaultdict(list), {}
+    seconds: dict[str, list[float]] = defaultdict(list)
     for name, stage, result in found.values():
-        if stage["kind"] == "predict":
-            fitted = found.get(stage["inputs"]["fitted"])
-            if fitted:
-                seconds[f"predict {fitted[0]}"].append(result["wall_s"] / max(result["units"], 1))
+        if stage["kind"] == "predict" and (fitted := found.get(stage["inputs"]["fitted"])):
+            seconds[f"predict {fitted[0]}"].append(result["wall_s"] / max(result["units"], 1))
+        elif stage["kind"] == "estimator":
+            seconds[name].append(result["wall_s"] / max(result["rows"], 1))
+    return {name: statistics.median(each) for name, each in seconds.items()}, sum(map(len, seconds.values()))
+
+
+def published(data: Path) -> tuple[dict[str, float], dict[str, float], int]:
+    """Of each network seconds a row and epoch (of the recipe), the median of the boards' rows, and operations of a row;
+    and how many rows. A row tells what it took as a whole: of several networks all but one have to be known."""
+    found, operations, used = defaultdict[str, list[float]](list), dict[str, float](), 0
+    for plan, amounts, took in sorted(_rows(data), key=lambda row: len(row[1])):
+        *known, ours = sorted(amounts, key=lambda name: (name not in found, amounts[name]))
+        rest = took - sum(statistics.median(found[name]) * amounts[name] for name in known if name in found)
+        if rest <= 0 or not found.keys() >= set(known):
             continue
-        epochs = stage["params"].get("recipe", {}).get("epochs", 1) if stage["kind"] != "estimator" else 1
-        seconds[name].append(result["wall_s"] / max(result["rows"] * epochs, 1))
-        operations[name] = float(result.get("flops") or 0)
-    return {name: statistics.median(each) for name, each in seconds.items()}, operations, len(found)
+        found[ours].append(rest / amounts[ours])
+        used += 1
+        if not known:
+            operations.setdefault(ours, float(forecast(plan.graph, 1, plan.graph.stages)["flops"]))
+    return {name: statistics.median(each) for name, each in found.items()}, operations, used
+
+
+def _rows(data: Path) -> Iterator[tuple[Plan, dict[str, float], float]]:
+    """Published rows with networks: the plan, rows times epochs of each network, and the seconds that they took."""
+    with snapshot():
+        for row in (row for group in GROUPS.values() for row in group if row.encoder != "handcrafted"):
+            plan = runner.plan(row.request(data_root=data, runs=WORK / "runs", workers=1))
+            entry = BOARDS / board_name(plan.dataset) / plan.protocol.name / plan.id
+            if not (entry / RUN_FILE).is_file():
+                continue
+            amounts = defaultdict[str, float](float)
+            for stage in plan.graph.stages.values():
+                if stage.kind != "predict":
+                    amounts[names_of(stage.kind, stage.params.plain())] += rows_of(stage)
+            yield plan, dict(amounts), read_manifest(entry).cost.wall_s
 
 
 def rows_of(stage: Stage[Any]) -> float:
