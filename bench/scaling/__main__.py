@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("step", choices=("plan", "real", "page"))
     parser.add_argument("--data", type=Path, help="folder of the real recordings; for plan and real")
     parser.add_argument(
-        "--measured", type=Path, default=RUNS / "stages", help="stages of estimators that were run before; for plan"
+        "--measured", type=Path, default=RUNS / "stages", help="finished stages of estimators; for plan"
     )
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
