@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from embench.cli import main
-from embench.errors import DataError, MachineError, Unfinished
+from embench.errors import DataError, MachineError, PluginError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
 
@@ -72,6 +72,15 @@ def test_a_stage_that_runs_out_of_memory_each_time_is_named_and_the_other_run_fi
     assert "batch" in error.hint
     failed = [event["stage"]["id"] for event in events if event["event"] == "stage_failed"]
     assert len(failed) == len(set(failed)) == strikes / 3
+
+
+@pytest.mark.slow
+def test_what_a_plugin_is_at_fault_for_is_not_tried_again(striking):
+    done, events, strikes = striking("Breaking", 10**6)
+    (error,) = done.failures.values()
+    assert isinstance(error, PluginError)
+    assert len([event for event in events if event["event"] == "stage_failed"]) == strikes
+    assert not [note for note in notes(events) if "again" in note]
 
 
 def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, embench):

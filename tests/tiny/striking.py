@@ -28,6 +28,11 @@ class Starved(Struck):
         raise MemoryError
 
 
+class Broken(Struck):
+    def strike(self):
+        raise ZeroDivisionError
+
+
 class Killing(Pool):
     network = Killed
 
@@ -37,3 +42,7 @@ class Killing(Pool):
 
 class Starving(Killing):
     network = Starved
+
+
+class Breaking(Killing):
+    network = Broken
