@@ -38,6 +38,10 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
     wanted = {i for run in sure for i in run}
     measured = {id_: task for id_, task in tasks.items() if id_ in wanted}
     fast = {id_: Task(task.seconds / 10, task.inputs) for id_, task in tasks.items()}
+    slow = {
+        id_: Task(task.seconds * (3 if stages[id_]["kind"] == "pretrain" else 1), task.inputs)
+        for id_, task in tasks.items()
+    }
     variants: dict[str, Any] = {
         "stages alone: a parent that takes no time": [simulate(tasks, n) for n in WORKERS],
         "as it is": simulated,
@@ -50,6 +54,7 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
         f"only the {len(sure)} runs whose networks were all measured": [
             simulate(measured, n, runs=sure, parent=parent._replace(before=grid["plan_s"] * len(sure))) for n in WORKERS
         ],
+        "pretraining three times as long": [simulate(slow, n, runs=runs, parent=parent) for n in WORKERS],
         "stages ten times as fast": [simulate(fast, n, runs=runs, parent=parent) for n in WORKERS],
         "the same, planned before, scored by workers": [
             simulate(fast, n, runs=runs, parent=parent._replace(before=0, score=0)) for n in WORKERS
