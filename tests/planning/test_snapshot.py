@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from embench.planning.forecast import stage_seconds
 from embench.planning.plan import make
 from embench.snapshot import once, seen, snapshot
 
@@ -44,6 +45,17 @@ def test_plans_of_a_grid_are_those_of_single_runs(shared):
         backwards = [everything(make(request)) for request in reversed(asked)]
     assert together == alone
     assert backwards[::-1] == alone
+
+
+def test_a_network_of_several_runs_is_measured_once(shared):
+    plain, started = (shared.plan("Pool", modalities="ecg", pretrainers=names) for names in ((), ("masked_value",)))
+
+    def expected(plan):
+        return [stage_seconds([stage])[stage.id] for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+
+    with snapshot():
+        assert expected(plain) == expected(started)
+    assert expected(plain) != expected(started)  # what a clock measures twice differs
 
 
 def test_a_snapshot_shows_one_state_of_a_file_and_the_next_one_the_new_state(tmp_path):

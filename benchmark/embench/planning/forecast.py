@@ -18,8 +18,10 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import STACK, Stage
+from embench.files import digest
 from embench.nn import Model
 from embench.planning.graph import Graph
+from embench.snapshot import once
 
 ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
 _LONG_STEP_S = 10.0
@@ -56,7 +58,7 @@ def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
         if kind not in measured:
             measured[kind] = (0, 0, 0.0)
             with suppress(Exception):
-                measured[kind] = _measure(stage)
+                measured[kind] = _measure_once(stage)
     return _seconds(stages, measured)
 
 
@@ -69,7 +71,7 @@ def _measured(stages: Iterable[Stage[Any]]) -> _Measured:
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:
-            measured[kind] = _measure(stage)
+            measured[kind] = _measure_once(stage)
     return measured
 
 
@@ -102,6 +104,13 @@ def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
     else:
         rows = int((stage.task["role"][fits.window_grid(stage).unit] == 0).sum())
     return max(costs, default=0.0) * rows * stage.params.recipe.epochs
+
+
+def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
+    """`_measure`, once for a network on the same data, whatever it starts from and whichever runs of a grid have it."""
+    other = ("seed", "fold", "weights", "every_epoch")
+    decides = {name: value for name, value in stage.params.plain().items() if name not in other}
+    return once((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:

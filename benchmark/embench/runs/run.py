@@ -100,7 +100,8 @@ def grid(
     count = workers_of(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
-    expected = _expected(plans, root) if several or (progress and on_cpu) else {}
+    with snapshot():
+        expected = _expected(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.of(plans) if several else None
     if file:
         file.begin(plans, expected, executor, count)
