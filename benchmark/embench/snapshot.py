@@ -59,5 +59,5 @@ def _mark(part: object) -> object:
     try:
         hash(part)
     except TypeError:
-        return (id(part),)
+        return _mark, id(part)  # equal to no argument
     return part
