@@ -52,13 +52,15 @@ def published(data: Path) -> tuple[dict[str, float], dict[str, float], int]:
     found, operations, used = defaultdict[str, list[float]](list), dict[str, float](), 0
     for plan, amounts, took in sorted(_rows(data), key=lambda row: len(row[1])):
         *known, ours = sorted(amounts, key=lambda name: (name not in found, amounts[name]))
-        rest = took - sum(statistics.median(found[name]) * amounts[name] for name in known if name in found)
-        if rest <= 0 or not found.keys() >= set(known):
+        if not found.keys() >= set(known):
+            continue
+        rest = took - sum(statistics.median(found[name]) * amounts[name] for name in known)
+        if rest <= 0:
             continue
         found[ours].append(rest / amounts[ours])
         used += 1
-        if not known:
-            operations.setdefault(ours, float(forecast(plan.graph, 1, plan.graph.stages)["flops"]))
+        if not known and ours not in operations:
+            operations[ours] = float(forecast(plan.graph, 1, plan.graph.stages)["flops"])
     return {name: statistics.median(each) for name, each in found.items()}, operations, used
 
 

@@ -146,15 +146,15 @@ def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
     return [_refusal(pair, plans) or _row(pair, "can be run") for pair in wanted]
 
 
+@snapshot()
 def _plans(wanted: Sequence[ComparedPair]) -> dict[runner.Request, Plan | EmbenchError]:
     """The plan of every request, or why there is none."""
     found: dict[runner.Request, Plan | EmbenchError] = {}
-    with snapshot():
-        for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
-            try:
-                found[request] = runner.plan(request)
-            except EmbenchError as error:
-                found[request] = error
+    for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
+        try:
+            found[request] = runner.plan(request)
+        except EmbenchError as error:
+            found[request] = error
     return found
 
 

@@ -147,13 +147,14 @@ class Cohort:
 
     @cached_property
     def _position(self) -> dict[str, int]:
-        """Of each unit that the run is about, by its id."""
-        return {self.units[i].id: i for i in self.positions}
+        """Of each unit, by its id."""
+        return {unit.id: i for i, unit in enumerate(self.units)}
 
     @seen
     def positions_of(self, ids: tuple[str, ...]) -> np.ndarray:
         """The positions (n,) of those of some units that the run is about, read-only."""
-        return _fixed(np.array([self._position[id_] for id_ in ids if id_ in self._position], np.int64))
+        at = np.array([self._position[id_] for id_ in ids], np.int64)
+        return _fixed(at[np.isin(at, self.positions)])
 
     @seen
     def units_with(self, modality: str) -> np.ndarray:
@@ -231,6 +232,7 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
 
 
 @seen
+@snapshot()
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
 ) -> Cohort:
@@ -243,17 +245,16 @@ def build_cohort(
     cut = _cut(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
-    with snapshot():  # labels of one kind share their units, wherever a cohort is built
-        for target in card.targets:
-            kind: Any = store.label_kinds.get(target.label)
-            if kind is None:
-                continue
-            own = _units_of(store, card, kind, protocol)
-            values, labels = _labels_of(store, card, target, protocol)
-            decided = values if target.rule.cut == "training_mean" else labels
-            labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
-            if target in targets:
-                units, raw[target.name], label[target.name] = own, values, labels
+    for target in card.targets:
+        kind: Any = store.label_kinds.get(target.label)
+        if kind is None:
+            continue
+        own = _units_of(store, card, kind, protocol)
+        values, labels = _labels_of(store, card, target, protocol)
+        decided = values if target.rule.cut == "training_mean" else labels
+        labelled |= {own[i].subject for i in np.flatnonzero(np.isfinite(decided))}
+        if target in targets:
+            units, raw[target.name], label[target.name] = own, values, labels
     included_subjects = protocol.included_subjects(card.name)
     if included_subjects is not None:
         labelled &= included_subjects

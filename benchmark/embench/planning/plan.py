@@ -28,6 +28,7 @@ from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.records.wording import name_without_package
+from embench.snapshot import snapshot
 from embench.store import blank_clips
 from embench.system import cores
 
@@ -185,6 +186,7 @@ def assumed(method: Method) -> list[str]:
     return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
+@snapshot()
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; prepares the data where that was not done yet. Plans that are made in one
     `embench.snapshot` share what they have in common.

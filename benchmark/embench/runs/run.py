@@ -52,9 +52,8 @@ class GridResult:
 def plan(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; see `embench.planning.plan.make`. Raises UsageError also where the protocol is superseded:
     plans of recorded runs are made without this."""
-    with snapshot():
-        load_current_protocol(request.protocol)
-        return make(request, progress)
+    load_current_protocol(request.protocol)
+    return make(request, progress)
 
 
 def run(request: Request, progress: EventCallback | None = None) -> Result:
@@ -100,8 +99,7 @@ def grid(
     count = workers_of(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
-    with snapshot():
-        expected = _expected(plans, root) if several or (progress and on_cpu) else {}
+    expected = _expected(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.of(plans) if several else None
     if file:
         file.begin(plans, expected, executor, count)
@@ -138,6 +136,7 @@ def grid(
     return GridResult(tuple(results), failures)
 
 
+@snapshot()
 def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
     """How long each stage that is not done is expected to take in s, by id: measured for each method by itself, where
     networks are trained."""
