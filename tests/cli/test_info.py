@@ -26,6 +26,13 @@ def test_recipes_fit_the_terminal(embench, monkeypatch, name):
     assert "recipes" in done.out
 
 
+def test_a_recipe_that_was_used_shows_its_settings_alone(embench):
+    first = document(embench, "masked_value")["recipes"]
+    for recipe in registry.load("pretrainer", "masked_value").recipes.values():
+        recipe.mapping()  # what every plan of it asks for
+    assert document(embench, "masked_value")["recipes"] == first
+
+
 def test_settings_are_shown_as_set_takes_them_with_their_values(embench):
     lines = embench("info", "cnn_tf").out.splitlines()
     assert next(line.split() for line in lines if line.startswith("--set ")) == ["--set", *PRESETS]

@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from embench import registry
 from embench.cli import main
 from embench.errors import CheckFailed, MachineError, UsageError
+from embench.interfaces.recipe import Recipe
 from embench.registry import objects
 from embench.registry.contents import content_of
 from embench.registry.trust import installed_only
@@ -138,6 +139,13 @@ def test_what_is_set_afterwards_counts():
     assert len(set(digests)) == 6
     exec("TABLE['a'].append(3); TABLE['a'].pop()", cell)
     assert content_of(cell["Net"]).digest == digests[-1]
+
+
+def test_a_recipe_keeps_its_digest_when_it_is_used():
+    recipe = Recipe(build={"width": 8})
+    first = content_of(recipe).digest
+    recipe.mapping()
+    assert content_of(recipe).digest == first != content_of(recipe.but(build={"width": 9})).digest
 
 
 def test_parameters_of_estimators_and_arrays_count():

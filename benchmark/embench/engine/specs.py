@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
+from embench.snapshot import once
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Part:
 
     def plain(self, key: str) -> dict[str, Any]:
         """`key` is what the name goes by."""
-        return {key: self.name, "code": self.code, "recipe": self.recipe.mapping(), **self.grounds}
+        return {key: self.name, "code": self.code, "recipe": _plain(self.recipe), **self.grounds}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any], key: str) -> Part:
@@ -153,7 +154,7 @@ class FitParams(Params):
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id."""
-        return {**self._before(), "recipe": self.recipe.mapping(), **self._started()}
+        return {**self._before(), "recipe": _plain(self.recipe), **self._started()}
 
     def draws(self) -> dict[str, Any]:
         """With targets and modalities, in their order."""
@@ -190,7 +191,7 @@ class FusionParams(FitParams):
             **self._before(),
             "order": list(self.modalities),  # ids are made of sorted keys, and the order decides columns
             "fusion": self.fusion.plain("name"),
-            "recipe": self.recipe.mapping(),
+            "recipe": _plain(self.recipe),
             "inputs": self.inputs,
             **self._started(),
         }
@@ -213,7 +214,7 @@ class PretrainParams(FitParams):
             "order": list(self.modalities),
             "pretrainer": self.pretrainer.plain("name"),
             "fusion": None if self.fusion is None else self.fusion.plain("name"),
-            "recipe": self.recipe.mapping(),
+            "recipe": _plain(self.recipe),
             "targets": self._targets(),
             "step": self.step,
             **self._started(),
@@ -248,3 +249,8 @@ def fitted_params(plain: Mapping[str, Any]) -> FitParams:
 def without_rule(target: Target) -> Target:
     """A target as a stage knows it; label rules are the planner's and the evaluator's and are not handed on."""
     return Target(target.name, target.kind, LabelRule(), "", target.n)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values, which is slow, and the stages of a grid share few recipes."""
+    return once((Recipe.mapping, recipe), recipe.mapping)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from typing import Any, Literal
 
 from embench.interfaces.units import View
@@ -81,11 +80,7 @@ class Recipe:
 
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
-        return dict(self._mapping)
-
-    @cached_property
-    def _mapping(self) -> dict[str, Any]:
-        plain = asdict(self)  # slow, and the stages of a grid share few recipes
+        plain = asdict(self)
         if self.layer_decay == 1.0:
             del plain["layer_decay"]  # hashes of recipes made before there was one stay what they are
         return plain
