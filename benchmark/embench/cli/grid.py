@@ -59,7 +59,6 @@ def grid(
         from embench.engine import executors
         from embench.planning.axes import expand_axes
         from embench.planning.request import request_of
-        from embench.report import grid_curves
         from embench.runs import run as runner
         from embench.snapshot import snapshot
 
@@ -71,6 +70,8 @@ def grid(
             with snapshot():
                 documents = [runner.plan(request).describe() for request in requests]
         else:
+            from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+
             with Progress() as progress:
                 done = runner.grid(
                     requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
