@@ -66,7 +66,8 @@ test-all: setup
 
 # Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
 rates: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/claims/test_faced.py tests/audits/test_clean_runs.py
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/claims/test_faced.py tests/audits/test_clean_runs.py \
+		tests/plugins/datasets/test_synthetic_faces.py tests/docs/test_boards.py tests/docs/test_faced_controls.py
 	$(BIN)/python -m tests.truth.allowance $$(mktemp -d) all
 	$(BIN)/python -m tests.truth.films 300
 

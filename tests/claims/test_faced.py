@@ -65,7 +65,7 @@ def of_people(found):
     return {name: rows["people"]["verdict"] for name, rows in found.items()}
 
 
-@pytest.mark.parametrize("world", PLANTED)
+@pytest.mark.parametrize("world", [FILMS, pytest.param(FELT, marks=proof)])
 def test_claims_get_the_verdicts_that_were_planted(world, verdicts):
     found = verdicts(PLANTED[world], SUBJECTS[world], *VERDICTS)
     assert of_people(found) == {name: expected[world] for name, expected in VERDICTS.items()}

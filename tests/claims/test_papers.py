@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "paper", ["strizhkova2024", "wu2023", *(pytest.param(p, marks=proof) for p in ("vazquez2022", "woo2023"))]
+    "paper", ["strizhkova2024", *(pytest.param(p, marks=proof) for p in ("wu2023", "vazquez2022", "woo2023"))]
 )
 def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper, data, tmp_path, embench):
     dataset, *ids = PAPERS[paper]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ..sample import proof
 from .pages import ROOT
 
 SCRIPT = runpy.run_path(str(ROOT / "docs" / "faced_controls.py"))
@@ -38,7 +39,7 @@ def test_tables_of_labels_are_those_of_the_page(root):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "targets"),
-    [("subject-independent-v2", ("valence",)), ("faced-films-v1", ("agreement",))],
+    [("subject-independent-v2", ("valence",)), pytest.param("faced-films-v1", ("agreement",), marks=proof)],
 )
 def test_controls_are_those_of_the_page(root, protocol, targets):
     """Of the targets whose trees are fitted in a minute."""

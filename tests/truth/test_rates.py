@@ -12,6 +12,7 @@ import pytest
 
 from embench.statistics.significance import SHARED_TRAINING
 
+from ..sample import proof
 from .allowance import SCORES
 from .films import told_apart
 from .rates import clearings, equivalences, outcomes, rejections
@@ -23,7 +24,9 @@ CHANCE = 0.03
 
 @pytest.mark.slow
 @pytest.mark.parametrize("effect", [0.0, 0.5])
-@pytest.mark.parametrize(("n_subjects", "models"), [(24, "trained"), (40, "trained"), (24, "forest")])
+@pytest.mark.parametrize(
+    ("n_subjects", "models"), [(24, "trained"), (40, "trained"), pytest.param(24, "forest", marks=proof)]
+)
 def test_intervals_miss_and_tests_find_what_is_not_there_as_seldom_as_they_say(
     n_subjects: int, models: str, effect: float
 ) -> None:
@@ -45,7 +48,7 @@ def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("headline", ["auroc_within", "auroc_crossed_matched"])
+@pytest.mark.parametrize("headline", ["auroc_within", pytest.param("auroc_crossed_matched", marks=proof)])
 def test_methods_that_learned_nothing_seldom_clear_a_constant(headline: str) -> None:
     """Once in 40 by the interval's word."""
     assert not wrong(clearings(24, headline), {"clears": (0.0, 0.035 + 0.015)})

@@ -11,11 +11,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ..sample import WHOLE
+from ..sample import WHOLE, proof
 
 METHOD = {"encoder": "cnn_mlp", "fusion": "cross_attn", "modalities": "ppg+eda"}
 
 
+@proof
 @pytest.mark.slow
 def test_whole_trials_of_pulse_and_skin_tell_arousal(on_deap: Callable) -> None:
     """Of the two sets tried with this recipe, 0 and 1, the other gave .764."""

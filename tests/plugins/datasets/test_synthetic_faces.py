@@ -16,7 +16,7 @@ from embench_plugins.datasets.formats.openface import CHANNELS
 from embench_plugins.datasets.synthetic import amigos, amigos_external, deap, films, k_emocon
 from embench_plugins.datasets.synthetic.face import Face, Performance
 
-from ...sample import sample
+from ...sample import proof, sample
 from .measures import auroc, digests
 
 SEED = 4
@@ -158,7 +158,7 @@ ORACLES = {"amigos": (6, 24.0, 10), "deap": (3, 12.0, 4)}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", [pytest.param("amigos", marks=proof), "deap"])
 def test_an_oracle_finds_it_in_frames_and_action_units_and_brightness_tells_nothing(name, tmp_path):
     n_subjects, length_s, looks = ORACLES[name]
     found: dict[tuple[float, str], list[float]] = {}
