@@ -1,5 +1,6 @@
 """A stage runs once, whoever wants it, and draws from a seed of its own."""
 
+import gc
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from embench import registry
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
-from embench.errors import MachineError
+from embench.errors import MachineError, PluginError
 from embench.system import locked
 
 from ..tiny.world import plugin
@@ -71,3 +72,22 @@ def test_what_a_failed_stage_held_is_given_up_while_its_error_is_kept(shared, tm
     assert not registry.load("encoder", plugin("Hungry")).networks
     assert kept.value.hint
     assert "allocate memory" in Folder(tmp_path, stage.id).file("error.txt").read_text()
+
+
+def test_a_fault_of_a_plugin_walks_no_heap(shared, tmp_path):
+    """A notebook's heap is large, and a search has many trials that fail."""
+    stage = unimodal(shared.plan("Raising", modalities="ecg"))[0]
+    walks = []
+
+    def note(phase, info):
+        walks.append(info["generation"])
+
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        with pytest.raises(PluginError):
+            run_stage(stage, tmp_path)
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert 2 not in walks

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from embench import system
-from embench.errors import MachineError, UsageError
+from embench.errors import MachineError, OutOfMemory, UsageError
 
 
 def resolve_device(name: str) -> str:
@@ -92,15 +92,17 @@ def tolerance(device: str) -> float:
     return 1e-5 if device == "cpu" else 1e-4
 
 
-def release(error: BaseException) -> None:
+def release(error: BaseException, device: str) -> None:
     """Gives up what the frames of an error hold, networks and batches, so that the next stage has the memory while the
-    error is kept for its message."""
+    error is kept for its message. Cycles, which only a walk of the whole heap finds, are given up where memory is
+    short: on a GPU, and where it was the fault."""
     faults: list[BaseException] = [error]
     for fault in faults:
         traceback.clear_frames(fault.__traceback__)
         faults += [cause for cause in (fault.__cause__, fault.__context__) if cause and cause not in faults]
-    gc.collect()
-    torch.cuda.empty_cache()
+    if device != "cpu" or any(isinstance(fault, OutOfMemory) or system.out_of_memory(fault) for fault in faults):
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def free_bytes(device: str) -> int:

@@ -67,12 +67,12 @@ def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
             " or ".join(_plugin_files(stage, folder.path.parent).values()) if isinstance(error, PluginError) else ""
         )
         error.where = error.where or ", ".join(filter(None, (plugins, stage.title)))
-        machine.release(error)
+        machine.release(error, stage.params.common.device)
         raise
     except (Exception, SystemExit) as error:  # a plugin that ends the program
         _keep(folder, traceback.format_exc())
         named = _named(error, stage, folder)
-        machine.release(error)
+        machine.release(error, stage.params.common.device)
         raise named from error
 
 
