@@ -27,51 +27,33 @@ from embench_plugins.datasets.formats.deap_files import (
     UNFILMED,
 )
 from embench_plugins.datasets.synthetic import deap as synthetic
-from embench_plugins.datasets.synthetic import python2
 
-SHORT = 512  # samples of a trial in most tests: 4 s
-HEADER = "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity\n"
+from .damages import deap as made
+from .damages.deap import DAT, PRESENTED
 
 
 @pytest.fixture(scope="module")
 def content() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    data = rng.standard_normal((TRIALS, TRIALS, SHORT)).astype(np.float32).astype(float) + np.arange(40)[:, None]
-    return {"labels": np.round(rng.uniform(1, 9, (TRIALS, 4)), 2), "data": data}
-
-
-@pytest.fixture(scope="module")
-def presented() -> np.ndarray:
-    """The trial in which each video was shown."""
-    return 1 + np.random.default_rng(1).permutation(TRIALS)
+    return made.content()
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory) -> Path:
+    """Three subjects, trials of 6 s."""
     root = tmp_path_factory.mktemp("deap")
-    synthetic.synthesize(root, subjects=3, seed=3, effect=1.0, length_s=9.0)
+    synthetic.synthesize(root, subjects=3, seed=3, effect=1.0, length_s=6.0)
     return root
 
 
-def write(root: Path, content: object, name: str = "data_preprocessed_python/s01.dat", protocol: int = 2) -> Path:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        python2.dump(file, content, protocol)
-    return path
+@pytest.fixture
+def rated(tmp_path) -> Path:
+    """One subject with the table of ratings."""
+    made.rated(tmp_path)
+    return tmp_path
 
 
-def ratings_csv(
-    root: Path, labels: np.ndarray, presented: np.ndarray, *, subject: int = 1, header: str = HEADER
-) -> Path:
-    path = root / "metadata_csv" / "participant_ratings.csv"
-    path.parent.mkdir(exist_ok=True)
-    rows = [
-        f"{subject},{presented[e]},{e + 1},{presented[e] * 90_000_000},{','.join(map(str, labels[e]))},\n"
-        for e in np.argsort(presented)
-    ]
-    path.write_text(header + "".join(rows), "utf-8-sig")
-    return path
+def write(root: Path, content: object, name: str = DAT, protocol: int = 2) -> None:
+    made.write_person(root / name, content, protocol)
 
 
 def check_content(root: Path, content: dict[str, np.ndarray], subject: str = "s01") -> None:
@@ -91,15 +73,6 @@ def check_content(root: Path, content: dict[str, np.ndarray], subject: str = "s0
 
 def findings(root: Path) -> str:
     return "\n".join(f"{found.severity} {found.where}: {found.what}" for found in Deap(root).verify())
-
-
-def refused(root: Path) -> DataError:
-    with pytest.raises(DataError) as caught:
-        list(Deap(root).recordings(Deap(root).subjects()[0]))
-    assert caught.value.where
-    assert caught.value.expected
-    assert caught.value.hint
-    return caught.value
 
 
 class TestFormats:
@@ -207,72 +180,31 @@ class TestCard:
 
 
 class TestOrder:
-    def test_without_the_table_order_and_time_are_unknown(self, tmp_path, content):
-        write(tmp_path, content)
-        recording = next(Deap(tmp_path).recordings("s01"))
-        assert recording.order is None
-        assert recording.start_s is None
-        assert "no participant_ratings.csv" in findings(tmp_path)
+    def test_without_the_table_or_rows_in_it_order_and_time_are_unknown(self, rated):
+        write(rated, made.content(), "data_preprocessed_python/s02.dat")
+        assert {(r.order, r.start_s) for r in Deap(rated).recordings("s02")} == {(None, None)}
+        shutil.rmtree(rated / "metadata_csv")
+        assert {(r.order, r.start_s) for r in Deap(rated).recordings("s01")} == {(None, None)}
 
-    def test_trials_are_joined_by_experiment_id(self, tmp_path, content, presented):
-        write(tmp_path, content)
-        table = ratings_csv(tmp_path, content["labels"], presented)
-        for index, recording in enumerate(Deap(tmp_path).recordings("s01")):
+    def test_trials_are_joined_by_experiment_id(self, rated):
+        for index, recording in enumerate(Deap(rated).recordings("s01")):
             assert recording.stimulus == str(index + 1)
-            assert recording.order == presented[index] - 1
-            assert recording.start_s == pytest.approx(presented[index] * 90 - 3)  # the table has the video's start
-        assert table in Deap(tmp_path).files("s01")
-        assert "ratings" not in findings(tmp_path)
+            assert recording.order == PRESENTED[index] - 1
+            assert recording.start_s == pytest.approx(PRESENTED[index] * 90 - 3)  # the table has the video's start
+        assert rated / made.RATINGS in Deap(rated).files("s01")
+        assert "ratings" not in findings(rated)
 
-    def test_quoted_ids_and_rows_in_any_order(self, tmp_path, content, presented):
-        write(tmp_path, content)
-        table = ratings_csv(tmp_path, content["labels"], presented)
+    def test_quoted_ids_and_rows_in_any_order(self, rated):
+        table = rated / made.RATINGS
         header, *rows = table.read_text("utf-8-sig").splitlines()
         rows = [",".join(f'"{cell}"' for cell in row.split(",")) for row in rows[::-1]]
         table.write_text("\n".join([header, *rows]), "utf-8")
-        assert [r.order + 1 for r in Deap(tmp_path).recordings("s01")] == presented.tolist()
+        assert [r.order + 1 for r in Deap(rated).recordings("s01")] == PRESENTED.tolist()
 
-    def test_ratings_that_agree_in_the_order_shown_only_are_warned_of(self, tmp_path, content, presented):
-        write(tmp_path, content)
-        ratings_csv(tmp_path, content["labels"][presented - 1], presented)
-        assert "agree in the order shown only" in findings(tmp_path)
-
-    def test_exchanged_and_other_ratings_are_warned_of(self, tmp_path, content, presented):
-        write(tmp_path, content)
-        ratings_csv(tmp_path, content["labels"][:, [1, 0, 2, 3]], presented)
-        assert "valence and arousal exchanged" in findings(tmp_path)
-        ratings_csv(tmp_path, content["labels"][::-1], presented)
-        assert "ratings differ" in findings(tmp_path)
-
-    def test_a_subject_without_rows(self, tmp_path, content, presented):
-        write(tmp_path, content, "s02.dat")
-        ratings_csv(tmp_path, content["labels"], presented)
-        assert {r.order for r in Deap(tmp_path).recordings("s02")} == {None}
-        assert "s02: 0 of 40 trials have a row" in findings(tmp_path)
-
-    def test_a_start_that_is_empty_is_unknown(self, tmp_path, content, presented):
-        write(tmp_path, content)
-        table = ratings_csv(tmp_path, content["labels"], presented)
+    def test_a_start_that_is_empty_is_unknown(self, rated):
+        table = rated / made.RATINGS
         table.write_text(table.read_text("utf-8-sig").replace(",90000000,", ",,", 1), "utf-8")
-        assert [r.order for r in Deap(tmp_path).recordings("s01") if r.start_s is None] == [0]
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            ("Experiment_id", "video"),
-            ("1,1,", "1,2,"),
-            ("1,1,", "1,41,"),
-            ("1,1,", "1,,"),
-            ("1,1,", "1,x,"),
-        ],
-    )
-    def test_a_table_that_is_none_is_named(self, tmp_path, content, presented, old, new):
-        write(tmp_path, content)
-        table = ratings_csv(tmp_path, content["labels"], presented)
-        text = table.read_text("utf-8-sig")
-        table.write_text(text.replace(old, new, 1))
-        assert refused(tmp_path).where == str(table)
-        assert "error" in findings(tmp_path)
+        assert [r.order for r in Deap(rated).recordings("s01") if r.start_s is None] == [0]
 
 
 class TestFaceVideos:
@@ -280,7 +212,7 @@ class TestFaceVideos:
         for recording in Deap(generated).recordings("s01"):
             assert recording.video.path.name == f"s01_trial{recording.order + 1:02d}.avi"
             assert recording.video.fps == 50.0
-            assert recording.video.span == (-3.0, 6.0)  # of a trial of 9 s, whose rest is not filmed
+            assert recording.video.span == (-3.0, 3.0)  # of a trial of 6 s, whose rest is not filmed
 
     def test_clips_that_the_release_lacks(self, generated):
         assert sum(TRIALS - len(UNFILMED.get(subject, ())) for subject in range(1, FILMED + 1)) == 874
@@ -303,7 +235,7 @@ class TestFaceVideos:
         (warned,) = [found for found in Deap(generated).verify() if "by its header" in found.what]
         assert Path(warned.where).name == "s02_trial03.avi"
         assert warned.what == (
-            "lasts 12.0 s by its header, the music video 6 s: its rate must be wrong, and it is not used"
+            "lasts 6.0 s by its header, the music video 3 s: its rate must be wrong, and it is not used"
         )
         assert [r.order for r in Deap(generated).recordings("s02") if r.video is None] == [2]
 
@@ -322,23 +254,21 @@ class TestFaceVideos:
         assert "face videos are not used" in findings(root)
         assert [path.name for path in Deap(root).files("s01")] == ["s01.dat"]
 
-    def test_what_openface_saw_is_joined_by_trial_and_starts_after_the_rest(self, content, presented, tmp_path):
-        """Trials of 4 s, one of them filmed, or rather the table of its film is there."""
-        write(tmp_path, content)
-        ratings_csv(tmp_path, content["labels"], presented)
-        frame = np.arange(50)  # 1 s
+    def test_what_openface_saw_is_joined_by_trial_and_starts_after_the_rest(self, rated):
+        """Trials of 3.125 s, one of them filmed, or rather the table of its film is there."""
+        frame = np.arange(6)
         columns = {"frame": frame + 1, "timestamp": frame / 50, "confidence": 0.98, "success": 1}
         table = pd.DataFrame(columns | dict.fromkeys(openface.CHANNELS, frame / 10))
-        path = tmp_path / "openface" / "s01_trial05.csv"
+        path = rated / "openface" / "s01_trial05.csv"
         path.parent.mkdir()
         path.write_text(table.to_csv(index=False))
-        recordings = {r.order: r for r in Deap(tmp_path).recordings("s01")}
+        recordings = {r.order: r for r in Deap(rated).recordings("s01")}
         assert [order for order, r in recordings.items() if "face_au" in r.signals] == [4]
         signal = recordings[4].signals["face_au"]
-        assert (signal.rate, signal.data.shape) == (50, (42, 200))
+        assert (signal.rate, signal.data.shape) == (50, (42, 156))
         assert np.isnan(signal.data[:, :150]).all()
         np.testing.assert_allclose(signal.data[0, 150:], frame / 10, atol=1e-6)
-        assert path in Deap(tmp_path).files("s01")
+        assert path in Deap(rated).files("s01")
         assert Deap.card.default_modalities == ("eeg", "ppg", "eda")
 
     def test_clips_are_among_the_files_that_decide(self, generated):
@@ -350,7 +280,7 @@ class TestFaceVideos:
 
 class TestOddValues:
     def test_missing_ratings_and_samples(self, tmp_path, content):
-        labels, data = content["labels"].copy(), content["data"].copy()
+        labels, data = content["labels"].copy(), content["data"].astype(float)
         labels[3, 1] = np.nan
         data[5, 2, 10] = np.inf
         data[6, 38] = np.nan
@@ -361,16 +291,6 @@ class TestOddValues:
         assert np.isnan(recordings[5].signals["eeg"].data[2, 10])
         assert "ppg" not in recordings[6].signals
         assert np.isnan(recordings[7].signals["eeg"].data[0]).all()
-        assert "1 trials lack a rating" in findings(tmp_path)
-        assert "samples are no numbers" in findings(tmp_path)
-
-    def test_flat_channels_and_ratings_off_the_scale(self, tmp_path, content):
-        labels, data = content["labels"].copy(), content["data"].copy()
-        labels[0] = 9.5
-        data[:4, 36] = 7.0
-        write(tmp_path, {"data": data, "labels": labels})
-        assert "eda eda (4)" in findings(tmp_path)
-        assert "1 trials have ratings off the scale" in findings(tmp_path)
 
     @pytest.mark.slow
     def test_a_gsr_that_looks_like_a_conductance_is_warned_of(self, tmp_path):
@@ -378,78 +298,7 @@ class TestOddValues:
         warned = [found.where for found in Deap(tmp_path).verify() if "as a conductance does" in found.what]
         assert [Path(where).name for where in warned] == ["s05.dat"]
 
-
-class TestBadCopies:
-    def test_fewer_subjects_are_warned_of(self, tmp_path, content):
-        write(tmp_path, content)
-        assert "31 of 32 people have no file" in findings(tmp_path)
-
-    def test_an_empty_folder_a_missing_one_and_packed_archives(self, tmp_path):
-        for root in (tmp_path, tmp_path / "nowhere"):
-            with pytest.raises(DataError):
-                Deap(root).subjects()
-        (tmp_path / "data_preprocessed_python.zip").write_bytes(b"PK\x03\x04")
-        with pytest.raises(DataError, match="not unpacked") as caught:
-            Deap(tmp_path).subjects()
-        assert "unzip" in caught.value.hint
-
-    @pytest.mark.parametrize(
-        ("bytes_", "what"),
-        [
-            (b"PK\x03\x04" + bytes(100), "zip"),
-            (b"<!DOCTYPE html><html>sign in</html>", "web page"),
-            (b"MATLAB 5.0 MAT-file" + bytes(200), "MATLAB"),
-            (b"", "empty"),
-        ],
-    )
-    def test_a_dat_that_is_something_else(self, tmp_path, bytes_, what):
-        (tmp_path / "s01.dat").write_bytes(bytes_)
-        assert what in refused(tmp_path).what
-        assert "error" in findings(tmp_path)
-
-    @pytest.mark.parametrize(
-        ("change", "what"),
-        [
-            (lambda c: {**c, "data": c["data"][:, :32]}, "EEG alone"),
-            (lambda c: {**c, "data": np.zeros((40, 40, 7680), np.int8)}, "rest were cut off"),
-            (lambda c: {**c, "data": np.zeros((40, 40, 8065), np.int8)}, "40 x 40 x 8065"),
-            (lambda c: {**c, "data": c["data"][:, :, :300]}, "40 x 40 x 300"),
-            (lambda c: {**c, "data": c["data"][:39]}, "39 x 40"),
-            (lambda c: {**c, "data": c["data"].transpose(0, 2, 1)}, "40 x 512 x 40"),
-            (lambda c: {**c, "labels": c["labels"][:, :2]}, "40 x 2"),
-            (lambda c: {**c, "labels": (c["labels"] > 5).astype(float)}, "made classes"),
-            (lambda c: {"data": c["data"]}, "`labels` is missing"),
-            (lambda c: {**c, "data": "text"}, "`data` is no array"),
-            (lambda c: [c["data"], c["labels"]], "a pickle of a list"),
-            (lambda c: {**c, "labels": c["labels"] > 5}, "`labels` is bool"),
-        ],
-    )
-    def test_copies_that_somebody_changed(self, tmp_path, content, change, what):
-        write(tmp_path, change(content))
-        assert what in refused(tmp_path).what
-
-    def test_a_pickle_renamed_to_mat(self, tmp_path, content):
-        write(tmp_path, content, "s01.mat")
-        assert "no MATLAB file" in refused(tmp_path).what
-
-    def test_a_truncated_mat(self, tmp_path, content):
-        path = tmp_path / "s01.mat"
-        savemat(path, content)
-        path.write_bytes(path.read_bytes()[:-1000])
-        assert "ends after" in refused(tmp_path).what
-
-    def test_a_truncated_dat(self, tmp_path, content):
-        path = write(tmp_path, content)
-        path.write_bytes(path.read_bytes()[:-1000])
-        assert "truncated" in refused(tmp_path).what
-
-    def test_two_files_of_one_subject(self, tmp_path, content):
-        write(tmp_path, content, "a/s01.dat")
-        write(tmp_path, content, "b/s01.dat")
-        with pytest.raises(DataError, match="two files of person s01"):
-            Deap(tmp_path).subjects()
-
-    def test_a_subject_who_is_not_there(self, tmp_path, content):
-        write(tmp_path, content)
+    def test_fewer_subjects_are_warned_of_and_one_who_is_not_there_is_refused(self, rated):
+        assert "31 of 32 people have no file" in findings(rated)
         with pytest.raises(DataError, match="no file of person s09"):
-            next(Deap(tmp_path).recordings("s09"))
+            next(Deap(rated).recordings("s09"))
