@@ -30,19 +30,30 @@ def write(content: str | bytes) -> Edit:
     return lambda path: path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def content(change: Callable[[bytes], bytes]) -> Edit:
+    """The bytes, changed."""
+    return lambda path: path.write_bytes(change(path.read_bytes()))
+
+
 def text(change: Callable[[str], str]) -> Edit:
     """The text, changed; a byte order mark stays."""
-    return lambda path: path.write_bytes(change(path.read_bytes().decode()).encode())
+    return content(lambda before: change(before.decode()).encode())
 
 
-def replace(old: str, new: str, count: int = -1) -> Edit:
-    """Text that has to be there."""
+def replace(old: str | bytes, new: str | bytes, count: int = -1) -> Edit:
+    """Text or bytes that have to be there."""
+    there, instead = (part.encode() if isinstance(part, str) else part for part in (old, new))
 
-    def change(before: str) -> str:
-        assert old in before, f"there is no {old!r} in it"
-        return before.replace(old, new, count)
+    def change(before: bytes) -> bytes:
+        assert there in before, f"there is no {old!r} in it"
+        return before.replace(there, instead, count)
 
-    return text(change)
+    return content(change)
+
+
+def put(at: int, part: bytes) -> Edit:
+    """Bytes over those at a place."""
+    return content(lambda before: before[:at] + part + before[at + len(part) :])
 
 
 def cut(upto: float) -> Edit:
@@ -58,6 +69,25 @@ def cut(upto: float) -> Edit:
 def lines(change: Callable[[list[str]], list[str]]) -> Edit:
     """The lines of a text, without their ends."""
     return text(lambda before: "\n".join(change(before.splitlines())) + "\n")
+
+
+def line(number: int, instead: str) -> Edit:
+    """One line of a text, the first of which is 1."""
+    return lines(lambda rows: [*rows[: number - 1], instead, *rows[number:]])
+
+
+def column(name: str, change: Callable[[str], object], row: int | None = None) -> Edit:
+    """A column's cells of a table without quotes, all or that of one row, the first of which is 0."""
+
+    def edit(rows: list[str]) -> list[str]:
+        at = rows[0].split(",").index(name)
+        for number in range(1, len(rows)) if row is None else [row + 1]:
+            cells = rows[number].split(",")
+            cells[at] = str(change(cells[at]))
+            rows[number] = ",".join(cells)
+        return rows
+
+    return lines(edit)
 
 
 def table(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Edit:
@@ -80,6 +110,11 @@ def move(to: str) -> Edit:
         away.rename(aim)
 
     return edit
+
+
+def into(folder: str) -> Edit:
+    """Into a folder beside it, under its own name."""
+    return lambda path: move(f"{folder}/{path.name}")(path)
 
 
 def twin(name: str) -> Edit:
