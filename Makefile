@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light demo test test-all lint ruff mypy imports bench board board-more curve interop
+.PHONY: setup light demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
 .PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -51,22 +51,30 @@ mypy: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# pytest ends with 5 where it found no test, so neither target can pass on nothing. One thread for each of the two
-# workers: they share the machine, and sums of floats then come in one order. The tests of a file stay with one worker,
-# so that what they share is made once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# pytest ends with 5 where it found no test, so neither target can pass on nothing. One thread for each of the workers:
+# they share the machine, and sums of floats then come in one order. The tests of a file stay with one worker, so that
+# what they share is made once. Compiled modules are kept, whatever the machine says: to compile the tests anew takes
+# each worker nine seconds.
+WORKERS ?= logical
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest
+SHARED := -n $(WORKERS) --dist loadfile
 
 test: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(SHARED) -m "not slow"
 
 # Ray is large, and has no wheel for every system: where it can't be installed, its test is skipped.
 test-all: setup
 	-$(BIN)/python -m pip install --quiet ray -c constraints.txt
-	$(PYTEST) -m slow
+	$(PYTEST) $(SHARED) -m slow
+
+# The tests, quick and slow, that run a line which changed since they last passed here. What they read besides Python is
+# not traced: where any of it changed, all run. So do all of them the first time, twice as long as otherwise.
+test-changed: setup
+	$(PYTEST) $(SHARED) --testmon --testmon-env "'$$(git ls-files -coz --exclude-standard -- ':!*.py' ':!*.md' | xargs -0 sha256sum | sha256sum)'"
 
 # Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
 rates: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/claims/test_faced.py tests/audits/test_clean_runs.py \
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) $(SHARED) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/claims/test_faced.py tests/audits/test_clean_runs.py \
 		tests/plugins/datasets/test_synthetic_faces.py tests/docs/test_boards.py tests/docs/test_faced_controls.py
 	$(BIN)/python -m tests.truth.allowance $$(mktemp -d) all
 	$(BIN)/python -m tests.truth.films 300
@@ -94,11 +102,11 @@ mutants: setup
 
 # An attack on entries whose labels are not public, under every dataset and protocol.
 sealed: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/sealed
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) $(SHARED) -m slow tests/sealed
 
 # Every network of the pairs on a pretended GPU.
 pairs-gpu: setup
-	EMBENCH_WHOLE_PROOFS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -n $(WORKERS) -m slow tests/pairs/test_devices.py
 
 # A trial on this machine's GPU; where there is none it says so.
 gpu: setup
@@ -110,7 +118,7 @@ cluster: setup
 	-test "$$(id -u)" = 0 && ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null && apt-get update && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends slurm-wlm munge
 	$(BIN)/python -m pip install --quiet -e '.[cluster]' -c constraints.txt
-	EMBENCH_WHOLE_PROOFS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/cluster
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/cluster
 
 # The wheel and the archive of sources in empty environments, with new plugins of every kind; the light installation, and
 # the packages of examples/.
@@ -120,7 +128,7 @@ install: setup
 
 # Reports and the site in a Chromium of the system's own.
 browser: setup
-	$(BIN)/pytest -m slow tests/report/test_browser.py tests/site/test_browser.py
+	$(PYTEST) -m slow tests/report/test_browser.py tests/site/test_browser.py
 
 # An independent reader on synthetic files.
 interop: setup .venv-peer/installed
@@ -136,5 +144,5 @@ curve: setup
 	$(BIN)/python -m bench.label_efficiency
 
 clean:
-	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .testmondata*
 	find benchmark plugins tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import sys
@@ -6,7 +7,22 @@ import pytest
 
 from embench import registry
 
+from .budget import (
+    pytest_runtest_call,
+    pytest_runtest_logreport,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 from .packages import installing as installer
+
+__all__ = [
+    "pytest_runtest_call", "pytest_runtest_logreport", "pytest_runtest_makereport", "pytest_runtest_setup",
+    "pytest_runtest_teardown", "pytest_sessionfinish", "pytest_terminal_summary",
+]  # fmt: skip
+"""Hooks of `budget.py`."""
 
 _PACKAGES = (
     "embench_acme", "embench_broken", "embench_mine", "embench_optics", "embench_other", "embench_faulty",
@@ -39,11 +55,20 @@ def installing():
     return installer
 
 
+def pytest_collection_finish():
+    """Keeps the garbage collector from walking thousands of collected tests again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory):
-    """Where prepared data of this session's tests lie. One folder for all packages of tests: `EMBENCH_CACHE` can name
-    only one."""
-    return tmp_path_factory.mktemp("cache")
+    """Where prepared data of this session's tests lie: one folder for all packages of tests, since `EMBENCH_CACHE` can
+    name only one, and for all workers, whose folders lie side by side."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

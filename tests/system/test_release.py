@@ -14,7 +14,7 @@ from ..install import ROOT, build, missing
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = [c.rpartition(" :: ")[2] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c)]
-RELEASE, TESTS = ROOT / ".github/workflows/release.yml", ROOT / ".github/workflows/tests.yml"
+RELEASE, TESTS, PROOFS = (ROOT / ".github/workflows" / f"{name}.yml" for name in ("release", "tests", "proofs"))
 
 
 def jobs(workflow):
@@ -49,7 +49,7 @@ def test_every_version_of_python_is_tried_by_tests_and_by_a_release():
     assert jobs(RELEASE)["check"]["strategy"]["matrix"]["python"] == PYTHONS
 
 
-@pytest.mark.parametrize("workflow", [RELEASE, TESTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("workflow", [RELEASE, TESTS, PROOFS], ids=lambda path: path.stem)
 def test_actions_are_pinned_to_commits_and_no_secret_is_read(workflow):
     text = workflow.read_text()
     used = re.findall(r"uses: (.*)", text)
@@ -57,6 +57,13 @@ def test_actions_are_pinned_to_commits_and_no_secret_is_read(workflow):
     assert [line for line in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
     assert "secrets." not in text
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+
+
+def test_every_long_proof_is_run_every_night():
+    """Those that the table of docs/testing.md lists."""
+    listed = re.findall(r"^\| `make ([\w-]+)` \|", (ROOT / "docs/testing.md").read_text(), re.MULTILINE)
+    proofs = set(listed) - {"test", "test-all"}
+    assert set(jobs(PROOFS)["proof"]["strategy"]["matrix"]["proof"]) == proofs
 
 
 def test_only_what_was_checked_is_published_and_only_that_job_may_publish():
