@@ -59,6 +59,11 @@ def nothing(file: str, edit: Edit, *words: str, at=".", expected="", hint="") ->
     return Damage(file, edit, "nothing", words, at, expected, hint)
 
 
+def erred(file: str, edit: Edit, *words: str) -> Damage:
+    """`verify` calls it an error, and finds none in the whole copy."""
+    return Damage(file, edit, "error", words)
+
+
 def warned(file: str, edit: Edit, *words: str) -> Damage:
     """`verify` warns of it, and not of the whole copy."""
     return Damage(file, edit, "warning", words)

@@ -1,6 +1,5 @@
 """The corpus reader: files of every kind against what was written or what the field's own libraries read."""
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 import pyedflib
 import pytest
 import wfdb
-import yaml
 from scipy.io import savemat
 
 from embench.errors import DataError
@@ -17,37 +15,8 @@ from embench.testing import check_dataset
 from embench_plugins.datasets.corpus import Corpus
 from embench_plugins.datasets.formats.matlab import inflated
 
-HEAD = {"title": "Some recordings", "citation": "ours", "licence": "CC BY 4.0", "mains_hz": 50}
-
-
-def describe(root: Path, *sources: dict, **changes) -> Path:
-    (root / "corpus.yaml").write_text(yaml.safe_dump({**HEAD, "sources": list(sources), **changes}))
-    return root
-
-
-def source(files: str, modality: str = "ecg", subject: str | None = None, **channels) -> dict:
-    about = {"files": files, "signals": {modality: {"channels": ["lead"], **channels}}}
-    return about if subject is None else {**about, "subject": subject}
-
-
-def only(root: Path):
-    (recording,) = (r for subject in Corpus(root).subjects() for r in Corpus(root).recordings(subject))
-    return recording
-
-
-def waves(channels: int, samples: int, size: float = 1.0) -> np.ndarray:
-    return size * np.random.default_rng(0).uniform(-1, 1, (channels, samples))
-
-
-def write_edf(path: Path, data: np.ndarray, names: list[str], rate: int = 160, unit: str = "uV", kind=None) -> None:
-    kind = pyedflib.FILETYPE_BDFPLUS if path.suffix == ".bdf" else pyedflib.FILETYPE_EDFPLUS if kind is None else kind
-    bits = 23 if path.suffix == ".bdf" else 15
-    with pyedflib.EdfWriter(str(path), len(names), file_type=kind) as file:
-        file.setSignalHeaders([
-            {"label": name, "dimension": unit, "sample_frequency": rate, "physical_min": -200, "physical_max": 200,
-             "digital_min": -(2**bits), "digital_max": 2**bits - 1} for name in names
-        ])  # fmt: skip
-        file.writeSamples(list(data))
+from .corpus_files import describe, only, source, waves, write_e4, write_edf
+from .real import released
 
 
 class TestEdf:
@@ -82,12 +51,6 @@ class TestEdf:
         assert in_millivolt.unit == as_stated.unit == "mV"
         assert np.abs(in_millivolt.data).max() == pytest.approx(0.15, rel=0.01)
         assert np.abs(as_stated.data).max() == pytest.approx(150_000, rel=0.01)
-
-    def test_a_unit_that_is_none_is_asked_for(self, tmp_path):
-        write_edf(tmp_path / "a.edf", waves(1, 3200, 150), ["lead"], unit="adu")
-        with pytest.raises(DataError, match="channel lead is in `adu`") as caught:
-            only(describe(tmp_path, source("*.edf")))
-        assert "unit: mV" in caught.value.hint
 
     def test_files_at_rates_of_their_own_are_of_one_corpus(self, tmp_path):
         for name, rate, size in (("S001", 160, 100), ("S088", 128, -100)):
@@ -126,29 +89,6 @@ class TestEdf:
         (tmp_path / "a.edf").write_bytes(content[:-320])
         assert only(describe(tmp_path, source("*.edf"))).duration_s == 19
 
-    @pytest.mark.parametrize(
-        ("change", "text"),
-        [
-            (lambda content: content[:-400], "ends after 18 of 20 records"),
-            (lambda content: content[:300], "header is cut short"),
-            (lambda _: b"", "no EDF or BDF file"),
-            (lambda content: b"\x89PNG" + content[4:], "no EDF or BDF file"),
-            (lambda content: content[:252] + b"9999" + content[256:], "9999 signals"),
-            (lambda content: content[:244] + b"0       " + content[252:], "records of 0 s"),
-            (lambda content: content[:236] + b"99999999" + content[244:], "of 99999999 records"),
-            (lambda content: content[:472] + b"99999999" + content[480:], "it ends after 0 of 20 records"),
-            (lambda content: content[:360] + b"what?   " + content[368:], "physical minimum is `what[?]`"),
-            (lambda content: content[:192] + b"EDF+D" + content[197:], "gaps"),
-        ],
-        ids=["truncated", "header", "empty", "png", "signals", "seconds", "records", "samples", "number", "gaps"],
-    )
-    def test_damaged_files_are_named(self, tmp_path, change, text):
-        write_edf(tmp_path / "a.edf", waves(1, 3200, 100), ["lead"], unit="mV", kind=pyedflib.FILETYPE_EDF)
-        (tmp_path / "a.edf").write_bytes(change((tmp_path / "a.edf").read_bytes()))
-        with pytest.raises(DataError, match=text) as caught:
-            only(describe(tmp_path, source("*.edf")))
-        assert caught.value.where.endswith("a.edf")
-
 
 class TestWfdb:
     def write(self, root: Path, data: np.ndarray) -> None:
@@ -173,35 +113,6 @@ class TestWfdb:
         self.write(tmp_path, waves(2, 2500))
         names = [p.name for p in Corpus(describe(tmp_path, source("*.hea", channels=["II"]))).files("rec")]
         assert names == ["corpus.yaml", "rec.hea", "rec.dat"]
-
-    def test_a_truncated_signal_file_is_named(self, tmp_path):
-        self.write(tmp_path, waves(2, 2500))
-        (tmp_path / "rec.dat").write_bytes((tmp_path / "rec.dat").read_bytes()[:4000])
-        with pytest.raises(DataError, match="ends after 1000 of 2500 samples"):
-            only(describe(tmp_path, source("*.hea", channels=["II"])))
-
-    def test_files_of_other_folders_are_not_opened(self, tmp_path):
-        self.write(tmp_path, waves(2, 2500))
-        text = (tmp_path / "rec.hea").read_text().replace("rec.dat", "../rec.dat")
-        (tmp_path / "rec.hea").write_text(text)
-        with pytest.raises(DataError, match="no WFDB header"):
-            only(describe(tmp_path, source("*.hea", channels=["II"])))
-
-    @pytest.mark.parametrize(
-        "text",
-        ["", "# nothing\n", "rec 2 9 100\nrec.dat 16 1 16 0 0 0 0 II\n", "\x00\xff\n", "rec/2 2 9 100\na 50\nb 50\n"],
-    )
-    def test_headers_that_are_none_are_named(self, tmp_path, text):
-        (tmp_path / "rec.hea").write_text(text, encoding="latin1")
-        with pytest.raises(DataError) as caught:
-            only(describe(tmp_path, source("*.hea", channels=["II"])))
-        assert "rec." in caught.value.where
-
-    def test_the_data_file_instead_of_the_header_is_told(self, tmp_path):
-        self.write(tmp_path, waves(2, 2500))
-        with pytest.raises(DataError, match=r"`\.dat` are not read") as caught:
-            only(describe(tmp_path, source("*.dat", channels=["II"])))
-        assert ".hea" in caught.value.hint
 
     def test_without_the_library_the_error_names_the_extra(self, tmp_path, monkeypatch):
         self.write(tmp_path, waves(2, 2500))
@@ -253,41 +164,6 @@ class TestMatlab:
         describe(tmp_path, source("*.mat", channels={"lead": "c7"}, unit="mV", array="x", names="n", rate=100))
         np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data[0], data[7].astype(np.float32))
 
-    @pytest.mark.parametrize(
-        ("options", "text"),
-        [
-            ({"array": None}, "which of s, x holds the samples"),
-            ({"array": "y"}, "no `y` of `y`, but s, x"),
-            ({"array": "s.z"}, "no `z` of `s.z`, but rate"),
-            ({"array": "s.rate"}, "`s.rate` is .* \\(1, 1\\)|no channel"),
-            ({"rate": None}, "at how many samples a second"),
-            ({"rate": "x"}, "at how many samples a second"),
-            ({"unit": None}, "no unit that the file names"),
-        ],
-    )
-    def test_a_place_that_is_not_there_is_named(self, tmp_path, options, text):
-        savemat(tmp_path / "a.mat", {"x": waves(2, 100), "s": {"rate": 100}})
-        arguments = {"channels": {"lead": "2"}, "unit": "mV", "array": "x", "rate": 100, **options}
-        with pytest.raises(DataError, match=text):
-            only(describe(tmp_path, source("*.mat", **{k: v for k, v in arguments.items() if v is not None})))
-
-    def test_version_7_3_says_how_to_save_it(self, tmp_path):
-        head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF"
-        (tmp_path / "a.mat").write_bytes(head)
-        with pytest.raises(DataError, match=r"version 7\.3") as caught:
-            only(describe(tmp_path, source("*.mat", unit="mV", array="x", rate=100)))
-        assert "-v7" in caught.value.hint
-
-    def test_sizes_that_a_file_cannot_hold_are_refused_before_room_is_made(self, tmp_path):
-        """A cell array that announces 2 ** 27 cells, which scipy would make before it reads the first."""
-        savemat(tmp_path / "a.mat", {"x": waves(2, 100), "n": np.array(["a", "b"], object)})
-        content = (tmp_path / "a.mat").read_bytes()
-        shape, huge = struct.pack("<4i", 5, 8, 1, 2), struct.pack("<4i", 5, 8, 1, 1 << 27)
-        assert content.count(shape) == 1
-        (tmp_path / "a.mat").write_bytes(content.replace(shape, huge))
-        with pytest.raises(DataError, match="cells in"):
-            only(describe(tmp_path, source("*.mat", unit="mV", array="x", names="n", rate=100)))
-
     def test_a_variable_that_unpacks_to_more_than_there_may_be_is_refused(self):
         head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
         packed = zlib.compress(bytes(10_000))
@@ -295,14 +171,6 @@ class TestMatlab:
         assert len(inflated(content, 10_000)[0]) == 10_128
         with pytest.raises(ValueError, match="over"):
             inflated(content, 9_999)
-
-    @pytest.mark.parametrize("cut", [0, 100, 130, 400, 900])
-    def test_truncated_files_are_named(self, tmp_path, cut):
-        savemat(tmp_path / "a.mat", {"x": waves(2, 100)})
-        (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:cut])
-        with pytest.raises(DataError) as caught:
-            only(describe(tmp_path, source("*.mat", unit="mV", array="x", rate=100)))
-        assert caught.value.where.endswith("a.mat")
 
 
 class TestCsv:
@@ -327,24 +195,32 @@ class TestCsv:
         describe(tmp_path, source("*.csv", channels={"lead": "2"}, unit="mV", rate=1))
         np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data, [[2.5, np.nan, np.nan, np.nan, 6]])
 
-    @pytest.mark.parametrize(
-        ("text", "output"),
-        [
-            ("lead\n1\n<html>\n3\n", "column lead, row 2: `<html>` is no number"),
-            ("lead\n", "no rows"),
-            ("", "no rows"),
-            ("lead,lead\n1,2\n", "two columns have one name"),
-            ("lead,b\n1,2\n1,2,3\n", "rows 1 to 2"),
-            ("other\n1\n2\n", "no channel `lead`"),
-            ("lead\n" + "1" * 2_000_000, "over a megabyte"),
-        ],
-        ids=["word", "header", "empty", "twice", "ragged", "foreign", "endless"],
-    )
-    def test_bad_tables_are_named(self, tmp_path, text, output):
-        (tmp_path / "a.csv").write_text(text)
-        with pytest.raises(DataError, match=output) as caught:
-            only(describe(tmp_path, source("*.csv", unit="mV", rate=4)))
-        assert caught.value.where.endswith("a.csv")
+
+class TestE4:
+    """Exports of an Empatica E4: the two rows before the samples are no samples."""
+
+    EDA = np.round(waves(1, 400)[0] + 1.5, 6)
+
+    @pytest.mark.parametrize("start", ["1495437325.000000", "2013-02-24 12:23:49"])
+    def test_start_and_rate_are_read_as_such(self, tmp_path, start):
+        write_e4(tmp_path / "S2" / "EDA.csv", start, 4, self.EDA)
+        recording = only(describe(tmp_path, source("*/EDA.csv", "eda", channels=["eda"])))
+        assert (recording.subject, recording.signals["eda"].rate, recording.duration_s) == ("S2", 4, 100)
+        np.testing.assert_array_equal(recording.signals["eda"].data[0], self.EDA.astype(np.float32))
+
+    def test_acceleration_has_three_columns_in_parts_of_g(self, tmp_path):
+        counts = np.random.default_rng(1).integers(-128, 128, (320, 3))
+        write_e4(tmp_path / "S2" / "ACC.csv", "1495437325.000000", 32, counts)
+        recording = only(describe(tmp_path, source("*/ACC.csv", "acc", channels=["x", "y", "z"])))
+        np.testing.assert_array_equal(recording.signals["acc"].data, (counts.T / 64).astype(np.float32))
+
+    def test_a_table_without_a_header_that_begins_with_a_time_is_a_finding(self, tmp_path):
+        path = tmp_path / "eda.csv"
+        path.write_text("\n".join(["1495437325", *(f"{value:g}" for value in self.EDA)]))
+        describe(tmp_path, source("eda.csv", "eda", channels={"eda": "1"}, rate=4))
+        (finding,) = [finding for finding in Corpus(tmp_path).verify() if finding.severity == "warning"]
+        assert finding.where == str(path)
+        assert "the first sample is 1.49544e+09, the others are" in finding.what
 
 
 class TestFolder:
@@ -379,13 +255,6 @@ class TestFolder:
         assert Corpus(describe(tmp_path, *sources)).card.modalities["ecg"].applied == (0.5, None)
 
 
-def samples(name: str) -> Path:
-    data = os.environ.get("EMBENCH_TEST_DATA")
-    if not data or not Path(data, "physionet_samples").is_dir():
-        pytest.skip("EMBENCH_TEST_DATA holds no physionet_samples: the real recordings are not here")
-    return Path(data, "physionet_samples", name)
-
-
 class TestRealRecordings:
     @pytest.fixture
     def physionet(self, tmp_path) -> Path:
@@ -395,7 +264,7 @@ class TestRealRecordings:
             "c2015/a103l.hea", "c2015/a103l.mat", "edf/test_generator_2.edf",
         ):  # fmt: skip
             (tmp_path / file).parent.mkdir(exist_ok=True)
-            (tmp_path / file).symlink_to(samples(Path(file).name))
+            (tmp_path / file).symlink_to(released("physionet_samples") / Path(file).name)
         pulse = source("c2015/*.hea", channels={"left": "II"})
         pulse["signals"]["ppg"] = {"channels": ["PLETH"]}
         return describe(

@@ -1,6 +1,5 @@
 """The first `dataset.yaml` of a folder: what is found in it is right, and what a person must say is asked for."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from embench.errors import DataError
 from embench_plugins.datasets.own import Own
 from embench_plugins.datasets.own_draft import draft
 
-from .test_own_bids import study as bids_study
+from .damages.own_bids import study as bids_study
+from .real import released
 
 FILLED = {"title": "A study", "citation": "ours", "licence": "CC0", "mains_hz": "50", "fixed_order": "false"}
 
@@ -141,7 +141,4 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path):
     ],
 )
 def test_real_releases(release, source):
-    data = os.environ.get("EMBENCH_TEST_DATA")
-    if not data or not Path(data, release).is_dir():
-        pytest.skip(f"EMBENCH_TEST_DATA holds no {release}: the real recordings are not here")
-    assert any(source.items() <= row.items() for row in found(Path(data, release))["recordings"])
+    assert any(source.items() <= row.items() for row in found(released(release))["recordings"])

@@ -1,0 +1,110 @@
+"""Damaged files of an EmbracePlus in a corpus."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fastavro
+import numpy as np
+
+from embench_plugins.datasets.corpus import Corpus
+
+from .. import edit
+from ..corpus_files import describe
+from ..damage import Copy, Edit, Table, refused
+
+FILE = "1-1-S07_1700000000.avro"
+START = 1_700_000_000_000_000
+COUNTS = np.arange(-64, 576, dtype=np.int64)
+
+
+def _series(values: str) -> dict:
+    fields = [
+        ("timestampStart", "long"),
+        ("samplingFrequency", "float"),
+        ("values", {"type": "array", "items": values}),
+    ]
+    return {"type": "record", "fields": [{"name": name, "type": kind} for name, kind in fields]}
+
+
+def schema(**sensors) -> dict:
+    ranges = ("physicalMin", "physicalMax", "digitalMin", "digitalMax")
+    imu = {"type": "record", "name": "ImuParams", "fields": [{"name": name, "type": "int"} for name in ranges]}
+    axis = {"type": "array", "items": "int"}
+    moved = [("timestampStart", "long"), ("samplingFrequency", "float"), ("imuParams", imu)]
+    moved += [(name, axis) for name in "xyz"]
+    accelerometer = {"type": "record", "fields": [{"name": name, "type": kind} for name, kind in moved]}
+    known = {"accelerometer": accelerometer, **{name: _series("float") for name in ("bvp", "eda", "temperature")}}
+    known |= sensors
+    fields = [{"name": name, "type": {**kind, "name": name.title()}} for name, kind in known.items() if kind]
+    raw = {"type": "record", "name": "RawData", "fields": fields}
+    return {"type": "record", "name": "Session", "namespace": "empatica.format.avro",
+            "fields": [{"name": "deviceSn", "type": "string"}, {"name": "rawData", "type": raw}]}  # fmt: skip
+
+
+def session() -> dict:
+    """Ten seconds of each sensor."""
+    rng = np.random.default_rng(0)
+    series = {name: rng.normal(size=round(rate * 10)).astype(np.float32).tolist()
+              for name, rate in (("bvp", 64), ("eda", 4), ("temperature", 1))}  # fmt: skip
+    raw = {
+        name: {"timestampStart": START, "samplingFrequency": len(values) / 10, "values": values}
+        for name, values in series.items()
+    }
+    raw["accelerometer"] = {
+        "timestampStart": START + 15_625, "samplingFrequency": 64.0,
+        "imuParams": {"physicalMin": -16, "physicalMax": 16, "digitalMin": -32768, "digitalMax": 32767},
+        "x": COUNTS.tolist(), "y": (2 * COUNTS).tolist(), "z": (-COUNTS).tolist(),
+    }  # fmt: skip
+    return {"deviceSn": "3YK3L151ZX", "rawData": raw}
+
+
+def write(path, content, **sensors) -> None:
+    with path.open("wb") as file:
+        fastavro.writer(file, schema(**sensors), [content], codec="deflate")
+
+
+def described(folder):
+    signals = {
+        "ppg": {"channels": {"ppg": "bvp"}},
+        "eda": {"channels": ["eda"]},
+        "temp": {"channels": {"temp": "temperature"}},
+        "acc": {"channels": {axis: f"accelerometer_{axis}" for axis in "xyz"}},
+    }
+    return describe(folder, {"files": "*.avro", "subject": r"-(S\d+)_", "signals": signals})
+
+
+def whole(root: Path) -> None:
+    write(root / FILE, session())
+    described(root)
+
+
+def changed(change: Callable[[dict], object], **sensors) -> Edit:
+    """Another session in the file, and another schema of some sensors."""
+
+    def edit(path: Path) -> None:
+        content = session()
+        change(content["rawData"])
+        write(path, content, **sensors)
+
+    return edit
+
+
+def recorded_nothing(raw: dict) -> None:
+    raw["eda"] |= {"values": [], "samplingFrequency": 0.0}
+
+
+def late(raw: dict) -> None:
+    raw["eda"]["timestampStart"] += 90_000_000
+
+
+NO_RAW_FILE = "no `temperature` in it, so this is no raw file of an EmbracePlus"
+
+DAMAGES: Table = {
+    Copy("corpus of EmbracePlus", Corpus, "S07", whole): [
+        refused(FILE, changed(recorded_nothing), "there is no channel `eda`"),
+        refused(FILE, changed(lambda raw: raw.pop("temperature"), temperature=None), NO_RAW_FILE),
+        refused(FILE, changed(late), "eda begins 90.0 s after another sensor"),
+        *(refused(FILE, edit.cut(upto)) for upto in (200, 0, -9)),
+        refused(FILE, edit.content(lambda before: before[1:])),
+    ],
+}
