@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench.errors import UsageError
 from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import LONG, RATE, SEGMENTS, SHORT, segment_count
 from embench_plugins.datasets.synthetic import amigos as synthetic
 
-from .measures import auroc, digests
+from .measures import auroc
 
 
 def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds: range = range(25)) -> float:
@@ -195,14 +194,6 @@ class TestFiles:
         written = json.loads((tmp_path / "EMBENCH_SYNTHETIC.json").read_text())
         assert (written["subjects"], written["seed"], written["effect"], written["length_s"]) == (1, 0, 1.0, None)
 
-    def test_same_arguments_same_bytes(self, tmp_path):
-        for name in ("a", "b"):
-            synthetic.synthesize(tmp_path / name, 2, 5, 0.5, length_s=12.0)
-        assert digests(tmp_path / "a") == digests(tmp_path / "b")
-        synthetic.synthesize(tmp_path / "c", 3, 5, 0.5, length_s=12.0)
-        more = digests(tmp_path / "c")
-        assert all(more[name] == digest for name, digest in digests(tmp_path / "a").items() if name.endswith(".mat"))
-
     def test_the_effect_changes_only_the_body(self, tmp_path):
         for effect in (0.0, 1.0):
             synthetic.synthesize(tmp_path / str(effect), 1, 5, effect, length_s=12.0)
@@ -216,28 +207,3 @@ class TestFiles:
         assert max(lengths) == 24
         assert min(lengths) == 18
         assert len(set(lengths)) == len(SHORT)
-
-    def test_foreign_files_are_left_alone(self, tmp_path):
-        (tmp_path / "Data_preprocessed").mkdir()
-        (tmp_path / "Data_preprocessed" / "mine.mat").write_bytes(b"real")
-        with pytest.raises(UsageError, match="nothing was written") as caught:
-            synthetic.synthesize(tmp_path, 1, 0, 1.0, length_s=12.0)
-        assert caught.value.exit_code == 2
-        assert digests(tmp_path).keys() == {"Data_preprocessed/mine.mat"}
-        (tmp_path / "EMBENCH_SYNTHETIC.json").write_text('{"dataset": "deap"}')
-        with pytest.raises(UsageError, match="nothing was written"):
-            synthetic.synthesize(tmp_path, 1, 0, 1.0, length_s=12.0)
-
-    def test_an_earlier_set_is_replaced_as_a_whole(self, tmp_path):
-        synthetic.synthesize(tmp_path, 2, 0, 1.0, length_s=12.0)
-        synthetic.synthesize(tmp_path, 1, 1, 1.0, length_s=12.0)
-        assert Amigos(tmp_path).subjects() == ["P01"]
-
-    @pytest.mark.parametrize(
-        ("subjects", "seed", "effect", "length_s"),
-        [(0, 0, 1, 12.0), (41, 0, 1, 12.0), (2, -1, 1, 12.0), (2, 0, 1.5, 12.0), (2, 0, 1, 3.0), (2, 0, 1, 200.0)],
-    )
-    def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):
-        with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", subjects, seed, effect, length_s=length_s)
-        assert not (tmp_path / "out").exists()
