@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench.errors import DataError
 from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole
 from embench.testing import check_dataset
 from embench_plugins.datasets.amigos import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
 from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE, SHORT
 from embench_plugins.datasets.synthetic import amigos_long
 
-from .amigos_made import own_file, row, subject_file
+from .amigos_made import own_file, subject_file
 
 TOGETHER = [{7, 1, 2, 16}, {6, 32, 4, 3}, {29, 5, 27, 21}, {18, 14, 17, 22}, {15, 11, 12, 10}]
 
 
 @pytest.fixture(scope="module")
-def nine(tmp_path_factory) -> Path:
+def three(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    amigos_long.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=20.0)
+    amigos_long.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=12.0)
     return root
 
 
@@ -35,12 +34,12 @@ def all_subjects(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_recording_is_a_long_video(nine):
-    recordings = {r.stimulus: r for r in AmigosLong(nine).recordings("P01")}
+def test_a_recording_is_a_long_video(three):
+    recordings = {r.stimulus: r for r in AmigosLong(three).recordings("P01")}
     assert tuple(recordings) == LONG
     one = recordings["N1"]
     assert (one.id, one.session, one.group) == ("P01_VN1", "long", "group1")
-    cells = loadmat(AmigosLong(nine).files("P01")[0])
+    cells = loadmat(AmigosLong(three).files("P01")[0])
     for cell, video in enumerate(LONG, start=16):
         data, ratings = cells["joined_data"][0, cell], cells["labels_selfassessment"][0, cell]
         signals = recordings[video].signals
@@ -52,8 +51,8 @@ def test_a_recording_is_a_long_video(nine):
         assert recordings[video].duration_s == len(data) / 128
 
 
-def test_it_keeps_the_interface(nine):
-    check_dataset(AmigosLong, nine)
+def test_it_keeps_the_interface(three):
+    check_dataset(AmigosLong, three)
 
 
 def test_lengths_follow_from_the_annotated_segments():
@@ -65,13 +64,6 @@ def test_p08_p24_p28_have_no_long_videos(all_subjects):
         subjects = variant(all_subjects).subjects()
         assert len(subjects) == 37
         assert not {"P08", "P24", "P28"} & set(subjects)
-
-
-def test_a_folder_with_none_but_them_says_so(tmp_path):
-    subject_file(tmp_path, 8)
-    with pytest.raises(DataError, match="P08, P24, P28") as caught:
-        AmigosLong(tmp_path).subjects()
-    assert caught.value.where == str(tmp_path)
 
 
 def test_p32_watched_but_did_not_rate(tmp_path):
@@ -112,13 +104,6 @@ def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):
 def test_copies_with_short_videos_only_have_nothing_of_it(tmp_path):
     own_file(tmp_path / "Data_Preprocessed_P02.mat", cells=16)
     assert list(AmigosLong(tmp_path).recordings("P02")) == []
-    assert "no cell for video B1, N1, P1, U1" in [finding.what for finding in AmigosLong(tmp_path).verify()]
-
-
-def test_verify_names_a_trial_that_is_too_long(tmp_path):
-    data = row([np.ones((1, 17))] * 19 + [np.ones((128 * 900, 17), np.int8)])
-    own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=data)
-    assert any("longer than its annotated" in finding.what for finding in AmigosLong(tmp_path).verify())
 
 
 class TestShortAndLong:
@@ -134,8 +119,8 @@ class TestShortAndLong:
         for id_, recording in (short | long).items():
             assert recording.labels == both[id_].labels
 
-    def test_it_keeps_the_interface(self, nine):
-        check_dataset(AmigosAll, nine)
+    def test_it_keeps_the_interface(self, three):
+        check_dataset(AmigosAll, three)
 
     def test_who_watched_a_long_video_together_stays_together_in_the_short_ones(self, all_subjects):
         recordings = [r for s in ("P07", "P01", "P08", "P09") for r in AmigosAll(all_subjects).recordings(s)]
