@@ -19,7 +19,7 @@ from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "leaderboards"
-ENTRY = next((BOARDS / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
+ENTRY = min((BOARDS / "wearable_stress" / "subject-independent-v2").glob("handcrafted-lda-*"))
 
 
 @pytest.fixture(scope="module")

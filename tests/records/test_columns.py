@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
+from embench.records import predictions
 from embench.records.columns import TextColumn
-from embench.records.predictions import ROWS_AT_ONCE, Predictions
+from embench.records.predictions import Predictions
+
+
+@pytest.fixture
+def units(monkeypatch):
+    """More units than rows are in memory at once, with names so long that their file is read in three parts of a MB."""
+    monkeypatch.setattr(predictions, "ROWS_AT_ONCE", 1000)
+    return [f"unit {i:0300}" for i in range(2001)]
 
 
 def rows(units: list[str], method: str = "model") -> Predictions:
@@ -49,26 +57,25 @@ def test_what_stands_together_is_listed_once():
     assert Predictions.none().distinct("unit", "fold") == []
 
 
-def test_a_file_of_more_rows_than_are_read_at_once_comes_back(tmp_path):
-    many = rows([f"unit {i}" for i in range(2 * ROWS_AT_ONCE + 1)])
+def test_a_file_of_more_rows_than_are_read_at_once_comes_back(tmp_path, units):
+    many = rows(units)
     many.write(tmp_path / "p.csv.gz")
     again = Predictions.read(tmp_path / "p.csv.gz")
     assert all(np.array_equal(again[name], many[name]) for name in many.columns)
 
 
 @pytest.mark.parametrize("where", ["first", "last"])
-def test_a_name_with_commas_and_quotes_comes_back_wherever_it_stands(tmp_path, where):
-    plain, odd = [f"a longer name of unit {i}" for i in range(2 * ROWS_AT_ONCE)], ['the "odd", one']
-    many = rows(odd + plain if where == "first" else plain + odd)
+def test_a_name_with_commas_and_quotes_comes_back_wherever_it_stands(tmp_path, units, where):
+    odd = ['the "odd", one']
+    many = rows(odd + units if where == "first" else units + odd)
     many.write(tmp_path / "p.csv.gz")
     again = Predictions.read(tmp_path / "p.csv.gz")
     assert again["unit"].tolist() == many["unit"].tolist()
 
 
 @pytest.mark.parametrize("line", ["\n", "model,t\n", '"model",t\n'])
-def test_a_line_with_too_few_fields_is_found_wherever_it_stands(tmp_path, line):
-    many = rows([f"unit {i}" for i in range(2 * ROWS_AT_ONCE)])
-    many.write(tmp_path / "p.csv.gz")
+def test_a_line_with_too_few_fields_is_found_wherever_it_stands(tmp_path, units, line):
+    rows(units).write(tmp_path / "p.csv.gz")
     lines = gzip.decompress((tmp_path / "p.csv.gz").read_bytes()).decode().splitlines(keepends=True)
     for at in (1, len(lines)):
         text = "".join([*lines[:at], line, *lines[at:]])

@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.errors import UsageError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.records.record import read_record
+from embench.records.record import Record, read_record
 from embench.records.wording import compared_metric, format_control, format_score
 from embench.registry.naming import did_you_mean
 
@@ -52,12 +52,16 @@ class Result:
     def predictions(self) -> Predictions:
         """The predictions of the method and of all controls, read from its folder; see `to_pandas`. Raises DataError
         where they are missing or damaged."""
-        return read_record(self.folder).predictions
+        return self._record.predictions
 
     @cached_property
     def labels(self) -> Labels | None:
         """The labels of the predicted units; None in an entry of a dataset whose labels are not public."""
-        return read_record(self.folder).labels
+        return self._record.labels
+
+    @cached_property
+    def _record(self) -> Record:
+        return read_record(self.folder)
 
     @property
     def synthetic(self) -> bool:
