@@ -16,9 +16,9 @@ from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
-from embench.statistics.joined import join, unit_length
+from embench.statistics.joined import join
 
-from .boards import TARGET, Layout, board_labels, controls_of, draw_labels, rows
+from .boards import TARGET, Layout, board_labels, control, draw_labels, rows
 
 BRUTE, LATTICE = 16, 40
 """The largest folds whose labelings are tried one by one, and that lattice reduction is tried on."""
@@ -158,13 +158,12 @@ def by_candidates(entries: list[Record], layout: Layout) -> np.ndarray | None:
 def _headline(name: str, layout: Layout, y: np.ndarray) -> float:
     """What `stimulus_mean` would score if these were the labels."""
     parts = [
-        rows(layout, MODEL, seed, k, test, *controls_of(layout, y, seed, train, test)["stimulus_mean"])
+        rows(layout, MODEL, seed, k, test, *control(layout, "stimulus_mean", y, seed, train, test))
         for seed, folds in layout.folds.items()
         for k, (train, test) in enumerate(folds)
     ]
     predictions = type(parts[0]).concatenate(parts)
-    length = unit_length(predictions["unit"])
-    joined = join(predictions, board_labels(layout, y), TARGET, layout.groups, length)[MODEL]
+    joined = join(predictions, board_labels(layout, y), TARGET, layout.groups, layout.unit_s)[MODEL]
     found, _ = estimate(name, joined, TARGET, leave_one_out(joined.tested_subjects(), layout.groups))
     return found.mean if isinstance(found, Estimate) else math.inf
 

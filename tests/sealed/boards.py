@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.leaderboard.export import export_entry
-from embench.protocols import load_protocol
+from embench.protocols import load_protocol, protocol_names, superseded_by
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, write_record
 from embench.statistics.controls import CONTROLS, ControlTask
@@ -26,11 +28,20 @@ SEEDS = (0, 1, 2)
 REPEATABLE = ("majority", "prior", "stimulus_mean")
 """Controls that look at no signal and fit no trees: what an attacker could compute of assumed labels."""
 
+DATASETS = {
+    "amigos": (20, 45), "amigos/long": (40, 45), "amigos/external": (20, 60), "deap": (16, 9), "k_emocon": (20, 300),
+    "case": (16, 600), "wesad": (15, 300), "wesad/chest": (15, 300), "stress_predict": (20, 300),
+    "hku956": (20, 30),
+}  # fmt: skip
+"""Dataset -> subjects, and seconds that shorten its recordings."""
+PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]
+
 Folds = Mapping[int, Sequence[tuple[np.ndarray, np.ndarray]]]
 """Seed -> (training units, test units) of each fold, as positions."""
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Layout:
     """What everybody may know of a dataset under a protocol: all but signals and labels."""
 
     dataset: str
@@ -39,17 +50,20 @@ class Layout(NamedTuple):
     units: Sequence[Unit]
     folds: Folds
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, str]:
         return {unit.subject: unit.group for unit in self.units}
 
-    @property
-    def subjects(self) -> np.ndarray:
-        return np.array([unit.subject for unit in self.units])
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Column of a record -> what it says of each unit (n,)."""
+        texts = {"subject": "subject", "recording": "recording", "stimulus": "stimulus", "unit": "id"}
+        columns = {column: np.array([getattr(u, name) for u in self.units]) for column, name in texts.items()}
+        return {**columns, "start_s": np.array([u.start_s for u in self.units], float)}
 
-    @property
-    def stimuli(self) -> np.ndarray:
-        return np.array([unit.stimulus for unit in self.units])
+    @cached_property
+    def unit_s(self) -> float:
+        return unit_length(self.columns["unit"])
 
 
 def made_up(rng: np.random.Generator, n_subjects: int, n_units: int, folds: int) -> Layout:
@@ -97,44 +111,33 @@ def of_dataset(name: str, protocol_name: str, root: Path) -> Layout:
 
 def draw_labels(rng: np.random.Generator, layout: Layout) -> np.ndarray:
     """(n,) 0 or 1: for each subject the upper half, so that the prior knows nothing; stimuli have something to say."""
-    names, stimulus = np.unique(layout.stimuli, return_inverse=True)
+    names, stimulus = np.unique(layout.columns["stimulus"], return_inverse=True)
     wish = rng.normal(size=len(names))[stimulus] + rng.normal(size=len(layout.units))
     y = np.zeros(len(layout.units))
-    for subject in np.unique(layout.subjects):
-        own = np.flatnonzero(layout.subjects == subject)
+    for subject in np.unique(layout.columns["subject"]):
+        own = np.flatnonzero(layout.columns["subject"] == subject)
         y[own[np.argsort(wish[own])[(len(own) + rng.integers(2)) // 2 :]]] = 1
     return y
 
 
-def controls_of(layout: Layout, y: np.ndarray, seed: int, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
-    """Control -> (scores, decisions) for the test units, or `Undefined`."""
-    task = ControlTask(TARGET, layout.units, y, train, test, {}, {}, None, seed)
-    return {name: CONTROLS[name](task) for name in REPEATABLE}
+def control(layout: Layout, name: str, y: np.ndarray, seed: int, train: np.ndarray, test: np.ndarray) -> Any:
+    """A control's (scores, decisions) for the test units, or `Undefined`."""
+    return CONTROLS[name](ControlTask(TARGET, layout.units, y, train, test, {}, {}, None, seed))
 
 
 def rows(layout: Layout, method: str, seed: int, fold: int, test: np.ndarray, score: Any, decision: Any) -> Predictions:
     """A method's answers for the units of a fold."""
-    units = [layout.units[i] for i in test.tolist()]
-    n = len(units)
-    about = {name: np.array([getattr(u, name) for u in units]) for name in ("subject", "recording", "stimulus")}
+    n = len(test)
     columns = {"method": np.full(n, method), "target": np.full(n, TARGET.name), "fold": np.full(n, fold)}
-    columns |= {"seed": np.full(n, seed), **about, "unit": np.array([u.id for u in units])}
-    columns |= {
-        "start_s": np.array([u.start_s for u in units], float),
-        "score": np.float32(score),
-        "decision": decision,
-    }
-    return Predictions(columns)
+    columns |= {"seed": np.full(n, seed), **{name: of[test] for name, of in layout.columns.items()}}
+    return Predictions({**columns, "score": np.float32(score), "decision": decision})
 
 
 def board_labels(layout: Layout, y: np.ndarray) -> Labels:
     """The labels `y` (n,) as a record holds them."""
-    n = len(y)
-    about = {name: np.array([getattr(u, name) for u in layout.units]) for name in ("subject", "recording")}
-    return Labels({
-        **about, "unit": np.array([u.id for u in layout.units]), "target": np.full(n, TARGET.name),
-        "seed": np.full(n, ANY_SEED), "raw": y, "label": y,
-    })  # fmt: skip
+    about = {name: layout.columns[name] for name in ("subject", "recording", "unit")}
+    target, seed = np.full(len(y), TARGET.name), np.full(len(y), ANY_SEED)
+    return Labels({**about, "target": target, "seed": seed, "raw": y, "label": y})
 
 
 def entry(layout: Layout, y: np.ndarray, rng: np.random.Generator, name: str, public: str) -> Record:
@@ -145,17 +148,18 @@ def entry(layout: Layout, y: np.ndarray, rng: np.random.Generator, name: str, pu
         for k, (train, test) in enumerate(folds):
             score = 1 / (1 + np.exp(-logit[test] - 0.3 * rng.normal(size=len(test))))
             parts.append(rows(layout, MODEL, seed, k, test, score, (score >= 0.5).astype(float)))
-            for control, answer in controls_of(layout, y, seed, train, test).items():
+            for which in REPEATABLE:
+                answer = control(layout, which, y, seed, train, test)
                 if isinstance(answer, Undefined):
-                    reasons[control] = answer.reason
+                    reasons[which] = answer.reason
                 else:
-                    parts.append(rows(layout, control, seed, k, test, *answer))
+                    parts.append(rows(layout, which, seed, k, test, *answer))
     predictions = Predictions.concatenate(parts)
     labels = board_labels(layout, y)
     protocol = load_protocol(layout.protocol)
     scores = compute_scores(
         predictions, labels, targets=[TARGET], protocol=protocol, design=layout.design, groups=layout.groups,
-        unit_length_s=unit_length(predictions["unit"]), not_applicable={TARGET.name: reasons},
+        unit_length_s=layout.unit_s, not_applicable={TARGET.name: reasons},
     )  # fmt: skip
     folds = [
         {"subject": s, "group": layout.groups[s], "fold": str(k), "role": role, "seed": str(seed), "reason": ""}

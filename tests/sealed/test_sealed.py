@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +14,19 @@ from scipy import stats
 
 from embench.errors import CheckFailed, EmbenchError
 from embench.leaderboard.sealing import FEWEST_UNITS
-from embench.protocols import protocol_names, superseded_by
 from embench.records.record import write_record
 from embench.registry import synthesizer
 
 from ..sample import WHOLE, proof
 from ..tiny.fixtures import cache
 from .attack import by_draws, lll, told
-from .boards import Layout, board, draw_labels, entry, made_up, of_dataset
+from .boards import DATASETS, PROTOCOLS, Layout, board, draw_labels, entry, made_up, of_dataset
 
 __all__ = ["cache"]
 
 BOARDS, ROWS = 200 if WHOLE else 12, 1 + WHOLE
 MOST = 0.02 if WHOLE else 0.05
 """What the attack may gain at most, as a share of all labels: an interval over few boards is wide."""
-DATASETS = {
-    "amigos": (20, 45), "amigos/long": (40, 45), "amigos/external": (20, 60), "deap": (16, 9), "k_emocon": (20, 300),
-    "case": (16, 600), "wesad": (15, 300), "wesad/chest": (15, 300), "stress_predict": (20, 300),
-    "hku956": (20, 30),
-}  # fmt: skip
-"""Dataset -> subjects, and seconds that shorten its recordings."""
-PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]
 
 
 def beyond_the_prior(layout: Layout, root: Path, boards: int) -> dict[str, list[float]]:
@@ -99,27 +92,36 @@ def test_entries_tell_no_more_than_the_prior(tmp_path: Path) -> None:
     assert {part: upper_bound(gains) for part, gains in found.items() if upper_bound(gains) > MOST} == {}
 
 
+@pytest.fixture(scope="module")
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a dataset's synthetic files."""
+    n_subjects, seconds = DATASETS[request.param]
+    root = tmp_path_factory.mktemp("files")
+    folder = root / request.param.partition("/")[0]
+    synthesizer(request.param)(folder, subjects=n_subjects, seed=0, effect=1.0, length_s=seconds)
+    return root
+
+
 @proof
 @pytest.mark.slow
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_no_entry_of_any_dataset_tells_labels_under_any_protocol(dataset: str, tmp_path: Path) -> None:
-    n_subjects, seconds = DATASETS[dataset]
-    synthesizer(dataset)(
-        tmp_path / dataset.partition("/")[0], subjects=n_subjects, seed=0, effect=1.0, length_s=seconds
-    )
-    told_by, refused = {}, {}
-    for name in PROTOCOLS:
-        try:
-            layout = of_dataset(dataset, name, tmp_path)
-            found = beyond_the_prior(layout, tmp_path / name, BOARDS)
-        except CheckFailed:  # only where a fold has few units
-            refused[name] = min(len(test) for folds in layout.folds.values() for _, test in folds)
-        except EmbenchError:
-            continue  # a protocol that doesn't fit the dataset
-        else:
-            told_by |= {(name, part): b for part, gains in found.items() if (b := upper_bound(gains)) > MOST}
-    assert told_by == {}
-    assert all(n < FEWEST_UNITS for n in refused.values())
+@pytest.mark.parametrize(
+    ("files", "dataset", "protocol"),
+    [pytest.param(d, d, p, id=f"{d}-{p}") for d, p in product(DATASETS, PROTOCOLS)],
+    indirect=["files"],
+)
+def test_no_entry_of_any_dataset_tells_labels_under_any_protocol(
+    files: Path, dataset: str, protocol: str, tmp_path: Path
+) -> None:
+    try:
+        layout = of_dataset(dataset, protocol, files)
+    except EmbenchError as error:
+        pytest.skip(f"the protocol does not fit the dataset: {error}")
+    try:
+        found = beyond_the_prior(layout, tmp_path, BOARDS)
+    except CheckFailed:  # only where a fold has few units
+        assert min(len(test) for folds in layout.folds.values() for _, test in folds) < FEWEST_UNITS
+    else:
+        assert {part: upper_bound(gains) for part, gains in found.items() if upper_bound(gains) > MOST} == {}
 
 
 def test_a_short_vector_of_a_lattice_is_found() -> None:

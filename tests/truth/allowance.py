@@ -58,6 +58,7 @@ from .cohorts import (
 MODELS = {"trained": (trained, 2000), "forest": (forest, 500), "perceptron": (perceptron, 500)}
 SCORES = ("auroc_within", "auroc_crossed", "auroc_crossed_matched", "f1_weighted")
 SEEDS, NEW_SUBJECTS, FIRST = 3, 500, 20261122
+CELLS = [(models, n, effect) for models in MODELS for n in (24, 40) for effect in (0.0, 0.25, 0.5)]
 CANDIDATES = ("none", "whole", "covariance", "upper", "bounded")
 
 
@@ -233,8 +234,7 @@ def _marked(held: np.ndarray, low: float, high: float) -> str:
 def main() -> None:
     """`FOLDER all` draws all cells, `FOLDER MODEL SUBJECTS EFFECT` one; either prints the table of what is there."""
     folder, *cell = sys.argv[1:]
-    every = [(models, n, effect) for models in MODELS for n in (24, 40) for effect in (0.0, 0.25, 0.5)]
-    wanted = every if cell == ["all"] else [(cell[0], int(cell[1]), float(cell[2]))] if cell else []
+    wanted = CELLS if cell == ["all"] else [(cell[0], int(cell[1]), float(cell[2]))] if cell else []
     Path(folder).mkdir(parents=True, exist_ok=True)
     for models, n_subjects, effect in wanted:
         with (Path(folder) / f"{models} {n_subjects} {effect}.json").open("w") as file:

@@ -1,0 +1,58 @@
+"""What the long proofs are made of: proof -> part -> command, in the order in which parts are run. A part takes at most
+90 minutes of one core."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from ..fuzz.harness import DATASETS as DAMAGED
+from ..mutants.faults import load
+from ..sealed.boards import DATASETS as SEALED
+from ..truth.allowance import CELLS
+from ..truth.test_every_dataset import SMALL
+
+PYTHON = (sys.executable, "-m")
+PYTEST = (*PYTHON, "pytest", "-q", "--no-header")
+DRAWN = ".embench/proofs/allowance"
+"""Where the draws of `tests.truth.allowance` lie."""
+RATES = (
+    "truth/test_effect", "truth/test_face_level", "truth/test_faced_films", "truth/test_faces", "truth/test_no_effect",
+    "truth/test_person_label", "truth/test_rates", "truth/test_sessions", "truth/test_strizhkova2024",
+    "truth/test_unseen_stimuli", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
+    "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "audits/test_clean_runs",
+    "claims/test_faced", "claims/test_papers", "docs/test_boards", "docs/test_faced_controls",
+    "plugins/datasets/test_synthetic_faces",
+)  # fmt: skip
+CASES = 2000
+"""Damaged files of each dataset."""
+
+Parts = dict[str, tuple[str, ...]]
+
+
+def _rates() -> Iterator[tuple[str, tuple[str, ...]]]:
+    for file in RATES:
+        yield file, (*PYTEST, f"tests/{file}.py")
+    for dataset in SMALL:
+        yield (
+            f"truth/test_every_dataset {dataset}",
+            (*PYTEST, "tests/truth/test_every_dataset.py", "-k", f"[{dataset}]"),
+        )
+    for models, n_subjects, effect in CELLS:
+        cell = (models, str(n_subjects), str(effect))
+        yield f"allowance {' '.join(cell)}", (*PYTHON, "tests.truth.allowance", DRAWN, *cell)
+    yield "films", (*PYTHON, "tests.truth.films", "300")
+
+
+PROOFS: dict[str, Parts] = {
+    "rates": dict(_rates()),
+    "fuzz": {name: (*PYTHON, "tests.fuzz", str(CASES), name) for name in DAMAGED},
+    "mutants": {
+        "map": (*PYTHON, "tests.mutants", "map", "-m", "not slow"),
+        **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},
+    },
+    "sealed": {
+        "attack": (*PYTEST, "tests/sealed/test_sealed.py", "-k", "not any_dataset"),
+        **{name: (*PYTEST, "tests/sealed/test_sealed.py", "-k", f"[{name}-") for name in SEALED},
+    },
+}
