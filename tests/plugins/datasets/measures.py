@@ -13,7 +13,8 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
     positive = np.asarray(label) > 0
     most = np.count_nonzero(positive)
     pairs = most * (len(positive) - most)
-    return float(rankdata(score)[positive].sum() - most * (most + 1) / 2) / pairs if pairs else math.nan
+    ranks = rankdata(score, nan_policy="raise")
+    return float(ranks[positive].sum() - most * (most + 1) / 2) / pairs if pairs else math.nan
 
 
 def digests(root: Path) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """eegmat: its reader and generator against each other, the reader against the real files, and its clock."""
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import numpy as np
 import pyedflib
 import pytest
 
-from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
 from embench.protocols import load_protocol
@@ -20,7 +17,10 @@ from embench_plugins.datasets.eegmat import Eegmat
 from embench_plugins.datasets.synthetic import eegmat as synthetic
 
 from ...sample import sample
-from .measures import auroc, digests
+from . import edit
+from .damages import eegmat as made
+from .measures import auroc
+from .real import released
 
 OLD_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 LENGTH_S = 30.0
@@ -31,14 +31,6 @@ def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("eegmat")
     synthetic.synthesize(folder, subjects=12, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
-
-
-@pytest.fixture
-def copy(tmp_path, root) -> Path:
-    """Two subjects, to be damaged."""
-    for path in (*root.glob("Subject0[01]_*.edf"), root / "subject-info.csv"):
-        shutil.copy(path, tmp_path)
-    return tmp_path
 
 
 def compare(root: Path, subject: str) -> None:
@@ -89,17 +81,6 @@ class TestGenerated:
             found[effect] = np.mean([auroc(value[subject == p], label[subject == p]) for p in np.unique(subject)])
         assert found[1.0] == pytest.approx(0.9, abs=0.03)
         assert found[0.0] == pytest.approx(0.5, abs=0.05)
-
-    def test_same_arguments_same_bytes(self, tmp_path):
-        for name in ("a", "b"):
-            synthetic.synthesize(tmp_path / name, 1, 5, 0.5, length_s=LENGTH_S)
-        assert digests(tmp_path / "a") == digests(tmp_path / "b")
-
-    @pytest.mark.parametrize("wrong", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 37}, {"effect": 2}])
-    def test_arguments_out_of_range(self, tmp_path, wrong):
-        with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **wrong})
-        assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")
@@ -157,53 +138,20 @@ class TestClock:
         assert Eegmat.card.baseline is None
 
 
-class TestFaults:
-    def test_verify_says_who_is_missing_and_whose_file_is(self, copy):
-        (copy / "Subject01_2.edf").unlink()
-        said = [finding.what for finding in Eegmat(copy).verify()]
-        assert said[0].startswith("2 of 36 subjects are here, not Subject02")
-        assert said[1] == "Subject01 has the file of rest only: no score within this person"
+def test_verify_says_who_is_missing(root):
+    assert Eegmat(root).verify()[0].what.startswith("12 of 36 subjects are here, not Subject12")
 
-    def test_the_folder_that_an_archive_unpacks_to_is_found(self, copy, tmp_path):
-        inside = tmp_path / "eeg-during-mental-arithmetic-tasks-1.0.0"
-        inside.mkdir()
-        for path in [*copy.glob("*.edf")]:
-            path.rename(inside / path.name)
-        assert Eegmat(tmp_path).subjects() == ["Subject00", "Subject01"]
 
-    @pytest.mark.parametrize(
-        ("old", "new", "said"),
-        [
-            (b"EEG T3 ", b"EEG X3 ", "no channel EEG T3"),
-            (b"uV ", b"mV ", "in mV"),
-            (b"500     ", b"250     ", "ends after|250 Hz"),
-        ],
-    )
-    def test_a_file_of_another_kind_is_named(self, copy, old, new, said):
-        path = copy / "Subject00_1.edf"
-        path.write_bytes(path.read_bytes().replace(old, new))
-        with pytest.raises(DataError, match=said) as caught:
-            list(Eegmat(copy).recordings("Subject00"))
-        assert caught.value.where == str(path)
-        assert [f.where for f in Eegmat(copy).verify() if f.severity == "error"] == [str(path)]
-
-    def test_without_the_hearts_channel_there_is_eeg_alone(self, copy):
-        path = copy / "Subject00_1.edf"
-        path.write_bytes(path.read_bytes().replace(b"ECG ECG", b"EMG EMG"))
-        first, second = Eegmat(copy).recordings("Subject00")
-        assert (set(first.signals), set(second.signals)) == ({"eeg"}, {"eeg", "ecg"})
-
-    def test_another_folder_is_refused(self, tmp_path):
-        with pytest.raises(DataError, match="no file of EEG during mental arithmetic"):
-            Eegmat(tmp_path).subjects()
+def test_without_the_hearts_channel_there_is_eeg_alone(tmp_path):
+    made.whole(tmp_path)
+    edit.replace("ECG ECG", "EMG EMG")(tmp_path / made.REST)
+    first, second = Eegmat(tmp_path).recordings("Subject00")
+    assert (set(first.signals), set(second.signals)) == ({"eeg"}, {"eeg", "ecg"})
 
 
 @pytest.fixture(scope="module")
 def real() -> Path:
-    folder = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "eegmat"
-    if not os.environ.get("EMBENCH_TEST_DATA") or not folder.is_dir():
-        pytest.skip("EMBENCH_TEST_DATA does not say where the recordings of eegmat are")
-    return folder
+    return released("eegmat")
 
 
 class TestReal:

@@ -1,9 +1,7 @@
 """FACED's list of files: complete, true to the real sidecars, and fetched so that the reader can always read."""
 
 import hashlib
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +15,7 @@ from embench_plugins.datasets.formats.faced_layout import PEOPLE
 
 from ...data.conftest import Server
 from .faced_files import noise, play, ratings, write_bids
+from .real import released
 
 LISTED = {download.name: download for download in Faced.card.downloads}
 
@@ -42,9 +41,7 @@ def test_recordings_are_of_whole_seconds_and_come_last():
 
 
 def test_sidecars_are_those_of_the_release():
-    real = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "faced_sidecars"
-    if not os.environ.get("EMBENCH_TEST_DATA") or not real.is_dir():
-        pytest.skip("EMBENCH_TEST_DATA does not say where the sidecars of FACED are")
+    real = released("faced_sidecars")
     for name, download in LISTED.items():
         if not name.endswith(".bdf"):
             content = (real / name).read_bytes()

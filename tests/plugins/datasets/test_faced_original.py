@@ -6,16 +6,16 @@ import numpy as np
 import pyedflib
 import pytest
 
-from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.faced import Faced
 from embench_plugins.datasets.formats.edf_notes import notes
 from embench_plugins.datasets.formats.faced_layout import CLIPS
 
+from .damages import faced as made
+from .damages.faced import ORDER
 from .faced_files import noise, play, ratings, write_bids, write_original
 
 FOREIGN = [(0.3, "91"), (0.4, "101"), (0.5, "232"), (0.6, "101"), (0.7, "76")]
-ORDER = (5, 2, 28, 13, *(clip for clip in CLIPS if clip not in (5, 2, 28, 13)))
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +24,10 @@ def root(tmp_path_factory) -> Path:
     for subject in ("sub-029", "sub-061"):
         rate = 250.0 if subject == "sub-029" else 1000.0
         before = FOREIGN if subject == "sub-029" else ()
-        write_original(root / "Data", subject, play(ORDER), ratings(CLIPS), data=noise(120, rate), before=before)
+        write_original(root / "Data", subject, play(ORDER), ratings(CLIPS), data=noise(115, rate), before=before)
     lines = ["sub,Gender,Age,Cohort ,Sample_rate,Unit", "sub029,M,22,1,250,uV", "sub061,F,31,2,1000,V"]
     (root / "Recording_info.csv").write_text("\n".join(lines) + "\n", "utf-8")
     return root
-
-
-@pytest.fixture
-def one(tmp_path) -> Path:
-    """The folder of a person's files without EEG."""
-    return write_original(tmp_path, "sub-036", play(ORDER), ratings(CLIPS))
 
 
 class TestOriginal:
@@ -43,7 +37,7 @@ class TestOriginal:
     @pytest.mark.parametrize("subject", ["sub-029", "sub-061"])
     def test_recordings_are_those_of_the_bids_release(self, root, tmp_path, subject):
         rate = 250.0 if subject == "sub-029" else 1000.0
-        write_bids(tmp_path, subject, play(ORDER), ratings(CLIPS), data=noise(120, rate))
+        write_bids(tmp_path, subject, play(ORDER), ratings(CLIPS), data=noise(115, rate))
         pairs = zip(Faced(root).recordings(subject), Faced(tmp_path).recordings(subject), strict=True)
         for own, other in pairs:
             assert (own.id, own.order, own.labels.keys()) == (other.id, other.order, other.labels.keys())
@@ -80,39 +74,8 @@ class TestOriginal:
         assert [onset for onset, _ in found] == pytest.approx(list(onsets))
 
 
-class TestFaults:
-    def refused(self, folder: Path, name: str, said: str | None) -> None:
-        with pytest.raises(DataError, match=said) as caught:
-            list(Faced(folder.parent).recordings("sub-036"))
-        assert caught.value.where == str(folder / name)
-        errors = [finding.where for finding in Faced(folder.parent).verify() if finding.severity == "error"]
-        assert errors == [str(folder / name)]
-
-    @pytest.mark.parametrize("name", ["evt.bdf", "After_remarks.mat"])
-    @pytest.mark.parametrize("keep", [0, 200, 2000])
-    def test_a_file_cut_short_is_named(self, one, name, keep):
-        path = one / name
-        path.write_bytes(path.read_bytes()[:keep])
-        self.refused(one, name, None)
-
-    def test_events_that_are_missing_are_named(self, one):
-        (one / "evt.bdf").unlink()
-        self.refused(one, "evt.bdf", "missing")
-
-    def test_a_clip_that_comes_twice_is_refused(self, one):
-        path = one / "evt.bdf"
-        path.write_bytes(path.read_bytes().replace(b"\x1428\x14", b"\x1425\x14"))
-        self.refused(one, "evt.bdf", "clips 5, 2, 25")
-
-    def test_events_without_clips_are_refused(self, one):
-        path = one / "evt.bdf"
-        path.write_bytes(path.read_bytes().replace(b"\x14102\x14", b"\x14103\x14"))
-        self.refused(one, "evt.bdf", "no clip")
-
-    def test_ratings_in_another_order_than_the_events_are_reported(self, tmp_path):
-        folder = write_original(tmp_path, "sub-036", play(ORDER), ratings(CLIPS))
-        other = write_original(tmp_path / "other", "sub-036", play(), ratings(CLIPS))
-        (other / "After_remarks.mat").replace(folder / "After_remarks.mat")
-        assert any("in another order" in finding.what for finding in Faced(tmp_path).verify())
-        first = next(Faced(tmp_path).recordings("sub-036"))
-        assert first.labels["joy"].values[0] == pytest.approx(ratings(CLIPS)[5][0])
+def test_ratings_in_another_order_than_the_events_are_joined_by_clip(tmp_path):
+    made.original(tmp_path)
+    made.rated_otherwise(tmp_path / "sub036")
+    first = next(Faced(tmp_path).recordings("sub-036"))
+    assert (first.stimulus, first.labels["joy"].values[0]) == ("clip05", pytest.approx(ratings(CLIPS)[5][0]))

@@ -1,42 +1,28 @@
 """FACED as its authors preprocessed it: pickles by clip number, joined with ratings that lie beside them."""
 
-import os
-import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.faced import Faced
 from embench_plugins.datasets.faced_processed import FacedProcessed
 from embench_plugins.datasets.formats.faced_layout import CLIPS, ELECTRODES, EMOTIONS
 
+from .damages import faced as made
+from .damages.faced import ORDER, values
 from .faced_files import play, ratings, write_bids, write_original
-
-ORDER = (5, 2, 28, 13, *(clip for clip in CLIPS if clip not in (5, 2, 28, 13)))
-
-
-def values(seed: int, spread: float = 10.0) -> np.ndarray:
-    return spread * np.random.default_rng(seed).standard_normal((28, 32, 7500))
-
-
-def write(root: Path, number: int, data: object) -> Path:
-    folder = root / "Processed_data"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"sub{number:03d}.pkl"
-    path.write_bytes(pickle.dumps(data, protocol=4))
-    return path
+from .real import released
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory) -> Path:
     """Two people, without ratings."""
     root = tmp_path_factory.mktemp("processed")
-    for number in (7, 61):
-        write(root, number, values(number))
+    made.processed(root)
+    made.pickled(values(61))(root / "Processed_data" / "sub061.pkl")
     return root
 
 
@@ -58,7 +44,7 @@ class TestProcessed:
             eeg = recording.signals["eeg"]
             assert (recording.id, recording.stimulus) == (f"sub-061_clip{clip:02d}", f"clip{clip:02d}")
             assert (eeg.channels, eeg.rate, eeg.unit, recording.duration_s) == (ELECTRODES, 250.0, "uV", 30.0)
-            np.testing.assert_array_equal(eeg.data, data[clip - 1, :30].astype(np.float32))
+            np.testing.assert_array_equal(eeg.data, data[clip - 1, :30])
 
     def test_alone_it_has_the_clips_own_labels_and_no_order(self, bare):
         for clip, recording in zip(CLIPS, FacedProcessed(bare).recordings("sub-007"), strict=True):
@@ -89,9 +75,7 @@ class TestProcessed:
         assert FacedProcessed(bare / "Processed_data").subjects() == ["sub-007", "sub-061"]
 
     def test_labels_are_those_of_the_whole_clips_on_the_real_sidecars(self, bare, tmp_path):
-        source = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "faced_sidecars"
-        if not os.environ.get("EMBENCH_TEST_DATA") or not source.is_dir():
-            pytest.skip("EMBENCH_TEST_DATA does not say where the sidecars of FACED are")
+        source = released("faced_sidecars")
         (tmp_path / "Processed_data").symlink_to(bare / "Processed_data")
         shutil.copytree(source / "sub-061", tmp_path / "sub-061")
         whole = {recording.id: recording for recording in Faced(source).recordings("sub-061")}
@@ -103,28 +87,8 @@ class TestProcessed:
                 np.testing.assert_array_equal(label.values, other.labels[name].values)
 
 
-class TestFaults:
-    def test_the_person_whose_eeg_is_bad_is_flagged_with_what_is_measured(self, tmp_path):
-        write(tmp_path, 23, values(0, spread=26_010.0))
-        said = [finding.what for finding in FacedProcessed(tmp_path).verify() if finding.severity == "warning"]
-        assert said[1].startswith("sub-023: its EEG is bad in the processed release")
-        assert said[2].startswith("the EEG has a standard deviation of 1.45e+04 uV")
-
-    @pytest.mark.parametrize("data", [np.zeros((28, 30, 7500)), np.zeros((28, 32, 7500), int), {"data": 1}])
-    def test_another_array_is_refused(self, tmp_path, data):
-        path = write(tmp_path, 7, data)
-        with pytest.raises(DataError, match=r"int64|float64|dict") as caught:
-            list(FacedProcessed(tmp_path).recordings("sub-007"))
-        assert caught.value.where == str(path)
-
-    def test_a_pickle_that_is_cut_short_or_a_program_is_refused(self, tmp_path):
-        for content in (pickle.dumps(np.ones((28, 32, 10)))[:-50], b"cos\nsystem\n(S'true'\ntR."):
-            path = write(tmp_path, 7, 0)
-            path.write_bytes(content)
-            with pytest.raises(DataError) as caught:
-                list(FacedProcessed(tmp_path).recordings("sub-007"))
-            assert caught.value.where == str(path)
-
-    def test_another_folder_is_refused(self, tmp_path):
-        with pytest.raises(DataError, match="no file of FACED"):
-            FacedProcessed(tmp_path).subjects()
+def test_the_person_whose_eeg_is_bad_is_flagged_with_what_is_measured(tmp_path):
+    made.pickled(26_010 / 10 * values(0))(tmp_path / "Processed_data" / "sub023.pkl")
+    said = [finding.what for finding in FacedProcessed(tmp_path).verify() if finding.severity == "warning"]
+    assert said[1].startswith("sub-023: its EEG is bad in the processed release")
+    assert said[2].startswith("the EEG has a standard deviation of 1.45e+04 uV")

@@ -1,19 +1,17 @@
 """The Stress-Predict generator: what is planted and what is not, the format and its quirks, every sample read back."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from embench.errors import UsageError
 from embench.signals.beats import intervals, ppg_peaks
 from embench.testing import check_dataset
 from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 from embench_plugins.datasets.stress_predict import StressPredict
 from embench_plugins.datasets.synthetic import stress_predict as synthetic
 
-from .measures import auroc, digests
+from .measures import auroc
 
 LENGTH_S = 240.0
 
@@ -131,26 +129,6 @@ class TestFiles:
         found = intervals(ppg_peaks(only(root, "S03").signals["ppg"].data[0], 64.0), 64.0)[1]
         written = np.loadtxt(root / "Raw_data" / "S03" / "IBI.csv", delimiter=",", skiprows=1)[:, 1]
         assert np.median(found) == pytest.approx(np.median(written), rel=0.03)
-
-    def test_same_arguments_same_bytes(self, tmp_path):
-        for name in ("a", "b"):
-            synthetic.synthesize(tmp_path / name, 2, 5, 0.5, length_s=60)
-        assert digests(tmp_path / "a") == digests(tmp_path / "b")
-        assert json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())["length_s"] == 60
-
-    @pytest.mark.parametrize(
-        "arguments", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 36}, {"effect": 2}]
-    )
-    def test_arguments_out_of_range(self, tmp_path, arguments):
-        with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **arguments})
-        assert not (tmp_path / "out").exists()
-
-    def test_foreign_files_are_left_alone(self, tmp_path):
-        (tmp_path / "mine.csv").write_text("1")
-        with pytest.raises(UsageError, match="nothing was written"):
-            synthetic.synthesize(tmp_path, 1, 0, 1.0, length_s=60)
-        assert digests(tmp_path).keys() == {"mine.csv"}
 
 
 @pytest.fixture(scope="module")

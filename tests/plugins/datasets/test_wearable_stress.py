@@ -1,8 +1,5 @@
 """The wearable device dataset: its reader and generator against each other, and the reader against the real files."""
 
-import json
-import os
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,14 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embench.errors import DataError, UsageError
 from embench.testing import check_dataset
+from embench_plugins.datasets.formats.wearable_stress_layout import SESSIONS
 from embench_plugins.datasets.synthetic import wearable_stress as synthetic
 from embench_plugins.datasets.wearable_stress import WearableStress
 
-from .measures import auroc, digests
+from ...sample import sample
+from .damages import wearable_stress as made
+from .measures import auroc
+from .real import released
 
-SUBJECTS, LENGTH_S = 28, 240.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
+SUBJECTS, LENGTH_S = 28, 200.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
 FILES = {"ppg": ("BVP", 64, 1), "eda": ("EDA", 4, 1), "temp": ("TEMP", 4, 1), "acc": ("ACC", 32, 1 / 64)}
 SPANS = {  # by number of the press: rests, tasks
     "S": ([(0, 1), (3, 4), (5, 6)], [(2, 3), (4, 5), (6, 7), (8, 9), (10, 11)]),
@@ -37,17 +37,14 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def copy(tmp_path, root) -> Path:
+def copy(tmp_path) -> Path:
     """Two subjects, to be damaged."""
-    for name in ("S01", "f01"):
-        shutil.copytree(root / "Wearable_Dataset/STRESS" / name, tmp_path / "Wearable_Dataset/STRESS" / name)
-    for path in root.glob("*.csv"):
-        shutil.copy(path, tmp_path)
+    made.whole(tmp_path)
     return tmp_path
 
 
 def folder_of(root: Path, name: str) -> Path:
-    return root / "Wearable_Dataset" / "STRESS" / name
+    return root / SESSIONS / name
 
 
 def only(root: Path, subject: str):
@@ -131,26 +128,13 @@ class TestGenerated:
         assert set(second.labels["stage"].values) == {0.0, 1.0, 2.0}
 
     def test_s02_ends_where_its_samples_repeat(self, tmp_path):
-        synthetic.synthesize(tmp_path, subjects=3, seed=0, effect=1.0, length_s=2000.0)
+        rows, presses = synthetic.draw(3, 0, 1.0, length_s=1700.0), synthetic.presses("S02", 0, 1700.0)
+        synthetic._person(tmp_path / SESSIONS, rows[rows["person"] == "S02"], presses, 0)
         recording = only(tmp_path, "S02")
         assert recording.duration_s == pytest.approx(synthetic.WHOLE_S, abs=1)
-        assert (
-            len((folder_of(tmp_path, "S02") / "EDA.csv").read_text().splitlines())
-            > 2 * recording.signals["eda"].data.shape[1] - 20
-        )
+        written = (folder_of(tmp_path, "S02") / "EDA.csv").read_text().splitlines()
+        assert len(written) > 2 * recording.signals["eda"].data.shape[1] - 20
         assert any("repeat" in finding.what for finding in WearableStress(tmp_path).verify())
-
-    def test_same_arguments_same_bytes(self, tmp_path):
-        for name in ("a", "b"):
-            synthetic.synthesize(tmp_path / name, 2, 5, 0.5, length_s=60)
-        assert digests(tmp_path / "a") == digests(tmp_path / "b")
-        assert json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())["length_s"] == 60
-
-    @pytest.mark.parametrize("wrong", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 37}, {"effect": 2}])
-    def test_arguments_out_of_range(self, tmp_path, wrong):
-        with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **wrong})
-        assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("quantity", ["heart_rate", "scr_per_min"])
     def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none(self, quantity):
@@ -167,13 +151,6 @@ class TestFaults:
     def test_verify_says_who_is_missing(self, copy):
         (note, *_) = WearableStress(copy).verify()
         assert "2 of 36 subjects are here, not S02, S03" in note.what
-
-    def test_the_folder_that_an_archive_unpacks_to_is_found(self, copy, tmp_path):
-        inside = tmp_path / "release"
-        inside.mkdir()
-        for path in (*copy.glob("*.csv"), copy / "Wearable_Dataset"):
-            path.rename(inside / path.name)
-        assert WearableStress(tmp_path).subjects() == ["S01", "f01"]
 
     @pytest.mark.parametrize(("subject", "whole"), [("S01", 13), ("f01", 9)])
     def test_a_missing_press_leaves_no_label(self, copy, subject, whole):
@@ -195,75 +172,43 @@ class TestFaults:
         np.testing.assert_array_equal(stage, whole.labels["stage"].values[:seconds])
         assert any("of Subtract were not recorded" in finding.what for finding in WearableStress(copy).verify())
 
-    def test_presses_of_another_day_are_refused(self, copy):
-        path = folder_of(copy, "f01") / "tags.csv"
-        path.write_text(path.read_text().replace("2013-", "2014-"))
-        with pytest.raises(DataError, match="different times") as caught:
-            only(copy, "f01")
-        assert caught.value.where == str(path)
-
     def test_without_ratings_there_are_stages_still(self, copy):
         (copy / "Stress_Level_v1.csv").unlink()
         assert set(only(copy, "S01").labels) == {"stage"}
         assert len(only(copy, "f01").labels) == 3
 
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [(",Baseline\nS01,3\n", "no column Stroop"), (None, "`much` is no number"), ("", "not readable")],
-    )
-    def test_a_bad_table_of_ratings_is_named(self, copy, text, said):
-        path = copy / "Stress_Level_v1.csv"
-        rows = path.read_text().splitlines()
-        path.write_text(
-            "\n".join([rows[0], rows[1].replace(rows[1].split(",")[1], "much", 1)]) if text is None else text
-        )
-        with pytest.raises(DataError, match=said) as caught:
-            only(copy, "S01")
-        assert caught.value.where == str(path)
-
-    def test_a_damaged_file_does_not_keep_verify_from_the_others(self, copy):
-        (folder_of(copy, "S01") / "EDA.csv").write_text("2013-02-24 12:23:49\n4.0\n0.3\nx\n")
-        findings = WearableStress(copy).verify()
-        (error,) = [finding for finding in findings if finding.severity == "error"]
-        assert error.where.endswith("EDA.csv")
-        assert "line 4" in error.what
-
-    def test_another_folder_is_refused(self, tmp_path):
-        with pytest.raises(DataError, match="no file of Wearable Device Dataset"):
-            WearableStress(tmp_path).subjects()
-
 
 @pytest.fixture(scope="module")
 def real() -> Path:
-    folder = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "wearable_stress"
-    if not os.environ.get("EMBENCH_TEST_DATA") or not folder.is_dir():
-        pytest.skip("EMBENCH_TEST_DATA does not say where the recordings of wearable_stress are")
-    return folder
+    return released("wearable_stress")
+
+
+HERE = ("S04", "S05", "S08", "S09", "S10", "S13", "S14", "S15", "S17", "S18", "f01", "f02", "f03", "f04", "f05", "f06",
+        "f08", "f09", "f10", "f11", "f12", "f13")  # fmt: skip
+"""Whose recordings this project was given."""
 
 
 class TestReal:
-    def test_samples_and_labels_are_those_of_an_independent_reading(self, real):
-        for subject in WearableStress(real).subjects():
-            compare(real, subject)
+    @pytest.mark.parametrize("subject", sample(HERE, "S04", "f01"))
+    def test_samples_and_labels_are_those_of_an_independent_reading(self, real, subject):
+        compare(real, subject)
 
-    def test_each_stage_lasts_as_long_as_its_protocol_says(self, real):
+    @pytest.mark.parametrize("subject", sample(HERE, "S04", "f01"))
+    def test_each_stage_lasts_as_long_as_its_protocol_says(self, real, subject):
         """The stages follow from the numbers of the presses alone: that they are long where rests are and 30 s where
         the short tasks are shows that each press is the one it is taken for."""
-        reader = WearableStress(real)
-        for subject in reader.subjects():
-            stage = only(real, subject).labels["stage"].values
-            changes = np.flatnonzero(np.diff(stage)) + 1
-            parts = [(stage[part[0]], len(part)) for part in np.split(np.arange(len(stage)), changes)]
-            rests = [length for kind, length in parts if kind == 0]
-            tasks = [length for kind, length in parts if kind == 1]
-            assert min(rests) >= 170
-            assert max(rests) <= 1200
-            assert len(rests) == 3
-            assert min(tasks[:-3]) > 90
-            assert all(25 < length < 50 for length in tasks[-3:])  # two opinions and a subtraction
+        stage = only(real, subject).labels["stage"].values
+        changes = np.flatnonzero(np.diff(stage)) + 1
+        parts = [(stage[part[0]], len(part)) for part in np.split(np.arange(len(stage)), changes)]
+        rests = [length for kind, length in parts if kind == 0]
+        tasks = [length for kind, length in parts if kind == 1]
+        assert min(rests) >= 170
+        assert max(rests) <= 1200
+        assert len(rests) == 3
+        assert min(tasks[:-3]) > 90
+        assert all(25 < length < 50 for length in tasks[-3:])  # two opinions and a subtraction
 
-    def test_movement_is_in_g(self, real):
-        for subject in ("S04", "f01"):
-            assert np.median(np.linalg.norm(only(real, subject).signals["acc"].data, axis=0)) == pytest.approx(
-                1, abs=0.05
-            )
+    @pytest.mark.parametrize("subject", ["S04", "f01"])
+    def test_movement_is_in_g(self, real, subject):
+        movement = only(real, subject).signals["acc"].data
+        assert np.median(np.linalg.norm(movement, axis=0)) == pytest.approx(1, abs=0.05)
