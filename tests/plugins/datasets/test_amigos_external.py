@@ -134,14 +134,6 @@ class TestGenerated:
         check_dataset(AmigosExternal, nine)
         check_dataset(Amigos, nine)
 
-    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
-    def test_an_oracle_scores_ninety_at_effect_one(self, effect_one, quantity):
-        assert effect_one[quantity] == pytest.approx(0.90, abs=0.02)
-
-    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
-    def test_an_oracle_scores_chance_at_effect_zero(self, effect_zero, quantity):
-        assert effect_zero[quantity] == pytest.approx(0.50, abs=0.02)
-
     def test_both_classes_occur_in_everybody(self):
         for _, _, label, subject in synthetic.oracle(40, 3, 1.0).values():
             shares = [label[subject == one].mean() for one in range(1, 41)]
@@ -184,23 +176,3 @@ class TestGenerated:
     def test_the_folder_says_what_is_planted(self, nine):
         written = json.loads((nine / "EMBENCH_SYNTHETIC.json").read_text())
         assert (written["dataset"], written["planted"]) == ("amigos", "external annotation")
-
-
-def oracle(effect: float) -> dict[str, float]:
-    """AUROC of each true quantity inside each subject, mean over 160 subjects."""
-    found: dict[str, list[float]] = {}
-    for seed in range(4):
-        for quantity, (_, score, label, subject) in synthetic.oracle(40, seed, effect).items():
-            own = [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
-            found.setdefault(quantity, []).extend(own)
-    return {quantity: float(np.mean(scores)) for quantity, scores in found.items()}
-
-
-@pytest.fixture(scope="module")
-def effect_one() -> dict[str, float]:
-    return oracle(1.0)
-
-
-@pytest.fixture(scope="module")
-def effect_zero() -> dict[str, float]:
-    return oracle(0.0)

@@ -14,32 +14,8 @@ from embench_plugins.datasets.synthetic import amigos as synthetic
 from .measures import auroc
 
 
-def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds: range = range(25)) -> float:
-    """AUROC of a true quantity inside each subject, mean over 40 subjects of each seed; everybody has both classes."""
-    values = []
-    for seed in seeds:
-        _, score, label, subject = synthetic.oracle(40, seed, effect, videos)[quantity]
-        values += [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
-    assert not np.isnan(values).any()
-    return float(np.mean(values))
-
-
 @pytest.mark.slow
 class TestTruth:
-    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
-    @pytest.mark.parametrize(("videos", "most_off"), [(SHORT, 0.01), (LONG, 0.02)])
-    def test_an_oracle_scores_ninety_at_effect_one(self, quantity, videos, most_off):
-        assert within(1.0, quantity, videos) == pytest.approx(0.90, abs=most_off)
-
-    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
-    @pytest.mark.parametrize(("videos", "most_off"), [(SHORT, 0.015), (LONG, 0.02)])
-    def test_an_oracle_scores_chance_at_effect_zero(self, quantity, videos, most_off):
-        assert within(0.0, quantity, videos) == pytest.approx(0.50, abs=most_off)
-
-    def test_the_effect_grows_with_its_strength(self):
-        scores = [within(effect, "heart_rate", seeds=range(5)) for effect in (0.0, 0.5, 1.0)]
-        assert scores[0] + 0.1 < scores[1] < scores[2] - 0.1
-
     def test_each_target_has_its_own_place(self):
         rows = np.concatenate([synthetic.draw(40, seed, 1.0).reshape(40, 20)[:, :16] for seed in range(25)])
         for quantity, target in (("heart_rate", "valence"), ("alpha_asymmetry", "arousal")):
@@ -61,10 +37,6 @@ class TestTruth:
         for quantity in set(synthetic.PLANTED) - {"smile", "brow"}:
             values = np.log(rows[quantity]) if quantity == "scr_per_min" else rows[quantity]
             assert values.mean(axis=1).std() > values.std(axis=1).mean()
-
-    def test_a_subject_does_not_depend_on_how_many_there_are(self):
-        np.testing.assert_array_equal(synthetic.draw(3, 7, 1.0), synthetic.draw(40, 7, 1.0)[:60])
-        assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal"], synthetic.draw(3, 7, 1.0)["arousal"])
 
     def test_a_subjects_label_can_be_made_a_function_of_the_subject(self):
         rows = synthetic.draw(40, 3, 1.0, person_label=True).reshape(40, 20)

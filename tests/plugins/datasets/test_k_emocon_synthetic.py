@@ -14,27 +14,8 @@ from embench_plugins.datasets.synthetic import k_emocon as synthetic
 from .measures import auroc
 
 
-def oracle(effect: float, length_s: float | None = None, seeds: range = range(25)) -> dict[str, float]:
-    """AUROC of each true quantity inside a subject, mean over 32 subjects of each seed."""
-    scores: dict[str, list[float]] = {}
-    for seed in seeds:
-        for name, (_, values, labels, subjects) in synthetic.oracle(32, seed, effect, length_s).items():
-            mine = [subjects == subject for subject in np.unique(subjects)]
-            scores.setdefault(name, []).extend(auroc(values[m], labels[m]) for m in mine)
-    return {name: float(np.nanmean(found)) for name, found in scores.items()}
-
-
 @pytest.mark.slow
 class TestTruth:
-    @pytest.mark.parametrize("length_s", [None, 60.0])
-    def test_an_oracle_scores_ninety_at_effect_one(self, length_s):
-        scores = oracle(1.0, length_s)
-        assert set(scores) == set(synthetic.QUANTITIES)
-        assert list(scores.values()) == pytest.approx([0.90] * 6, abs=0.015)
-
-    def test_an_oracle_scores_chance_at_effect_zero(self):
-        assert list(oracle(0.0).values()) == pytest.approx([0.50] * 6, abs=0.02)
-
     def test_each_dimension_has_its_own_places(self):
         found = synthetic.oracle(32, 0, 1.0)
         assert {name: target for name, (target, *_) in found.items()} == synthetic.QUANTITIES
@@ -71,11 +52,6 @@ class TestTruth:
             for pid in range(1, 33, 2)
         ]
         assert np.mean(shared) == pytest.approx(0, abs=0.07)
-
-    def test_a_subject_does_not_depend_on_how_many_there_are(self):
-        few, many = synthetic.draw(3, 7, 1.0), synthetic.draw(32, 7, 1.0)
-        np.testing.assert_array_equal(few, many[: len(few)])
-        assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal_rating"], few["arousal_rating"])
 
     def test_the_effect_changes_only_the_body(self):
         none, full = synthetic.draw(4, 5, 0.0), synthetic.draw(4, 5, 1.0)

@@ -1,11 +1,13 @@
-"""What all synthesizers promise of their folders: same bytes, subjects of their own, no file of others touched."""
+"""What all synthesizers promise: a planted effect of a known size, subjects who depend on nobody else, same bytes, and
+no file of others touched."""
 
 import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
+import numpy as np
 import pytest
 
 from embench.errors import UsageError
@@ -13,11 +15,29 @@ from embench.interfaces.dataset import Dataset
 from embench_plugins.datasets.amigos import Amigos, AmigosExternal
 from embench_plugins.datasets.case import Case
 from embench_plugins.datasets.deap import Deap
+from embench_plugins.datasets.eegmat import Eegmat
+from embench_plugins.datasets.faced import Faced
+from embench_plugins.datasets.formats.amigos_files import LONG
+from embench_plugins.datasets.hku956 import Hku956
 from embench_plugins.datasets.k_emocon import KEmoCon
-from embench_plugins.datasets.synthetic import amigos, amigos_external, case, deap, k_emocon, wesad
+from embench_plugins.datasets.stress_predict import StressPredict
+from embench_plugins.datasets.synthetic import (
+    amigos,
+    amigos_external,
+    case,
+    deap,
+    eegmat,
+    faced,
+    hku956,
+    k_emocon,
+    stress_predict,
+    wearable_stress,
+    wesad,
+)
+from embench_plugins.datasets.wearable_stress import WearableStress
 from embench_plugins.datasets.wesad import Wesad
 
-from .measures import digests
+from .measures import auroc, digests
 
 
 @dataclass(frozen=True)
@@ -40,11 +60,87 @@ KINDS = [
     Kind(amigos_external.synthesize, AmigosExternal, 40, 12.0, 3.0, 1500.0),
     Kind(case.synthesize, Case, 30, 40.0, 10.0, 3000.0),
     Kind(deap.synthesize, Deap, 32, 6.0, 1.0, 64.0),
+    Kind(eegmat.synthesize, Eegmat, 36, 30.0, 5.0, 191.0),
+    Kind(faced.synthesize, Faced, 123, 4.0, 3.0, 200.0),
+    Kind(hku956.synthesize, Hku956, 30, 12.0, 5.0, 330.0),
     Kind(k_emocon.synthesize, KEmoCon, 32, 20.0, 19.0, 1e9),
+    Kind(stress_predict.synthesize, StressPredict, 35, 60.0, 5.0, 3601.0),
+    Kind(wearable_stress.synthesize, WearableStress, 36, 60.0, 5.0, 5401.0),
     Kind(wesad.synthesize, Wesad, 15, 60.0, 20.0, 1e9),
 ]
 
 kinds = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """An oracle for a seed and an effect, the target of each quantity that is planted, over how many seeds AUROCs are
+    means at effect 1 and 0, and how far these may be off. `everybody` has units of both classes."""
+
+    name: str
+    oracle: Callable[..., dict[str, tuple]]
+    planted: dict[str, str]
+    seeds: tuple[int, int]
+    most_off: tuple[float, float]
+    everybody: bool = True
+
+
+REAL, MINUTE = partial(case.oracle, 30, length_s=case.REAL_S), partial(k_emocon.oracle, 32, length_s=60.0)
+STRESS = dict.fromkeys(("heart_rate", "scr_per_min"), "stress")
+TRUTHS = [
+    Truth("amigos", partial(amigos.oracle, 40), amigos.PLANTED, (25, 25), (0.01, 0.015)),
+    Truth("amigos, long videos", partial(amigos.oracle, 40, videos=LONG), amigos.PLANTED, (25, 25), (0.02, 0.02)),
+    Truth("amigos/external", partial(amigos_external.oracle, 40), amigos.PLANTED, (4, 4), (0.02, 0.02)),
+    Truth("case", partial(case.oracle, 30), case.PLANTED, (16, 16), (0.01, 0.02), False),
+    Truth("case, real length", REAL, case.PLANTED, (2, 2), (0.02, 0.03), False),
+    Truth("deap", partial(deap.oracle, 32), deap.PLANTED, (20, 20), (0.01, 0.015), False),
+    Truth("k_emocon", partial(k_emocon.oracle, 32), k_emocon.QUANTITIES, (25, 25), (0.015, 0.02), False),
+    Truth(
+        "k_emocon, a minute",
+        partial(k_emocon.oracle, 32, length_s=60.0),
+        k_emocon.QUANTITIES,
+        (25, 25),
+        (0.015, 0.02),
+        False,
+    ),
+    Truth(
+        "wesad",
+        partial(wesad.oracle, 15),
+        dict.fromkeys(("heart_rate", "scr_per_min"), "stress"),
+        (25, 40),
+        (0.015, 0.02),
+    ),
+]
+
+
+@cache
+def aurocs(truth: Truth, effect: float, seeds: int) -> dict[str, float]:
+    """Of each true quantity inside each subject, mean over all subjects of so many seeds."""
+    found: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        for quantity, (_, values, labels, subjects) in truth.oracle(seed=seed, effect=effect).items():
+            own = [subjects == subject for subject in np.unique(subjects)]
+            found.setdefault(quantity, []).extend(auroc(values[rows], labels[rows]) for rows in own)
+    assert not truth.everybody or np.isfinite([*found.values()]).all()
+    return {quantity: float(np.nanmean(values)) for quantity, values in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("truth", TRUTHS, ids=lambda truth: truth.name)
+def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none_and_between_them_else(truth):
+    assert {quantity: found[0] for quantity, found in truth.oracle(seed=0, effect=1.0).items()} == truth.planted
+    ninety, chance = (aurocs(truth, effect, seeds) for effect, seeds in zip((1.0, 0.0), truth.seeds, strict=True))
+    assert ninety == pytest.approx(dict.fromkeys(ninety, 0.90), abs=truth.most_off[0])
+    assert chance == pytest.approx(dict.fromkeys(ninety, 0.50), abs=truth.most_off[1])
+    half = aurocs(truth, 0.5, min(5, truth.seeds[0]))["heart_rate"]
+    assert chance["heart_rate"] + 0.1 < half < ninety["heart_rate"] - 0.1
+
+
+@pytest.mark.parametrize("module", [amigos, amigos_external, case, deap, k_emocon, wesad], ids=lambda m: m.__name__)
+def test_a_subject_depends_on_the_seed_and_not_on_how_many_there_are(module):
+    few, many, other = (module.draw(subjects, seed, 1.0) for subjects, seed in ((2, 7), (3, 7), (2, 8)))
+    np.testing.assert_array_equal(few, many[: len(few)])
+    assert not np.array_equal(few, other)
 
 
 @kinds
@@ -60,10 +156,13 @@ def test_same_arguments_give_the_same_bytes_whatever_was_there_and_more_subjects
     made(other, 1, 5)
     alone = digests(other)
     (subject,) = kind.reader(other).subjects()
-    own = {path.relative_to(other).as_posix() for path in kind.reader(other).files(subject)}
-    own = {name for name in own if "metadata" not in name}
+    reader = kind.reader(two)
+    files = {
+        person: {path.relative_to(two).as_posix() for path in reader.files(person)} for person in reader.subjects()
+    }
+    own = files.pop(subject).difference(*files.values())  # tables of all subjects have a row more
     assert {name: alone[name] for name in own} == {name: whole[name] for name in own}
-    assert {name: alone[name] for name in own} != {name: another[name] for name in own}
+    assert {name: alone[name] for name in own} != {name: another.get(name) for name in own}
     mark = json.loads((other / "EMBENCH_SYNTHETIC.json").read_text())
     assert mark["dataset"] == kind.reader.card.name.partition("/")[0]
     assert (mark["subjects"], mark["seed"], mark["effect"], mark["length_s"]) == (1, 5, 0.5, kind.shortest_s)

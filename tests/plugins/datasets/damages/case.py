@@ -107,7 +107,7 @@ DAMAGES: Table = {
         refused(STICK, edit.column("arousal", lambda _: "oops", row=123), "column arousal, row 124", "oops"),
         refused(SIGNALS, edit.column("daqtime", lambda _: "", row=1234), "daqtime, row 1235: no value", expected=None),
         refused(SIGNALS, edit.column("video", lambda _: "", row=1234), "video, row 1235: no value", expected=None),
-        refused(SIGNALS, edit.column("video", lambda _: 3, row=2), "column video"),
+        refused(SIGNALS, edit.column("video", lambda _: 3, row=2), "column video", "scattered"),
         refused(SIGNALS, edit.lines(end_of_video_3), "scattered"),
         refused(SIGNALS, edit.write("daqtime,ecg,bvp,rsp,skt,emg_zygo,emg_coru,emg_trap\n0"), "no column gsr, video"),
         refused(SIGNALS, upto_clip(4), "no rows of video"),
