@@ -1,4 +1,5 @@
-"""Every pair of plugins that may stand in one network, in as few networks as a greedy search finds."""
+"""Every pair of plugins that may stand in one network, in as few networks as a greedy search finds. The search takes
+seconds, so that what it found is kept in `array.txt`: `python -m tests.pairs.array` writes it anew."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, islice, product
+from pathlib import Path
 from typing import Any
 
 from embench.planning.request import Request
@@ -29,6 +31,10 @@ from .declared import (
     wanted,
 )
 
+FOUND = Path(__file__).with_name("array.txt")
+"""A network of the array a line."""
+SCRATCH = "scratch"
+
 
 @dataclass(frozen=True)
 class Together:
@@ -42,7 +48,14 @@ class Together:
 
     def __str__(self) -> str:
         inputs = ",".join(f"{m}={e}" for m, e in self.inputs)
-        return f"{self.dataset}:{inputs}:{self.pretrainer or 'scratch'}:{self.fusion}:{self.targets}"
+        return f"{self.dataset}:{inputs}:{self.pretrainer or SCRATCH}:{self.fusion}:{self.targets}"
+
+    @classmethod
+    def read(cls, text: str) -> Together:
+        """The network that is written so."""
+        dataset, inputs, pretrainer, fusion, targets = text.split(":")
+        pairs = tuple(tuple(pair.split("=")) for pair in inputs.split(","))
+        return cls(dataset, pairs, fusion, None if pretrainer == SCRATCH else pretrainer, targets)
 
     @property
     def pretrained(self) -> tuple[tuple[str, str], ...]:
@@ -87,7 +100,12 @@ class Together:
 
 
 @cache
-def array(tries: int = 2000, enough: int = 20) -> tuple[Together, ...]:
+def array() -> tuple[Together, ...]:
+    """The networks that the search found when it was run last."""
+    return tuple(map(Together.read, FOUND.read_text(encoding="utf-8").splitlines()))
+
+
+def search(tries: int = 2000, enough: int = 20) -> tuple[Together, ...]:
     """Networks that hold every wanted pair: for the first that is left, of some drawn at random with it the one that
     holds most others that are left.
 
@@ -118,6 +136,11 @@ def covering(parts: Callable[[Together], set[Any]]) -> list[Together]:
         chosen.append(max(held, key=lambda together: len(held[together] & left)))
         left -= held[chosen[-1]]
     return chosen
+
+
+def holding(*crossed: tuple[str, str]) -> list[Together]:
+    """Networks of the array that hold every pair of these factors."""
+    return covering(lambda together: {pair for pair in together.pairs() if (pair[0][0], pair[1][0]) in crossed})
 
 
 def _draw(draws: random.Random, pair: Pair) -> Together | None:
@@ -156,3 +179,7 @@ def _fits(t: Together) -> bool:
         return True
     able = t.pretrained and all(lacks(e, t.pretrainer) is None for _, e in t.pretrained)
     return bool(able) and lacks_fusion(t.fusion, t.pretrainer) is None and joins(t.fusion, encoders) != "features"
+
+
+if __name__ == "__main__":
+    FOUND.write_text("".join(f"{together}\n" for together in search()), encoding="utf-8")

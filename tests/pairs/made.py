@@ -120,12 +120,18 @@ def package(folder: Path) -> Path:
 
 
 def write(root: Path) -> Path:
-    """The folders of all of them below `root`, a file a subject: three to train on, to validate and to test."""
+    """The folders of all of them below `root`, a file a subject: three to train on, to validate and to test. Those who
+    are tested see another film than the others."""
     from ..tiny import film  # here, as the package that this file also is has no such neighbour
 
     times = film.steady(round(max(SECONDS) * FILM_HZ), FILM_HZ)
-    for which, name in enumerate((*PLUGINS, "lacking")):
-        film.write(root / name / FILM, times, picture=lambda k, first=100 * which: film.numbered(first + k))
-        for subject in range({"tested": 3, "others": 1, "lacking": 6}[name.partition("_")[0]]):
+    shown = {"tested": 3, "others": 1, "lacking": 6}
+    for which, kind in enumerate(shown):
+        film.write(root / f"{kind}.mp4", times, picture=lambda k, first=100 * which: film.numbered(first + k))
+    for name in (*PLUGINS, "lacking"):
+        kind = name.partition("_")[0]
+        (root / name).mkdir()
+        (root / name / FILM).hardlink_to(root / f"{kind}.mp4")
+        for subject in range(shown[kind]):
             (root / name / f"p{subject}").write_text(f"{name} {subject}")
     return root

@@ -23,7 +23,7 @@ from embench.runs.videos import decode_videos
 
 from ..sample import WHOLE
 from . import made, pretended
-from .array import Together, array, covering
+from .array import Together, array, holding
 from .declared import reads
 
 SOURCES = [Path(package.__file__).parent for package in (embench, embench_plugins)]
@@ -37,16 +37,11 @@ BORNE = {
 """Where, and for what, the host may wait for the GPU in an epoch of training, and why."""
 SHORT_S = 10
 """What an encoder sees that would like to see a minute, of recordings of 20 s."""
-MET = {("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins")}
+SOME = holding(("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins"))
 
 
 def borne(what: str, line: str) -> bool:
     return (line.partition(":")[0], what) in BORNE
-
-
-def some() -> list[Together]:
-    """Networks that hold every pair of `MET`."""
-    return covering(lambda together: {p for p in together.pairs() if (p[0][0], p[1][0]) in MET})
 
 
 def shortened(request: Request, together: Together) -> Request:
@@ -61,7 +56,7 @@ def shortened(request: Request, together: Together) -> Request:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", array() if WHOLE else some(), ids=str)
+@pytest.mark.parametrize("together", array() if WHOLE else SOME, ids=str)
 def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     waits, epoch = Counter(), loop._epoch
 

@@ -2,40 +2,58 @@
 
 import pytest
 
-from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.runs.videos import decode_videos
 
-from ..sample import sample
-from . import made, networks
-from .array import Together, array, covering
-from .declared import joins, wanted
+from ..sample import WHOLE, sample
+from . import networks
+from .array import Together, array, covering, holding, search
+from .declared import CROSSED, joins, wanted
 
 NETWORKS = array()
 QUICK = covering(lambda together: {level for pair in together.pairs() for level in pair})
 """Networks in which every plugin, kind of join and kind of target stands once, for the quick tests."""
+PUT_TOGETHER = holding(*(c for c in CROSSED if "dataset" not in c and c != ("encoder", "encoder")))
+"""Networks that hold all pairs that decide how one is put together; what two encoders and a dataset make of it shows in
+the plan."""
+OLD = "plugins have changed: `python -m tests.pairs.array` searches their pairs anew"
 
 
-@pytest.mark.parametrize("together", sample(NETWORKS, *QUICK), ids=str)
+def asked(together, world, tmp_path):
+    return make(together.request(data_root=world, runs=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "together", sample([t for t in NETWORKS if WHOLE or t in (*QUICK, *PUT_TOGETHER)], *QUICK), ids=str
+)
 def test_plugins_work_together(together, world, tmp_path):
-    plan = make(together.request(data_root=world, runs=tmp_path))
+    plan = asked(together, world, tmp_path)
+    assert planned(plan, together) == together
     decode_videos(plan.cohorts, plan.method, 1)
     networks.check(plan)
 
 
-@pytest.mark.usefixtures("world")
+def planned(plan, together):
+    """What the planner made of a request, so that none is a network by name only."""
+    method = plan.method
+    inputs = tuple((m, part.short) for m, part in method.encoders.items())
+    steps = {step.part.short for step in method.pretraining}
+    made = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)
+    assert {step.modality for step in method.pretraining} <= {None, *(m for m, _ in made.pretrained)}
+    on = method.inputs if method.joins == "estimator" else method.joins
+    assert on == joins(made.fusion, [e for _, e in inputs])
+    return made
+
+
+@pytest.mark.slow
+def test_every_network_can_be_planned(world, tmp_path):
+    assert [planned(asked(together, world, tmp_path), together) for together in NETWORKS] == [*NETWORKS]
+
+
 def test_these_are_all_pairs():
-    """Read from what the planner makes of the requests, so that none is a network by name only."""
-    found = set()
-    for together in NETWORKS:
-        card = made.CARDS[together.dataset]
-        method = resolve_method(together.request(), card, list(card.modalities), "cpu")
-        inputs = tuple((m, part.short) for m, part in method.encoders.items())
-        steps = {step.part.short for step in method.pretraining}
-        planned = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)
-        assert planned == together
-        assert {step.modality for step in method.pretraining} <= {None, *(m for m, _ in planned.pretrained)}
-        on = method.inputs if method.joins == "estimator" else method.joins
-        assert on == joins(planned.fusion, [e for _, e in inputs])
-        found |= planned.pairs()
-    assert found >= set(wanted())
+    assert {pair for together in NETWORKS for pair in together.pairs()} >= set(wanted()), OLD
+
+
+@pytest.mark.slow
+def test_the_array_is_what_the_search_finds_now():
+    assert search() == NETWORKS, OLD
