@@ -16,6 +16,7 @@ from embench_plugins.datasets.corpus import Corpus
 from embench_plugins.datasets.formats.matlab import inflated
 
 from .corpus_files import describe, only, source, waves, write_e4, write_edf
+from .damages import corpus_embrace as embrace
 from .real import released
 
 
@@ -221,6 +222,33 @@ class TestE4:
         (finding,) = [finding for finding in Corpus(tmp_path).verify() if finding.severity == "warning"]
         assert finding.where == str(path)
         assert "the first sample is 1.49544e+09, the others are" in finding.what
+
+
+class TestEmbracePlus:
+    """Raw files, written by the library that reads them, in the layout that the maker documents."""
+
+    def test_every_sample_is_the_one_that_was_written(self, tmp_path):
+        embrace.whole(tmp_path)
+        recording, raw = only(tmp_path), embrace.session()["rawData"]
+        assert recording.subject == "S07"
+        for modality, sensor in (("ppg", "bvp"), ("eda", "eda"), ("temp", "temperature")):
+            signal = recording.signals[modality]
+            assert signal.rate == raw[sensor]["samplingFrequency"]
+            np.testing.assert_array_equal(signal.data[0], np.float32(raw[sensor]["values"]))
+        gravity = np.outer([1, 2, -1], embrace.COUNTS) * 32 / 65535
+        np.testing.assert_allclose(recording.signals["acc"].data, gravity, rtol=1e-6)
+
+    def test_flipped_bytes_are_told_or_change_samples(self, tmp_path):
+        embrace.whole(tmp_path)
+        file, rng = tmp_path / embrace.FILE, np.random.default_rng(0)
+        content = file.read_bytes()
+        for _ in range(150):
+            damaged = bytearray(content)
+            for at in rng.integers(0, len(content), 3):
+                damaged[at] = rng.integers(256)
+            file.write_bytes(damaged)
+            for finding in Corpus(tmp_path).verify():  # an unforeseen error of the library would end the test
+                assert finding.severity == "note" or finding.where == str(file)
 
 
 class TestFolder:

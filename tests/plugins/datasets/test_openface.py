@@ -57,9 +57,7 @@ def refused(path: Path) -> DataError:
 
 class TestRead:
     def test_there_are_17_intensities_17_presences_and_8_values_of_gaze(self):
-        assert len(CHANNELS) == 42
-        assert CHANNELS[0] == "AU01_r"
-        assert CHANNELS[17] == "AU01_c"
+        assert (len(CHANNELS), CHANNELS[0], CHANNELS[17]) == (42, "AU01_r", "AU01_c")
         assert CHANNELS[34:] == (
             "gaze_0_x", "gaze_0_y", "gaze_0_z", "gaze_1_x", "gaze_1_y", "gaze_1_z", "gaze_angle_x", "gaze_angle_y"
         )  # fmt: skip
@@ -119,33 +117,27 @@ class TestRead:
         path.write_text(path.read_text()[:-60])
         assert openface.read(path).lost == pytest.approx(0.01)
 
-    @pytest.mark.parametrize("name", ["frame", "success", "confidence", "AU12_r", "AU45_c", "gaze_1_y"])
-    def test_a_missing_column_is_named(self, tmp_path, name):
-        error = refused(write(tmp_path / "clip.csv", table().drop(columns=name)))
-        assert error.what == f"no column {name}"
-
-    def test_many_missing_columns_are_counted(self, tmp_path):
-        error = refused(write(tmp_path / "clip.csv", table()[["frame", "timestamp", "confidence", "success"]]))
-        assert error.what == "no column AU01_r, AU02_r, AU04_r and 31 others"
-
     @pytest.mark.parametrize(
-        ("changes", "what"),
+        ("damaged", "what"),
         [
-            ({"AU12_r": "high"}, "column AU12_r, row 1: `high` is no number"),
-            ({"timestamp": 0.0}, "100 frames in 0 s|99 frames in 0 s"),
-            ({"timestamp": np.nan}, "99 frames in 0 s"),
-            ({"frame": 1}, "0 frames in 3.96 s"),
+            *((table().drop(columns=name), f"no column {name}")
+              for name in ("frame", "success", "confidence", "AU12_r", "AU45_c", "gaze_1_y")),
+            (table()[["frame", "timestamp", "confidence", "success"]],
+             "no column AU01_r, AU02_r, AU04_r and 31 others"),
+            (table(AU12_r="high"), "column AU12_r, row 1: `high` is no number"),
+            (table(timestamp=0.0), "99 frames in 0 s by the columns"),
+            (table(timestamp=np.nan), "99 frames in 0 s by the columns"),
+            (table(frame=1), "0 frames in 3.96 s by the columns"),
         ],
-    )
-    def test_what_is_no_table_of_a_video(self, tmp_path, changes, what):
-        error = refused(write(tmp_path / "clip.csv", table().assign(**changes)))
-        assert error.what.split(" by the columns")[0] in what.split("|")
+    )  # fmt: skip
+    def test_what_is_no_table_of_a_video_is_named(self, tmp_path, damaged, what):
+        found = refused(write(tmp_path / "clip.csv", damaged)).what
+        assert found.startswith(what) if "frames" in what else found == what
 
     @pytest.mark.parametrize("content", ["", "frame\n", "\x00\x01\x02", "<html></html>"])
     def test_other_files(self, tmp_path, content):
-        path = tmp_path / "clip.csv"
-        path.write_text(content)
-        refused(path)
+        (tmp_path / "clip.csv").write_text(content)
+        refused(tmp_path / "clip.csv")
 
     def test_boxes_of_faces_and_hidden_files_are_none_of_openface(self, tmp_path):
         (tmp_path / ".ipynb_checkpoints").mkdir()

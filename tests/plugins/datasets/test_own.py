@@ -20,7 +20,7 @@ from embench_plugins.datasets.formats.own_paths import Template
 from embench_plugins.datasets.own import Own
 
 from ...sample import sample
-from .damages.own import staged, timed
+from .damages.own import DESCRIPTION, described, staged, timed
 from .own_files import BINARY, EDA, MOOD, SOURCE, STAGES, column, describe, study, write
 from .real import released
 
@@ -35,6 +35,32 @@ def refused(root: Path) -> DataError:
     with pytest.raises(DataError) as caught:
         read(root)
     return caught.value
+
+
+class TestDescription:
+    def test_the_description_that_is_spoilt_is_right(self, tmp_path):
+        described(tmp_path)
+        reader = Own(tmp_path)
+        recordings = [recording for subject in reader.subjects() for recording in reader.recordings(subject)]
+        assert all(path.is_file() for subject in reader.subjects() for path in reader.files(subject))
+        assert [r.id for r in recordings] == ["A1/1", "A1/2", "A2/1", "A2/2"]
+        assert [float(r.labels["arousal"].values[0]) for r in recordings] == [3, 4, 5, 6]
+        assert {r.group for r in recordings} == {"site Lyon", "site Graz"}
+        assert {finding.severity for finding in reader.verify()} <= {"note"}
+
+    def test_texts_stay_as_they_are_written(self, tmp_path):
+        """YAML would make a truth value of `no`, and numbers of `01`."""
+        text = DESCRIPTION.replace("classes: [rest, stress]", "classes: {no: rest, yes: stress}")
+        text = text.replace("  id: code", "  id: code\n  exclude: [01]")
+        described(tmp_path)
+        (tmp_path / "dataset.yaml").write_text(text)
+        (tmp_path / "A1").rename(tmp_path / "01")
+        for name in ("people.csv", "ratings.csv", "tasks.csv"):
+            table = (tmp_path / name).read_text().replace("A1", "01").replace(",rest", ",no").replace(",stress", ",yes")
+            (tmp_path / name).write_text(table)
+        reader = Own(tmp_path)
+        assert reader.subjects() == ["A2"]
+        assert [r.labels["task"].values[0] for r in reader.recordings("A2")] == [0, 1]
 
 
 class TestTables:

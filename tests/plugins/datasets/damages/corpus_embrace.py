@@ -17,28 +17,19 @@ START = 1_700_000_000_000_000
 COUNTS = np.arange(-64, 576, dtype=np.int64)
 
 
-def _series(values: str) -> dict:
-    fields = [
-        ("timestampStart", "long"),
-        ("samplingFrequency", "float"),
-        ("values", {"type": "array", "items": values}),
-    ]
-    return {"type": "record", "fields": [{"name": name, "type": kind} for name, kind in fields]}
+def _record(name: str, **fields: object) -> dict:
+    return {"type": "record", "name": name, "fields": [{"name": key, "type": kind} for key, kind in fields.items()]}
 
 
 def schema(**sensors) -> dict:
-    ranges = ("physicalMin", "physicalMax", "digitalMin", "digitalMax")
-    imu = {"type": "record", "name": "ImuParams", "fields": [{"name": name, "type": "int"} for name in ranges]}
-    axis = {"type": "array", "items": "int"}
-    moved = [("timestampStart", "long"), ("samplingFrequency", "float"), ("imuParams", imu)]
-    moved += [(name, axis) for name in "xyz"]
-    accelerometer = {"type": "record", "fields": [{"name": name, "type": kind} for name, kind in moved]}
-    known = {"accelerometer": accelerometer, **{name: _series("float") for name in ("bvp", "eda", "temperature")}}
-    known |= sensors
-    fields = [{"name": name, "type": {**kind, "name": name.title()}} for name, kind in known.items() if kind]
-    raw = {"type": "record", "name": "RawData", "fields": fields}
-    return {"type": "record", "name": "Session", "namespace": "empatica.format.avro",
-            "fields": [{"name": "deviceSn", "type": "string"}, {"name": "rawData", "type": raw}]}  # fmt: skip
+    """The maker's, as far as it is read; `sensors` that are None are left out."""
+    numbers, counts = ({"type": "array", "items": kind} for kind in ("float", "int"))
+    begin = {"timestampStart": "long", "samplingFrequency": "float"}
+    ranges = _record("ImuParams", **dict.fromkeys(("physicalMin", "physicalMax", "digitalMin", "digitalMax"), "int"))
+    known = {"accelerometer": _record("Accelerometer", **begin, imuParams=ranges, **dict.fromkeys("xyz", counts))}
+    known |= {name: _record(name.title(), **begin, values=numbers) for name in ("bvp", "eda", "temperature")}
+    raw = _record("RawData", **{name: kind for name, kind in (known | sensors).items() if kind})
+    return {**_record("Session", deviceSn="string", rawData=raw), "namespace": "empatica.format.avro"}
 
 
 def session() -> dict:
@@ -104,7 +95,8 @@ DAMAGES: Table = {
         refused(FILE, changed(recorded_nothing), "there is no channel `eda`"),
         refused(FILE, changed(lambda raw: raw.pop("temperature"), temperature=None), NO_RAW_FILE),
         refused(FILE, changed(late), "eda begins 90.0 s after another sensor"),
-        *(refused(FILE, edit.cut(upto)) for upto in (200, 0, -9)),
-        refused(FILE, edit.content(lambda before: before[1:])),
+        refused(FILE, edit.content(lambda before: before[1:]), "no Avro file"),
+        refused(FILE, edit.cut(0), "no Avro file"),
+        *(refused(FILE, edit.cut(upto), "not readable as an Avro file") for upto in (200, -9)),
     ],
 }

@@ -16,30 +16,15 @@ from ..damage import Copy, Table, nothing, refused
 NAMES = ("Fz", "Cz", "ECG")
 RATE, SECONDS = 100, 20
 TEXT = """\
-name: study
-title: A study
-citation: ours
-licence: CC0
-mains_hz: 50
-longest_s: 60
-fixed_order: false
-labels_public: yes
-participants: {table: participants.tsv, id: participant_id, info: {sex: sex}}
-recordings:
-  - bids: films
-    signals:
-      eeg: {channels: [Fz, Cz]}
-      ecg: {channels: {ecg: ECG}}
-      resp: {channels: {resp: respiratory}, unit: a.u.}
-labels:
-  film:
-    table: "sub-{participant}/eeg/sub-{participant}_task-{task}_events.tsv"
-    start: onset
-    duration: duration
-    column: trial_type
-    classes: [calm, fear]
-targets:
-  film: {label: film, kind: binary, positive: [fear], negative: [calm]}
+{name: study, title: A study, citation: ours, licence: CC0, mains_hz: 50, longest_s: 60, fixed_order: false,
+ labels_public: yes, participants: {table: participants.tsv, id: participant_id, info: {sex: sex}},
+ recordings: [{bids: films, signals: {
+  eeg: {channels: [Fz, Cz]},
+  ecg: {channels: {ecg: ECG}},
+  resp: {channels: {resp: respiratory}, unit: a.u.}}}],
+ labels: {film: {table: "sub-{participant}/eeg/sub-{participant}_task-{task}_events.tsv", start: onset,
+  duration: duration, column: trial_type, classes: [calm, fear]}},
+ targets: {film: {label: film, kind: binary, positive: [fear], negative: [calm]}}}
 """
 
 
@@ -80,7 +65,7 @@ def breaths(start: Path, start_s: float) -> None:
 def breathing(root: Path) -> None:
     """Physiology alone, which needs no further package."""
     study(root, lambda *_: None)
-    lines = [line for line in TEXT.splitlines() if not line.startswith(("      eeg", "      ecg"))]
+    lines = [line for line in TEXT.splitlines() if not line.startswith(("  eeg", "  ecg"))]
     (root / "dataset.yaml").write_text("\n".join(lines))
 
 
