@@ -56,8 +56,8 @@ class Kind:
 
 
 KINDS = [
-    Kind(amigos.synthesize, Amigos, 40, 12.0, 3.0, 200.0),
-    Kind(amigos_external.synthesize, AmigosExternal, 40, 12.0, 3.0, 1500.0),
+    Kind(amigos.synthesize, Amigos, 40, 10.0, 3.0, 200.0),
+    Kind(amigos_external.synthesize, AmigosExternal, 40, 10.0, 3.0, 1500.0),
     Kind(case.synthesize, Case, 30, 40.0, 10.0, 3000.0),
     Kind(deap.synthesize, Deap, 32, 6.0, 1.0, 64.0),
     Kind(eegmat.synthesize, Eegmat, 36, 30.0, 5.0, 191.0),
@@ -136,7 +136,10 @@ def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none_and_between_th
     assert chance["heart_rate"] + 0.1 < half < ninety["heart_rate"] - 0.1
 
 
-@pytest.mark.parametrize("module", [amigos, amigos_external, case, deap, k_emocon, wesad], ids=lambda m: m.__name__)
+DRAWN = (amigos, amigos_external, case, deap, eegmat, hku956, k_emocon, stress_predict, wearable_stress, wesad)
+
+
+@pytest.mark.parametrize("module", DRAWN, ids=lambda module: module.__name__)
 def test_a_subject_depends_on_the_seed_and_not_on_how_many_there_are(module):
     few, many, other = (module.draw(subjects, seed, 1.0) for subjects, seed in ((2, 7), (3, 7), (2, 8)))
     np.testing.assert_array_equal(few, many[: len(few)])
