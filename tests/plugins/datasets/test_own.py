@@ -21,7 +21,7 @@ from embench_plugins.datasets.own import Own
 
 from ...sample import sample
 from .damages.own import DESCRIPTION, described, staged, timed
-from .own_files import BINARY, EDA, MOOD, SOURCE, STAGES, column, describe, study, write
+from .own_files import BINARY, EDA, SOURCE, STAGES, column, describe, study, write
 from .real import released
 
 
@@ -223,22 +223,8 @@ class TestPeople:
     def test_tables_of_participants_that_do_not_fit(self, tmp_path, table, what):
         assert what in refused(self.people(tmp_path, table)).what
 
-    def test_one_subject_is_written_in_one_way(self, tmp_path):
-        write(tmp_path, {"1_a.csv": column([1, 2]), "01_b.csv": column([1, 2]), "moods.csv": "who,mood\n1,4\n"})
-        root = describe(tmp_path, {"files": "{participant}_{part}.csv", "signals": {"eda": EDA}})
-        assert "written differently" in refused(root).what
-
 
 class TestFolders:
-    @pytest.mark.parametrize("key", ["files", "e4"])
-    def test_a_path_without_a_participant_is_refused(self, tmp_path, key):
-        source = {"files": "{code}.csv", "signals": {"eda": EDA}} if key == "files" else {"e4": "worn/{code}"}
-        assert "whose recording is it" in refused(describe(tmp_path, source)).what
-
-    def test_an_end_without_a_start_is_refused(self, tmp_path):
-        study(tmp_path)
-        assert "when does it begin" in refused(describe(tmp_path, labels={"mood": {**MOOD, "end": "to"}})).what
-
     @pytest.mark.parametrize(
         ("text", "path", "facts"),
         [
@@ -265,15 +251,6 @@ class TestFolders:
         (root / "loop").symlink_to(root)
         describe(root, {"files": "{a}/{b}/{participant:?}.csv", "signals": {"eda": EDA}})
         assert {r.subject for r in read(root).values()} == {"A", "B"}
-
-    def test_a_recording_with_two_files_of_a_modality_is_refused(self, tmp_path):
-        write(tmp_path, {"A_1.csv": column([1, 2]), "A_2.csv": column([1, 2]), "moods.csv": "who,mood\nA,4\n"})
-        error = refused(describe(tmp_path, {"files": "{participant}_*.csv", "signals": {"eda": EDA}}))
-        assert "two files of eda: A_1.csv and A_2.csv" in error.what
-
-    def test_a_file_in_two_sources_is_refused(self, tmp_path):
-        study(tmp_path)
-        assert "in two of the `recordings`" in refused(describe(tmp_path, [SOURCE, SOURCE])).what
 
     def test_a_generated_folder_conforms(self, tmp_path):
         registry.synthesizer("own")(tmp_path / "own", subjects=2, seed=0, effect=1.0, length_s=60.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from embench_plugins.datasets.own import Own
 
 from .. import edit
-from ..damage import Copy, Damage, Table, nothing, refused
-from ..own_files import BINARY, SOURCE, STAGES, column, describe, study, write
+from ..damage import Copy, Damage, Edit, Table, nothing, refused
+from ..own_files import BINARY, MOOD, SOURCE, STAGES, column, describe, study, write
 
 DESCRIPTION = """\
 name: study
@@ -98,6 +98,19 @@ def no_description(text: str, *words: str, line: int | None = None, expected: st
 KEYS = "clip: clip}\n    column: arousal"
 ALIAS = "&c {eda: EDA}\n      ppg: {channels: *c, rate: 4, unit: uS}"
 
+
+def told(*source: object, **more) -> Edit:
+    """Another description of the same files."""
+    return lambda path: describe(path.parent, *source, **more)
+
+
+def renamed(a: str, b: str, pattern: str) -> Edit:
+    """Both tables under other names, and the pattern that finds them."""
+    source = {**SOURCE, "files": pattern}
+    moves = (edit.within("A.csv", edit.move(a)), edit.within("B.csv", edit.move(b)))
+    return edit.both(*moves, edit.within("dataset.yaml", told(source)))
+
+
 MISTAKES = [
     mistake(15, "    stimulus: ", "    stimuls: ", "unknown key `recordings.0.stimuls`; did you mean `stimulus`",
             hint="known here"),
@@ -154,6 +167,17 @@ TABLES = [
     refused("moods.csv", edit.write("who,mood\nA,good\nB,8\n"), "`good` is no number of mood", at="moods.csv, line 2"),
 ]
 
+unfit = partial(nothing, "dataset.yaml", at="dataset.yaml", expected=None)
+
+FOLDERS = [
+    unfit(told({**SOURCE, "files": "{code}.csv"}), "whose recording is it"),
+    unfit(told({"e4": "worn/{code}"}), "whose recording is it"),
+    unfit(told(labels={"mood": {**MOOD, "end": "to"}}), "when does it begin"),
+    unfit(told([SOURCE, SOURCE]), "in two of the `recordings`", expected="", hint=None),
+    nothing(".", renamed("1_a.csv", "01_b.csv", "{participant}_{part}.csv"), "written differently", hint=None),
+    nothing(".", renamed("A_1.csv", "A_2.csv", "{participant}_*.csv"), "two files of eda: A_1.csv and A_2.csv"),
+]
+
 TIMES = [
     times("0,1\n1,2\n0.5,3\n", "does not rise"),
     times("0,1\nx,2\n", "no time"),
@@ -172,7 +196,7 @@ STRETCHES = [
 
 DAMAGES: Table = {
     Copy("own", Own, "A1", described): MISTAKES,
-    Copy("own tables", Own, "A", study): TABLES,
+    Copy("own tables", Own, "A", study): TABLES + FOLDERS,
     Copy("own times", Own, "A", timed): TIMES,
     Copy("own stretches of time", Own, "A", staged): STRETCHES,
 }
