@@ -1,16 +1,23 @@
-"""A small run of two modalities with every kind of target, the runs of each alone beside it, and its report."""
+"""A made-up record, and a small run of two modalities with every kind of target beside the runs of each alone, with
+their reports."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
 from embench import report
+from embench.records.embeddings import Embeddings, write_embeddings
+from embench.records.record import write_record
 
+from ..leaderboard.test_verify import made_record
+from ..tiny import scored
 from ..tiny.damage import unseal
 from ..tiny.fixtures import cache, embench
 from ..tiny.running import Bench
@@ -22,8 +29,29 @@ TARGETS = "arousal,arousal_value,state"
 
 
 @pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A record of one target with all that a network's run leaves, for which nothing was trained: its `folder`, its
+    report as `html`, and how many `pictures` there are at least."""
+    record = made_record(scored._run(), scored.BINARY, "free")
+    stages = [{"stage": f"s{k}", "kind": "unimodal", "modality": "ppg", "target": "stress"} for k in range(2)]
+    history = [{**stage, "epoch": str(e), "loss": str(0.7 - e / 9)} for stage in stages for e in range(2)]
+    run = {**record.run, "recipe": {**record.run["recipe"], "preset": "quick", "on_board": False}}
+    encoders = dict.fromkeys(("ppg", "eda"), "embench_plugins/cnn_tf")
+    method = {"encoders": encoders, "fusion": "embench_plugins/concat", "pretrainers": [], "modalities": [*encoders]}
+    run |= {"method": method, "dataset": {**run["dataset"], "name": "embench_plugins/stress_predict"}}
+    folder = tmp_path_factory.mktemp("made") / record.run["id"]
+    folder.mkdir()
+    rows = record.predictions.take(record.predictions["method"] == "model")
+    hidden = np.random.default_rng(0).normal(size=(len(rows), 4)).astype(np.float32)
+    write_embeddings(folder, Embeddings(rows["target"], rows["fold"], rows["seed"], rows["unit"], hidden))
+    write_record(folder, replace(record, run=run, history=history))
+    path = report.write_report(folder, folder.parent / "made.html", data_root=folder.parent)
+    return SimpleNamespace(folder=folder, html=path, pictures=9)
+
+
+@pytest.fixture(scope="session")
 def kinds(tmp_path_factory):
-    """`data`, `rules`, `fused`, `singles` and the fused run's report as `html`."""
+    """`data`, `rules`, `singles`, and of the fused run the same as in `made`."""
     data = write(tmp_path_factory.mktemp("kinds"), of_all_kinds(8), dataset="Kinds")
     rules = tmp_path_factory.mktemp("rules") / "mine.yaml"
     rules.write_text(yaml.safe_dump(RULES))
@@ -37,14 +65,21 @@ def kinds(tmp_path_factory):
     singles = [run("encoder", modalities=m, fusion="single") for m in ("ecg", "eda")]
     fused = run("fusion", modalities="ecg,eda", fusion="concat")
     path = report.write_report(fused, tmp_path_factory.mktemp("report") / "fused.html", data_root=data, trust_code=True)
-    return SimpleNamespace(data=data, rules=rules, fused=fused, singles=singles, html=path)
+    # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2), map and probes; training, examples
+    pictures = 3 * 2 + 3 + 5 + 2 + 3 * 2 + 1
+    return SimpleNamespace(data=data, rules=rules, folder=fused, singles=singles, html=path, pictures=pictures)
 
 
 @pytest.fixture
-def copied(kinds, tmp_path):
-    """The fused run's folder without embeddings, which take long to map, alone in a folder of runs, to be changed."""
+def copied(made, tmp_path):
+    """The folder of the made-up record, to be changed."""
+    return alone(made.folder, tmp_path)
+
+
+def alone(run, root):
+    """A run's folder without embeddings, which take long to map, once more, alone in a folder of runs."""
     leave = shutil.ignore_patterns("embeddings.npz")
-    return unseal(shutil.copytree(kinds.fused, tmp_path / "alone" / kinds.fused.name, ignore=leave))
+    return unseal(shutil.copytree(run, root / "alone" / run.name, ignore=leave))
 
 
 class Page(HTMLParser):
@@ -84,6 +119,6 @@ class Page(HTMLParser):
         return sum(name == tag for name, _ in self.elements)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def page():
     return Page
