@@ -38,14 +38,15 @@ def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[
     """Every quadruple of units, one after the other: the comparison inside p in row p, the one inside q in row q."""
     tie = TIE * np.ptp(units.score)
     wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
-    rows = {p: np.flatnonzero(units.subject == name) for p, name in enumerate(subjects)}
     y, score = units.y_true, units.score
-    for p, q in permutations(rows, 2):
-        for a, b, c, d in product(rows[p], rows[p], rows[q], rows[q]):
-            # p: 1 at s (a), 0 at t (b); q: 0 at s (c), 1 at t (d)
-            if (y[a], y[b], y[c], y[d]) != (1, 0, 0, 1) or cell[a] != cell[c] or cell[b] != cell[d]:
+    rows = {(p, k): (units.subject == subjects[p]) & (y == k) for p, k in product(range(len(subjects)), (0, 1))}
+    rows = {key: np.flatnonzero(mine) for key, mine in rows.items()}
+    for p, q in permutations(range(len(subjects)), 2):
+        # p: 1 at s (a), 0 at t (b); q: 0 at s (c), 1 at t (d)
+        for a, b, c, d in product(rows[p, 1], rows[p, 0], rows[q, 0], rows[q, 1]):
+            if cell[a] != cell[c] or cell[b] != cell[d] or cell[a] == cell[b]:
                 continue
-            if cell[a] == cell[b] or units.fold[a] != units.fold[b] or units.fold[c] != units.fold[d]:
+            if units.fold[a] != units.fold[b] or units.fold[c] != units.fold[d]:
                 continue
             wins[p, q] += over(score[a], score[b], tie) / 2
             wins[q, p] += over(score[d], score[c], tie) / 2

@@ -10,7 +10,7 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.statistics.controls import CONTROLS, control_scores
+from embench.statistics.controls import CONTROLS, ControlTask, control_scores
 
 PEOPLE, MOMENTS = 10, 30
 
@@ -45,6 +45,12 @@ def scores_of(units: list[Unit], y: np.ndarray, target: Target = BINARY, **chang
     return control_scores(target, units, y, TRAIN, TEST, **arguments)
 
 
+def control(name: str, units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> Any:
+    """One control alone, which spares the trees of the others."""
+    about: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 3, **changed}
+    return CONTROLS[name](ControlTask(target, units, y, TRAIN[np.isfinite(y[TRAIN])], TEST, **about))
+
+
 def test_test_labels_are_not_looked_at() -> None:
     units, y = cohort()
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
@@ -61,14 +67,13 @@ def test_majority_and_prior_are_constant_scores() -> None:
     units, y = cohort()
     y[::7] = np.nan
     share = np.nanmean(y[TRAIN])
-    made = scores_of(units, y)
-    score, decision = made["majority"]
+    score, decision = control("majority", units, y)
     assert set(score) == set(decision) == {0.0}
-    score, decision = made["prior"]
+    score, decision = control("prior", units, y)
     np.testing.assert_allclose(score, share)
     assert 0.15 < decision.mean() < 0.55
-    np.testing.assert_array_equal(decision, scores_of(units, y)["prior"][1])
-    assert (decision != scores_of(units, y, seed=4)["prior"][1]).any()
+    np.testing.assert_array_equal(decision, control("prior", units, y)[1])
+    assert (decision != control("prior", units, y, seed=4)[1]).any()
 
 
 def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> None:
@@ -92,7 +97,7 @@ def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> Non
 
 def test_the_clock_finds_what_comes_late() -> None:
     units, y = cohort()
-    score, decision = scores_of(units, y)["elapsed_time"]
+    score, decision = control("elapsed_time", units, y)
     late = np.array([units[i].start_s >= 200 for i in TEST])
     assert score[late].min() > score[~late].max()
     np.testing.assert_array_equal(decision, late)
@@ -101,13 +106,13 @@ def test_the_clock_finds_what_comes_late() -> None:
 def test_the_order_alone_is_a_clock() -> None:
     units, y = cohort()
     hidden = [Unit(u.id, u.recording, u.subject, u.stimulus, u.group, u.start, u.stop, np.nan, u.order) for u in units]
-    score, _ = scores_of(hidden, y)["elapsed_time"]
+    score, _ = control("elapsed_time", hidden, y)
     assert score[25] > score[5]
 
 
 def test_stimulus_mean_is_the_training_subjects() -> None:
     units, y = cohort()
-    score, _ = scores_of(units, y)["stimulus_mean"]
+    score, _ = control("stimulus_mean", units, y)
     stimulus = np.array([u.stimulus for u in units])
     for k, i in enumerate(TEST):
         assert score[k] == pytest.approx(y[TRAIN][stimulus[TRAIN] == stimulus[i]].mean())
@@ -129,7 +134,7 @@ def test_where_they_do_not_apply_they_say_why() -> None:
 def test_a_stimulus_nobody_in_training_met_has_no_mean() -> None:
     units, y = cohort()
     y[[i for i in TRAIN if units[i].stimulus == "v2"]] = np.nan
-    score = scores_of(units, y)["stimulus_mean"]
+    score = control("stimulus_mean", units, y)
     assert score == Undefined("1 test stimuli have no training label: v2")
 
 
@@ -137,9 +142,9 @@ def test_a_stimulus_nobody_in_training_met_has_no_mean() -> None:
 def test_a_stimulus_at_which_nobody_has_a_label_leaves_the_others_their_mean(target: Target) -> None:
     units, y = cohort()
     unlabelled = np.array([unit.stimulus == "v2" for unit in units])
-    before = scores_of(units, y, target)["stimulus_mean"][0]
+    before = control("stimulus_mean", units, y, target)[0]
     y[unlabelled] = np.nan
-    score, _ = scores_of(units, y, target)["stimulus_mean"]
+    score, _ = control("stimulus_mean", units, y, target)
     np.testing.assert_array_equal(score[~unlabelled[TEST]], before[~unlabelled[TEST]])
     np.testing.assert_allclose(score[unlabelled[TEST]], np.nanmean(y[TRAIN]))
 
@@ -148,11 +153,11 @@ def test_movement_that_is_partly_missing_still_counts() -> None:
     units, y = cohort()
     movement = np.stack([y, np.zeros_like(y)], 1)
     movement[::3] = np.nan
-    score, _ = scores_of(units, y, movement=movement)["movement"]
+    score, _ = control("movement", units, y, movement=movement)
     there = np.isfinite(movement[TEST, 0])
     assert score[there & (y[TEST] == 1)].min() > score[there & (y[TEST] == 0)].max()
     movement[TEST] = np.nan
-    assert isinstance(scores_of(units, y, movement=movement)["movement"], Undefined)
+    assert isinstance(control("movement", units, y, movement=movement), Undefined)
 
 
 def test_one_class_in_training_leaves_the_constants() -> None:
@@ -212,10 +217,9 @@ def test_a_drift_of_the_study_is_found_where_subjects_are_numbered_as_they_came(
     start = np.array([unit.start_s for unit in units])
     number = np.repeat(np.arange(PEOPLE), MOMENTS)
     y = (start > 60 + 15 * number).astype(float)
-    made = scores_of(units, y)
 
     def right(name: str) -> float:
-        return float(np.mean((made[name][0] > 0.5) == y[TEST]))
+        return float(np.mean((control(name, units, y)[0] > 0.5) == y[TEST]))
 
     assert right("study_drift") > right("elapsed_time")
 
@@ -243,7 +247,7 @@ def test_seeds_share_boosted_trees() -> None:
         keys.append(key)
         return make()
 
-    one, other = (scores_of(units, y, seed=seed, keep=keep)["elapsed_time"] for seed in (0, 1))
+    one, other = (control("elapsed_time", units, y, seed=seed, keep=keep) for seed in (0, 1))
     np.testing.assert_array_equal(one[0], other[0])
     half = len(keys) // 2
     assert keys[:half] == keys[half:]

@@ -17,8 +17,8 @@ from embench.statistics.joined import Joined
 
 from ..truth.cohorts import TARGET, draw_labels, draw_lengths, partitions, recorded
 
-PEOPLE = 30
-ONCE = 40
+PEOPLE = 18
+ONCE = 12
 """As many exchanges are done by hand."""
 
 

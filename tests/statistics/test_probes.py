@@ -25,7 +25,7 @@ def hidden(run, shift_of, size=6, seed=3):
 
 
 def test_noise_reads_as_chance(make_run):
-    run = make_run(n_subjects=20, units=40)
+    run = make_run(n_subjects=20, units=40, seeds=1)
     kept = hidden(run, lambda *_: None)
     for what, chance in (("subject", 0.2), ("stimulus", 1 / 40), ("label", 0.5)):
         found = linear_probe(kept, run.predictions, what, target="stress", labels=run.labels)
@@ -35,7 +35,7 @@ def test_noise_reads_as_chance(make_run):
 
 @pytest.mark.parametrize("what", ["subject", "stimulus", "label"])
 def test_each_probe_finds_its_own_and_not_the_others(make_run, what):
-    run = make_run(n_subjects=20, units=20)
+    run = make_run(n_subjects=20, units=20, seeds=1)
     expected = {
         "subject": lambda *about: about[0][1:],
         "stimulus": lambda *about: about[1][1:],

@@ -194,7 +194,7 @@ def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_sti
 ) -> None:
     """By hand: the score is computed anew without each stimulus."""
     target = Target("stress", "binary" if metric == "auroc_within" else "value", LabelRule(), "stress")
-    run = make_run(seeds=1, strength=1.0)
+    run = make_run(units=12, seeds=1, strength=1.0)
     alone = scored(run, target)["scores"]["stress"][metric]
     out = scored(run, target, design="shared_stimuli")
     assert out["headlines"] == {"stress": "auroc_crossed" if metric == "auroc_within" else "ccc"}
