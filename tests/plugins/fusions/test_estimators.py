@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import warnings
 
@@ -44,13 +45,16 @@ def cohort(seed: int, n_subjects: int = 8, each: int = 40) -> tuple[np.ndarray, 
     return X, y, np.repeat([f"p{i}" for i in range(n_subjects)], each)
 
 
-def fitted(cls: type[Estimator], *, val: bool = True, preset: str = "small") -> Estimator:
+def fit(cls: type[Estimator], *, val: bool = True, preset: str = "small") -> Estimator:
     X, y, subjects = cohort(0)
     estimator = cls(cls.recipes[preset], seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         estimator.fit(X, y, subjects, np.ones(len(y)), cohort(1)[:2] if val else None)
     return estimator
+
+
+fitted = functools.cache(fit)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -76,7 +80,7 @@ def test_balanced_classes_make_a_balanced_decision(cls: type[Estimator]) -> None
 @pytest.mark.parametrize("cls", ALL)
 def test_same_seed_same_scores_also_after_a_round_trip(cls: type[Estimator]) -> None:
     X = cohort(2)[0]
-    first, second = fitted(cls), fitted(cls)
+    first, second = fitted(cls), fit(cls)
     np.testing.assert_array_equal(first.score(X), second.score(X))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)).score(X), first.score(X))
 

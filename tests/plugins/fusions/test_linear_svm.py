@@ -15,7 +15,7 @@ from embench_plugins.fusions.linear_svm import LinearSvm, chosen
 CANDIDATES = LinearSvm.recipes["paper"].build["candidates"]
 
 
-def people(seed, subjects=10, each=60, classes=3, features=20):
+def people(seed, subjects=10, each=30, classes=3, features=20):
     """Rows whose first features lie apart by class, under noise of the rows and of their subjects."""
     random = np.random.default_rng(seed)
     y, who = np.arange(subjects * each) % classes, np.repeat(np.arange(subjects), each)

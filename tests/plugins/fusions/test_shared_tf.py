@@ -16,7 +16,7 @@ from embench_plugins.fusions.shared_tf import Network, SharedTf
 from .networks import fusion, outputs_of
 
 THREE = ("eda", "ppg", "temp")
-LENGTH = 240
+LENGTH = 120
 
 
 def specs(*modalities: str, length: int = LENGTH) -> dict[str, TokenSpec]:
@@ -171,10 +171,10 @@ def test_a_modality_that_nobody_has() -> None:
 
 
 def test_fewer_tokens_are_means_of_neighbours() -> None:
-    """240 tokens of `tcn` become 30 of 8 samples, two seconds each, before they are projected."""
+    """120 tokens of `tcn` become 30 of 4 samples, a second each, before they are projected."""
     short, whole = network(tokens=30).eval(), network().eval()
     inputs = tokens()
-    means = {m: Tokens(t.x.unflatten(1, (30, 8)).mean(2)) for m, t in inputs.items()}
+    means = {m: Tokens(t.x.unflatten(1, (30, 4)).mean(2)) for m, t in inputs.items()}
     mixed = short.mix(inputs, all_present())
     assert {t.x.shape for t in mixed.values()} == {(4, 30, 128)}
     for m, t in whole.mix(means, all_present()).items():

@@ -349,7 +349,7 @@ def test_the_codes_recipe() -> None:
 
 def test_loss_is_the_plain_sum_of_the_heads_cross_entropies() -> None:
     made = objective().eval()
-    whole = batch(5, absent={"temp": [2]})
+    whole = batch(3, absent={"temp": [2]})
     torch.manual_seed(7)
     loss, figures = made(whole)
     torch.manual_seed(7)
@@ -368,7 +368,7 @@ def test_loss_is_the_plain_sum_of_the_heads_cross_entropies() -> None:
 
 
 def test_before_training_it_guesses() -> None:
-    loss, _ = objective().eval()(batch(8))
+    loss, _ = objective().eval()(batch(4))
     assert float(loss.detach()) == pytest.approx(3 * np.log(6), rel=0.1)
 
 
