@@ -18,9 +18,9 @@ from embench.leaderboard.checks import check_entry, failures
 from embench.records.record import Record
 
 from .conftest import attest
-from .test_verify import publish, published, record
+from .test_verify import honest, publish, published, record
 
-__all__ = ["published", "record"]
+__all__ = ["honest", "published", "record"]
 
 
 def verify(*arguments: Any) -> int:

@@ -22,9 +22,9 @@ from embench.records.record import read_manifest
 
 from ..attacks.test_forged_entries import FORGERIES, Forger
 from .boards import METHOD, Place, place
-from .test_verify import published, record
+from .test_verify import honest, published
 
-__all__ = ["place", "published", "record"]
+__all__ = ["honest", "place", "published"]
 
 ONLY_A_RUN = {"predictions moved towards the labels, and scored again", "the number of parameters"}
 """What holds together, and only another run of the request shows."""

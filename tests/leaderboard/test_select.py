@@ -182,6 +182,7 @@ def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
     assert (found["suspicious"], found["replaced_by"]) == (True, "r2")
 
 
+@pytest.mark.slow
 def test_published_boards_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", "show", "stress_predict", "--boards", str(PUBLISHED)]) == 0
     lines = capsys.readouterr().out.splitlines()

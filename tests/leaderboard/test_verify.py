@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from embench.statistics import evaluation
 from embench.statistics.scores import compute_scores
 
 from ..records.test_record import RUN
+from ..tiny import scored
 
 PROTOCOL = load_protocol("subject-independent-v2")
 RULES = [{"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule": {}}]
@@ -58,15 +60,25 @@ def made_record(made: Any, target: Target, design: Design = "shared_stimuli") ->
     return Record(run, made.predictions, made.labels, folds, scores)
 
 
-@pytest.fixture
-def record(make_run: Callable[..., Any], binary: Target) -> Record:
-    return made_record(make_run(strength=0.5), binary)
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """A record, and the folder in which it was published."""
+    root, record = tmp_path_factory.mktemp("honest"), made_record(scored._run(strength=0.5), scored.BINARY)
+    publish(root, record)
+    return record, root
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Record) -> Path:
+def record(honest: tuple[Record, Path]) -> Record:
+    return copy.deepcopy(honest[0])
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, honest: tuple[Record, Path]) -> Path:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-    return publish(tmp_path, record)
+    shutil.copytree(honest[1], tmp_path, dirs_exist_ok=True)
+    [entry] = (tmp_path / "boards").glob("*/*/*/run.yaml")
+    return entry.parent
 
 
 def publish(root: Path, record: Record) -> Path:
