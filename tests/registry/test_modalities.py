@@ -17,6 +17,8 @@ from embench.signals.preprocess import preprocess
 from embench.store.fingerprint import store_key
 from embench.testing import check
 
+from ..sample import sample
+
 RUN = ("--dataset", "glances", "--recipe", "quick", "--seeds", "0")
 
 
@@ -178,10 +180,14 @@ def test_cards_need_definitions(glances, call, command, change, parts):
     assert all(part in said for part in (*parts, "glances, its card")), said
 
 
-def test_plugins_of_added_modalities_conform(glances, tmp_path):
+@pytest.mark.usefixtures("optics")
+@pytest.mark.parametrize("name", sample(["gaze", "strict"], "strict"))
+def test_encoders_of_added_modalities_conform(name):
+    check("encoder", registry.load("encoder", name))
+
+
+def test_plugins_conform_while_their_modalities_are_defined(glances, tmp_path):
     check("dataset", registry.load("dataset", "glances"), tmp_path / "data" / "glances")
-    check("encoder", registry.load("encoder", "gaze"))
-    check("encoder", registry.load("encoder", "strict"))
     edit(glances, lambda content: content.pop("modality"))
     with pytest.raises(CheckFailed, match="no installed package defines the modality `fnirs`"):
         check("dataset", registry.load("dataset", "glances"), tmp_path / "data" / "glances")
@@ -234,16 +240,25 @@ def test_a_changed_definition_never_meets_prepared_data(glances, tmp_path):
     assert key(summary="In other words.") == key()
 
 
-def test_a_run_on_added_modalities(glances, call, tmp_path):
-    line = ("run", *RUN, "--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "fnirs,eda")
-    code, said = call(*line)
+@pytest.fixture
+def ran(glances, call, tmp_path):
+    """The package, and the folder of a run on one of its modalities."""
+    code, said = call("run", *RUN, "--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "fnirs")
     assert code == 0, said
+    (folder,) = (tmp_path / "runs" / "glances").iterdir()
+    return glances, folder
+
+
+def test_a_run_on_added_modalities(ran, call, tmp_path):
     recorded = run_yaml(tmp_path)
     assert recorded["dataset"]["modalities"]["fnirs"]["read_as"] == "temp"
     assert recorded["dataset"]["modalities"]["pupil"]["package"] == "embench_optics"
-    (folder,) = (tmp_path / "runs" / "glances").iterdir()
-    code, said = call("audit", folder)
-    assert "0 severe" in said
+    assert "0 severe" in call("audit", ran[1])[1]
+
+
+@pytest.mark.slow
+def test_what_is_said_of_a_run_on_added_modalities_while_they_are_there_and_later(ran, call, tmp_path):
+    package, folder = ran
     code, said = call("report", folder)
     assert code == 0, said
     code, said = call("leaderboard", "submit", folder)
@@ -253,14 +268,14 @@ def test_a_run_on_added_modalities(glances, call, tmp_path):
     assert f"The modality fnirs was prepared {sentence}" in call("export", folder, "--reforms")[1].replace("\n", " ")
     assert "embench\\_optics 2.0.0 defines it" in call("export", folder, "--methods")[1].replace("\n", " ")
 
-    edit(glances, lambda content: content["modality"]["fnirs"].update(read_as="eda"))
+    edit(package, lambda content: content["modality"]["fnirs"].update(read_as="eda"))
     code, said = call("audit", folder)
     assert "modality fnirs is defined otherwise here: read_as" in said
-    edit(glances, lambda content: content.pop("modality"))
+    edit(package, lambda content: content.pop("modality"))
     code, said = call("audit", folder)
     assert code == 4
     assert "the run's modality `fnirs` is defined by embench_optics 2.0.0, which is not here" in said
-    shutil.rmtree(glances)
+    shutil.rmtree(package)
     registry.refresh()
     code, said = call("report", folder, "--out", "later.html")
     assert code == 0, said

@@ -24,6 +24,8 @@ from embench.registry import objects
 from embench.registry.contents import content_of
 from embench.registry.trust import installed_only
 
+from ..sample import sample
+
 CELL = """
 import math
 import dataclasses, enum, re, typing
@@ -174,24 +176,32 @@ sys.path.insert(0, FOLDER)
 {CELL}
 import helper
 from helper import twice
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+PIPE
 
 def all_of_it(channels, samples):
     return Net(channels, samples), twice(channels), helper.WORDS, {{"x", "y", "zz"}}
 
-pipe = make_pipeline(FunctionTransformer(twice), RandomForestClassifier(max_depth=3))
-
 if __name__ == "__main__":
     from embench.registry.contents import content_of
-    print(content_of(all_of_it).digest, content_of(pipe).digest, content_of(Net).digest)
+    for letter in "de":
+        helper.WORDS = {{"a", "b", "c", letter}}
+        print(content_of(all_of_it).digest, content_of(pipe).digest, content_of(Net).digest)
 """
 
 
-def test_processes_agree_whatever_their_hashes(tmp_path):
-    text = SCRIPT.replace("FOLDER", repr(str(tmp_path)))
-    (tmp_path / "helper.py").write_text("WORDS = {'a', 'b', 'c', 'd'}\ndef twice(x):\n    return 2 * x\n")
+PLAIN = "import functools\npipe = functools.partial(twice, np.arange(3))"
+ESTIMATOR = """
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+pipe = make_pipeline(FunctionTransformer(twice), RandomForestClassifier(max_depth=3))
+"""
+
+
+@pytest.mark.parametrize("pipe", sample([PLAIN, ESTIMATOR], PLAIN), ids=["plain", "estimator"])
+def test_processes_agree_whatever_their_hashes(tmp_path, pipe):
+    text = SCRIPT.replace("FOLDER", repr(str(tmp_path))).replace("PIPE", pipe)
+    (tmp_path / "helper.py").write_text("WORDS = set()\ndef twice(x):\n    return 2 * x\n")
     printed = set()
     for seed in ("0", "1"):
         script = tmp_path / f"script{seed}.py"  # under another name, as another cell
@@ -200,9 +210,7 @@ def test_processes_agree_whatever_their_hashes(tmp_path):
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=True)
         printed.add(done.stdout)
     assert len(printed) == 1
-    (tmp_path / "helper.py").write_text("WORDS = {'a', 'b', 'c', 'e'}\ndef twice(x):\n    return 2 * x\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    before, after = printed.pop().split(), done.stdout.split()
+    before, after = (line.split() for line in printed.pop().splitlines())
     assert after[0] != before[0]
     assert after[1:] == before[1:]  # which do not read the words
 
