@@ -21,7 +21,7 @@ __all__ = ["cache", "embench"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return world(tmp_path_factory.mktemp("audited"), n_subjects=8)
+    return world(tmp_path_factory.mktemp("audited"), n_subjects=8, stimuli=8)
 
 
 @pytest.fixture(scope="module")

@@ -34,24 +34,23 @@ def test_printed_with_reasons_and_the_best_of_them(embench, root):
     assert "controls fitted: 5 of 5 folds" in done.err
 
 
-def test_as_json_with_every_score(embench, root):
-    done = embench("data", "controls", TINY, "--data-root", root, "--seeds", "0,1", "--json")
+@pytest.mark.parametrize(
+    ("targets", "seeds"), [("arousal", "0"), pytest.param("arousal,valence", "0,1", marks=pytest.mark.slow)]
+)
+def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targets, seeds, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = embench("data", "controls", TINY, "--data-root", root, "--target", targets, "--seeds", seeds, "--json")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert set(found) == {
         "dataset", "synthetic", "protocol", "seeds", "people", "left_out", "headlines", "controls", "to_beat",
     }  # fmt: skip
-    assert (found["seeds"], found["protocol"]) == ([0, 1], "subject-independent-v2")
-    assert found["headlines"] == {"arousal": "auroc_crossed", "valence": "auroc_crossed"}
-    number = found["controls"]["stimulus_mean"]["valence"]["auroc_within"]
+    assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v2")
+    assert found["headlines"] == dict.fromkeys(targets.split(","), "auroc_crossed")
+    number = found["controls"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
     assert number["low"] <= number["mean"] <= number["high"]
     assert "brier" in found["controls"]["prior"]["arousal"]
-    assert found["to_beat"]["valence"]["auroc_within"]["mean"] >= number["mean"]
-
-
-def test_it_is_no_look_at_test_labels(embench, root, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert embench("data", "controls", TINY, "--data-root", root, "--seeds", "0").code == 0
+    assert found["to_beat"][targets.split(",")[-1]]["auroc_within"]["mean"] >= number["mean"]
     assert not list(ledger_home().glob("*"))
     assert not list(tmp_path.iterdir())
 

@@ -16,15 +16,15 @@ METHOD = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--d
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    """Twelve participants in six dyads, six clips of 20 s each, skin conductance and ratings."""
+    """Ten participants in five dyads, five clips of 20 s each, skin conductance and ratings."""
     root = tmp_path_factory.mktemp("own") / "study"
     rng = np.random.default_rng(0)
     ratings, people = ["code,clip,arousal"], ["code,dyad"]
-    for person in range(1, 13):
+    for person in range(1, 11):
         folder = root / f"P{person:02d}"
         folder.mkdir(parents=True)
         people.append(f"{folder.name},{(person + 1) // 2}")
-        for clip in range(1, 7):
+        for clip in range(1, 6):
             arousal = rng.integers(1, 10)
             values = 3 + rng.uniform() + 0.02 * arousal * np.cumsum(rng.standard_normal(160))
             rows = "\n".join(f"{k / 8:.3f},{value:.4f}" for k, value in enumerate(values))
@@ -92,14 +92,14 @@ def test_new_says_what_it_cannot_describe(embench, tmp_path, name):
 @pytest.mark.usefixtures("study")
 def test_data_commands_take_the_folder(embench):
     status = json.loads(embench("data", "status", "./study", "--json").out)[0]
-    assert (status["dataset"], status["title"], status["people"]) == ("./study", "A study", 12)
+    assert (status["dataset"], status["title"], status["people"]) == ("./study", "A study", 10)
     verified = json.loads(embench("data", "verify", "./study", "--json").out)
-    assert (verified["people"], verified["recordings"]) == (12, 72)
+    assert (verified["people"], verified["recordings"]) == (10, 50)
     assert [f for f in verified["findings"] if f["severity"] != "note"] == []
     labels = json.loads(embench("data", "labels", "./study", "--target", "arousal", "--json").out)
-    assert labels[0]["labelled"] == 72
+    assert labels[0]["labelled"] == 50
     prepared = json.loads(embench("data", "prepare", "./study", "--json").out)
-    assert (prepared["dataset"], prepared["people"]) == ("own/study", 12)
+    assert (prepared["dataset"], prepared["people"]) == ("own/study", 10)
 
 
 @pytest.mark.usefixtures("study")
@@ -154,7 +154,7 @@ def test_a_run_is_a_row_that_holds_no_path(embench, study, tmp_path):
     subject, part = rows[0].index("subject"), rows[0].index("role")
     fold = rows[0].index("fold")
     tested = {row[subject]: row[fold] for row in rows[1:] if row[part] == "test"}
-    assert all(tested[f"P{k:02d}"] == tested[f"P{k + 1:02d}"] for k in range(1, 13, 2))
+    assert all(tested[f"P{k:02d}"] == tested[f"P{k + 1:02d}"] for k in range(1, 11, 2))
     assert len(set(tested.values())) > 1
     # An audit finds the data by the folder that its user names, or below the data root; a record alone does not lead.
     for place in (["--dataset", "./study"], ["--data-root", "."]):

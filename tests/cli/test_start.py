@@ -3,38 +3,46 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from ..site.conftest import link_entries
+
 HEAVY = {"torch", "numpy", "pandas", "pydantic", "scipy", "sklearn"}
-BOARD = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
-ENTRIES = [str(path) for path in sorted(BOARD.glob("subject-independent-v?/*"))[:2]]
-CALL = "from embench.cli import main; main({arguments!r})"
+CALL = "from embench.cli import main; main({!r})"
+PLAIN = (
+    ["--help"], ["run", "--help"], ["pretrain", "--help"], ["list"], ["list", "--json"], ["info", "amigos"],
+    ["run", "--nonsense"], ["data", "labels", "--help"],
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("code", "light"),
-    [
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """(code, what it must not import) of one interpreter that runs them all, from the lightest to the heaviest."""
+    boards = link_entries(tmp_path_factory.mktemp("boards"), {"stress_predict/subject-independent-v2": ["*-svm-a*"]})
+    entries = [str(path) for path in sorted(boards.glob("*/*/*"))]
+    return [
         ("import embench", HEAVY | {"typer", "rich", "yaml"}),
-        ("import embench; embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
-        (CALL.format(arguments=["--help"]), HEAVY),
-        (CALL.format(arguments=["run", "--help"]), HEAVY),
-        (CALL.format(arguments=["pretrain", "--help"]), HEAVY),
-        (CALL.format(arguments=["list"]), HEAVY),
-        (CALL.format(arguments=["list", "--json"]), HEAVY),
-        (CALL.format(arguments=["info", "amigos"]), HEAVY),
-        (CALL.format(arguments=["run", "--nonsense"]), HEAVY),
-        (CALL.format(arguments=["leaderboard", "show"]), {"torch", "sklearn", "scipy.stats", "av", "cv2"}),
-        (CALL.format(arguments=["compare", *ENTRIES]), {"torch", "sklearn.ensemble", "av", "cv2", "statsmodels"}),
-        (CALL.format(arguments=["export", ENTRIES[0]]), {"torch", "sklearn", "av", "cv2"}),
-    ],
-)
-def test_start_imports_nothing_heavy(code, light):
-    names = "json.dumps(sorted(sys.modules))"
-    program = f"import sys, json\n{code}\nprint({names}, file=sys.stderr)"
+        ("embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
+        *((CALL.format(arguments), HEAVY | {"matplotlib"}) for arguments in PLAIN),
+        (
+            CALL.format(["leaderboard", "show", "--boards", str(boards)]),
+            {"torch", "sklearn", "scipy.stats", "av", "cv2"},
+        ),
+        (CALL.format(["export", entries[0]]), {"torch", "sklearn", "av", "cv2"}),
+        (CALL.format(["compare", *entries]), {"torch", "sklearn.ensemble", "av", "cv2", "statsmodels"}),
+    ]
+
+
+@pytest.mark.parametrize("count", [pytest.param(-1, id="light"), pytest.param(None, id="all", marks=pytest.mark.slow)])
+def test_start_imports_nothing_heavy(steps, count):
+    steps = steps[:count]
+    names = "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    program = "\n".join(["import sys, json", *(f"{code}\n{names}" for code, _ in steps)])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not light & set(json.loads(done.stderr.splitlines()[-1]))
+    imported = [set(json.loads(line)) for line in done.stderr.splitlines() if line.startswith("[")]
+    for (code, light), modules in zip(steps, imported, strict=True):
+        assert not light & modules, code
 
 
 def test_public_names():

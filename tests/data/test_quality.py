@@ -3,6 +3,7 @@ signals."""
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import neurokit2 as nk
@@ -20,14 +21,20 @@ RATE, TEN, LONG_S = 128.0, 1280, 120
 EEG = ("AF3", "F7", "F3", "FC5")
 
 
+@cache
+def heart(modality: str, seed: int) -> np.ndarray:
+    """(samples,) a simulated minute."""
+    simulate = getattr(nk, f"{modality}_simulate")
+    return simulate(duration=LONG_S // 2, sampling_rate=128, heart_rate=72, random_state=seed)
+
+
 def body(modality: str, seed: int = 0) -> np.ndarray:
-    """(channels, samples) two minutes of a sound signal at 128 Hz."""
+    """(channels, samples) two minutes of a sound signal at 128 Hz; of the heart, a simulated minute twice."""
     rng = np.random.default_rng(seed)
     n = LONG_S * 128
     wander = rng.standard_normal(n).cumsum()
     if modality in ("ppg", "ecg"):
-        made = getattr(nk, f"{modality}_simulate")(duration=LONG_S, sampling_rate=128, heart_rate=72, random_state=seed)
-        return made[None]
+        return np.tile(heart(modality, seed), 2)[None]
     return {
         "eda": lambda: 4 + 0.5 * wander[None] / np.abs(wander).max() + 0.002 * rng.standard_normal((1, n)),
         "temp": lambda: np.full((1, n), 33.0),

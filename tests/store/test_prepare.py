@@ -123,7 +123,7 @@ def test_workers_that_are_no_copies_write_the_same_bytes(dataset, tmp_path, monk
     monkeypatch.setattr(sys.modules["embench.store.prepare"], "_FORKS", False)
     if not found:
         dataset.__class__ = type("Here", (SmallDataset,), {"__module__": "embench_file_here"})
-    one, two = make(dataset, tmp_path / "one"), make(dataset, tmp_path / "two", workers=2)
+    one, two = (make(dataset, tmp_path / str(n), filtered=False, workers=n) for n in (1, 2))
     for path in one.path.iterdir():
         assert path.read_bytes() == (two.path / path.name).read_bytes()
 
