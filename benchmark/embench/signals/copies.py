@@ -61,7 +61,7 @@ def stretches(data: np.ndarray) -> Iterator[int]:
         width *= 2
     kept = 0
     for at in np.argsort(rolled)[: 8 * _KEPT]:
-        if len(np.unique(change[at : at + _CHANGES])) >= _DISTINCT:
+        if len(set(change[at : at + _CHANGES].tolist())) >= _DISTINCT:  # np.unique is slow on so few
             yield int(rolled[at])
             kept += 1
         if kept == _KEPT:
