@@ -35,7 +35,7 @@ class Damage:
     """`file`: the path below the copy, with `*` for all that match; `.` is the copy itself. `seen`: `refused`,
     `nothing` (no copy of the dataset at all), `same` (read as if whole), or the severity of what `verify` says.
     `words`: all in one message. `at`: the file that an error names, if not the damaged one. `expected`, `hint`: what
-    these parts of an error hold; None where it has no such part."""
+    these parts of an error hold; None where it has no such part. `called`: what tells a damage from its neighbours."""
 
     file: str
     edit: Edit
@@ -44,9 +44,10 @@ class Damage:
     at: str | None = None
     expected: str | None = ""
     hint: str | None = ""
+    called: str = ""
 
     def __str__(self) -> str:
-        return ": ".join([self.seen, self.file, *self.words])
+        return ": ".join(filter(None, [self.seen, self.file, *self.words, self.called]))
 
 
 def refused(file: str, edit: Edit, *words: str, at=None, expected="", hint="") -> Damage:
@@ -74,9 +75,9 @@ def noted(file: str, edit: Edit, *words: str) -> Damage:
     return Damage(file, edit, "note", words)
 
 
-def same(file: str, edit: Edit, *words: str) -> Damage:
+def same(file: str, edit: Edit, *words: str, called: object = "") -> Damage:
     """The subject is read as from the whole copy; if there are words, `verify` says them."""
-    return Damage(file, edit, "same", words)
+    return Damage(file, edit, "same", words, called=str(called))
 
 
 def spoilt(damage: Damage, whole: Path, root: Path) -> Path:

@@ -70,6 +70,7 @@ def test_a_damaged_copy_is_refused_or_told_of_or_read_all_the_same(
         assert f"error: {caught.value.where}: {caught.value.what}" in said(copy, root)
     else:
         if damage.seen == "same":
+            assert copy.subject in copy.reader(root).subjects()
             check_same(list(copy.reader(root).recordings(copy.subject)), read_of_whole(copy))
         if damage.words:
             kind, found = "" if damage.seen == "same" else damage.seen, said(copy, root)

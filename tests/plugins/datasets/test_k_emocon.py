@@ -257,12 +257,6 @@ class TestQuirks:
             np.testing.assert_array_equal(recording.signals[modality].data[there], expected[there].astype(np.float32))
         assert any("as the authors do" in what for what in findings(root, "note"))
 
-    def test_of_two_unknown_wristbands_the_one_with_most_rows_is_kept(self, copy):
-        path, before = copy / "e4_data" / "1" / "E4_EDA.csv", read(copy).signals["eda"].data
-        change(path, lambda t: pd.concat([t, t[::2].assign(device_serial="B", value=99.0)]))
-        np.testing.assert_array_equal(read(copy).signals["eda"].data, before)
-        assert any("A00001 are kept, the one with most rows" in what for what in findings(copy, "warning"))
-
     def test_times_out_of_order_are_sorted(self, whole):
         times = [int(row["timestamp"]) for row in cells(whole / "e4_data" / "4" / "E4_BVP.csv")]
         assert times != sorted(times)
@@ -299,13 +293,6 @@ class TestQuirks:
         bands = read(copy).signals["eeg_bands"].data
         assert np.nanmax(bands) < 10**9
 
-    def test_columns_are_read_by_name(self, copy):
-        before = {modality: signal.data for modality, signal in read(copy).signals.items()}
-        for path in [*(copy / "e4_data" / "1").iterdir(), *(copy / "neurosky_polar_data" / "1").iterdir()]:
-            change(path, lambda t: t[[*reversed(t.columns)]].rename(columns=lambda name: f" {name} "))
-        for modality, signal in read(copy).signals.items():
-            np.testing.assert_array_equal(signal.data, before[modality])
-
     def test_gaps_of_two_samples_are_bridged_and_longer_ones_are_lost(self, whole):
         for pid, modality, missing, lost in ((1, "ppg", 2, 0), (5, "eda", 12, 12), (8, "acc", 64, 64)):
             expected = by_hand(whole, pid, modality)
@@ -337,26 +324,6 @@ class TestQuirks:
     def test_stray_checkpoints_are_not_read(self, whole):
         assert (whole / "e4_data" / "4" / ".ipynb_checkpoints" / "E4_BVP-checkpoint.csv").is_file()
         assert not any("checkpoint" in str(path) for path in KEmoCon(whole).files("P04"))
-
-    @pytest.mark.parametrize("twice", ["e4_data", "neurosky_polar_data", "emotion_annotations", "metadata"])
-    def test_a_folder_may_lie_twice_in_itself(self, copy, twice):
-        before = read(copy)
-        (copy / twice).rename(copy / "moved")
-        (copy / twice).mkdir()
-        (copy / "moved").rename(copy / twice / twice)
-        again = read(copy)
-        assert set(again.signals) == set(before.signals)
-        assert set(again.labels) == set(before.labels)
-
-    def test_annotation_folders_may_lie_twice_and_all_below_raw(self, copy):
-        before, annotations = read(copy), copy / "emotion_annotations"
-        (annotations / "self_annotations").rename(copy / "moved")
-        (annotations / "self_annotations").mkdir()
-        (copy / "moved").rename(annotations / "self_annotations" / "self_annotations")
-        (copy / "raw").mkdir()
-        for name in ("e4_data", "neurosky_polar_data", "emotion_annotations"):
-            (copy / name).rename(copy / "raw" / name)
-        assert set(read(copy).labels) == set(before.labels)
 
     def test_marks_are_the_letter_x_or_empty(self, whole):
         rows = cells(whole / "emotion_annotations" / "self_annotations" / "P1.self.csv")
@@ -412,12 +379,6 @@ class TestQuirks:
         assert np.isnan(values[:2]).all()
         assert np.isfinite(values[2:]).all()
         assert any("2 values of valence off 1 to 5" in what for what in findings(copy, "warning"))
-
-    def test_a_window_that_is_there_twice_is_read_once(self, copy):
-        path, before = copy / "emotion_annotations" / "self_annotations" / "P1.self.csv", read(copy).labels["valence"]
-        change(path, lambda t: pd.concat([t, t[:1].assign(valence=1)]))
-        np.testing.assert_array_equal(read(copy).labels["valence"].values, before.values)
-        assert any("1 windows have several rows" in what for what in findings(copy, "warning"))
 
     def test_a_file_that_is_promised_and_not_here_is_told(self, copy):
         (copy / "e4_data" / "1" / "E4_EDA.csv").unlink()

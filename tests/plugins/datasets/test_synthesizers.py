@@ -136,6 +136,23 @@ def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none_and_between_th
     assert chance["heart_rate"] + 0.1 < half < ninety["heart_rate"] - 0.1
 
 
+OF_ONE_SET = {
+    "eegmat": (lambda effect: {"rhythm": eegmat.oracle(36, 0, effect)}, 0.05),
+    "hku956": (partial(hku956.oracle, 30, 0), 0.06),
+    "wearable_stress": (partial(wearable_stress.oracle, 36, 0), 0.03),
+}
+"""Oracles of a set of the release's size at an effect, and how far their chance may be off."""
+
+
+@pytest.mark.parametrize("name", OF_ONE_SET)
+def test_an_oracle_of_one_set_scores_ninety_at_effect_one_and_chance_at_none(name):
+    oracle, most_off = OF_ONE_SET[name]
+    for effect, score, off in ((1.0, 0.9, 0.03), (0.0, 0.5, most_off)):
+        for *_, value, label, subject in oracle(effect=effect).values():
+            scores = [auroc(value[subject == one], label[subject == one]) for one in np.unique(subject)]
+            assert np.mean(scores) == pytest.approx(score, abs=off)
+
+
 DRAWN = (amigos, amigos_external, case, deap, eegmat, hku956, k_emocon, stress_predict, wearable_stress, wesad)
 
 

@@ -1,16 +1,17 @@
 """Damaged copies of AMIGOS: of one subject's file, written by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from embench_plugins.datasets.amigos import Amigos, AmigosExternal, AmigosLong
-from embench_plugins.datasets.formats.amigos_files import NO_LONG
+from embench_plugins.datasets.formats.amigos_files import LONG, NO_LONG, SHORT
 
 from .. import edit
 from ..amigos_made import own_file, row
-from ..damage import Copy, Edit, Table, noted, nothing, refused, warned
+from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned
 
 FILE = "Data_Preprocessed_P02.mat"
 SHEET, SINGLE = "Experiment_Data.xlsx", "External_Annotations.xlsx"
@@ -29,6 +30,16 @@ def numbered(root: Path) -> None:
 def holding(**changes: object) -> Edit:
     """The file, with whole variables replaced."""
     return lambda path: own_file(path, **{"seconds": 2.0, **changes})
+
+
+def edit_cells(change: Callable[[np.ndarray], np.ndarray]) -> Edit:
+    """Each data cell, changed."""
+
+    def changed(path: Path) -> None:
+        cells = loadmat(path)["joined_data"][0]
+        own_file(path, seconds=2.0, joined_data=row([change(cell) for cell in cells]))
+
+    return changed
 
 
 def first_variable_only(path: Path) -> None:
@@ -53,6 +64,14 @@ def annotated(*rows: tuple[float, float, float], seconds: float = 25.0) -> Edit:
 
 DAMAGES: Table = {
     Copy("amigos", Amigos, "P02", one): [
+        *(
+            same(FILE, edit.into(f"{folder}/{own}"), called=f"{folder}/{own}")
+            for folder in (".", "Data_preprocessed", "data-preprocessed", "Data_Processed/nested")
+            for own in (".", "Data_Preprocessed_P02")
+        ),
+        same(FILE, holding(VideoIDs=row([*map(float, SHORT[:8]), *map("'{}'".format, SHORT[8:]), *LONG])), called="id"),
+        same(FILE, edit_cells(np.transpose), called="time along the second axis"),
+        same(FILE, holding(cells=16), called="short videos only"),
         refused(FILE, edit.cut(0), "not readable", hint="truncated"),
         refused(FILE, edit.cut(0.00001), "not readable", hint="truncated"),
         refused(FILE, edit.cut(0.3), hint="truncated"),

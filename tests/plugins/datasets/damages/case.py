@@ -85,6 +85,7 @@ def scaled(value: str) -> float:
 DAMAGES: Table = {
     Copy("case", Case, "sub_1", one): [
         # Through other programs.
+        same("CASE_full", edit.move("download/CASE_full")),
         same(f"{DATA}/*/sub_1.csv", edit.lines(other_program)),
         same(f"{DATA}/*/sub_1.csv", edit.lines(shuffled), "warning", "not in order of time: sorted"),
         noted(SIGNALS, edit.column("gsr", lambda _: "", row=20_000), "1 empty cells"),

@@ -1,5 +1,6 @@
 """Damaged copies of DEAP."""
 
+import pickle
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from embench_plugins.datasets.formats.deap_files import TRIALS
 from embench_plugins.datasets.synthetic import python2
 
 from .. import edit
-from ..damage import Copy, Edit, Table, noted, nothing, refused, warned
+from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned
 
 DAT = "data_preprocessed_python/s01.dat"
 MAT = "data_preprocessed_python/s01.mat"
@@ -75,18 +76,43 @@ def odd(name: str, *at_and_value: tuple[object, float]) -> Edit:
 
 def as_matlab(path: Path) -> None:
     path.unlink()
-    savemat(path.with_suffix(".mat"), content())
+    savemat(path.with_suffix(".mat"), content(), do_compression=True)
+
+
+def part_of_matlab(path: Path) -> None:
+    as_matlab(path)
     edit.cut(-1000)(path.with_suffix(".mat"))
+
+
+def by_python_2(protocol: int) -> Edit:
+    return lambda path: write_person(path, content(), protocol)
+
+
+def by_python_3(protocol: int) -> Edit:
+    return lambda path: path.write_bytes(pickle.dumps(content(), protocol))
+
+
+def quoted_from_last_to_first(rows: list[str]) -> list[str]:
+    quoted = [",".join(f'"{cell}"' for cell in row.split(",")) for row in rows[:0:-1]]
+    return [rows[0].removeprefix("\ufeff"), *quoted]
 
 
 DAMAGES: Table = {
     Copy("deap", Deap, "s01", rated): [
+        *(same(DAT, by_python_2(protocol), called=f"protocol {protocol} of Python 2") for protocol in (0, 1)),
+        *(same(DAT, by_python_3(protocol), called=f"protocol {protocol} of Python 3") for protocol in range(6)),
+        same(DAT, edit.write(pickle.dumps({key.encode(): value for key, value in content().items()})), called="bytes"),
+        same(DAT, as_matlab, called="MATLAB"),
+        same(DAT, edit.move("../s01.dat"), called="flat"),
+        same(DAT, edit.into("data_preprocessed_python"), called="twice nested"),
+        same(DAT, edit.move("../DEAP/Data_Preprocessed_Python/S01.DAT"), called="capitals"),
+        same(RATINGS, edit.lines(quoted_from_last_to_first), called="quoted, in another order"),
         refused(DAT, edit.write(b"PK\x03\x04" + bytes(100)), "zip"),
         refused(DAT, edit.write("<!DOCTYPE html><html>sign in</html>"), "web page"),
         refused(DAT, edit.write(b"MATLAB 5.0 MAT-file" + bytes(200)), "MATLAB"),
         refused(DAT, edit.write(""), "empty"),
         refused(DAT, edit.cut(-1000), "truncated"),
-        refused(DAT, as_matlab, "ends after", at=MAT),
+        refused(DAT, part_of_matlab, "ends after", at=MAT),
         refused(DAT, edit.move("s01.mat"), "no MATLAB file", at=MAT),
         refused(DAT, changed(lambda c: {**c, "data": c["data"][:, :32]}), "EEG alone"),
         refused(DAT, changed(lambda c: {**c, "data": np.zeros((40, 40, 7680), np.int8)}), "rest were cut off"),

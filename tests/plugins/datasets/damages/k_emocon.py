@@ -13,6 +13,7 @@ from ..damage import Copy, Table, nothing, refused, same
 BVP, EDA = "e4_data/1/E4_BVP.csv", "e4_data/1/E4_EDA.csv"
 HR, BANDS = "neurosky_polar_data/1/Polar_HR.csv", "neurosky_polar_data/1/BrainWave.csv"
 SELF, R4 = "emotion_annotations/self_annotations/P1.self.csv", "emotion_annotations/external_annotations/P1.R4.csv"
+FOLDERS = ("e4_data", "neurosky_polar_data", "emotion_annotations")
 SUBJECTS = "metadata/subjects.csv"
 TIMES = "pid,startTime,endTime\n"
 
@@ -30,10 +31,35 @@ def days_later(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(startTime=table.startTime + 9e8, endTime=table.endTime + 9e8)
 
 
+def columns_turned(table: pd.DataFrame) -> pd.DataFrame:
+    return table[[*reversed(table.columns)]].rename(columns=lambda name: f" {name} ")
+
+
+def another_wristband(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table[::2].assign(device_serial="B", value=99.0)])
+
+
+def first_again(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table[:1].assign(valence=1)])
+
+
+def below_raw(root: Path) -> None:
+    for name in FOLDERS:
+        edit.into("raw")(root / name)
+
+
 half_unpacked = edit.both(edit.within("e4_data.tar.gz", edit.write("packed")), edit.within("e4_data", edit.remove))
 
 DAMAGES: Table = {
     Copy("k_emocon", KEmoCon, "P01", one): [
+        # What is read all the same.
+        *(same(name, edit.into(name)) for name in (*FOLDERS, "metadata")),
+        same("emotion_annotations/self_annotations", edit.into("self_annotations")),
+        same(".", below_raw, called="all below raw"),
+        same("e4_data/1/*.csv", edit.table(columns_turned), called="columns by name"),
+        same("neurosky_polar_data/1/*.csv", edit.table(columns_turned), called="columns by name"),
+        same(EDA, edit.table(another_wristband), "warning", "A00001 are kept, the one with most rows"),
+        same(SELF, edit.table(first_again), "warning", "1 windows have several rows"),
         # Times.
         refused(BVP, edit.table(in_seconds), "seconds: somebody converted them"),
         refused(HR, edit.table(in_seconds), "seconds: somebody converted them"),

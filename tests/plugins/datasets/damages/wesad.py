@@ -11,7 +11,7 @@ from embench_plugins.datasets.synthetic import python2
 from embench_plugins.datasets.wesad import Wesad, WesadChest
 
 from .. import edit
-from ..damage import Copy, Edit, Table, noted, nothing, refused, warned
+from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned
 
 PKL, QUEST = "S2/S2.pkl", "S2/S2_quest.csv"
 ANSWERS = """# Subj;S2;;
@@ -101,8 +101,29 @@ def lost(bvp: np.ndarray) -> np.ndarray:
     return bvp
 
 
+def renamed(change: Callable[[str], str]) -> Edit:
+    """The devices' keys."""
+
+    def changed(content: dict) -> dict:
+        for device, own in content["signal"].items():
+            content["signal"][device] = {change(key): values for key, values in own.items()}
+        return content
+
+    return holding(changed)
+
+
 DAMAGES: Table = {
     Copy("wesad", Wesad, "S2", write_subject): [
+        # What other programs make of it.
+        *(same("S2", edit.move(f"{folder}/S2"), called=folder) for folder in ("WESAD", "WESAD/WESAD", "wesad")),
+        *(same(PKL, renamed(change), called=change.__name__) for change in (str.upper, str.lower)),
+        *(
+            same(PKL, label(lambda codes, dtype=dtype: codes.astype(dtype)), called=f"codes of {dtype}")
+            for dtype in ("f8", "f4", "i8", "u1", ">i4")
+        ),
+        same(PKL, label(lambda codes: codes[:, None]), called="codes in a column"),
+        same(PKL, signal("wrist", "EDA", lambda x: x[:, 0].astype(">f8")), called="a signal in a row"),
+        same(QUEST, edit.write("\ufeff" + ANSWERS.replace("\n", "\r\n")), called="ends of lines"),
         # What the pickle holds.
         refused(PKL, label(lambda codes: codes[::175]), "`label` has 240 values"),
         refused(PKL, label(lambda codes: codes[:0]), "`label` has 0 values"),
@@ -143,7 +164,7 @@ DAMAGES: Table = {
         refused(QUEST, edit.replace("# DIM;8", "# DIM;high"), "no number", hint="take the file away"),
         refused(QUEST, edit.write(""), "no row # ORDER", hint="take the file away"),
         refused(QUEST, edit.write("\x00\x01\ufffd;" * 99), "no row # ORDER", hint="take the file away"),
-        warned(QUEST, edit.replace("7.08;39.55;70.19", "99.1;1.2;0"), "START and END"),
+        same(QUEST, edit.replace("7.08;39.55;70.19", "99.1;1.2;0"), "warning", "START and END"),
         warned(QUEST, edit.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST"), "its order is not that of the conditions"),
         warned(PKL, label(lambda codes: np.where(codes == 3, 0, codes)), "no second of it is amusement"),
         noted(QUEST, edit.remove, "no valence and no arousal"),
@@ -153,6 +174,7 @@ DAMAGES: Table = {
         warned("S3/S3_quest.csv", edit.write(""), "there is no S3.pkl"),
     ],
     Copy("wesad chest", WesadChest, "S2", write_subject): [
+        *(same(PKL, renamed(change), called=change.__name__) for change in (str.upper, str.lower)),
         refused(PKL, lacking("chest"), "it holds no chest, but wrist"),
     ],
     Copy("no wesad", Wesad, "S2", edit.nothing): [
