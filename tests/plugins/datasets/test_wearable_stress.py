@@ -14,7 +14,6 @@ from embench_plugins.datasets.wearable_stress import WearableStress
 
 from ...sample import sample
 from .damages import wearable_stress as made
-from .measures import auroc
 from .real import released
 
 SUBJECTS, LENGTH_S = 28, 200.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
@@ -135,16 +134,6 @@ class TestGenerated:
         written = (folder_of(tmp_path, "S02") / "EDA.csv").read_text().splitlines()
         assert len(written) > 2 * recording.signals["eda"].data.shape[1] - 20
         assert any("repeat" in finding.what for finding in WearableStress(tmp_path).verify())
-
-    @pytest.mark.parametrize("quantity", ["heart_rate", "scr_per_min"])
-    def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none(self, quantity):
-        found = {}
-        for effect in (1.0, 0.0):
-            value, label, subject = synthetic.oracle(36, 0, effect)[quantity]
-            scores = [auroc(value[subject == p], label[subject == p]) for p in np.unique(subject)]
-            found[effect] = np.mean(scores)
-        assert found[1.0] == pytest.approx(0.9, abs=0.03)
-        assert found[0.0] == pytest.approx(0.5, abs=0.03)
 
 
 class TestFaults:
