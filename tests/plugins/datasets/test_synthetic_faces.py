@@ -36,7 +36,7 @@ SMALL = {
     "amigos/long": Small(1, 14, set(), set()),
     "amigos/external": Small(1, 40, set(), {"P01_V58"}),
     "deap": Small(3, 12, {"s02_T03", "s03_T40"}, {"s01_T07", "s02_T03", "s03_T40"}),
-    "k_emocon": Small(3, 30, {"P02"}, {"P02"}),
+    "k_emocon": Small(3, 20, {"P02"}, {"P02"}),
 }
 
 
@@ -119,7 +119,7 @@ class TestFiles:
         names = {
             "amigos": ("Exp1_P01_face/P1_4_face.mov", "Exp2_P01_face/P1_N1_face.mov", "openface/P1_4_face.csv"),
             "deap": ("face_video/s01/s01_trial01.avi", "openface/s01_trial01.csv"),
-            "k_emocon": ("debate_recordings/p1_30.mp4", "openface/p1_30.csv"),
+            "k_emocon": ("debate_recordings/p1_20.mp4", "openface/p1_20.csv"),
         }[name.partition("/")[0]]
         assert set(names) <= set(digests(reader.root))
 
