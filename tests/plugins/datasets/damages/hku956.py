@@ -9,7 +9,8 @@ from .. import edit
 from ..damage import Copy, Damage, Table, nothing, refused, same, warned
 
 SIGNALS = "1. physiological_signals"
-SONG = f"{SIGNALS}/hku1903/BVP/0_"
+FIRST = synthetic.draw(1, 3, 1.0, length_s=15.0)["song"][0]
+SONG = f"{SIGNALS}/hku1903/BVP/0_{FIRST}.csv"
 RATINGS = "3. AV_ratings.csv"
 
 whole = partial(synthetic.synthesize, subjects=2, seed=3, effect=1.0, length_s=15.0)
@@ -18,7 +19,7 @@ whole = partial(synthetic.synthesize, subjects=2, seed=3, effect=1.0, length_s=1
 
 def bad(content: str, *words: str) -> Damage:
     """Another content of the first song's pulse wave."""
-    return refused(f"{SONG}*.csv", edit.write(content), *words, at=SONG)
+    return refused(SONG, edit.write(content), *words)
 
 
 DAMAGES: Table = {
@@ -28,7 +29,7 @@ DAMAGES: Table = {
         bad("1.5\n" * 64, "of the same song"),
         bad("1.5,2\n" * 900, "2 columns"),
         bad("", "empty"),
-        refused(f"{SONG}*.csv", edit.twin("0_1.csv"), "two songs at position 0", at=f"{SIGNALS}/hku1903/BVP"),
+        refused(SONG, edit.twin("0_1.csv"), "two songs at position 0", at=f"{SIGNALS}/hku1903/BVP"),
         refused(RATINGS, edit.replace("song_no", "number"), "no column song_no"),
         refused(RATINGS, edit.replace(",", ";"), "no column"),
         warned(RATINGS, edit.replace("positive", "negative"), "and called negative"),
