@@ -73,7 +73,8 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
     random.seed(seed)
     # Not a bare number, from which torch's stream on the CPU would be the same, nor [seed], which is that of `random`.
     np.random.seed([seed, 1])  # noqa: NPY002  plugins may use libraries that draw from it
-    torch.manual_seed(seed)
+    # torch.manual_seed would also note the seed, and where it was called, for each kind of GPU that is not in use.
+    (torch.default_generator if device == "cpu" else torch).manual_seed(seed)
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)  # a notebook may have chosen wider floats, which its workers know nothing of
     strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic

@@ -17,6 +17,7 @@ from embench.errors import CheckFailed, DataError, MachineError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
+    SafeDumper,
     folder_mode,
     make_folder,
     parse_json,
@@ -286,7 +287,7 @@ def _parse_yaml(text: str, path: Path) -> Any:
 
 def as_yaml(content: Mapping[str, Any]) -> str:
     """The text of a YAML file, keys in the order of `content`."""
-    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.dump(dict(content), Dumper=SafeDumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
