@@ -16,7 +16,7 @@ from embench.interfaces.metric import Undefined
 from embench.planning import graph
 from embench.runs import external
 
-from ..tiny.world import plugin
+from ..tiny.world import few_folds, plugin
 from .planting import abouts, audit_run, cheat, copy_of, copy_subject, method, predicted, put, table, world
 
 TINY = plugin("Tiny")
@@ -31,7 +31,7 @@ def clean(tmp_path_factory):
 @pytest.fixture(scope="module")
 def network(clean):
     """A run of a network with statistics of its training subjects."""
-    return method(clean, cheat("Honest"), fusion="single", seeds="0,1")
+    return method(clean, cheat("Honest"), fusion="single", protocol=few_folds(clean))
 
 
 def severe(audited) -> dict[str, str]:
@@ -42,12 +42,11 @@ def severe(audited) -> dict[str, str]:
     return found
 
 
-def of_file(tmp_path, root, score) -> dict[str, str]:
-    """Severe findings about predictions that somebody's own code made."""
-    path = predicted(tmp_path / "mine.csv", root, score)
-    return severe(
-        audit_run(external.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
-    )
+def of_file(tmp_path, root, score, protocol="") -> dict[str, str]:
+    """Severe findings about predictions that somebody's own code made, by default in three folds."""
+    path, place = predicted(tmp_path / "mine.csv", root, score), tmp_path / "out" / "mine"
+    scored = external.score(path, TINY, protocol=protocol or few_folds(root), data_root=root, out=place)
+    return severe(audit_run(scored.folder, data_root=root))
 
 
 def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
@@ -59,7 +58,7 @@ def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
     assert audited.checks["stages"].figures["differ"] == 0
     written = json.loads((tmp_path / "audit.json").read_text())
     assert written["counts"]["severe"] == 0
-    assert written["measured"]["statistics"]["buffers"] == 10  # a mean and an SD in each of five folds
+    assert written["measured"]["statistics"]["buffers"] == 6  # a mean and an SD in each of three folds
 
 
 @pytest.mark.parametrize(("sure", "warned"), [(True, True), (False, False)])
@@ -100,7 +99,8 @@ def test_prediction_by_stimulus(tmp_path):
 def test_prediction_by_clock(tmp_path):
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11)
-    found = of_file(tmp_path, root, lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05))
+    score = lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05)  # noqa: E731
+    found = of_file(tmp_path, root, score, "subject-independent-v2")
     assert "time since the start" in found["clock"]
     assert set(found) == {"clock"}
 
@@ -181,7 +181,7 @@ def test_a_duplicated_subject(tmp_path):
     root = world(tmp_path / "w")
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
     copy_subject(root, "p03", "p09", noisy)
-    result = method(root, plugin("Moments"), fusion="logreg")
+    result = method(root, plugin("Moments"), fusion="logreg", protocol=few_folds(root))
     found = severe(audit_run(result.folder, out=tmp_path))
     assert found == {"copies": "1 pairs of subjects have the same signals: p03 and p09"}
 
@@ -280,7 +280,8 @@ def test_an_honest_method_learns_nothing_from_permuted_labels(clean, tmp_path):
     [(plugin("Moments"), "logreg", []), (cheat("Honest"), "single", ["when to stop encoder[ecg]"])],
 )
 def test_only_what_was_trained_by_epochs_was_stopped_early(clean, tmp_path, encoder, fusion, stopped):
-    result = method(clean, encoder, fusion=fusion, settings=("encoder.selection=early_stop",))
+    early, few = ("encoder.selection=early_stop",), few_folds(clean)
+    result = method(clean, encoder, fusion=fusion, settings=early, protocol=few)
     assert audit_run(result.folder, out=tmp_path).checks["validation"].figures["uses"] == stopped
 
 
@@ -367,8 +368,8 @@ def test_recordings_of_a_subject_in_several_folds(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     rows = table(folder / "predictions.csv.gz")
     for row in rows:
-        if row["seed"] == "0" and row["recording"].endswith(("v1", "v3", "v5")):
-            row["fold"] = str((int(row["fold"]) + 1) % 5)
+        if row["recording"].endswith(("v1", "v3", "v5")):
+            row["fold"] = str((int(row["fold"]) + 1) % 3)
     put(folder / "predictions.csv.gz", rows)
     assert "people" in severe(audit_run(folder))
 
@@ -378,11 +379,10 @@ def test_hidden_layers_normalised_over_the_test_subjects(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     with np.load(folder / "embeddings.npz") as file:
         kept = {name: file[name] for name in file.files}
-    for seed in (0, 1):
-        for fold in range(5):
-            own = (kept["seed"] == seed) & (kept["fold"] == fold)
-            x = kept["x"][own]
-            kept["x"][own] = (x - x.mean(0)) / (x.std(0) + 1e-9)
+    for fold in range(3):
+        own = kept["fold"] == fold
+        x = kept["x"][own]
+        kept["x"][own] = (x - x.mean(0)) / (x.std(0) + 1e-9)
     np.savez(folder / "embeddings.npz", **kept)
     assert "standardised over the test subjects" in severe(audit_run(folder))["hidden"]
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pydoc
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -19,7 +20,7 @@ from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "leaderboards"
-ENTRY = min((BOARDS / "wearable_stress" / "subject-independent-v2").glob("handcrafted-lda-*"))
+ENTRY = next((BOARDS / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,7 @@ def test_the_signature_is_that_of_the_options():
 
 
 def test_help_reads_the_signature_through_the_lazy_module():
-    program = "import embench; help(embench.run)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "run(*, dataset: 'str', encoder:" in done.stdout
+    assert "run(*, dataset: 'str', encoder:" in pydoc.render_doc("embench.run", renderer=pydoc.plaintext)
 
 
 def test_a_wrong_argument_is_answered_with_the_nearest_name():

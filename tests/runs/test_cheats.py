@@ -9,7 +9,7 @@ from embench.leaderboard.publish import publish_runs
 
 from ..sample import sample
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, write
+from ..tiny.world import few_folds, make_subjects, write
 
 CHEATS = Path(__file__).parents[1] / "tiny" / "cheating.py"
 
@@ -38,7 +38,7 @@ def test_what_is_remembered_of_other_recordings(bench, monkeypatch, tmp_path, en
 
 def test_what_is_remembered_of_other_segments(tmp_path):
     data = write(tmp_path, make_subjects(6, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
-    session = Bench(data, tmp_path / "runs", "Session")
+    session = Bench(data, tmp_path / "runs", "Session", few_folds(tmp_path))
     with pytest.raises(PluginError, match="ecg of recording p05-v0 gets other features alone"):
         session.run(cheat("Whitened"), fusion="logreg", modalities="ecg", targets="stress")
 

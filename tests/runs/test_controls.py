@@ -10,7 +10,7 @@ from embench.runs.controls import describe_controls
 from embench.statistics.controls import CONTROLS
 
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, of_all_kinds, plugin, sharing_stimuli, write
+from ..tiny.world import few_folds, make_subjects, of_all_kinds, plugin, sharing_stimuli, write
 
 
 def alone(root, dataset, targets, seeds, protocol="subject-independent-v2", progress=None):
@@ -48,7 +48,7 @@ def test_data_without_any_signal_have_the_same_controls(tmp_path):
     subjects = sharing_stimuli(make_subjects(10))
     bare = {name: [{**row, "modalities": ()} for row in rows] for name, rows in subjects.items()}
     found = [
-        alone(write(tmp_path / name, content), "Tiny", "arousal", (0,))
+        alone(write(tmp_path / name, content), "Tiny", "arousal", (0,), few_folds(tmp_path, 2))
         for name, content in (("whole", subjects), ("bare", bare))
     ]
     assert found[0]["people"] == {"arousal": 10}
@@ -58,8 +58,9 @@ def test_data_without_any_signal_have_the_same_controls(tmp_path):
 def test_the_best_control_is_what_is_to_be_beaten(tmp_path):
     root = write(tmp_path, of_all_kinds(8), "Kinds")
     told = []
-    found = alone(root, "Kinds", "arousal,arousal_value", (0,), progress=lambda *step: told.append(step))
-    assert [step[:2] for step in told] == [(k, 10) for k in range(1, 11)]
+    rules = few_folds(tmp_path, 2)
+    found = alone(root, "Kinds", "arousal,arousal_value", (0,), rules, progress=lambda *step: told.append(step))
+    assert [step[:2] for step in told] == [(k, 4) for k in range(1, 5)]
     for target, metric, best in (("arousal", "auroc_within", max), ("arousal_value", "rmse", min)):
         means = {
             name: by_target[target][metric]["mean"]

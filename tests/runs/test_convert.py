@@ -23,6 +23,8 @@ from embench_plugins.conversions import wer_ssl as converter
 from embench_plugins.datasets.synthetic.wesad import synthesize
 
 from ..tiny import wer_ssl
+from ..tiny.running import Bench
+from ..tiny.world import make_subjects, write
 
 MODALITIES = ("eda", "ppg", "temp")
 OUTPUTS = OutputSpec((Target("stress", "binary", LabelRule(), ""),))
@@ -119,10 +121,9 @@ def test_any_state_dict_becomes_safetensors(tmp_path, embench):
     assert {name: value.tolist() for name, value in found.items()} == {
         name.removeprefix("module."): value.tolist() for name, value in state.items()
     }
-    request = Request("wesad", ("tcn",), modalities="eda", pretrained=str(tmp_path / "out"), data_root=tmp_path)
-    synthesize(tmp_path / "wesad", subjects=2, seed=0, effect=1.0)
+    bench = Bench(write(tmp_path, make_subjects(2)), tmp_path / "runs")
     with pytest.raises(UsageError, match="an encoder reads by itself"):
-        run(request)
+        bench.run("Pool", modalities="eda", pretrained=str(tmp_path / "out"))
 
 
 class Evil:

@@ -24,7 +24,7 @@ from embench.store.folders import check_folder, stored_folders
 from ..sample import sample
 from ..tiny.damage import DAMAGES, damage
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, plugin, write
+from ..tiny.world import few_folds, make_subjects, plugin, write
 
 NETWORKS, ESTIMATOR = ("Pool", {"fusion": "late"}), ("Moments", {"fusion": "logreg"})
 STAGE_FILES = {"stage.json", "specs.json", "stats.npz", "result.json", "predictions.npz"}
@@ -36,7 +36,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
-        bench = Bench(write(folder / "data", make_subjects(5)), folder / "runs")
+        bench = Bench(write(folder / "data", make_subjects(5)), folder / "runs", protocol=few_folds(folder))
         results = [bench.run(encoder, **options) for encoder, options in (NETWORKS, ESTIMATOR)]
         yield bench, folder / "cache", [predicted(result) for result in results]
 
@@ -120,7 +120,7 @@ def test_a_run_over_damaged_files_names_them_and_gives_the_same_bytes(finished, 
     """One file of each stage, a different one in each, and one of each folder of the cache."""
     bench, cache, before = finished
     shutil.copytree(bench.runs / "stages", tmp_path / "runs" / "stages")
-    again = Bench(bench.data, tmp_path / "runs")
+    again = Bench(bench.data, tmp_path / "runs", protocol=bench.protocol)
     damaged, told, changed = [], list[str](), dict[Path, bool]()
     for number, folder in enumerate([*stages(again), *stored_folders(cache)]):
         files = guarded(folder)
@@ -186,7 +186,7 @@ def test_no_stored_file_is_unpickled(finished, tmp_path):
     """Pickles in place of all arrays, and beside them, with checksums that fit: nothing runs."""
     bench, _, _ = finished
     shutil.copytree(bench.runs / "stages", tmp_path / "runs" / "stages")
-    again, canary = Bench(bench.data, tmp_path / "runs"), tmp_path / "canary"
+    again, canary = Bench(bench.data, tmp_path / "runs", protocol=bench.protocol), tmp_path / "canary"
     planted = pickle.dumps(Planted(canary))
     for path in stages(again):
         for arrays in path.glob("*.npz"):

@@ -8,13 +8,15 @@ import pytest
 from embench import registry
 from embench.engine.stage import Folder
 from embench.errors import UsageError
+from embench.planning.request import Request
 from embench.records.predictions import Labels, Predictions
 
 from ..sample import sample
 from ..tiny.running import Bench
-from ..tiny.world import of_all_kinds, plugin, write
+from ..tiny.world import few_folds, of_all_kinds, plugin, write
 
 ALL = "arousal,arousal_value,state"
+WHOLE = {"modalities": "ecg,eda", "targets": ALL, "protocol": Request.protocol}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def kinds(tmp_path_factory):
     all_subjects = of_all_kinds(12)
     for row in all_subjects["p03"]:
         row["ratings"]["liking"] = None
-    return Bench(write(root, all_subjects, dataset="Kinds"), root / "runs", "Kinds")
+    return Bench(write(root, all_subjects, dataset="Kinds"), root / "runs", "Kinds", few_folds(root))
 
 
 def values_of(result, name):
@@ -53,7 +55,7 @@ def check_record(result, units):
 
 @pytest.mark.slow
 def test_networks_of_one_target_each(kinds):
-    result = kinds.run("Pool", fusion="late", modalities="ecg,eda", targets=ALL, settings=("encoder.epochs=8",))
+    result = kinds.run("Pool", fusion="late", settings=("encoder.epochs=8",), **WHOLE)
     assert result.scores["headlines"] == {"arousal": "auroc_within", "arousal_value": "ccc", "state": "auroc_within"}
     assert values_of(result, "auroc_within")["arousal"]["mean"] > 0.9
     # One class can be told from the two others only, and these not from each other.
@@ -72,7 +74,7 @@ def test_networks_of_one_target_each(kinds):
 @pytest.mark.slow
 def test_one_network_for_targets_of_all_kinds(kinds):
     joint = ("fusion.targets=joint", "fusion.epochs=20", "fusion.batch=16")
-    result = kinds.run("Pool", fusion="concat", modalities="ecg,eda", targets=ALL, settings=joint)
+    result = kinds.run("Pool", fusion="concat", settings=joint, **WHOLE)
     assert values_of(result, "auroc_within")["arousal"]["mean"] > 0.7
     assert values_of(result, "ccc")["arousal_value"]["mean"] > 0.1
     check_record(result, 216)

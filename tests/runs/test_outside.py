@@ -24,7 +24,7 @@ from embench.runs.external import score
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
+from ..tiny.world import RULES, few_folds, make_subjects, of_all_kinds, plugin, write
 
 OUTSIDE = """
 import csv, sys
@@ -86,13 +86,19 @@ def put(path, rows, drop=()):
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
     root = tmp_path_factory.mktemp("kinds")
-    return Bench(write(root, of_all_kinds(8), dataset="Kinds"), root / "runs", "Kinds")
+    return Bench(write(root, of_all_kinds(8), dataset="Kinds"), root / "runs", "Kinds", few_folds(root, 2))
 
 
 @pytest.fixture(scope="module")
 def everything(kinds):
-    """A run whose targets are of all kinds, in two seeds."""
-    return kinds.run("Moments", fusion="boosting", seeds="0,1", targets="arousal,arousal_value,state")
+    """A run whose targets are no two classes."""
+    return kinds.run("Moments", fusion="boosting", seeds="1", targets="arousal_value,state")
+
+
+@pytest.fixture(scope="module")
+def several(kinds):
+    """A run in two seeds."""
+    return kinds.run("Moments", fusion="logreg", seeds="0,1", targets="arousal")
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +112,19 @@ def scored(kinds, tmp_path):
 
     def call(rows, *, drop=(), dataset="Kinds", **options):
         path = rows if not isinstance(rows, list) else put(tmp_path / "mine.csv", rows, drop)
-        return score(path, plugin(dataset), data_root=kinds.data, **{"out": tmp_path / "out" / "mine", **options})
+        own = {"protocol": kinds.protocol, "out": tmp_path / "out" / "mine"}
+        return score(path, plugin(dataset), data_root=kinds.data, **own | options)
 
     return call
 
 
-def test_a_runs_own_predictions_give_its_own_figures_and_files(everything, scored):
-    again = scored(everything.folder / "predictions.csv.gz")
-    assert again.scores == everything.scores
+@pytest.mark.parametrize("run", ["everything", "several"])
+def test_a_runs_own_predictions_give_its_own_figures_and_files(request, scored, run):
+    done = request.getfixturevalue(run)
+    again = scored(done.folder / "predictions.csv.gz")
+    assert again.scores == done.scores
     for name in ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json"):
-        assert (again.folder / name).read_bytes() == (everything.folder / name).read_bytes(), name
+        assert (again.folder / name).read_bytes() == (done.folder / name).read_bytes(), name
 
 
 def test_plain_columns_are_enough(everything, scored):
@@ -198,7 +207,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored,
     assert known.run["method"]["outside"] == "My SVM, 2nd try"
     assert made.id.startswith("outside-My-SVM-2nd-try-")
     assert known.run["pretrain_overlap"] == "unknown"
-    assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5, "neighbours": 4}
+    assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 2}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
     assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
@@ -222,11 +231,12 @@ def test_subjects_without_labels_are_passed_over(tmp_path):
     for row in all_subjects["p00"]:
         row["ratings"] = {}
     root = write(tmp_path, all_subjects)
-    done = Bench(root, tmp_path / "runs").run("Moments", fusion="logreg")
+    protocol = few_folds(tmp_path, 2)
+    done = Bench(root, tmp_path / "runs", protocol=protocol).run("Moments", fusion="logreg")
     rows = rows_of(done.folder / "predictions.csv.gz")
     stranger = {**rows[0], "subject": "p00", "recording": "p00-v0", "unit": "p00-v0:0-10000"}
     path = put(tmp_path / "mine.csv", [*rows, stranger])
-    made = score(path, plugin("Tiny"), data_root=root, out=tmp_path / "out")
+    made = score(path, plugin("Tiny"), protocol=protocol, data_root=root, out=tmp_path / "out")
     assert made.scores == done.scores
     assert made.manifest["outside"]["ignored"] == {"p00": "no label of any target"}
 
@@ -343,7 +353,8 @@ def test_targets_can_be_chosen(everything, scored):
 def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     rows = rows_of(arousal.folder / "predictions.csv.gz")
     path = put(tmp_path / "my_svm.csv", rows[:-2])
-    line = ["score", path, "--dataset", plugin("Kinds"), "--data-root", kinds.data, "--out", tmp_path / "out"]
+    line = ["score", path, "--dataset", plugin("Kinds"), "--data-root", kinds.data, "--protocol", kinds.protocol]
+    line += ["--out", tmp_path / "out"]
     done = embench(*line)
     assert done.code == 0, done.err
     assert "auroc_within *" in done.out
@@ -356,21 +367,22 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert document["folder"] == str(tmp_path / "out")
 
 
-def test_units_are_listed_with_labels_and_the_folds_of_three_partitions(kinds, everything, tmp_path, embench):
+def test_units_are_listed_with_labels_and_the_folds_of_three_partitions(kinds, everything, several, tmp_path, embench):
     path = tmp_path / "units.csv"
-    done = embench("data", "labels", plugin("Kinds"), "--data-root", kinds.data, "--units", path)
+    line = ["data", "labels", plugin("Kinds"), "--data-root", kinds.data, "--protocol", kinds.protocol]
+    done = embench(*line, "--units", path)
     assert done.code == 0, done.err
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert {row["target"] for row in rows} == {"arousal", "arousal_value", "state", "liking"}
     listed = {(row["target"], row["unit"]): row for row in rows}
-    for row in rows_of(everything.folder / "predictions.csv.gz"):
-        unit = listed[row["target"], row["unit"]]
-        assert (unit["subject"], unit["recording"]) == (row["subject"], row["recording"])
-        assert unit[f"fold_{row['seed']}"] == row["fold"]
-        assert (
-            row["unit"] == f"{unit['recording']}:{1000 * float(unit['start_s']):.0f}-{1000 * float(unit['stop_s']):.0f}"
-        )
-    labels = record.read_record(everything.folder).labels
-    for target, unit, label in zip(labels["target"], labels["unit"], labels["label"], strict=True):
-        assert float(listed[target, unit]["label"]) == pytest.approx(label, rel=1e-5)
+    for made in (everything, several):
+        for row in rows_of(made.folder / "predictions.csv.gz"):
+            unit = listed[row["target"], row["unit"]]
+            assert (unit["subject"], unit["recording"]) == (row["subject"], row["recording"])
+            assert unit[f"fold_{row['seed']}"] == row["fold"]
+            start, stop = (round(1000 * float(unit[name])) for name in ("start_s", "stop_s"))
+            assert row["unit"] == f"{unit['recording']}:{start}-{stop}"
+        labels = made.labels
+        for target, unit, label in zip(labels["target"], labels["unit"], labels["label"], strict=True):
+            assert float(listed[target, unit]["label"]) == pytest.approx(label, rel=1e-5)

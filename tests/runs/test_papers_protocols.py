@@ -45,7 +45,7 @@ def cuts(result, target="arousal"):
 @pytest.mark.parametrize("by", ["group", "segment"])
 def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by):
     leaks = by == "segment"
-    protocol = rules(leaks=leaks, split={"by": by, "folds": 3}, unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}})
+    protocol = rules(leaks=leaks, split={"by": by, "folds": 2}, unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}})
     plan = shared.plan("Pool", modalities="ecg", protocol=protocol, seeds="0,1")
     result = run(plan.request)
     labels = Labels.read(result.folder / "labels.csv.gz")
@@ -228,7 +228,7 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
         fusion=fusion,
         protocol=protocol,
         modalities=modalities,
-        settings=("encoder.epochs=5",) if fusion == "single" else ("fusion.epochs=5",),
+        settings=("encoder.epochs=3",) if fusion == "single" else ("fusion.epochs=3",),
     )
     result = run(plan.request)
     picked = {(row["target"], row["fold"]): row for row in result.scores["picked_epochs"]}
@@ -246,7 +246,7 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
         there = np.isfinite(last)
         right = [((table[there] >= 0.5) == y[there]).mean() for table in every]
         row = picked["arousal", prediction.fold]
-        assert (row["epoch"], row["of"]) == (int(np.argmax(right)), 5)
+        assert (row["epoch"], row["of"]) == (int(np.argmax(right)), 3)
         np.testing.assert_array_equal(every[-1], last)  # what the recipe keeps is the last epoch
         chosen = every[row["epoch"]][there]
         np.testing.assert_allclose([score[i] for i, t in zip(ids, there, strict=True) if t], chosen, rtol=1e-7)
@@ -277,7 +277,7 @@ def test_an_epoch_is_picked_where_the_headline_compares_subjects(tmp_path, rules
 @pytest.mark.parametrize("by", ["group", "recording", "segment"])
 def test_a_papers_record_holds_intervals(shared, rules, by):
     """However its split leaks, and in several seeds: of the headline, of every control and of the differences."""
-    own = {"split": {"by": by, "folds": 3}, "leaks": by != "group", "unit": SEGMENTS, "headline": "f1_macro"}
+    own = {"split": {"by": by, "folds": 2}, "leaks": by != "group", "unit": SEGMENTS, "headline": "f1_macro"}
     result = shared.run("Moments", fusion="logreg", modalities="ecg", protocol=rules(**own), seeds="0,1")
     numbers = [result.scores["scores"]["arousal"][name] for name in ("f1_macro", "auroc_within", "auroc")]
     numbers += [result.scores["controls"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]

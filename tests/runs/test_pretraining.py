@@ -22,7 +22,7 @@ from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, plugin, with_sources, write
+from ..tiny.world import few_folds, make_subjects, plugin, with_sources, write
 
 OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
 
@@ -30,7 +30,7 @@ OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     root = with_sources(tmp_path_factory.mktemp("two"))
-    return Bench(root, root / "runs")
+    return Bench(root, root / "runs", protocol=few_folds(root))
 
 
 def request_for(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **options):
@@ -53,7 +53,7 @@ def line(bench, *more, corpus=OTHER, pretrainer="masked_value"):
 
 def mended(two, tmp_path):
     """The same data with an empty runs folder."""
-    return Bench(two.data, tmp_path / "runs")
+    return Bench(two.data, tmp_path / "runs", protocol=two.protocol)
 
 
 def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
@@ -299,19 +299,24 @@ def test_a_bare_file_is_of_unknown_subjects(two, tmp_path):
 def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
     write(tmp_path, make_subjects(5))
     write(tmp_path, make_subjects(5), dataset="Other")
-    bench = Bench(tmp_path, tmp_path / "runs")
+    bench = Bench(tmp_path, tmp_path / "runs", protocol=few_folds(tmp_path))
     made = pretrained(bench)
     record = bench.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
     assert record["pretrain_overlap"] == "unlabelled_target"
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Subjects to test, and generated ones to start from."""
+    root = write(tmp_path_factory.mktemp("generated"), make_subjects(5))
+    write(root, make_subjects(5), dataset="Other", seed=5)
+    (root / "Other" / SYNTHETIC).write_text('{"seed": 5, "effect": 1.0}')
+    return Bench(root, root / "runs", protocol=few_folds(root))
+
+
 @pytest.mark.parametrize("way", ["pretrained", "pretrainers", "train_dataset", "run"])
-def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, way):
-    write(tmp_path, make_subjects(5))
-    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
-    (tmp_path / "Other" / SYNTHETIC).write_text('{"seed": 5, "effect": 1.0}')
-    bench = Bench(tmp_path, tmp_path / "runs")
-    made = pretrained(bench)
+def test_generated_data_leave_their_mark_on_whatever_starts_from_them(generated, way):
+    bench, made = generated, pretrained(generated)
     assert made.manifest["synthetic"]
     options = {
         "pretrained": {"pretrained": made.id},
@@ -320,7 +325,8 @@ def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, 
         "run": {},
     }[way]
     if way == "run":
-        options = {"pretrained": Bench(tmp_path, bench.runs, "Other").run("Pool", modalities="ecg").id}
+        source = Bench(bench.data, bench.runs, "Other", bench.protocol)
+        options = {"pretrained": source.run("Pool", modalities="ecg").id}
     record = bench.run("Pool", modalities="ecg", **options).manifest
     reasons = why_not_publishable(Manifest.model_validate(record))
     assert any("synthetic" in reason for reason in reasons)

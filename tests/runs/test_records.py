@@ -18,7 +18,7 @@ from embench.runs.run import grid
 
 from ..tiny.damage import unseal
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, plugin, write
+from ..tiny.world import few_folds, make_subjects, plugin, write
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,17 @@ def mixed(tmp_path_factory):
     return write(tmp_path_factory.mktemp("mixed"), all_subjects)
 
 
+def in_few_folds(data, runs, dataset="Tiny"):
+    return Bench(data, runs, dataset, few_folds(data))
+
+
 def folds_of(result):
     with (result.folder / "folds.csv").open() as file:
         return list(csv.DictReader(file))
 
 
 def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
-    bench = Bench(mixed, tmp_path)
+    bench = in_few_folds(mixed, tmp_path)
     result = bench.run("Moments", fusion="logreg", modalities="eda")
     left_out = {row["subject"]: row["reason"] for row in result.manifest["cohort"]["left_out"]}
     assert left_out == {"p00": "no label of any target", "p01": "none of eda"}
@@ -133,7 +137,7 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
 
 
 def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
-    bench = Bench(write(tmp_path, make_subjects(6, seconds=11.0)), tmp_path / "runs")
+    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=11.0)), tmp_path / "runs")
     result = bench.run("Early", modalities="ecg", dev=True)
     assert [(e["run"], e["dev"]) for e in ledger.read_ledger(bench.runs)] == [(result.id, True)]
     assert result.manifest["test_looks"] == {"arousal": 0}
@@ -154,7 +158,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
 
 
 def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
-    bench = Bench(write(tmp_path, make_subjects(6, seconds=10.0)), tmp_path / "runs")
+    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=10.0)), tmp_path / "runs")
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
@@ -170,7 +174,7 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
     assert other.manifest["tried"] == {"arousal": 2}
     assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
     assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
-    elsewhere = Bench(bench.data, tmp_path / "elsewhere").run("Early", targets="arousal", modalities="eda")
+    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Early", targets="arousal", modalities="eda")
     assert elsewhere.manifest["test_looks"] == {"arousal": 3}
     for path in [*tmp_path.rglob(ledger.LEDGER_FILE), *ledger.ledger_home().rglob(ledger.LEDGER_FILE)]:
         path.unlink()  # what is left are the records
@@ -233,7 +237,7 @@ def test_a_record_of_before_checksums_stays_readable(shared, tmp_path):
 
 
 def test_starting_from_another_run(mixed, tmp_path):
-    bench = Bench(mixed, tmp_path)
+    bench = in_few_folds(mixed, tmp_path)
     first = bench.run("Pool", modalities="ecg")
     by_id = bench.run("Pool", modalities="ecg", pretrained=first.id)
     by_file = bench.run("Pool", modalities="ecg", pretrained=str(min((first.folder / "weights").iterdir())))
@@ -245,7 +249,8 @@ def test_starting_from_another_run(mixed, tmp_path):
 
 def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
     data = write(tmp_path, make_subjects(8, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
-    result = Bench(data, tmp_path / "runs", "Session").run("Moments", fusion="logreg", modalities="ecg", targets=None)
+    bench = in_few_folds(data, tmp_path / "runs", "Session")
+    result = bench.run("Moments", fusion="logreg", modalities="ecg", targets=None)
     assert result.json()["headline"] == "auroc_crossed_matched"
     assert result.manifest["cohort"]["design"] == "fixed_order"
     assert result.manifest["cohort"]["session_s"] == {f"p0{n}": 240.0 for n in range(8)}
@@ -272,6 +277,7 @@ def test_from_python(six, tmp_path):
     result = package.run(
         dataset=plugin("Tiny"), encoder=plugin("Moments"), fusion="logreg", modalities=["ecg", "eda"], seeds=[0],
         recipe="quick", target="arousal", data_root=str(six), runs=str(tmp_path), workers=1, device="cpu",
+        protocol=few_folds(six),
     )  # fmt: skip
     assert isinstance(result, package.Result)
     assert result.folder.is_dir()
@@ -283,7 +289,7 @@ def test_from_python(six, tmp_path):
     few = package.run(
         dataset=plugin("Tiny"), encoder=plugin("Moments"), fusion="logreg", modalities="ecg", seeds=(0,),
         recipe="quick", target="arousal", data_root=six, runs=tmp_path, label_subjects=2, workers=1,
-        set="fusion.build.C=0.5",
+        set="fusion.build.C=0.5", protocol=few_folds(six),
     )  # fmt: skip
     assert few.manifest["config"]["label_subjects"] == 2
     assert few.manifest["recipe"]["settings"] == ["fusion.build.C=0.5"]
@@ -310,7 +316,7 @@ def test_generated_data_are_marked(six, tmp_path):
         (tmp_path / "Tiny").mkdir(exist_ok=True)
         (tmp_path / "Tiny" / path.name).symlink_to(path)
     (tmp_path / "Tiny" / "EMBENCH_SYNTHETIC.json").write_text('{"generator": "mine"}')
-    result = Bench(tmp_path, tmp_path / "runs").run("Moments", fusion="logreg")
+    result = in_few_folds(tmp_path, tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
     assert result.json()["synthetic"] is True
     assert result.manifest["dataset"]["synthetic"] == {"generator": "mine"}
 

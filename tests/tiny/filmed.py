@@ -1,6 +1,7 @@
 """Subjects for the small dataset of `watching.py`: every frame of a film is of one grey, which tells its number."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,18 @@ def recording(subject: int, number: int, **changes) -> dict:
 def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Filmed") -> Path:
     """Writes subjects below `root/dataset`, with a film of 12 s at 25 frames a second wherever one is named and not
     there yet; returns `root`."""
-    folder = root / dataset
+    folder, films = root / dataset, dict[int, Path]()
     folder.mkdir(parents=True, exist_ok=True)
     for name, recordings in subjects.items():
         (folder / f"{name}.json").write_text(json.dumps(recordings))
         for at, about in enumerate(recordings):
-            if about["film"] and not (folder / about["film"]["file"]).exists():
-                lossless(folder / about["film"]["file"], film.steady(300), 7 * at)
+            path = folder / about["film"]["file"] if about["film"] else folder
+            if path.exists():
+                continue
+            if at in films:
+                shutil.copyfile(films[at], path)
+            else:
+                films[at] = lossless(path, film.steady(300), 7 * at)
     return root
 
 

@@ -5,7 +5,7 @@ import pytest
 from embench.runs.run import grid
 
 from .running import Bench, command
-from .world import PLUGINS, make_subjects, write
+from .world import PLUGINS, few_folds, make_subjects, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,14 +30,14 @@ def six(tmp_path_factory):
 
 @pytest.fixture
 def bench(six, tmp_path):
-    """The six subjects and an empty runs folder."""
-    return Bench(six, tmp_path / "runs")
+    """The six subjects in three folds, and an empty runs folder."""
+    return Bench(six, tmp_path / "runs", protocol=few_folds(six))
 
 
 @pytest.fixture(scope="session")
 def shared(six, tmp_path_factory):
-    """The six subjects and a runs folder that tests fill together, so that a stage is run once."""
-    return Bench(six, tmp_path_factory.mktemp("shared"))
+    """The six subjects in three folds, and a runs folder that tests fill together, so that a stage is run once."""
+    return Bench(six, tmp_path_factory.mktemp("shared"), protocol=few_folds(six))
 
 
 @pytest.fixture

@@ -18,15 +18,16 @@ class Done(NamedTuple):
 
 
 class Bench:
-    """A folder of data and one of runs, and what is asked of them."""
+    """A folder of data and one of runs, and what is asked of them, by default under a `protocol`."""
 
-    def __init__(self, data: Path, runs: Path, dataset: str = "Tiny") -> None:
-        self.data, self.runs, self.dataset = data, runs, dataset
+    def __init__(self, data: Path, runs: Path, dataset: str = "Tiny", protocol: str = Request.protocol) -> None:
+        self.data, self.runs, self.dataset, self.protocol = data, runs, dataset, protocol
 
     def request(self, encoder="Pool", **options) -> Request:
         encoders = (encoder,) if isinstance(encoder, str) else encoder
         named = tuple(map(encoder_name, encoders))
-        arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
+        arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1}
+        arguments |= {"protocol": self.protocol, **options}
         for key in ("fusion", "protocol"):
             if arguments.get(key, "").startswith("Fragile"):
                 arguments[key] = plugin(arguments[key])
@@ -42,6 +43,8 @@ class Bench:
         """The arguments of `embench run` for this bench."""
         own = ["run", "--dataset", dataset or plugin(self.dataset), "--data-root", str(self.data)]
         own += ["--runs", str(self.runs), "--recipe", "quick", "--seeds", "0", "--device", "cpu", "--workers", "1"]
+        if "--protocol" not in arguments:
+            own += ["--protocol", self.protocol]
         if encoder:
             own += ["--encoder", encoder_name(encoder)]
         return [*own, *map(str, arguments)]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 RATES = {"ecg": (64, 1), "eda": (8, 2), "temp": (8, 1)}
@@ -20,6 +21,13 @@ RULES = {
 
 def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"
+
+
+def few_folds(folder: Path, folds: int = 3) -> str:
+    """The path of a protocol with the rules of the default one, but for its folds."""
+    path = folder / "few.yaml"
+    path.write_text(yaml.safe_dump({**RULES, "split": {"by": "group", "folds": folds}, "headline": "by_design"}))
+    return str(path)
 
 
 def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
