@@ -8,17 +8,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from embench.interfaces.units import Units
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, leave_one_out
-from embench.statistics.joined import join
+from embench.statistics.intervals import Estimate
+from embench.statistics.joined import Joined
 
-from .boards import TARGET, Layout, board_labels, control, draw_labels, rows
+from .boards import TARGET, Layout, control, draw_labels
 
 BRUTE, LATTICE = 16, 40
 """The largest folds whose labelings are tried one by one, and that lattice reduction is tried on."""
@@ -157,14 +159,14 @@ def by_candidates(entries: list[Record], layout: Layout) -> np.ndarray | None:
 
 def _headline(name: str, layout: Layout, y: np.ndarray) -> float:
     """What `stimulus_mean` would score if these were the labels."""
-    parts = [
-        rows(layout, MODEL, seed, k, test, *control(layout, "stimulus_mean", y, seed, train, test))
-        for seed, folds in layout.folds.items()
-        for k, (train, test) in enumerate(folds)
-    ]
-    predictions = type(parts[0]).concatenate(parts)
-    joined = join(predictions, board_labels(layout, y), TARGET, layout.groups, layout.unit_s)[MODEL]
-    found, _ = estimate(name, joined, TARGET, leave_one_out(joined.tested_subjects(), layout.groups))
+    answers: dict[int, dict[int, Units]] = {}
+    for seed, fold, units in layout.joined:
+        test = layout.folds[seed][fold][1]
+        order = np.argsort(layout.columns["unit"][test])  # that of `joined`
+        score, decision = control(layout, "stimulus_mean", y, seed, fold)
+        answered = replace(units, y_true=y[test][order], score=score[order], decision=decision[order])
+        answers.setdefault(seed, {})[fold] = answered
+    found, _ = estimate(name, Joined(answers), TARGET, layout.jackknife)
     return found.mean if isinstance(found, Estimate) else math.inf
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from embench.protocols import load_protocol, protocol_names, superseded_by
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, write_record
 from embench.statistics.controls import CONTROLS, ControlTask
-from embench.statistics.joined import unit_length
+from embench.statistics.intervals import Jackknife, leave_one_out
+from embench.statistics.joined import Joined, join, unit_length
 from embench.statistics.scores import compute_scores
 
 TARGET = Target("arousal", "binary", LabelRule(), "arousal")
@@ -64,6 +65,41 @@ class Layout:
     @cached_property
     def unit_s(self) -> float:
         return unit_length(self.columns["unit"])
+
+    @cached_property
+    def stimuli(self) -> dict[tuple[int, int], np.ndarray | Undefined]:
+        """(seed, fold) -> what controls know of stimuli, which no label changes."""
+        y = np.zeros(len(self.units))
+        return {
+            at: ControlTask(TARGET, self.units, y, *fold, {}, {}, None, 0).stimuli() for at, fold in self.each_fold()
+        }
+
+    @cached_property
+    def joined(self) -> Joined:
+        """The units in the folds that test them, as scores read them, with nothing said of them yet."""
+        parts = [rows(self, MODEL, *at, test, 0 * test, 0.0 * test) for at, (_, test) in self.each_fold()]
+        labels = board_labels(self, np.zeros(len(self.units)))
+        return join(Predictions.concatenate(parts), labels, TARGET, self.groups, self.unit_s)[MODEL]
+
+    @cached_property
+    def jackknife(self) -> Jackknife:
+        return leave_one_out(self.joined.tested_subjects(), self.groups)
+
+    def each_fold(self) -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]]]:
+        """((seed, fold), (training units, test units))."""
+        for seed, folds in self.folds.items():
+            for k, fold in enumerate(folds):
+                yield (seed, k), fold
+
+
+@dataclass(frozen=True)
+class _Task(ControlTask):
+    """A task whose stimuli are known from earlier ones."""
+
+    found: Any = None
+
+    def stimuli(self) -> Any:
+        return self.found
 
 
 def made_up(rng: np.random.Generator, n_subjects: int, n_units: int, folds: int) -> Layout:
@@ -120,9 +156,11 @@ def draw_labels(rng: np.random.Generator, layout: Layout) -> np.ndarray:
     return y
 
 
-def control(layout: Layout, name: str, y: np.ndarray, seed: int, train: np.ndarray, test: np.ndarray) -> Any:
-    """A control's (scores, decisions) for the test units, or `Undefined`."""
-    return CONTROLS[name](ControlTask(TARGET, layout.units, y, train, test, {}, {}, None, seed))
+def control(layout: Layout, name: str, y: np.ndarray, seed: int, fold: int) -> Any:
+    """A control's (scores, decisions) for the test units of a fold, or `Undefined`."""
+    train, test = layout.folds[seed][fold]
+    found = layout.stimuli[seed, fold]
+    return CONTROLS[name](_Task(TARGET, layout.units, y, train, test, {}, {}, None, seed, found=found))
 
 
 def rows(layout: Layout, method: str, seed: int, fold: int, test: np.ndarray, score: Any, decision: Any) -> Predictions:
@@ -144,16 +182,15 @@ def entry(layout: Layout, y: np.ndarray, rng: np.random.Generator, name: str, pu
     """A run whose model knows something of the labels `y`."""
     logit = 1.5 * (y - 0.5) + rng.normal(size=len(y))
     parts, reasons = [], {}
-    for seed, folds in layout.folds.items():
-        for k, (train, test) in enumerate(folds):
-            score = 1 / (1 + np.exp(-logit[test] - 0.3 * rng.normal(size=len(test))))
-            parts.append(rows(layout, MODEL, seed, k, test, score, (score >= 0.5).astype(float)))
-            for which in REPEATABLE:
-                answer = control(layout, which, y, seed, train, test)
-                if isinstance(answer, Undefined):
-                    reasons[which] = answer.reason
-                else:
-                    parts.append(rows(layout, which, seed, k, test, *answer))
+    for (seed, k), (_, test) in layout.each_fold():
+        score = 1 / (1 + np.exp(-logit[test] - 0.3 * rng.normal(size=len(test))))
+        parts.append(rows(layout, MODEL, seed, k, test, score, (score >= 0.5).astype(float)))
+        for which in REPEATABLE:
+            answer = control(layout, which, y, seed, k)
+            if isinstance(answer, Undefined):
+                reasons[which] = answer.reason
+            else:
+                parts.append(rows(layout, which, seed, k, test, *answer))
     predictions = Predictions.concatenate(parts)
     labels = board_labels(layout, y)
     protocol = load_protocol(layout.protocol)
@@ -163,10 +200,9 @@ def entry(layout: Layout, y: np.ndarray, rng: np.random.Generator, name: str, pu
     )  # fmt: skip
     folds = [
         {"subject": s, "group": layout.groups[s], "fold": str(k), "role": role, "seed": str(seed), "reason": ""}
-        for seed, of_seed in layout.folds.items()
-        for k, parts_of in enumerate(of_seed)
-        for role, part in zip(("train", "test"), parts_of, strict=True)
-        for s in sorted({layout.units[i].subject for i in part.tolist()})
+        for (seed, k), fold in layout.each_fold()
+        for role, part in zip(("train", "test"), fold, strict=True)
+        for s in np.unique(layout.columns["subject"][part]).tolist()
     ]
     return Record(_run(layout, name, public), predictions, labels, folds, scores)
 
