@@ -99,10 +99,6 @@ class Result:
 
         if what not in ("scores", "predictions"):
             raise UsageError(f"no table `{what}`", where="what=", expected="scores or predictions")
-        if what == "scores":
-            frame = pd.DataFrame(self._rows(), columns=list(_COLUMNS))
-        else:
-            frame = self._labelled(pd.DataFrame(dict(self.predictions.columns)))
         wanted = method or ("all" if what == "scores" else MODEL)
         known = [MODEL, *sorted(self.scores["controls"])]
         if wanted not in ("all", *known):
@@ -112,7 +108,13 @@ class Result:
                 expected=", ".join(["all", *known]),
                 hint=did_you_mean(wanted, known),
             )
-        return frame if wanted == "all" else frame[frame["method"] == wanted].reset_index(drop=True)
+        if what == "scores":
+            frame = pd.DataFrame(self._rows(), columns=list(_COLUMNS))
+            return frame if wanted == "all" else frame[frame["method"] == wanted].reset_index(drop=True)
+        rows = self.predictions
+        if wanted != "all":
+            rows = rows.take(rows.rows_with(method=wanted))
+        return self._labelled(pd.DataFrame(dict(rows.columns)))
 
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
         """Draws the score with its 95 % interval against those of the controls.
