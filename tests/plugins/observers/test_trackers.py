@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from embench import registry
 from embench.runs.run import grid
 from embench.testing import check
+
+from ...tiny.world import RULES
 
 LIBRARIES = {
     "tensorboard": ("tensorboard",),
@@ -139,7 +142,8 @@ def test_wandb_without_an_account_writes_an_offline_run(bench, tmp_path):
 
 def test_stages_of_a_grid_are_told_with_the_runs_that_need_them(bench, tmp_path):
     (tmp_path / "my_list.py").write_text(LISTENER)
-    shared = {"modalities": "ecg,eda", "observers": ("./my_list.py:Listen",)}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**RULES, "split": {"by": "group", "folds": 2}}))
+    shared = {"modalities": "ecg,eda", "observers": ("./my_list.py:Listen",), "protocol": "./mine.yaml"}
     done = grid([bench.request("Pool", fusion=fusion, **shared) for fusion in ("late", "vote")])
     done.check()
     runs = [result.id for result in done.results]
