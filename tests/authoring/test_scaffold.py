@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -62,14 +63,21 @@ def test_the_tests_of_new_packages_pass(write, site):
     assert f"{2 * len(folders)} passed" in done.stdout
 
 
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return tmp_path_factory.mktemp("workplace")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", plugin_kinds())
-def test_the_commands_that_come_next_can_be_run(kind, write, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_commands_that_come_next_can_be_run(kind, write, workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
     made = write(kind, "mine")
     for line in made.try_it:
         program, *words = shlex.split(line.replace("\\\n", " "))
         assert program == "embench"
+        if words[:2] == ["data", "synthesize"] and Path("data", words[2]).exists():
+            continue  # as most kinds, an earlier one has made these data
         assert main([*words, "--dry-run"] if words[0] == "run" else words) == 0
 
 

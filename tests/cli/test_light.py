@@ -73,7 +73,7 @@ def prepared(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
         for dataset, *how in (
-            ("stress_predict", "--subjects", "10"),
+            ("stress_predict", "--subjects", "10", "--length-s", "300"),
             ("k_emocon", "--subjects", "1", "--length-s", "20", "--videos"),
         ):
             assert main(["data", "synthesize", dataset, *how, "--out", str(folder / "data" / dataset)]) == 0
@@ -104,9 +104,7 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["audit", "scored", *data],
         ["report", "scored", *data],
         ["compare", *ENTRIES],
-        ["export", *ENTRIES, "--latex"],
-        ["export", *ENTRIES, "--methods"],
-        ["export", *ENTRIES, "--bibtex"],
+        ["export", *ENTRIES, "--latex", "--methods", "--bibtex"],
         ["export", *ENTRIES, "--reforms"],
         ["export", "--dataset", "stress_predict", "--croissant"],
         ["export", "--board", "boards/stress_predict", "--croissant"],

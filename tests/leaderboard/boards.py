@@ -24,9 +24,8 @@ class Place(NamedTuple):
 def make_place(root: Path) -> Place:
     """Data, runs and boards below `root`, which must be the working folder's and the cache's parent."""
     data, boards = root / "data", root / "boards"
-    assert (
-        main(["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict"), "--subjects", "14"]) == 0
-    )
+    line = ["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict")]
+    assert main([*line, "--subjects", "14", "--length-s", "400"]) == 0  # enough for the headline
     (data / "stress_predict" / SYNTHETIC).unlink()
     for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
         line = ["run", *METHOD, "--fusion", fusion, "--data-root", str(data), "--runs", str(root / runs)]
