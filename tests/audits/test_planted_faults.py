@@ -178,7 +178,7 @@ def test_one_subject_effect(tmp_path):
 
 def test_a_duplicated_subject(tmp_path):
     rng = np.random.default_rng(4)
-    root = world(tmp_path / "w")
+    root = world(tmp_path / "w", n_subjects=10, stimuli=8)
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
     copy_subject(root, "p03", "p09", noisy)
     result = method(root, plugin("Moments"), fusion="logreg", protocol=few_folds(root))

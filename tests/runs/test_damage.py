@@ -36,7 +36,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
-        bench = Bench(write(folder / "data", make_subjects(5)), folder / "runs", protocol=few_folds(folder))
+        bench = Bench(write(folder / "data", make_subjects(5)), folder / "runs", protocol=few_folds(folder, 2))
         results = [bench.run(encoder, **options) for encoder, options in (NETWORKS, ESTIMATOR)]
         yield bench, folder / "cache", [predicted(result) for result in results]
 

@@ -174,12 +174,12 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
     assert other.manifest["tried"] == {"arousal": 2}
     assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
     assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
-    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Early", targets="arousal", modalities="eda")
+    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Moments", fusion="lda", modalities="eda")
     assert elsewhere.manifest["test_looks"] == {"arousal": 3}
     for path in [*tmp_path.rglob(ledger.LEDGER_FILE), *ledger.ledger_home().rglob(ledger.LEDGER_FILE)]:
         path.unlink()  # what is left are the records
     with pytest.warns(UserWarning, match="missing"):
-        last = bench.run("Early", targets="arousal", modalities="ecg")
+        last = bench.run("Moments", fusion="lda", modalities="ecg")
     assert last.manifest["test_looks"] == {"arousal": 3}
 
 
