@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.files import read_arrays, read_bytes, unzipped, write_whole
+from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import EntryPart
 from embench.records.predictions import MODEL, Predictions, columns_text, nine_digits, read_columns
 
@@ -204,9 +205,9 @@ def join_predictions(rows: str, model: Numbers, controls: Numbers, path: Path) -
         methods.setdefault(name.rpartition("/")[0], {})[name.rpartition("/")[2]] = values
     parts = []
     for method, columns in methods.items():
-        if any(len(values) != len(about["unit"]) for values in columns.values()):
+        if any(len(values) != about.rows for values in columns.values()):
             raise DataError(f"the numbers of `{method}` do not fit the rows that were predicted", where=str(path))
-        part = Predictions({**about, "method": np.full(len(about["unit"]), method), **columns})
+        part = Predictions(Columns({**about.stored, "method": TextColumn.same(method, about.rows), **columns}))
         parts.append(part if method == MODEL else part.take(np.asarray(~np.isnan(list(columns.values())).all(0))))
     return Predictions.concatenate(parts)
 
