@@ -52,6 +52,7 @@ from embench.claims.verdict import direction_verdict
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
+from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
 from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
@@ -347,11 +348,16 @@ def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
 
 
+def asked(run: Manifest) -> tuple[Any, ...]:
+    """What the run of an entry was asked for. Its request has no pretrainers, which may name places; its configuration
+    does."""
+    return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
+
+
 @cache
 def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
-    """What was asked -> the entry. Its request has no pretrainers, which may name places; its configuration does."""
-    configs = [(entry, entry.run.config) for entry in entries()]
-    return {question({**c["request"], "pretrainers": c["pretrainers"]}): entry for entry, c in configs}
+    """What was asked -> the entry."""
+    return {asked(entry.run): entry for entry in entries()}
 
 
 def groups() -> str:
