@@ -23,7 +23,8 @@ from embench.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-    SafeDumper, SafeLoader = yaml.SafeDumper, yaml.SafeLoader
+    SafeDumper = yaml.SafeDumper
+    SafeLoader = yaml.SafeLoader
 else:
     SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
