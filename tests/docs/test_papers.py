@@ -20,6 +20,7 @@ from embench.planning.plan import make
 from embench.planning.request import Request, request_of
 from embench.protocols import load_protocol
 from embench.runs.run import run
+from embench_plugins.datasets.synthetic import films
 
 from .pages import ROOT, blocks
 
@@ -82,14 +83,18 @@ def test_a_row_is_of_a_method_that_fits_together(paper, row, hub):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A few synthetic subjects of every dataset of the papers, as short as their protocols allow."""
+def made(tmp_path_factory, session_cache):
+    """A few synthetic subjects of every dataset of the papers, as short as their protocols allow; of faces the tables,
+    without the films."""
     root = tmp_path_factory.mktemp("papers")
-    sizes = {"amigos": (6, 12.0), "deap": (6, 15.0), "wesad": (3, None), "case": (3, 1200.0), "k_emocon": (4, 300.0)}
-    for name, (subjects, seconds) in sizes.items():
-        faces = {"videos": True} if name in ("amigos", "deap") else {}
-        registry.synthesizer(name)(root / name, subjects=subjects, seed=0, effect=1.0, length_s=seconds, **faces)
-    return root
+    sizes = {"amigos": (4, 12.0), "deap": (4, 15.0), "wesad": (3, None), "case": (3, 1200.0), "k_emocon": (4, 300.0)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(session_cache))
+        patch.setattr(films, "film", lambda *_, **__: None)
+        for name, (subjects, seconds) in sizes.items():
+            faces = {"videos": True} if name in ("amigos", "deap") else {}
+            registry.synthesizer(name)(root / name, subjects=subjects, seed=0, effect=1.0, length_s=seconds, **faces)
+        yield root
 
 
 @pytest.mark.slow
