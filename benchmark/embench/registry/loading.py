@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from embench.errors import EmbenchError, PluginError, UsageError
@@ -25,6 +26,7 @@ from embench.registry.objects import is_object, object_class, object_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
 
     from embench.interfaces.conversion import Converter
     from embench.interfaces.dataset import Synthesizer
@@ -218,17 +220,23 @@ def _naming(entry: Entry) -> Iterator[None]:
         raise _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error)) from error
 
 
+class _Source(SourceFileLoader):
+    """Compiles a file whenever it is imported. Python's own cache takes a file for unchanged that was edited within the
+    same second and has the same size."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _import_file(path: Path, version: str) -> ModuleType:
     name = f"{FILE_MODULES}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not Python source")
-    module = importlib.util.module_from_spec(spec)
+    loader = _Source(name, str(path))
+    module = importlib.util.module_from_spec(cast("ModuleSpec", importlib.util.spec_from_loader(name, loader)))
     sys.modules[name] = module  # dataclasses and pickle look their module up by name
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
