@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from embench.engine.fits import labelled
 from embench.errors import UsageError
+from embench.planning.request import Request
 from embench.records.record import read_record
 from embench.report import write_report
 from embench.store import derive
@@ -74,8 +76,9 @@ def test_a_run_of_leads_is_recorded_and_read_again(shared):
 
 @pytest.mark.slow
 def test_a_report_compares_channels_with_runs_of_one_of_them(shared, tmp_path):
-    both = shared.run("Pool", fusion="concat", modalities="eda[left],eda[right]", settings=("fusion.epochs=1",))
-    one = shared.run("Pool", fusion="single", modalities="eda[right]", settings=("encoder.epochs=1",))
+    published = partial(shared.run, "Pool", protocol=Request.protocol)
+    both = published(fusion="concat", modalities="eda[left],eda[right]", settings=("fusion.epochs=1",))
+    one = published(fusion="single", modalities="eda[right]", settings=("encoder.epochs=1",))
     html = write_report(both.folder, tmp_path / "report.html", data_root=shared.data, trust_code=True).read_text()
     assert "eda[right] alone" in html
     assert one.id in html

@@ -12,7 +12,7 @@ from embench.engine import loop
 from embench.engine.stage import STACK, alone
 from embench.errors import UsageError
 
-from ..tiny.running import command
+from ..tiny.running import Bench, command
 
 PLAIN = {"encoder": "handcrafted", "modalities": "eda", "targets": "arousal,valence"}
 """A network that draws nothing, which stops early: of two targets in each fold."""
@@ -48,7 +48,7 @@ def test_stacked_networks_are_those_that_are_trained_alone(bench):
 def test_a_stack_that_was_stopped_goes_on_to_the_same_bytes(bench, tmp_path, monkeypatch):
     options = {"encoder": "Early", "modalities": "eda", "stack": 3}
     whole = scores(bench.run(**options))
-    again, epochs = type(bench)(bench.data, tmp_path / "again"), []
+    again, epochs = Bench(bench.data, tmp_path / "again", protocol=bench.protocol), []
     conclude = loop.conclude_epoch
 
     def stop(*arguments):
