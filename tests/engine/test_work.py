@@ -79,7 +79,7 @@ def test_a_fault_of_a_plugin_walks_no_heap(shared, tmp_path):
     stage = unimodal(shared.plan("Raising", modalities="ecg"))[0]
     walks = []
 
-    def note(phase, info):
+    def note(_, info):
         walks.append(info["generation"])
 
     gc.disable()
