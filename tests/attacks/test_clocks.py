@@ -32,13 +32,13 @@ WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3,)
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory) -> Arena:
+def arena(tmp_path_factory, session_cache) -> Arena:
     """A cheap method on all subjects who have labels."""
     folder = tmp_path_factory.mktemp("arena")
     method = {"encoder": "handcrafted", "fusion": "logreg", "modalities": "eda,temp", "recipe": "small"}
     rules = {"protocol": "subject-independent-v2", "seeds": "0,1,2", "device": "cpu", "workers": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
+        patch.setenv("EMBENCH_CACHE", str(session_cache))
         run = embench.run(dataset="stress_predict", data_root=DATA, runs=folder / "runs", **method, **rules)
     made = Arena(read_record(run.folder))
     assert made.name == "auroc_crossed_matched"

@@ -17,13 +17,19 @@ PYTEST = (*PYTHON, "pytest", "-q", "--no-header")
 DRAWN = ".embench/proofs/allowance"
 """Where the draws of `tests.truth.allowance` lie."""
 RATES = (
-    "truth/test_effect", "truth/test_face_level", "truth/test_faced_films", "truth/test_faces", "truth/test_no_effect",
-    "truth/test_person_label", "truth/test_rates", "truth/test_sessions", "truth/test_strizhkova2024",
+    "truth/test_effect", "truth/test_face_level", "truth/test_faced_films", "truth/test_no_effect",
+    "truth/test_person_label", "truth/test_rates", "truth/test_strizhkova2024",
     "truth/test_unseen_stimuli", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "audits/test_clean_runs",
     "claims/test_faced", "claims/test_papers", "docs/test_boards", "docs/test_faced_controls",
     "plugins/datasets/test_synthetic_faces",
 )  # fmt: skip
+HALVES = (
+    ("truth/test_faces", "is_found and amigos"), ("truth/test_faces", "is_found and deap"),
+    ("truth/test_faces", "nothing and amigos"), ("truth/test_faces", "nothing and deap"),
+    ("truth/test_sessions", "kernel or cycles"), ("truth/test_sessions", "not (kernel or cycles)"),
+)  # fmt: skip
+"""Files that take longer than a part may, and some of their tests."""
 CASES = 2000
 """Damaged files of each dataset."""
 MANY_FOLDS = ("chen2023-within", "gerster2026-time")
@@ -35,11 +41,11 @@ Parts = dict[str, tuple[str, ...]]
 def _rates() -> Iterator[tuple[str, tuple[str, ...]]]:
     for file in RATES:
         yield file, (*PYTEST, f"tests/{file}.py")
+    for file, tests in HALVES:
+        yield f"{file} {tests}", (*PYTEST, f"tests/{file}.py", "-k", tests)
     for dataset in SMALL:
-        yield (
-            f"truth/test_every_dataset {dataset}",
-            (*PYTEST, "tests/truth/test_every_dataset.py", "-k", f"[{dataset}]"),
-        )
+        tests = f"[{dataset}]"
+        yield f"truth/test_every_dataset {dataset}", (*PYTEST, "tests/truth/test_every_dataset.py", "-k", tests)
     for models, n_subjects, effect in CELLS:
         cell = (models, str(n_subjects), str(effect))
         yield f"allowance {' '.join(cell)}", (*PYTHON, "tests.truth.allowance", DRAWN, *cell)

@@ -1,4 +1,4 @@
-"""Methods on generated AMIGOS files, through the whole pipeline as a user calls it."""
+"""Methods on generated files, through the whole pipeline as a user calls it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ import numpy as np
 import pytest
 
 import embench
+from embench import registry
 from embench.records import record
 from embench.runs.run import Result
-from embench_plugins.datasets.synthetic import deap
-from embench_plugins.datasets.synthetic.amigos import synthesize
+from embench.system import locked
+
+from ..sample import WHOLE
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Writes generated subjects; the folder to give as `data_root`. Prepared data go into the test's own folder."""
-    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+def data(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Writes generated subjects, once for all tests of the session that ask for the same; the folder to give as
+    `data_root`. Prepared data lie in it as well."""
 
-    def write(name: str = "data", **options: Any) -> Path:
-        synthesize(tmp_path / name / "amigos", **options)
-        return tmp_path / name
+    def write(dataset: str = "amigos", **options: Any) -> Path:
+        name = " ".join([dataset, *(f"{key}={value}" for key, value in options.items())])
+        root = session_cache.with_name("generated") / name
+        root.parent.mkdir(exist_ok=True)
+        with locked(Path(f"{root}.lock")):
+            if not root.exists():
+                registry.synthesizer(dataset)(Path(f"{root}.part", dataset), **options)
+                Path(f"{root}.part").rename(root)
+        monkeypatch.setenv("EMBENCH_CACHE", str(root / "cache"))
+        return root
 
     return write
 
@@ -43,18 +52,17 @@ def run() -> Run:
 
 
 @pytest.fixture
-def on_deap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[..., dict[str, Any]]:
-    """The score within subjects of a method for arousal on generated subjects of DEAP, whose files, gigabytes, are
-    removed."""
+def on_deap(data: Callable[..., Path], run: Run) -> Callable[..., dict[str, Any]]:
+    """The score within subjects of a method for arousal on generated subjects of DEAP, whose files, gigabytes in the
+    whole proof, are then removed."""
 
     def call(method: Mapping[str, str], **made: Any) -> dict[str, Any]:
-        data = tmp_path / "data"
-        monkeypatch.setenv("EMBENCH_CACHE", str(data / "cache"))
-        deap.synthesize(data / "deap", **made)
-        result = run(data, dataset="deap", target="arousal", **method)
+        root = data("deap", **made)
+        result = run(root, dataset="deap", target="arousal", **method)
         found: dict[str, Any] = result.scores["scores"]["arousal"]["auroc_within"]
         print(made, found, result.manifest["cost"])
-        shutil.rmtree(data)
+        if WHOLE:
+            shutil.rmtree(root)
         return found
 
     return call

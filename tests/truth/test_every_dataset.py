@@ -73,9 +73,9 @@ EFFECTS = {
 }
 
 
-SAMPLE = {"k_emocon", "wearable_stress", "own"}
+SAMPLE = {"k_emocon", "own"}
 NAMES = [name if name in SAMPLE else pytest.param(name, marks=proof) for name in SMALL]
-"""The sample has ratings, conditions, and a reader made from a user's own files."""
+"""The sample has ratings in a bundled reader, and conditions in one made from a user's own files."""
 
 
 def test_all_datasets_with_labels_are_here() -> None:

@@ -13,7 +13,7 @@ from embench_plugins.datasets.synthetic.faced import synthesize
 from ..sample import WHOLE
 from .faced import KNOWN, NEW, rates
 
-SETS = 50 if WHOLE else 5
+SETS = 50 if WHOLE else 3
 KNOWN_FILMS = f"emotion {KNOWN} auroc_within"
 SEE_NO_FILM = (
     f"emotion {NEW} auroc_within",

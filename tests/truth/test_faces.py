@@ -16,8 +16,9 @@ import pytest
 
 from embench import registry
 from embench.runs.run import Result
+from embench_plugins.datasets.synthetic import films
 
-from ..sample import proof
+from ..sample import WHOLE, proof
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*starts from random weights")]
 
@@ -72,6 +73,8 @@ def filmed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("filmed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
+        if not WHOLE:  # the method of the sample reads tables, and no picture
+            patch.setattr(films, "film", lambda *_: None)
         yield request.param, synthesize(root, request.param, 1, 1.0, SETS[request.param].n_subjects)
     shutil.rmtree(root)
 

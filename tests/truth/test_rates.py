@@ -12,21 +12,25 @@ import pytest
 
 from embench.statistics.significance import SHARED_TRAINING
 
-from ..sample import proof
+from ..sample import WHOLE, proof
 from .allowance import SCORES
 from .films import told_apart
 from .rates import clearings, equivalences, outcomes, rejections
-from .sequential import Trials, wrong
+from .sequential import MOST, Trials, wrong
 
 CHANCE = 0.03
 """What 300 trials leave to chance beside a promised rate."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("effect", [0.0, 0.5])
 @pytest.mark.parametrize(
-    ("n_subjects", "models"), [(24, "trained"), (40, "trained"), pytest.param(24, "forest", marks=proof)]
-)
+    ("n_subjects", "models", "effect"),
+    [
+        (24, "trained", 0.0), (40, "trained", 0.5),
+        *(pytest.param(*cell, marks=proof) for cell in ((24, "trained", 0.5), (40, "trained", 0.0))),
+        *(pytest.param(24, "forest", effect, marks=proof) for effect in (0.0, 0.5)),
+    ],
+)  # fmt: skip
 def test_intervals_miss_and_tests_find_what_is_not_there_as_seldom_as_they_say(
     n_subjects: int, models: str, effect: float
 ) -> None:
@@ -41,7 +45,7 @@ def _with_all(trials: Trials, names: Iterable[str]) -> Trials:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("models", ["trained", "drawn"])
+@pytest.mark.parametrize("models", ["trained", pytest.param("drawn", marks=proof)])
 def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
     tests = (SHARED_TRAINING, "corrected resampled t", "equivalence", "interval")
     assert not wrong(rejections(24, models, "f1_weighted"), dict.fromkeys(tests, (0.0, 0.07 + CHANCE)))
@@ -51,7 +55,7 @@ def test_scores_of_folds_are_seldom_told_apart(models: str) -> None:
 @pytest.mark.parametrize("headline", ["auroc_within", pytest.param("auroc_crossed_matched", marks=proof)])
 def test_methods_that_learned_nothing_seldom_clear_a_constant(headline: str) -> None:
     """Once in 40 by the interval's word."""
-    assert not wrong(clearings(24, headline), {"clears": (0.0, 0.035 + 0.015)})
+    assert not wrong(clearings(24, headline), {"clears": (0.0, 0.035 + 0.015)}, most=MOST if WHOLE else 100)
 
 
 @pytest.mark.slow
@@ -68,7 +72,7 @@ def test_equivalence_is_seldom_found_at_the_margin() -> None:
 @pytest.mark.slow
 def test_a_t_test_over_windows_finds_what_is_not_there() -> None:
     trials = rejections(24, "drawn", "auroc_within", units=240)
-    assert not wrong(trials, {"windows": (0.2, 1.0), "permutation": (0.0, 0.12)}, most=100)
+    assert not wrong(trials, {"windows": (0.2, 1.0), "permutation": (0.0, 0.12)}, most=100 if WHOLE else 50)
 
 
 @pytest.mark.parametrize(
