@@ -10,7 +10,7 @@ import pytest
 from . import __main__ as proofs
 from .parts import PROOFS
 
-ELSEWHERE = {"pairs/test_devices.py"}
+ELSEWHERE = {"pairs/test_devices.py", "pairs/test_networks.py"}
 """Run whole by a target of their own."""
 
 
