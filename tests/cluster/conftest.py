@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from embench.cli import main
 
 HERE = Path(__file__).parent
+RAY = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install ray")
+"""Marks what needs Ray, so that without it nothing is prepared."""
 OFF = "`make cluster` runs this"
 METHOD = (
     "--dataset",

@@ -17,9 +17,10 @@ from embench.planning.graph import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
 
+from ..sample import proof
 from ..tiny.fixtures import bench, cache, embench, six, striking  # noqa: F401  fixtures
 from ..tiny.world import plugin
-from .conftest import OFF
+from .conftest import RAY
 
 
 @pytest.fixture
@@ -143,11 +144,10 @@ def test_a_stage_that_ran_out_of_memory_gets_more_from_slurm(bench, slurm, strik
     assert len(asked) == 2
 
 
+@RAY
+@proof
 @pytest.mark.slow
 def test_a_stage_that_ran_out_of_memory_gets_a_machine_of_ray_to_itself(striking):  # noqa: F811
-    if "EMBENCH_WHOLE_PROOFS" not in os.environ:
-        pytest.skip(OFF)
-    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
     assert "tried again alone" in tried_again(striking, "ray")
 
 

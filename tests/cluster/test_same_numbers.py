@@ -9,7 +9,8 @@ import time
 import psutil
 import pytest
 
-from .conftest import HERE, OFF, SAMPLE
+from ..sample import proof
+from .conftest import HERE, RAY, SAMPLE
 
 KILLS = int(os.environ.get("EMBENCH_KILLS", "30"))
 ON_SLURM = ("--executor", "slurm", "--workers", "2", "--cluster", "mem=2G")
@@ -22,9 +23,9 @@ def same(grid, local, stages=200):
     assert len(ended) == stages
 
 
+@RAY
 @pytest.mark.slow
 def test_a_ray_of_this_machine_gives_the_same_bytes(make_grid):
-    pytest.importorskip("ray", reason="ray is not installed: pip install ray", exc_type=ImportError)
     grid = make_grid("ray-sample", SAMPLE).run("--executor", "ray", "--workers", "2")
     same(grid, make_grid("local-sample", SAMPLE).run().content(), stages=20)
     assert "numpy" in next(grid.runs.glob("workers/*.txt")).read_text()  # what only workers elsewhere leave
@@ -91,9 +92,6 @@ def test_kills_of_workers_and_of_the_parent_change_nothing(make_grid, local):
 @pytest.fixture
 def two_nodes(monkeypatch):
     """A Ray of two machines with one CPU each."""
-    if "EMBENCH_WHOLE_PROOFS" not in os.environ:
-        pytest.skip(OFF)
-    pytest.importorskip("ray", reason="ray is not installed: pip install ray")
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE / "tally"), os.environ.get("PYTHONPATH", "")]))
@@ -104,6 +102,8 @@ def two_nodes(monkeypatch):
     cluster.shutdown()
 
 
+@RAY
+@proof
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes_where_one_of_two_machines_is_lost_half_way(two_nodes, make_grid, local):
     grid = make_grid("ray")
