@@ -129,11 +129,12 @@ def search(tries: int = 2000, enough: int = 20) -> tuple[Together, ...]:
 
 
 def covering(parts: Callable[[Together], set[Any]]) -> list[Together]:
-    """Networks of the array that hold all `parts` of any: always the next that holds most of those that are left."""
+    """Networks of the array that hold all `parts` of any: always the next that holds most of those that are left, for
+    the inputs that it costs."""
     held = {together: parts(together) for together in array()}
     left, chosen = set().union(*held.values()), list[Together]()
     while left:
-        chosen.append(max(held, key=lambda together: len(held[together] & left)))
+        chosen.append(max(held, key=lambda together: len(held[together] & left) / len(together.inputs)))
         left -= held[chosen[-1]]
     return chosen
 

@@ -37,7 +37,7 @@ BORNE = {
 """Where, and for what, the host may wait for the GPU in an epoch of training, and why."""
 SHORT_S = 10
 """What an encoder sees that would like to see a minute, of recordings of 20 s."""
-SOME = holding(("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins"))
+SOME = holding(("encoder", "pretrainer"), ("fusion", "joins"))
 
 
 def borne(what: str, line: str) -> bool:
