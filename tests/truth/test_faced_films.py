@@ -10,7 +10,7 @@ import pytest
 from embench.runs.run import Result
 from embench_plugins.datasets.synthetic.faced import synthesize
 
-from ..sample import WHOLE
+from ..sample import WHOLE, proof
 from .faced import KNOWN, NEW, rates
 
 SETS = 50 if WHOLE else 3
@@ -44,6 +44,7 @@ def test_emotions_score_above_chance_in_all() -> None:
     assert found[KNOWN_FILMS].mean > found[f"emotion {NEW} auroc_within"].mean + 0.05
 
 
+@proof
 @pytest.mark.slow
 def test_recordings_show_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
