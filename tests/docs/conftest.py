@@ -15,23 +15,23 @@ from .pages import PAGES, ROOT, files
 
 EMBENCH = ("embench", ".venv/bin/embench")
 
-PEOPLE = 4
-"""Made-up people in place of a page's data: as few as leave people to train on and to validate."""
+SIZE = ("--subjects", "4", "--length-s", "25")
+"""Of made-up data in place of a page's: as few people as leave some to train on and to validate, and films of 14 to
+20 s, each with a window of 10 s."""
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """A data root with a small generated AMIGOS."""
     root = tmp_path_factory.mktemp("docs-data")
-    line = ["data", "synthesize", "amigos", "--out", str(root / "amigos"), "--subjects", str(PEOPLE)]
-    assert main(line) == 0
+    assert main(["data", "synthesize", "amigos", "--out", str(root / "amigos"), *SIZE]) == 0
     return root
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """Prepared data, shared by all tests of this folder."""
-    return tmp_path_factory.mktemp("docs-cache")
+def stages(tmp_path_factory):
+    """Stages of the runs of all pages, so that a stage of several is run once."""
+    return tmp_path_factory.mktemp("docs-stages")
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def real_data(tmp_path_factory):
     (root / "Raw_data").mkdir(parents=True)
     original = Path(source, "stress_predict")
     (root / "Processed_data").symlink_to(original / "Processed_data")
-    for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
+    for subject in ("S02", "S03", "S04", "S05"):
         (root / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
     return root.parent
 
@@ -62,22 +62,26 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workplace(folder, data, cache, monkeypatch):
+def workplace(folder, data, stages, session_cache, monkeypatch):
     """The folder with the demo's data where README has them, and a part of the published entries."""
-    (folder / ".embench").mkdir()
-    (folder / ".embench" / "demo").symlink_to(data, target_is_directory=True)
+    demo = folder / ".embench" / "demo"
+    demo.mkdir(parents=True)
+    (demo / "amigos").symlink_to(data / "amigos", target_is_directory=True)
+    for runs in (folder / "runs", demo / "runs"):
+        runs.mkdir()
+        (runs / "stages").symlink_to(stages, target_is_directory=True)
     pages = "".join(page.read_text() for page in PAGES)
     for entry in ROOT.glob(
         "leaderboards/stress_predict/*/*/run.yaml"
     ):  # links, so that what commands publish stays here
-        if entry.parent.name not in pages and entry.parent.name[-1] > "3":
-            continue  # of the others a quarter
+        if entry.parent.name not in pages and entry.parent.name[-1] > "0":
+            continue  # of the others a sixteenth
         link = folder / entry.parent.relative_to(ROOT)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(entry.parent, target_is_directory=True)
     (folder / "docs").symlink_to(ROOT / "docs", target_is_directory=True)
     monkeypatch.setenv("EMBENCH_DATA", str(data))
-    monkeypatch.setenv("EMBENCH_CACHE", str(cache))
+    monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
     return folder
 
 
@@ -105,6 +109,8 @@ def shell(folder, request):
     def run(words):
         program, *arguments = words
         if program in EMBENCH:
+            if arguments[:3] == ["data", "synthesize", "amigos"] and "--length-s" not in arguments:
+                arguments += SIZE  # recordings of real length otherwise
             capsys = request.getfixturevalue("capsys")
             code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
             if arguments[:2] == ["data", "new"]:  # a reader now fills the file in, as the page shows it
@@ -120,3 +126,9 @@ def shell(folder, request):
         return done.returncode, done.stdout + done.stderr
 
     return run
+
+
+def run_all(lines, shell):
+    for words in lines:
+        code, printed = shell(words)
+        assert code == 0, f"{' '.join(words)}\nended with {code}:\n{printed}"
