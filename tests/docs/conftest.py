@@ -44,7 +44,7 @@ def real_data(tmp_path_factory):
     (root / "Raw_data").mkdir(parents=True)
     original = Path(source, "stress_predict")
     (root / "Processed_data").symlink_to(original / "Processed_data")
-    for subject in ("S02", "S03", "S04", "S05"):
+    for subject in ("S02", "S03", "S04"):
         (root / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
     return root.parent
 
@@ -71,9 +71,7 @@ def workplace(folder, data, stages, session_cache, monkeypatch):
         runs.mkdir()
         (runs / "stages").symlink_to(stages, target_is_directory=True)
     pages = "".join(page.read_text() for page in PAGES)
-    for entry in ROOT.glob(
-        "leaderboards/stress_predict/*/*/run.yaml"
-    ):  # links, so that what commands publish stays here
+    for entry in ROOT.glob("leaderboards/stress_predict/*/*/run.yaml"):  # links, so that what is published stays here
         if entry.parent.name not in pages and entry.parent.name[-1] > "0":
             continue  # of the others a sixteenth
         link = folder / entry.parent.relative_to(ROOT)
