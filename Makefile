@@ -72,12 +72,21 @@ test-all: setup
 test-changed: setup
 	$(PYTEST) $(SHARED) --testmon --testmon-env "'$$(git ls-files -coz --exclude-standard -- ':!*.py' ':!*.md' | xargs -0 sha256sum | sha256sum)'"
 
-# Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
+# Long proofs, in parts that go on where they were interrupted: `python -m tests.proofs --list` shows what was run. `make
+# test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
+PROOF := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.proofs
+
 rates: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) $(SHARED) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/claims/test_faced.py tests/audits/test_clean_runs.py \
-		tests/plugins/datasets/test_synthetic_faces.py tests/docs/test_boards.py tests/docs/test_faced_controls.py
-	$(BIN)/python -m tests.truth.allowance $$(mktemp -d) all
-	$(BIN)/python -m tests.truth.films 300
+	$(PROOF) rates
+
+fuzz: setup
+	$(PROOF) fuzz
+
+mutants: setup
+	$(PROOF) mutants
+
+sealed: setup
+	$(PROOF) sealed
 
 # Everything that is measured, side by side; `make bench ONLY="startup steps"` measures some of it. Where the peer can't be
 # installed, the table says so, and the rest is measured.
@@ -91,22 +100,9 @@ bench: setup
 	.venv-peer/bin/python -m pip install --quiet -r bench/requirements-peer.txt
 	touch $@
 
-# Damaged files: 2,000 of each dataset, each read in a process of its own.
-fuzz: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
-
-# Faults planted one by one, each given to the quick tests that run its line.
-mutants: setup
-	$(BIN)/python -m tests.mutants map -m "not slow"
-	$(BIN)/python -m tests.mutants run
-
-# An attack on entries whose labels are not public, under every dataset and protocol.
-sealed: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) $(SHARED) -m slow tests/sealed
-
-# Every network of the pairs on a pretended GPU.
+# Every network of the pairs, trained, and on a pretended GPU.
 pairs-gpu: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -n $(WORKERS) -m slow tests/pairs/test_devices.py
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -n $(WORKERS) -m "slow or not slow" tests/pairs
 
 # A trial on this machine's GPU; where there is none it says so.
 gpu: setup

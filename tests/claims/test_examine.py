@@ -13,6 +13,8 @@ from embench.claims.asked import Asked
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
+from ..sample import sample
+
 PAPER = "acme2030"
 TINY = "embench_acme/tiny"
 PLUGINS = Path(__file__).parents[1] / "tiny" / "plugins.py"
@@ -30,6 +32,9 @@ CLAIM = {
     "metric": "accuracy",
     "datasets": {TINY: {"targets": ["arousal", "valence"], "published": {"arousal": 0.5}}},
 }
+
+ONE = {**CLAIM, "datasets": {TINY: {"targets": ["arousal"]}}}
+"""The same of one target."""
 
 
 @pytest.fixture
@@ -136,12 +141,13 @@ def test_a_claim_on_what_is_no_modality_says_so(bring):
     }
 
 
-def test_a_failing_side_is_missing_and_says_why(bring):
+@pytest.mark.parametrize("others", sample([{}, {"A1": ONE}], {}), ids=["alone", "beside another"])
+def test_a_failing_side_is_missing_and_says_why(bring, others):
     raising = {"modalities": "ecg", "encoder": "embench_acme/raising"}
-    done = bring(A1=CLAIM, A2={**CLAIM, "a": raising})("--under", "fixed")
+    done = bring(**others, A2={**ONE, "a": raising})("--under", "fixed")
     assert done.code == 6
     assert "side a failed" in done.out
-    assert "one seed" in done.out or "undecided" in done.out
+    assert ("one seed" in done.out or "undecided" in done.out) == bool(others)
 
 
 def test_a_dry_run_trains_nothing(bring, tmp_path):
@@ -153,7 +159,7 @@ def test_a_dry_run_trains_nothing(bring, tmp_path):
 
 
 def test_lower_is_a_direction_too(bring):
-    run = bring(A1=CLAIM, A2={**CLAIM, "a": {"modalities": "eda"}, "b": {"modalities": "ecg"}, "direction": "lower"})
+    run = bring(A1=ONE, A2={**ONE, "a": {"modalities": "eda"}, "b": {"modalities": "ecg"}, "direction": "lower"})
     done = run("--under", "fixed", "--json")
     for one, other in zip(rows_of(done), rows_of(done, "A2"), strict=True):
         assert one["difference"]["mean"] == pytest.approx(-other["difference"]["mean"])

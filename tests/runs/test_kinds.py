@@ -11,7 +11,6 @@ from embench.errors import UsageError
 from embench.planning.request import Request
 from embench.records.predictions import Labels, Predictions
 
-from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, of_all_kinds, plugin, write
 
@@ -83,7 +82,8 @@ def test_one_network_for_targets_of_all_kinds(kinds):
 ESTIMATORS = [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)]
 
 
-@pytest.mark.parametrize(("fusion", "targets"), sample(ESTIMATORS, ESTIMATORS[0]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("fusion", "targets"), ESTIMATORS)
 def test_estimators(kinds, fusion, targets):
     result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
     assert values_of(result, "auroc_within")["state"]["mean"] > 0.75

@@ -92,7 +92,9 @@ def kinds(tmp_path_factory):
 @pytest.fixture(scope="module")
 def everything(kinds):
     """A run whose targets are no two classes."""
-    return kinds.run("Moments", fusion="boosting", seeds="1", targets="arousal_value,state")
+    return kinds.run(
+        "Moments", fusion="boosting", seeds="1", targets="arousal_value,state", settings=("fusion.build.trees=20",)
+    )
 
 
 @pytest.fixture(scope="module")
