@@ -73,7 +73,7 @@ def test_a_run_is_recorded_while_stages_of_the_next_one_still_run(bench):
         if event["event"] == "stage_started":
             recorded.append(len(list(bench.runs.glob("*/*/run.yaml"))))
 
-    done = grid([bench.request("Pool", fusion="late"), bench.request("Pool", fusion="late", seeds="1")], progress=look)
+    done = grid([bench.request("Pool", modalities="ecg", seeds=seed) for seed in "01"], progress=look)
     done.check()
     assert (recorded[0], recorded[-1]) == (0, 1)
 

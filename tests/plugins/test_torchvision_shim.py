@@ -43,5 +43,6 @@ def test_it_does_nothing_where_the_operators_are_there() -> None:
     assert output_of(WORKS) == "[]"
 
 
+@pytest.mark.slow
 def test_importing_the_plugins_imports_none_of_them() -> None:
     assert output_of(QUICK) == "[]"

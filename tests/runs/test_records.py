@@ -37,8 +37,8 @@ def mixed(tmp_path_factory):
     return write(tmp_path_factory.mktemp("mixed"), all_subjects)
 
 
-def in_few_folds(data, runs, dataset="Tiny"):
-    return Bench(data, runs, dataset, few_folds(data))
+def in_few_folds(data, runs, dataset="Tiny", folds=3):
+    return Bench(data, runs, dataset, few_folds(data, folds))
 
 
 def folds_of(result):
@@ -158,7 +158,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
 
 
 def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
-    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=10.0)), tmp_path / "runs")
+    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=10.0)), tmp_path / "runs", folds=2)
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
@@ -174,7 +174,7 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
     assert other.manifest["tried"] == {"arousal": 2}
     assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
     assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
-    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Moments", fusion="lda", modalities="eda")
+    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere", folds=2).run("Moments", fusion="lda", modalities="eda")
     assert elsewhere.manifest["test_looks"] == {"arousal": 3}
     for path in [*tmp_path.rglob(ledger.LEDGER_FILE), *ledger.ledger_home().rglob(ledger.LEDGER_FILE)]:
         path.unlink()  # what is left are the records
