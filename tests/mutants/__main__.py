@@ -116,6 +116,9 @@ def first_failure(root: Path, tests: Sequence[str]) -> str | None:
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if failed:
         return failed[0].split(" ", 1)[1]
+    gone = [line for line in done.stderr.splitlines() if line.startswith("ERROR: not found: ")]
+    if gone:  # a case that the registry lists no longer
+        return gone[0].rpartition(f"{root}/")[2]
     raise RuntimeError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
