@@ -60,7 +60,7 @@ def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again. A run of the whole suite
     imports now what it imports anyway, lest whichever test comes first pays for it."""
     if len(session.items) > 1000:
-        for library in ("neurokit2", "sklearn.linear_model", "torch._dynamo", "transformers"):
+        for library in ("neurokit2", "sklearn.ensemble", "torch._dynamo", "transformers"):
             importlib.import_module(library)
     gc.collect()
     gc.freeze()

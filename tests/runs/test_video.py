@@ -120,12 +120,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(filmed, tmp_pat
     assert not (tmp_path / "stages").exists()
 
 
-def test_a_plan_decodes_nothing_and_a_run_says_what_was_not_found(filmed, tmp_path):
-    output = []
-    requested = (
-        "encoder.prepare.crop=large",
-        "encoder.prepare.size=10",
-    )  # as no other test does, so not decoded before
+def test_a_plan_decodes_nothing_and_a_run_says_what_was_not_found(filmed, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # what others decode lies elsewhere
+    output, requested = [], ("encoder.prepare.crop=large", "encoder.prepare.size=10")
     plan = make(request(filmed, tmp_path, settings=requested))
     derived = plan.test.store.path.parent.parent / "derived"
     before = {path.name for path in derived.glob("*")}
