@@ -121,6 +121,23 @@ def scored(kinds, tmp_path):
     return call
 
 
+def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
+    rows = rows_of(arousal.folder / "predictions.csv.gz")
+    path = put(tmp_path / "my_svm.csv", rows[:-2])
+    line = ["score", path, "--dataset", plugin("Kinds"), "--data-root", kinds.data, "--protocol", kinds.protocol]
+    line += ["--out", tmp_path / "out"]
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "auroc_within *" in done.out
+    assert "2 units have no prediction; 2 of them have a label" in done.out
+    assert "as declared by its author" in done.out
+    assert "cost: not measured" in done.out
+    document = json.loads(embench(*line, "--json").out)
+    assert document["outside"]["name"] == "my_svm"
+    assert document["headline"] == "auroc_within"
+    assert document["folder"] == str(tmp_path / "out")
+
+
 @pytest.mark.parametrize("run", sample(["everything", "several"], "several"))
 def test_a_runs_own_predictions_give_its_own_figures_and_files(request, scored, run):
     done = request.getfixturevalue(run)
@@ -351,23 +368,6 @@ def test_what_is_no_table_of_predictions_is_refused(scored, tmp_path, content):
         scored(path)
     with pytest.raises(DataError, match="no such file"):
         scored(tmp_path / "nowhere.csv")
-
-
-def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
-    rows = rows_of(arousal.folder / "predictions.csv.gz")
-    path = put(tmp_path / "my_svm.csv", rows[:-2])
-    line = ["score", path, "--dataset", plugin("Kinds"), "--data-root", kinds.data, "--protocol", kinds.protocol]
-    line += ["--out", tmp_path / "out"]
-    done = embench(*line)
-    assert done.code == 0, done.err
-    assert "auroc_within *" in done.out
-    assert "2 units have no prediction; 2 of them have a label" in done.out
-    assert "as declared by its author" in done.out
-    assert "cost: not measured" in done.out
-    document = json.loads(embench(*line, "--json").out)
-    assert document["outside"]["name"] == "my_svm"
-    assert document["headline"] == "auroc_within"
-    assert document["folder"] == str(tmp_path / "out")
 
 
 def test_units_are_listed_with_labels_and_the_folds_of_three_partitions(kinds, everything, several, tmp_path, embench):
