@@ -349,14 +349,14 @@ def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def asked(run: Manifest) -> tuple[Any, ...]:
-    """What the run of an entry was asked for. Its request has no pretrainers, which may name places; its configuration
-    does."""
+    """Returns the question that an entry's run answers. Its request has no pretrainers, which may name places; its
+    configuration does."""
     return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
 
 
 @cache
 def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
-    """What was asked -> the entry."""
+    """Entries by the question that their run answers."""
     return {asked(entry.run): entry for entry in entries()}
 
 
