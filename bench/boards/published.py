@@ -15,6 +15,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
+from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_record
 from embench.records.wording import bare_name
@@ -86,7 +87,14 @@ def headline(entry: LeaderboardEntry, board: Board) -> str:
 
 
 def is_features(entry: LeaderboardEntry) -> bool:
-    return set(map(bare_name, entry.run.method.encoders.values())) == {"handcrafted"}
+    return method_kind(entry.run.method) == "features"
+
+
+def estimator(entry: LeaderboardEntry) -> str:
+    """The estimator of a row on features, with their encoder where it is not `handcrafted`, which most rows have."""
+    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
+    name = bare_name(entry.run.method.fusion or "")
+    return name if encoders == "handcrafted" else f"{name} on {encoders}"
 
 
 def method(entry: LeaderboardEntry) -> str:

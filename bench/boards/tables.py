@@ -28,6 +28,7 @@ from bench.boards.published import (
     Score,
     best_first,
     entries,
+    estimator,
     figure,
     headline,
     is_features,
@@ -85,14 +86,14 @@ def facts(boards: Sequence[Board] = EVERY) -> str:
 
 
 def features(board: Board, metric: str | None = None) -> str:
-    """Estimators on handcrafted features, by modality; bold: the interval lies above chance."""
+    """Estimators on features, by modality; bold: the interval lies above chance."""
     metric = metric or metric_of(board)
-    found = {(bare_name(e.run.method.fusion or ""), modalities(e)): e for e in rows_of(board) if is_features(e)}
+    found = {(estimator(e), modalities(e)): e for e in rows_of(board) if is_features(e)}
     columns = [m for m in ("ppg", "eda", "temp", "eeg", "ecg", ALL, BOTH) if any(key[1] == m for key in found)]
     lines = []
-    for estimator in ESTIMATORS:
-        scores = [found[estimator, m].score(board.target, metric) if (estimator, m) in found else None for m in columns]
-        lines.append([estimator, *(f"**{shown(s)}**" if low(s) > 0.5 else shown(s) for s in scores)])
+    for name in dict.fromkeys((*ESTIMATORS, *sorted(name for name, _ in found))):
+        scores = [found[name, m].score(board.target, metric) if (name, m) in found else None for m in columns]
+        lines.append([name, *(f"**{shown(s)}**" if low(s) > 0.5 else shown(s) for s in scores)])
     return table([f"`{metric}`", *(m.replace(",", ", ") for m in columns)], lines)
 
 
@@ -231,17 +232,17 @@ def leak() -> str:
     """The same methods under the fixed protocol, under the strict one, and under one that leaks."""
     lines = []
     for board in (b for b in EVERY if rows_of(b, LEGACY)):
-        for estimator in FAST:
-            found = {p: _of_estimator(board, p, estimator) for p in (STRICT, FIXED, LEGACY)}
+        for name in FAST:
+            found = {p: _of_estimator(board, p, name) for p in (STRICT, FIXED, LEGACY)}
             cells = [shown(e.score(board.target, WITHIN)) if e else "—" for e in found.values()]
-            lines.append([board.title, estimator, *cells, _gap(found[LEGACY], found[FIXED], board)])
+            lines.append([board.title, name, *cells, _gap(found[LEGACY], found[FIXED], board)])
     return table([f"`{WITHIN}`", "", "strict", "fixed", "leaking", "leaking less fixed"], lines)
 
 
-def _of_estimator(board: Board, protocol: str, estimator: str) -> LeaderboardEntry | None:
+def _of_estimator(board: Board, protocol: str, name: str) -> LeaderboardEntry | None:
     read = "eeg" if board.dataset == "eegmat" else ALL
     rows = [e for e in rows_of(board, protocol) if is_features(e) and modalities(e) == read]
-    return next((e for e in rows if bare_name(e.run.method.fusion or "") == estimator), None)
+    return next((e for e in rows if estimator(e) == name), None)
 
 
 def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Board) -> str:

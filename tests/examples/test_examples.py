@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from embench import registry
+from embench.records.method_kind import method_kind
+from embench.records.record import read_manifest
 from embench.testing import check
 
 from ..sample import sample
@@ -63,5 +65,7 @@ def test_they_work_together(embench, tmp_path, monkeypatch):
     run = json.loads(done.out)
     (noted,) = [row for row in (tmp_path / "notebook.md").read_text().splitlines() if run["run"] in row]
     assert "acq_films" in noted
-    scores = json.loads((tmp_path / "runs" / "acq_films" / run["run"] / "scores.json").read_text())["scores"]
+    folder = tmp_path / "runs" / "acq_films" / run["run"]
+    assert method_kind(read_manifest(folder).method) == "features"  # what a package's encoder gives
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
     assert scores["arousal"]["auroc_within"]["mean"] > 0.6  # the planted effect, of which ROCKET sees the rhythm

@@ -100,6 +100,8 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, hours: long}}", "`hours` is 'long', expected a number"),
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, address: 5}}", "expected text"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, hours: 5}}", "unknown field `hours`"),
+        ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
+        ("metric: {a: {target: 'm:C', revision: 1, summary: s, features: true}}", "unknown field `features`"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "not a plugin itself"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no other fields than"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: a, until: 2.0}}}}", "a version as text"),

@@ -7,6 +7,7 @@ import pytest
 
 from embench.records import record
 from embench.records.manifest import Manifest
+from embench.records.method_kind import method_kind
 from embench.runs.external import score
 
 from ..tiny.world import plugin
@@ -39,10 +40,16 @@ def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept,
     assert set(content) == set(Manifest.model_fields) - absent - {"entry"}  # which a published entry has
     for name, part in Manifest.model_validate(content):
         if hasattr(part, "content"):
-            others = {"run": {"outside"}, "scored": set()}[way]
+            others = {"run": {"outside"}, "scored": {"joins", "inputs"}}[way]
             if name == "dataset":
                 others = {"modalities"}  # none that a package adds
             assert set(content[name]) == set(type(part).model_fields) - others, name
+
+
+def test_a_run_says_what_its_encoders_give_and_what_joins_it_though_no_catalogue_has_them(kept):
+    method = Manifest.model_validate(kept["run"]).method
+    assert (method.joins, method.inputs) == ("estimator", "features")
+    assert method_kind(method) == "features"
 
 
 def test_a_record_that_is_read_is_written_again_as_it_was(kept):

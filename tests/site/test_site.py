@@ -142,6 +142,11 @@ def test_a_board_shows_ranks_as_the_leaderboard_does_and_says_why_rows_have_none
     assert {c["name"] for c in board["controls"]} == {r["control"] for r in section["rows"] if r["kind"] == "control"}
 
 
+def test_a_row_is_of_features_or_of_a_network(site):
+    kinds = {(row["name"].split(" ")[0], row["kind"]) for b in board_data(site, "stress_predict") for row in b["rows"]}
+    assert kinds == {("handcrafted", "features"), ("unet_se", "network"), ("cnn_tf", "network")}
+
+
 def test_current_boards_come_first_and_others_are_marked(site):
     text = (site / "stress_predict" / "index.html").read_text()
     places = [text.index(f'<optgroup label="{label}">') for label in ("Current", "Superseded", "Leaking")]

@@ -23,6 +23,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import names_in, parts_of
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
+from embench.records.manifest import Inputs, Joins
 from embench.registry.naming import did_you_mean
 from embench.store import decoder_versions
 from embench.system import version_of
@@ -58,8 +59,8 @@ class Method:
     modalities: tuple[str, ...]
     encoders: Mapping[str, Part]
     fusion: Part
-    joins: Literal["unimodal", "tokens", "hidden", "estimator"]
-    inputs: Literal["tokens", "hidden", "decisions", "features"]
+    joins: Joins
+    inputs: Inputs
     pretraining: tuple[Pretraining, ...]
     preset: str
     device: str

@@ -26,6 +26,11 @@ from embench.texts import has_control, texts_in
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """What pretraining may have seen of the test subjects, from the least to the most."""
 
+Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
+"""How modalities meet: not at all, end to end, over frozen unimodal networks, in an estimator."""
+Inputs = Literal["tokens", "hidden", "decisions", "features"]
+"""What is joined: tokens of encoders, hidden layers or decisions of fitted unimodal networks, features of encoders."""
+
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
 """A name or a number of ours: of a run, a protocol, a target, a recipe."""
 _INPUT = r"\w[\w.-]*(\[[\w-]+\])?"
@@ -153,13 +158,16 @@ class TrainedOnPart(_Part):
 
 
 class MethodPart(_Part):
-    """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: the name of a method
-    whose predictions are a submission (`embench score`); nothing else is known of it."""
+    """`encoders`: modality -> full name; `fusion` is None where there is none. `joins`, `inputs`: None in records of
+    earlier versions (see `records/method_kind.py`). `outside`: the name of a method whose predictions are a submission
+    (`embench score`); nothing else is known of it."""
 
     encoders: dict[Modality, PluginName]
     fusion: PluginName | None
     pretrainers: list[Line]
     modalities: list[Modality]
+    joins: Joins | None = None
+    inputs: Inputs | None = None
     outside: Line | None = None
 
 

@@ -30,9 +30,12 @@ _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
 _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
 """The functions that a plugin of a kind may have beside its class."""
+_FEATURES = ("encoder", "fusion")
+"""The kinds whose `features` say that a plugin gives features, or is fitted to them."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
-_PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float)}
+_PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float), "features": (bool,)}
+_WORDS = {"hours": "a number", "features": "true or false"}
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -60,6 +63,7 @@ class Entry:
         availability: what is known of that source and of others: whether it answers, mirrors.
         download: how much is downloaded, in words.
         hours: how long all recordings of a dataset are together.
+        features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
     """
 
     kind: str
@@ -83,6 +87,7 @@ class Entry:
     availability: str | None = None
     download: str | None = None
     hours: float | None = None
+    features: bool = False
 
     @property
     def full_name(self) -> str:
@@ -235,6 +240,7 @@ def _entry(
         synthesizer=real.get("synthesizer"),
         describer=real.get("describer"),
         converter=real.get("converter"),
+        features=real.get("features", False),
         **{field: real[field] for field in _OF_DATASETS if field in real},
     )
     return replace(entry, alias_of=alias_of, until=fields.get("until")) if alias_of is not None else entry
@@ -248,6 +254,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return "it is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
     known = (*_REQUIRED, *_OPTIONAL, *extras, *(_OF_DATASETS if kind == "dataset" else ()))
+    known += ("features",) if kind in _FEATURES else ()
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -263,7 +270,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return f"`{wrong}` is {functions[wrong]!r}, expected `module:function`"
     for key, types in _PLAIN.items():
         if key in fields and type(fields[key]) not in types:
-            return f"`{key}` is {fields[key]!r}, expected {'a number' if key == 'hours' else 'text'}"
+            return f"`{key}` is {fields[key]!r}, expected {_WORDS.get(key, 'text')}"
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"

@@ -46,6 +46,8 @@ def manifest(
             fusion=method.fusion.name,
             pretrainers=planned.config["pretrainers"],
             modalities=list(method.modalities),
+            joins=method.joins,
+            inputs=method.inputs,
         ),
         recipe=RecipePart(
             preset=method.preset,

@@ -12,11 +12,10 @@ from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
 from embench.records.cost import COST_COLUMNS, format_cost
+from embench.records.method_kind import method_kind
 from embench.records.wording import format_controls, format_rank, is_by_construction, metric_name, row_method_name
 from embench.site.pages import link
 
-FEATURE_ENCODERS = ("handcrafted", "amigos_features", "differential_entropy")
-"""Encoders that compute features and are not trained."""
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
     "verified": "its scores were recomputed from its published predictions",
@@ -231,7 +230,7 @@ def _shown(row: BoardRow, metric: str, entry: LeaderboardEntry, section: Mapping
         "name": row_method_name(row),
         "mods": row["modalities"],
         "pre": row["pretrainers"],
-        "kind": "features" if set(row["encoders"].values()) <= set(FEATURE_ENCODERS) else "network",
+        "kind": method_kind(entry.run.method),
         "recipe": row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else ""),
         "people": row["people"],
         "rank": row["rank"] and list(row["rank"]),

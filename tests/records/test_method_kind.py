@@ -1,0 +1,48 @@
+"""Whether a row is an estimator on features or a network: its record says so, or the catalogue."""
+
+import pytest
+
+from embench import registry
+from embench.interfaces.fusion import Estimator
+from embench.records.manifest import MethodPart
+from embench.records.method_kind import method_kind
+
+
+def method(encoder, fusion, **recorded):
+    return MethodPart(encoders={"eda": encoder}, fusion=fusion, pretrainers=[], modalities=["eda"], **recorded)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "kind"),
+    [
+        ("handcrafted", "svm", "features"),
+        ("amigos_features", "naive_bayes", "features"),
+        ("differential_entropy", "linear_svm", "features"),
+        ("cnn_tf", "single", "network"),
+        ("cnn_tf", "svm", "network"),  # on the hidden layer of a fitted network
+        ("handcrafted", "cross_attn", "network"),
+        ("handcrafted", "vote", "network"),  # of fitted networks
+        ("a_name_of_old", "svm", "network"),
+    ],
+)
+def test_the_catalogue_decides_where_an_older_record_does_not_say(encoder, fusion, kind):
+    assert method_kind(method(f"embench_plugins/{encoder}", f"embench_plugins/{fusion}")) == kind
+
+
+def test_a_record_decides_for_an_encoder_of_a_package_that_is_not_here():
+    encoder, fusion = "embench_elsewhere/rocket", "embench_plugins/logreg"
+    assert method_kind(method(encoder, fusion, joins="estimator", inputs="features")) == "features"
+    assert method_kind(method(encoder, fusion, joins="estimator", inputs="hidden")) == "network"
+
+
+def test_a_submission_is_of_no_features():
+    assert method_kind(MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside="mine")) == "network"
+
+
+@pytest.mark.parametrize(
+    "entry", [e for kind in ("encoder", "fusion") for e in registry.entries(kind)], ids=lambda e: e.name
+)
+def test_the_catalogue_says_of_features_what_the_class_does(entry):
+    found = registry.load(entry.kind, entry.full_name)
+    gives = "features" in found.offers if entry.kind == "encoder" else issubclass(found, Estimator)
+    assert entry.features == (gives and getattr(found, "reads", "") != "decisions")
