@@ -17,8 +17,8 @@ from embench.errors import UsageError
 from embench.planning.request import Request, request_of
 from embench.protocols import load_protocol
 from embench.python.door import from_python
+from embench.python.objects import give
 from embench.python.records import remember_own
-from embench.registry.objects import give
 from embench.runs import run as runner
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""Plugins that a user gives from Python as classes, as in a notebook: named by what they do, and stored for workers.
+"""Plugins that a user gave from Python as classes, as in a notebook: named by what they do, and read by workers.
 
 Their names, `object:DIGEST:TITLE`, mean something only in the process that was given the class, and in its workers: a
 command line, a file or a record cannot name one. The process itself uses the class as it is; workers, which have not
-seen the notebook, read it from the user's own cache.
+seen the notebook, read it from the user's own cache, where `embench.python.objects` stores it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ import json
 import multiprocessing
 import pickle
 import re
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from embench.errors import MachineError, UsageError
-from embench.files import PRIVATE, cache_root, make_folder, write_text, write_whole
+from embench.files import cache_root
 from embench.registry.fragments import Entry
 from embench.system import others_can_write
 
@@ -34,25 +31,14 @@ def is_object(name: str) -> bool:
     return name.startswith(_OBJECT)
 
 
-def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
-    """The name of a class that a user gives as a plugin of a kind; it is stored for worker processes.
+def written(digest: str, title: str) -> str:
+    """The name of an object, by the digest of what it does."""
+    return f"{_OBJECT}{digest}:{title}"
 
-    Args:
-        text: what it is, for the record: the `repr` of what the user gave. `source`: its code, where it is known.
 
-    Raises:
-        UsageError: it cannot be stored, or holds a network that exists already. MachineError: the cache cannot be
-            written.
-    """
-    from embench.registry.contents import content_of  # needs numpy
-
-    content = content_of(cls)
-    title = re.sub(r"\W", "_", cls.__name__)
-    name = f"{_OBJECT}{content.digest}:{title if title[:1].isidentifier() else 'Given'}"
-    about = {"kind": kind, "repr": text, "source": source, "files": content.files}
-    _store(content.digest, cls, about, content.loose)
+def remember(name: str, cls: type[Any]) -> None:
+    """Lets this process use a class that it was given, under its name."""
     _GIVEN[name] = cls
-    return name
 
 
 def object_entry(kind: str, name: str) -> Entry:
@@ -71,7 +57,7 @@ def object_entry(kind: str, name: str) -> Entry:
         )
     about = object_facts(name)
     line = str(about["repr"]).partition("\n")[0][:200]
-    return Entry(kind, name, "", found["digest"], name, 1, line, _file(found["digest"], ".pkl"))
+    return Entry(kind, name, "", found["digest"], name, 1, line, object_file(found["digest"], ".pkl"))
 
 
 def object_class(entry: Entry) -> type[Any]:
@@ -90,7 +76,7 @@ def object_class(entry: Entry) -> type[Any]:
 def object_facts(name: str) -> dict[str, Any]:
     """`repr`, `source` (or None) and `files` of an object: what it is, and the files in which its code stands. Raises
     MachineError where it is not stored here."""
-    path = _file(name.split(":")[1], ".json")
+    path = object_file(name.split(":")[1], ".json")
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
@@ -99,53 +85,8 @@ def object_facts(name: str) -> dict[str, Any]:
         ) from error
 
 
-def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[str]) -> None:
-    path = _file(digest, ".json")
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
-            return
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # it is stored now
-    data = _pickled(cls, loose)
-    text = json.dumps({**about, "sha256": hashlib.sha256(data).hexdigest()}, indent=1)
-    try:
-        make_folder(path.parent, PRIVATE)
-        write_whole(path.with_suffix(".pkl"), lambda whole: whole.write_bytes(data))
-        write_text(path, text + "\n")
-    except OSError as error:
-        raise MachineError(f"the object cannot be stored: {error.strerror}", where=str(path)) from error
-
-
-def _pickled(cls: type[Any], loose: Sequence[str]) -> bytes:
-    import cloudpickle
-
-    with _by_value(loose):
-        try:
-            return bytes(cloudpickle.dumps(cls, protocol=5))
-        except Exception as error:
-            raise UsageError(
-                f"{cls.__name__} cannot be stored for worker processes: {error}",
-                hint="make what cannot be stored inside the functions that need it",
-            ) from error
-
-
-@contextmanager
-def _by_value(loose: Sequence[str]) -> Iterator[None]:
-    """Stores loose modules with the object, as they are in memory: their files may have changed since."""
-    import cloudpickle
-
-    ours = [m for m in loose if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
-    for name in ours:
-        cloudpickle.register_pickle_by_value(sys.modules[name])
-    try:
-        yield
-    finally:
-        for name in ours:
-            cloudpickle.unregister_pickle_by_value(sys.modules[name])
-
-
-def _file(digest: str, suffix: str) -> Path:
+def object_file(digest: str, suffix: str) -> Path:
+    """Where an object is stored: `.pkl`, and `.json` with the facts."""
     return cache_root() / "objects" / f"{digest}{suffix}"
 
 

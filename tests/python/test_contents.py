@@ -20,8 +20,9 @@ from embench import registry
 from embench.cli import main
 from embench.errors import CheckFailed, MachineError, UsageError
 from embench.interfaces.recipe import Recipe
+from embench.python.contents import content_of
+from embench.python.objects import give
 from embench.registry import objects
-from embench.registry.contents import content_of
 from embench.registry.trust import installed_only
 
 from ..sample import sample
@@ -182,7 +183,7 @@ def all_of_it(channels, samples):
     return Net(channels, samples), twice(channels), helper.WORDS, {{"x", "y", "zz"}}
 
 if __name__ == "__main__":
-    from embench.registry.contents import content_of
+    from embench.python.contents import content_of
     for letter in "de":
         helper.WORDS = {{"a", "b", "c", letter}}
         print(content_of(all_of_it).digest, content_of(pipe).digest, content_of(Net).digest)
@@ -268,7 +269,7 @@ def given(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     base = registry.load("fusion", "logreg")
     cls = type("Mine", (base,), {"answer": 42, "__module__": "__main__"})
-    yield objects.give("fusion", cls, text="my own"), cls
+    yield give("fusion", cls, text="my own"), cls
     objects._GIVEN.clear()
 
 

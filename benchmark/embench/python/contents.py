@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from embench.errors import UsageError
-from embench.registry.installs import installed_code
+from embench.python.installs import installed_code
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 _GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
