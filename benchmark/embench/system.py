@@ -12,8 +12,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,8 @@ from embench.errors import MachineError
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
+
+    from threadpoolctl import ThreadpoolController
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
@@ -98,6 +100,19 @@ def cores() -> int:
     if hasattr(process, "cpu_affinity"):
         return len(process.cpu_affinity())
     return psutil.cpu_count() or 1
+
+
+def limited_threads(count: int) -> AbstractContextManager[object]:
+    """While it lasts, numerical libraries (BLAS, OpenMP) take at most `count` threads each."""
+    return _numerical_libraries(len(sys.modules)).limit(limits=count)
+
+
+@lru_cache(maxsize=1)
+def _numerical_libraries(_: int) -> ThreadpoolController:
+    """Those that are loaded; to find them takes 3 ms, and another one comes with a module."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def free_memory() -> int:

@@ -160,3 +160,33 @@ def test_errors_that_say_that_memory_gave_out_are_known():
 
 def test_the_machine_has_memory():
     assert system.free_memory() > 0
+
+
+LIMIT = """
+import numpy
+from threadpoolctl import threadpool_info
+
+from embench.system import limited_threads
+
+
+def threads():
+    return [library["num_threads"] for library in threadpool_info()]
+
+
+with limited_threads(1):
+    print(threads())
+import scipy.linalg  # brings a BLAS of its own
+
+print(threads())
+with limited_threads(1):
+    print(threads())
+print(threads())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="numpy and scipy share the system's own BLAS here")
+def test_threads_are_limited_in_a_library_that_was_loaded_meanwhile_too():
+    """More of them would add sums in another order."""
+    several = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", LIMIT], capture_output=True, text=True, env=several, check=True)
+    assert done.stdout.splitlines() == ["[1]", "[2, 2]", "[1, 1]", "[2, 2]"]

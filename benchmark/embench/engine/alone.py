@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from embench.engine import device as machine
 from embench.engine.assemble import derived_again
@@ -18,6 +17,7 @@ from embench.engine.specs import PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.work import naming_faults
 from embench.errors import PluginError
+from embench.system import limited_threads
 
 FEW_ROWS = 16
 """Rows of each stage that are predicted again; all rows of a unit, so that one unit may have more."""
@@ -40,7 +40,7 @@ def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
     for stage in [last, *(stage for stage in stages if stage is not last)]:
         common, folder = stage.params.common, Folder(root, stage.id)
         machine.seed_everything(stage.seed, common.threads, common.device)
-        with naming_faults(stage, folder), threadpool_limits(common.threads):
+        with naming_faults(stage, folder), limited_threads(common.threads):
             asked = questions(stage, root)
             if stage is last:
                 _check_recording(stage, asked)

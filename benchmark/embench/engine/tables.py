@@ -11,7 +11,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from embench.callbacks import EventCallback, ProgressCallback, every_fifth
 from embench.engine import device as machine
@@ -30,7 +29,7 @@ from embench.engine.stage import Stage
 from embench.errors import EmbenchError
 from embench.files import digest
 from embench.store import Store, derive, open_store
-from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
+from embench.system import ending_with, fresh_processes, limited_threads, without_main_module, workers_pay
 
 
 def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
@@ -95,7 +94,7 @@ def _rows(
     """The features (n, *shape) of one recording's spans (n, 2), made as in a stage."""
     encoder = encoder_of(part)  # before the seeds: its module may draw when it is imported
     machine.seed_everything(seed, threads, "cpu")
-    with threadpool_limits(threads):
+    with limited_threads(threads):
         return derive.features_in(_opened(store), m, encoder, recording, spans, standardised)
 
 

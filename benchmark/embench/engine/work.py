@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError
@@ -24,7 +22,7 @@ from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import STACK, Folder, StackParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder
-from embench.system import locked, out_of_memory
+from embench.system import limited_threads, locked, out_of_memory
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
@@ -87,7 +85,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
-    with threadpool_limits(threads):
+    with limited_threads(threads):
         run = stack.run_member if STACK in stage.inputs else _RUN[stage.kind]
         result = run(stage, folder, root)
     result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(device)}

@@ -17,6 +17,7 @@ from embench.report.page import figure_row, figure_with_table, join_parts, missi
 from embench.report.run_view import RunView
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
+from embench.system import limited_threads
 
 MAX_POINTS = 800
 """Units on a map."""
@@ -48,9 +49,8 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     """(n, 2) t-SNE of standardised hidden layers (n, H), from their principal components on, with a fixed seed."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):
+    with limited_threads(1):
         varied = StandardScaler().fit_transform(x[:, x.std(0) > 0].astype(np.float64))
         start = "pca" if min(varied.shape) > 1 else "random"
         made = TSNE(2, perplexity=min(30.0, (len(x) - 1) / 3), init=start, random_state=0).fit_transform(varied)

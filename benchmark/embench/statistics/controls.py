@@ -16,7 +16,7 @@ import numpy as np
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.system import version_of
+from embench.system import limited_threads, version_of
 
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
@@ -244,11 +244,10 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
 def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # takes a second
-    from threadpoolctl import threadpool_limits
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine. Nothing is drawn below 200,000 rows, so that seeds share what is kept.
-    with threadpool_limits(limits=1):
+    with limited_threads(1):
         if not q.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
             return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))

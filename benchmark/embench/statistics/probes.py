@@ -16,12 +16,12 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from embench.interfaces.metric import Undefined
 from embench.protocols import UnitId
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL, Labels, Predictions
+from embench.system import limited_threads
 
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_PARTS = 5
@@ -95,7 +95,7 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
         return None
     two = binary and len(several) == 2
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
-    with threadpool_limits(1), warnings.catch_warnings():
+    with limited_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # as of subjects with few rows
         predicted = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
