@@ -68,6 +68,11 @@ class Stage(Generic[P_co]):
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What watchers learn of the stage: `id`, `kind` and its description."""
+        return {"id": self.id, "kind": self.kind, **self.description}
+
 
 def _digest(array: np.ndarray) -> str:
     """The digest of an array; one that cannot change, as all stages of a dataset have some, is read once."""

@@ -18,13 +18,13 @@ import numpy as np
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.errors import CheckFailed, DataError, MachineError, UsageError
+from embench.errors import DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, load_current_protocol, protocol_deviations, prove
-from embench.protocols.schema import Validation
+from embench.protocols import Fold, Protocol, load_current_protocol, protocol_deviations
+from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
@@ -194,61 +194,13 @@ def _folds(
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
         if not without and any(tested[row.unit] != row.fold for row in here):
-            folds[seed] = _own_folds(protocol, cohort, here, path)
+            given = (GivenRow(row.unit, row.fold, row.line) for row in here)
+            units = cohort.of(cohort.eligible)
+            folds[seed] = given_folds(
+                protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path)
+            )
             own.add(seed)
     return folds, own
-
-
-def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path) -> list[Fold]:
-    """The file's folds. Each is taken to test all of the subjects (recordings, units: whatever the protocol keeps
-    together) of whom it has a row, and to train on all whom the protocol lets it train on."""
-    split, units = protocol.split, cohort.of(cohort.eligible)
-    groups, rules = cohort.groups, protocol.stimulus_rules(cohort.card.name)
-    apart = rules.kept_apart() if rules else {}
-
-    def atom(unit: Any) -> tuple[str, ...]:
-        named = {
-            "group": (groups[unit.subject],),
-            "recording": (unit.recording,),
-            "segment": (unit.id,),
-            "stimulus": (unit.stimulus,),
-        }
-        kept = named.get(split.by, (groups[unit.subject], unit.stimulus))
-        return (unit.subject, *kept) if split.within else kept
-
-    atom_of = {unit.id: atom(unit) for unit in units}
-    fold_of: dict[tuple[str, ...], tuple[int, SubmittedRow]] = {}
-    for row in rows:
-        fold, before = fold_of.setdefault(atom_of[row.unit], (row.fold, row))
-        if fold != row.fold:
-            raise CheckFailed(
-                f"{' at '.join(atom_of[row.unit])} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
-                "one of them was trained on it",
-                where=f"{path}, lines {before.line} and {row.line}",
-                expected=f"folds that {protocol.name} allows: split by {split.by}",
-                hint="embench data labels DATASET --units FILE.csv names folds that it does; or another --protocol",
-            )
-    folds = []
-    for index in sorted({fold for fold, _ in fold_of.values()}):
-        held = {a for a, (fold, _) in fold_of.items() if fold == index}
-        tested = [unit for unit in units if atom_of[unit.id] in held]
-        if split.within:
-            subjects = {unit.subject for unit in tested}
-            free = {a for a in set(atom_of.values()) - held if a[0] in subjects}
-        else:
-            parts = {part for a in held for part in a}
-            free = {a for a in set(atom_of.values()) if not parts & set(a)}
-        barred = {other for unit in tested for other in apart.get(unit.stimulus, ())} if "stimulus" in split.by else ()
-        train = tuple(unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred)
-        test = tuple(unit.id for unit in tested)
-        folds.append(Fold(index, train, (), test))
-    if len(folds) > 1:
-        # The proof is of the tested subjects; who validated is unknown, and subjects without a row may have trained.
-        known = {id_ for fold in folds for id_ in fold.test}
-        inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in known)) for fold in folds]
-        without = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
-        prove(without, cohort.card.name, [unit for unit in units if unit.id in known], inside)
-    return folds
 
 
 def _fold_predictions(

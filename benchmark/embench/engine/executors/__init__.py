@@ -31,7 +31,6 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.checksums import remembering
-from embench.engine.executors.events import stage_facts
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
@@ -130,7 +129,7 @@ def run_graph(
                 todo.append(stage)
             else:
                 outcome.results[stage.id] = result
-    facts = [stage_facts(stage) for stage in todo]
+    facts = [stage.facts for stage in todo]
     on_event({"event": "plan", "total": len(todo), "done": len(outcome.results), "stages": facts})
     execute(todo, outcome, root, resources, on_event)
     return outcome

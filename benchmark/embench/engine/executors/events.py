@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.engine.executors import Outcome
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
-
-if TYPE_CHECKING:
-    from embench.engine.executors import Outcome
 
 
 class Events:
@@ -28,11 +26,11 @@ class Events:
         """Reports, the first time it is called, that the stage has started."""
         if not self.begun:
             self.begun = True
-            self.on_event({"event": "stage_started", "stage": stage_facts(self.stage)})
+            self.on_event({"event": "stage_started", "stage": self.stage.facts})
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Reports an event with the stage it is of."""
-        self.on_event({**event, "stage": stage_facts(self.stage)})
+        self.on_event({**event, "stage": self.stage.facts})
 
     def poll(self) -> None:
         """Tells what a worker appended since the last time, and first that the stage has started."""
@@ -59,8 +57,3 @@ class Events:
         else:
             told = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
         self.emit({**told, "done": done, "total": total})
-
-
-def stage_facts(stage: Stage[Params]) -> dict[str, Any]:
-    """What watchers learn of a stage."""
-    return {"id": stage.id, "kind": stage.kind, **stage.description}
