@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embench.audits.checks import CHECKS, WITHOUT_PREDICTIONS
 from embench.audits.checks.evidence import Evidence
-from embench.audits.collect import collect_evidence, rebuild_plan
+from embench.audits.collect import collect_evidence
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
@@ -14,6 +14,7 @@ from embench.leaderboard.sealing import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.names import names_resolved
 from embench.records.record import read_record
+from embench.runs.rebuild import rebuild_plan
 
 
 def audit_run(

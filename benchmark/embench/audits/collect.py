@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,14 +17,15 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.recompute import reasons_of_controls
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
-from embench.planning.request import Request
+from embench.planning.request import recorded_root
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
+from embench.runs.rebuild import rebuild_plan
 from embench.statistics.scores import compute_scores
 from embench.store import Store
-from embench.system import lacking, version_of
+from embench.system import version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -39,7 +39,7 @@ def collect_evidence(
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
-    root = data_root or _recorded_root(known.run)
+    root = data_root or recorded_root(known.run["config"])
     name = dataset or _recorded_place(known.run, root)
     redefined = _redefined(manifest)
     _check_same(name, root, manifest)
@@ -155,43 +155,9 @@ def _protocol(run: Mapping[str, Any]) -> Protocol:
     return recorded_protocol(about) or load_protocol(run["config"].get("request", {}).get("protocol", about["name"]))
 
 
-def _recorded_root(run: Mapping[str, Any]) -> Path | None:
-    place = run["config"].get("request", {}).get("data_root")
-    return Path(place) if place else None
-
-
 def _own_folds(run: Mapping[str, Any]) -> bool:
     """Whether a file of predictions came with folds of its own."""
     return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
-
-
-def rebuild_plan(
-    known: record.Record, data_root: Path | None, runs: Path, dataset: str | None = None
-) -> tuple[Plan | None, str]:
-    """The plan that the run's request has here, with this folder of runs; or why it has none."""
-    request = known.run["config"].get("request")
-    if request is None:
-        return None, "its predictions are a submission"
-    try:
-        from embench.planning.plan import make
-        from embench.runs.videos import decode_videos
-    except ModuleNotFoundError as error:
-        if lacking(error) is None:
-            raise
-        return None, f"{error.name} is not installed here"
-    names = {f.name for f in fields(Request)}
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in request.items() if k in names}
-    values.setdefault("pretrainers", tuple(known.run["config"].get("pretrainers", ())))
-    if dataset:
-        values["dataset"] = dataset
-    values["data_root"] = data_root or _recorded_root(known.run)
-    values["runs"] = runs
-    try:
-        planned = make(Request(**values))
-        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
-        return planned, ""
-    except EmbenchError as error:
-        return None, error.what
 
 
 def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:

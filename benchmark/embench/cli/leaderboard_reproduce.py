@@ -13,7 +13,7 @@ from embench.cli.options import DataRoot
 from embench.errors import EmbenchError, UsageError
 
 if TYPE_CHECKING:
-    from embench.audits.reproduce import Reproduction
+    from embench.runs.reproduce import Reproduction
 
 
 def reproduce(
@@ -38,10 +38,10 @@ def reproduce(
 
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
-    from embench.audits.reproduce import reproduce_entry
     from embench.cli.progress import Progress
     from embench.leaderboard.attestations import attest, attested_by, check_name
     from embench.leaderboard.checks import entry_name, folders_at
+    from embench.runs.reproduce import reproduce_entry
 
     check_name(by)
     folders = [folder for path in entries for folder in folders_at(path)]

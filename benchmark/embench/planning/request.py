@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -183,6 +183,28 @@ def request_of(**options: Any) -> Request:
     text may stand for a list of one, a list for a text with commas."""
     hints = get_type_hints(Request)
     return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
+
+
+def recorded_request(
+    config: Mapping[str, Any], runs: Path, data_root: Path | None = None, dataset: str | None = None
+) -> Request | None:
+    """The request that a record's `config` holds, with this folder of runs and, where they are named, another root or
+    dataset; None for a submission, which has none."""
+    request = config.get("request")
+    if request is None:
+        return None
+    names = {field.name for field in fields(Request)}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in request.items() if k in names}
+    values.setdefault("pretrainers", tuple(config.get("pretrainers", ())))
+    if dataset:
+        values["dataset"] = dataset
+    return Request(**{**values, "data_root": data_root or recorded_root(config), "runs": runs})
+
+
+def recorded_root(config: Mapping[str, Any]) -> Path | None:
+    """The folder of datasets that a record's request names."""
+    place = config.get("request", {}).get("data_root")
+    return Path(place) if place else None
 
 
 def _fitting(hint: Any, value: Any) -> Any:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from embench.audits.collect import rebuild_plan
 from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.labelled import cohort_labels
@@ -40,6 +39,7 @@ from embench.records.record import Record, read_record
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
 from embench.runs.manifest import cost_of
+from embench.runs.rebuild import rebuild_plan
 from embench.runs.stages import run_stages
 from embench.statistics.evaluation import model_rows
 from embench.system import version_of

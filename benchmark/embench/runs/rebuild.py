@@ -1,0 +1,36 @@
+"""The plan of a finished run, made again from its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embench.errors import EmbenchError
+from embench.planning.request import recorded_request
+from embench.records.record import Record
+from embench.system import lacking
+
+if TYPE_CHECKING:
+    from embench.planning.plan import Plan
+
+
+def rebuild_plan(
+    known: Record, data_root: Path | None, runs: Path, dataset: str | None = None
+) -> tuple[Plan | None, str]:
+    """The plan that the run's request has here, with this folder of runs, ready for its stages; or why it has none."""
+    request = recorded_request(known.run["config"], runs, data_root, dataset)
+    if request is None:
+        return None, "its predictions are a submission"
+    try:
+        from embench.planning.plan import make
+        from embench.runs.videos import decode_videos
+    except ModuleNotFoundError as error:
+        if lacking(error) is None:
+            raise
+        return None, f"{error.name} is not installed here"
+    try:
+        planned = make(request)
+        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
+        return planned, ""
+    except EmbenchError as error:
+        return None, error.what
