@@ -27,7 +27,7 @@ from embench.engine.specs import (
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import Target
-from embench.planning.method import FUSION, Method, Origin, Pretraining
+from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
     TRAIN,
     VAL,

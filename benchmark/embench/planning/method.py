@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from embench import registry
 from embench.data.find import is_folder
@@ -19,78 +19,14 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recipe import PRESETS, Recipe
+from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import names_in, parts_of
+from embench.planning.parts import FUSION, Method, Origin, Pretraining  # noqa: F401  neighbours ask for them here
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
-from embench.records.manifest import Inputs, Joins
 from embench.registry.naming import did_you_mean
 from embench.store import decoder_versions
 from embench.system import version_of
-
-FUSION = "fusion"
-"""What stands beside modalities where weights of a whole model are named."""
-
-Origin = tuple[str, str]
-"""An external source as `--pretrainer` names it, and whether its labels are used."""
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or another dataset
-    (`source`: its name, or the path of a corpus), whose labels it uses or not."""
-
-    part: Part
-    modality: str | None
-    source: str | None
-    labels: Literal["none", "source"] = "none"
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is trained.
-
-    `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
-    nets), `estimator`. `inputs` is what is joined: `tokens`; the encoders' `features`; of fitted unimodal nets their
-    `hidden` layers (also for an estimator, where an encoder has no features) or their `decisions`. `device` is the CPU
-    where nothing is trained but an estimator on features, which no GPU makes faster.
-    """
-
-    modalities: tuple[str, ...]
-    encoders: Mapping[str, Part]
-    fusion: Part
-    joins: Joins
-    inputs: Inputs
-    pretraining: tuple[Pretraining, ...]
-    preset: str
-    device: str
-
-    @property
-    def title(self) -> str:
-        """Short, for subjects: `cnn_tf+cross_attn ppg,eda`."""
-        names = list(dict.fromkeys(part.short for part in self.encoders.values()))
-        steps = [p.part.short for p in self.pretraining]
-        return f"{'_'.join(names)}+{self.fusion.short} {','.join(self.modalities)}" + (
-            f" after {','.join(steps)}" if steps else ""
-        )
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe of the last fitted stage."""
-        return next(iter(self.encoders.values())).recipe if self.joins == "unimodal" else self.fusion.recipe
-
-    def of(self, step: Pretraining) -> list[str]:
-        """The modalities whose encoders a step trains."""
-        return [step.modality] if step.modality else list(self.modalities)
-
-    def parts(self) -> list[tuple[str, Part]]:
-        """Every part with the name that `--set` knows it by."""
-        named = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
-        named += [
-            ("pretrainer" if len(self.pretraining) == 1 else f"pretrainer[{i}]", p.part)
-            for i, p in enumerate(self.pretraining)
-        ]
-        return [*named, ("fusion", self.fusion)]
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,10 +13,8 @@ from embench.errors import UsageError, faults
 from embench.files import parse_yaml
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import View
+from embench.planning.parts import Method
 from embench.registry.naming import did_you_mean
-
-if TYPE_CHECKING:
-    from embench.planning.method import Method
 
 _SETTING = re.compile(
     r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$"

@@ -7,7 +7,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback, every_fifth
 from embench.data.cohort import Cohort
-from embench.planning.method import Method
+from embench.planning.parts import Method
 from embench.planning.plan import default_workers, encoders_of_clips
 from embench.store import clips
 
