@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from embench.audits.checks.clock import check_balance
-from embench.audits.checks.recorded import check_scores, check_statements
+from embench.audits.checks.recorded import check_scores, check_statements, check_validation
+from embench.audits.checks.subjects import check_shift
 from embench.audits.collect import collect_evidence
 from embench.engine import fits
 from embench.interfaces.metric import Undefined
 from embench.planning import graph
+from embench.records.predictions import Predictions
 from embench.runs import external
 
 from ..tiny.world import few_folds, plugin
@@ -353,6 +355,24 @@ def test_a_record_that_contradicts_itself(network):
     found = check_statements(replace(evidence, record=replace(evidence.record, run=run)))
     assert "method.fusion: embench_plugins/cross_attn" in found.findings[0].what
     assert not check_statements(evidence).findings
+
+
+def test_a_look_at_the_labels_that_the_record_does_not_count(network):
+    evidence = collect_evidence(network.folder, None)
+    assert not check_validation(evidence).findings
+    run = {**evidence.record.run, "test_looks": {"arousal": 0}}
+    (finding,) = check_validation(replace(evidence, record=replace(evidence.record, run=run))).findings
+    assert finding.severity == "severe"
+    assert finding.evidence["ledger"]["openings"] == {"arousal": 1}
+    assert finding.evidence["recorded"]["openings"] == {"arousal": 0}
+
+
+def test_a_score_that_never_changes_is_as_high_with_any_shift(network):
+    evidence = collect_evidence(network.folder, None)
+    rows = evidence.predictions
+    flat = Predictions({**rows.columns, "score": np.full(len(rows), 0.5)})
+    figures = check_shift(replace(evidence, record=replace(evidence.record, predictions=flat))).figures["arousal"]
+    assert figures == {"auroc within people": 0.5, "shifted": 0.5, "p": 1.0}
 
 
 def test_a_test_subject_who_was_trained_on(network, tmp_path):

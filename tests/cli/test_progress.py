@@ -1,6 +1,7 @@
 """What a run says while it goes on."""
 
 import io
+import sys
 
 import pytest
 
@@ -48,18 +49,29 @@ def test_epochs_are_told_now_and_then(capsys, monkeypatch):
     assert [line.split()[8] for line in capsys.readouterr().err.splitlines()] == ["10", "20", "30"]
 
 
-def test_bars_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes stderr a terminal, and gives it; while fixtures are set up, pytest has a stderr of its own."""
+
+    def shown():
+        monkeypatch.setattr("sys.stderr", Terminal())
+        monkeypatch.setenv("TERM", "xterm")
+        return sys.stderr
+
+    return shown
+
+
+def test_bars_on_a_terminal(terminal):
+    shown = terminal()
     with Progress() as progress:
         for event in EVENTS:
             progress.event(event)
-    assert "preparing [amigos]" in terminal.getvalue()
+    assert "preparing [amigos]" in shown.getvalue()
 
 
 @pytest.mark.parametrize(("flags", "lines"), [({"quiet": True}, 0), ({"verbose": True}, 8), ({}, 6)])
@@ -133,6 +145,19 @@ def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_sh
         progress.event({"event": "epoch_ended", "stage": todo[0], "epoch": 1, "epochs": 10, "loss": 0.5})
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == "fusion fold 0: epoch 1 of 10 loss 0.5000, about 24 min left"  # (5 x 600 s - 2 x 60 s) / 2
+
+
+def test_a_stage_on_a_terminal_has_a_bar_with_its_own_time_left(monkeypatch, terminal):
+    now, shown = [100.0], terminal()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Progress() as progress:
+        progress.event({"event": "plan", "total": 2, "done": 0, "stages": [STAGE, {**STAGE, "id": "b", "fold": 2}]})
+        progress.event({"event": "stage_started", "stage": STAGE})
+        now[0] = 110.0
+        progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": 10, "epochs": 40, "loss": 0.5})
+    rows = shown.getvalue().splitlines()
+    assert any("eda arousal" in row and "about 30 s left" in row for row in rows)
+    assert any("stages" in row and "about 1 min left" in row for row in rows)
 
 
 def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):

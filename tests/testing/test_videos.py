@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from embench.data.checks import check_dataset_files as verify
 from embench.errors import CheckFailed
 from embench.interfaces.dataset import ModalityCard
 from embench.interfaces.recording import Video
-from embench.testing import check
+from embench.testing import check, samples
 
 from ..tiny import film
 from ..tiny.filmed import make_subjects, write
@@ -112,6 +113,15 @@ class WatchPeeking(Watch):
 class WatchReversed(Watch):
     def build(self, spec):
         return Reversed(4)
+
+
+def test_sample_clips_show_a_bright_spot_on_a_plain():
+    sample = samples.rows(Watch(Watch.recipes["quick"]), "video")
+    first = sample.x[0, 0].astype(float)  # (3, H, W)
+    assert (first.min((1, 2)) < 0.4 * first.max((1, 2))).all()
+    assert (np.median(first, (1, 2)) < 0.7 * first.max((1, 2))).all()
+    assert sample.x.max() <= 200
+    assert (sample.x[~sample.mask] == 0).all()
 
 
 def test_an_encoder_of_clips_passes():
