@@ -1,3 +1,4 @@
+import functools
 import gc
 import importlib
 import os
@@ -5,6 +6,7 @@ import shutil
 import sys
 
 import pytest
+import typer
 
 from embench import registry
 
@@ -76,11 +78,20 @@ def session_cache(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once():
+    """typer makes all commands anew for each line: a program has one line, the tests have a thousand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def forgotten(request):
     """Plugins of files in a test's folder go with it: the next test may get a folder of the same name."""
+    before = len(sys.modules)
     yield
-    if folder := request.node.funcargs.get("tmp_path"):
+    if (folder := request.node.funcargs.get("tmp_path")) and len(sys.modules) > before:
         for name in [name for name in sys.modules if name.startswith("embench_file_")]:
             if vars(sys.modules[name])["__file__"].startswith(str(folder)):
                 del sys.modules[name]

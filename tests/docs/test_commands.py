@@ -43,9 +43,8 @@ def test_commands_are_of_programs_that_a_test_can_run(page):
 @pytest.mark.parametrize("page", pages_with(lambda words: words[0] in EMBENCH and not is_instant(words)))
 def test_arguments_are_those_of_the_commands(page, monkeypatch):
     """Each is read as the program reads it, and goes to the command that it names; nothing is run."""
-    read, command = [], typer.main.get_command(app)
-    monkeypatch.setattr(typer.main, "get_command", lambda _: command)  # made once, not for each line
-    monkeypatch.setattr(command.context_class, "invoke", lambda self, *_, **__: read.append(self.command_path))
+    read, program = [], typer.main.get_command(app).context_class
+    monkeypatch.setattr(program, "invoke", lambda self, *_, **__: read.append(self.command_path))
     for words in commands(page):
         if words[0] in EMBENCH and not is_instant(words):
             assert main(words[1:]) == 0, " ".join(words)
