@@ -29,10 +29,10 @@ def rescore(folder: Path) -> list[str]:
     write_summands(folder, scored)
     (folder / "audit.json").unlink(missing_ok=True)
     return [
-        f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
-        for target, metrics in known.scores["scores"].items()
-        for metric, old in metrics.items()
-        if abs(old.get("mean", 0) - scores["scores"][target][metric].get("mean", 0)) > 1e-9
+        f"{target} {metric}: {old.mean} is {new.mean}"
+        for target in known.scores.headlines
+        for metric, old in known.scores.of(target).items()
+        if (new := scores.of(target)[metric]).defined and not abs(old.mean - new.mean) <= 1e-9
     ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,11 @@ from embench.leaderboard.rows import describe_differences
 from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_record
+from embench.records.scores import Score
 from embench.records.wording import bare_name
 from embench.statistics.intervals import Estimate
 
 WITHIN = "auroc_within"
-Score = Mapping[str, Any]
-"""A number as `scores.json` holds it: mean, low, high."""
 
 
 class Board(NamedTuple):
@@ -71,7 +70,7 @@ def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) 
 def metric_of(board: Board) -> str:
     """The headline, or the score within a subject where no row has a headline."""
     headlines = {
-        e.scores["headlines"][board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
+        e.scores.headlines[board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
     }
     return headlines.pop() if headlines else WITHIN
 
@@ -79,11 +78,11 @@ def metric_of(board: Board) -> str:
 def best_first(board: Board) -> list[tuple[LeaderboardEntry, Score]]:
     """The rows of a board that have a score, with it."""
     scored = [(e, score) for e in rows_of(board) if (score := e.score(board.target, metric_of(board)))]
-    return sorted(scored, key=lambda row: -row[1]["mean"])
+    return sorted(scored, key=lambda row: -row[1].mean)
 
 
 def headline(entry: LeaderboardEntry, board: Board) -> str:
-    return str(entry.scores["headlines"][board.target])
+    return str(entry.scores.headlines[board.target])
 
 
 def is_features(entry: LeaderboardEntry) -> bool:
@@ -150,11 +149,10 @@ def figure(value: float, spec: str = ".3f") -> str:
 
 def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
     """A score with its interval; a dash where it is undefined."""
-    number = score.as_json() if isinstance(score, Estimate) else score
-    if number is None or "mean" not in number:
+    if score is None:
         return "—"
-    text = figure(number["mean"], spec)
-    return text if number.get("low") is None else f"{text} [{figure(number['low'])}, {figure(number['high'])}]"
+    text = figure(score.mean, spec)
+    return text if score.low is None or score.high is None else f"{text} [{figure(score.low)}, {figure(score.high)}]"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -164,6 +162,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
 
 
-def low(score: Score | None) -> float:
+def low(score: Score | Estimate | None) -> float:
     """The lower end of an interval; below everything where there is none."""
-    return float("-inf") if score is None or score.get("low") is None else float(score["low"])
+    return float("-inf") if score is None or score.low is None else score.low

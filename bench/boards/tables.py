@@ -25,7 +25,6 @@ from bench.boards.published import (
     MOVEMENT,
     WITHIN,
     Board,
-    Score,
     best_first,
     entries,
     estimator,
@@ -55,8 +54,10 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
+from embench.records.scores import Score, Scores
 from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
+from embench.statistics.intervals import Estimate
 from embench.statistics.ranking import Ranking, Summands, rank_methods
 from embench.statistics.significance import holm
 from embench.statistics.summands import headline_summands
@@ -118,10 +119,10 @@ def controls(board: Board) -> str:
     entry = max(rows_of(board), key=lambda e: (e.run.cohort.size, is_features(e), e.run.id))
     lines = []
     metrics = list(dict.fromkeys([headline(entry, board), WITHIN, "auroc"]))
-    for name, by_target in sorted(entry.scores["controls"].items()):
-        numbers = by_target.get(board.target, {})
-        if any("mean" in (numbers.get(metric) or {}) for metric in metrics):
-            lines.append([f"`{name}`", *(shown(numbers.get(metric)) for metric in metrics)])
+    for name in entry.scores.control_names:
+        found = [entry.scores.score(board.target, metric, name) for metric in metrics]
+        if any(found):
+            lines.append([f"`{name}`", *map(shown, found)])
     return table(["control", *(f"`{metric}`" for metric in metrics)], lines)
 
 
@@ -161,26 +162,20 @@ def above(boards: Sequence[Board] = EVERY) -> str:
         for name in (*CLOCKS, MOVEMENT):
             gaps = [gap for e in rows if (gap := gap_to_control(e.folder, board, metric, name))]
             cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
-        clear = sum(not _not_cleared(e, board) for e in rows)
+        clear = sum(not e.scores.failed(board.target) for e in rows)
         lines.append([*cells, str(clear) if metric == headline(rows[0], board) else "—"])
     names = [f"above `{name}`" for name in (*CLOCKS, MOVEMENT)]
     return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)
 
 
-def _not_cleared(entry: LeaderboardEntry, board: Board) -> list[str]:
-    return [name for name in entry.scores["not_cleared"] if name.startswith(f"{board.target}: ")]
-
-
 @cache
-def gap_to_control(folder: Path, board: Board, metric: str, control: str) -> Score | None:
+def gap_to_control(folder: Path, board: Board, metric: str, control: str) -> Score | Estimate | None:
     """By how much an entry's method scores higher than a control; None where the entry does not tell."""
     (entry,) = [e for e in entries() if e.folder == folder]
     if metric == headline(entry, board):
-        gap = entry.scores["differences"].get(control, {}).get(board.target, {}).get("difference", {})
-        return gap if "mean" in gap else None
-    if not is_open(entry) or "mean" not in entry.scores["controls"].get(control, {}).get(board.target, {}).get(
-        metric, {}
-    ):
+        gap = entry.scores.gap(board.target, control)
+        return gap.difference if gap and gap.difference.defined else None
+    if not is_open(entry) or entry.scores.score(board.target, metric, control) is None:
         return None
     record = record_of(folder)
     sides = {
@@ -253,11 +248,11 @@ def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Bo
     return shown(_difference(sides), "+.3f")
 
 
-def _difference(sides: Mapping[str, Asked]) -> Score | None:
+def _difference(sides: Mapping[str, Asked]) -> Estimate | None:
     """How much higher the first side scores in each subject."""
     (gap,) = gap_by_subject(sides).values()
     found = gap.estimate()
-    return None if isinstance(found, Undefined) else found.as_json()
+    return None if isinstance(found, Undefined) else found
 
 
 def elsewhere() -> str:
@@ -283,7 +278,7 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
         if found.luck is None:
             continue
         first, score = rows[0]
-        mean = score["mean"]
+        mean = score.mean
         bound = "" if found.paired else "at most "
         least = "" if found.paired else "at least "
         told = sum(worst < len(rows) or best > 1 for best, worst in found.ranks)
@@ -309,7 +304,7 @@ def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
     if metric == headline(entry, board) or not is_open(entry):
         return entry.summands.get(board.target)
     record = record_of(folder)
-    scores = {**record.scores, "headlines": {**record.scores["headlines"], board.target: metric}}
+    scores = Scores({**record.scores, "headlines": {**record.scores.headlines, board.target: metric}})
     return headline_summands(replace(record, scores=scores), board.target)
 
 
@@ -318,12 +313,12 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
     lines = []
     for board in boards:
         metric, rows = metric_of(board), best_first(board)
-        widths = [(s["high"] - s["low"]) / 2 for _, s in rows if s.get("low") is not None]
+        widths = [(s.high - s.low) / 2 for _, s in rows if s.low is not None and s.high is not None]
         summands = [s for e, _ in rows if (s := summands_of(e.folder, board, metric))]
         seeds = [np.std(np.nansum(s.by_seed, 1), ddof=1) for s in summands]
         gaps = [_detectable(a, b) for k, a in enumerate(summands) for b in summands[:k] if a.fits == b.fits]
         lines.append([
-            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s["mean"] for _, s in rows], ddof=1)),
+            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s.mean for _, s in rows], ddof=1)),
             figure(float(np.median(widths))), figure(float(np.median(seeds))) if seeds else "—",
             figure(float(np.median(gaps))) if gaps else "—",
         ])  # fmt: skip

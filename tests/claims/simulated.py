@@ -6,6 +6,7 @@ import numpy as np
 
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 
 
 def auroc(separation: float) -> float:
@@ -71,4 +72,4 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         "tried": {"stress": 1},
         "method": {"encoders": {"eda": name}, "fusion": "single", "pretrainers": [], "modalities": ["eda"]},
     }
-    return Record(run, Predictions(columns), Labels(labels), folds, {"headlines": {"stress": "auroc_within"}})
+    return Record(run, Predictions(columns), Labels(labels), folds, Scores({**Scores.none(), "headlines": {"stress": "auroc_within"}}))

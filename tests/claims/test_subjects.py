@@ -10,6 +10,7 @@ from embench.claims.measures import MEASURES
 from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.statistics.intervals import mean_over_subjects
 
 SUBJECTS, CLIPS, SECONDS = 6, 6, 4
@@ -64,7 +65,7 @@ def run(target, label, decision, *, classes=3, score=None, folds="fixed", metric
         {"name": target, "kind": "classes", "label": target, "n": classes, "rule": {}},
     ]}}  # fmt: skip
     labels = Labels({name: np.asarray(column)[known] for name, column in labels.items()})
-    record = Record(about, Predictions(columns), labels, rows, {"headlines": {target: "accuracy"}})
+    record = Record(about, Predictions(columns), labels, rows, Scores({**Scores.none(), "headlines": {target: "accuracy"}}))
     return Asked(record, "", target, metric)
 
 

@@ -13,6 +13,8 @@ import yaml
 from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
+from embench.leaderboard.attestations import Evidence
+from embench.leaderboard.columns import COST_FIELDS, columns
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
 from .conftest import attest
@@ -89,7 +91,7 @@ def put(
 
 def ranks(root: Path) -> dict[str, tuple[int, int] | None]:
     [section] = leaderboard_sections(root)
-    return {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
+    return {row.id: row.rank for row in section.rows if row.is_method}
 
 
 def test_ranked_by_the_headline_alone(tmp_path: Path) -> None:
@@ -151,7 +153,8 @@ def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (seeds 7 instead of 0, 1, 2) |" in page
-    assert "| 3 / 2 / 12 |" in page
+    [section] = leaderboard_sections(tmp_path)
+    assert "3 / 2 / 12" in [columns()["openings"].text(row) for row in section.methods]
 
 
 def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,8 +193,8 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
     honest, leaking = leaderboard_sections(tmp_path)
-    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v2", "segment-random-legacy")
-    assert [row["rank"] for row in leaking["rows"]] == [None, None]
+    assert (honest.protocol, leaking.protocol) == ("subject-independent-v2", "segment-random-legacy")
+    assert [row.rank for row in leaking.rows] == [None, None]
     build_leaderboards(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
     assert "0.990" not in (tmp_path / "README.md").read_text()
@@ -201,7 +204,7 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
     put(tmp_path, "a", 0.6, headline="accuracy")
     put(tmp_path, "b", 0.7, headline="accuracy")
     [section] = leaderboard_sections(tmp_path)
-    assert [(row["id"], row["rank"]) for row in section["rows"] if row["kind"] == "method"] == [
+    assert [(row.id, row.rank) for row in section.rows if row.is_method] == [
         ("b", None),
         ("a", None),
     ]
@@ -213,9 +216,11 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
     put(tmp_path, "a", subjects=20)
     put(tmp_path, "b", subjects=24)
     [section] = leaderboard_sections(tmp_path)
-    [control] = [row for row in section["rows"] if row["kind"] == "control"]
-    assert (control["control"], control["rank"], control["id"]) == ("elapsed_time", None, "b")
-    assert control["scores"]["auroc"]["mean"] == pytest.approx(0.9424)
+    [control] = section.controls
+    assert (control.control, control.rank, control.id) == ("elapsed_time", None, "b")
+    auroc = control.scores["auroc"]
+    assert auroc
+    assert auroc.mean == pytest.approx(0.9424)
 
 
 def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
@@ -225,16 +230,17 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     [row] = [line for line in page.splitlines() if "[a]" in line and "cnn_tf" in line]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
-        "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
-        "0.700", "0.650", "**not above elapsed_time**", "not audited",
-        "reproduced by A. Reader, 2026-11-22", "2 min, cpu", "1.25 M", "not measured", "not measured", "not measured",
-        "3 / 2 / —", "0, 1, 2",
-        "[a](subject-independent-v2/a)",
+        "1", "cnn_tf + late, after masked_value", "ppg, eda", "0.612 [0.562, 0.662]", "**not above elapsed_time**",
+        "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v2/a)",
+    ]  # fmt: skip
+    [section] = leaderboard_sections(tmp_path)
+    texts = [columns()[name].text(section.methods[0]) for name in ("recipe", "subjects", *COST_FIELDS, "openings")]
+    assert texts == [
+        "small (1 assumed)", "24", "2 min, cpu", "1.25 M", "not measured", "not measured", "not measured", "3 / 2 / —",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| rank ")]
     assert "**auroc_crossed_time**" in head
-    assert "auroc_crossed |" not in head  # no row has it
-    assert "| *elapsed_time* |  |  | 24 | 0.500 by construction | 0.942 |" in page
+    assert "| *elapsed_time* |  | 0.500 by construction |" in page
 
 
 def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
@@ -271,9 +277,7 @@ def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
 def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: Path) -> None:
     for run_id, mean, source in (("home", 0.6, None), ("away", 0.7, "embench_plugins/case"), ("far", 0.65, "own/mine")):
         put(tmp_path, run_id, mean, config={"train_dataset": source, "pretrained": {}})
-    found = {
-        s["trained_on"]: [r["id"] for r in s["rows"] if r["kind"] == "method"] for s in leaderboard_sections(tmp_path)
-    }
+    found = {s.trained_on: [r.id for r in s.rows if r.is_method] for s in leaderboard_sections(tmp_path)}
     assert found == {None: ["home"], "case": ["away"], "own-mine": ["far"]}
     page, front = (path.read_text() for path in build_leaderboards(tmp_path))
     assert "## stress, subject-independent-v2, trained on case\n" in page
@@ -367,10 +371,8 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> None:
     put(tmp_path, "a", ledger=None)
-    build_leaderboards(tmp_path)
-    page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "looks unknown" in page
-    assert "3 / 2" not in page
+    [section] = leaderboard_sections(tmp_path)
+    assert columns()["openings"].text(section.methods[0]) == "looks unknown"
 
 
 def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: Path) -> None:
@@ -380,10 +382,10 @@ def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: P
     put(tmp_path, "high", 0.7)
     assert ranks(tmp_path) == {"high": (1, 2), "low": (1, 2), "self": None, "checked": None}
     [section] = leaderboard_sections(tmp_path)
-    rows = {row["id"]: row for row in section["rows"] if row["kind"] == "method"}
-    assert [rows[name]["mark"] for name in ("self", "checked", "low")] == [["self-reported"], ["verified"], []]
-    assert rows["checked"]["evidence"] == {"level": "verified", "by": "A. Reader", "on": "2026-11-22"}
-    assert (rows["high"]["letters"], rows["self"]["letters"]) == ("a", "")
+    rows = {row.id: row for row in section.rows if row.is_method}
+    assert [rows[name].marks for name in ("self", "checked", "low")] == [("self-reported",), ("verified",), ()]
+    assert rows["checked"].evidence == Evidence("verified", "A. Reader", "2026-11-22")
+    assert (rows["high"].letters, rows["self"].letters) == ("a", "")
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (self-reported) | cnn_tf + late" in page
@@ -399,7 +401,7 @@ def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: 
     put(tmp_path, "a", 0.95, attested=False)  # its author changes it
     assert ranks(tmp_path) == {"a": None}
     [section] = leaderboard_sections(tmp_path)
-    assert section["rows"][0]["evidence"]["level"] == "self_reported"
+    assert section.rows[0].evidence.level == "self_reported"
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     [path] = (good.parents[1] / "attestations").iterdir()
     assert path.name == f"subject-independent-v2--{good.name}--a-reader.json"
     (bad / "notes.txt").unlink()
-    rows = [row for section in leaderboard_sections(good.parents[2]) for row in section["rows"]]
-    assert {row["id"]: row["evidence"]["level"] for row in rows if row["kind"] == "method"} == {
+    rows = [row for section in leaderboard_sections(good.parents[2]) for row in section.rows]
+    assert {row.id: row.evidence.level for row in rows if row.is_method} == {
         good.name: "verified", bad.name: "self_reported",
     }  # fmt: skip
     capsys.readouterr()
@@ -149,10 +149,10 @@ def test_a_superseded_row_is_listed_apart_with_the_reason(
     assert new.name in capsys.readouterr().err
     assert main([*line, "--by", new.name]) == 0
     [section] = leaderboard_sections(boards)
-    rows = [row for row in section["rows"] if row["kind"] == "method"]
-    assert [(row["id"], row["rank"]) for row in rows] == [(new.name, None), (old.name, None)]
-    assert rows[1]["superseded"] == {"by": new.name, "why": "the *card* was wrong", "on": rows[1]["superseded"]["on"]}
-    assert f"superseded by {new.name}" in rows[1]["mark"]
+    rows = [row for row in section.rows if row.is_method]
+    assert [(row.id, row.rank) for row in rows] == [(new.name, None), (old.name, None)]
+    assert (rows[1].superseded.by, rows[1].superseded.why) == (new.name, "the *card* was wrong")
+    assert f"superseded by {new.name}" in rows[1].marks
     assert main(["leaderboard", "build", "--boards", str(boards)]) == 0
     page = (boards / "acme-own" / "README.md").read_text()
     assert page.index("Rows that others took the place of") > page.index(f"({new.parent.name}/{new.name})")

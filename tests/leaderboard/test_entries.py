@@ -29,6 +29,7 @@ from embench.records import entry
 from embench.records.audit import SEVERITIES
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, read_record, write_record
+from embench.records.scores import Scores
 from embench.statistics.scores import compute_scores
 
 from ..records.test_record import RUN
@@ -121,7 +122,7 @@ def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -
 
 
 def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: Path, public: Record) -> None:
-    kept = replace(public, scores={**public.scores, "absent": {"stress": 2}})
+    kept = replace(public, scores=Scores({**public.scores, "absent": {"stress": 2}}))
     assert recomputed_scores(read_record(published(tmp_path, kept))) == kept.scores
 
 

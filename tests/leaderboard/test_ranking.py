@@ -15,6 +15,7 @@ from embench.errors import DataError
 from embench.leaderboard import leaderboard_sections, publish_runs
 from embench.records import record
 from embench.records.record import Record
+from embench.records.scores import Score
 from embench.statistics.comparison import compare
 from embench.statistics.ranking import Ranking, Summands, rank_methods
 from embench.statistics.scores import compute_scores
@@ -41,8 +42,7 @@ def a_board(
     order = np.argsort(-of_subjects.mean(1))
     half = 2.2 * of_subjects.std(1, ddof=1)[order] / GROUPS**0.5  # t of 11 degrees of freedom
     scores = [
-        {"mean": value, "low": value - h, "high": value + h, "people": GROUPS}
-        for value, h in zip(values, half, strict=True)
+        Score(mean=value, low=value - h, high=value + h, subjects=GROUPS) for value, h in zip(values, half, strict=True)
     ]
     by_seed = wander * rng.normal(size=(methods, SEEDS, GROUPS)) / GROUPS
     fold = np.stack([rng.permutation(np.arange(GROUPS) % 5) for _ in range(SEEDS)])
@@ -117,7 +117,7 @@ def test_without_summands_of_the_same_units_intervals_decide_with_more_care() ->
 
 def test_a_row_without_an_interval_shares_its_rank_with_all() -> None:
     scores, _ = a_board(np.random.default_rng(0), 4, lead=0.9)
-    scores[-1] |= {"low": None, "high": None}
+    scores[-1] = Score(mean=scores[-1].mean, subjects=GROUPS)
     ranking = rank_methods(scores, [None] * 4)
     assert ranking.ranks[-1] == (1, 4)
     assert ranking.ranks[0] == (1, 2)
@@ -178,13 +178,13 @@ def key_of(_: str) -> bytes:
 def test_rows_are_told_apart_as_their_runs_are(published: tuple[Path, dict[str, Path]]) -> None:
     boards, _ = published
     [section] = leaderboard_sections(boards)
-    ranks = {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
-    [ranking] = section["rankings"].values()
+    ranks = {row.id: row.rank for row in section.rows if row.is_method}
+    [ranking] = section.rankings.values()
     assert ranking.paired
     assert ranks["best"] == (1, 1)
     assert ranks["good"] == ranks["alike"] == (2, 3)
     assert ranks["none"] == (4, 4)
-    letters = {row["id"]: row["letters"] for row in section["rows"] if row["kind"] == "method"}
+    letters = {row.id: row.letters for row in section.rows if row.is_method}
     assert letters == {"best": "a", "good": "b", "alike": "b", "none": "c"}
 
 
@@ -199,7 +199,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
         gap = summands[0].adds.sum() - summands[1].adds.sum()
         found = compare(folders[one], folders[other])
         assert gap == pytest.approx(found.difference.mean, abs=1e-6)
-        scores = [scores["scores"]["stress"]["auroc_crossed_time"] for scores in kept]
+        scores = [scores.of("stress")["auroc_crossed_time"] for scores in kept]
         apart = rank_methods(scores, summands).ranks == ((1, 1), (2, 2))
         assert apart == (found.tests[SHARED_TRAINING] < 0.05)
 
@@ -226,7 +226,7 @@ def test_entries_without_labels_are_compared_by_their_intervals(
     attest(entry)
     assert not (entry / "summands.json").exists()  # what subjects add to many scores would tell labels
     [section] = leaderboard_sections(tmp_path / "boards")
-    [ranking] = section["rankings"].values()
+    [ranking] = section.rankings.values()
     assert not ranking.paired
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import pytest
 from embench.cli import main
 from embench.errors import UsageError
 from embench.leaderboard import leaderboard_sections
+from embench.leaderboard.attestations import Evidence
+from embench.leaderboard.columns import Row
 from embench.leaderboard.select import read_filter, row_fields, select_sections, sorted_rows
+from embench.records.superseded import Superseded
 
 from .test_board import put
 
@@ -48,9 +53,9 @@ def show(boards: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return shown
 
 
-def fields(boards: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
     section = leaderboard_sections(boards)[0]
-    return [(row_fields(section, row), row) for row in section["rows"]]
+    return [(row_fields(section, row), row) for row in section.rows]
 
 
 @pytest.mark.parametrize(
@@ -176,8 +181,9 @@ def test_markdown_is_one_table_for_each_board(show: Any) -> None:
 
 def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
     section = leaderboard_sections(boards)[0]
-    row = {**section["rows"][0], "evidence": {"level": "reproduced", "by": "a lab", "on": "2026-11-30"}}
-    found = row_fields(section, {**row, "suspicious": True, "superseded": {"by": "r2", "why": "a bug", "on": "2026"}})
+    superseded = Superseded(by="r2", why="a bug", on=dt.date(2026, 11, 30))
+    row = replace(section.rows[0], evidence=Evidence("reproduced", "a lab", "2026-11-30"), suspicious=True)
+    found = row_fields(section, replace(row, superseded=superseded))
     assert (found["evidence"], found["evidence_by"], found["evidence_on"]) == ("reproduced", "a lab", "2026-11-30")
     assert (found["suspicious"], found["replaced_by"]) == (True, "r2")
 
@@ -191,7 +197,7 @@ def test_published_boards_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_superseded_boards_are_left_out(boards: Path) -> None:
-    old = {**leaderboard_sections(boards)[0], "protocol": "rules-v1", "superseded_by": "rules-v2"}
+    old = replace(leaderboard_sections(boards)[0], protocol="rules-v1", superseded_by="rules-v2")
     assert select_sections([old]) == []
     assert select_sections([old], protocol="rules-v1") == select_sections([old], all_boards=True) == [old]
     with pytest.raises(UsageError, match="dataset"):

@@ -34,9 +34,9 @@ def boards(tmp_path: Path) -> Path:
 
 def test_their_board_says_what_took_its_place_and_comes_last(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, last = leaderboard_sections(boards)
-    assert (first["protocol"], first["superseded_by"]) == ("subject-independent-v2", None)
-    assert (last["protocol"], last["superseded_by"]) == ("subject-independent-v1", "subject-independent-v2")
-    assert [sum(row["kind"] == "method" for row in section["rows"]) for section in (first, last)] == [1, 2]
+    assert (first.protocol, first.superseded_by) == ("subject-independent-v2", None)
+    assert (last.protocol, last.superseded_by) == ("subject-independent-v1", "subject-independent-v2")
+    assert [sum(row.is_method for row in section.rows) for section in (first, last)] == [1, 2]
     build_leaderboards(boards)
     page = (boards / "stress_predict" / "README.md").read_text()
     new, old = page.split("## stress, subject-independent-v1, superseded\n")

@@ -3,17 +3,18 @@
 import pytest
 
 from embench.records import wording
+from embench.records.scores import Score
 
-SCORE = {"mean": 0.5, "low": 0.4, "high": 0.6}
+SCORE = Score(mean=0.5, low=0.4, high=0.6)
 
 
 @pytest.mark.parametrize(
     ("score", "text"),
     [
         (SCORE, "0.500 [0.400, 0.600]"),
-        ({"mean": 0.5, "low": None, "high": None}, "0.500"),
-        ({"undefined": "one class only"}, "undefined: one class only"),
-        ({}, "-"),
+        (Score(mean=0.5, low=None, high=None), "0.500"),
+        (Score(undefined="one class only"), "undefined: one class only"),
+        (Score(), "-"),
     ],
 )
 def test_score_as_text(score, text):
@@ -23,7 +24,7 @@ def test_score_as_text(score, text):
 def test_score_in_other_formats():
     assert wording.format_score(SCORE, "+.2f") == "+0.50 [+0.40, +0.60]"
     assert wording.format_score(SCORE, interval=False) == "0.500"
-    assert wording.format_score({"undefined": "one class only"}, missing="--") == "--"
+    assert wording.format_score(Score(undefined="one class only"), missing="--") == "--"
     assert wording.format_interval(SCORE, "{} to {}") == "0.400 to 0.600"
 
 
@@ -65,9 +66,6 @@ def test_method_names():
     assert wording.method_name({"method": method}) == "tcn + cnn + late after simclr on ppg, eda"
     assert wording.method_name({"method": {**method, "outside": "theirs"}}) == "theirs"
     assert wording.method_name({"method": {**method, "encoders": {}, "fusion": None}}) == ""
-    row = {"encoders": {"ppg": "tcn", "eda": "cnn"}, "fusion": "late", "pretrainers": ["simclr"], "apart": ["x"]}
-    assert wording.row_method_name(row) == "ppg: tcn, eda: cnn + late, after simclr (x)"
-    assert wording.short_row_method_name(row) == "tcn + cnn + late + simclr (x)"
 
 
 def test_names_without_what_stands_before():

@@ -17,6 +17,7 @@ from embench.interfaces.ranking import auroc_by_subject
 from embench.records import record
 from embench.records.predictions import Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare, compare_all
 from embench.statistics.significance import SHARED_TRAINING
@@ -215,7 +216,7 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
         labels = Labels({**texts, "target": np.repeat(["x", "y"], len(of.labels))})
         rules = [{"name": t, "kind": "binary", "label": t, "n": 2, "rule": {}} for t in "xy"]
         run = {**of.run, "targets": ["x", "y"], "card": {**of.run["card"], "label_rules": rules}}
-        scores = {"headlines": {"x": "auroc_within", "y": "auroc_within"}}
+        scores = Scores({**Scores.none(), "headlines": {"x": "auroc_within", "y": "auroc_within"}})
         records.append(replace(of, run=run, predictions=Predictions.concatenate(parts), labels=labels, scores=scores))
     x, y = compare_all(records)
     assert (x.target, y.target) == ("x", "y")

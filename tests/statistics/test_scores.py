@@ -38,7 +38,7 @@ def scored(run: Any, target: Target, *, design: Design = "free", **changed: Any)
 
 def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(), binary)
-    assert json.loads(json.dumps(out, allow_nan=False)) == out
+    assert json.loads(json.dumps(out.content, allow_nan=False)) == out
     assert out["headlines"] == {"stress": "auroc_within"}
     metrics = {"auroc_within", "auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time"}
     metrics |= {"auroc", "balanced_accuracy", "f1_weighted", "f1_macro", "accuracy", "mcc", "brier", "ece"}
@@ -54,7 +54,7 @@ def test_the_same_every_time_whatever_the_order_of_rows(make_run: MakeRun, binar
     run = make_run()
     order = np.random.default_rng(0).permutation(len(run.predictions))
     shuffled = replace(run, predictions=run.predictions.take(order))
-    assert json.dumps(scored(run, binary)) == json.dumps(scored(shuffled, binary))
+    assert json.dumps(scored(run, binary).content) == json.dumps(scored(shuffled, binary).content)
 
 
 def by_hand(run: Any, method: str = "model") -> tuple[dict[tuple[int, int], Any], np.ndarray]:

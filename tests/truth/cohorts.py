@@ -20,6 +20,7 @@ from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Design, load_protocol, partition
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 
 UNITS, FEATURES, FOLDS = 24, 4, 5
 TARGET = Target("stress", "binary", LabelRule(), "stress")
@@ -188,8 +189,7 @@ def recorded(
         "config": {},
     }
     labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
-    empty = {"scores": {}, "controls": {}, "differences": {}, "cleared_all": True, "not_cleared": []}
-    return Record(run, Predictions(columns), labels, roles, {"headlines": {TARGET.name: headline}, **empty})
+    return Record(run, Predictions(columns), labels, roles, Scores({**Scores.none(), "headlines": {TARGET.name: headline}}))
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -22,6 +22,7 @@ from embench.protocols import Protocol, load_protocol, protocol_names, recorded_
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
+from embench.records.scores import Scores
 from embench.runs.rebuild import rebuild_plan
 from embench.statistics.scores import compute_scores
 from embench.store import Store
@@ -52,7 +53,7 @@ def collect_evidence(
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}
     labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
-    rescored: Mapping[str, Any] = {}
+    rescored = Scores.none()
     if len(known.predictions):
         rescored = compute_scores(
             known.predictions,

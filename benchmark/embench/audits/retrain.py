@@ -27,6 +27,7 @@ from embench.planning.graph import Graph
 from embench.planning.plan import Plan, default_workers
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
+from embench.statistics.metrics import metric_facts
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
@@ -138,9 +139,9 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
     What it then scores is chance, unless test subjects' labels reach it by another way."""
     # A headline that compares subjects may not be estimable; the score within subjects then tells as much of labels.
-    names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
+    names = {t.name: e.rescored.headlines[t.name] for t in e.targets}
     for t in e.targets:
-        if "mean" not in e.rescored["scores"][t.name].get(names[t.name], {}):
+        if e.rescored.score(t.name, names[t.name]) is None:
             names[t.name] = t.traits.within
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
@@ -150,28 +151,29 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
             resources = Resources(default_workers({planned.setting.device}))
             outcome = run_graph(stages, Path(folder), resources=resources, on_event=on_event)
             outcome.check(again.graph.stages)
-            scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
+            scores = evaluate.evaluate(again, Path(folder)).scores
         for name, headline in names.items():
-            if "mean" in scores[name].get(headline, {}):
-                null[name].append(scores[name][headline]["mean"])
+            if score := scores.score(name, headline):
+                null[name].append(score.mean)
     figures: dict[str, Any] = {}
     findings = []
     for name, values in null.items():
-        real = e.rescored["scores"][name].get(names[name], {})
-        if not values or "mean" not in real:
+        real = e.rescored.score(name, names[name])
+        if not values or real is None:
             continue
-        chance = 0.0 if names[name] == "ccc" else 0.5
-        mean, at_least = float(np.mean(values)), sum(v >= real["mean"] for v in values)
-        spread = (real["high"] - real["low"]) / 4 if real.get("low") is not None else 0.05
+        level = metric_facts(names[name]).chance
+        chance = 0.5 if level is None else level
+        mean, at_least = float(np.mean(values)), sum(v >= real.mean for v in values)
+        spread = 0.05 if real.low is None or real.high is None else (real.high - real.low) / 4
         error = max(spread, float(np.std(values))) / np.sqrt(len(values))
         p = (1 + at_least) / (1 + len(values))
-        figures[name] = {"headline": names[name], "real": real["mean"], "permuted": values, "mean": mean, "p": p}
+        figures[name] = {"headline": names[name], "real": real.mean, "permuted": values, "mean": mean, "p": p}
         if mean - chance > 4 * error:
             what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
             todo = "test labels reach the method by some way other than its training labels: find it"
             findings.append(AuditFinding("severe", what, figures[name], todo))
         elif at_least:
-            severity: Severity = "warning" if (real.get("low") or 0) > chance else "note"
+            severity: Severity = "warning" if (real.low or 0) > chance else "note"
             what = f"{at_least} of {len(values)} runs on permuted labels score as high on {name} as the real one"
             findings.append(AuditFinding(severity, what, figures[name], "treat the score as no effect"))
     return CheckResult(figures, tuple(findings))

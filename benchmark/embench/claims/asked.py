@@ -59,7 +59,7 @@ class Asked:
 
     def scores(self) -> dict[SeedAndFold, float]:
         """The claim's score of each seed and fold where it is defined."""
-        rows = [r for r in self.record.scores["folds"] if (r["method"], r["target"]) == (MODEL, self.target)]
+        rows = [r for r in self.record.scores.folds if (r["method"], r["target"]) == (MODEL, self.target)]
         return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
 
     def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:

@@ -173,7 +173,7 @@ def _measured_cells(row: Measured) -> list[str]:
         row.what,
         claimed,
         (published if row.published is not None else "") or "-",
-        format_score({"mean": row.mean, "low": row.low, "high": row.high}),
+        format_score(row),
         f"{row.count} {row.over}",
         format_figure(row.corrected, ".3g"),
         verdict,

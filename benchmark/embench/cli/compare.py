@@ -40,14 +40,15 @@ def compare(
 
 
 def _show(table: Table, *, every: bool) -> None:
-    from embench.records.wording import format_figure, format_score, join_with_and, metric_name
+    from embench.records.wording import format_figure, format_score, join_with_and
+    from embench.statistics.metrics import metric_facts
 
-    title = f"target {table.target}, {metric_name(table.metric)} ({table.metric})"
+    title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
     rows = [
-        [s.name, format_score(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
+        [s.name, format_score(s.score), s.group, "-" if s.tried is None else str(s.tried), s.run]
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
@@ -78,7 +79,7 @@ def _cells(pair: Comparison, *, every: bool) -> list[str]:
     return [
         pair.one,
         pair.other,
-        format_score(pair.difference.as_json()),
+        format_score(pair.difference),
         format_figure(pair.holm, ".4f"),
         *([format_figure(pair.smallest)] if every else []),
         ", ".join(verdicts),

@@ -10,7 +10,7 @@ import typer
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, completes
 from embench.planning.request import Request
-from embench.records.wording import format_control, format_figure, join_with_and
+from embench.records.wording import format_control, format_figure, format_score, join_with_and
 
 SHOWN = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro", "ccc", "rmse")
 """The scores that stand beside the headline, as far as the target's kind has them; `--json` has all."""
@@ -60,29 +60,32 @@ def controls(
 
 
 def _show(target: str, headline: str, found: Mapping[str, Any]) -> None:
+    from embench.records.scores import Scores
     from embench.statistics.controls import CONTROLS
 
-    by_control = {name: found["controls"].get(name, {}).get(target, {}) for name in CONTROLS}
-    scored = {name: scores for name, scores in by_control.items() if "undefined" not in scores}
-    known = {metric for scores in scored.values() for metric in scores}
+    scored = Scores({**Scores.none(), **{name: found[name] for name in ("headlines", "controls")}})
+    controls = {control.name: control for control in scored.controls(target)}
+    applicable = [control for control in controls.values() if not control.reason]
+    known = {metric for control in applicable for metric in control.scores}
     columns = [headline, *(metric for metric in SHOWN if metric in known and metric != headline)]
     rows = []
-    for name, scores in by_control.items():
-        if name not in scored:
-            rows.append([name, f"not applicable: {scores['undefined']}", *[""] * (len(columns) - 1)])
+    for name in CONTROLS:
+        control = controls[name]
+        if control.reason:
+            rows.append([name, f"not applicable: {control.reason}", *[""] * (len(columns) - 1)])
             continue
-        others = (format_figure(scores.get(metric, {}).get("mean")) for metric in columns[1:])
-        rows.append([name, format_control(scores[headline]), *others])
-    best = found["to_beat"][target]
-    rows.append(["to beat *", *(format_figure(best.get(metric, {}).get("mean")) for metric in columns)])
+        others = (format_score(control.scores.get(metric), interval=False) for metric in columns[1:])
+        rows.append([name, format_control(control.scores.get(headline)), *others])
+    best = {metric: of["mean"] for metric, of in found["to_beat"][target].items()}
+    rows.append(["to beat *", *(format_figure(best.get(metric)) for metric in columns)])
     subjects = f"{found['people'][target]} subjects"
     console.table(["control", *columns], rows, title=f"target {target}, {subjects}, {found['protocol']}")
     for metric in columns:
         reasons: dict[str, list[str]] = {}
-        for name, scores in scored.items():
-            if "undefined" in (number := scores.get(metric, {})):
-                reasons.setdefault(number["undefined"], []).append(name)
+        for control in applicable:
+            if metric in control.scores and (reason := control.why_undefined(metric)):
+                reasons.setdefault(reason, []).append(control.name)
         for reason, names in reasons.items():
-            of = "" if len(names) == len(scored) else f" of {join_with_and(names)}"
+            of = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
             console.wrapped(f"{metric}{of} is undefined: {reason}")
     console.echo()

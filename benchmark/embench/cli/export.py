@@ -153,7 +153,7 @@ def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | Non
     if hub is not None:
         current = select_sections(every)
         return {out: forms.hub_benchmark(dataset_title(board.name), current or every, hub)}
-    rows: list[dict[str, Any]] = [row_fields(section, row) for section in every for row in section["rows"]]
+    rows: list[dict[str, Any]] = [row_fields(section, row) for section in every for row in section.rows]
     table = as_csv(rows)
     metadata = forms.board_croissant(board.name, every, rows, table)
     files: dict[Path | None, str] = {out: metadata}

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embench.cli import console
 from embench.cli.options import Boards, completes
 from embench.errors import UsageError
-from embench.records import cost
-from embench.records.wording import format_control, format_figure, format_score
+from embench.records.wording import BESIDE, format_figure
 from embench.texts import markdown
 
-DEFAULT = (
-    "rank",
-    "method",
-    "modalities",
-    "access",
-    "score",
-    "cleared",
-    "recipe",
-    "subjects",
-    "evidence",
-    "suspicious",
-    "marks",
-)
-"""The columns of a table, with `entry` at the end. One that is the same in all rows is named once below its title."""
+if TYPE_CHECKING:
+    from embench.leaderboard.board import Section
+    from embench.leaderboard.columns import Row
+
 FOLDED = ("access", "modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
-_LESS_IS_BETTER = ("rmse",)
+"""Columns that are named once below a table where they are the same in all rows."""
 _WHOLE = ("rank", "score", "cleared", "entry")
-_COSTS = {"time_s": "time", "parameters": "parameters", "flops": "FLOPs", "memory_mb": "memory", "energy_j": "energy"}
 _FOR_ALL = {
     "access": "",
     "subjects": "{} subjects",
@@ -97,13 +85,14 @@ def show(
     """
     from embench import leaderboard
     from embench.leaderboard import select
+    from embench.statistics.metrics import metric_facts
 
     if dataset and dataset_option and dataset != dataset_option:
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
     found = leaderboard.leaderboard_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
     chosen = select.select_sections(found, **about, all_boards=all_boards)
-    several = [(section, [(select.row_fields(section, row), row) for row in section["rows"]]) for section in chosen]
+    several = [(section, [(select.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
     wanted = _columns(columns, known, output) if known else []
     if metric is not None and known:
@@ -116,7 +105,7 @@ def show(
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         if not all_boards:
             rows = [row for row in rows if not row[0]["replaced_by"]]
-        by = sort or (metric and f"{'' if metric in _LESS_IS_BETTER else '-'}{metric}")
+        by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
             shown.append((section, select.sorted_rows(rows, by) if by else rows))
     if output is Format.json:
@@ -143,9 +132,9 @@ def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str
 
 
 def _print_board(
-    section: Mapping[str, Any],
-    rows: Sequence[tuple[dict[str, Any], Mapping[str, Any]]],
-    columns: Sequence[str] | None,
+    section: Section,
+    rows: Sequence[tuple[dict[str, Any], Row]],
+    chosen: Sequence[str] | None,
     metric: str | None,
     output: Format,
     *,
@@ -153,11 +142,10 @@ def _print_board(
 ) -> None:
     from embench.leaderboard.board import luck_sentence
 
-    headline = rows[0][0]["headline"]
-    methods = [fields for fields, _ in rows if fields["kind"] == "method"]
-    measured = any(fields["score"] is not None for fields in methods)
-    scored = metric or (headline if measured or not methods else "auroc_within")
-    sentences, heads = [], list(columns or [])
+    headline = rows[0][1].headline
+    methods = [row for _, row in rows if row.is_method]
+    scored = metric or (headline if not methods or any(row.score for row in methods) else BESIDE)
+    sentences, heads = [], list(chosen or [])
     if not heads:
         heads, same = _fold(methods, ranked=scored == headline)
         sentences += [f"All methods: {same}."] if same else []
@@ -165,69 +153,73 @@ def _print_board(
         why = "" if metric else f" {headline}, the headline, is undefined."
         sentences.append(f"The scores are {scored}, which ranks nothing.{why}")
     if "entry" in heads:
-        folder = f"{section['dataset']}/{section['protocol']}/"
+        folder = f"{section.dataset}/{section.protocol}/"
         sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")
-    if whole and not columns:
-        sentences += filter(None, map(luck_sentence, section["rankings"].values()))
+    if whole and not chosen:
+        sentences += filter(None, map(luck_sentence, section.rankings.values()))
     cells = [[_cell(name, fields, row, scored) for name in heads] for fields, row in rows]
-    titles = [scored if name == "score" else _COSTS.get(name, name) for name in heads]
+    titles = [_title_of(name, scored) for name in heads]
+    title = _title(section)
     if output is Format.markdown:
         lines = [titles, ["---"] * len(titles), *([markdown(cell) for cell in row] for row in cells)]
-        typer.echo(f"## {markdown(_title(section))}\n")
+        typer.echo(f"## {markdown(title)}\n")
         typer.echo("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines))
         typer.echo("\n" + "\n".join(map(markdown, sentences)) + "\n")
         return
-    keep = [k for k, name in enumerate(heads) if name in _WHOLE]
-    console.table(titles, cells, title=_title(section), whole=keep)
+    console.table(titles, cells, title=title, whole=[k for k, name in enumerate(heads) if name in _WHOLE])
     for sentence in sentences:
         console.wrapped(sentence)
     console.echo()
 
 
-def _title(section: Mapping[str, Any]) -> str:
-    other = f", trained on {section['trained_on']}" if section["trained_on"] else ""
-    old = f" (superseded by {section['superseded_by']})" if section["superseded_by"] else ""
-    leaks = ", leaks" if section["leaks"] else ""
-    return f"{section['dataset']}, {section['protocol']}{other}{old}{leaks}, target {section['target']}"
+def _title(section: Section) -> str:
+    other = f", trained on {section.trained_on}" if section.trained_on else ""
+    old = f" (superseded by {section.superseded_by})" if section.superseded_by else ""
+    leaks = ", leaks" if section.leaks else ""
+    return f"{section.dataset}, {section.protocol}{other}{old}{leaks}, target {section.target}"
 
 
-def _fold(methods: Sequence[Mapping[str, Any]], *, ranked: bool) -> tuple[list[str], str]:
+def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """The default columns, and in words those that are the same for all methods. Ranks and cleared controls are of the
     headline, so they are left out where another score is shown."""
-    same = {name: _plain(methods[0][name]) for name in FOLDED if len({_plain(m[name]) for m in methods}) == 1}
+    from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
+
+    texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in FOLDED}
+    same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOR_ALL.get(name, "{}").format(value) for name, value in same.items() if value]
-    empty = [name for name in ("rank", "cleared") if not ranked or not any(map(_has(name), methods))]
-    return [name for name in DEFAULT if name not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
+    kept = {"rank": any(row.rank for row in methods), "cleared": any(row.controls for row in methods)}
+    empty = [name for name, shown in kept.items() if not (ranked and shown)]
+    return [n for n in TERMINAL_COLUMNS if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
 
 
-def _has(name: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda fields: bool(fields["controls"] if name == "cleared" else fields[name])
+def _title_of(name: str, scored: str) -> str:
+    from embench.leaderboard.columns import COST_FIELDS, columns
+
+    return scored if name == "score" else columns()[name].title if name in COST_FIELDS else name
+
+
+def _cell(name: str, fields: Mapping[str, Any], row: Row, scored: str) -> str:
+    from embench.leaderboard.columns import COST_FIELDS, columns
+
+    if name == "entry":
+        return row.id.rpartition("-")[2]
+    if name == "method":
+        # A pretrainer's source is a word of its own, at which a line may end.
+        return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
+    if name == "score":
+        return row.text_of(row.headline if scored == "score" else scored)
+    if name == "rank":
+        return columns()[name].text(row) if row.rank else ""
+    if name in (*COST_FIELDS, "cleared"):
+        return columns()[name].text(row)
+    return _plain(fields[name])
 
 
 def _plain(value: Any) -> str:
     from embench.leaderboard.attestations import LEVEL_NAMES
-    from embench.leaderboard.select import as_text
+    from embench.leaderboard.columns import as_text
 
+    if isinstance(value, float):
+        return format_figure(value)
     text = as_text(value)
     return next((name for level, name in LEVEL_NAMES.items() if level == text), text)
-
-
-def _cell(name: str, fields: Mapping[str, Any], row: Mapping[str, Any], scored: str) -> str:
-    value = fields.get(name)
-    if name == "entry":
-        return str(fields["id"]).rpartition("-")[2]
-    if name == "method" and fields["kind"] == "control":
-        return f"({value})"
-    if name == "method":
-        return str(value).replace(":", ": ")  # a pretrainer's source is a word of its own, at which a line may end
-    if name == "score":
-        numbers = row["score"] if scored in ("score", fields["headline"]) else row["scores"].get(scored)
-        return format_control(numbers) if fields["kind"] == "control" else format_score(numbers)
-    if name == "rank":
-        last = fields["rank_worst"]
-        return "" if value is None else str(value) if value == last else f"{value}-{last}"
-    if name == "cleared":
-        return f"{value} of {fields['controls']}" if fields["controls"] else ""
-    if name in _COSTS and fields["kind"] == "method":
-        return cost.format_cost(row["cost"])[_COSTS[name]]
-    return format_figure(value) if isinstance(value, float) else _plain(value)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, completes
 from embench.planning.request import Request
+
+if TYPE_CHECKING:
+    from embench.records.scores import Scores
 
 
 def score(
@@ -70,13 +73,13 @@ def score(
     audit.print_audit(audited, skipped=console.asked.verbose)
 
 
-def _warn_of_headlines(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+def _warn_of_headlines(manifest: Mapping[str, Any], scores: Scores) -> None:
     """Says of each target whose headline the file cannot give why, and how much of the dataset the file predicts."""
     cohort = manifest["cohort"]
     predicted = len(cohort["people"])
     absent = sum(row["reason"] == "no prediction in the file" for row in cohort["left_out"])
-    for target, headline in scores["headlines"].items():
-        if reason := scores["scores"][target].get(headline, {}).get("undefined"):
+    for target, headline in scores.headlines.items():
+        if reason := scores.why_undefined(target, headline):
             console.wrapped(
                 f"{target}: no headline. The file predicts {predicted} of {predicted + absent} labelled subjects, and "
                 f"{headline} is {reason if reason.startswith('not ') else f'undefined: {reason}'}.",

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.records import cost
+from embench.records.scores import Score, Scores
 from embench.records.wording import (
     compared_metric,
     control_note,
     format_control,
     format_figure,
     format_over_folds,
+    format_score,
     format_value,
     score_or_reason,
-    stimulus_scores,
 )
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 SYNTHETIC_SCORES = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 
 
-def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-    """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
+def result(document: Mapping[str, Any], scores: Scores) -> None:
+    """One run: `document` as `run --json` gives it."""
     synthetic = bool(document.get("synthetic"))
     if synthetic:
         console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
-    for target, headline in scores["headlines"].items():
-        _scores(target, headline, scores, _folds(scores, target))
-        _controls(target, headline, scores)
+    for target in scores.headlines:
+        _scores(target, scores)
+        _controls(target, scores)
     if document.get("cost"):
         _cost(document["cost"])
     console.echo(f"run: {document['run']}")
@@ -47,7 +48,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
     rows = []
     for document in documents:
         for target, metrics in document["scores"].items():
-            headline = metrics.get(document["headline"], {})
+            headline = Score.model_validate(metrics.get(document["headline"], {}))
             mark = " (synthetic)" if document.get("synthetic") else ""
             rows.append(
                 [
@@ -64,9 +65,9 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
     """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
     from embench.report.grid_curves import AXIS_TITLES
 
-    for title, rows in found.panels():
-        lines = list(dict.fromkeys(row["line"] for row in rows))
-        cells = {(row["at"], row["line"]): score_or_reason(row) for row in rows}
+    for title, points in found.panels():
+        lines = list(dict.fromkeys(point.line for point in points))
+        cells = {(point.at, point.line): format_score(point.score) for point in points}
         body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
         console.table([AXIS_TITLES[found.axis], *lines], body, title=title)
     console.echo(f"files: {', '.join(map(str, files))}")
@@ -109,72 +110,66 @@ def _plan_value(key: str, item: Any) -> str:
     return format_value(item, ".4g") or "none"
 
 
-def _scores(target: str, headline: str, scores: Mapping[str, Any], folds: int) -> None:
-    metrics = scores["scores"].get(target, {})
-    stimulus = stimulus_scores(scores.get("controls", {}), target)
-    order = sorted(metrics, key=lambda name: name != headline)
+def _scores(target: str, scores: Scores) -> None:
+    headline, found = scores.headlines[target], scores.of(target)
+    stimulus, folds = scores.control_scores(target, "stimulus_mean"), _folds(scores, target)
     heads = ["score (* headline)", "mean and interval", *(["stimulus_mean"] if stimulus else []), "SD", "over folds"]
     rows = [
         [
             f"{name} *" if name == headline else name,
-            score_or_reason(metrics[name]),
-            *([format_figure(stimulus.get(name, {}).get("mean"), missing="-")] if stimulus else []),
-            format_figure(metrics[name].get("std"), missing=""),
-            format_over_folds(metrics[name], folds),
+            score_or_reason(found[name]),
+            *([format_score(stimulus.get(name), interval=False)] if stimulus else []),
+            format_figure(found[name].std, missing=""),
+            format_over_folds(found[name], folds),
         ]
-        for name in order
+        for name in sorted(found, key=lambda name: name != headline)
     ]
     # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
-    columns = len(heads) - (metrics.get(headline, {}).get("over") != "folds")
+    columns = len(heads) - (headline not in found or found[headline].over != "folds")
     console.table(heads[:columns], [row[:columns] for row in rows], title=f"target {target}")
 
 
-def _folds(scores: Mapping[str, Any], target: str) -> int:
+def _folds(scores: Scores, target: str) -> int:
     """In how many folds the method was scored, in the seed with fewest."""
     from embench.records.predictions import MODEL
 
-    own = [row["seed"] for row in scores.get("folds", []) if (row["method"], row["target"]) == (MODEL, target)]
+    own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 
 
-def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
-    own = scores["scores"].get(target, {})
-    if (metric := compared_metric(headline, own)) != headline:
-        _side_by_side(target, headline, metric, scores)
+def _controls(target: str, scores: Scores) -> None:
+    headline = scores.headlines[target]
+    if (metric := compared_metric(scores, target)) != headline:
+        _side_by_side(target, metric, scores)
         return
     rows, failed = [], []
-    for name, by_target in scores.get("controls", {}).items():
-        control = by_target.get(target, {})
-        if "undefined" in control:
-            rows.append([name, f"not applicable: {control['undefined']}", "", ""])
+    for control in scores.controls(target):
+        if control.reason:
+            rows.append([control.name, f"not applicable: {control.reason}", "", ""])
             continue
-        paired = scores.get("differences", {}).get(name, {}).get(target, {})
-        clears = paired.get("clears")
-        cleared = "-" if clears is None else "yes" if clears else "NO"
-        number = control.get(headline, {})
-        shown = score_or_reason(number) if "undefined" in number else format_control(number)
-        rows.append([name, shown, score_or_reason(paired.get("difference", {})), cleared])
-        if clears is False:
-            failed.append(name)
+        score, gap = control.scores.get(headline, Score()), control.gap
+        shown = format_control(score) if score.defined else score_or_reason(score)
+        cleared = "-" if gap is None else "yes" if gap.clears else "NO"
+        rows.append([control.name, shown, score_or_reason(gap.difference) if gap else "-", cleared])
+        if gap and not gap.clears:
+            failed.append(control.name)
     if rows:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
-    scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
-    if note := control_note(headline, own, scored):
+    if note := control_note(scores, target):
         console.wrapped(note)
     if failed:
         console.wrapped(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
-def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, Any]) -> None:
+def _side_by_side(target: str, metric: str, scores: Scores) -> None:
     """The method and the controls in another score than the headline, which is undefined and so ranks nothing."""
-    own = scores["scores"][target]
-    rows = [["the method", score_or_reason(own[metric])]]
-    for name, by_target in scores.get("controls", {}).items():
-        control = by_target.get(target, {})
-        told = f"not applicable: {control['undefined']}" if "undefined" in control else ""
-        rows.append([name, told or score_or_reason(control.get(metric, {}))])
+    headline = scores.headlines[target]
+    rows = [["the method", score_or_reason(scores.of(target)[metric])]]
+    for control in scores.controls(target):
+        told = f"not applicable: {control.reason}" if control.reason else ""
+        rows.append([control.name, told or score_or_reason(control.scores.get(metric, Score()))])
     console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
-    why = f"{headline} is undefined ({own[headline]['undefined']})"
+    why = f"{headline} is undefined ({scores.why_undefined(target, headline)})"
     console.wrapped(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
 
 

@@ -61,7 +61,7 @@ def _show(found: Tuned) -> None:
     rows = [
         [
             *(setting.partition("=")[2] for setting in trial.settings),
-            score_or_reason(trial.result.scores["scores"][found.target][found.metric]),
+            score_or_reason(trial.result.scores.of(found.target)[found.metric]),
             trial.result.id,
         ]
         for trial in ranked

@@ -25,8 +25,12 @@ class Metric(ABC):
     """A score of one fold and seed.
 
     Class attributes:
+        title: what it is called in text, by default its name in words; `short` heads a column. `about`: what it
+            measures, in a sentence; by default the first of its docstring.
         range: least and greatest value. `direction`: whether more or less is better.
         kinds: the target kinds it can score.
+        chance_level: what predictions without information score, whatever the labels; None where it depends on them.
+        depends_on_cut: whether it reads decisions, not scores alone: such a score ranks nothing.
 
     >>> class Hits(Metric):
     ...     range = (0.0, 1.0)
@@ -39,9 +43,14 @@ class Metric(ABC):
     0.5
     """
 
+    title: ClassVar[str] = ""
+    short: ClassVar[str] = ""
+    about: ClassVar[str] = ""
     range: ClassVar[tuple[float, float]]
     direction: ClassVar[Literal["higher", "lower"]] = "higher"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
+    chance_level: ClassVar[float | None] = None
+    depends_on_cut: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, units: Units) -> float | Undefined:
@@ -87,6 +96,7 @@ class ConfusionMetric(Metric):
 
     kinds: ClassVar[frozenset[str]] = WITH_CLASSES
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    depends_on_cut: ClassVar[bool] = True
 
     @abstractmethod
     def of(self, confusion: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
@@ -45,6 +46,20 @@ some of its predictions were made again; all were."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What others have checked of an entry, by whom and when."""
+
+    level: Level = "self_reported"
+    by: str | None = None
+    on: str | None = None
+
+    def __str__(self) -> str:
+        name = LEVEL_NAMES[self.level]
+        return f"{name} by {self.by}, {self.on}" if self.by else name
+
 
 PickedFold = tuple[int, int]
 """A seed and a fold."""

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
+from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
 from embench.leaderboard.export import board_name
-from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
+from embench.leaderboard.rows import ranked_rows
 from embench.protocols import superseded_by
-from embench.records.cost import COST_COLUMNS, format_cost
-from embench.records.wording import (
-    format_control,
-    format_controls,
-    format_evidence,
-    format_rank,
-    format_score,
-    row_method_name,
-)
+from embench.records.wording import format_score
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
 
-DASH = "—"
 CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
 """The scores that hold the clock constant."""
 LEGEND = """\
@@ -36,8 +28,7 @@ LEGEND = """\
   told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
   subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
-  the session. Chance is .5 in all of them. `f1_weighted` depends on the decision threshold and on the prevalence of the
-  label; it is listed because papers report it.
+  the session. Chance is .5 in all of them.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
   clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything
@@ -50,12 +41,9 @@ LEGEND = """\
   has found that its files fit together, with data of their own where they had them. Spot-checked: somebody has run some
   of its folds again, which the author could not foresee, and got the same predictions. Reproduced: all of them. Only
   rows that are spot-checked or reproduced have a rank.
-- *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
-  *memory*: the highest use of a stage; *energy*: that of the GPU.
-- *openings / tried / dev*: what the author had seen of this board before. "13 / 12 / 4" says that, with this run, 13
-  runs had been scored on the test labels; that they were 12 different methods; and that 4 runs had been scored on
-  validation subjects instead, while a method was developed. Whoever tries many methods and shows the best has luck on
-  their side: the more there were, the less a lead means. Looks unknown: the record has no seal of the ledger.
+- Other scores, costs, recipe, seeds, and how often the author had looked at this board before (*openings*, *tried*,
+  *dev*: whoever tries many methods and shows the best has luck on their side) are columns of the command above, and of
+  the site that `embench leaderboard site` makes.
 - —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) and the
   folder `shared` hold the predictions, labels, folds and resolved configuration from which its numbers can be
   recomputed. Where the labels of a dataset are not public, neither are predictions, scores of folds, and most scores of
@@ -63,25 +51,51 @@ LEGEND = """\
 """
 
 
+@dataclass(frozen=True)
+class Section:
+    """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
+    (`trained_on`) have sections of their own.
+
+    Args:
+        superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
+            part of the test data. `fixed_order`: whether all subjects had the tasks in one order.
+        rankings: `target_access` -> the ranking of its methods.
+    """
+
+    dataset: str
+    protocol: str
+    superseded_by: str | None
+    trained_on: str | None
+    target: str
+    leaks: bool
+    fixed_order: bool
+    rows: tuple[Row, ...]
+    rankings: Mapping[str, Ranking]
+
+    @property
+    def methods(self) -> list[Row]:
+        """The rows that are no controls."""
+        return [row for row in self.rows if row.is_method]
+
+    @property
+    def controls(self) -> list[Row]:
+        """The rows that are controls."""
+        return [row for row in self.rows if not row.is_method]
+
+
 def leaderboard_sections(
     root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
-) -> list[dict[str, Any]]:
-    """Sections {dataset, protocol, superseded_by, trained_on, target, leaks, fixed_order, rows, rankings}, the last two
-    as in `ranked_rows`: all, or one's choice. Those of superseded protocols come after the others. Rows that were
-    trained on another dataset (`trained_on`) have sections of their own.
+) -> list[Section]:
+    """All sections of the boards in a folder, or one's choice. Those of superseded protocols come after the others.
 
     Raises:
         UsageError: there is no such section.
     """
-    wanted = (dataset, protocol, target)
+    wanted = {"dataset": dataset, "protocol": protocol, "target": target}
     found = sections_of(load_entries(root))
-    chosen = [
-        section
-        for section in found
-        if all(w in (None, section[k]) for w, k in zip(wanted, ("dataset", "protocol", "target"), strict=True))
-    ]
-    if not chosen and any(wanted):
-        have = ", ".join(f"{s['dataset']} {s['protocol']} {s['target']}" for s in found) or "nothing"
+    chosen = [s for s in found if all(name is None or getattr(s, of) == name for of, name in wanted.items())]
+    if not chosen and any(wanted.values()):
+        have = ", ".join(f"{s.dataset} {s.protocol} {s.target}" for s in found) or "nothing"
         raise UsageError("no leaderboard matches", where=str(root), expected=f"one of: {have}")
     return chosen
 
@@ -99,7 +113,7 @@ def build_leaderboards(root: Path) -> list[Path]:
     written = []
     try:
         drop_unshared(root, entries)
-        for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):
+        for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"
             write_text(path, _page(dataset, list(of_dataset)))
             written.append(path)
@@ -110,8 +124,8 @@ def build_leaderboards(root: Path) -> list[Path]:
     return [*written, root / "README.md"]
 
 
-def sections_of(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
-    """All sections of these entries, as `leaderboard_sections` gives them."""
+def sections_of(entries: Sequence[LeaderboardEntry]) -> list[Section]:
+    """All sections of these entries."""
     sections = []
 
     def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:
@@ -123,56 +137,51 @@ def sections_of(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            about: dict[str, Any] = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
-            about |= {"trained_on": other or None, "target": target, "leaks": leaks}
-            about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
+            fixed_order = any(entry.run.card.fixed_order for entry in of_protocol)
+            about = (board, protocol, successor or None, other or None, target, leaks, fixed_order)
             rows, rankings = ranked_rows(of_protocol, target)
-            sections.append({**about, "rows": rows, "rankings": rankings})
+            sections.append(Section(*about, tuple(rows), rankings))
     return sections
 
 
-def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
-    parts = [
-        f"# {markdown(dataset)}\n",
-        "Generated by `embench leaderboard build` from the entries in this folder; do not edit by hand.\n",
-    ]
+def _page(dataset: str, sections: Sequence[Section]) -> str:
+    made = (
+        "Generated by `embench leaderboard build` from the entries in this folder; do not edit by hand. All columns: "
+        f"`embench leaderboard show {dataset} --columns all --format csv`.\n"
+    )
+    parts = [f"# {markdown(dataset)}\n", made]
     for section in sections:
-        old = ", superseded" if section["superseded_by"] else ""
-        other = f", trained on {markdown(section['trained_on'])}" if section["trained_on"] else ""
-        parts.append(f"## {markdown(section['target'])}, {markdown(section['protocol'])}{other}{old}\n")
-        if other:
-            parts.append(
-                "All subjects of this dataset are tested by models of another one. Controls, which are fitted on "
-                "labels of the dataset that is tested, do not apply.\n"
-            )
-        if section["superseded_by"]:
-            parts.append(
-                f"**Superseded by `{section['superseded_by']}`**, which takes the new runs. These rows stay as they "
-                "were published and are compared with no row of the new version.\n"
-            )
-        if section["leaks"]:
-            parts.append("**This protocol leaks**: training has seen part of the test data. Nothing is ranked.\n")
-        methods = [row for row in section["rows"] if row["kind"] == "method"]
-        controls = [row for row in section["rows"] if row["kind"] == "control"]
-        if section["fixed_order"] and controls:
-            parts.append(_clock(methods[0]["headline"], controls))
-        current = [row for row in methods if row["superseded"] is None]
-        for access, rows in groupby(current, key=lambda row: row["target_access"]):
-            parts.append(
-                f"Access to data of the test subjects: {markdown(access)}.{_luck(section['rankings'].get(access))}\n"
-            )
-            parts.append(markdown_table([*rows, *controls], section["protocol"]) + "\n")
-        if old_rows := [row for row in methods if row["superseded"] is not None]:
-            parts.append("Rows that others took the place of. They stay as they were published, and are not ranked.\n")
-            parts.append(markdown_table(old_rows, section["protocol"]) + "\n")
-            parts += [f"- `{row['id']}`: {markdown(row['superseded']['why'])}\n" for row in old_rows]
+        parts += _section(section)
     return "\n".join([*parts, LEGEND])
 
 
-def _luck(ranking: Ranking | None) -> str:
-    """What the first row's lead is worth."""
-    sentence = luck_sentence(ranking)
-    return f" {sentence}" if sentence else ""
+def _section(section: Section) -> Iterator[str]:
+    old = ", superseded" if section.superseded_by else ""
+    other = f", trained on {markdown(section.trained_on)}" if section.trained_on else ""
+    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{other}{old}\n"
+    if other:
+        yield (
+            "All subjects of this dataset are tested by models of another one. Controls, which are fitted on labels of "
+            "the dataset that is tested, do not apply.\n"
+        )
+    if section.superseded_by:
+        yield (
+            f"**Superseded by `{section.superseded_by}`**, which takes the new runs. These rows stay as they were "
+            "published and are compared with no row of the new version.\n"
+        )
+    if section.leaks:
+        yield "**This protocol leaks**: training has seen part of the test data. Nothing is ranked.\n"
+    methods, controls = section.methods, section.controls
+    if section.fixed_order and controls:
+        yield _clock(methods[0].headline, controls)
+    for access, rows in groupby((row for row in methods if row.superseded is None), key=lambda row: row.target_access):
+        sentence = luck_sentence(section.rankings.get(access))
+        yield f"Access to data of the test subjects: {markdown(access)}.{f' {sentence}' if sentence else ''}\n"
+        yield markdown_table([*rows, *controls], section.protocol) + "\n"
+    if old_rows := [row for row in methods if row.superseded is not None]:
+        yield "Rows that others took the place of. They stay as they were published, and are not ranked.\n"
+        yield markdown_table(old_rows, section.protocol) + "\n"
+        yield from (f"- `{row.id}`: {markdown(row.superseded.why)}\n" for row in old_rows if row.superseded)
 
 
 def luck_sentence(ranking: Ranking | None) -> str:
@@ -186,11 +195,11 @@ def luck_sentence(ranking: Ranking | None) -> str:
     )
 
 
-def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
+def _clock(headline: str, controls: Sequence[Row]) -> str:
     """The note on a dataset whose tasks come in one order."""
-    clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
-    auroc = clock and clock["scores"].get("auroc")
-    gets = f", `auroc` {format_score(auroc, missing=DASH, interval=False)}" if auroc else ""
+    clock = next((row for row in controls if row.control == "elapsed_time"), None)
+    auroc = clock and clock.scores.get("auroc")
+    gets = f", `auroc` {format_score(auroc, interval=False)}" if auroc else ""
     holds = f"Only `{headline}`, the headline," if headline in CLOCKLESS else "Only `auroc_crossed_time`"
     return (
         "All subjects had the tasks in the same order, so the time since the start predicts the label without any "
@@ -204,69 +213,48 @@ _FIRST = """
 """
 
 
-def _front(sections: Sequence[dict[str, Any]]) -> str:
+def _front(sections: Sequence[Section]) -> str:
     lines = []
     for section in sections:
-        methods = [row for row in section["rows"] if row["kind"] == "method"]
-        best = next((row for row in methods if row["rank"]), None)
-        leader = _leader(best) if best else DASH
-        link = f"[{section['dataset']}]({section['dataset']}/README.md)"
-        headline = methods[0]["headline"]
-        old = f", superseded by {section['superseded_by']}" if section["superseded_by"] else ""
-        old += f", trained on {section['trained_on']}" if section["trained_on"] else ""
-        lines.append([link, section["protocol"] + old, section["target"], str(len(methods)), headline, leader])
+        methods = section.methods
+        best = next((row for row in methods if row.rank), None)
+        link = f"[{section.dataset}]({section.dataset}/README.md)"
+        old = f", superseded by {section.superseded_by}" if section.superseded_by else ""
+        old += f", trained on {section.trained_on}" if section.trained_on else ""
+        about = [link, section.protocol + old, section.target, str(len(methods)), methods[0].headline]
+        lines.append([*about, _leader(best) if best else DASH])
     heads = ["dataset", "protocol", "target", "rows", "headline", "first"]
     table = _table(lines, heads) if lines else "No entries yet."
     return f"# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n{table}\n{_FIRST}"
 
 
-def _leader(best: BoardRow) -> str:
+def _leader(best: Row) -> str:
     """The first row of a board, and how many it can't be told apart from."""
-    shared = best["rank"][1] - 1
+    shared = best.rank[1] - 1 if best.rank else 0
     alike = (
         f", not told apart from {shared} others" if shared > 1 else ", not told apart from the next" if shared else ""
     )
-    method = markdown(f"{row_method_name(best)} on {', '.join(best['modalities'])}")
-    return f"{method}: {format_score(best['score'])}{alike}"
+    method = markdown(f"{best.name} on {', '.join(best.modalities)}")
+    return f"{method}: {format_score(best.score)}{alike}"
 
 
-def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
-    """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are excluded."""
-    headline = rows[0]["headline"]
-    secondary = [
-        name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)
-    ]
-    heads = ["rank", "method", "modalities", "recipe", "subjects", f"**{headline}**", *secondary, "controls", "audit"]
-    heads += ["evidence", *COST_COLUMNS, "openings / tried / dev", "seeds", "entry"]
-    return _table([_cells(row, secondary, protocol) for row in rows], heads)
+def markdown_table(rows: Sequence[Row], protocol: str) -> str:
+    """One table: methods with their ranks, controls as rows to compare with."""
+    shown = [columns()[name] for name in MARKDOWN_COLUMNS]
+    heads = [f"**{rows[0].headline}**" if column.name == "score" else column.title for column in shown]
+    links = [f"[{row.id.rpartition('-')[2]}]({protocol}/{row.id})" for row in rows]
+    lines = [[*(_cell(column, row) for column in shown), link] for row, link in zip(rows, links, strict=True)]
+    return _table(lines, [*heads, "entry"])
 
 
-def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
-    shown = format_control if row["kind"] == "control" else format_score
-    numbers = [
-        shown(row["score"], missing=DASH),
-        *(format_score(row["scores"].get(name), missing=DASH, interval=False) for name in secondary),
-    ]
-    seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
-    if row["kind"] == "control":
-        nothing = [""] * (len(COST_COLUMNS) + 4)
-        return ["", f"*{markdown(row['control'])}*", "", "", str(row["people"]), *numbers, *nothing, seeds, entry]
-    recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
-    controls = markdown(format_controls(row["not_cleared"], row["controls"]))
-    if row["not_cleared"]:
-        controls = f"**{controls}**"
-    looks = " / ".join(_count(row[name]) for name in ("test_looks", "tried", "dev_looks"))
-    if not row["looks_known"]:
-        looks = "looks unknown"
-    method, modalities = markdown(row_method_name(row)), markdown(", ".join(row["modalities"]))
-    cells = [format_rank(row), method, modalities, recipe, str(row["people"]), *numbers]
-    cost = map(markdown, format_cost(row["cost"]).values())
-    audit = row["audit"] + (", **suspicious**" if row["suspicious"] else "")
-    return [*cells, controls, audit, markdown(format_evidence(row["evidence"])), *cost, looks, seeds, entry]
-
-
-def _count(value: int | None) -> str:
-    return DASH if value is None else str(value)
+def _cell(column: Column, row: Row) -> str:
+    """A cell, with what a reader must not miss in bold, and controls in italics."""
+    text = column.text(row) if column.name in ("rank", "score", "audit") else markdown(column.text(row))
+    if column.name == "method" and not row.is_method:
+        return f"*{text}*"
+    if column.name == "controls" and row.not_cleared:
+        return f"**{text}**"
+    return text.replace("suspicious", "**suspicious**") if column.name == "audit" else text
 
 
 def _table(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

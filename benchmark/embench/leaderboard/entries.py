@@ -10,13 +10,14 @@ from typing import Any
 from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
-from embench.leaderboard.attestations import FoundAttestation, attestations_of, best_attestation
+from embench.leaderboard.attestations import Evidence, FoundAttestation, attestations_of, best_attestation
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER, shared_files
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
+from embench.records.scores import Score, Scores
 from embench.records.superseded import Superseded, read_superseded
 from embench.statistics.ranking import Summands
 
@@ -28,19 +29,19 @@ class LeaderboardEntry:
 
     folder: Path
     run: Manifest
-    scores: dict[str, Any]
+    scores: Scores
     audit: dict[str, Any] | None = None
     summands: Mapping[str, Summands] = field(default_factory=dict)
     attestations: Sequence[FoundAttestation] = ()
     superseded: Superseded | None = None
 
     @property
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self) -> Evidence:
         """The highest level of evidence that somebody attests, with who and when; without any, the author's own."""
         best = best_attestation(self.attestations)
         if best is None:
-            return {"level": "self_reported", "by": None, "on": None}
-        return {"level": best.level, "by": best.by, "on": best.on.isoformat()}
+            return Evidence()
+        return Evidence(best.level, best.by, best.on.isoformat())
 
     @property
     def board(self) -> str:
@@ -50,16 +51,11 @@ class LeaderboardEntry:
     @property
     def targets(self) -> list[str]:
         """The names of the targets scored."""
-        return list(self.scores["headlines"])
+        return list(self.scores.headlines)
 
-    def score(self, target: str, metric: str) -> dict[str, Any] | None:
-        """The model's number, None where it is undefined or was not computed."""
-        return defined_score(self.scores["scores"].get(target, {}).get(metric))
-
-
-def defined_score(number: dict[str, Any] | None) -> dict[str, Any] | None:
-    """`number` as `scores.json` holds it, or None where it is absent or undefined."""
-    return None if number is None or "undefined" in number else number
+    def score(self, target: str, metric: str) -> Score | None:
+        """The method's score, None where it is undefined or was not computed."""
+        return self.scores.score(target, metric)
 
 
 def load_entries(root: Path) -> list[LeaderboardEntry]:

@@ -102,7 +102,7 @@ def write_summands(folder: Path, record: Record) -> None:
     """Writes, of each target that has some, the headline's summands."""
     from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
 
-    found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
+    found = {target: headline_summands(record, target) for target in record.scores.headlines}
     kept = {target: summands.as_json() for target, summands in found.items() if summands}
     write_text(folder / SUMMANDS_FILE, json.dumps(kept) + "\n")
 

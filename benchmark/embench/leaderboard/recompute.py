@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from embench import protocols
 from embench.errors import CheckFailed
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
@@ -16,8 +15,8 @@ FROM_DATA = ("absent", "cuts")
 labels."""
 
 
-def recomputed_scores(record: Record) -> dict[str, Any]:
-    """The whole content of `scores.json`, with `folds`; `FROM_DATA` and why a control does not apply are as recorded.
+def recomputed_scores(record: Record) -> Scores:
+    """The whole `scores.json`, with `folds`; `FROM_DATA` and why a control does not apply are as recorded.
 
     Nothing is trained, no data are read, and no plugin but the metrics is loaded: targets are those of the record's
     label rules, and the protocol is the published one of its name, else the one that the record holds.
@@ -44,7 +43,7 @@ def recomputed_scores(record: Record) -> dict[str, Any]:
         sessions=record.sessions,
         not_applicable=reasons_of_controls(record),
     )
-    return {**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}}
+    return Scores({**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}})
 
 
 def reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:

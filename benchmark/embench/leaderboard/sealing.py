@@ -18,6 +18,7 @@ from embench.records.audit import AUDIT_FILE
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
 SEAL_FILE = "labels.hmac"
@@ -53,7 +54,9 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
 
 def sealed(record: Record) -> Record:
     """The record without all that tells labels."""
-    return replace(record, predictions=Predictions.none(), labels=None, scores=sealed_scores(record.scores), history=())
+    return replace(
+        record, predictions=Predictions.none(), labels=None, scores=Scores(sealed_scores(record.scores)), history=()
+    )
 
 
 def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:

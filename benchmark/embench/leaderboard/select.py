@@ -8,16 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from embench.errors import UsageError
-from embench.leaderboard.attestations import LEVEL_NAMES
-from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
-from embench.records.wording import short_row_method_name
+from embench.leaderboard.board import Section
+from embench.leaderboard.columns import Row, as_text, columns
 from embench.registry.naming import did_you_mean
 
-BoardSection = Mapping[str, Any]
 Fields = dict[str, Any]
 """Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
 
@@ -27,13 +25,13 @@ _FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT 
 
 
 def select_sections(
-    sections: Sequence[BoardSection],
+    sections: Sequence[Section],
     *,
     dataset: str | None = None,
     protocol: str | None = None,
     target: str | None = None,
     all_boards: bool = False,
-) -> list[BoardSection]:
+) -> list[Section]:
     """The boards of a dataset, protocol and target, None standing for any. Boards of superseded protocols are among
     them only where `protocol` names theirs, or `all_boards` is true.
 
@@ -47,7 +45,7 @@ def select_sections(
     for field, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
         if wanted is None:
             continue
-        known = sorted({section[field] for section in chosen})
+        known = sorted({getattr(section, field) for section in chosen})
         if wanted not in known:
             raise UsageError(
                 f"no leaderboard has the {field} `{wanted}`",
@@ -55,67 +53,16 @@ def select_sections(
                 expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
                 hint=did_you_mean(wanted, known),
             )
-        chosen = [section for section in chosen if section[field] == wanted]
+        chosen = [section for section in chosen if getattr(section, field) == wanted]
     if all_boards or protocol is not None:
         return chosen
-    return [section for section in chosen if not section["superseded_by"]]
+    return [section for section in chosen if not section.superseded_by]
 
 
-def row_fields(section: BoardSection, row: BoardRow) -> Fields:
-    """One row of a board as a flat record. Scores have their ends in `<metric>_low` and `<metric>_high`; `score` is the
-    headline. Times are in s, memory in MB (of 1024 kB), energy in J."""
-    method = row["kind"] == "method"
-    best, worst = row["rank"] or (None, None)
-    cost, evidence, superseded = (row.get(name) or {} for name in ("cost", "evidence", "superseded"))
-    numbers = {**row["scores"], row["headline"]: row["score"]}
-    not_cleared = list(row.get("not_cleared", []))
-    scored = max(row["controls"], len(not_cleared)) if method else None
-    return {
-        **{field: section[field] for field in _ABOUT},
-        "kind": row["kind"],
-        "rank": best,
-        "rank_worst": worst,
-        "method": short_row_method_name(row) if method else row["control"],
-        "encoders": [f"{modality}={name}" for modality, name in row.get("encoders", {}).items()],
-        "fusion": row.get("fusion"),
-        "pretrainers": row.get("pretrainers", []),
-        "modalities": row.get("modalities", []),
-        "recipe": row.get("recipe"),
-        "access": row.get("target_access"),
-        "pretrain_overlap": row.get("pretrain_overlap"),
-        "subjects": row["people"],
-        "headline": row["headline"],
-        **_ends("score", row["score"]),
-        "controls": scored,
-        "cleared": None if scored is None else scored - len(not_cleared),
-        "not_cleared": not_cleared,
-        "letters": row.get("letters"),
-        "evidence": evidence.get("level"),
-        "evidence_by": evidence.get("by"),
-        "evidence_on": evidence.get("on"),
-        "suspicious": row.get("suspicious"),
-        "audit": row.get("audit"),
-        "marks": [mark for mark in row.get("mark", []) if mark not in LEVEL_NAMES.values()],
-        "replaced_by": superseded.get("by"),
-        "time_s": cost.get("wall_s"),
-        "parameters": cost.get("parameters"),
-        "flops": cost.get("flops"),
-        "memory_mb": cost.get("peak_memory_mb"),
-        "energy_j": cost.get("energy_j"),
-        "device": cost.get("device"),
-        "openings": row.get("test_looks"),
-        "tried": row.get("tried"),
-        "dev": row.get("dev_looks"),
-        "seeds": [str(seed) for seed in row["seeds"]],
-        "assumed": row.get("assumed", []),
-        "id": row["id"],
-        **{name: value for metric in SECONDARY_METRICS for name, value in _ends(metric, numbers.get(metric)).items()},
-    }
-
-
-def _ends(name: str, score: Mapping[str, Any] | None) -> Fields:
-    score = score or {}
-    return {name: score.get("mean"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
+def row_fields(section: Section, row: Row) -> Fields:
+    """One row of a board as a flat record: what it is of, and the values of all `columns`."""
+    about = {name: getattr(section, name) for name in _ABOUT}
+    return about | {name: column.value(row) for name, column in columns().items()}
 
 
 def check_field(field: str, known: Sequence[str], option: str) -> str:
@@ -173,15 +120,6 @@ def _number(text: str) -> float | None:
         return None
 
 
-def as_text(value: Any, between: str = ", ") -> str:
-    """A field's value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return between.join(value)
-    return "" if value is None else str(value)
-
-
 def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
     """A table with a line for each row; by default all fields. Lists have `; ` between their items, and what is not
     known is empty."""
@@ -193,7 +131,7 @@ def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
     return text.getvalue()
 
 
-def sorted_rows(rows: Sequence[tuple[Fields, BoardRow]], by: str) -> list[tuple[Fields, BoardRow]]:
+def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
     """Rows by a field, from the least, or by `-field` from the greatest; rows without a value come last, and equal ones
     stay in their order. Raises UsageError where no row has such a field."""
     field, down = by.removeprefix("-"), by.startswith("-")

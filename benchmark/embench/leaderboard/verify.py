@@ -189,7 +189,7 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
     intervals were others."""
     if scored_by_this_revision(record):
         own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-        foreign = (own.keys() ^ here.keys()) - set(record.scores["headlines"].values())
+        foreign = (own.keys() ^ here.keys()) - set(record.scores.headlines.values())
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
@@ -233,7 +233,7 @@ def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     """The summands by which a row is ranked follow from its predictions."""
     if not scored_by_this_revision(record):
         return  # scored otherwise then
-    found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
+    found = {target: headline_summands(record, target) for target in record.scores.headlines}
     made = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), made):
         yield f"{SUMMANDS_FILE}: {difference}"

@@ -165,7 +165,7 @@ def board(
             expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
         )
     sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
-    return pd.DataFrame([row_fields(section, row) for section in sections for row in section["rows"]])
+    return pd.DataFrame([row_fields(section, row) for section in sections for row in section.rows])
 
 
 @from_python

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions, columns_text, read_columns
-from embench.records.scores import check_score_file
+from embench.records.scores import Scores
 from embench.texts import has_control
 
 RUN_FILE = "run.yaml"
@@ -53,8 +54,13 @@ class Record:
     predictions: Predictions
     labels: Labels | None
     folds: Sequence[Mapping[str, Any]]
-    scores: Mapping[str, Any]
+    scores: Scores
     history: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """`run` as a model."""
+        return check_manifest(self.run, RUN_FILE)
 
     @property
     def groups(self) -> dict[str, str]:
@@ -84,7 +90,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.labels is not None:
             write_whole(folder / "labels.csv.gz", record.labels.write)
         write_text(folder / "folds.csv", format_csv(record.folds, FOLD_FIELDS))
-        write_text(folder / "scores.json", _as_json(record.scores))
+        write_text(folder / "scores.json", _as_json(record.scores.content))
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
@@ -221,20 +227,19 @@ def _edited(path: Path) -> CheckFailed:
     )
 
 
-def read_scores(folder: Path, parts: EntryPart | None = None) -> dict[str, Any]:
-    """The content of a run's `scores.json`, or of that of an entry with the `parts` that its run.yaml names: the scores
-    of controls are added, those of folds are left to who computes them again.
+def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
+    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of controls are
+    added, those of folds are left to who computes them again.
 
     Raises:
-        DataError: a file is missing or no JSON, or the entry is of a later version.
+        DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
     """
     path = Path(folder) / "scores.json"
     scores = _parse_json(_text(path), path)
     if parts is not None:
         scores = {**scores, "controls": _read_control_scores(folder, parts)}
     check_texts(scores, str(path))
-    check_score_file(scores, path)
-    return scores
+    return Scores(scores, str(path))
 
 
 def _read_control_scores(folder: Path, parts: EntryPart) -> Any:

@@ -1,56 +1,212 @@
-"""What `scores.json` holds, as far as its readers rely on it: names are names, and numbers are numbers."""
+"""`scores.json`, read and checked in one place: the scores of a run's method and of its controls, for each target."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench.errors import DataError, breaks_schema, faults
 from embench.records.manifest import InstalledName, Line, Word
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True, populate_by_name=True)
 
 
-class _Score(_Part):
-    """A score with its interval, or the reason why it is undefined."""
+class Score(_Part):
+    """A score with its 95 % interval, or the reason why it is undefined.
 
-    mean: float | None = None
+    `mean` is NaN where it is undefined; the other fields are those of `embench.statistics.intervals.Estimate`, None
+    where nothing could vary, or an entry does not publish it.
+    """
+
+    mean: float = math.nan
     std: float | None = None
     low: float | None = None
     high: float | None = None
+    subjects: int | None = Field(default=None, validation_alias="people", serialization_alias="people")
+    over: Line | None = None
+    shared_variance: float | None = None
+    left_out: Sequence[Line] = ()
+    comparisons: int | None = None
     undefined: Line | None = None
 
+    @property
+    def defined(self) -> bool:
+        """Whether there is a number."""
+        return not math.isnan(self.mean)
 
-class _Difference(_Part):
-    difference: _Score
+    def as_json(self) -> dict[str, Any]:
+        """As `scores.json` holds it."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class Gap(_Part):
+    """The paired difference of headlines, method less control, and whether its interval lies above 0."""
+
+    difference: Score
     clears: bool
 
 
-class _Scores(_Part):
+@dataclass(frozen=True)
+class Control:
+    """A control on one target.
+
+    `scores`: metric -> score, empty where the control does not apply for the `reason`. `gap`: None where it is shown
+    for comparison alone, or nothing could be compared.
+    """
+
+    name: str
+    scores: Mapping[str, Score]
+    reason: str
+    gap: Gap | None
+
+    def why_undefined(self, metric: str) -> str:
+        """The reason why it has no such score; empty where it has."""
+        score = self.scores.get(metric)
+        return self.reason or (score.undefined or "" if score else "it was not computed")
+
+
+class _OfControl(_Part):
+    """A control's scores on a target by metric, or why it was not scored there."""
+
+    undefined: Line | None = None
+    __pydantic_extra__: dict[InstalledName, Score]
+
+
+class _File(_Part):
     headlines: dict[Word, InstalledName]
-    scores: dict[Word, dict[InstalledName, _Score]]
-    controls: dict[Word, dict[Word, _Score | dict[InstalledName, _Score]]]
-    differences: dict[Word, dict[Word, _Difference]]
+    level: float = 0.95
+    scores: dict[Word, dict[InstalledName, Score]]
+    controls: dict[Word, dict[Word, _OfControl]]
+    differences: dict[Word, dict[Word, Gap]]
     not_cleared: list[Line]
     cleared_all: Any
+    folds: Sequence[Mapping[str, Any]] = ()
 
 
-def check_score_file(content: Any, path: Path) -> None:
-    """Raises DataError that names every field of `scores.json` that is missing or wrong."""
-    if not isinstance(content, Mapping):
-        raise DataError("the file holds no scores", where=str(path), expected=f"keys {', '.join(_Scores.model_fields)}")
-    try:
-        _Scores.model_validate(content)
-    except ValidationError as error:
-        found = faults(error)
-        fields = ", ".join(dict.fromkeys(fault.field for fault in found))
-        raise DataError(
-            breaks_schema("the file of scores", found[:5]),
-            where=f"{path}, {fields[:200]}",
-            expected="as written by embench",
-        ) from error
+class Scores(Mapping[str, Any]):
+    """What `scores.json` holds: the content of the file as a mapping, and its scores as objects.
+
+    >>> found = Scores({
+    ...     "headlines": {"stress": "auroc"},
+    ...     "scores": {"stress": {"auroc": {"mean": 0.7, "low": 0.6, "high": 0.8}, "mcc": {"undefined": "one class"}}},
+    ...     "controls": {"prior": {"stress": {"auroc": {"mean": 0.5}}}},
+    ...     "differences": {"prior": {"stress": {"difference": {"mean": 0.2, "low": 0.1}, "clears": True}}},
+    ...     "not_cleared": [],
+    ...     "cleared_all": True,
+    ... })
+    >>> found.score("stress", "auroc").low, found.score("stress", "mcc"), found.why_undefined("stress", "mcc")
+    (0.6, None, 'one class')
+    >>> [(control.name, control.gap.clears) for control in found.controls("stress")]
+    [('prior', True)]
+    """
+
+    def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
+        """Raises DataError that names every field of `content` that is missing or wrong."""
+        if not isinstance(content, Mapping):
+            raise DataError("the file holds no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
+        self.content = content
+        try:
+            self._file = _File.model_validate(content)
+        except ValidationError as error:
+            found = faults(error)
+            fields = ", ".join(dict.fromkeys(fault.field for fault in found))
+            raise DataError(
+                breaks_schema("the file of scores", found[:5]),
+                where=f"{where}, {fields[:200]}",
+                expected="as written by embench",
+            ) from error
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    @property
+    def headlines(self) -> Mapping[str, str]:
+        """Target -> the metric that ranks runs on it, for every target that was scored."""
+        return self._file.headlines
+
+    @property
+    def level(self) -> float:
+        """The level of the intervals, 0 to 1."""
+        return self._file.level
+
+    @property
+    def folds(self) -> Sequence[Mapping[str, Any]]:
+        """A row for each method, target, seed and fold; none in a published entry."""
+        return self._file.folds
+
+    @property
+    def cleared_all(self) -> bool:
+        """Whether the method is shown to be better than every control, on all targets."""
+        return bool(self._file.cleared_all)
+
+    @property
+    def not_cleared(self) -> Sequence[str]:
+        """`target: control` of every control that the method is not shown to be better than."""
+        return self._file.not_cleared
+
+    @cached_property
+    def control_names(self) -> list[str]:
+        """The names of all controls, in order."""
+        return sorted(self._file.controls)
+
+    @classmethod
+    def none(cls) -> Scores:
+        """Those of a record without predictions."""
+        nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
+        return cls({**nothing, "not_cleared": [], "cleared_all": False})
+
+    def of(self, target: str) -> Mapping[str, Score]:
+        """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""
+        return self._file.scores.get(target, {})
+
+    def score(self, target: str, metric: str, control: str | None = None) -> Score | None:
+        """A score of the method, or of a control; None where it is undefined or was not computed."""
+        scores = self.of(target) if control is None else self._of_control(control, target)[0]
+        found = scores.get(metric)
+        return found if found is not None and found.defined else None
+
+    def why_undefined(self, target: str, metric: str) -> str:
+        """The reason why the method has no such score; empty where it has."""
+        found = self.of(target).get(metric)
+        return "it was not computed" if found is None else found.undefined or ""
+
+    def controls(self, target: str) -> list[Control]:
+        """The controls of a target, in the order of their scoring; with those that do not apply to it."""
+        return [
+            Control(name, *self._of_control(name, target), self.gap(target, name))
+            for name, by_target in self._file.controls.items()
+            if target in by_target
+        ]
+
+    def gap(self, target: str, control: str) -> Gap | None:
+        """The difference of headlines from a control; None where it was not compared."""
+        return self._file.differences.get(control, {}).get(target)
+
+    def control_scores(self, target: str, control: str) -> Mapping[str, Score]:
+        """Metric -> a control's score on a target; empty where it does not apply."""
+        return self._of_control(control, target)[0]
+
+    def failed(self, target: str) -> list[str]:
+        """The controls that the method is not shown to be better than on a target."""
+        return [text.split(": ", 1)[1] for text in self._file.not_cleared if text.startswith(f"{target}: ")]
+
+    def compared(self, target: str) -> int:
+        """How many controls the method was compared with on a target."""
+        return sum(target in by_target for by_target in self._file.differences.values())
+
+    def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:
+        found = self._file.controls.get(name, {}).get(target)
+        return ({}, "") if found is None else (found.__pydantic_extra__, found.undefined or "")

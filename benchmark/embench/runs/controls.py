@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from embench.data.cohort import Cohort, build_cohort
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
+from embench.records.scores import Control
 from embench.statistics import evaluation
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.estimates import nature
 from embench.statistics.evaluation import FoldPredictions
+from embench.statistics.metrics import metric_facts
 from embench.store import Store
 
 
@@ -62,16 +63,10 @@ def describe_controls(
         scores = evaluation.score_predictions(folds, cohort, protocol, on_fold).scores
         done += len(folds)
         found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
-        found["headlines"] |= scores["headlines"]
-        for name, by_target in scores["controls"].items():
+        found["headlines"] |= scores.headlines
+        for name, by_target in scores.content["controls"].items():
             found["controls"].setdefault(name, {}).update(by_target)
-        found["to_beat"][target.name] = _best(
-            {
-                name: by_target[target.name]
-                for name, by_target in scores["controls"].items()
-                if name not in NOT_TO_CLEAR and "undefined" not in by_target[target.name]
-            }
-        )
+        found["to_beat"][target.name] = _best(scores.controls(target.name))
     return found
 
 
@@ -86,17 +81,13 @@ def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Ite
                 yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
-def _best(controls: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Metric -> the control that scores best, and its score; none where all are undefined.
-
-    Args:
-        controls: control -> metric -> number, or `undefined` and the reason.
-    """
+def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:
+    """Metric -> the control to clear that scores best, and its score; none where all are undefined."""
     best: dict[str, dict[str, Any]] = {}
-    for name, scores in controls.items():
-        for metric, number in scores.items():
-            if "mean" in number:
-                sign = 1 if nature(metric)[0] else -1
-                if metric not in best or sign * number["mean"] > sign * best[metric]["mean"]:
-                    best[metric] = {"control": name, "mean": number["mean"]}
+    for control in controls:
+        for metric, score in control.scores.items() if control.name not in NOT_TO_CLEAR else ():
+            if score.defined:
+                sign = 1 if metric_facts(metric).higher else -1
+                if metric not in best or sign * score.mean > sign * best[metric]["mean"]:
+                    best[metric] = {"control": control.name, "mean": score.mean}
     return best

@@ -18,6 +18,7 @@ from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL
+from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Evaluation, FoldPredictions
 from embench.statistics.joined import units_of
@@ -35,7 +36,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
     predictions, picked = fold_predictions(plan, stages)
     evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
     if picked:
-        evaluated.scores["picked_epochs"] = picked
+        evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated
 
 

@@ -12,7 +12,7 @@ from embench.callbacks import EventCallback
 from embench.errors import DataError, EmbenchError, MachineError, Unfinished, UsageError
 from embench.planning.request import Request, command_of
 from embench.runs import run as runner
-from embench.statistics.estimates import nature
+from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
@@ -55,7 +55,7 @@ class Tuned:
 
     def ranked(self) -> list[Trial]:
         """The trials that have a score, each settings once, best first; of equal ones the first tried."""
-        sign = -1 if nature(self.metric)[0] else 1
+        sign = -1 if metric_facts(self.metric).higher else 1
         scored = {trial.settings: trial for trial in reversed(self.trials) if trial.value is not None}
         order = {trial.settings: number for number, trial in reversed(list(enumerate(self.trials)))}
         return sorted(scored.values(), key=lambda t: (sign * (t.value or 0.0), order[t.settings]))
@@ -135,7 +135,7 @@ def tune(
             continue
         target, metric = _decided_by(result, metric)
         value = _mean(result, target, metric)
-        study.tell(asked, value if nature(metric)[0] else -value)
+        study.tell(asked, value if metric_facts(metric).higher else -value)
         made.append(Trial(settings, result, value))
     if metric is None or not target:
         told = dict.fromkeys(str(trial.error) for trial in made)
@@ -189,23 +189,23 @@ def _text(value: float | str) -> str:
 
 
 def _decided_by(result: Result, metric: str | None) -> tuple[str, str]:
-    headlines = result.scores["headlines"]
+    headlines = result.scores.headlines
     if len(headlines) > 1:
         named = ", ".join(headlines)
         raise UsageError("a search is decided by one target", where="--target", expected=f"one of {named}")
     ((target, headline),) = headlines.items()
-    known = result.scores["scores"][target]
+    known = result.scores.of(target)
     if metric is not None and metric not in known:
         raise UsageError(f"{target} has no score {metric}", where="--metric", expected=", ".join(known))
     return target, metric or headline
 
 
 def _mean(result: Result, target: str, metric: str) -> float:
-    score = result.scores["scores"][target][metric]
-    if "undefined" in score:
-        others = [name for name, other in result.scores["scores"][target].items() if "undefined" not in other]
+    scores = result.scores.of(target)
+    if not scores[metric].defined:
+        others = [name for name, other in scores.items() if other.defined]
         raise DataError(
-            f"{metric} of {target} is undefined on the validation subjects: {score['undefined']}",
+            f"{metric} of {target} is undefined on the validation subjects: {scores[metric].undefined}",
             hint=f"--metric with one of {', '.join(others)}" if others else None,
         )
-    return float(score["mean"])
+    return scores[metric].mean

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from embench.leaderboard.board import luck_sentence
+from embench.leaderboard.attestations import LEVEL_NAMES
+from embench.leaderboard.board import Section, luck_sentence
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
-from embench.records.cost import COST_COLUMNS, format_cost
-from embench.records.method_kind import method_kind
-from embench.records.wording import format_controls, format_rank, is_by_construction, metric_name, row_method_name
+from embench.records.scores import Score
+from embench.records.wording import BESIDE, is_by_construction
 from embench.site.pages import link
+from embench.statistics.metrics import metric_facts
 
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
@@ -22,8 +23,8 @@ EVIDENCE = {
     "spot_checked": "parts of it were run again, with the same result",
     "reproduced": "all of it was run again, with the same result",
 }
-UNDEFINED_INSTEAD = "auroc_within"
-"""What boards show where the headline is undefined."""
+
+_OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Board:
     superseded_by: str | None
     headline: str
     metric: str
-    rows: list[BoardRow]
-    controls: list[BoardRow]
+    rows: list[Row]
+    controls: list[Row]
     shown: list[dict[str, Any]]
     pairs: list[dict[str, Any] | None]
     fits: dict[str, Any]
@@ -78,41 +79,46 @@ class Board:
     def summary(self) -> dict[str, Any]:
         """The board in one line of the overview."""
         scores = [row["s"] for row in self.shown if row["s"]]
-        level = chance(self.metric)
-        first = next((row for row in self.rows if row["rank"]), None)
-        control = max(self.controls, key=lambda row: _mean(_score(row, self.metric)), default=None)
+        level = metric_facts(self.metric).chance
+        first = next((row for row in self.rows if row.rank), None)
+        control = max(self.controls, key=lambda row: _mean(row.scored(self.metric)), default=None)
         return {
             "rows": len(self.rows),
-            "subjects": _span([row["people"] for row in self.rows]),
-            "first": row_method_name(first) if first else None,
-            "first_modalities": ", ".join(first["modalities"]) if first else "",
-            "first_score": first["score"] if first else None,
+            "subjects": _span([row.subjects for row in self.rows]),
+            "first": first and first.name,
+            "first_modalities": ", ".join(first.modalities) if first else "",
+            "first_score": first and first.score,
             "highest": self.rows[0] if self.metric != self.headline else None,
-            "highest_score": _score(self.rows[0], self.metric),
-            "control": control and control["control"],
-            "control_score": control and _score(control, self.metric),
-            "alike": first["rank"][1] - first["rank"][0] if first else 0,
+            "highest_score": self.rows[0].scored(self.metric),
+            "control": control and control.name,
+            "control_score": control and control.scored(self.metric),
+            "alike": first.rank[1] - first.rank[0] if first and first.rank else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
-            "clears": sum(1 for row in self.shown if row["controls"] and not row["not_cleared"]),
-            "has_controls": any(row["controls"] for row in self.shown),
-            "evidence": Counter(row["evidence"]["level"] for row in self.shown),
+            "clears": sum(1 for row in self.rows if row.controls and row.score and not row.not_cleared),
+            "has_controls": any(row.controls and row.score for row in self.rows),
+            "evidence": Counter(row.evidence.level for row in self.rows),
         }
 
     @property
     def data(self) -> dict[str, Any]:
         """What the page's scripts read."""
+        facts = metric_facts(self.metric)
+        others = [name for name in SECONDARY_METRICS if name != self.metric]
         return {
             "key": self.key,
             "metric": self.metric,
-            "metric_name": metric_name(self.metric),
+            "metric_name": facts.title,
             "headline": self.headline,
-            "chance": chance(self.metric),
+            "chance": facts.chance,
             "rows": self.shown,
             "controls": [_control(row, self.metric) for row in self.controls],
-            "secondary": [
-                name for name in SECONDARY_METRICS if name != self.metric and any(r["o"].get(name) for r in self.shown)
-            ],
+            "secondary": [name for name in others if any(row["o"].get(name) for row in self.shown)],
+            "columns": {
+                name: {"title": column.title, "about": column.about, "number": column.number}
+                for name, column in columns().items()
+            },
+            "plain": [{"id": name, "on": on} for name, on in PAGE_COLUMNS.items()],
             "pairs": self.pairs,
             "fits": self.fits,
             "leaks": self.leaks,
@@ -120,7 +126,7 @@ class Board:
 
 
 def boards_of(
-    sections: Sequence[Mapping[str, Any]], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    sections: Sequence[Section], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     """The boards, those of a dataset together; within it those that take new rows first, then boards of rows trained
     elsewhere, superseded and leaking ones."""
@@ -130,89 +136,62 @@ def boards_of(
 
 
 def _of_section(
-    section: Mapping[str, Any], entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    section: Section, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
-    methods = [row for row in section["rows"] if row["kind"] == "method"]
-    controls = [row for row in section["rows"] if row["kind"] == "control"]
-    several = len({row["target_access"] for row in methods}) > 1
+    methods = section.methods
+    several = len({row.target_access for row in methods}) > 1
     boards = []
-    for access, group in groupby(methods, key=lambda row: row["target_access"]):
+    for access, group in groupby(methods, key=lambda row: row.target_access):
         rows = list(group)
-        headline = Counter(row["headline"] for row in rows).most_common(1)[0][0]
-        metric = headline if any(_score(row, headline) for row in rows) else UNDEFINED_INSTEAD
-        rows.sort(key=lambda row: 0 if row["rank"] else 1)  # stable: those without a rank keep their order below
+        headline = Counter(row.headline for row in rows).most_common(1)[0][0]
+        metric = headline if any(row.scored(headline) for row in rows) else BESIDE
+        rows.sort(key=lambda row: 0 if row.rank else 1)  # stable: those without a rank keep their order below
         if metric != headline:
-            rows.sort(key=lambda row: -_mean(_score(row, metric)))
-        found = [paired.get((row["id"], section["target"])) if metric == headline else None for row in rows]
+            rows.sort(key=lambda row: -_mean(row.scored(metric)))
+        found = [paired.get((row.id, section.target)) if metric == headline else None for row in rows]
         keys = {pair["fits"]: pair["shared"] for pair in found if pair}
         boards.append(
             Board(
-                **{k: section[k] for k in ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by")},
+                **{name: getattr(section, name) for name in _OF_SECTION},
                 access=access,
                 headline=headline,
                 metric=metric,
                 rows=rows,
-                controls=controls,
-                shown=[_shown(row, metric, entries[row["id"]], section) for row in rows],
+                controls=section.controls,
+                shown=[_shown(row, metric, entries[row.id], section) for row in rows],
                 pairs=[pair and {k: v for k, v in pair.items() if k != "shared"} for pair in found],
                 fits=keys,
-                luck=luck_sentence(section["rankings"].get(access)),
+                luck=luck_sentence(section.rankings.get(access)),
                 several_access=several,
             )
         )
     return boards
 
 
-def chance(metric: str) -> float | None:
-    """What a method without any information gets; None where that depends on the labels."""
-    return 0.5 if metric.startswith("auroc") else 0.0 if metric in ("ccc", "mcc") else None
+def rank_text(row: Row) -> str:
+    """The ranks that a row may have; a dash where it has none."""
+    return columns()["rank"].text(row).replace("-", "\N{EN DASH}") if row.rank else "—"
 
 
-def rank_text(row: Mapping[str, Any]) -> str:
-    """The ranks that a row may have; a dash where it has none.
-
-    >>> rank_text({"rank": (3, 3)}), rank_text({"rank": None})
-    ('3', '—')
-    """
-    return format_rank(row).replace("-", "\N{EN DASH}") if row["rank"] else "—"
-
-
-def controls_text(row: Mapping[str, Any]) -> str:
+def controls_text(row: Row) -> str:
     """Which controls a row lies above, in words."""
-    if not row["controls"]:
+    if not row.controls:
         return "no control was scored"
-    if not row["score"]:
+    if not row.score:
         return "not compared with controls, as the headline is undefined"
-    return format_controls(row["not_cleared"], row["controls"]) + ("" if row["not_cleared"] else " controls")
+    return columns()["controls"].text(row) + ("" if row.not_cleared else " controls")
 
 
-def method_slug_parts(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a method is: its encoders, each once, and its fusion."""
-    return (*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]))
-
-
-def evidence_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def evidence_of(row: Row) -> dict[str, Any]:
     """How well a row is supported: level, its explanation, by whom and when."""
-    evidence = row.get("evidence") or {}
-    level = str(evidence.get("level") or "self_reported")
-    return {
-        "level": level,
-        "label": level.replace("_", "-"),
-        "text": EVIDENCE.get(level, ""),
-        "by": evidence.get("by"),
-        "on": evidence.get("on"),
-    }
+    level, by, on = row.evidence.level, row.evidence.by, row.evidence.on
+    return {"level": level, "label": LEVEL_NAMES[level], "text": EVIDENCE[level], "by": by, "on": on}
 
 
-def superseded_text(row: Mapping[str, Any]) -> str:
+def superseded_text(row: Row) -> str:
     """Why a row no longer counts; empty where it does."""
-    about = row.get("superseded")
-    if not about:
-        return ""
-    if not isinstance(about, Mapping):
-        return f"superseded: {about}"
-    parts = [about.get("by") and f"by {about['by']}", about.get("why"), about.get("on")]
-    return "superseded " + ", ".join(str(part) for part in parts if part)
+    about = row.superseded
+    return f"superseded by {about.by}, {about.why}, {about.on}" if about else ""
 
 
 def entry_link(dataset: str, protocol: str, id_: str) -> str:
@@ -220,67 +199,51 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
     return link(dataset, protocol, f"{id_}.html")
 
 
-def _shown(row: BoardRow, metric: str, entry: LeaderboardEntry, section: Mapping[str, Any]) -> dict[str, Any]:
-    others = {"headline": row["score"]} | row["scores"]
-    looks = [row[name] for name in ("test_looks", "tried", "dev_looks")]
-    number = entry.scores["scores"].get(section["target"], {}).get(metric)
+def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: Section) -> dict[str, Any]:
+    """What the page's table shows of a row; `cells`: value and text in the columns that need no drawing."""
+    others = [name for name in SECONDARY_METRICS if name not in (metric, row.headline)]
+    shown = {name: columns()[name] for name in PAGE_COLUMNS}
     return {
-        "id": row["id"],
-        "href": link(section["protocol"], f"{row['id']}.html"),
-        "name": row_method_name(row),
-        "mods": row["modalities"],
-        "pre": row["pretrainers"],
-        "kind": method_kind(entry.run.method),
-        "recipe": row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else ""),
-        "people": row["people"],
-        "rank": row["rank"] and list(row["rank"]),
+        "id": row.id,
+        "href": link(section.protocol, f"{row.id}.html"),
+        "name": row.name,
+        "mods": row.modalities,
+        "pre": row.pretrainers,
+        "kind": row.method_kind,
+        "rank": row.rank,
         "rank_text": rank_text(row),
-        "why": list(row["mark"]),
-        "s": _triple(_score(row, metric)),
-        "undefined": "" if number is None else number.get("undefined", ""),
-        "o": {name: _triple(score) for name, score in others.items() if score and name not in ("headline", metric)},
-        "controls": row["controls"] if row["score"] else 0,
-        "not_cleared": row["not_cleared"] if row["score"] else [],
-        "audit": row["audit"],
+        "why": row.marks,
+        "s": _triple(row.scored(metric)),
+        "undefined": "" if row.scored(metric) else entry.scores.why_undefined(section.target, metric),
+        "o": {name: _triple(score) for name in others if (score := row.scores.get(name))},
+        "controls": row.controls if row.score else 0,
+        "not_cleared": row.not_cleared if row.score else [],
         "evidence": evidence_of(row),
         "superseded": superseded_text(row),
-        "suspicious": bool(row.get("suspicious", False)),
-        "cost": {
-            "time": row["cost"].get("wall_s"),
-            "parameters": row["cost"].get("parameters") or None,
-            "FLOPs": row["cost"].get("flops") or None,
-            "memory": row["cost"].get("peak_memory_mb"),
-            "energy": row["cost"].get("energy_j"),
-        },
-        "cost_text": [format_cost(row["cost"])[name] for name in COST_COLUMNS],
-        "looks": " / ".join("—" if n is None else str(n) for n in looks) if row["looks_known"] else "unknown",
-        "seeds": ", ".join(map(str, row["seeds"])),
+        "suspicious": row.suspicious,
+        "cells": {name: [column.value(row), column.text(row)] for name, column in shown.items()},
     }
 
 
-def _control(row: BoardRow, metric: str) -> dict[str, Any]:
-    score = _score(row, metric)
+def _control(row: Row, metric: str) -> dict[str, Any]:
+    score = row.scored(metric)
     return {
-        "name": row["control"],
+        "name": row.name,
         "s": _triple(score),
         "fixed": is_by_construction(score),
-        "o": {name: _triple(s) for name, s in row["scores"].items() if s},
+        "o": {name: _triple(s) for name, s in row.scores.items() if s},
     }
 
 
-def _score(row: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:
-    return row["score"] if metric == row["headline"] else row["scores"].get(metric)
+def _mean(score: Score | None) -> float:
+    return score.mean if score else float("-inf")
 
 
-def _mean(score: Mapping[str, Any] | None) -> float:
-    return float(score["mean"]) if score else float("-inf")
-
-
-def _triple(score: Mapping[str, Any] | None) -> list[float | None] | None:
+def _triple(score: Score | None) -> list[float | None] | None:
     """Mean and interval, with as many digits as anybody needs."""
     if not score:
         return None
-    return [None if score.get(k) is None else round(score[k], 6) for k in ("mean", "low", "high")]
+    return [None if end is None else round(end, 6) for end in (score.mean, score.low, score.high)]
 
 
 def _span(numbers: Sequence[int]) -> str:

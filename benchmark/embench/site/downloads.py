@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.rows import SECONDARY_METRICS
-from embench.site.boards import superseded_text
+from embench.leaderboard.board import Section
+from embench.leaderboard.columns import SECONDARY_METRICS, Row
 from embench.site.pages import write_page
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
@@ -23,18 +23,56 @@ _LISTS = ("modalities", "pretrainers", "apart", "mark", "not_cleared", "assumed"
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
-def write_downloads(whole: Path, sections: Sequence[Mapping[str, Any]]) -> None:
+def write_downloads(whole: Path, sections: Sequence[Section]) -> None:
     """Writes `data/rows.csv`, `data/rows.json`, and the same for each dataset. Raises OSError."""
-    chosen = {"rows": list(sections)}
-    for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):
+    plain = [_section(section) for section in sections]
+    chosen = {"rows": plain}
+    for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
         chosen[dataset] = list(of_dataset)
     for name, some in chosen.items():
-        write_page(whole / "data" / f"{name}.json", json.dumps([_plain(section) for section in some], indent=1) + "\n")
+        write_page(whole / "data" / f"{name}.json", json.dumps(some, indent=1) + "\n")
         write_page(whole / "data" / f"{name}.csv", _csv(some))
 
 
-def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
-    return {**section, "rankings": {access: vars(ranking) for access, ranking in section["rankings"].items()}}
+def _section(section: Section) -> dict[str, Any]:
+    rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
+    return {**vars(section), "rows": [_row(row) for row in section.rows], "rankings": rankings}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """A row under the names that the files have had from the first."""
+    numbers = {
+        "people": row.subjects,
+        "headline": row.headline,
+        "score": row.score and row.score.as_json(),
+        "scores": {name: score and score.as_json() for name, score in row.scores.items()},
+    }
+    seeds = {"seeds": row.seeds}
+    if not row.is_method:
+        return {"kind": "control", "rank": None, "id": row.id, "control": row.control, **numbers, **seeds}
+    same = ("encoders", "fusion", "pretrainers", "modalities", "apart", "recipe", "assumed", "target_access")
+    return {
+        "kind": "method",
+        "rank": row.rank,
+        "letters": row.letters,
+        "unranked": bool(row.marks),
+        "mark": row.marks,
+        "evidence": vars(row.evidence),
+        "superseded": row.superseded and row.superseded.model_dump(mode="json"),
+        "suspicious": row.suspicious,
+        "id": row.id,
+        **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
+        **numbers,
+        "controls": row.controls,
+        "not_cleared": row.not_cleared,
+        "audit": row.audit,
+        "cost": row.cost and row.cost.model_dump(),
+        "test_looks": row.openings,
+        "tried": row.tried,
+        "dev_looks": row.dev,
+        "looks_known": row.looks_known,
+        **seeds,
+    }
 
 
 def _csv(sections: Sequence[Mapping[str, Any]]) -> str:
@@ -59,8 +97,12 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         line |= {name: row.get("cost", {}).get(name) for name in _COST}
         evidence = row.get("evidence") or {}
         line |= {f"evidence_{part}": evidence.get(part) for part in ("level", "by", "on")}
-        line |= {"suspicious": row.get("suspicious"), "superseded": superseded_text(row)}
+        line |= {"suspicious": row.get("suspicious"), "superseded": _superseded(row.get("superseded"))}
         yield line
+
+
+def _superseded(about: Mapping[str, str] | None) -> str:
+    return f"superseded by {about['by']}, {about['why']}, {about['on']}" if about else ""
 
 
 def _harmless(value: Any) -> Any:

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import read_text, sha256
+from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_of
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
-from embench.records.wording import format_value, is_by_construction, metric_name
-from embench.site.boards import Board, controls_text, evidence_of, method_slug_parts, rank_text, superseded_text
+from embench.records.scores import Score
+from embench.records.wording import format_value, is_by_construction
+from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
+from embench.statistics.metrics import metric_facts
 
 COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
@@ -27,21 +30,20 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
     """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError."""
     run = entry.run
     board_folder = whole / entry.board / run.protocol.name
-    placed = [_placed(board, row) for board in boards for row in board.rows if row["id"] == run.id]
-    row = placed[0]["row"]
-    name = placed[0]["name"]
+    placed = [_placed(board, row) for board in boards for row in board.rows if row.id == run.id]
+    row: Row = placed[0]["row"]
     page = render(
         "entry.html",
         2,
         run=run,
         dataset=entry.board,
-        name=name,
-        method_page=f"methods/{method_slug(method_slug_parts(row))}.html",
-        method=" + ".join(method_slug_parts(row)),
+        name=row.name,
+        method_page=f"methods/{method_slug(row.parts)}.html",
+        method=" + ".join(row.parts),
         row=row,
         evidence=evidence_of(row),
         superseded=superseded_text(row),
-        suspicious=bool(row.get("suspicious", False)),
+        suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
         targets=[_target(entry, target) for target in entry.targets],
@@ -59,27 +61,22 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
         shutil.copyfile(entry.folder / file, board_folder / run.id / file)
 
 
-def _placed(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
+def _placed(board: Board, row: Row) -> dict[str, Any]:
     """Where an entry stands on a board."""
-    name = next(shown["name"] for shown in board.shown if shown["id"] == row["id"])
-    ranked = sum(1 for other in board.rows if other["rank"])
-    about = {"rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
-    return {"board": board, "row": row, "name": name, **about}
+    ranked = sum(1 for other in board.rows if other.rank)
+    return {"board": board, "row": row, "rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
 
 
 def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
-    scores = entry.scores["scores"].get(target, {})
-    headline = entry.scores["headlines"][target]
-    ordered = sorted(scores.items(), key=lambda pair: (pair[0] != headline, "undefined" in pair[1]))
-    controls = []
-    for name, by_target in sorted(entry.scores["controls"].items()):
-        if target in by_target:
-            metrics = by_target[target]
-            difference = entry.scores["differences"].get(name, {}).get(target)
-            score = metrics.get(headline) if "undefined" not in metrics else metrics
-            controls.append({"name": name, "score": score, "fixed": _fixed(score), "difference": difference})
-    return {"name": target, "headline": headline, "headline_name": metric_name(headline), "scores": ordered,
-            "controls": controls}  # fmt: skip
+    headline = entry.scores.headlines[target]
+    ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
+    controls = [
+        {"name": c.name, "score": c.scores.get(headline) or Score(undefined=c.why_undefined(headline)),
+         "fixed": is_by_construction(c.scores.get(headline)), "difference": c.gap}
+        for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
+    ]  # fmt: skip
+    about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
+    return {**about, "scores": ordered, "controls": controls}
 
 
 def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
@@ -89,10 +86,6 @@ def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
     listed = audit["findings"] if isinstance(audit["findings"], list) else []
     found = [each for each in listed if isinstance(each, Mapping)]
     return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
-
-
-def _fixed(score: Mapping[str, Any] | None) -> bool:
-    return bool(score) and "undefined" not in (score or {}) and is_by_construction(score)
 
 
 def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:

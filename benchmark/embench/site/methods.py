@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from embench.files import digest
+from embench.leaderboard.columns import Row
 from embench.site.boards import (
     Board,
     controls_text,
     entry_link,
     evidence_of,
-    method_slug_parts,
     rank_text,
     superseded_text,
 )
@@ -25,7 +25,7 @@ def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
     methods: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for board in boards:
         for row in board.rows:
-            methods.setdefault(method_slug_parts(row), []).append(_placed(row, board))
+            methods.setdefault(row.parts, []).append(_placed(row, board))
     listed = sorted(methods.items())
     pages = [(" + ".join(parts), method_slug(parts), rows) for parts, rows in listed]
     write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
@@ -44,17 +44,15 @@ def method_slug(parts: Sequence[str]) -> str:
     return slug if slug == plain and slug != "index" else f"{slug}-{digest(list(parts))[:8]}"
 
 
-def _placed(row: Mapping[str, Any], board: Board) -> dict[str, Any]:
-    score = row["score"] if board.metric == row["headline"] else row["scores"].get(board.metric)
-    href = entry_link(board.dataset, board.protocol, row["id"])
+def _placed(row: Row, board: Board) -> dict[str, Any]:
     return {
         "row": row,
         "board": board,
-        "score": score,
-        "href": href,
+        "score": row.scored(board.metric),
+        "href": entry_link(board.dataset, board.protocol, row.id),
         "rank": rank_text(row),
         "controls": controls_text(row),
         "evidence": evidence_of(row),
-        "suspicious": bool(row.get("suspicious", False)),
+        "suspicious": row.suspicious,
         "superseded": superseded_text(row),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from embench.records.wording import row_method_name
 from embench.site.boards import EVIDENCE, Board
 from embench.site.pages import render
 
@@ -13,4 +12,4 @@ from embench.site.pages import render
 def overview_page(boards: Sequence[Board]) -> str:
     """The first page of the site."""
     datasets = {name: list(group) for name, group in groupby(boards, key=lambda board: board.dataset)}
-    return render("index.html", 0, datasets=datasets, evidence=EVIDENCE, short_name=row_method_name)
+    return render("index.html", 0, datasets=datasets, evidence=EVIDENCE)

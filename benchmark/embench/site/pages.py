@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +10,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from embench.records.wording import METRIC_NAMES, format_figure, format_interval, format_score
+from embench.records.scores import Score
+from embench.records.wording import format_figure, format_interval, format_score
+from embench.statistics.metrics import metric_facts
 
 
 def render(template: str, depth: int, **values: Any) -> str:
@@ -38,7 +39,7 @@ def script_json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704  nothing is left in it that HTML could read
 
 
-def score_cell(score: Mapping[str, Any] | None) -> str:
+def score_cell(score: Score | None) -> str:
     """A score with its interval, as tables show it."""
     return format_score(score, missing="—")
 
@@ -57,4 +58,4 @@ _TEMPLATES.filters |= {
     "score": score_cell,
     "script_json": script_json,
 }
-_TEMPLATES.globals |= {"link": link, "metric_names": METRIC_NAMES}
+_TEMPLATES.globals |= {"link": link, "facts": metric_facts}

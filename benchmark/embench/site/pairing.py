@@ -115,7 +115,7 @@ def _estimate(entry: LeaderboardEntry, name: str, frame: _Frame) -> Estimate | U
         seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
         for seed, folds in frame.joined.seeds.items()
     }
-    found, _ = estimate(entry.scores["headlines"][name], Joined(seeds), frame.target, frame.jackknife)
+    found, _ = estimate(entry.scores.headlines[name], Joined(seeds), frame.target, frame.jackknife)
     return found
 
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, installed_claims
-from embench.records.wording import metric_name
 from embench.site.boards import Board
 from embench.site.pages import render
+from embench.statistics.metrics import metric_facts
 
 
 def published_page(boards: Sequence[Board]) -> str:  # noqa: ARG001  all pages of the site are made alike
@@ -24,7 +24,7 @@ def _rows(claim: Claim | MeasuredClaim | UntestedClaim) -> list[dict[str, Any]]:
     if isinstance(claim, UntestedClaim):
         return []
     about = {"paper": claim.paper, "id": claim.id, "claim": claim.claim}
-    about |= {"metric": metric_name(claim.metric), "protocol": claim.protocol}
+    about |= {"metric": metric_facts(claim.metric).title, "protocol": claim.protocol}
     if isinstance(claim, MeasuredClaim):
         where = ", ".join(claim.datasets)
         return [{**about, "dataset": where, "what": name, "value": value} for name, value in claim.published.items()]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from embench.records.wording import metric_name, short_row_method_name
-from embench.site.boards import UNDEFINED_INSTEAD, Board, entry_link
+from embench.leaderboard.columns import Row
+from embench.records.wording import BESIDE
+from embench.site.boards import Board, entry_link
 from embench.site.pages import render
+from embench.statistics.metrics import metric_facts
 
 
 def transfer_page(boards: Sequence[Board]) -> str:
@@ -26,12 +29,13 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             if (b.target, b.protocol, b.dataset, b.access) == (target, protocol, dataset, access) and b.current
         ]
         here.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
-        metric = here[0].headline if all(b.metric == b.headline for b in here) else UNDEFINED_INSTEAD
+        metric = here[0].headline if all(b.metric == b.headline for b in here) else BESIDE
         sources = [board.trained_on or dataset for board in here]
         methods = sorted({_method(row) for board in here if board.trained_on for row in board.rows})
         rows = [(" on ".join(method), [_cell(board, method, metric) for board in here]) for method in methods]
         about = {"target": target, "protocol": protocol, "dataset": dataset, "access": access}
-        tables.append({**about, "metric": metric, "metric_name": metric_name(metric), "sources": sources, "rows": rows})
+        about |= {"metric": metric, "metric_name": metric_facts(metric).title}
+        tables.append({**about, "sources": sources, "rows": rows})
     return tables
 
 
@@ -39,11 +43,10 @@ def _cell(board: Board, method: tuple[str, str], metric: str) -> dict[str, Any] 
     row = next((row for row in board.rows if _method(row) == method), None)
     if row is None:
         return None
-    score = row["score"] if row["headline"] == metric else row["scores"].get(metric)
-    return {"score": score, "href": entry_link(board.dataset, board.protocol, row["id"])}
+    return {"score": row.scored(metric), "href": entry_link(board.dataset, board.protocol, row.id)}
 
 
-def _method(row: Mapping[str, Any]) -> tuple[str, str]:
+def _method(row: Row) -> tuple[str, str]:
     """What a row's method is called wherever it was trained, and its modalities."""
-    plain = {**row, "apart": [text for text in row["apart"] if not text.startswith("trained on ")]}
-    return short_row_method_name(plain), ", ".join(row["modalities"])
+    plain = replace(row, apart=tuple(text for text in row.apart if not text.startswith("trained on ")))
+    return plain.short_name, ", ".join(row.modalities)

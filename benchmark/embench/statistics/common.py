@@ -73,7 +73,7 @@ def recorded_target(of: Record, name: str) -> Target:
     for target in recorded_targets(of):
         if target.name == name:
             return target
-    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores["headlines"]))
+    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores.headlines))
 
 
 def recorded_targets(of: Record) -> list[Target]:
@@ -81,7 +81,7 @@ def recorded_targets(of: Record) -> list[Target]:
     rules = {row["name"]: row for row in of.run["card"].get("label_rules", [])}
     return [
         Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
-        for name in of.scores["headlines"]
+        for name in of.scores.headlines
         if (row := rules.get(name))
     ]
 

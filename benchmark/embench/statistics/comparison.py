@@ -30,7 +30,7 @@ from embench.statistics.common import (
     joined_on_common,
     recorded_target,
 )
-from embench.statistics.estimates import ByFold, estimate, nature
+from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -41,6 +41,7 @@ from embench.statistics.intervals import (
     widen,
 )
 from embench.statistics.joined import Joined, shared_stimuli
+from embench.statistics.metrics import metric_facts
 from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
@@ -256,8 +257,8 @@ class _Method:
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
     """The methods on the units that all of them predict, best first."""
     rule = recorded_target(records[0], target)
-    name = metric or records[0].scores["headlines"][target]
-    higher, bounded = nature(name)
+    name = metric or records[0].scores.headlines[target]
+    facts = metric_facts(name)
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
@@ -266,8 +267,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     about = _About(
         target=target,
         metric=name,
-        higher_is_better=higher,
-        bounded=bounded,
+        higher_is_better=facts.higher,
+        bounded=facts.bounded,
         jackknife=jackknife,
         group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
@@ -289,7 +290,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
-    return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
+    return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
 
 def _pair(one: _Method, other: _Method) -> Comparison:

@@ -146,14 +146,6 @@ def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
     return Undefined(f"the metric {entry.full_name} {what}")
 
 
-def nature(metric: str) -> tuple[bool, bool]:
-    """Whether more is better, and whether the metric has a least and a greatest value."""
-    if metric in (*conditioned.CONDITIONED, BALANCED):
-        return True, True
-    kind = registry.load("metric", metric)
-    return kind.direction == "higher", bool(np.isfinite(kind.range).all())
-
-
 def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[Score, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
     subjects = jackknife.subjects

@@ -35,6 +35,7 @@ from embench.records.manifest import (
     RuleOfTargetPart,
 )
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
 from embench.statistics.scores import compute_scores
@@ -73,7 +74,7 @@ class Evaluation:
 
     predictions: Predictions
     labels: Labels
-    scores: dict[str, Any]
+    scores: Scores
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
@@ -129,10 +130,10 @@ def score_predictions(
         sessions=cohort.sessions,
         not_applicable=reasons,
     )
-    scores["absent"] = {name: len(units) for name, units in absent.items()}
+    more: dict[str, Any] = {"absent": {name: len(units) for name, units in absent.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
-        scores["cuts"] = cuts
-    return Evaluation(predictions, labels, scores)
+        more["cuts"] = cuts
+    return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 
 def scoring_identity() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from embench.records.scores import Score
 from embench.statistics.intervals import SHARED_AT_MOST, shared_variance
 from embench.statistics.significance import ALPHA, group_permutations, rank_groups
 
@@ -70,18 +71,15 @@ class Ranking:
     letters: tuple[str, ...] = ()
 
 
-def rank_methods(scores: Sequence[Mapping[str, Any]], summands: Sequence[Summands | None]) -> Ranking:
+def rank_methods(scores: Sequence[Score], summands: Sequence[Summands | None]) -> Ranking:
     """The ranking of methods, best first, of scores of which more is better.
 
     Every two are compared. Two are told apart at 95 % for all comparisons together, by a test of the greatest of the
     standardised differences: of sign flips over groups of subjects among the methods that have summands of the same
     units (most of them), and of independent means with the methods' own intervals for all others. Where both tests are
     needed, each has half of the 5 %.
-
-    Args:
-        scores: as `scores.json` holds them.
     """
-    means = np.array([score["mean"] for score in scores])
+    means = np.array([score.mean for score in scores])
     alike = _same_units(summands)
     known = [s for s, same in zip(summands, alike, strict=True) if same and s is not None]
     level = ALPHA
@@ -161,12 +159,12 @@ def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
     return np.asarray(beyond * np.sqrt(1 + ratio)[:, None])
 
 
-def _unpaired(means: np.ndarray, scores: Sequence[Mapping[str, Any]]) -> _Compared:
+def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
     """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike."""
     from scipy.special import stdtrit
 
-    df = max(1, min(score["people"] for score in scores) - 1)
-    half = np.array([np.nan if s["low"] is None else (s["high"] - s["low"]) / 2 for s in scores])
+    df = max(1, min(score.subjects or 0 for score in scores) - 1)
+    half = np.array([np.nan if s.low is None or s.high is None else (s.high - s.low) / 2 for s in scores])
     errors = half / stdtrit(df, 0.975)
     both = np.sqrt(errors[:, None] ** 2 + errors**2)
     gaps = means[:, None] - means

@@ -13,8 +13,10 @@ import numpy as np
 from embench.errors import UsageError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
+from embench.records.scores import Score, Scores
 from embench.records.wording import compared_metric, format_control, format_score
 from embench.registry.naming import did_you_mean
+from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,14 +34,14 @@ class Result:
         id: of the run, unique to its configuration.
         folder: where the run's record lies.
         manifest: the content of its `run.yaml`.
-        scores: the content of its `scores.json`: `scores[target][metric]` has `mean`, `low` and `high`, or `undefined`
+        scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`
             with the reason; `controls[control][target][metric]` likewise.
     """
 
     id: str
     folder: Path
     manifest: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    scores: Scores
 
     @classmethod
     def read(cls, folder: Path) -> Result:
@@ -70,15 +72,12 @@ class Result:
 
     def json(self) -> dict[str, Any]:
         """What `embench run --json` prints."""
-        headlines = self.scores["headlines"]
         return {
             "run": self.id,
             "folder": str(self.folder),
             "synthetic": self.synthetic,
-            "headline": next(iter(headlines.values())),
-            "scores": self.scores["scores"],
-            "controls": self.scores["controls"],
-            "not_cleared": self.scores["not_cleared"],
+            "headline": next(iter(self.scores.headlines.values())),
+            **{name: self.scores.content[name] for name in ("scores", "controls", "not_cleared")},
             "cost": self.manifest["cost"],
         }
 
@@ -100,7 +99,7 @@ class Result:
         if what not in ("scores", "predictions"):
             raise UsageError(f"no table `{what}`", where="what=", expected="scores or predictions")
         wanted = method or ("all" if what == "scores" else MODEL)
-        known = [MODEL, *sorted(self.scores["controls"])]
+        known = [MODEL, *self.scores.control_names]
         if wanted not in ("all", *known):
             raise UsageError(
                 f"no method `{wanted}`",
@@ -131,11 +130,11 @@ class Result:
         """
         from matplotlib import pyplot as plt
 
-        target = target or next(iter(self.scores["headlines"]))
-        own = self.scores["scores"].get(target)
-        if own is None:
-            raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores["scores"]))
-        metric = metric or self._compared(target)
+        target = target or next(iter(self.scores.headlines))
+        own = self.scores.of(target)
+        if not own:
+            raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores.headlines))
+        metric = metric or compared_metric(self.scores, target)
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
@@ -153,8 +152,8 @@ class Result:
         ax.invert_yaxis()
         ax.set_xlabel(f"{metric}, 95 % interval")
         ax.set_title(f"{self.manifest['dataset']['name'].partition('/')[2]}, {target}" + self._mark)
-        if metric.startswith("auroc"):
-            ax.axvline(0.5, color="0.8", zorder=0)
+        if (chance := metric_facts(metric).chance) is not None:
+            ax.axvline(chance, color="0.8", zorder=0)
         return ax
 
     def __repr__(self) -> str:
@@ -165,22 +164,15 @@ class Result:
         """What a notebook shows: the headline of every target against the controls."""
         from html import escape
 
-        frame = self.to_pandas()
         parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
         for target, line in self._headlines():
-            metric = self._compared(target)
-            rows = frame[(frame["target"] == target) & (frame["metric"] == metric)]
-            shown = [
-                {
-                    "method": row["method"],
-                    metric: (format_score if row["method"] == MODEL else format_control)(_plain(row)),
-                    "cleared": {True: "yes", False: "no"}.get(row["cleared"], ""),
-                }
-                for _, row in rows.iterrows()
-            ]
-            body = "".join(
-                "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in shown
-            )
+            metric, headline = compared_metric(self.scores, target), self.scores.headlines[target]
+            shown = [(MODEL, format_score(self.scores.score(target, metric)), "")]
+            for control in self.scores.controls(target):
+                if metric in control.scores or (control.reason and metric == headline):
+                    cleared = ("yes" if control.gap.clears else "no") if control.gap and metric == headline else ""
+                    shown.append((control.name, format_control(control.scores.get(metric)), cleared))
+            body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in shown)
             heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", metric, "cleared"))
             parts.append(f"<p>{escape(target)}: {escape(line)}</p><table><tr>{heads}</tr>{body}</table>")
         return "".join([*parts, f"<p>files: <code>{escape(str(self.folder))}</code></p>"])
@@ -189,36 +181,32 @@ class Result:
     def _mark(self) -> str:
         return " (synthetic data)" if self.synthetic else ""
 
-    def _compared(self, target: str) -> str:
-        return compared_metric(self.scores["headlines"][target], self.scores["scores"][target])
-
     def _headlines(self) -> Iterator[tuple[str, str]]:
         """Each target with its headline in words: the score, and the controls above which it is not shown to be."""
-        for target, metric in self.scores["headlines"].items():
-            score = self.scores["scores"][target].get(metric, {})
-            if "undefined" in score or not score:
-                yield target, f"{metric} is undefined: {score.get('undefined', 'not computed')}"
+        for target, metric in self.scores.headlines.items():
+            score = self.scores.score(target, metric)
+            if score is None:
+                yield target, f"{metric} is undefined: {self.scores.why_undefined(target, metric)}"
                 continue
-            cleared = {c: of.get(target, {}).get("clears") for c, of in self.scores.get("differences", {}).items()}
-            failed = [control for control, clears in cleared.items() if clears is False]
-            known = [control for control, clears in cleared.items() if clears is not None]
-            said = f"not shown to be better than {', '.join(failed)}" if failed else f"clears {', '.join(known)}"
-            yield target, f"{metric} {format_score(score)}" + (f", {said}" if known else "")
+            gaps = {control.name: control.gap for control in self.scores.controls(target) if control.gap}
+            failed = [name for name, gap in gaps.items() if not gap.clears]
+            said = f"not shown to be better than {', '.join(failed)}" if failed else f"clears {', '.join(gaps)}"
+            yield target, f"{metric} {format_score(score)}" + (f", {said}" if gaps else "")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        methods = {MODEL: self.scores["scores"], **self.scores["controls"]}
-        for method, by_target in methods.items():
-            for target, metrics in by_target.items():
-                headline = self.scores["headlines"].get(target)
-                clears = self.scores.get("differences", {}).get(method, {}).get(target, {}).get("clears")
-                if "undefined" in metrics:  # a control that does not apply
-                    metrics = {headline: metrics}
-                for metric, score in metrics.items():
-                    yield {
-                        "method": method, "target": target, "metric": metric, "headline": metric == headline,
-                        **{name: score.get(name) for name in ("mean", "low", "high", "undefined")},
-                        "sd": score.get("std"), "cleared": clears if metric == headline else None,
-                    }  # fmt: skip
+        """For every method, target and metric a row of `_COLUMNS`; one row for a control that does not apply."""
+        controls = {(c.name, target): c for target in self.scores.headlines for c in self.scores.controls(target)}
+        for method in (MODEL, *self.scores.content["controls"]):
+            for target, headline in self.scores.headlines.items():
+                control = controls.get((method, target))
+                scores = self.scores.of(target) if method == MODEL else control.scores if control else {}
+                if control and control.reason:
+                    scores = {headline: Score(undefined=control.reason)}
+                for metric, score in scores.items():
+                    clears = control.gap.clears if control and control.gap and metric == headline else None
+                    mean = score.mean if score.defined else None
+                    row = (method, target, metric, metric == headline, mean, score.low, score.high, score.std)
+                    yield dict(zip(_COLUMNS, (*row, clears, score.undefined), strict=True))
 
     def _labelled(self, frame: DataFrame) -> DataFrame:
         if self.labels is None:
@@ -232,7 +220,3 @@ class Result:
         else:
             on.append("seed")
         return frame.merge(labels, how="left", on=on, validate="many_to_one")
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    return {name: None if row[name] != row[name] else row[name] for name in ("mean", "low", "high")}

@@ -15,6 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.scores import Scores
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import Score, estimate_all, metric_of, name_slow
 from embench.statistics.intervals import (
@@ -47,7 +48,7 @@ def compute_scores(
     unit_length_s: float | Mapping[str, float],
     sessions: Mapping[str, float] | None = None,
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
-) -> dict[str, Any]:
+) -> Scores:
     """Scores of the model and of every control, each number with its interval or the reason why there is none.
 
     Args:
@@ -57,11 +58,11 @@ def compute_scores(
         not_applicable: target -> control -> why it was not scored.
 
     Returns:
-        `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls` {control: {target:
-        {metric: number}}}, or {target: {"undefined": reason}} where it does not apply; `differences` {control: {target:
-        {"difference": number, "clears": bool}}} of the headlines, model less control, paired; `cleared_all` and
-        `not_cleared` ("target: control"); `folds`, every method, seed and fold by itself. A number is {mean, std, low,
-        high, subjects, over, left_out} or {"undefined": reason}, see `Estimate`.
+        Their content: `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls`
+        {control: {target: {metric: number}}}, or {target: {"undefined": reason}} where it does not apply;
+        `differences` {control: {target: {"difference": number, "clears": bool}}} of the headlines, model less control,
+        paired; `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and fold by itself. A
+        number is {mean, std, low, high, people, over, left_out} or {"undefined": reason}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
@@ -75,44 +76,46 @@ def compute_scores(
         "controls": {},
         "differences": {},
         "folds": [],
+        "not_cleared": [],
     }
-    not_cleared = []
     took: dict[str, float] = {}
     for target in targets:
-        headline = headlines[target.name]
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
-        absent = {**partial, **(not_applicable or {}).get(target.name, {})}
-        for control, reason in absent.items():
+        for control, reason in {**partial, **(not_applicable or {}).get(target.name, {})}.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
-        if MODEL not in methods:
+        if MODEL in methods:
+            jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
+            _add_target(out, target, methods, jackknife, took)
+        else:
             nothing = Undefined("no unit with a label was predicted")
-            out["scores"][target.name] = {headline: _json(nothing)}
-            continue
-        jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
-        scored: dict[str, dict[str, Score]] = {}
-        for method, joined in methods.items():
-            scored[method], folds = _estimated(joined, target, headline, jackknife, took)
-            out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
-        out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        trained = methods[MODEL].trained(jackknife)
-        for control in sorted(set(scored) - {MODEL}):
-            values = {name: _json(value) for name, value in scored[control].items()}
-            out["controls"].setdefault(control, {})[target.name] = values
-            if control in NOT_TO_CLEAR:
-                continue
-            gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
-            compared = {
-                "difference": _json(gap),
-                "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
-            }
-            out["differences"].setdefault(control, {})[target.name] = compared
-            if not compared["clears"]:
-                not_cleared.append(f"{target.name}: {control}")
+            out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
     name_slow(took)
-    out["cleared_all"] = bool(out["differences"]) and not not_cleared
-    out["not_cleared"] = not_cleared
-    return out
+    not_cleared = out.pop("not_cleared")
+    return Scores({**out, "cleared_all": bool(out["differences"]) and not not_cleared, "not_cleared": not_cleared})
+
+
+def _add_target(
+    out: dict[str, Any], target: Target, methods: Mapping[str, Joined], jackknife: Jackknife, took: dict[str, float]
+) -> None:
+    """Adds the scores of the model and of every control on a target, and what the model is above."""
+    headline = out["headlines"][target.name]
+    scored: dict[str, dict[str, Score]] = {}
+    for method, joined in methods.items():
+        scored[method], folds = _estimated(joined, target, headline, jackknife, took)
+        out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
+    out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
+    trained = methods[MODEL].trained(jackknife)
+    for control in sorted(set(scored) - {MODEL}):
+        values = {name: _json(value) for name, value in scored[control].items()}
+        out["controls"].setdefault(control, {})[target.name] = values
+        if control in NOT_TO_CLEAR:
+            continue
+        gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
+        clears = isinstance(gap, Estimate) and gap.low is not None and gap.low > 0
+        out["differences"].setdefault(control, {})[target.name] = {"difference": _json(gap), "clears": clears}
+        if not clears:
+            out["not_cleared"].append(f"{target.name}: {control}")
 
 
 def _estimated(

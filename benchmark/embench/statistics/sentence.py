@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embench.records.wording import METRIC_NAMES, format_p, format_points, join_with_and
+from embench.records.wording import format_p, format_points, join_with_and
+from embench.statistics.metrics import metric_facts
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
 
 if TYPE_CHECKING:
@@ -50,5 +51,5 @@ def comparison_sentence(c: Comparison) -> str:
 
 def difference_unit(c: Comparison) -> str:
     """What a difference is counted in: hundredths of a score that has bounds, else the score's own unit."""
-    name = METRIC_NAMES.get(c.metric, c.metric.replace("_", " "))
+    name = metric_facts(c.metric).title
     return f"points of {name}" if c.bounded else f"of {name}"

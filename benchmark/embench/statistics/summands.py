@@ -20,10 +20,10 @@ def headline_summands(record: Record, target: str) -> Summands | None:
     Raises:
         DataError: the record holds no labels.
     """
-    metric = record.scores["headlines"][target]
+    metric = record.scores.headlines[target]
     groups = record.groups
     rule = next((each for each in recorded_targets(record) if each.name == target), None)
-    if rule is None or "mean" not in record.scores["scores"][target][metric] or has_shared_subjects(record):
+    if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
         return None
     [joined] = joined_on_common([record], rule, groups)
     jackknife = leave_one_out(joined.tested_subjects(), groups)

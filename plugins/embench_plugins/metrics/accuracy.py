@@ -11,6 +11,11 @@ from embench.interfaces.units import Units
 class Accuracy(ConfusionMetric):
     """Share of units whose decision equals the label, 0 to 1. Undefined without units."""
 
+    about = (
+        "The share of decisions that are right. It depends on where decisions are cut and on how frequent "
+        "the classes are."
+    )
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Share of counts on the diagonal of `confusion` (R, K, K): (R,), NaN where there are no units.
 

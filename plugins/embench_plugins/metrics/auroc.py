@@ -24,6 +24,9 @@ class Auroc(Metric):
     0.806
     """
 
+    title = "AUROC"
+    about = "AUROC over all units of a fold, between subjects too."
+    chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 

@@ -24,6 +24,13 @@ class AurocWithin(Metric):
     0.806
     """
 
+    title = "AUROC within subject"
+    short = "AUROC within"
+    about = (
+        "The AUROC within each test subject who has both classes, averaged over seeds, then over subjects. A "
+        "clock may score high where tasks came in one order."
+    )
+    chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 

@@ -11,6 +11,9 @@ from embench.interfaces.units import Units
 class BalancedAccuracy(ConfusionMetric):
     """Mean recall of the classes that occur in the labels, 0 to 1. Undefined where labels are of one class."""
 
+    short = "bal. acc."
+    about = "Mean of the classes' recalls; it depends on where decisions are cut."
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Mean recall from `confusion` (R, K, K): (R,), NaN where labels are of one class.
 

@@ -22,6 +22,8 @@ class Brier(Metric):
     0.183
     """
 
+    title = "Brier score"
+    about = "Mean squared error of the predicted probabilities."
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})

@@ -25,6 +25,8 @@ class Ece(Metric):
     0.108
     """
 
+    title = "calibration error"
+    about = "Mean distance of predicted probabilities from the frequencies of the classes."
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})

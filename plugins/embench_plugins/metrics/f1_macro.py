@@ -11,6 +11,9 @@ from embench.interfaces.units import Units
 class F1Macro(ConfusionMetric):
     """Mean F1 over the classes in labels or decisions, 0 to 1. Undefined where labels are of one class."""
 
+    title = "macro F1"
+    about = "Mean of the classes' F1; it depends on where decisions are cut."
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Mean F1 from `confusion` (R, K, K): (R,), NaN where labels are of one class.
 

@@ -16,6 +16,9 @@ from embench.interfaces.units import Units
 class Mcc(ConfusionMetric):
     """Matthews correlation of decisions and labels, -1 to 1. Undefined where labels are of one class."""
 
+    title = "Matthews correlation"
+    about = "Correlation of decisions and labels; it depends on where decisions are cut."
+    chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def of(self, confusion: np.ndarray) -> np.ndarray:

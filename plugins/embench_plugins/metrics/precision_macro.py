@@ -14,6 +14,9 @@ from embench.interfaces.units import Units
 class PrecisionMacro(ConfusionMetric):
     """Mean precision over the classes in labels or decisions, 0 to 1. Undefined where labels are of one class."""
 
+    title = "macro precision"
+    about = "Mean of the classes' precisions; it depends on where decisions are cut."
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Mean precision from `confusion` (R, K, K): (R,), NaN where labels are of one class.
 

@@ -23,6 +23,8 @@ class Rmse(Metric):
     0.984
     """
 
+    title = "RMSE"
+    about = "Root mean squared error of predicted values, in units of the label."
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})

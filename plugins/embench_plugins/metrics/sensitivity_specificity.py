@@ -15,6 +15,10 @@ from embench.interfaces.units import Units
 class SensitivitySpecificity(ConfusionMetric):
     """Mean of sensitivity and specificity, 0 to 1. Undefined where labels are of one class."""
 
+    title = "mean of sensitivity and specificity"
+    short = "sens./spec."
+    about = "Mean of sensitivity and specificity; it depends on where decisions are cut."
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Mean over the classes that occur, from `confusion` (R, K, K): (R,), NaN where labels are of one class.
 

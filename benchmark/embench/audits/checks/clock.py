@@ -98,15 +98,15 @@ def check_balance(e: Evidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
-        scores = e.rescored["scores"].get(target.name, {})
         matched, balanced = (
-            scores.get(name, {}).get("mean") for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
+            e.rescored.score(target.name, name) for name in ("auroc_crossed_matched", "auroc_crossed_balanced")
         )
         if matched is None or balanced is None:
             continue
-        figures[target.name] = {"matched": matched, "balanced": balanced}
-        if matched - balanced > MAX_UNBALANCED:
-            what = f"auroc_crossed_matched of {target.name} is {matched - balanced:.3f} above auroc_crossed_balanced"
+        figures[target.name] = {"matched": matched.mean, "balanced": balanced.mean}
+        gap = matched.mean - balanced.mean
+        if gap > MAX_UNBALANCED:
+            what = f"auroc_crossed_matched of {target.name} is {gap:.3f} above auroc_crossed_balanced"
             todo = "part of the score comes from whose session is longer: present the balanced score beside it"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
     if figures:

@@ -18,6 +18,7 @@ from embench.records.embeddings import Embeddings
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.statistics.joined import Joined, join
 from embench.store import Store
 
@@ -69,7 +70,7 @@ class Evidence:
     sessions: Mapping[str, float]
     unit_length_s: float
     dealt: Mapping[int, Sequence[Fold]]
-    rescored: Mapping[str, Any]
+    rescored: Scores
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
     embeddings: Embeddings | None = None

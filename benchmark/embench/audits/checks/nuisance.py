@@ -151,10 +151,9 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
         if found.share >= MAX_EXPLAINED and inside is not None and inside >= MAX_EXPLAINED_IN_CLASS:
             predictive = found.predictive
             if name == "person":  # a level of its own does no harm where moments within the subject are separated
-                low = {
-                    m: e.rescored["scores"][target.name].get(m, {}).get("low") or 0 for m in ("auroc", "auroc_within")
-                }
-                predictive = predictive and low["auroc"] > 0.5 >= low["auroc_within"]
+                found_in = map(e.rescored.of(target.name).get, ("auroc", "auroc_within"))
+                everywhere, within = (score.low or 0 if score else 0 for score in found_in)
+                predictive = predictive and everywhere > 0.5 >= within
             what = f"the {_NUISANCES[name]} explains {found.share:.0%} of the variance of scores of {target.name}"
             what += f", and alone has an AUROC of {found.area:.2f}" if found.area is not None else ""
             findings.append(AuditFinding("severe" if predictive else "warning", what, found.evidence, _TODO[name]))
@@ -173,7 +172,7 @@ _NUISANCES = {
 
 def check_controls(e: Evidence) -> CheckResult:
     """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared."""
-    not_cleared = list(e.rescored["not_cleared"])
+    not_cleared = list(e.rescored.not_cleared)
     figures = {"not cleared": not_cleared}
     if not not_cleared:
         return CheckResult(figures)
@@ -190,9 +189,9 @@ def check_controls(e: Evidence) -> CheckResult:
 def _above(e: Evidence) -> list[str]:
     return [
         f"{target}: {control}"
-        for control, targets in e.rescored["differences"].items()
-        for target, row in targets.items()
-        if (high := row["difference"].get("high")) is not None and high < 0
+        for control in e.rescored.control_names
+        for target in e.rescored.headlines
+        if (gap := e.rescored.gap(target, control)) and gap.difference.high is not None and gap.difference.high < 0
     ]
 
 
@@ -200,5 +199,6 @@ def _differences(e: Evidence, names: list[str]) -> dict[str, Any]:
     found = {}
     for name in names:
         target, _, control = name.partition(": ")
-        found[name] = e.rescored["differences"].get(control, {}).get(target, {}).get("difference")
+        gap = e.rescored.gap(target, control)
+        found[name] = gap and gap.difference.as_json()
     return found

@@ -83,7 +83,7 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
     if e.record.labels is None:
         return Undefined("the record has no labels")
     apart = list(wrong_scores(e.record, e.rescored))
-    figures = {"methods": 1 + len(e.rescored["controls"]), "differ": len(apart)}
+    figures = {"methods": 1 + len(e.rescored.control_names), "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
     what = f"{len(apart)} recorded scores do not follow from the record's own predictions and labels"

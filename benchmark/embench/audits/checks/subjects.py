@@ -63,11 +63,11 @@ def check_shift(e: Evidence) -> CheckResult | Undefined:
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(by_subject)
         p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
         figures[target.name] = {"auroc within people": real, "shifted": float(null.mean()), "p": p}
-        scored = e.rescored["scores"][target.name].get("auroc_within", {})
-        if p > 0.05 and (scored.get("low") or 0) > 0.5:
+        scored = e.rescored.score(target.name, "auroc_within")
+        if p > 0.05 and scored and (scored.low or 0) > 0.5:
             what = f"auroc_within of {target.name} is above .5 by its interval, but no higher than with shifted labels"
             todo = "treat the score as no effect: scores and labels both change slowly over time, and agree by chance"
-            evidence = {**figures[target.name], "low": scored["low"], "people": len(by_subject)}
+            evidence = {**figures[target.name], "low": scored.low, "people": len(by_subject)}
             findings.append(AuditFinding("warning", what, evidence, todo))
     return (
         CheckResult(figures, tuple(findings))
@@ -202,13 +202,13 @@ def check_calibration(e: Evidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        ece = e.rescored["scores"].get(target.name, {}).get("ece", {})
-        if "mean" not in ece:
+        ece = e.rescored.score(target.name, "ece")
+        if ece is None:
             continue
         luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
-        figures[target.name] = {"ece": ece["mean"], "low": ece.get("low"), "of right probabilities": luck}
-        if (ece.get("low") or 0) - luck > 0.1:
-            off = ece["mean"] - luck
+        figures[target.name] = {"ece": ece.mean, "low": ece.low, "of right probabilities": luck}
+        if (ece.low or 0) - luck > 0.1:
+            off = ece.mean - luck
             what = f"probabilities of {target.name} are off by {off:.2f} on average, more than expected by chance"
             todo = "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))

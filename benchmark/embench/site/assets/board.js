@@ -3,48 +3,28 @@
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
 const BAR = {width: NARROW ? 130 : 230, height: 22, pad: 6};
-const COST = ["time", "parameters", "FLOPs", "memory", "energy"];
 let board, table, axis, elements;
 
+const of = name => ({id: name, ...board.columns[name]}); // title, about, number: as leaderboard/columns.py has them
 const COLUMNS = () => [
   {id: "compare", title: "compare", about: "Tick two rows to compare them below.", fixed: true, plain: true, cell: row =>
     `<input type="checkbox" data-compare="${safe(row.id)}" aria-label="compare ${safe(rowTitle(row))}">`},
-  {id: "rank", title: "rank", number: true, value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined),
-    about: "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart share them: 1–23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
+  {...of("rank"), value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined),
     cell: row => (row.rank ? safe(row.rank_text) : `<span class="none">—</span><small>${safe(row.why.filter(reason => reason !== `${board.headline} undefined` || board.metric === board.headline).join("; "))}</small>`)},
-  {id: "method", title: "method", fixed: true, head: true, value: row => row.name,
-    about: "Encoder and fusion, with what sets the row apart. The name leads to the row's own page.",
+  {...of("method"), fixed: true, head: true, value: row => row.name,
     cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ' <span class="badge bad">suspicious</span>' : ""}${row.superseded ? ` <span class="badge old">${safe(row.superseded)}</span>` : ""}${NARROW ? `<small>${safe(row.mods.join(", "))}</small>` : ""}`},
-  {id: "modalities", title: "modalities", narrow: true, value: row => row.mods.join(", "), about: "The signals that the method reads; b+c are joined as channels of one input.", cell: row => safe(row.mods.join(", "))},
+  {...of("modalities"), narrow: true, value: row => row.mods.join(", "), cell: row => safe(row.mods.join(", "))},
   {id: "score", title: board.metric, number: true, value: row => row.s?.[0], about: `${board.metric_name}. The bar is the 95 % interval over subjects; all bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
     cell: row => (row.s ? `<span class="num"><b>${three(row.s[0])}</b> <small>${interval(row.s)}</small></span>${bar(row.s)}` : `<span class="none">undefined</span><small>${safe(row.undefined)}</small>`)},
-  ...board.secondary.map(name => ({id: `o-${name}`, title: name, number: true, off: true, value: row => row.o[name]?.[0],
-    about: OTHER[name] ?? "Another score of the same predictions.", cell: row => (row.o[name] ? `<span title="${interval(row.o[name])}">${three(row.o[name][0])}</span>` : "—")})),
-  {id: "controls", title: "controls", value: row => (row.controls ? row.not_cleared.length : undefined),
-    about: "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. A method that does not clear every control gives no evidence of a physiological effect. —: no control applies, or the headline is undefined.",
+  ...board.secondary.map(name => ({...of(name), id: `o-${name}`, off: true, value: row => row.o[name]?.[0],
+    cell: row => (row.o[name] ? `<span title="${interval(row.o[name])}">${three(row.o[name][0])}</span>` : "—")})),
+  {...of("controls"), number: false, value: row => (row.controls ? row.not_cleared.length : undefined),
     cell: row => (!row.controls ? '<span class="none">—</span>' : row.not_cleared.length ? `clears ${row.controls - row.not_cleared.length} of ${row.controls}${row.not_cleared.length < row.controls ? `<small>not ${safe(row.not_cleared.join(", "))}</small>` : ""}` : `<span class="badge e-verified">clears all ${row.controls}</span>`)},
-  {id: "evidence", title: "evidence", narrow: true, value: row => row.evidence.level, about: "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
+  {...of("evidence"), narrow: true, value: row => row.evidence.level,
     cell: row => `<span class="badge e-${safe(row.evidence.level)}">${safe(row.evidence.label)}</span>${row.evidence.by ? `<small>by ${safe(row.evidence.by)}</small>` : ""}${row.evidence.on ? `<small>${safe(row.evidence.on)}</small>` : ""}`},
-  {id: "audit", title: "audit", narrow: true, value: row => row.audit, about: "How many findings the audit has. Severe: the scores do not mean what they seem to mean. The row's page lists them.", cell: row => `<span class="num">${safe(row.audit)}</span>`},
-  ...COST.map((name, k) => ({id: name, title: name, number: true, narrow: true, off: k > 0, value: row => row.cost[name] ?? undefined,
-    about: ["Time: the sum over all stages.", "Parameters of the method of one fold.", "Operations for the prediction of one row by the method of one fold.", "The highest use of memory of a stage.", "Energy of the GPU."][k], cell: row => safe(row.cost_text[k].replace(/,.*/, ""))})),
-  {id: "recipe", title: "recipe", off: true, value: row => row.recipe, about: "The size of networks and training; assumed: settings that a paper leaves open.", cell: row => safe(row.recipe)},
-  {id: "subjects", title: "subjects", number: true, off: true, value: row => row.people, about: "Subjects who were tested.", cell: row => row.people},
-  {id: "looks", title: "openings / tried / dev", off: true, value: row => row.looks, about: "How often the test labels had been opened when the entry was made, by how many methods, and how often validation subjects had been scored. Whoever looks often can choose what looks best.", cell: row => safe(row.looks)},
-  {id: "seeds", title: "seeds", off: true, value: row => row.seeds, about: "Each seed has its own folds; ranked rows share them.", cell: row => safe(row.seeds)},
-  {id: "run", title: "run", off: true, value: row => row.id, about: "The id of the run, which names the entry's folder.", cell: row => `<code>${safe(row.id)}</code>`},
+  ...board.plain.map(({id, on}) => ({...of(id), narrow: on, off: !on, value: row => row.cells[id][0] ?? undefined,
+    cell: row => { const text = row.cells[id][1]; return `<span class="num">${safe(board.columns[id].number ? text.replace(/,.*/, "") : text)}</span>`; }})),
 ];
-
-const OTHER = {
-  auroc_within: "AUROC between moments of one subject. A clock may score high where tasks came in one order.",
-  auroc_within_stimulus: "AUROC with the stimulus held constant.",
-  auroc_crossed: "AUROC with subject and stimulus held constant.",
-  auroc_crossed_time: "AUROC with subject and clock held constant.",
-  auroc_crossed_matched: "AUROC with subject, clock and length of the session held constant.",
-  auroc: "AUROC over all units of a fold.",
-  balanced_accuracy: "Mean of the classes' recalls; depends on where decisions are cut.",
-  f1_weighted: "Weighted F1. It depends on where decisions are cut and on how frequent the classes are; papers report it.",
-};
 
 const x = value => BAR.pad + ((value - axis[0]) / (axis[1] - axis[0])) * (BAR.width - 2 * BAR.pad);
 
@@ -96,7 +76,7 @@ function controlsTable() {
 }
 
 const kept = row => filters => {
-  const words = [row.name, row.mods.join(" "), row.id, row.pre.join(" "), row.audit, row.why.join(" ")].join(" ").toLowerCase();
+  const words = [row.name, row.mods.join(" "), row.id, row.pre.join(" "), row.cells.audit[1], row.why.join(" ")].join(" ").toLowerCase();
   return (filters.q ?? "").toLowerCase().split(/\s+/).every(word => words.includes(word)) &&
     (!filters.modality || row.mods.some(m => m.split("+").includes(filters.modality))) &&
     (!filters.kind || row.kind === filters.kind) &&
@@ -233,7 +213,7 @@ function open() {
   draw();
   Compare.choices(board);
   Compare.show(board, state.a ?? "", state.b ?? "");
-  byId("cost-axis").value = state.cost || "time";
+  byId("cost-axis").value = state.cost || "time_s";
   Charts.cost(byId("cost-chart"), byId("cost-table"), board, byId("cost-axis").value);
 }
 

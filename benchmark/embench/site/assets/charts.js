@@ -54,9 +54,10 @@ const Charts = (() => {
   }
 
   function cost(place, table, board, axis) {
-    const points = board.rows.filter(row => row.s && row.cost[axis]).sort((a, b) => a.cost[axis] - b.cost[axis]);
-    const called = axis === "time" ? "time of all stages, s" : "parameters";
-    const text = row => row.cost_text[axis === "time" ? 0 : 1];
+    const costOf = row => row.cells[axis][0];
+    const points = board.rows.filter(row => row.s && costOf(row)).sort((a, b) => costOf(a) - costOf(b));
+    const called = axis === "time_s" ? "time of all stages, s" : "parameters";
+    const text = row => row.cells[axis][1];
     table.tHead.innerHTML = `<tr><th scope="col">row</th><th scope="col">${called}</th><th scope="col">${safe(board.metric)}</th></tr>`;
     table.tBodies[0].innerHTML = points.map(row =>
       `<tr><th scope="row">${safe(rowTitle(row))}</th><td>${safe(text(row))}</td><td>${three(row.s[0])} ${interval(row.s)}</td></tr>`).join("");
@@ -72,8 +73,8 @@ const Charts = (() => {
       y: {label: `↑ ${board.metric}`, grid: true, nice: true, domain: span(points, board.chance)},
       marks: [
         ...(board.chance == null ? [] : [Plot.ruleY([board.chance], {stroke: "var(--d-muted)", strokeDasharray: "2 3"})]),
-        Plot.ruleX(points.filter(row => row.s[1] != null), {x: row => row.cost[axis], y1: row => row.s[1], y2: row => row.s[2], stroke: colour, strokeOpacity: 0.35}),
-        Plot.dot(points, {x: row => row.cost[axis], y: row => row.s[0], r: 5, fill: colour, sort: null}),
+        Plot.ruleX(points.filter(row => row.s[1] != null), {x: costOf, y1: row => row.s[1], y2: row => row.s[2], stroke: colour, strokeOpacity: 0.35}),
+        Plot.dot(points, {x: costOf, y: row => row.s[0], r: 5, fill: colour, sort: null}),
       ],
     });
     const box = frame(place, plot, `${board.metric} against ${called}, ${points.length} rows; the table below has the numbers`);

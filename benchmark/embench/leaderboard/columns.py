@@ -1,0 +1,366 @@
+"""The columns of a board: what each is called, what it means, its value and its text, and the row that all are read of.
+
+Tables in Markdown and on the terminal, CSV, JSON, the site and the findings read this list; a new column is one more
+item here (and a field of `Row`, filled in `rows.py`, where the row does not hold its value yet).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Literal
+
+from embench.leaderboard.attestations import LEVEL_NAMES, Evidence
+from embench.records.cost import format_cost
+from embench.records.manifest import CostPart
+from embench.records.scores import Score
+from embench.records.superseded import Superseded
+from embench.records.wording import format_control, format_controls, format_score
+from embench.statistics.metrics import metric_facts
+
+DASH = "—"
+
+MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
+"""The columns of a board in Markdown, with the entry at the end."""
+
+TERMINAL_COLUMNS = (
+    *("rank", "method", "modalities", "access", "score", "cleared", "recipe", "subjects", "evidence"),
+    *("suspicious", "marks"),
+)
+"""Those of a table on the terminal, with the entry at the end. One that is the same in all rows is named once."""
+
+COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
+
+PAGE_COLUMNS = {
+    "audit": True,
+    **{name: name == "time_s" for name in COST_FIELDS},
+    **dict.fromkeys(("recipe", "subjects", "openings", "seeds", "id"), False),
+}
+"""Those that a board's page has beside the drawn ones -> whether they are shown at once."""
+
+SECONDARY_METRICS = (
+    "auroc_within",
+    "auroc_within_stimulus",
+    "auroc_crossed",
+    "auroc_crossed_time",
+    "auroc_crossed_matched",
+    "auroc",
+    "balanced_accuracy",
+    "f1_weighted",
+    "ccc",
+    "rmse",
+)
+"""The scores with a column of their own beside the headline."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a board: a method, or a control (`control` is its name) as it scored in the entry `id`.
+
+    Args:
+        subjects: how many were scored. `score`: the `headline`, None where it is undefined; `scores`: the others of
+            `SECONDARY_METRICS`.
+        rank: the best and the worst that a method may have; None where `marks` say why it is not ranked. Rows that
+            share one of their `letters` can't be told apart.
+        apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
+        controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
+        openings, tried, dev: what the author had seen before (see `embench.records.ledger`), where `looks_known`.
+    """
+
+    id: str
+    subjects: int
+    headline: str
+    score: Score | None
+    scores: Mapping[str, Score | None]
+    seeds: tuple[int, ...]
+    control: str | None = None
+    rank: tuple[int, int] | None = None
+    letters: str = ""
+    marks: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+    superseded: Superseded | None = None
+    suspicious: bool = False
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    fusion: str | None = None
+    pretrainers: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    method_kind: Literal["features", "network"] = "network"
+    recipe: str = ""
+    assumed: tuple[str, ...] = ()
+    target_access: str = ""
+    pretrain_overlap: str = ""
+    controls: int = 0
+    not_cleared: tuple[str, ...] = ()
+    audit: str = ""
+    cost: CostPart | None = None
+    openings: int | None = None
+    tried: int | None = None
+    dev: int | None = None
+    looks_known: bool = False
+
+    @property
+    def is_method(self) -> bool:
+        """Whether it is no control."""
+        return self.control is None
+
+    @property
+    def name(self) -> str:
+        """What the method is called: with the modality of each encoder where they differ, and what sets the run apart
+        from the plain method; or the control. Modalities have a column of their own."""
+        if self.control is not None:
+            return self.control
+        names = list(dict.fromkeys(self.encoders.values()))
+        encoders = names[0] if len(names) == 1 else ", ".join(f"{m}: {name}" for m, name in self.encoders.items())
+        after = f", after {', '.join(self.pretrainers)}" if self.pretrainers else ""
+        return " + ".join(filter(None, [encoders, self.fusion])) + after + self._apart
+
+    @property
+    def short_name(self) -> str:
+        """The same for a narrow column: every part once, without modalities."""
+        if self.control is not None:
+            return self.control
+        return " + ".join([*self.parts, *self.pretrainers]) + self._apart
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The method's encoders, each once, and its fusion."""
+        return (*dict.fromkeys(self.encoders.values()), *filter(None, [self.fusion]))
+
+    @property
+    def _apart(self) -> str:
+        return f" ({'; '.join(self.apart)})" if self.apart else ""
+
+    def scored(self, metric: str) -> Score | None:
+        """A score, whether it is the headline or another; None where it is undefined or not shown."""
+        return self.score if metric == self.headline else self.scores.get(metric)
+
+    def text_of(self, metric: str) -> str:
+        """The same with its interval as text; a dash where there is none."""
+        shown = format_score if self.is_method else format_control
+        return shown(self.scored(metric), missing=DASH)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a board.
+
+    Args:
+        name: of the field in CSV and JSON, and for `--columns`. `title`: at its head. `about`: what it means.
+        value: what CSV and JSON hold: text, a number, a truth value or a list of texts; None where it is not known or
+            does not apply. `text`: its cell in tables.
+        number: whether its values are numbers.
+    """
+
+    name: str
+    title: str
+    about: str
+    value: Callable[[Row], Any]
+    text: Callable[[Row], str]
+    number: bool = False
+
+
+def as_text(value: Any, between: str = ", ") -> str:
+    """A value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return between.join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _plain(name: str, about: str, value: Callable[[Row], Any], title: str = "", *, number: bool = False) -> Column:
+    """A column whose text is its value's."""
+    return Column(name, title or name.replace("_", " "), about, value, lambda row: as_text(value(row)), number)
+
+
+def _of_methods(column: Column) -> Column:
+    """The column without values for controls."""
+    return replace(
+        column,
+        value=lambda row: column.value(row) if row.is_method else None,
+        text=lambda row: column.text(row) if row.is_method else "",
+    )
+
+
+def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Callable[[Row], str]) -> list[Column]:
+    """A score and the ends of its interval."""
+
+    def part(of: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
+        return lambda row: getattr(score(row), of, None)
+
+    low, high = (_plain(f"{name}_{end}", f"The {end}er end.", part(end), number=True) for end in ("low", "high"))
+    return [Column(name, name, about, part("mean"), text, number=True), low, high]
+
+
+def _metric(name: str) -> list[Column]:
+    def brief(row: Row) -> str:
+        return format_score(row.scored(name), missing=DASH, interval=False)
+
+    return _ends(name, metric_facts(name).about, lambda row: row.scored(name), brief)
+
+
+def rank_text(row: Row) -> str:
+    """The ranks that a row may have, or why it has none; empty for controls."""
+    if row.rank is None:
+        return f"({', '.join(row.marks)})" if row.is_method else ""
+    best, worst = row.rank
+    return str(best) if best == worst else f"{best}-{worst}"
+
+
+def _scored(row: Row) -> int:
+    return max(row.controls, len(row.not_cleared))
+
+
+def looks_text(row: Row) -> str:
+    """Openings, methods tried and scorings of validation subjects, or that they are not known."""
+    if not row.looks_known:
+        return "looks unknown"
+    return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
+
+
+def recipe_text(row: Row) -> str:
+    """The recipe, and how many of its settings were assumed."""
+    return row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else "")
+
+
+def _cost(name: str, title: str, about: str) -> Column:
+    recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
+
+    def text(row: Row) -> str:
+        return format_cost(row.cost.content())[title] if row.cost else ""
+
+    return Column(name, title, about, lambda row: getattr(row.cost, recorded, None), text, number=True)
+
+
+_COLUMNS: Sequence[Column] = (
+    _plain("kind", "Whether the row is a method or a control.", lambda row: "method" if row.is_method else "control"),
+    Column(
+        "rank",
+        "rank",
+        "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart "
+        "share them: 1-23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
+        lambda row: row.rank and row.rank[0],
+        rank_text,
+        number=True,
+    ),
+    _plain("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
+    Column(
+        "method",
+        "method",
+        "Encoder and fusion, with what sets the row apart.",
+        lambda row: row.short_name,
+        lambda row: row.name,
+    ),
+    _plain("encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]),
+    _of_methods(_plain("fusion", "What joins the modalities.", lambda row: row.fusion)),
+    _plain("pretrainers", "What encoders were pretrained by.", lambda row: list(row.pretrainers)),
+    _plain(
+        "modalities",
+        "The signals that the method reads; b+c are joined as channels of one input.",
+        lambda row: list(row.modalities),
+    ),
+    _of_methods(
+        Column(
+            "recipe",
+            "recipe",
+            "The size of networks and training; assumed: settings that a paper leaves open.",
+            lambda row: row.recipe,
+            recipe_text,
+        )
+    ),
+    _of_methods(_plain("access", "Which data of the test subjects it may read.", lambda row: row.target_access)),
+    _of_methods(
+        _plain("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap)
+    ),
+    _plain("subjects", "Subjects who were tested.", lambda row: row.subjects, number=True),
+    _plain("headline", "The score that ranks.", lambda row: row.headline),
+    *_ends(
+        "score",
+        "The headline, with its 95 % interval over subjects.",
+        lambda row: row.score,
+        lambda row: row.text_of(row.headline),
+    ),
+    _of_methods(
+        Column(
+            "controls",
+            "controls",
+            "Controls use no physiological signal. A row clears one if the interval of the paired difference lies "
+            "above 0. A method that does not clear every control gives no evidence of a physiological effect.",
+            _scored,
+            lambda row: format_controls(row.not_cleared, row.controls),
+        )
+    ),
+    _of_methods(
+        Column(
+            "cleared",
+            "cleared",
+            "How many controls it is shown to be above.",
+            lambda row: _scored(row) - len(row.not_cleared),
+            lambda row: f"{_scored(row) - len(row.not_cleared)} of {_scored(row)}" if _scored(row) else "",
+            number=True,
+        )
+    ),
+    _plain("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
+    _of_methods(_plain("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters)),
+    _of_methods(
+        Column(
+            "evidence",
+            "evidence",
+            "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed "
+            "from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
+            lambda row: row.evidence.level,
+            lambda row: str(row.evidence),
+        )
+    ),
+    _of_methods(_plain("evidence_by", "By whom.", lambda row: row.evidence.by)),
+    _of_methods(_plain("evidence_on", "When.", lambda row: row.evidence.on)),
+    _of_methods(
+        _plain("suspicious", "So far above all controls that a leak comes to mind first.", lambda row: row.suspicious)
+    ),
+    _of_methods(
+        Column(
+            "audit",
+            "audit",
+            "How many findings the audit has. Severe: the scores do not mean what they seem to mean.",
+            lambda row: row.audit,
+            lambda row: row.audit + (", suspicious" if row.suspicious else ""),
+        )
+    ),
+    _plain("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
+    _plain("replaced_by", "The entry that took its place.", lambda row: row.superseded and row.superseded.by),
+    _cost("time_s", "time", "The sum over all stages, in s."),
+    _cost("parameters", "parameters", "Parameters of the method of one fold."),
+    _cost("flops", "FLOPs", "Operations for the prediction of one row by the method of one fold."),
+    _cost("memory_mb", "memory", "The highest use of memory of a stage, in MB of 1024 kB."),
+    _cost("energy_j", "energy", "Energy of the GPU, in J."),
+    _plain("device", "What it was trained on.", lambda row: row.cost and row.cost.device),
+    _of_methods(
+        Column(
+            "openings",
+            "openings / tried / dev",
+            "How often the test labels had been opened when the entry was made, by how many methods, and how often "
+            "validation subjects had been scored. Whoever looks often can choose what looks best.",
+            lambda row: row.openings,
+            looks_text,
+            number=True,
+        )
+    ),
+    _of_methods(_plain("tried", "How many methods had opened them.", lambda row: row.tried, number=True)),
+    _of_methods(_plain("dev", "How often validation subjects had been scored.", lambda row: row.dev, number=True)),
+    _plain(
+        "seeds",
+        "Each seed has its own folds; ranked rows share them.",
+        lambda row: [str(seed) for seed in row.seeds],
+    ),
+    _plain("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
+    _plain("id", "The id of the run, which names the entry's folder.", lambda row: row.id, "run"),
+)
+
+
+@cache
+def columns() -> Mapping[str, Column]:
+    """Name -> column, in the order of CSV and JSON."""
+    scores = (column for name in SECONDARY_METRICS for column in _metric(name))
+    return {column.name: column for column in (*_COLUMNS, *scores)}

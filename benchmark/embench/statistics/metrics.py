@@ -1,0 +1,93 @@
+"""What each score is: what metric plugins say of themselves, and the table of the scores that are no plugin."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+
+from embench import registry
+from embench.errors import EmbenchError
+
+CUT_UNKNOWN = "a metric that is not installed"
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What is known of a score by its name.
+
+    Args:
+        title: in text. `short`: as the head of a column. `about`: what it measures, in a sentence.
+        chance: what predictions without information score; None where that depends on the labels.
+        higher: whether more is better. `bounded`: whether it has a least and a greatest value.
+        why_unranked: why rows are not ranked by it, in a clause; empty where they are.
+    """
+
+    title: str
+    short: str
+    about: str
+    chance: float | None = None
+    higher: bool = True
+    bounded: bool = True
+    why_unranked: str = ""
+
+
+def _conditioned(title: str, short: str, about: str) -> MetricFacts:
+    return MetricFacts(title, short, about, chance=0.5)
+
+
+_PAIRS = "in which the positive {} has the higher score (chance is .5 for every score that the {} explains)."
+_QUADRUPLES = "with opposite labels for the two subjects, "
+
+CONDITIONED_FACTS = {
+    "auroc_within_stimulus": _conditioned(
+        "AUROC within stimulus", "AUROC within stimulus", "AUROC with the stimulus held constant."
+    ),
+    "auroc_crossed": _conditioned(
+        "AUROC with subject and stimulus held constant",
+        "AUROC crossed",
+        "The share of quadruples of two subjects of one fold and two stimuli, "
+        + _QUADRUPLES
+        + _PAIRS.format("stimulus", "stimulus or the subject"),
+    ),
+    "auroc_crossed_time": _conditioned(
+        "AUROC with subject and clock held constant",
+        "AUROC crossed in time",
+        "The share of quadruples of two subjects and two times, "
+        + _QUADRUPLES
+        + _PAIRS.format("time", "clock or the subject"),
+    ),
+    "auroc_crossed_matched": _conditioned(
+        "AUROC with subject, clock and session length held constant",
+        "AUROC matched",
+        "The share of quadruples of two subjects of one fold, whose sessions differ by at most 60 s in length, and two "
+        "times, " + _QUADRUPLES + _PAIRS.format("time", "clock or the subject"),
+    ),
+    "auroc_crossed_balanced": _conditioned(
+        "AUROC with subject and clock held constant, balanced in session length",
+        "AUROC balanced",
+        "The same as `auroc_crossed_matched`, with each pair of sessions weighted so that neither length is favoured.",
+    ),
+}
+"""The scores with a nuisance held constant, see `embench.statistics.conditioned`."""
+
+
+def metric_facts(name: str) -> MetricFacts:
+    """What is known of a score; of a metric that is not installed, its name alone."""
+    if name in CONDITIONED_FACTS:
+        return CONDITIONED_FACTS[name]
+    words = name.rpartition("/")[2].replace("_", " ")
+    try:
+        metric = registry.load("metric", name)
+    except EmbenchError:
+        return MetricFacts(words, words, "", bounded=False, why_unranked=f"headline of {CUT_UNKNOWN}")
+    title = metric.title or words
+    return MetricFacts(
+        title,
+        metric.short or title,
+        metric.about or (inspect.getdoc(metric) or "").partition("\n\n")[0].replace("\n", " "),
+        metric.chance_level,
+        metric.direction == "higher",
+        all(map(math.isfinite, metric.range)),
+        "headline depends on a decision threshold" if metric.depends_on_cut else "",
+    )
