@@ -31,7 +31,6 @@ from typing import Any
 import rescore
 import typer
 import yaml
-from board import BOARDS, ROOT
 
 from embench import protocols, registry
 from embench.cli import app, main
@@ -41,6 +40,7 @@ from embench.planning.request import Request
 from embench.records.record import read_record
 
 PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
+BOARDS, ROOT = rescore.BOARDS, rescore.BOARDS.parent
 THINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 ENTRIES = [BOARDS / entry for entry in THINGS["entries"]]
 

@@ -65,13 +65,13 @@ def test_what_only_one_has_is_refused(bench):
         bench.plan("Pool", modalities="ecg", targets=None, train_dataset=plugin("Session"))
 
 
-def test_channels_must_be_the_same(bench):
+def test_a_modality_that_is_missing_is_named(bench):
     all_subjects = make_subjects(5)
     for rows in all_subjects.values():
         for row in rows:
             row["modalities"] = ("eda",)
     write(bench.data, all_subjects, dataset="Other", seed=9)
-    with pytest.raises(UsageError, match="other has no `ecg`, which tiny has"):
+    with pytest.raises(UsageError, match="other has no ecg, which Pool would be trained on"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
 
 

@@ -68,7 +68,11 @@ def renamed(data: Path, root: Path, old: str, new: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("new", "text"), [("{chest:", "but chest"), ("{right:", "different channels of ecg in corpus and amigos: right")]
+    ("new", "text"),
+    [
+        ("{chest:", "different channels of ecg in corpus and amigos: chest"),
+        ("{right:", "different channels of ecg in corpus and amigos: right"),
+    ],
 )
 def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, embench, new, text):
     done = embench(*line(renamed(data, tmp_path / "data", "{left:", new), tmp_path / "runs", "ecg", *QUICK))

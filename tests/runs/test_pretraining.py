@@ -14,8 +14,8 @@ from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.export import why_not_publishable
 from embench.planning.graph import Setting, data_places, external_stage
+from embench.planning.origins import source_of
 from embench.planning.request import Request
-from embench.planning.sources import source_of
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
@@ -215,7 +215,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
         two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
     both = pretrained(two, modalities="eda")
     for channels, text in (
-        (["chest"], "channels of eda that the data lack: chest"),
+        (["chest"], "read different channels of eda in weights of .*: chest"),
         (["right"], "read different"),
     ):
         folder = tmp_path / channels[0]

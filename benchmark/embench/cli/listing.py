@@ -170,6 +170,7 @@ def _facts(entry: Entry) -> dict[str, object]:
         "availability": entry.availability,
         "download": entry.download,
         "hours": entry.hours,
+        "sites": {m: " and ".join(sites) for m, sites in entry.sites},
         "target": entry.target,
         "revision": entry.revision,
         "alias_of": entry.alias_of,

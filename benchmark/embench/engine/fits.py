@@ -109,23 +109,18 @@ def _labels_of(
     return replace(outputs, class_weights=classes)
 
 
-def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage[FitParams], root: Path) -> None:
+def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
     """Pretrained weights, in the order in which the stages were requested.
 
     Raises:
-        UsageError: they are of another network, or of other channels.
+        UsageError: they are of another network.
     """
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained":
             before = Folder(root, stage_id)
-            read = before.result()["manifest"].get("channels", {})  # older stages do not say
-            network.check_channels_of(model, specs, read, stage.title)
             network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
-    started = stage.params.weights
-    read = {m: names for m, names in stage.places.get("weights_channels", {}).items() if m in started}
-    network.check_channels_of(model, specs, read, stage.title)
-    for part, digest in started.items():
+    for part, digest in stage.params.weights.items():
         file = Path(stage.places["weights"][digest])
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
@@ -202,7 +197,7 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     told = _dropped(specs, folder)
-    _start(model, specs, stage, root)
+    _start(model, stage, root)
     frozen = _freeze(model, params)
     outputs = _labels_of(model, params, data, train, params.recipe)
     return Ready(stage, folder, Supervised(model, outputs, frozen).to(data.device), specs, data, train, val, told)
@@ -269,7 +264,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = network.build_unimodal(params.modalities, specs, outputs)
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
-    _start(model, specs, stage, root)
+    _start(model, stage, root)
     outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
     module = network.module_of(params.pretrainer, objective).to(data.device)
@@ -285,7 +280,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             "labels": pretrainer.labels,
             **({"targets": [target.name for target in outputs.targets]} if labels else {}),
             "channels": {
-                m: list(network.picked_channels(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None
+                m: list(network.picked_channels(model.encoders[m], s.channels))
+                for m, s in specs.items()
+                if s.rate is not None
             },
         },
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from embench.engine import network
 from embench.engine.assemble import standardises
+from embench.engine.channels import Channel, channels_of, check_fit, fit
 from embench.engine.inputs import (
     clip_spec,
     encoder_of,
@@ -22,7 +23,7 @@ from embench.engine.inputs import (
 )
 from embench.engine.rows import view_length
 from embench.engine.specs import Part, SourceSpec
-from embench.errors import DataError, UsageError
+from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
@@ -69,25 +70,44 @@ def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
     raise DataError(f"no recording has {m}", where=site.name, hint="choose other --modalities")
 
 
+def channels_at(site: Site, m: str) -> tuple[Channel, ...]:
+    """All channels of a modality there. Raises PluginError where the dataset declares sites of others."""
+    return channels_of(site.store.name, {name: entry.channels for name, entry in site.store.modalities.items()}, m)
+
+
+def channels_read(site: Site, m: str, part: Part, channels: tuple[Channel, ...] | None = None) -> tuple[Channel, ...]:
+    """The channels that an encoder's network picks of a modality there, or would of other `channels`; all of them where
+    it is fed something else. Raises DataError or PluginError as `input_spec` does."""
+    own, spec = channels_at(site, m), input_spec(site, m, part)
+    channels = channels or own
+    if spec.rate is None or spec.channels != _names(own):
+        return channels
+    spec = replace(spec, channels=_names(channels), shape=(len(channels), *spec.shape[1:]))
+    with torch.random.fork_rng(devices=[]):
+        return network.picked_channels(encoder_of(part).build(spec), channels)
+
+
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
-    """Refuses to go on at another site with a network that would read other channels, or features, of a modality there.
-    This is the one rule for two sets of channels: the network reads the same of both, in the same order.
+    """Refuses to go on at another site with a network whose channels there do not fit those that it learned from.
 
     Raises:
-        UsageError: it would read others.
+        UsageError: they do not fit.
     """
+    if fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
+        return  # what is read of them fits as well, whichever it is
+    there, here = (channels_read(site, m, part) for site in (one, other))
+    check_fit(part.short, m, (one.name, there), (other.name, here), where)
+
+
+def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
+    """Whether an encoder makes features of several channels at both sites that it calls alike."""
     specs = [input_spec(site, m, part) for site in (one, other)]
-    if specs[0].channels == specs[1].channels:
-        return
-    there, here = (channels_read(part, spec) for spec in specs)
-    if there != here:
-        raise UsageError(
-            f"{part.short} would read different channels of {m} in {one.name} and {other.name}: {_some(there)}",
-            where=where,
-            expected=_some(here),
-            hint="choose --modalities with the same channels, or an encoder that reads those that both have "
-            "(cnn_tf does of EEG); a corpus names its channels in its corpus.yaml",
-        )
+    several = all(len(channels_at(site, m)) > 1 for site in (one, other))
+    return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)
+
+
+def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
+    return tuple(channel.name for channel in channels)
 
 
 def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part | None, where: str) -> None:
@@ -107,36 +127,13 @@ def check_shapes(one: Site, other: Site, parts: Mapping[str, Part], fusion: Part
     network.names_that_fit(shapes[1], shapes[0], None, f"{where}: from {one.name} to {other.name}", hint)
 
 
-def check_file(
-    file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None, read: Sequence[str] | None
-) -> None:
-    """Refuses weights of a file that do not fit a part of the networks at a site.
-
-    Args:
-        part: `encoders.ecg`, or `fusion`.
-        read: the channels that the network read which learned them, where they are known.
-
-    Raises:
-        UsageError: they have other shapes or were of other channels, or the file has nothing for this part.
-    """
+def check_file(file: Path, part: str, site: Site, parts: Mapping[str, Part], fusion: Part | None) -> None:
+    """Refuses weights of a file that have other shapes than a part of the networks at a site, `encoders.ecg` or
+    `fusion`, or nothing for it. Raises UsageError."""
     with safe_open(file, "pt") as opened:
         given = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118  no mapping
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
     network.names_that_fit(_shapes(parts, fusion, specs), given, part, str(file))
-    for m, encoder in parts.items():
-        if read is not None:
-            network.check_same_channels(m, read, channels_read(encoder, specs[m]), str(file))
-
-
-def channels_read(part: Part, spec: InputSpec) -> tuple[str, ...]:
-    """The channels, or features, that an encoder's network reads of what it is fed."""
-    with torch.random.fork_rng(devices=[]):
-        return network.picked_channels(encoder_of(part).build(spec), spec)
-
-
-def _some(names: Sequence[str]) -> str:
-    """Names, of which there may be hundreds."""
-    return ", ".join(names[:16]) + (f" and {len(names) - 16} others" if len(names) > 16 else "")
 
 
 def _sizes(spec: InputSpec) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ def output_spec_of(params: FitParams) -> OutputSpec:
     return OutputSpec(params.targets)
 
 
+_T = TypeVar("_T")
 _hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
 
@@ -285,10 +286,10 @@ def load_model(
 
 def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
     """Loads weights, which must not move the channels that the encoders have picked."""
-    picked = {m: picked_channels(encoder, specs[m]) for m, encoder in model.encoders.items()}
+    picked = {m: picked_channels(encoder, specs[m].channels) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
     for m, encoder in model.encoders.items():
-        if picked_channels(encoder, specs[m]) != picked[m]:
+        if picked_channels(encoder, specs[m].channels) != picked[m]:
             raise PluginError(
                 f"weights of {m} hold the positions of the channels that the network reads",
                 where=inspect.getsourcefile(type(encoder)),
@@ -353,32 +354,10 @@ def names_that_fit(
     return taken
 
 
-def picked_channels(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
-    """The channels that a network reads: those it says in `picks`, else all."""
+def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...]:
+    """Those of some channels that a network reads: the ones at the positions in its `picks`, else all."""
     picks = getattr(encoder, "picks", None)
-    return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
-
-
-def check_channels_of(
-    model: Model, specs: Mapping[str, InputSpec], learned: Mapping[str, Sequence[str]], where: str
-) -> None:
-    """Refuses to start encoders from weights that `learned` of other channels, by modality where that is known. Raises
-    UsageError."""
-    for m, names in learned.items():
-        if m in specs:
-            check_same_channels(m, names, picked_channels(model.encoders[m], specs[m]), where)
-
-
-def check_same_channels(m: str, learned: Sequence[str], here: Sequence[str], where: str) -> None:
-    """Refuses weights that were learned of other channels of a modality, or in another order, than the network that
-    starts from them reads. Raises UsageError."""
-    if tuple(learned) != tuple(here):
-        raise UsageError(
-            f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(learned)}",
-            where=where,
-            expected=", ".join(here),
-            hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
-        )
+    return tuple(channels) if picks is None else tuple(channels[i] for i in picks.tolist())
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -9,8 +9,8 @@ from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.planning.method import chosen_modalities
+from embench.planning.origins import of_both
 from embench.planning.request import Request
-from embench.planning.transfer import of_both
 from embench.protocols import load_protocol
 
 DROP_EACH, DROP_ALL = "each", "all"

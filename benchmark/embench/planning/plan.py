@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,12 +19,10 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
-from embench.planning.handovers import check_handovers
 from embench.planning.method import FUSION, Method, resolve_method, without_paths
+from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.request import Request
-from embench.planning.sources import channels_of, sources
 from embench.planning.stacks import stacked
-from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.records.wording import name_without_package
@@ -42,7 +40,8 @@ ASSUMED_SD = 0.10
 @dataclass(frozen=True)
 class Plan:
     """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `cohorts` are
-    these and those of all sources of pretraining, each once."""
+    these and those of all sources of pretraining, each once. `sites`: modality -> in words, at which sites it was
+    trained and tested, where these differ."""
 
     request: Request
     protocol: Protocol
@@ -55,6 +54,7 @@ class Plan:
     setting: Setting
     started: weights.Weights | None = None
     cohorts: tuple[Cohort, ...] = ()
+    sites: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if method.joins == "estimator":
         _check_estimator(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
-    fit = trained_on(request, method.modalities, protocol, test, workers) if request.train_dataset else test
+    fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
     if request.pretrained and method.inputs == "features":
         raise UsageError(
@@ -221,12 +221,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         )
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
-    channels = {m: channels_of(fit, m) for m in method.modalities}
-    started = (
-        weights.find_weights(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
-    )
+    started = weights.find_weights(request.pretrained, request.runs_folder, method) if request.pretrained else None
     _check_frozen(method, started)
-    check_handovers(method, protocol, fit, test, source_cohorts, started)
+    sites = check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
         method.device,
@@ -240,7 +237,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             **data_places(test, fit, *source_cohorts.values()),
             "gpu": machine.gpu_in_use(method.device),
             "weights": started.places if started else {},
-            "weights_channels": started.channels if started else {},
         },
     )
     graph, folds = Graph(), {}
@@ -257,7 +253,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         )
     if request.stack is not None:
         graph = stacked(graph, _stack(request.stack))
-    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts)
+    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",

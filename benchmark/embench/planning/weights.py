@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,13 @@ class Weights:
         return {digest: str(self.files[part]) for part, digest in self.digests.items()}
 
     @property
-    def channels(self) -> dict[str, Any]:
-        """Modality -> the channels that its pretrained encoder reads, as far as they are known."""
-        return dict(self.manifest["channels"]) if self.manifest else {}
+    def dataset(self) -> str | None:
+        """Full name of the dataset that they were trained on last; None where it is not known."""
+        return next((str(entry["dataset"]) for entry in reversed(self.seen())), None)
+
+    def channels(self, m: str) -> Sequence[str]:
+        """The names of the channels that a modality's pretrained encoder reads, as far as they are on record."""
+        return self.manifest["channels"].get(m, ()) if self.manifest else ()
 
     def seen(self) -> list[dict[str, Any]]:
         """Whom the weights were trained on, one entry a dataset and use of its labels."""
@@ -86,8 +90,8 @@ class Weights:
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
-def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, Collection[str]]) -> Weights:
-    """The weights that a text means for a method on data with certain channels of each modality.
+def find_weights(text: str, runs: Path, method: Method) -> Weights:
+    """The weights that a text means for a method.
 
     Args:
         text: a folder that `embench pretrain` wrote, or its id; the folder or id of a run, whose first networks are
@@ -95,8 +99,8 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
 
     Raises:
         DataError: there is no such file or run, or it cannot be read. CheckFailed: weights or what is known of them
-            were changed after they were written. UsageError: the file is of another kind, or the
-            weights are of other encoders, modalities or channels.
+            were changed after they were written. UsageError: the file is of another kind, or the weights are of other
+            encoders or modalities.
     """
     path = Path(text)
     if not path.exists():
@@ -115,7 +119,6 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
         manifest = _manifest(path / MANIFEST)
         _check(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
         _check_prepared(text, method, manifest)
-        _check_channels(text, method, manifest, channels)
         files = dict.fromkeys(method.modalities, path / FILE)
         if manifest["fusion"] and _same_model(method, manifest):
             files[FUSION] = path / FILE
@@ -203,21 +206,6 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
                     where=f"--pretrained {text}",
                     expected=f"--set encoder[{m}].prepare.{key}={theirs.get(key)}, or the --recipe of the pretraining",
                 )
-
-
-def _check_channels(
-    text: str, method: Method, manifest: Mapping[str, Any], channels: Mapping[str, Collection[str]]
-) -> None:
-    """Refuses weights of channels that the data do not have; that a network reads the same ones of those that they do
-    have is seen to when it is built."""
-    for m in method.modalities:
-        read = manifest["channels"].get(m, ())
-        if not set(read) <= set(channels[m]):
-            raise UsageError(
-                f"these weights read channels of {m} that the data lack: {', '.join(read)}",
-                where=f"--pretrained {text}",
-                expected=f"weights of {', '.join(channels[m])}",
-            )
 
 
 def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:

@@ -234,7 +234,8 @@ class EntryPart(_Part):
 
 
 class Manifest(Circumstances):
-    """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
+    """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
+    and in the test, in words, where that was not one place. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
     the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
@@ -245,6 +246,7 @@ class Manifest(Circumstances):
 
     id: Word
     trained_on: TrainedOnPart | None = None
+    sites: dict[Modality, Line] = {}
     method: MethodPart
     outside: dict[str, Any] | None = None
     recipe: RecipePart

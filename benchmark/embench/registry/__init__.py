@@ -1,6 +1,6 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
-from embench.registry.catalogue import entries, find, names, refresh, shipped, written_name
+from embench.registry.catalogue import entries, find, names, refresh, shipped, sites, written_name
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import (
@@ -42,6 +42,7 @@ __all__ = [
     "origin",
     "refresh",
     "shipped",
+    "sites",
     "source_file",
     "synthesizer",
     "written_name",

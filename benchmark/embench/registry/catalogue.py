@@ -72,6 +72,16 @@ def written_name(entry: Entry) -> str:
     return entry.name if bare else entry.full_name
 
 
+def sites(dataset: str) -> dict[str, tuple[str, ...]]:
+    """Modality -> where its sensors are, as the `registry.yaml` of a dataset by this full name says, one for all of its
+    channels or one each; empty where it says nothing.
+
+    >>> sites("embench_plugins/wesad")["ppg"]
+    ('wrist',)
+    """
+    return next((dict(entry.sites) for entry in entries("dataset") if entry.full_name == dataset), {})
+
+
 def find(kind: str, name: str) -> Entry:
     """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for,
     with a warning where it is an old name. Inside a run of `embench.run`, also an object that it was given.

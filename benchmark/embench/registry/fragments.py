@@ -14,7 +14,7 @@ import yaml
 
 import embench
 from embench.files import SafeLoader
-from embench.registry.modality import MODALITY, ModalityDefinition, clash_with_bundled, read_modality
+from embench.registry.modality import MODALITY, SITES, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
@@ -33,6 +33,7 @@ _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",),
 _FEATURES = ("encoder", "fusion")
 """The kinds whose `features` say that a plugin gives features, or is fitted to them."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
+_SITES = "sites"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float), "features": (bool,)}
 _WORDS = {"hours": "a number", "features": "true or false"}
@@ -63,6 +64,8 @@ class Entry:
         availability: what is known of that source and of others: whether it answers, mirrors.
         download: how much is downloaded, in words.
         hours: how long all recordings of a dataset are together.
+        sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
+            order; one that all share stands alone.
         features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
     """
 
@@ -87,6 +90,7 @@ class Entry:
     availability: str | None = None
     download: str | None = None
     hours: float | None = None
+    sites: tuple[tuple[str, tuple[str, ...]], ...] = ()
     features: bool = False
 
     @property
@@ -240,6 +244,7 @@ def _entry(
         synthesizer=real.get("synthesizer"),
         describer=real.get("describer"),
         converter=real.get("converter"),
+        sites=tuple((m, tuple(_listed(places))) for m, places in (real.get(_SITES) or {}).items()),
         features=real.get("features", False),
         **{field: real[field] for field in _OF_DATASETS if field in real},
     )
@@ -253,7 +258,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
-    known = (*_REQUIRED, *_OPTIONAL, *extras, *(_OF_DATASETS if kind == "dataset" else ()))
+    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, _SITES) if kind == "dataset" else ()))
     known += ("features",) if kind in _FEATURES else ()
     for key in fields:
         if key not in known:
@@ -274,7 +279,22 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"
+    return _problem_of_sites(fields.get(_SITES, {}), modalities)
+
+
+def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
+    if not isinstance(sites, Mapping):
+        return f"`{_SITES}` is {sites!r}, expected a mapping of modalities to places on the body"
+    for m, places in sites.items():
+        if m not in modalities:
+            return f"`{_SITES}` has {m!r}, which is not among `modalities`"
+        if wrong := next((place for place in _listed(places) if place not in SITES), None):
+            return f"`{_SITES}` has {wrong!r} ({did_you_mean(str(wrong), SITES) or 'known: ' + ', '.join(SITES)})"
     return None
+
+
+def _listed(places: Any) -> list[Any]:
+    return places if isinstance(places, list) else [places]
 
 
 def _other_api(api: Any, package: str) -> str:

@@ -13,6 +13,12 @@ from embench.registry.naming import did_you_mean
 MODALITY = "modality"
 """The section of `registry.yaml`, and the kind of an entry that stands for a modality that can't be used."""
 
+SITES = (
+    "wrist", "finger", "palm", "arm", "chest", "abdomen", "neck", "ear", "forehead", "ankle", "foot", "zygomaticus",
+    "corrugator", "trapezius",
+)  # fmt: skip
+"""Where on the body a sensor is, in words of a `registry.yaml` and as names of channels; of an EMG, the muscle."""
+
 _FIELDS = ("summary", "unit", "range", "rate_hz", "interpolate", "filter", "read_as")
 _EDGES = ("high", "low", "order", "notch")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -78,9 +78,10 @@ def manifest(
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:
-    """`trained_on`, of a method that was trained on another dataset."""
+    """`trained_on`, of a method that was trained on another dataset, and `sites`, where its sensors were at others."""
+    sites = {"sites": dict(planned.sites)} if planned.sites else {}
     if planned.trained_on is None:
-        return {}
+        return sites
     rules = label_rules(planned.fit.card)
     trained_on = TrainedOnPart(
         name=planned.trained_on,
@@ -89,7 +90,7 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         label_rules_hash=digest(rules),
         label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
-    return {"trained_on": trained_on}
+    return {"trained_on": trained_on, **sites}
 
 
 def _objects(planned: Plan) -> dict[str, Any]:

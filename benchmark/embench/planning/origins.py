@@ -1,0 +1,269 @@
+"""What a method learns from besides the tested dataset: the sources of its pretraining, weights, and the dataset that
+it is trained on; whether it can go from each to the next, and where sensors were on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
+from embench.engine import channels
+from embench.engine.channels import Channel
+from embench.engine.handover import Site, channels_at, channels_read, check_channels, check_file, check_shapes
+from embench.engine.specs import Part
+from embench.errors import UsageError
+from embench.interfaces.dataset import Card
+from embench.interfaces.recording import names_in
+from embench.interfaces.units import Target
+from embench.planning.graph import source_spec
+from embench.planning.parts import FUSION, Method, Origin, Pretraining
+from embench.planning.request import Request
+from embench.planning.weights import Weights
+from embench.protocols import Protocol
+from embench.store import Store
+
+
+def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
+    """The cohort of every external source of a method that is tested on `test`.
+
+    Raises:
+        UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its subjects are those
+            that are tested. DataError: its data are missing or bad.
+    """
+    found: dict[Origin, Cohort] = {}
+    for step in method.pretraining:
+        if step.source is None:
+            continue
+        if step.labels == "source" and find.share_files(step.source, request.dataset, request.data_root):
+            raise UsageError(
+                f"{step.source} holds subjects of {test.card.name}, so the method would learn from test labels",
+                where=f"--pretrainer {step.part.short}:{step.source}",
+                expected="a dataset of other subjects",
+            )
+        wanted = [target.name for target in test.targets]
+        cohort = source_of(step, method, wanted, request, protocol, workers)
+        found.setdefault((step.source, step.labels), cohort)
+    return found
+
+
+def source_of(
+    step: Pretraining, method: Method, wanted: Sequence[str], request: Request, protocol: Protocol, workers: int
+) -> Cohort:
+    """The subjects of a step's source: all, or those with labels. The targets are then those called as the
+    `wanted` ones, in the card's order, else the card's default ones.
+
+    Raises:
+        UsageError: the source lacks a modality of the step, or has no labels, and the step needs them.
+    """
+    name = str(step.source)
+    store = find.prepared(name, request.data_root, protocol, workers)
+    card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
+    where = f"--pretrainer {step.part.short}:{name}"
+    for m in method.of(step):
+        _check_there(store, card, m, f"{step.part.short} would learn from", where)
+    if step.labels == "none":
+        return unlabelled_cohort(store, card, protocol)
+    if not card.targets:
+        raise UsageError(
+            f"{step.part.short} learns from labels, and {card.name} has none",
+            where=where,
+            expected="a dataset with targets",
+            hint="embench list dataset; without labels: --pretrainer masked_value:" + name,
+        )
+    common = [target.name for target in card.targets if target.name in wanted]
+    return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, protocol)
+
+
+def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
+    """The request with what it leaves open, modalities and targets, set to the tested dataset's default ones as far as
+    the dataset that is trained on has them.
+
+    Raises:
+        UsageError: they share no default modality or no target.
+    """
+    other = _card(request, protocol)
+    modalities, names = request.modalities, request.targets
+    if modalities is None:
+        cards = {
+            find.full_name(name, request.data_root): of
+            for name, of in ((request.dataset, card), (str(request.train_dataset), other))
+        }
+        modalities = ",".join(
+            m
+            for m in card.default_modalities
+            if m in other.modalities and channels.fit(*(_of_card(name, of, m) for name, of in cards.items()))
+        )
+    if names is None:
+        usual = choose_targets(card, None)
+        names = ",".join(one.name for one in usual if any(_same_target(one, two) for two in other.targets))
+    for what, chosen, of in (
+        ("modality with the same channels", modalities, list(other.modalities)),
+        ("target of one kind", names, [t.name for t in other.targets]),
+    ):
+        if not chosen:
+            raise UsageError(
+                f"{card.name} and {other.name} share no {what} among {card.name}'s default ones",
+                where=f"--train-dataset {request.train_dataset}",
+                expected=f"what {other.name} has: {', '.join(of)}",
+            )
+    return replace(request, modalities=modalities, targets=names)
+
+
+def trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
+    """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
+
+    Raises:
+        UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
+            DataError: its data are missing or bad.
+    """
+    where, name = f"--train-dataset {request.train_dataset}", str(request.train_dataset)
+    card = _card(request, protocol)
+    if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
+        raise UsageError(
+            f"{protocol.name} derives the cut of {', '.join(fitted)} from training labels of the same dataset",
+            where=where,
+            expected="a protocol whose cuts are fixed, or no --train-dataset",
+        )
+    if protocol.split.by != "group":
+        raise UsageError(
+            f"{protocol.name} splits one dataset by {protocol.split.by}, and nothing is split here: all subjects of "
+            f"{card.name} train, and all of {test.card.name} are tested",
+            where=where,
+            hint=f"--protocol {Request.protocol}",
+        )
+    if find.share_files(name, request.dataset, request.data_root):
+        raise UsageError(
+            f"{card.name} holds subjects of {test.card.name}, the test dataset: they would be in training and test",
+            where=where,
+            expected="a dataset of other subjects, or no --train-dataset",
+        )
+    store = find.prepared(name, request.data_root, protocol, workers)
+    for m, part in method.encoders.items():
+        _check_there(store, card, m, f"{part.short} would be trained on", where)
+    targets = choose_targets(card, ",".join(t.name for t in test.targets))
+    fit = build_cohort(store, card, targets, method.modalities, protocol)
+    for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
+        if not _same_target(tested, fitted_on):
+            ours, theirs = _describe_target(tested), _describe_target(fitted_on)
+            raise UsageError(
+                f"{tested.name} is {ours} in {test.card.name}, and {theirs} in {card.name}",
+                where=where,
+                expected="targets of one kind, and values of one scale",
+            )
+    return fit
+
+
+class _Step(NamedTuple):
+    """A place where encoders learn, and the fusion over them where the `whole` model does; `where` is for messages."""
+
+    site: Site
+    modalities: Sequence[str]
+    whole: bool
+    where: str
+
+
+def check_handovers(
+    method: Method,
+    protocol: Protocol,
+    fit: Cohort,
+    test: Cohort,
+    sources: Mapping[Origin, Cohort],
+    started: Weights | None,
+) -> dict[str, str]:
+    """Follows each network from the weights that it starts from, through every step of pretraining, to the data that it
+    is fitted on, and to those that it is tested on.
+
+    Returns:
+        Each modality whose sensors were not at one place all the way, with the places in words.
+
+    Raises:
+        UsageError: from one to the next it would read other channels, or have tensors of other shapes.
+    """
+    learned: dict[str, Site] = {}  # modality or fusion -> where it learned last
+    way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
+    for site, modalities, whole, where in _steps(method, protocol, fit, sources):
+        parts = {m: method.encoders[m] for m in modalities}
+        for m, part in parts.items():
+            if m in learned:
+                check_channels(learned[m], site, m, part, where)
+                check_shapes(learned[m], site, {m: part}, None, where)
+            elif started:
+                here = channels_read(site, m, part)
+                if before := _channels_of(started, m, part, site, here):
+                    way[m].append(("pretrained", before))
+                    source, file = f"weights of {started.dataset}", str(started.files[m])
+                    channels.check_fit(part.short, m, (source, before), (site.name, here), file)
+                check_file(started.files[m], f"encoders.{m}", site, {m: part}, None)
+            way[m].append(("pretrained", channels_at(site, m)))
+        if whole and FUSION in learned:
+            check_shapes(learned[FUSION], site, parts, method.fusion, where)
+        elif whole and started and FUSION in started.files:
+            check_file(started.files[FUSION], FUSION, site, parts, method.fusion)
+        learned |= dict.fromkeys([*modalities, *([FUSION] if whole else [])], site)
+    tested = _site(protocol, test)
+    for m, part in method.encoders.items():
+        *earlier, (_, last) = way[m]
+        if test is not fit:
+            check_channels(_site(protocol, fit), tested, m, part, "--train-dataset")
+            earlier.append(("trained", last))
+        way[m] = [*earlier, ("tested", channels_at(tested, m))]
+    return {m: words for m, stops in way.items() if (words := channels.moved(stops))}
+
+
+def _channels_of(started: Weights, m: str, part: Part, site: Site, here: Sequence[Channel]) -> Sequence[Channel]:
+    """The channels that weights learned from: those that their manifest names; without one, what their encoder would
+    read of the dataset of their run, if it is installed; none where neither is known."""
+    names: Sequence[str] = started.channels(m)
+    known: tuple[Channel, ...] = ()
+    entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
+    if entry:
+        card = registry.load("dataset", entry.full_name).card
+        known = _of_card(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
+    if not names:
+        return channels_read(site, m, part, known) if known else ()
+    kinds = [channel.modality for channel in here] if len(here) == len(names) else [m] * len(names)
+    return [
+        next((channel for channel in known if channel.name == name), Channel.of(kind, name, alone=len(names) == 1))
+        for kind, name in zip(kinds, names, strict=True)
+    ]
+
+
+def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
+    named = ""
+    for step in method.pretraining:
+        cohort = fit if step.source is None else sources[step.source, step.labels]
+        named = f"--pretrainer {step.part.short}" + (f":{step.source}" if step.source else "")
+        yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
+    yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
+
+
+def _site(protocol: Protocol, cohort: Cohort) -> Site:
+    return Site(cohort.card.name, cohort.store, source_spec(protocol, cohort))
+
+
+def _check_there(store: Store, card: Card, modality: str, reader: str, where: str) -> None:
+    available = {m: entry.channels for m, entry in store.modalities.items()}
+    channels.check_there(card.name, available, modality, reader, where)
+
+
+def _of_card(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
+    return channels.channels_of(name, {m: one.channels for m, one in card.modalities.items()}, modality)
+
+
+def _card(request: Request, protocol: Protocol) -> Card:
+    return card_for_protocol(protocol, find.card_of(str(request.train_dataset), request.data_root))
+
+
+def _same_target(one: Target, other: Target) -> bool:
+    """Whether a prediction of one is a prediction of the other. Where each dataset cuts its scale is its own rule."""
+    same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
+    return same and (one.traits.has_classes or one.scale == other.scale)
+
+
+def _describe_target(target: Target) -> str:
+    words = target.traits.words_of_one.format(n=target.n)
+    scale = None if target.traits.has_classes else target.scale
+    return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
