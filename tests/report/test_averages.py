@@ -5,6 +5,7 @@ import numpy as np
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.report.curves import RATE_GRID, calibration_curves, confusion_matrix, mean_and_band, roc_curves
 from embench.report.fusion_gain import method_predictions, min_max_envelope
 from embench.statistics.joined import Joined
@@ -67,7 +68,7 @@ def record(scores):
     two = {"unit": np.array(["r:0-10000", "r:10000-20000"]), "raw": np.array([0, 1]), "label": np.array([0, 1])}
     two |= {name: np.full(2, text[name]) for name in ("subject", "recording", "target")}
     labels = Labels({**two, "seed": np.full(2, ANY_SEED)})
-    return Record({}, Predictions(columns), labels, (), {})
+    return Record({}, Predictions(columns), labels, (), Scores.none())
 
 
 def test_answers_are_of_common_labelled_units_and_means_of_seeds():

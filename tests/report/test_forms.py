@@ -63,8 +63,8 @@ def test_no_item_of_the_checklist_is_blank(published: Record) -> None:
 
 def test_the_checklist_says_what_the_record_says(published: Record) -> None:
     answers = items(forms.reforms_checklist(NETWORK, published))
-    headline = published.scores["scores"]["stress"][published.scores["headlines"]["stress"]]
-    assert f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]" in answers["7b"]
+    score = published.scores.score("stress", published.scores.headlines["stress"])
+    assert f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" in answers["7b"]
     assert "https://doi.org/10.3390/s22218135" in answers["2a"]
     assert "embench run --dataset stress_predict --encoder cnn_tf" in answers["2e"]
     assert "34 subjects scored, one subject excluded" in answers["3e"]
@@ -144,8 +144,8 @@ def test_results_and_benchmark_of_the_hub_name_the_same_tasks(published: Record,
     [result] = yaml.safe_load(forms.hub_results([published], "lab/stress"))
     assert set(result) <= DOCUMENTED
     assert result["dataset"] == {"id": "lab/stress", "task_id": "stress-subject-independent-v2"}
-    headline = published.scores["scores"]["stress"][published.scores["headlines"]["stress"]]
-    assert result["value"] == pytest.approx(headline["mean"], abs=1e-6)
+    score = published.scores.score("stress", published.scores.headlines["stress"])
+    assert result["value"] == pytest.approx(score.mean, abs=1e-6)
     assert "95 % interval" in result["notes"]
     benchmark = yaml.safe_load(forms.hub_benchmark("Stress-Predict", leaderboard_sections(boards), "lab/stress"))
     assert list(benchmark) == ["name", "description", "evaluation_framework", "tasks"]
@@ -162,7 +162,7 @@ def test_results_and_benchmark_of_the_hub_name_the_same_tasks(published: Record,
     [
         ({"dev": True}, "validation subjects"),
         ({"dataset": {"name": "amigos", "fingerprint": "f", "synthetic": {"seed": 0}}}, "synthetic"),
-        ({"protocol": {"name": "p", "leaks": True}}, "leaks"),
+        ({"protocol": {"name": "p", "version": 1, "hash": "h", "leaks": True}}, "leaks"),
     ],
 )
 def test_what_is_no_result_is_refused_by_the_hub(published: Record, change: dict[str, Any], reason: str) -> None:

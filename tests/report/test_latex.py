@@ -17,6 +17,7 @@ from embench.cli import main
 from embench.errors import UsageError
 from embench.records import record
 from embench.records.record import Record
+from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.latex import bibliography
 from embench.report.latex.tex import escape
@@ -39,6 +40,10 @@ def changed(of: Record, **parts: Any) -> Record:
     return replace(
         of, run={**of.run, **{k: {**of.run[k], **v} if isinstance(v, dict) else v for k, v in parts.items()}}
     )
+
+
+def scored(of: Record, **parts: Any) -> Record:
+    return replace(of, scores=Scores({**of.scores, **parts}))
 
 
 def check_latex(text: str) -> list[list[str]]:
@@ -68,10 +73,10 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
     text = latex.latex_tables(published)
     rows = check_latex(text)
     head, first = rows[0], rows[1]
-    scores = published[0].scores["scores"]["stress"]
-    headline = scores[published[0].scores["headlines"]["stress"]]
-    assert f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]" == first[1]
-    assert first[head.index("AUROC within")] == f"{scores['auroc_within']['mean']:.3f}"
+    scores = published[0].scores.of("stress")
+    score = scores[published[0].scores.headlines["stress"]]
+    assert f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" == first[1]
+    assert first[head.index("AUROC within")] == f"{scores['auroc_within'].mean:.3f}"
     assert r"\emph{AUROC within}: AUROC within subject" in text
     assert "stress on Stress-Predict Dataset (24 subjects, three seeds)" in text
     assert r"\emph{elapsed time}" in [row[0] for row in rows]
@@ -111,7 +116,7 @@ def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(pub
 def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
     for cleared in (True, False):
         compared = {"elapsed_time": {"stress": {"difference": {"undefined": ""}, "clears": cleared}}}
-        text = latex.latex_tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
+        text = latex.latex_tables([scored(published[0], differences=compared)])
         assert (r"\textdagger" in check_latex(text)[1][0]) is not cleared
         assert ("not shown to be better than every control" in text) is not cleared
 
@@ -147,9 +152,8 @@ def test_every_character_that_latex_acts_on_is_escaped() -> None:
 
 def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list[Record]) -> None:
     of = published[0]
-    headline = of.scores["headlines"]["stress"]
-    scores = {**of.scores["scores"]["stress"], headline: {"undefined": "12 quadruples of 3 people"}}
-    nothing = replace(of, scores={**of.scores, "scores": {"stress": scores}})
+    undefined = {of.scores.headlines["stress"]: {"undefined": "12 quadruples of 3 people"}}
+    nothing = scored(of, scores={"stress": {**of.scores.content["scores"]["stress"], **undefined}})
     assert "--" in check_latex(latex.latex_tables([nothing]))[1]
     assert "is undefined: 12 quadruples of 3 people" in latex.methods_section([nothing])
 
@@ -167,21 +171,21 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "no physiological signal (elapsed time, " in text
     assert text.count("The protocol was") == 1
     for of in published:
-        headline = of.scores["scores"]["stress"][of.scores["headlines"]["stress"]]
-        assert rf"{headline['mean']:.3f} (95~\% interval {headline['low']:.3f} to {headline['high']:.3f})" in text
+        score = of.scores.score("stress", of.scores.headlines["stress"])
+        assert rf"{score.mean:.3f} (95~\% interval {score.low:.3f} to {score.high:.3f})" in text
     assert "pretrained separately in each fold" in text
 
 
 def test_a_run_is_said_to_clear_controls_only_where_some_apply(published: list[Record]) -> None:
-    of, headline = published[0], published[0].scores["headlines"]["stress"]
-    value = f"{of.scores['scores']['stress'][headline]['mean']:.3f}"
+    of = published[0]
+    value = f"{of.scores.score('stress', of.scores.headlines['stress']).mean:.3f}"
     gap = {"difference": {"undefined": ""}}
     for differences, sentence in (
         ({}, "no control applies"),
         ({"elapsed_time": {"stress": {**gap, "clears": True}}}, "it clears all controls"),
         ({"elapsed_time": {"stress": {**gap, "clears": False}}}, "it is not shown to be better than"),
     ):
-        text = latex.methods_section([replace(of, scores={**of.scores, "differences": differences})])
+        text = latex.methods_section([scored(of, differences=differences)])
         assert re.search(rf" is {value} [^;]*; {sentence}", text)
 
 
@@ -231,7 +235,7 @@ def test_intervals_are_described_as_they_were_made(published: list[Record]) -> N
         ({**now, "replicates": 1000}, "bootstrap of subjects within folds", "hesterberg2015"),
         (now, "jackknife over groups of subjects", "efron1981"),
     ):
-        of = replace(published[0], scores=scores)
+        of = replace(published[0], scores=Scores(scores))
         assert words in latex.methods_section([of])
         cited = {entry.key for entry in bibliography.parse_bibtex(latex.bibtex([of]))}
         assert cited & {"hesterberg2015", "efron1981"} == {paper}

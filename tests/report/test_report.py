@@ -74,16 +74,14 @@ def test_every_picture_has_words_and_the_table_behind_it(reported, content):
 
 def test_it_says_the_scores_of_the_record(reported, content):
     scores = read_scores(reported.folder)
-    for target, metric in scores["headlines"].items():
-        number = scores["scores"][target][metric]
-        assert f"{number['mean']:.3f}" in content.sections["headline"]
-        for control, by_target in scores["differences"].items():
-            assert control in content.sections["headline"]
-            gap = by_target.get(target, {}).get("difference", {})
-            assert "mean" not in gap or f"{gap['mean']:.3f}" in content.sections["headline"]
-        for name, other in scores["scores"][target].items():
-            expected = other.get("undefined") or f"{other['mean']:.3f}"
-            assert expected in content.sections["scores"], name
+    for target, metric in scores.headlines.items():
+        assert f"{scores.score(target, metric).mean:.3f}" in content.sections["headline"]
+        for control in scores.controls(target):
+            assert control.name in content.sections["headline"]
+            difference = control.gap and control.gap.difference
+            assert not (difference and difference.defined) or f"{difference.mean:.3f}" in content.sections["headline"]
+        for name, other in scores.of(target).items():
+            assert (other.undefined or f"{other.mean:.3f}") in content.sections["scores"], name
 
 
 def test_the_stimulus_control_stands_beside_every_score(copied):
@@ -116,15 +114,15 @@ def test_scores_by_tercile_of_quality(kinds, of_kinds):
         mine = ids[third == k]
         scores = compute_scores(
             rows.take(np.isin(rows["unit"], mine)), record.labels, targets=[recorded_target(record, "arousal")],
-            protocol=load_protocol(str(kinds.rules)), design=record.run["cohort"]["design"], groups=record.groups,
+            protocol=load_protocol(str(kinds.rules)), design=record.manifest.cohort.design, groups=record.groups,
             unit_length_s=10.0, sessions=record.sessions,
-        )["scores"]["arousal"]  # fmt: skip
+        ).of("arousal")  # fmt: skip
         lines = [line for line in of_arousal.splitlines() if f"ecg, {name}" in line]
         shown = [re.findall(r"<td[^>]*>([^<]*)", line) for line in lines]
         assert [cells[3] for cells in shown] == ["auroc_within", "auroc"]
         for _, units, _, metric, mean, low, high, _ in shown:
             assert int(units) == len(mine)
-            assert [mean, low, high] == [f"{scores[metric][end]:.3f}" for end in ("mean", "low", "high")]
+            assert [mean, low, high] == [f"{getattr(scores[metric], end):.3f}" for end in ("mean", "low", "high")]
 
 
 def test_each_subject_has_the_score_that_the_predictions_give(reported, content):
@@ -147,7 +145,7 @@ def test_each_subject_has_the_score_that_the_predictions_give(reported, content)
 def test_marks_stand_on_top(reported):
     top = reported.html.read_text().split("<nav")[0]
     assert "Recipe." in top  # quick is for trying things
-    failed = read_scores(reported.folder)["not_cleared"]
+    failed = read_scores(reported.folder).not_cleared
     assert all(name.split(": ")[1] in top for name in failed)
 
 
@@ -287,7 +285,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data, trust_code=True).read_text()
     assert "Submission." in html.split("<nav")[0]
     content = page(html)
-    assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in content.sections["headline"]
+    assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["headline"]
     assert "are a submission" in content.sections["training"]
     assert "are a submission" in content.sections["embeddings"]
     assert "unknown" in content.sections["the-run"]

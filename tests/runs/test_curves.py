@@ -13,6 +13,7 @@ import yaml
 from embench.errors import UsageError
 from embench.planning.axes import expand_axes
 from embench.planning.request import Request
+from embench.records.scores import Scores
 from embench.report.grid_curves import build_curves, draw_curve, write_curve
 
 from ..tiny.running import Bench
@@ -137,24 +138,25 @@ def about(run, fusion, count=None, drop=(), **config):
 
 
 def scored(mean):
-    number = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "people": 7}
-    known = {"undefined": "one class"} if mean is None else number
-    return {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": known}}}
+    undefined = {"undefined": "one class"}
+    known = undefined if mean is None else {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "people": 7}
+    nothing = {"controls": {}, "differences": {}, "not_cleared": [], "cleared_all": False}
+    return Scores({**nothing, "headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": known}}})
 
 
 def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
     runs = [
         (about("a", "p/late", 10), scored(0.6)),
         (about("b", "p/late"), scored(0.7)),
-        (about("c", "p/late", 2), {**scored(0.5), "scores": {"arousal": {"auroc_within": {"undefined": "no"}}}}),
+        (about("c", "p/late", 2), scored(None)),
         (about("d", "p/late", drop=["ecg"]), scored(0.55)),
     ]
     subjects_axis, drop_axis = build_curves(runs)
     assert subjects_axis.places == ("2", "10", "all")
-    assert {row["line"] for row in subjects_axis.rows} == {"tcn + late", "without ecg"}
-    assert [row["mean"] for row in subjects_axis.rows] == [0.6, 0.7, None, 0.55]
+    assert {point.line for point in subjects_axis.points} == {"tcn + late", "without ecg"}
+    assert [point.fields()["mean"] for point in subjects_axis.points] == [0.6, 0.7, None, 0.55]
     assert drop_axis.places == ("none", "ecg")
-    assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} subjects" for n in ("2", "10", "all")}
+    assert {point.line for point in drop_axis.points} == {f"labels of {n} subjects" for n in ("2", "10", "all")}
     assert build_curves(runs[:1]) == []
     assert "labels of 2 subjects" in draw_curve(drop_axis).svg()
 

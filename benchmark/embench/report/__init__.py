@@ -71,12 +71,12 @@ def _page(run: RunView, singles: Sequence[Path]) -> str:
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
     """The recordings that the run was made on, or why they are not available."""
-    rules = recorded_protocol(record.run["protocol"])
+    rules = recorded_protocol(record.manifest.protocol.content())
     if rules is None:
         return Undefined("the protocol's file is not available")
     try:
-        store = prepared(record.run["dataset"]["name"], data_root, rules, 1, progress)
+        store = prepared(record.manifest.dataset.name, data_root, rules, 1, progress)
     except EmbenchError as error:
         return Undefined(error.what)
-    same = store.key == record.run["dataset"]["fingerprint"]
+    same = store.key == record.manifest.dataset.fingerprint
     return store if same else Undefined("the data on this machine differ from those of the run")

@@ -12,17 +12,17 @@ from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_of
 from embench.records import audit as audits
 from embench.records import cost as costs
+from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
-    format_figure,
     format_interval,
     format_score,
     format_value,
     method_name,
-    metric_name,
 )
 from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
 from embench.report.run_view import RunView
+from embench.statistics.metrics import metric_facts
 
 ACCESS = {
     "none": "only the unit that is predicted",
@@ -37,21 +37,20 @@ OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": 
 
 def notices(run: RunView) -> list[tuple[bool, str, str]]:
     """(whether it is bad, title, text), for the top of the page."""
-    about, scores = run.manifest, run.record.scores
+    about = run.manifest
     outside = about.method.outside is not None
     made: list[tuple[bool, str, str]] = []
     if about.dataset.synthetic is not None:
         made.append((True, "Synthetic data", "these numbers say nothing about real subjects"))
     if about.protocol.leaks:
-        gives_up = run.record.run["protocol"].get("gives_up", {}).values()
+        gives_up = about.protocol.gives_up.values()
         made.append((True, "Leaks", "; ".join([f"under {about.protocol.name}, training sees test data", *gives_up])))
     if about.dev:
         made.append((False, "Development", "validation subjects were scored; the test labels stayed closed"))
     if about.pretrain_overlap in OVERLAPS and not outside:
         made.append((True, "Pretraining", OVERLAPS[about.pretrain_overlap]))
     for target in run.targets:
-        failed = [n.split(": ", 1)[1] for n in scores["not_cleared"] if n.startswith(f"{target.name}: ")]
-        if failed:
+        if failed := run.scores.failed(target.name):
             text = f"on {target.name}, the method is not shown to be better than {', '.join(failed)}"
             made.append((True, "Controls", text))
     audited = audits.read_audit(run.folder) or {"findings": []}
@@ -90,17 +89,16 @@ def _sentence(text: str) -> str:
 
 
 def _card(run: RunView, target: str) -> dict[str, str]:
-    metric = run.record.scores["headlines"][target]
-    called = metric_name(metric)
-    score = run.score(target, metric)
-    if score is None:
-        value, interval = "-", "undefined"
-    else:
-        value, interval = format_figure(score["mean"]), format_interval(score, "{} to {}")
-    failed = sum(n.startswith(f"{target}: ") for n in run.record.scores["not_cleared"])
-    n_applicable = sum(target in by_target for by_target in run.record.scores["differences"].values())
-    verdict = "no control applies" if not n_applicable else f"clears {n_applicable - failed} of {n_applicable} controls"
-    return {"target": target, "metric": called, "value": value, "interval": interval, "verdict": verdict}
+    metric = run.scores.headlines[target]
+    score = run.scores.score(target, metric)
+    compared, failed = run.scores.compared(target), len(run.scores.failed(target))
+    return {
+        "target": target,
+        "metric": metric_facts(metric).title,
+        "value": format_score(score, interval=False),
+        "interval": format_interval(score, "{} to {}") if score else "undefined",
+        "verdict": f"clears {compared - failed} of {compared} controls" if compared else "no control applies",
+    }
 
 
 def cost_section(run: RunView) -> Markup:
@@ -131,7 +129,7 @@ def audit_section(run: RunView) -> Markup:
 
 def facts_section(run: RunView) -> Markup:
     """The section on how the run came about: data, protocol, cohort, method, versions."""
-    about, record = run.manifest, run.record.run
+    about = run.manifest
     subjects = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [
         f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in about.cohort.left_out
@@ -140,12 +138,12 @@ def facts_section(run: RunView) -> Markup:
     rows = [
         *([("command", f"`{command_of({**request, 'recipe': about.recipe.preset})}`")] if request else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
-        ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
+        ("reader verified on real data", _recorded(about.dataset.verified_on_real)),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
-        ("protocol deviations", "; ".join(record["protocol"].get("gives_up", {}).values()) or "none"),
+        ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
         ("excluded", "; ".join(gone) or "none"),
-        ("units without any of the modalities", _recorded(run.record.scores.get("absent", "not recorded"))),
+        ("units without any of the modalities", _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
         ("fusion", about.method.fusion or "none"),
         ("pretraining", ", ".join(about.method.pretrainers) or "none"),
@@ -155,7 +153,7 @@ def facts_section(run: RunView) -> Markup:
         ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
         ("changed settings", ", ".join(about.recipe.settings) or "none"),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("submission", _recorded(record.get("outside", "no"))),
+        ("submission", _recorded(run.record.run.get("outside", "no"))),
         ("earlier openings of the test labels", _recorded(about.test_looks)),
         ("methods tried", _recorded(about.tried)),
         ("earlier scorings of validation subjects", _recorded(about.dev_looks)),
@@ -177,8 +175,8 @@ def facts_section(run: RunView) -> Markup:
         for s, f in dict.fromkeys((r["seed"], r["fold"]) for r in run.record.folds if r["fold"] != "")
     ]
     rules = [
-        (rule["name"], rule["kind"], _recorded({k: v for k, v in rule["rule"].items() if v not in (None, [], "")}))
-        for rule in record["card"]["label_rules"]
+        (rule.name, rule.kind, _recorded({k: v for k, v in rule.rule.content().items() if v not in (None, [], "")}))
+        for rule in about.card.label_rules
     ]
     return (
         fact_list(rows)
@@ -194,7 +192,7 @@ def _dropped(of: Mapping[str, Mapping[str, str]]) -> str:
 def _short(evidence: Any) -> Any:
     """Evidence with each score as its mean and interval."""
     if isinstance(evidence, Mapping) and "mean" in evidence:
-        return format_score(evidence)
+        return format_score(Score.model_validate(evidence))
     if isinstance(evidence, Mapping):
         return {name: _short(value) for name, value in evidence.items()}
     return [_short(value) for value in evidence] if isinstance(evidence, list) else evidence

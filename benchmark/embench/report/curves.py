@@ -91,13 +91,13 @@ def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
         marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
         head.append(control)
         columns.append(table.mean(0))
-    score = run.score(target.name, "auroc")
+    score = run.scores.score(target.name, "auroc")
     note = (
         f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band contains 80 % of them. "
         "Scores are not pooled over folds."
     )
     if score:
-        note += f" AUROC, averaged the same way: {format_figure(score['mean'])}."
+        note += f" AUROC, averaged the same way: {format_figure(score.mean)}."
     panel = Panel("ROC curve", marks, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1), 300)
     drawn = figure([panel], f"ROC curve of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, head, [tuple(map(float, row)) for row in zip(*columns, strict=True)], note)
@@ -147,8 +147,8 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
         f"{_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
-        if number := run.score(target.name, metric):
-            note += f" {called.capitalize()} {format_figure(number['mean'])}."
+        if score := run.scores.score(target.name, metric):
+            note += f" {called.capitalize()} {format_figure(score.mean)}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
     edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
     rows = [

@@ -57,7 +57,7 @@ def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Rec
 
 def _parts(record: Record) -> list[str]:
     """The modalities, or single channels of them, also those that one encoder reads together."""
-    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in m.split("+")))
+    return list(dict.fromkeys(part for m in record.manifest.method.modalities for part in m.split("+")))
 
 
 def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | None:
@@ -71,7 +71,7 @@ def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | 
     except EmbenchError:
         return None
     same = ("label_subjects", "label_fraction", "train_dataset", "drop")
-    return other if all(ours.run["config"].get(key) == other.run["config"].get(key) for key in same) else None
+    return other if all(ours.manifest.config.get(key) == other.manifest.config.get(key) for key in same) else None
 
 
 _LIKE = ("with another encoder", "with other pretraining", "with another preset")
@@ -79,16 +79,16 @@ _LIKE = ("with another encoder", "with other pretraining", "with another preset"
 
 def _unlike(ours: Record, other: Record, modality: str) -> tuple[bool, bool, bool, str]:
     """Sorts the run that is most like ours first."""
-    one, two = ours.run["method"], other.run["method"]
-    preset = ours.run["recipe"]["preset"] != other.run["recipe"]["preset"]
-    encoder = one["encoders"].get(modality) != two["encoders"].get(modality)
-    return encoder, one["pretrainers"] != two["pretrainers"], preset, other.run["id"]
+    one, two = ours.manifest, other.manifest
+    encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
+    preset = one.recipe.preset != two.recipe.preset
+    return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
 
 
 def _called(ours: Record, other: Record, modality: str) -> str:
     """The run's name, and whether it is of another method than ours."""
     unlike = [what for what, other_one in zip(_LIKE, _unlike(ours, other, modality), strict=False) if other_one]
-    return ", ".join([other.run["id"], *unlike])
+    return ", ".join([other.manifest.id, *unlike])
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from typing import Any
 from embench.errors import MachineError
 from embench.files import digest, write_text
 from embench.records.record import format_csv
+from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
-from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, error_bars, figure, line, rule
+from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, score_bars
+from embench.statistics.metrics import metric_facts
 
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
@@ -22,40 +24,56 @@ CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "hig
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The runs of a grid along one axis of `AXES`.
+class Point:
+    """The headline of a run on a target. `line`: what sets the run apart from the others but for the axis; `at`: its
+    place on the axis."""
 
-    Args:
-        places: what the axis holds, in order.
-        rows: `FIELDS` of each run and target: the headline with its interval (None where undefined), how many test
-            subjects it rests on, and `line`, what sets the run apart from the others but for the axis.
-    """
+    dataset: str
+    target: str
+    metric: str
+    line: str
+    at: str
+    score: Score
+    run: str
+
+    def fields(self) -> dict[str, Any]:
+        """`CURVE_FIELDS`, of which an undefined score has none."""
+        score = self.score
+        own = {**vars(self), "mean": score.mean if score.defined else None, "low": score.low, "high": score.high}
+        own["people"] = score.subjects
+        return {name: own[name] for name in CURVE_FIELDS}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The runs of a grid along one axis of `AXIS_TITLES`. `places`: what the axis holds, in order."""
 
     axis: str
     places: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
+    points: tuple[Point, ...]
 
     @property
     def title(self) -> str:
         """The heading of the figure."""
         return f"Headline scores over {AXIS_TITLES[self.axis]}"
 
-    def panels(self) -> list[tuple[str, list[Mapping[str, Any]]]]:
-        """(what it is about, its rows) for each dataset, target and metric."""
-        found: dict[str, list[Mapping[str, Any]]] = {}
-        for row in self.rows:
-            found.setdefault(f"{row['dataset']}, {row['target']}: {row['metric']}", []).append(row)
+    def panels(self) -> list[tuple[str, list[Point]]]:
+        """(what it is about, its points) for each dataset, target and metric."""
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(f"{point.dataset}, {point.target}: {point.metric}", []).append(point)
         return list(found.items())
 
 
-def build_curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Curve]:
-    """A curve for each axis along which some runs differ, each given as the content of run.yaml and of scores.json."""
+def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
+    """A curve for each axis along which some runs differ, each given as the content of run.yaml and its scores."""
     found = []
     for axis in AXIS_TITLES:
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            rows = [row for run, scores in runs for row in _rows(axis, run, scores, _apart([r for r, _ in runs], axis))]
-            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(rows)))
+            apart = _apart([run for run, _ in runs], axis)
+            points = tuple(point for run, scores in runs for point in _points(axis, run, scores, apart))
+            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), points))
     return found
 
 
@@ -64,21 +82,21 @@ def draw_curve(curve: Curve) -> Figure:
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
-    for title, rows in curve.panels():
-        metric, lines = Axis(rows[0]["metric"]), list(dict.fromkeys(row["line"] for row in rows))
+    for title, points in curve.panels():
+        metric, lines = Axis(points[0].metric), list(dict.fromkeys(point.line for point in points))
         marks: list[Mark] = []
-        if metric.label.startswith("auroc"):
-            marks.append(rule(x=0.5, label="chance") if lying else rule(y=0.5, label="chance"))
+        if (chance := metric_facts(metric.label).chance) is not None:
+            marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
         for k, name in enumerate(lines):
-            own = [row for row in rows if row["line"] == name and row["mean"] is not None]
-            own.sort(key=lambda row: curve.places.index(row["at"]))
-            at = [curve.places.index(row["at"]) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for row in own]
-            mean, low, high = ([_or_nan(row[key]) for row in own] for key in ("mean", "low", "high"))
+            own = [point for point in points if point.line == name and point.score.defined]
+            own.sort(key=lambda point: curve.places.index(point.at))
+            at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
+            scores = [point.score for point in own]
             if not lying:
-                marks.append(line(at, mean, colour=k, dashed=bool(k % 2)))
+                marks.append(line(at, [score.mean for score in scores], colour=k, dashed=bool(k % 2)))
             about: dict[str, Any] = {"label": name, "symbol": SYMBOLS[k % len(SYMBOLS)], "across": lying}
-            about["tips"] = [f"{name}, {row['at']}: {format_figure(row['mean'])}" for row in own]
-            marks.append(error_bars(at, mean, low, high, colour=k, **about))
+            about["tips"] = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
+            marks.append(score_bars(at, scores, colour=k, **about))
         if lying:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
@@ -92,7 +110,7 @@ def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(numbers, format_csv(curve.rows, CURVE_FIELDS))
+        write_text(numbers, format_csv([point.fields() for point in curve.points], CURVE_FIELDS))
         draw_curve(curve).save(picture)
     except OSError as error:
         raise MachineError(f"the curve cannot be written: {error.strerror}", where=str(folder)) from error
@@ -100,7 +118,7 @@ def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def write_curves(
-    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], folder: Path
+    runs: Sequence[tuple[Mapping[str, Any], Scores]], folder: Path
 ) -> list[tuple[Curve, tuple[Path, Path]]]:
     """Writes the curve of each axis along which runs differ, named after the axis and the runs; each curve with its
     two paths. Raises MachineError."""
@@ -110,18 +128,15 @@ def write_curves(
     ]
 
 
-def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:
-    parts, rows = _parts(run, axis), []
-    dataset = name_without_package(run["dataset"]["name"]) + (
-        " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
-    )
-    for target, metric in scores["headlines"].items():
-        number = scores["scores"].get(target, {}).get(metric, {})
-        about = {"dataset": dataset, "target": target, "metric": metric, "run": run["id"]}
-        values = {key: number.get(key) for key in ("mean", "low", "high", "people")}
-        name = ", ".join(filter(None, (parts[part] for part in apart))) or parts["method"]
-        rows.append({**about, "line": name, "at": _place(axis, run), **values})
-    return rows
+def _points(axis: str, run: Mapping[str, Any], scores: Scores, apart: Sequence[str]) -> list[Point]:
+    parts = _parts(run, axis)
+    synthetic = " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
+    dataset = name_without_package(run["dataset"]["name"]) + synthetic
+    line = ", ".join(filter(None, (parts[part] for part in apart))) or parts["method"]
+    return [
+        Point(dataset, target, metric, line, _place(axis, run), scores.of(target).get(metric, Score()), run["id"])
+        for target, metric in scores.headlines.items()
+    ]
 
 
 def _apart(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
@@ -164,7 +179,3 @@ def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
     if axis == "drop":
         return (len(value), *(run["method"]["modalities"].index(m) for m in value))
     return (float("inf") if value is None else value,)
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value

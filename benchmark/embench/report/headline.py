@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
+from embench.records.scores import Gap, Score
 from embench.records.wording import (
     compared_metric,
     control_note,
     format_figure,
     is_by_construction,
     join_with_and,
-    stimulus_scores,
 )
-from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
+from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
 from embench.report.page import (
     figure_row,
     figure_with_table,
@@ -27,15 +28,14 @@ from embench.report.page import (
     paragraph,
     render_macro,
 )
-from embench.report.run_view import NO_LABELS, RunView, ScoreValue
+from embench.report.run_view import NO_LABELS, RunView
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
+from embench.statistics.metrics import metric_facts
 
 HEADLINE_WIDTH = 520.0
-CHANCE_LEVELS = {"ccc": 0.0}
-"""What knowing nothing gives, of headlines that are no AUROC."""
 
 
 def headline_section(run: RunView) -> Markup:
@@ -49,132 +49,116 @@ def target_heading(run: RunView, target: Target) -> Markup:
 
 
 def _controls(run: RunView, target: Target) -> Markup:
-    scores, name = run.record.scores, target.name
-    metric = scores["headlines"][name]
-    model = run.score(name, metric)
+    scores, name = run.scores, target.name
+    metric = scores.headlines[name]
+    model = scores.score(name, metric)
     if model is None:
-        own = scores["scores"].get(name, {})
-        reason = own.get(metric, {}).get("undefined", "it was not computed")
-        note = missing_note(f"{metric} is undefined: {reason}")
-        return target_heading(run, target) + note + _side_by_side(run, name, compared_metric(metric, own))
-    rows, gaps, silent = [("model", model)], [], []
-    for control, by_target in sorted(scores["controls"].items()):
-        if (number := run.score(name, metric, control)) is None:
-            about = by_target.get(name, {})
-            silent.append(f"{control}: {about.get('undefined') or about.get(metric, {}).get('undefined', 'no score')}")
-            continue
-        rows.append((control, number))
-        gap = scores["differences"].get(control, {}).get(name)
-        if gap and "undefined" not in gap["difference"]:
-            gaps.append((control, gap["difference"], gap["clears"]))
-    level = f"{100 * scores['level']:.0f} % intervals"
-    chance = CHANCE_LEVELS.get(metric, 0.5 if metric.startswith("auroc") else np.nan)
-    marks = [
-        error_bars(
-            [k], *_ends([number]), across=True, colour=0 if k == 0 else "muted", symbol="diamond" if k else "circle"
-        )
-        for k, (_, number) in enumerate(rows)
-    ]
-    if np.isfinite(chance):
-        marks.insert(0, rule(x=chance, label="chance"))
-    axis = Axis(metric)
-    shown = Panel(f"{metric}: model and controls", marks, axis, Axis(names=[row[0] for row in rows]), 30.0 * len(rows))
-    listed = ", ".join(f"{method} {format_figure(number['mean'])}" for method, number in rows)
-    made = [
-        figure_with_table(
-            figure([shown], f"Headline {metric} of {name}", f"With {level}: {listed}.", width=HEADLINE_WIDTH),
-            ("method", metric, "low", "high", "SD", "over", "subjects"),
-            [
-                (
-                    w,
-                    n["mean"],
-                    n["low"],
-                    n["high"],
-                    n["std"],
-                    "subjects" if n["over"] == "people" else n["over"],
-                    n["people"],
-                )
-                for w, n in rows
-            ],
-            f"The headline with {level}: {_of_what(model)}.",
-        )
-    ]
+        note = missing_note(f"{metric} is undefined: {scores.why_undefined(name, metric)}")
+        return target_heading(run, target) + note + _side_by_side(run, name, compared_metric(scores, name))
+    applied: dict[str, Score] = {}
+    gaps: dict[str, Gap] = {}
+    silent = []
+    for control in sorted(scores.controls(name), key=lambda control: control.name):
+        if score := scores.score(name, metric, control.name):
+            applied[control.name] = score
+            if control.gap and control.gap.difference.defined:
+                gaps[control.name] = control.gap
+        else:
+            silent.append(f"{control.name}: {control.why_undefined(metric)}")
+    height = 30.0 * (1 + len(applied))
+    made = [_headlines(run, name, metric, {"model": model, **applied}, height)]
     if gaps:
-        marks = [rule(x=0.0, label="no difference")]
-        for k, (_, gap, clears) in enumerate(gaps):
-            look = ("circle", 2) if clears else ("square", 1)
-            marks.append(error_bars([k], *_ends([gap]), across=True, symbol=look[0], colour=look[1]))
-        panel = Panel(
-            "Model minus control, paired by subject", marks, Axis(f"difference in {metric}"),
-            Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
-        )  # fmt: skip
-        listed = ", ".join(
-            f"{method} {format_figure(gap['mean'], '+.3f')} {'cleared' if ok else 'not cleared'}"
-            for method, gap, ok in gaps
-        )
-        made.append(
-            figure_with_table(
-                figure(
-                    [panel],
-                    f"Difference between the model and each control, {name}",
-                    f"With {level}: {listed}.",
-                    width=HEADLINE_WIDTH,
-                ),
-                ("control", "difference", "low", "high", "cleared"),
-                [(method, gap["mean"], gap["low"], gap["high"], ok) for method, gap, ok in gaps],
-                "A control is cleared (circle) if the whole interval lies above 0. The interval allows for subjects "
-                "who train each other's models. Squares are controls that the model is not shown to be better than.",
-            )
-        )
-    notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
-    extra = [control for control, _ in rows[1:] if control in NOT_TO_CLEAR]
-    notes += paragraph(f"Shown for comparison, and not to be cleared: {', '.join(extra)}.") if extra else Markup()
-    notes += _by_construction(run, name, metric, dict(rows[1:]))
-    left_out = "; ".join(model["left_out"])
-    return (
-        target_heading(run, target)
-        + figure_row(made)
-        + notes
-        + (paragraph(f"Excluded from the headline: {left_out}.") if left_out else Markup())
+        made.append(_differences(run, name, metric, gaps, height))
+    extra = [control for control in applied if control in NOT_TO_CLEAR]
+    notes = [
+        f"Controls that do not apply: {'; '.join(silent)}." if silent else "",
+        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra else "",
+        _by_construction(run, name, metric, applied),
+        f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
+    ]
+    return target_heading(run, target) + figure_row(made) + join_parts(paragraph(note) for note in notes if note)
+
+
+def _headlines(run: RunView, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
+    """The method, first of `scores`, and the controls."""
+    marks = []
+    if (chance := metric_facts(metric).chance) is not None:
+        marks.append(rule(x=chance, label="chance"))
+    for k, score in enumerate(scores.values()):
+        look: dict[str, Any] = {"colour": "muted", "symbol": "diamond"} if k else {"colour": 0, "symbol": "circle"}
+        marks.append(score_bars([k], [score], across=True, **look))
+    panel = Panel(f"{metric}: model and controls", marks, Axis(metric), Axis(names=list(scores)), height)
+    listed = ", ".join(f"{method} {format_figure(score.mean)}" for method, score in scores.items())
+    about = f"With {_level(run)}: {listed}."
+    head = ("method", metric, "low", "high", "SD", "over", "subjects")
+    rows = [
+        (method, s.mean, s.low, s.high, s.std, "subjects" if s.over == "people" else s.over, s.subjects)
+        for method, s in scores.items()
+    ]
+    note = f"The headline with {_level(run)}: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
+    drawn = figure([panel], f"Headline {metric} of {target}", about, width=HEADLINE_WIDTH)
+    return figure_with_table(drawn, head, rows, note)
+
+
+def _differences(run: RunView, target: str, metric: str, gaps: Mapping[str, Gap], height: float) -> Markup:
+    """The differences from the controls, by name."""
+    marks = [rule(x=0.0, label="no difference")]
+    for k, gap in enumerate(gaps.values()):
+        symbol, colour = ("circle", 2) if gap.clears else ("square", 1)
+        marks.append(score_bars([k], [gap.difference], across=True, symbol=symbol, colour=colour))
+    title, axis = "Model minus control, paired by subject", Axis(f"difference in {metric}")
+    panel = Panel(title, marks, axis, Axis(names=list(gaps)), height)
+    listed = ", ".join(
+        f"{control} {format_figure(gap.difference.mean, '+.3f')} {'cleared' if gap.clears else 'not cleared'}"
+        for control, gap in gaps.items()
     )
+    called, about = f"Difference between the model and each control, {target}", f"With {_level(run)}: {listed}."
+    rows = [
+        (control, gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears)
+        for control, gap in gaps.items()
+    ]
+    return figure_with_table(
+        figure([panel], called, about, width=HEADLINE_WIDTH),
+        ("control", "difference", "low", "high", "cleared"),
+        rows,
+        "A control is cleared (circle) if the whole interval lies above 0. The interval allows for subjects who train "
+        "each other's models. Squares are controls that the model is not shown to be better than.",
+    )
+
+
+def _level(run: RunView) -> str:
+    return f"{100 * run.scores.level:.0f} % intervals"
 
 
 def _side_by_side(run: RunView, target: str, metric: str) -> Markup:
     """The method and the controls in a score that is defined, where the headline is not; nothing where none is."""
-    found = [("model", run.score(target, metric))]
-    found += [(control, run.score(target, metric, control)) for control in sorted(run.record.scores["controls"])]
-    rows = [(name, n["mean"], n["low"], n["high"]) for name, n in found if n is not None]
+    found = {"model": run.scores.score(target, metric)}
+    found |= {control: run.scores.score(target, metric, control) for control in run.scores.control_names}
+    rows = [(name, score.mean, score.low, score.high) for name, score in found.items() if score]
     if not rows:
         return Markup()
     caption = f"{metric} of the model and of the controls, side by side: nothing is ranked or cleared by it."
     return html_table(("method", metric, "low", "high"), rows, caption)
 
 
-def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, ScoreValue]) -> Markup:
+def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, Score]) -> str:
     """Which controls can't score anything else, and why one that is high inside subjects is among them."""
-    fixed = [control for control, number in controls.items() if is_by_construction(number)]
+    fixed = [control for control, score in controls.items() if is_by_construction(score)]
     if not fixed:
-        return Markup()
-    scores = run.record.scores
-    value = format_figure(controls[fixed[0]]["mean"])
+        return ""
+    value = format_figure(controls[fixed[0]].mean)
     text = f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
-    scored = {control: by_target.get(target, {}) for control, by_target in scores["controls"].items()}
-    note = control_note(metric, scores["scores"].get(target, {}), scored)
-    return paragraph(" ".join(filter(None, [text, note])))
+    return " ".join(filter(None, [text, control_note(run.scores, target)]))
 
 
-def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
-    return tuple([np.nan if n[key] is None else n[key] for n in numbers] for key in ("mean", "low", "high"))
-
-
-def _of_what(number: ScoreValue) -> str:
-    return {
-        "people": "the mean over subjects, with a t interval over groups of subjects",
-        "people and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
-        "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
-        "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
-        "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
-    }[number["over"]]
+_OF_WHAT = {
+    "people": "the mean over subjects, with a t interval over groups of subjects",
+    "people and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+    "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
+    "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
+    "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
+}
+"""What a score is, by what its SD is over."""
 
 
 def subjects_section(run: RunView) -> Markup:
@@ -198,8 +182,9 @@ def _subjects(run: RunView, target: Target) -> Markup:
     order = known[np.argsort(-model[known], kind="stable")]
     low, high = seeds[:, order].min(0), seeds[:, order].max(0)
     at = np.arange(len(order))
+    chance = metric_facts(metric).chance or 0.0
     marks = [
-        rule(x=CHANCE_LEVELS.get(metric, 0.5), label="chance"),
+        rule(x=chance, label="chance"),
         error_bars(
             at,
             model[order],
@@ -220,10 +205,10 @@ def _subjects(run: RunView, target: Target) -> Markup:
         columns.append(theirs[order])
     panel = Panel("", marks, Axis(metric), Axis("subject", names=names[order].tolist()), 15.0 * len(order))
     left_out = names[~np.isfinite(model)].tolist()
-    beyond = int((model[order] > CHANCE_LEVELS.get(metric, 0.5)).sum())
+    beyond = int((model[order] > chance).sum())
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
-    headline = run.record.scores["headlines"][target.name]
-    if control and theirs is not None and is_by_construction(run.score(target.name, headline, control)):
+    headline = run.scores.headlines[target.name]
+    if control and theirs is not None and is_by_construction(run.scores.score(target.name, headline, control)):
         note += f" {control} is at chance in the headline, which holds constant what it knows, and may be high here."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
@@ -249,21 +234,17 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
 
 def scores_section(run: RunView) -> Markup:
     """The section with a table of all scores of each target."""
-    scores = run.record.scores
     made = []
     for target in run.targets:
-        names = scores["scores"].get(target.name, {})
-        stimulus = stimulus_scores(scores["controls"], target.name)
+        headline = run.scores.headlines[target.name]
+        stimulus = run.scores.control_scores(target.name, "stimulus_mean")
         rows = []
-        for metric, number in sorted(names.items(), key=lambda item: item[0] != scores["headlines"][target.name]):
-            called = f"{metric} (headline)" if metric == scores["headlines"][target.name] else metric
-            beside = (stimulus.get(metric, {}).get("mean"),) if stimulus else ()
-            if "undefined" in number:
-                rows.append((called, None, None, None, None, *beside, f"undefined: {number['undefined']}"))
-            else:
-                left_out = "; ".join(number["left_out"])
-                rows.append((called, number["mean"], number["low"], number["high"], number["std"], *beside, left_out))
-        caption = f"Scores of {target.name}, with {100 * scores['level']:.0f} % intervals"
+        for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != headline):
+            numbers = (_mean(score), score.low, score.high, score.std)
+            beside = (_mean(stimulus.get(metric)),) if stimulus else ()
+            remarks = "; ".join(score.left_out) if score.defined else f"undefined: {score.undefined}"
+            rows.append((f"{metric} (headline)" if metric == headline else metric, *numbers, *beside, remarks))
+        caption = f"Scores of {target.name}, with {_level(run)}"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
         made.append(html_table(heads, rows, caption))
     note = (
@@ -273,3 +254,7 @@ def scores_section(run: RunView) -> Markup:
         "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
     return paragraph(note) + join_parts(made)
+
+
+def _mean(score: Score | None) -> float | None:
+    return score.mean if score and score.defined else None

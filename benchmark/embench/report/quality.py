@@ -36,7 +36,7 @@ def quality_section(run: RunView) -> Markup:
         return missing_note(NO_LABELS)
     if isinstance(run.store, Undefined):
         return missing_note(f"The quality of signals is not known: {run.store.reason}")
-    modalities = [part for m in run.record.run["method"]["modalities"] for part in names_in(m) if part != "video"]
+    modalities = [part for m in run.manifest.method.modalities for part in names_in(m) if part != "video"]
     chosen = list(dict.fromkeys(modalities))
     return paragraph(_NOTE) + join_parts(
         target_heading(run, target) + _of_target(run, run.store, target, chosen) for target in run.targets
@@ -50,7 +50,7 @@ def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
     silent = []
-    metrics = list(dict.fromkeys([run.record.scores["headlines"][target.name], "auroc"]))
+    metrics = list(dict.fromkeys([run.scores.headlines[target.name], "auroc"]))
     for modality in modalities:
         index = quality_of_units(store, modality, ids.tolist())
         if isinstance(index, Undefined):
@@ -82,7 +82,7 @@ def _shown(run: RunView, target: Target, metric: str, some: Any, length_s: float
     """Name, mean, ends of the interval and remarks of a score of some predictions; None where it does not apply."""
     record = run.record
     joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
-    stimuli = shared_stimuli(record.run["cohort"].get("design"), joined)
+    stimuli = shared_stimuli(run.manifest.cohort.design, joined)
     found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
     if found is None:
         return None

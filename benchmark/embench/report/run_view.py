@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +13,10 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read_record
+from embench.records.scores import Scores
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
 from embench.store import Store
-
-ScoreValue = Mapping[str, Any]
-"""A score as `scores.json` holds it."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +32,15 @@ class RunView:
         """Raises DataError where the folder holds no record."""
         return cls(Path(folder), read_record(folder), store)
 
-    @cached_property
+    @property
     def manifest(self) -> Manifest:
-        """The record's `run.yaml` as a model. Raises ValidationError where it breaks the schema."""
-        return Manifest.model_validate(self.record.run)
+        """The record's `run.yaml`."""
+        return self.record.manifest
+
+    @property
+    def scores(self) -> Scores:
+        """The record's scores."""
+        return self.record.scores
 
     @cached_property
     def targets(self) -> list[Target]:
@@ -64,19 +65,10 @@ class RunView:
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
 
-    def score(self, target: str, metric: str, control: str | None = None) -> ScoreValue | None:
-        """A number of the model, or of a control; None where it is undefined or was not computed."""
-        scores = self.record.scores
-        of = scores["scores"] if control is None else scores["controls"].get(control, {})
-        number = of.get(target, {}).get(metric)
-        return number if number and "undefined" not in number else None
-
     def strongest_control(self, target: str, metric: str) -> str | None:
         """The control with the highest `metric`; the first by name of equals."""
         known = {
-            name: number["mean"]
-            for name in sorted(self.record.scores["controls"])
-            if (number := self.score(target, metric, name))
+            name: score.mean for name in self.scores.control_names if (score := self.scores.score(target, metric, name))
         }
         return max(known, key=lambda name: known[name], default=None)
 

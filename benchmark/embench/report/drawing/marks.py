@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from embench.records.wording import Interval
 from embench.report.drawing.shapes import Anchor, Shape
 from embench.report.drawing.shapes import colour_name as _name
 
@@ -119,6 +120,11 @@ def error_bars(
 
     key = (Shape("dot", NOWHERE, name, 4.2, symbol=symbol),)
     return Mark(y, x, shapes, label, key) if across else Mark(x, y, shapes, label, key)
+
+
+def score_bars(at: Any, scores: Sequence[Interval], **look: Any) -> Mark:
+    """Error bars of scores with their intervals, which look as `error_bars` says."""
+    return error_bars(at, *([getattr(score, end) for score in scores] for end in ("mean", "low", "high")), **look)
 
 
 def bars(

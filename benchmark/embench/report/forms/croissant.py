@@ -16,8 +16,10 @@ from embench import registry
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card, Download
 from embench.interfaces.units import Target
-from embench.records.wording import counted, format_value, in_words, metric_name
+from embench.leaderboard.board import Section
+from embench.records.wording import counted, format_value, in_words
 from embench.report.latex.bibliography import citation_file
+from embench.statistics.metrics import metric_facts
 
 _CR = {
     name: f"cr:{name}"
@@ -119,9 +121,7 @@ def _source(address: str) -> dict[str, Any]:
     }
 
 
-def board_croissant(
-    board: str, sections: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], table: str
-) -> str:
+def board_croissant(board: str, sections: Sequence[Section], rows: Sequence[Mapping[str, Any]], table: str) -> str:
     """The metadata of a board, whose file is a table of its rows, `<board>.csv`.
 
     Args:
@@ -130,8 +130,8 @@ def board_croissant(
         table: the content of that table as CSV.
     """
     name, about = f"{board}.csv", citation_file()
-    headlines = sorted({metric_name(section["rows"][0]["headline"]) for section in sections})
-    protocols = sorted({section["protocol"] for section in sections})
+    headlines = sorted({metric_facts(section.rows[0].headline).title for section in sections})
+    protocols = sorted({section.protocol for section in sections})
     methods = sum(row["kind"] == "method" for row in rows)
     fields = [
         {

@@ -13,6 +13,7 @@ from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.records.audit import read_audit
+from embench.records.manifest import Manifest
 from embench.records.record import Record
 from embench.report.run_view import RunView
 
@@ -32,6 +33,11 @@ class RunFacts:
         """The content of run.yaml."""
         return self.record.run
 
+    @property
+    def about(self) -> Manifest:
+        """The same as a model."""
+        return self.record.manifest
+
     @cached_property
     def view(self) -> RunView:
         """The run as a report sees it, without its recordings."""
@@ -41,7 +47,7 @@ class RunFacts:
     def card(self) -> Card | None:
         """The card of the dataset that is tested; None where its package is not installed here."""
         try:
-            card: Card = registry.load("dataset", self.run["dataset"]["name"]).card
+            card: Card = registry.load("dataset", self.record.manifest.dataset.name).card
         except EmbenchError:
             return None
         return card
@@ -49,7 +55,7 @@ class RunFacts:
     @cached_property
     def rules(self) -> protocols.Protocol | None:
         """The protocol's rules; None where the record does not hold them."""
-        return protocols.recorded_protocol(self.run["protocol"])
+        return protocols.recorded_protocol(self.record.manifest.protocol.content())
 
     @cached_property
     def audit(self) -> Mapping[str, Any] | None:
@@ -59,4 +65,4 @@ class RunFacts:
     @property
     def outside(self) -> bool:
         """Whether other code made the predictions, of which nothing more is known."""
-        return bool(self.run["method"].get("outside"))
+        return bool(self.record.manifest.method.outside)

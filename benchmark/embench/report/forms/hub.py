@@ -7,14 +7,17 @@ under which the benchmark's `eval.yaml` lists its board, so both are made from t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from embench.errors import CheckFailed, UsageError
+from embench.leaderboard.board import Section
+from embench.records.manifest import Manifest
 from embench.records.record import Record
-from embench.records.wording import counted, format_interval, in_words, method_name, metric_name
+from embench.records.wording import counted, format_interval, in_words, method_name
+from embench.statistics.metrics import metric_facts
 
 FRAMEWORK = "embench"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -30,37 +33,35 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
         UsageError: `benchmark` is no such name. CheckFailed: a run has nothing to submit, with the reason.
     """
     _check_repository(benchmark)
-    results = [_result(of, target, benchmark) for of in records for target in of.scores["headlines"]]
+    results = [_result(of, target, benchmark) for of in records for target in of.scores.headlines]
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _result(of: Record, target: str, benchmark: str) -> dict[str, Any]:
-    run, metric = of.run, of.scores["headlines"][target]
-    score = of.scores["scores"][target].get(metric, {})
-    if reason := _why_not(of, target, metric):
-        raise CheckFailed(f"the run has no result for the Hub: {reason}", where=run["id"])
+    run, metric = of.manifest, of.scores.headlines[target]
+    score = of.scores.score(target, metric)
+    if score is None or (reason := _why_not(run)):
+        reason = _why_not(run) or f"{metric} of {target} is undefined"
+        raise CheckFailed(f"the run has no result for the Hub: {reason}", where=run.id)
     interval = f", 95 % interval {format_interval(score, '{} to {}')}" if format_interval(score) else ""
     return {
-        "dataset": {"id": benchmark, "task_id": _task(run["protocol"]["name"], target)},
-        "value": round(score["mean"], 6),
+        "dataset": {"id": benchmark, "task_id": _task(run.protocol.name, target)},
+        "value": round(score.mean, 6),
         "evaluation_framework": FRAMEWORK,
-        "notes": f"{method_name(run) or run['id']}; {metric_name(metric)}{interval}; "
-        f"{counted(len(run['seeds']), 'seed')}, {counted(score['people'], 'subject')}; run {run['id']}",
+        "notes": f"{method_name(of.run) or run.id}; {metric_facts(metric).title}{interval}; "
+        f"{counted(len(run.seeds), 'seed')}, {counted(score.subjects or 0, 'subject')}; run {run.id}",
     }
 
 
-def _why_not(of: Record, target: str, metric: str) -> str | None:
-    score = of.scores["scores"][target].get(metric, {})
-    if of.run["dataset"]["synthetic"] is not None:
+def _why_not(run: Manifest) -> str:
+    if run.dataset.synthetic is not None:
         return "its data are synthetic"
-    if of.run["dev"]:
+    if run.dev:
         return "it scored validation subjects (--dev)"
-    if of.run["protocol"]["leaks"]:
-        return "its protocol leaks, so that it is no task of the benchmark"
-    return f"{metric} of {target} is undefined" if score.get("mean") is None else None
+    return "its protocol leaks, so that it is no task of the benchmark" if run.protocol.leaks else ""
 
 
-def hub_benchmark(title: str, sections: Sequence[Mapping[str, Any]], benchmark: str) -> str:
+def hub_benchmark(title: str, sections: Sequence[Section], benchmark: str) -> str:
     """The `eval.yaml` of a benchmark's dataset: one task for each board of one dataset.
 
     Args:
@@ -73,9 +74,11 @@ def hub_benchmark(title: str, sections: Sequence[Mapping[str, Any]], benchmark: 
     """
     _check_repository(benchmark)
     boards = {
-        (s["protocol"], s["target"]): s["rows"][0]["headline"] for s in sections if not (s["trained_on"] or s["leaks"])
+        (section.protocol, section.target): section.rows[0].headline
+        for section in sections
+        if not (section.trained_on or section.leaks)
     }
-    named = [f"{in_words(t)} under {p} by {metric_name(metric)}" for (p, t), metric in boards.items()]
+    named = [f"{in_words(t)} under {p} by {metric_facts(metric).title}" for (p, t), metric in boards.items()]
     content = {
         "name": title,
         "description": f"Recognition from physiological signals on {title}, scored by embench: {'; '.join(named)}.",

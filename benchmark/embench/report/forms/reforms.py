@@ -15,6 +15,7 @@ import numpy as np
 
 from embench.planning.request import command_of
 from embench.records import cost
+from embench.records.manifest import RuleOfTargetPart
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.wording import (
@@ -27,12 +28,12 @@ from embench.records.wording import (
     in_words,
     join_with_and,
     method_name,
-    metric_name,
 )
 from embench.report.about import ACCESS
 from embench.report.forms.facts import TO_WRITE, RunFacts
 from embench.report.latex.bibliography import dataset_title
 from embench.report.latex.methods import NORMALISED, SPLIT
+from embench.statistics.metrics import metric_facts
 
 _NEVER_KNOWN = "not recorded"
 
@@ -40,14 +41,15 @@ _NEVER_KNOWN = "not recorded"
 def reforms_checklist(folder: Path, record: Record) -> str:
     """The checklist as Markdown. Raises DataError where the run's audit is damaged."""
     facts = RunFacts(Path(folder), record)
-    name = method_name(record.run) or record.run["id"]
+    about = record.manifest
+    name = method_name(record.run) or about.id
     source = "Kapoor et al., Science Advances 10(18), 2024, https://doi.org/10.1126/sciadv.adk3452"
     lines = [
-        f"# REFORMS checklist: {name}, {dataset_title(record.run['dataset']['name'])}",
+        f"# REFORMS checklist: {name}, {dataset_title(about.dataset.name)}",
         "",
-        f"Filled by embench from the record `{record.run['id']}`. The items are those of {source}.",
+        f"Filled by embench from the record `{about.id}`. The items are those of {source}.",
     ]
-    if record.run["dataset"]["synthetic"] is not None:
+    if about.dataset.synthetic is not None:
         lines += ["", "**The data are synthetic: nothing here says anything about real subjects.**"]
     for number, (title, items) in enumerate(_SECTIONS.items(), 1):
         lines += ["", f"## {number}. {title}", ""]
@@ -60,16 +62,16 @@ def reforms_checklist(folder: Path, record: Record) -> str:
 def _population(of: RunFacts) -> str:
     return (
         f"{TO_WRITE}the population that the claim is about. The evidence is from "
-        f"{counted(of.view.manifest.cohort.size, 'subject')} of {dataset_title(of.run['dataset']['name'])}."
+        f"{counted(of.about.cohort.size, 'subject')} of {dataset_title(of.about.dataset.name)}."
     )
 
 
 def _dataset(of: RunFacts) -> str:
-    about, card = of.run["dataset"], of.card
-    parts = [f"{dataset_title(about['name'])}, fingerprint of the files `{about['fingerprint']}`."]
+    about, card = of.about.dataset, of.card
+    parts = [f"{dataset_title(about.name)}, fingerprint of the files `{about.fingerprint}`."]
     if card is not None:
         doi = f" https://doi.org/{card.doi}" if card.doi else ""
-        parts = [f"{card.citation}.{doi}. Licence: {card.licence}. Fingerprint of the files: `{about['fingerprint']}`."]
+        parts = [f"{card.citation}.{doi}. Licence: {card.licence}. Fingerprint of the files: `{about.fingerprint}`."]
     if of.run["config"].get("train_dataset"):
         parts.append(f"Trained on {dataset_title(of.run['config']['train_dataset'])}.")
     return " ".join(parts)
@@ -97,38 +99,34 @@ def _script(of: RunFacts) -> str:
     request = of.run["config"].get("request")
     if request is None:
         return f"{TO_WRITE}the script that makes the predictions; `embench score` then gives these scores."
-    command = command_of({**request, "recipe": of.run["recipe"]["preset"]})
+    command = command_of({**request, "recipe": of.about.recipe.preset})
     return f"`{command}`; or, from the record, `embench run --from {of.run['id']}`."
 
 
 def _source(of: RunFacts) -> str:
     if of.card is None:
         return f"{TO_WRITE}who recorded the data, when, and how they were annotated."
-    signals = ", ".join(of.run["method"]["modalities"]) or ", ".join(of.card.default_modalities)
-    rules = "; ".join(f"{r['name']}: {_rule(r)}" for r in of.run["card"].get("label_rules", []))
+    signals = ", ".join(of.about.method.modalities) or ", ".join(of.card.default_modalities)
+    rules = "; ".join(f"{rule.name}: {_rule(rule)}" for rule in of.about.card.label_rules)
     return (
         f"{of.card.title}: {of.card.obtain}. Signals used: {signals}. Labels: {rules or _NEVER_KNOWN}. "
         f"{TO_WRITE}when and where the data were recorded, as {of.card.citation} describes it."
     )
 
 
-def _rule(about: Mapping[str, Any]) -> str:
-    rule = {k: v for k, v in about.get("rule", {}).items() if v not in (None, [], "", 0.0)}
-    return (
-        f"{about.get('kind', '')} from `{about.get('label', about['name'])}` ({format_value(rule, 'g') or 'as it is'})"
-    )
+def _rule(about: RuleOfTargetPart) -> str:
+    rule = {k: v for k, v in about.rule.content().items() if v not in (None, [], "", 0.0)}
+    return f"{about.kind} from `{about.label}` ({format_value(rule, 'g') or 'as it is'})"
 
 
 def _outcome(of: RunFacts) -> str:
-    rules = {r["name"]: r for r in of.run["card"].get("label_rules", [])}
-    named = [
-        f"{in_words(t)} ({_rule(rules[t]) if t in rules else _NEVER_KNOWN})" for t in of.record.scores["headlines"]
-    ]
+    rules = {rule.name: _rule(rule) for rule in of.about.card.label_rules}
+    named = [f"{in_words(t)} ({rules.get(t, _NEVER_KNOWN)})" for t in of.record.scores.headlines]
     return f"{join_with_and(named)}. {_frequencies(of)}"
 
 
 def _size(of: RunFacts) -> str:
-    about = of.view.manifest
+    about = of.about
     left_out = f", {counted(len(about.cohort.left_out), 'subject')} excluded" if about.cohort.left_out else ""
     return f"{counted(about.cohort.size, 'subject').capitalize()} scored{left_out}. {_frequencies(of)}"
 
@@ -163,14 +161,14 @@ def _missing(of: RunFacts) -> str:
 
 
 def _excluded(of: RunFacts) -> str:
-    rows = of.run["cohort"]["left_out"]
+    rows = of.about.cohort.left_out
     listed = [f"{r['subject']} ({r['reason']})" if isinstance(r, Mapping) else str(r) for r in rows]
     whole = f"Excluded subjects: {'; '.join(listed)}." if listed else "No subject is excluded."
     return f"{whole} Units without a label under the label rule are not scored."
 
 
 def _corrupt(of: RunFacts) -> str:
-    read = format_value(of.run["dataset"].get("verified_on_real"), missing=_NEVER_KNOWN)
+    read = format_value(of.about.dataset.verified_on_real, missing=_NEVER_KNOWN)
     return (
         "`embench data verify` lists files and samples that are missing, damaged or impossible; gaps in a signal are "
         f"filled when it is prepared, and samples in them are masked. The reader on real data: {read}."
@@ -182,7 +180,7 @@ def _transformed(of: RunFacts) -> str:
         return f"{TO_WRITE}filters, rates and normalisation; the record does not hold the protocol's rules."
     if of.outside:
         return f"{TO_WRITE}all steps from the raw data to the predictions, which other code made."
-    dropped = sum(len(features) for features in of.run.get("dropped", {}).values())
+    dropped = sum(len(features) for features in of.about.dropped.values())
     added = "".join(f" {sentence}" for sentence in describe_added_modalities(of.run))
     gone = f" {counted(dropped, 'feature').capitalize()} dropped in some fold before fitting." if dropped else ""
     return (
@@ -194,27 +192,27 @@ def _transformed(of: RunFacts) -> str:
 def _models(of: RunFacts) -> str:
     if of.outside:
         return f"{method_name(of.run)}. {TO_WRITE}the model that made the predictions."
-    method = of.run["method"]
-    encoders = "; ".join(f"{m}: {bare_name(e)}" for m, e in method["encoders"].items())
-    before = f", pretraining {', '.join(method['pretrainers'])}" if method["pretrainers"] else ""
-    fusion = bare_name(method["fusion"] or "none")
+    method = of.about.method
+    encoders = "; ".join(f"{m}: {bare_name(e)}" for m, e in method.encoders.items())
+    before = f", pretraining {', '.join(method.pretrainers)}" if method.pretrainers else ""
+    fusion = bare_name(method.fusion or "none")
     parameters = cost.format_cost(of.run["cost"])["parameters"]
     return f"{method_name(of.run)}: encoders {encoders}{before}, fusion {fusion}; parameters: {parameters}."
 
 
 def _evaluation(of: RunFacts) -> str:
-    seeds = f"seed{'s' * (len(of.run['seeds']) > 1)} {join_with_and([str(seed) for seed in of.run['seeds']])}"
-    name = f"Protocol `{of.run['protocol']['name']}`"
+    seeds = f"seed{'s' * (len(of.about.seeds) > 1)} {join_with_and([str(seed) for seed in of.about.seeds])}"
+    name = f"Protocol `{of.about.protocol.name}`"
     if of.rules is None:
         return f"{name}, {seeds}."
     folds = "one fold for each" if of.rules.split.folds == "each" else counted(of.rules.split.folds, "fold")
     how = "in their order" if of.rules.split.deal else "at random"
-    leaks = " **This split leaks.**" if of.run["protocol"]["leaks"] else ""
+    leaks = " **This split leaks.**" if of.about.protocol.leaks else ""
     return f"{name}: {SPLIT[of.rules.split.by].format(how=how)} ({folds}; {seeds}).{leaks}"
 
 
 def _selection(of: RunFacts) -> str:
-    looks, tried = _greatest(of.run.get("test_looks")), _greatest(of.run.get("tried"))
+    looks, tried = _greatest(of.about.test_looks), _greatest(of.about.tried)
     opened = "once" if looks == 1 else f"{looks} times"
     known = f"The test labels had been opened {opened} before, by {counted(tried, 'method')}." if looks else ""
     if of.outside:
@@ -236,10 +234,10 @@ def _greatest(count: Any) -> int:
 def _tuning(of: RunFacts) -> str:
     if of.outside:
         return f"{TO_WRITE}which hyperparameters were searched, how, and on which subjects."
-    changed = ", ".join(f"`{s}`" for s in of.run["recipe"].get("settings", [])) or "none"
-    assumed = ", ".join(of.run["recipe"]["assumed"]) or "nothing"
+    changed = ", ".join(f"`{s}`" for s in of.about.recipe.settings) or "none"
+    assumed = ", ".join(of.about.recipe.assumed) or "nothing"
     return (
-        f"Hyperparameters are those of the recipe `{of.run['recipe']['preset']}`, listed in run.yaml under `config: "
+        f"Hyperparameters are those of the recipe `{of.about.recipe.preset}`, listed in run.yaml under `config: "
         f"parts`; embench searched none. Changed settings: {changed}. Settings that the method's paper leaves open: "
         f"{assumed}. {TO_WRITE}any search outside this record."
     )
@@ -247,12 +245,12 @@ def _tuning(of: RunFacts) -> str:
 
 def _baselines(of: RunFacts) -> str:
     made = []
-    for target, metric in of.record.scores["headlines"].items():
-        for control, by_target in of.record.scores["differences"].items():
-            if target in by_target:
-                score = of.record.scores["controls"].get(control, {}).get(target, {}).get(metric)
-                verdict = "cleared" if by_target[target]["clears"] else "not cleared"
-                made.append(f"{in_words(control)} {format_control(score, missing='undefined')} ({verdict})")
+    for target, metric in of.record.scores.headlines.items():
+        for control in of.record.scores.controls(target):
+            if control.gap:
+                score = format_control(control.scores.get(metric), missing="undefined")
+                verdict = "cleared" if control.gap.clears else "not cleared"
+                made.append(f"{in_words(control.name)} {score} ({verdict})")
     listed = f"Controls without any signal: {'; '.join(made)}." if made else "No control applies."
     return f"{listed} {TO_WRITE}the published methods that it is compared with."
 
@@ -260,8 +258,8 @@ def _baselines(of: RunFacts) -> str:
 def _isolation(of: RunFacts) -> str:
     if of.outside:
         return f"{TO_WRITE}on which subjects everything was fitted. {_audited(of)}"
-    access = ACCESS.get(of.run["target_access"], of.run["target_access"])
-    overlap = in_words(of.run["pretrain_overlap"])
+    access = ACCESS.get(of.about.target_access, of.about.target_access)
+    overlap = in_words(of.about.pretrain_overlap)
     return (
         "Everything that is fitted is fitted on the training side of its fold, and test labels are opened once, after "
         f"the predictions. What the method saw of a test subject: {access}. Overlap of pretraining with test "
@@ -292,10 +290,8 @@ def _dependencies(of: RunFacts) -> str:
 
 def _inputs(of: RunFacts) -> str:
     fixed = "The tasks came in the same order for all subjects, so the clock can predict the label. "
-    design = fixed if of.run["card"]["fixed_order"] else ""
-    inputs = (
-        f"{', '.join(of.run['method']['modalities'])}; a method gets signals and a mask, no index, time or identity"
-    )
+    design = fixed if of.about.card.fixed_order else ""
+    inputs = f"{', '.join(of.about.method.modalities)}; a method gets signals and a mask, no index, time or identity"
     if of.outside:
         inputs = f"those of other code. {TO_WRITE}that none of them tells the subject, the stimulus or the time"
     return (
@@ -305,31 +301,30 @@ def _inputs(of: RunFacts) -> str:
 
 
 def _metrics(of: RunFacts) -> str:
-    heads = [f"{metric_name(m)} (of {in_words(t)})" for t, m in of.record.scores["headlines"].items()]
-    others = sorted(
-        {m for by in of.record.scores["scores"].values() for m in by} - {*of.record.scores["headlines"].values()}
-    )
+    headlines = of.record.scores.headlines
+    heads = [f"{metric_facts(m).title} (of {in_words(t)})" for t, m in headlines.items()]
+    others = sorted({m for target in headlines for m in of.record.scores.of(target)} - {*headlines.values()})
     return (
         f"The headline, which the study's design decides: {join_with_and(heads)}. Also computed: "
-        f"{', '.join(metric_name(m) for m in others)}."
+        f"{', '.join(metric_facts(m).title for m in others)}."
     )
 
 
 def _uncertainty(of: RunFacts) -> str:
-    level = f"{100 * of.record.scores['level']:.0f} %" if "level" in of.record.scores else "95 %"
     how = "a bootstrap of subjects" if "replicates" in of.record.scores else "the jackknife over groups of subjects"
+    scores = of.record.scores
     made = [
-        f"{metric_name(m)} of {in_words(t)} {format_score(of.record.scores['scores'][t].get(m), missing='undefined')}"
-        for t, m in of.record.scores["headlines"].items()
+        f"{metric_facts(m).title} of {in_words(t)} {format_score(scores.score(t, m), missing='undefined')}"
+        for t, m in scores.headlines.items()
     ]
-    return f"{level} intervals from {how}: {'; '.join(made)}."
+    return f"{100 * scores.level:.0f} % intervals from {how}: {'; '.join(made)}."
 
 
 def _external(of: RunFacts) -> str:
     if trained := of.run["config"].get("train_dataset"):
         return f"All test subjects are of another dataset than those trained on ({dataset_title(trained)})."
     return (
-        f"All results are of {dataset_title(of.run['dataset']['name'])}. {TO_WRITE}evidence from other data, such as a "
+        f"All results are of {dataset_title(of.about.dataset.name)}. {TO_WRITE}evidence from other data, such as a "
         "run with `--train-dataset`."
     )
 

@@ -159,8 +159,8 @@ def cited_papers(records: Sequence[Record]) -> list[Paper]:
                 continue  # a dataset of a package that is not installed here
             found.setdefault(paper.key, paper)
         keys = [paper_of(kind, name) for _, kind, name in run_plugins(run)]
-        keys += [paper_of_protocol(run["protocol"]["name"])]
-        keys += [paper_of("metric", metric) for metric in of.scores["headlines"].values()]
+        keys += [paper_of_protocol(of.manifest.protocol.name)]
+        keys += [paper_of("metric", metric) for metric in of.scores.headlines.values()]
         for key in [*keys, intervals_paper(of)]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])

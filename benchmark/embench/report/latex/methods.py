@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from embench import protocols
 from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.records import cost
+from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.wording import (
@@ -22,12 +24,12 @@ from embench.records.wording import (
     in_words,
     join_with_and,
     method_name,
-    metric_name,
     number_in_words,
 )
 from embench.report.latex import bibliography
 from embench.report.latex.tex import cite, code, escape
 from embench.statistics.joined import unit_length
+from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
 
 NORMALISED = {
     "none": "were not normalised",
@@ -48,22 +50,6 @@ SPLIT = {
     "were in training",
 }
 
-_HEADLINE = {
-    "auroc_within": "the AUROC within each test subject who has both classes, averaged over seeds, then over subjects, "
-    r"with a 95~\% $t$ interval over groups of subjects",
-    "ccc": "Lin's concordance of predictions and labels within each test subject, averaged over seeds, then over "
-    r"subjects, with a 95~\% $t$ interval over groups of subjects",
-    "auroc_crossed_time": "the share of quadruples of two subjects and two times, with opposite labels for the two "
-    "subjects, in which the positive time has the higher score (chance is .5 for every score that the clock or the "
-    "subject explains)",
-    "auroc_crossed": "the share of quadruples of two subjects of one fold and two stimuli, with opposite labels for "
-    "the two subjects, in which the positive stimulus has the higher score (chance is .5 for every score that the "
-    "stimulus or the subject explains)",
-    "auroc_crossed_matched": "the share of quadruples of two subjects of one fold, whose sessions differ by at most "
-    "60~s in length, and two times, with opposite labels for the two subjects, in which the positive time has the "
-    "higher score (chance is .5 for every score that the clock or the subject explains)",
-}
-
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 """Of records made before intervals came from the jackknife, which say how many replicates they drew."""
 _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjects"
@@ -74,46 +60,38 @@ def methods_section(records: Sequence[Record]) -> str:
     run."""
     groups: dict[str, list[Record]] = {}
     for of in records:
-        run = of.run
-        alike = [
-            run["dataset"]["name"],
-            run["protocol"]["hash"],
-            run["cohort"],
-            run["targets"],
-            run["dev"],
-        ]
+        run = of.manifest
+        alike = [run.dataset.name, run.protocol.hash, run.cohort, run.targets, run.dev]
         groups.setdefault(str(alike), []).append(of)
     paragraphs = []
     for some in groups.values():
         paragraphs.append(" ".join([*_data(some[0]), *_rules(some), *_scoring(some)]))
         paragraphs += [" ".join(_method(of, several_seeds=_seeds_differ(some))) for of in some]
-    versions = sorted({str(of.run["embench_version"]) for of in records})
+    versions = sorted({of.manifest.embench_version for of in records})
     ours = f"All results were computed with embench {', '.join(versions)}{cite(bibliography.EMBENCH_KEY)}."
     return "\n\n".join([*paragraphs, ours]) + "\n"
 
 
 def _data(of: Record) -> list[str]:
-    run, name = of.run, of.run["dataset"]["name"]
+    run, name = of.manifest, of.manifest.dataset.name
     title, key = escape(bibliography.dataset_title(name)), _dataset_key(name)
     sentences = []
-    if run["dataset"]["synthetic"] is not None:
+    if run.dataset.synthetic is not None:
         sentences.append(r"\textbf{The data are synthetic: no number below says anything about real subjects.}")
-    subjects = run["cohort"]["people"]
     mine = of.predictions["method"] == MODEL
     parts = []
-    for target in of.scores["headlines"]:
+    for target in of.scores.headlines:
         ids = np.unique(of.predictions["unit"][mine & (of.predictions["target"] == target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
         how_many = f"; {len(ids):,} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
         parts.append(f"{_words(target)} ({_kind(run, target)}{how_many})")
-    count = subjects if isinstance(subjects, int) else len(subjects)
     sentences.append(
-        f"The data were those of {title}{cite(key)}, with {counted(count, 'subject')}. Predicted "
+        f"The data were those of {title}{cite(key)}, with {counted(run.cohort.size, 'subject')}. Predicted "
         f"target{'s' * (len(parts) > 1)}: {join_with_and(parts)}."
     )
     left_out: dict[str, int] = {}
-    for row in run["cohort"]["left_out"]:
+    for row in run.cohort.left_out:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1
     if left_out:
         reasons = [f"{counted(number, 'subject')} ({escape(reason)})" for reason, number in left_out.items()]
@@ -122,30 +100,31 @@ def _data(of: Record) -> list[str]:
     return sentences
 
 
-def _kind(run: Mapping[str, Any], target: str) -> str:
-    about = next(rule for rule in run["card"].get("label_rules", [{"name": target}]) if rule["name"] == target)
-    kind, rule = KINDS.get(about.get("kind", "")), about.get("rule", {})
-    parts = [kind.words_of_one.format(n=number_in_words(about.get("n", 2)))] if kind else []
-    if rule.get("cut") == "training_mean":
+def _kind(run: Manifest, target: str) -> str:
+    about = next((rule for rule in run.card.label_rules if rule.name == target), None)
+    if about is None:
+        return ""
+    rule, parts = about.rule, [KINDS[about.kind].words_of_one.format(n=number_in_words(about.n))]
+    if rule.cut == "training_mean":
         parts.append("cut at the mean of the training labels")
-    elif rule.get("cut") is not None:
-        parts.append(f"cut at {rule['cut']:g}, ties {rule['ties']}")
-    if rule.get("dead_band"):
-        low, high = rule["dead_band"]
+    elif rule.cut is not None:
+        parts.append(f"cut at {rule.cut:g}, ties {rule.ties}")
+    if rule.dead_band:
+        low, high = rule.dead_band
         parts.append(f"no label from {low:g} to {high:g}")
-    if rule.get("lag_s"):
-        parts.append(rf"labels read {rule['lag_s']:g}~s after the signals")
-    return ", ".join(filter(None, parts))
+    if rule.lag_s:
+        parts.append(rf"labels read {rule.lag_s:g}~s after the signals")
+    return ", ".join(parts)
 
 
 def _seeds_differ(some: Sequence[Record]) -> bool:
-    return len({tuple(of.run["seeds"]) for of in some}) > 1
+    return len({tuple(of.manifest.seeds) for of in some}) > 1
 
 
 def _rules(some: Sequence[Record]) -> list[str]:
-    run = some[0].run
-    rules = protocols.recorded_protocol(run["protocol"])
-    name = run["protocol"]["name"]
+    run = some[0].manifest
+    rules = protocols.recorded_protocol(run.protocol.content())
+    name = run.protocol.name
     paper = cite(bibliography.paper_of_protocol(name))
     sentences = [f"The protocol was {code(name)}{paper}."]
     if rules is None:
@@ -158,19 +137,17 @@ def _rules(some: Sequence[Record]) -> list[str]:
     sentences.append(f"In it, {alone}{SPLIT[rules.split.by].format(how=how)} ({folds}).")
     if rules.stimuli:
         sentences.append("The stimuli that take part, and their parts, are those of the protocol.")
-    if run["protocol"]["leaks"]:
-        sentences.append(
-            rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}."
-        )
+    if run.protocol.leaks:
+        sentences.append(rf"\textbf{{This split leaks}}: {escape('; '.join(run.protocol.gives_up.values()))}.")
     if _seeds_differ(some):
         sentences.append("Each seed has its own partition and initialisation.")
-    elif len(run["seeds"]) == 1:
-        sentences.append(f"There was one seed ({run['seeds'][0]}), for the partition and the initialisation.")
+    elif len(run.seeds) == 1:
+        sentences.append(f"There was one seed ({run.seeds[0]}), for the partition and the initialisation.")
     else:
-        seeds = join_with_and([str(seed) for seed in run["seeds"]])
-        how_many = counted(len(run["seeds"]), "seed")
+        seeds = join_with_and(list(map(str, run.seeds)))
+        how_many = counted(len(run.seeds), "seed")
         sentences.append(f"There were {how_many} ({seeds}), each with its own partition and initialisation.")
-    if "outside" in run:
+    if run.outside is not None:
         return sentences
     if rules.validation.fraction or rules.validation.at_least:
         sentences.append(
@@ -181,7 +158,7 @@ def _rules(some: Sequence[Record]) -> list[str]:
         rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
         f"{NORMALISED[rules.normalise]}."
     )
-    sentences += map(escape, describe_added_modalities(run))
+    sentences += map(escape, describe_added_modalities(some[0].run))
     if rules.select == "peak_on_test":
         sentences.append("As in the paper, the epoch was selected by the test score.")
     return sentences
@@ -189,16 +166,10 @@ def _rules(some: Sequence[Record]) -> list[str]:
 
 def _scoring(some: Sequence[Record]) -> list[str]:
     of, sentences = some[0], []
-    for metric in dict.fromkeys(of.scores["headlines"].values()):
+    for metric in dict.fromkeys(of.scores.headlines.values()):
         paper = cite(bibliography.paper_of("metric", metric))
-        intervals = _BOOTSTRAP if "replicates" in of.scores else _JACKKNIFE
-        drawn = cite(bibliography.intervals_paper(of))
-        what = _HEADLINE.get(metric)
-        if metric not in ("auroc_within", "ccc"):
-            averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then over folds"
-            what = f"{what or escape(metric_name(metric))}{averaged}, {intervals}{drawn}"
-        sentences.append(f"Methods are compared by {what}{paper}.")
-    controls = sorted({name for each in some for name, by in each.scores["differences"].items() if by})
+        sentences.append(f"Methods are compared by {_headline(of, metric)}{paper}.")
+    controls = sorted({c.name for r in some for t in r.scores.headlines for c in r.scores.controls(t) if c.gap})
     if controls:
         named = ", ".join(map(_words, controls))
         sentences.append(
@@ -209,51 +180,60 @@ def _scoring(some: Sequence[Record]) -> list[str]:
     return sentences
 
 
+def _headline(of: Record, metric: str) -> str:
+    """What a headline measures, and how its interval is made."""
+    facts = metric_facts(metric)
+    what = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
+    what = f"the {what.removeprefix('The ')}" if what.startswith("The ") else what
+    if metric in {kind.within for kind in KINDS.values()}:
+        return rf"{what}, with a 95~\% $t$ interval over groups of subjects"
+    if metric not in CONDITIONED_FACTS:
+        what = f"{escape(facts.title)}, computed for each fold and seed and averaged over seeds, then over folds"
+    intervals = _BOOTSTRAP if "replicates" in of.scores else _JACKKNIFE
+    return f"{what}, {intervals}{cite(bibliography.intervals_paper(of))}"
+
+
 def _method(of: Record, *, several_seeds: bool) -> list[str]:
-    run = of.run
-    if run["method"].get("outside"):
-        submission = run["outside"]
-        sentences = [
-            rf"The predictions of \emph{{{escape(method_name(run))}}} were made by other code and scored by embench."
-        ]
-        missing = sum(about["units"] for about in submission.get("missing", {}).values())
+    run, name = of.manifest, rf"\emph{{{escape(method_name(of.run))}}}"
+    if run.method.outside:
+        sentences = [f"The predictions of {name} were made by other code and scored by embench."]
+        missing = sum(about["units"] for about in (run.outside or {}).get("missing", {}).values())
         if missing:
             sentences.append(f"{missing} predictions were missing.")
     else:
-        preset = code(run["recipe"]["preset"])
-        sentences = [rf"\emph{{{escape(method_name(run))}}} used the recipe {preset}{_training(of)}.", *_sources(run)]
-        if run["recipe"].get("settings"):
-            sentences.append(f"Changed settings: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
-        if run["recipe"]["assumed"]:
-            sentences.append(
-                f"Assumed (left open by the paper): {join_with_and([code(a) for a in run['recipe']['assumed']])}."
-            )
+        sentences = [f"{name} used the recipe {code(run.recipe.preset)}{_training(of)}.", *_sources(of.run)]
+        if run.recipe.settings:
+            sentences.append(f"Changed settings: {join_with_and(list(map(code, run.recipe.settings)))}.")
+        if run.recipe.assumed:
+            assumed = join_with_and(list(map(code, run.recipe.assumed)))
+            sentences.append(f"Assumed (left open by the paper): {assumed}.")
         sentences += _pretraining(run)
     if several_seeds:
-        seeds = [str(seed) for seed in run["seeds"]]
+        seeds = [str(seed) for seed in run.seeds]
         sentences.append(f"It was run with the seed{'s' * (len(seeds) > 1)} {join_with_and(seeds)}.")
-    for target, metric in of.scores["headlines"].items():
-        score = of.scores["scores"][target].get(metric, {})
-        name = escape(metric_name(metric))
-        if score.get("mean") is None:
-            sentences.append(f"Its {name} on {_words(target)} is undefined: {escape(score.get('undefined', ''))}.")
+    for target, metric in of.scores.headlines.items():
+        name, score = escape(metric_facts(metric).title), of.scores.score(target, metric)
+        if score is None:
+            reason = escape(of.scores.why_undefined(target, metric))
+            sentences.append(f"Its {name} on {_words(target)} is undefined: {reason}.")
             continue
-        interval = "" if score["low"] is None else rf" (95~\% interval {format_interval(score, '{} to {}')})"
-        clears = {c: by[target]["clears"] for c, by in of.scores["differences"].items() if target in by}
-        if failed := [_words(c) for c, cleared in clears.items() if not cleared]:
+        interval = rf" (95~\% interval {format_interval(score, '{} to {}')})" if score.low is not None else ""
+        gaps = {control.name: control.gap for control in of.scores.controls(target) if control.gap}
+        if failed := [_words(control) for control, gap in gaps.items() if not gap.clears]:
             verdict = f"it is not shown to be better than {join_with_and(failed)}"
         else:
-            verdict = "it clears all controls" if clears else "no control applies"
-        sentences.append(f"Its {name} on {_words(target)} is {format_figure(score['mean'])}{interval}; {verdict}.")
-    measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
+            verdict = "it clears all controls" if gaps else "no control applies"
+        sentences.append(f"Its {name} on {_words(target)} is {format_figure(score.mean)}{interval}; {verdict}.")
+    costs = cost.format_cost(of.run["cost"])
+    measured = [f"{name} {text}" for name, text in costs.items() if text != cost.NOT_MEASURED]
     if measured:
         sentences.append(f"Cost: {escape('; '.join(measured))}.")
-    looks = [n for n in _values(run.get("test_looks")) if n]
-    if looks and not run["dev"]:
-        tried = max(_values(run.get("tried")), default=0)
+    looks = [n for n in _values(run.test_looks) if n]
+    if looks and not run.dev:
+        tried = max(_values(run.tried), default=0)
         opened = "once" if max(looks) == 1 else f"{max(looks)} times"
         sentences.append(f"The test labels had been opened {opened} before, by {counted(tried, 'method')}.")
-    if run["dev"]:
+    if run.dev:
         sentences.append("The scores are those of validation subjects; the test labels stayed closed.")
     return sentences
 
@@ -278,7 +258,7 @@ def _words(name: str) -> str:
 
 def _training(of: Record) -> str:
     """How what was trained by epochs was trained; the history says which stages those are."""
-    recipes: Mapping[str, Any] = of.run["config"].get("parts", {})
+    recipes: Mapping[str, Any] = of.manifest.config.get("parts", {})
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds[row["kind"]] for row in of.history if row.get("kind") in kinds}
     parts_by_training: dict[str, list[str]] = {}
@@ -293,17 +273,17 @@ def _training(of: Record) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _pretraining(run: Mapping[str, Any]) -> list[str]:
+def _pretraining(run: Manifest) -> list[str]:
     seen = [
         f"{escape(bare_name(str(source['dataset'])))}"
         f"{cite(_dataset_key(source['dataset'])) if source.get('dataset') else ''}"
-        for source in run.get("pretraining", [])
+        for source in run.pretraining
     ]
     sentences = [f"Pretraining used {join_with_and(seen)}."] if seen else []
-    if any(":" not in text for text in run["method"]["pretrainers"]):
+    if any(":" not in text for text in run.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
-    if run["pretrain_overlap"] != "none":
-        overlap = run["pretrain_overlap"].replace("_", " ")
+    if run.pretrain_overlap != "none":
+        overlap = in_words(run.pretrain_overlap)
         sentences.append(f"Overlap of pretraining with the test subjects: {overlap}.")
     return sentences
 

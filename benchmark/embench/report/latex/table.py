@@ -8,17 +8,16 @@ from embench.errors import UsageError
 from embench.records import cost
 from embench.records.record import Record
 from embench.records.wording import (
-    SHORT_METRIC_NAMES,
     counted,
     format_control,
     format_score,
     in_words,
     method_name,
-    metric_name,
 )
 from embench.registry.naming import did_you_mean
 from embench.report.latex.bibliography import dataset_title
 from embench.report.latex.tex import code, escape
+from embench.statistics.metrics import metric_facts
 
 DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy", "ccc", "rmse")
 """The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
@@ -41,14 +40,14 @@ def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None
     _check(records, columns or ())
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for of in records:
-        for target in of.scores["headlines"]:
-            groups.setdefault((of.run["dataset"]["name"], of.run["protocol"]["name"], target), []).append(of)
+        for target in of.scores.headlines:
+            groups.setdefault((of.manifest.dataset.name, of.manifest.protocol.name, target), []).append(of)
     made = [_table(*key, some, columns) for key, some in groups.items()]
     return "% needs \\usepackage{booktabs}\n" + "\n\n".join(made) + "\n"
 
 
 def _check(records: Sequence[Record], columns: Sequence[str]) -> None:
-    metrics = {name for of in records for by_metric in of.scores["scores"].values() for name in by_metric}
+    metrics = {name for of in records for target in of.scores.headlines for name in of.scores.of(target)}
     known = [*_COUNTS, *sorted(metrics), *_COSTS]
     for name in columns:
         if name not in known:
@@ -61,7 +60,7 @@ def _check(records: Sequence[Record], columns: Sequence[str]) -> None:
 
 
 def _table(dataset: str, protocol: str, target: str, records: Sequence[Record], columns: Sequence[str] | None) -> str:
-    headline = records[0].scores["headlines"][target]
+    headline = records[0].scores.headlines[target]
     chosen = _default(records, target) if columns is None else columns
     chosen = [name for name in chosen if name != headline]
     before = [name for name in _COUNTS if name in chosen]
@@ -69,7 +68,7 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record], 
     heads = [
         "method",
         *before,
-        *(_COSTS.get(n) or SHORT_METRIC_NAMES.get(n) or in_words(n) for n in [headline, *after]),
+        *(_COSTS.get(name) or metric_facts(name).short for name in [headline, *after]),
     ]
     controls = _controls(records, target, headline, before, after)
     caption = _caption(dataset, protocol, target, [headline, *after], records, alike=not before)
@@ -92,7 +91,7 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record], 
 
 def _default(records: Sequence[Record], target: str) -> list[str]:
     differ = {name for name in _COUNTS if len({_counts(of)[name] for of in records}) > 1}
-    defined = {name for of in records for name, score in of.scores["scores"][target].items() if "mean" in score}
+    defined = {name for of in records for name, score in of.scores.of(target).items() if score.defined}
     return [name for name in DEFAULT_COLUMNS if name in differ | defined]
 
 
@@ -102,18 +101,15 @@ def _caption(
     counts = _counts(records[0])
     how_many = f" ({counted(counts['subjects'], 'subject')}, {counted(counts['seeds'], 'seed')})" if alike else ""
     where = f"{escape(in_words(target))} on {escape(dataset_title(dataset))}{how_many}"
-    named = [
-        rf"\emph{{{escape(_short(name))}}}: {escape(metric_name(name))}"
-        for name in metrics
-        if name not in _COSTS and _short(name) != metric_name(name)
-    ]
+    facts = [metric_facts(name) for name in metrics if name not in _COSTS]
+    named = [rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title]
     sentences = [rf"Prediction of {where}, protocol {code(protocol)}. In brackets: 95~\% intervals."]
     sentences += [f"{'; '.join(named)}."] if named else []
-    if any(of.run["dataset"]["synthetic"] is not None for of in records):
+    if any(of.manifest.dataset.synthetic is not None for of in records):
         sentences.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
-    if records[0].run["protocol"]["leaks"]:
+    if records[0].manifest.protocol.leaks:
         sentences.append("This protocol leaks: training has seen part of the test data.")
-    if any(of.run["dev"] for of in records):
+    if any(of.manifest.dev for of in records):
         sentences.append("Scores of validation subjects.")
     if any(_failed(of, target) for of in records):
         sentences.append(r"\textdagger: not shown to be better than every control.")
@@ -121,7 +117,7 @@ def _caption(
 
 
 def _cells(of: Record, target: str, headline: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
-    scores, costs = of.scores["scores"][target], cost.format_cost(of.run["cost"])
+    scores, costs = of.scores.of(target), cost.format_cost(of.run["cost"])
     mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
     return [
         escape(method_name(of.run)) + mark,
@@ -142,34 +138,25 @@ def _controls(
     """Each control once, as it scored in the run with most subjects, then most seeds."""
     of = max(records, key=lambda r: (_counts(r)["subjects"], _counts(r)["seeds"]))
     rows = []
-    for name, by_target in of.scores["controls"].items():
-        scores = by_target.get(target, {"undefined": ""})
-        if "undefined" not in scores:
+    for control in of.scores.controls(target):
+        if not control.reason:
             others = [
-                "" if metric in _COSTS else format_score(scores.get(metric), missing=EN_DASH, interval=False)
+                "" if metric in _COSTS else format_score(control.scores.get(metric), missing=EN_DASH, interval=False)
                 for metric in after
             ]
             counts = [str(_counts(of)[count]) for count in before]
-            first = format_control(scores.get(headline), missing=EN_DASH)
-            rows.append([rf"\emph{{{escape(in_words(name))}}}", *counts, first, *others])
+            first = format_control(control.scores.get(headline), missing=EN_DASH)
+            rows.append([rf"\emph{{{escape(in_words(control.name))}}}", *counts, first, *others])
     return rows
 
 
-def _short(metric: str) -> str:
-    return SHORT_METRIC_NAMES.get(metric) or in_words(metric)
-
-
 def _counts(of: Record) -> dict[str, int]:
-    subjects = of.run["cohort"]["people"]
-    return {
-        "subjects": subjects if isinstance(subjects, int) else len(subjects),
-        "seeds": len(of.run["seeds"]),
-    }
+    return {"subjects": of.manifest.cohort.size, "seeds": len(of.manifest.seeds)}
 
 
 def _failed(of: Record, target: str) -> bool:
-    cleared = [c[target]["clears"] for c in of.scores["differences"].values() if target in c]
-    return not cleared or not all(cleared)
+    gaps = [control.gap for control in of.scores.controls(target) if control.gap]
+    return not gaps or not all(gap.clears for gap in gaps)
 
 
 def _line(cells: Sequence[str]) -> str:
