@@ -11,6 +11,7 @@ from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
 from embench.records.scores import Scores
+from embench.statistics.by_subject import gap_to_control
 from embench.statistics.intervals import mean_over_subjects
 
 SUBJECTS, CLIPS, SECONDS = 6, 6, 4
@@ -110,6 +111,20 @@ def test_runs_with_other_folds_and_targets_are_paired_by_subject():
     expected = shares(decided == EMOTION, SUBJECT) - second
     assert found.values[0] == pytest.approx(expected)
     assert found.estimate().subjects == SUBJECTS
+
+
+def test_a_method_is_compared_with_a_control_of_its_own_record():
+    rng = np.random.default_rng(4)
+    decided, guessed = right(0.9, rng), right(0.4, rng)
+    model, clock = (run("emotion", EMOTION * 1.0, each) for each in (decided, guessed))
+    columns = {
+        name: np.concatenate([model.record.predictions[name], clock.record.predictions[name]])
+        for name in model.record.predictions.columns
+    }
+    columns["method"] = np.repeat([MODEL, "clock"], len(model.record.predictions))
+    both = replace(model, record=replace(model.record, predictions=Predictions(columns)))
+    expected = shares(decided == EMOTION, SUBJECT) - shares(guessed == EMOTION, SUBJECT)
+    assert gap_to_control(both, "clock").mean == pytest.approx(expected.mean())
 
 
 def test_units_are_divided_by_a_label_and_classes_that_a_subject_lacks_do_not_count():

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embench.errors import DataError
-from embench.records.predictions import ANY_SEED, MODEL, Predictions
-from embench.records.record import Record
+from embench.records.predictions import ANY_SEED, MODEL
+from embench.statistics.by_subject import Scored
 
 SeedAndFold = tuple[int, int]
 """The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A claim's run that has finished: its record, where it lies, the target that is looked at and its score.
-
-    `by`: unit -> its label of the target that the claim names, NaN where there is none; empty where it names none.
-    """
-
-    record: Record
-    folder: Path
-    target: str
-    metric: str
-    by: Mapping[str, float] = field(default_factory=dict)
+class Asked(Scored):
+    """A claim's run that has finished. `by` is of the target that the claim names."""
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
@@ -40,12 +28,6 @@ class Asked:
         own = table["target"] == self.target
         keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
-
-    @property
-    def predictions(self) -> Predictions:
-        """The method's own predictions of the target."""
-        rows = self.record.predictions
-        return rows.take(rows.rows_with(method=MODEL, target=self.target))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
         """For each seed and fold, unit -> whether the method decided it right, where there is a label."""

@@ -14,7 +14,6 @@ from embench.claims.asked import Asked
 from embench.claims.files import MeasuredClaim
 from embench.claims.measures import MEASURES
 from embench.claims.requests import claimed_request
-from embench.claims.subjects import Each
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError
@@ -25,6 +24,7 @@ from embench.protocols import label_units
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.runs import run as runner
+from embench.statistics.by_subject import Each
 from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import ALPHA, corrected_error, holm, t_test
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from embench.claims.asked import Asked, Runs, SeedAndFold, label_of
-from embench.claims.subjects import SUBJECT_MEASURES, Each
+from embench.claims.subjects import SUBJECT_MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, read_embeddings
+from embench.statistics.by_subject import Each
 
 Values = Mapping[str, np.ndarray]
 """What is measured, in words -> (J,) of the seeds and folds where it is defined."""
