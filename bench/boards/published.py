@@ -9,18 +9,19 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
 from embench.records.method_kind import method_kind
-from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_record
-from embench.records.scores import Score
+from embench.records.scores import Score, Scores
 from embench.records.wording import bare_name
+from embench.statistics.by_subject import Scored
+from embench.statistics.comparison import Comparison, compare
 from embench.statistics.intervals import Estimate
+from embench.statistics.ranking import Summands
+from embench.statistics.summands import headline_summands
 
 WITHIN = "auroc_within"
 
@@ -69,9 +70,7 @@ def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) 
 
 def metric_of(board: Board) -> str:
     """The headline, or the score within a subject where no row has a headline."""
-    headlines = {
-        e.scores.headlines[board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
-    }
+    headlines = {e.scores.headlines[board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))}
     return headlines.pop() if headlines else WITHIN
 
 
@@ -123,16 +122,29 @@ def record_of(folder: Path) -> Record:
     return read_record(folder)
 
 
-def of_control(record: Record, control: str) -> Record:
-    """A record whose method is one of its controls."""
-    rows = record.predictions.take(record.predictions.rows_with(method=control))
-    columns = {**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), MODEL)}
-    return replace(record, predictions=Predictions(columns))
-
-
 def is_open(entry: LeaderboardEntry) -> bool:
     """Whether the entry holds predictions, of which others can be compared with it."""
     return entry.run.card.labels_public == "yes"
+
+
+@cache
+def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
+    return compare(record_of(one), record_of(other), target, metric)
+
+
+def scored(entry: LeaderboardEntry, board: Board, metric: str) -> Scored:
+    return Scored(record_of(entry.folder), entry.folder, board.target, metric)
+
+
+@cache
+def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
+    """What groups of subjects add to a score, of which the entry holds those of the headline."""
+    (entry,) = [e for e in entries() if e.folder == folder]
+    if metric == headline(entry, board) or not is_open(entry):
+        return entry.summands.get(board.target)
+    record = record_of(folder)
+    scores = Scores({**record.scores, "headlines": {**record.scores.headlines, board.target: metric}})
+    return headline_summands(replace(record, scores=scores), board.target)
 
 
 # Numbers

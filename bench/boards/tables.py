@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +23,7 @@ from bench.boards.published import (
     WITHIN,
     Board,
     best_first,
-    entries,
+    compared,
     estimator,
     figure,
     headline,
@@ -36,31 +33,30 @@ from bench.boards.published import (
     method,
     metric_of,
     modalities,
-    of_control,
     pretrained,
     record_of,
     rows_of,
+    scored,
     shown,
+    summands_of,
     table,
 )
+from bench.boards.questions import published, question
 from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, GROUPS, LEGACY, STRICT
 from embench.claims import Claim, select_claims
-from embench.claims.asked import Asked
 from embench.claims.requests import claimed_request
-from embench.claims.subjects import gap_by_subject, score_by_subject
 from embench.claims.verdict import direction_verdict
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
-from embench.records.scores import Score, Scores
+from embench.records.scores import Score
 from embench.records.wording import bare_name
-from embench.statistics.comparison import Comparison, compare
+from embench.statistics.by_subject import Scored, gap_to_control, subject_gap, subject_scores
 from embench.statistics.intervals import Estimate
-from embench.statistics.ranking import Ranking, Summands, rank_methods
+from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.significance import holm
-from embench.statistics.summands import headline_summands
+from embench.statistics.spread import mean_and_error, spread_of
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
 
@@ -137,16 +133,12 @@ def subjects_apart(board: Board) -> str:
 
 
 def _apart(folder: Path, target: str, name: str) -> list[str]:
-    record = record_of(folder)
-    record = record if name == MODEL else of_control(record, name)
-    (each,) = score_by_subject({"run": Asked(record, folder, target, WITHIN)}).values()
+    each = subject_scores(Scored(record_of(folder), folder, target, WITHIN, method=name))
     values = np.nanmean(each.values, axis=0)
     later = np.array([int(subject.removeprefix("S")) >= 26 for subject in each.jackknife.subjects])
-    parts = [values[~later], values[later]]
-    errors = [np.nanstd(part, ddof=1) / len(part) ** 0.5 for part in parts]
-    gap, error = np.nanmean(parts[1]) - np.nanmean(parts[0]), np.hypot(*errors)
-    cells = [f"{figure(np.nanmean(p))} ({figure(e)})" for p, e in zip(parts, errors, strict=True)]
-    return [*cells, f"{figure(gap, '+.3f')} ({figure(error)})"]
+    (one, its_error), (other, other_error) = mean_and_error(values[~later]), mean_and_error(values[later])
+    cells = [f"{figure(one)} ({figure(its_error)})", f"{figure(other)} ({figure(other_error)})"]
+    return [*cells, f"{figure(other - one, '+.3f')} ({figure(np.hypot(its_error, other_error))})"]
 
 
 # What the boards say together
@@ -160,7 +152,7 @@ def above(boards: Sequence[Board] = EVERY) -> str:
         scores = [e.score(board.target, metric) for e in rows]
         cells = [board.title, f"`{metric}`", str(len(rows)), str(sum(low(s) > 0.5 for s in scores))]
         for name in (*CLOCKS, MOVEMENT):
-            gaps = [gap for e in rows if (gap := gap_to_control(e.folder, board, metric, name))]
+            gaps = [gap for e in rows if (gap := above_control(e, board, metric, name))]
             cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
         clear = sum(not e.scores.failed(board.target) for e in rows)
         lines.append([*cells, str(clear) if metric == headline(rows[0], board) else "—"])
@@ -168,21 +160,15 @@ def above(boards: Sequence[Board] = EVERY) -> str:
     return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)
 
 
-@cache
-def gap_to_control(folder: Path, board: Board, metric: str, control: str) -> Score | Estimate | None:
+def above_control(entry: LeaderboardEntry, board: Board, metric: str, control: str) -> Score | Estimate | None:
     """By how much an entry's method scores higher than a control; None where the entry does not tell."""
-    (entry,) = [e for e in entries() if e.folder == folder]
     if metric == headline(entry, board):
         gap = entry.scores.gap(board.target, control)
         return gap.difference if gap and gap.difference.defined else None
     if not is_open(entry) or entry.scores.score(board.target, metric, control) is None:
         return None
-    record = record_of(folder)
-    sides = {
-        name: Asked(of, folder, board.target, metric)
-        for name, of in (("a", record), ("b", of_control(record, control)))
-    }
-    return _difference(sides)
+    found = gap_to_control(scored(entry, board, metric), control)
+    return None if isinstance(found, Undefined) else found
 
 
 def pretraining(boards: Sequence[Board] = EVERY) -> str:
@@ -218,11 +204,6 @@ def gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> l
     return [f"`{metric}`", *scores, shown(found.difference, "+.3f"), figure(found.p)]
 
 
-@cache
-def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
-    return compare(record_of(one), record_of(other), target, metric)
-
-
 def leak() -> str:
     """The same methods under the fixed protocol, under the strict one, and under one that leaks."""
     lines = []
@@ -244,15 +225,8 @@ def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Bo
     """The difference of two entries within subjects, whatever their folds."""
     if one is None or other is None or not is_open(one):
         return "—"
-    sides = {e.run.id: Asked(record_of(e.folder), e.folder, board.target, WITHIN) for e in (one, other)}
-    return shown(_difference(sides), "+.3f")
-
-
-def _difference(sides: Mapping[str, Asked]) -> Estimate | None:
-    """How much higher the first side scores in each subject."""
-    (gap,) = gap_by_subject(sides).values()
-    found = gap.estimate()
-    return None if isinstance(found, Undefined) else found
+    found = subject_gap(scored(one, board, WITHIN), scored(other, board, WITHIN)).estimate()
+    return shown(None if isinstance(found, Undefined) else found, "+.3f")
 
 
 def elsewhere() -> str:
@@ -297,63 +271,20 @@ def ranking(board: Board) -> Ranking:
     return rank_methods([score for _, score in rows], [summands_of(e.folder, board, metric) for e, _ in rows])
 
 
-@cache
-def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
-    """What groups of subjects add to a score, of which the entry holds those of the headline."""
-    (entry,) = [e for e in entries() if e.folder == folder]
-    if metric == headline(entry, board) or not is_open(entry):
-        return entry.summands.get(board.target)
-    record = record_of(folder)
-    scores = Scores({**record.scores, "headlines": {**record.scores.headlines, board.target: metric}})
-    return headline_summands(replace(record, scores=scores), board.target)
-
-
 def noise(boards: Sequence[Board] = EVERY) -> str:
     """How much scores vary between seeds and between rows, and how wide their intervals are."""
     lines = []
     for board in boards:
         metric, rows = metric_of(board), best_first(board)
-        widths = [(s.high - s.low) / 2 for _, s in rows if s.low is not None and s.high is not None]
         summands = [s for e, _ in rows if (s := summands_of(e.folder, board, metric))]
-        seeds = [np.std(np.nansum(s.by_seed, 1), ddof=1) for s in summands]
-        gaps = [_detectable(a, b) for k, a in enumerate(summands) for b in summands[:k] if a.fits == b.fits]
-        lines.append([
-            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s.mean for _, s in rows], ddof=1)),
-            figure(float(np.median(widths))), figure(float(np.median(seeds))) if seeds else "—",
-            figure(float(np.median(gaps))) if gaps else "—",
-        ])  # fmt: skip
+        found = vars(spread_of([score for _, score in rows], summands)).values()
+        cells = ["—" if each is None else figure(each) for each in found]
+        lines.append([board.title, f"`{metric}`", str(len(rows)), *cells])
     heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]
     return table([*heads, "half an interval of a difference"], lines)
 
 
-def _detectable(a: Summands, b: Summands) -> float:
-    """Half the 95 % interval of the difference of two rows, without the allowance."""
-    gap = a.adds - b.adds
-    return float(2 * np.sqrt(((gap - gap.mean()) ** 2).sum() * len(gap) / (len(gap) - 1)))
-
-
 # What was asked, and what is there
-
-
-def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a request asks for, whoever states it: a row, a claim or an entry."""
-    encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
-    modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
-    named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
-    pretrainers = tuple(request.get("pretrainers") or ())
-    return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
-
-
-def asked(run: Manifest) -> tuple[Any, ...]:
-    """Returns the question that an entry's run answers. Its request has no pretrainers, which may name places; its
-    configuration does."""
-    return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
-
-
-@cache
-def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
-    """Entries by the question that their run answers."""
-    return {asked(entry.run): entry for entry in entries()}
 
 
 def groups() -> str:

@@ -9,6 +9,7 @@ from embench.claims.asked import Asked
 from embench.claims.measures import MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, write_embeddings
+from embench.records.scores import Scores
 
 from .simulated import method, study
 
@@ -79,7 +80,7 @@ def test_epochs_and_pretext_accuracies_are_read_from_the_history():
 
 def scored(*values):
     rows = [{"method": "model", "target": "stress", "seed": 0, "fold": f, "accuracy": v} for f, v in enumerate(values)]
-    return asked(np.ones(len(UNITS)), scores={"folds": rows})
+    return asked(np.ones(len(UNITS)), scores=Scores({**Scores.none(), "folds": rows}))
 
 
 def test_differences_of_scores_are_of_the_folds_that_all_have():

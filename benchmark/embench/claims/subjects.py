@@ -11,16 +11,23 @@ import numpy as np
 from embench.claims.asked import Asked, Runs
 from embench.errors import DataError
 from embench.interfaces.units import Units
-from embench.statistics.by_subject import Each, labelled_units, names_of, of_subjects, scores_of, subject_gap
+from embench.statistics.by_subject import (
+    Each,
+    labelled_units,
+    names_of,
+    of_subjects,
+    scores_of,
+    subject_gap,
+    subject_scores,
+)
 from embench.statistics.intervals import Jackknife
 
 
 def score_by_subject(runs: Runs) -> Mapping[str, Each]:
     """The score of each subject; and of each stimulus, where there are several."""
     ((_, run),) = runs.items()
-    seeds = [units for _, units in labelled_units(run)]
-    found = {f"{run.metric}, over subjects": of_subjects([run], names_of(seeds), seeds)}
-    films = [replace(units, subject=units.stimulus) for units in seeds]
+    found = {f"{run.metric}, over subjects": subject_scores(run)}
+    films = [replace(units, subject=units.stimulus) for _, units in labelled_units(run)]
     if len(names := names_of(films)) > 1:
         others = np.tile(~np.eye(len(names), dtype=bool), (len(films), 1, 1))
         each = Jackknife(names, np.arange(len(names)))

@@ -29,7 +29,7 @@ class Scored:
     """A record, where it lies, the target that is looked at and its score.
 
     `by`: unit -> its label of another target, NaN where there is none: units without one do not count; empty where all
-    count.
+    count. `method`: whose predictions count, by default the run's own; or a control of the record.
     """
 
     record: Record
@@ -37,19 +37,13 @@ class Scored:
     target: str
     metric: str
     by: Mapping[str, float] = field(default_factory=dict)
+    method: str = MODEL
 
     @property
     def predictions(self) -> Predictions:
-        """The method's own predictions of the target."""
+        """The method's predictions of the target."""
         rows = self.record.predictions
-        return rows.take(rows.rows_with(method=MODEL, target=self.target))
-
-    def control(self, name: str) -> Scored:
-        """The same of a control that the record holds, in the place of its method."""
-        rows = self.record.predictions
-        rows = rows.take(rows.rows_with(method=name))
-        columns = {**{column: rows[column] for column in rows.columns}, "method": np.full(len(rows), MODEL)}
-        return replace(self, record=replace(self.record, predictions=Predictions(columns)))
+        return rows.take(rows.rows_with(method=self.method, target=self.target))
 
 
 @dataclass(frozen=True)
@@ -79,6 +73,12 @@ class Each:
         return widen(found, found.error**2 if shared is None else shared)
 
 
+def subject_scores(run: Scored) -> Each:
+    """The score of each subject."""
+    seeds = [units for _, units in labelled_units(run)]
+    return of_subjects([run], names_of(seeds), seeds)
+
+
 def subject_gap(first: Scored, second: Scored) -> Each:
     """How much higher the first scores than the second in each subject, each on its own units and target."""
     sides = [[units for _, units in labelled_units(run)] for run in (first, second)]
@@ -87,7 +87,7 @@ def subject_gap(first: Scored, second: Scored) -> Each:
 
 def gap_to_control(run: Scored, control: str) -> Estimate | Undefined:
     """How much higher the method scores than a control of its record, over subjects."""
-    return subject_gap(run, run.control(control)).estimate()
+    return subject_gap(run, replace(run, method=control)).estimate()
 
 
 def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Units]) -> Each:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from embench.records.scores import Score
 from embench.statistics.ranking import Summands
 
 
@@ -29,17 +30,13 @@ class Spread:
     difference: float | None
 
 
-def spread_of(means: Sequence[float], halves: Sequence[float], summands: Sequence[Summands]) -> Spread:
-    """The spread of at least two rows.
-
-    Args:
-        means: their scores. `halves`: half of each interval that there is.
-        summands: of the rows that have some.
-    """
+def spread_of(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
+    """The spread of the scores of at least two rows, and of the summands of those that have some."""
+    halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
     seeds = [np.std(np.nansum(each.by_seed, 1), ddof=1) for each in summands]
     gaps = [detectable_difference(a, b) for a, b in combinations(summands, 2) if a.fits == b.fits]
     return Spread(
-        rows=float(np.std(means, ddof=1)),
+        rows=float(np.std([score.mean for score in scores], ddof=1)),
         interval=float(np.median(halves)),
         seeds=float(np.median(seeds)) if seeds else None,
         difference=float(np.median(gaps)) if gaps else None,
