@@ -11,7 +11,7 @@ from embench.cli import console
 from embench.cli.options import Json
 
 if TYPE_CHECKING:
-    from embench.statistics.comparison import Comparison, Table
+    from embench.statistics.compared import Comparison, Table
 
 
 def compare(

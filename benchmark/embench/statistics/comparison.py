@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from scipy import stats
@@ -20,7 +20,7 @@ from embench.interfaces.metric import Undefined
 from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import method_name
-from embench.statistics import permutation, sentence, significance
+from embench.statistics import permutation, significance
 from embench.statistics.common import (
     check_same,
     common_seeds,
@@ -30,6 +30,7 @@ from embench.statistics.common import (
     joined_on_common,
     recorded_target,
 )
+from embench.statistics.compared import Comparison, Standing, Table
 from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
     LEVEL,
@@ -42,12 +43,9 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.metrics import metric_facts
-from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
 """Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
-_KEYS = {"subjects": "people"}
-"""Fields of a comparison that `--json` writes under another key."""
 
 
 class FinishedRun(Protocol):
@@ -56,117 +54,6 @@ class FinishedRun(Protocol):
     @property
     def folder(self) -> Path:
         """The folder of the run's record."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on one target.
-
-    Args:
-        one, other: the methods' names; `scores`: theirs, on the common units.
-        difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
-        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
-            difference lies within .02.
-        subjects, units: how many it rests on. `over`: what was paired.
-        smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
-            None where nothing can vary.
-        unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
-        higher_is_better, bounded: of the metric.
-        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
-        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
-    """
-
-    target: str
-    metric: str
-    one: str
-    other: str
-    scores: tuple[Estimate, Estimate]
-    difference: Estimate
-    p: float
-    holm: float
-    together: int
-    tests: Mapping[str, float]
-    subjects: int
-    units: int
-    over: Literal["people", "folds"]
-    smallest: float | None
-    unequal_tuning: bool
-    higher_is_better: bool = True
-    bounded: bool = True
-    seeds: tuple[int, ...] = ()
-    more_seeds: bool = False
-    these_stimuli: bool = False
-
-    @property
-    def different(self) -> bool:
-        """Whether the corrected primary test is significant."""
-        return self.holm < ALPHA
-
-    @property
-    def equivalent(self) -> bool:
-        """Whether the equivalence test is significant: the methods differ by less than its margin."""
-        return self.tests.get("equivalence", 1.0) < ALPHA
-
-    @property
-    def better(self) -> str | None:
-        """The name of the better method; None where they can't be told apart."""
-        if not self.different:
-            return None
-        return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
-
-    @property
-    def sentence(self) -> str:
-        """What may be quoted."""
-        return sentence.comparison_sentence(self)
-
-    def as_json(self) -> dict[str, Any]:
-        """The comparison as `embench compare --json` prints it."""
-        apart = ("scores", "difference", "tests")
-        return {
-            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
-            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
-            "difference": self.difference.as_json(),
-            "tests": dict(self.tests),
-            "equivalent": self.equivalent,
-            "better": self.better,
-            "sentence": self.sentence,
-        }
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
-    opened the test labels when it was made, None where that was not counted."""
-
-    name: str
-    run: str
-    score: Estimate
-    group: str
-    tried: int | None
-
-    def as_json(self) -> dict[str, Any]:
-        """The standing as `embench compare --json` prints it."""
-        return {**vars(self), "score": self.score.as_json()}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Several methods on one target, best first, and every two of them compared."""
-
-    target: str
-    metric: str
-    standings: tuple[Standing, ...]
-    comparisons: tuple[Comparison, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The table as `embench compare --json` prints it."""
-        return {
-            "target": self.target,
-            "metric": self.metric,
-            "methods": [standing.as_json() for standing in self.standings],
-            "comparisons": [comparison.as_json() for comparison in self.comparisons],
-        }
 
 
 def compare(

@@ -1,0 +1,169 @@
+"""What comparing methods gives: figures, and a sentence such as may stand in a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from embench.records.wording import format_p, format_points, join_with_and
+from embench.statistics.intervals import Estimate
+from embench.statistics.metrics import metric_facts
+from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
+
+_KEYS = {"subjects": "people"}
+"""Fields of a comparison that `--json` writes under another key."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on one target.
+
+    Args:
+        one, other: the methods' names; `scores`: theirs, on the common units.
+        difference: `one` less `other`, paired, with its 95 % interval.
+        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
+        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
+            difference lies within .02.
+        subjects, units: how many it rests on. `over`: what was paired.
+        smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
+            None where nothing can vary.
+        unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
+        higher_is_better, bounded: of the metric.
+        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
+    """
+
+    target: str
+    metric: str
+    one: str
+    other: str
+    scores: tuple[Estimate, Estimate]
+    difference: Estimate
+    p: float
+    holm: float
+    together: int
+    tests: Mapping[str, float]
+    subjects: int
+    units: int
+    over: Literal["people", "folds"]
+    smallest: float | None
+    unequal_tuning: bool
+    higher_is_better: bool = True
+    bounded: bool = True
+    seeds: tuple[int, ...] = ()
+    more_seeds: bool = False
+    these_stimuli: bool = False
+
+    @property
+    def different(self) -> bool:
+        """Whether the corrected primary test is significant."""
+        return self.holm < ALPHA
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the equivalence test is significant: the methods differ by less than its margin."""
+        return self.tests.get("equivalence", 1.0) < ALPHA
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better method; None where they can't be told apart."""
+        if not self.different:
+            return None
+        return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
+
+    @property
+    def sentence(self) -> str:
+        """What may be quoted."""
+        return _sentence(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as `embench compare --json` prints it."""
+        apart = ("scores", "difference", "tests")
+        return {
+            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
+            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
+            "difference": self.difference.as_json(),
+            "tests": dict(self.tests),
+            "equivalent": self.equivalent,
+            "better": self.better,
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
+    opened the test labels when it was made, None where that was not counted."""
+
+    name: str
+    run: str
+    score: Estimate
+    group: str
+    tried: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The standing as `embench compare --json` prints it."""
+        return {**vars(self), "score": self.score.as_json()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Several methods on one target, best first, and every two of them compared."""
+
+    target: str
+    metric: str
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The table as `embench compare --json` prints it."""
+        return {
+            "target": self.target,
+            "metric": self.metric,
+            "methods": [standing.as_json() for standing in self.standings],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+        }
+
+
+def _sentence(c: Comparison) -> str:
+    """Which method is better, by how much, with interval, p and subjects; or that the data do not show it, and what
+    difference they would have shown."""
+    gap, first, second = c.difference, c.one, c.other
+    mean, low, high = gap.mean, gap.low, gap.high
+    if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
+        first, second = second, first
+    if mean < 0:
+        mean, low, high = -mean, None if high is None else -high, None if low is None else -low
+    size = f"{format_points(mean, c.bounded)} {_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
+    interval = (
+        "no interval"
+        if low is None or high is None
+        else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
+    )
+    corrected = " Holm-corrected" if c.together > 1 else ""
+    paired = f"{c.subjects} subjects" if c.over == "people" else f"paired over folds, {c.subjects} subjects"
+    figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
+    if c.better:
+        text = f"{first} is better than {second} by {size}, {figures}"
+    else:
+        text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
+        if c.smallest is not None:
+            could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
+            text += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
+    if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
+        text += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
+    if c.equivalent:
+        text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
+    if c.more_seeds:
+        seeds = [str(seed) for seed in c.seeds]
+        text += f"; on the seed{'s' if len(seeds) > 1 else ''} that all have, {join_with_and(seeds)}"
+    if c.unequal_tuning:
+        text += "; unequal tuning"
+    return text + "."
+
+
+def _unit(c: Comparison) -> str:
+    """What a difference is counted in: hundredths of a score that has bounds, else the score's own unit."""
+    name = metric_facts(c.metric).title
+    return f"points of {name}" if c.bounded else f"of {name}"
