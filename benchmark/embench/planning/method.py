@@ -21,7 +21,7 @@ from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import names_in, parts_of
-from embench.planning.parts import FUSION, Method, Origin, Pretraining  # noqa: F401  neighbours ask for them here
+from embench.planning.parts import Method, Pretraining
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean

@@ -19,8 +19,9 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
-from embench.planning.method import FUSION, Method, resolve_method, without_paths
+from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
+from embench.planning.parts import FUSION, Method
 from embench.planning.request import Request
 from embench.planning.stacks import stacked
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations

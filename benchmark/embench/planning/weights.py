@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
-from embench.planning.method import FUSION, Method
+from embench.planning.parts import FUSION, Method
 from embench.records import record
 from embench.records.manifest import Overlap
 from embench.records.names import family_of
