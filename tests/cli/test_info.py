@@ -26,6 +26,17 @@ def test_recipes_fit_the_terminal(embench, monkeypatch, name):
     assert "recipes" in done.out
 
 
+def test_the_matrix_of_what_goes_with_what_fits_80_columns(embench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = embench("list", "--matrix")
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= 80
+    document = json.loads(embench("list", "--matrix", "--json").out)
+    assert document["reads"]["unet_se"] == ["eeg", "ecg", "ppg"]
+    assert document["under"]["single"]["signal_transform"] == "-"
+    assert embench("list", "encoder", "--matrix").code == 2
+
+
 def test_a_recipe_that_was_used_shows_its_settings_alone(embench):
     first = document(embench, "masked_value")["recipes"]
     for recipe in registry.load("pretrainer", "masked_value").recipes.values():

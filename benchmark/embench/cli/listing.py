@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,10 +23,19 @@ KindArgument = Annotated[
 ]
 
 
-def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
+def list_plugins(
+    kind: KindArgument = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the available plugins and modalities, and broken ones with the reason."""
     from embench import registry
 
+    if matrix:
+        _print_matrix(kind, as_json)
+        return
     found, written = registry.entries(kind), registry.written_name
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
     if kind is not None:  # a package that can't be read may have offered some
@@ -88,6 +98,21 @@ def info(
         _print_plugin(entry, document, dataset)
     for modality in defined:
         _print_facts(_facts_of_modality(modality), modality.name)
+
+
+def _print_matrix(kind: str | None, as_json: bool) -> None:
+    from embench.planning import compatibility
+
+    if kind is not None:
+        raise UsageError("the matrix is of all kinds of plugins", where=f"--matrix {kind}", expected="no KIND")
+    with console.stdout_kept(as_json):
+        found = compatibility.matrix()
+    if as_json:
+        console.document(asdict(found))
+        return
+    for title, head, rows in found.tables():
+        console.table(head, rows, title=title)
+    console.wrapped(compatibility.NOTE)
 
 
 def _print_facts(facts: Mapping[str, object], title: str) -> None:

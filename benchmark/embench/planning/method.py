@@ -1,11 +1,10 @@
-"""The method of a run: plugins by full name, recipes resolved, and whether the parts fit together."""
+"""The method of a run: plugins by full name, and recipes resolved."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from typing import Any
 from embench import registry
 from embench.data.find import is_folder
 from embench.engine.specs import Part
-from embench.errors import PluginError, UsageError
+from embench.errors import UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.fusion import Estimator, Fusion
-from embench.interfaces.pretrainer import Pretrainer
+from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.recording import names_in, parts_of
+from embench.interfaces.recording import parts_of
+from embench.planning.compatibility import check_parts
 from embench.planning.parts import Method, Pretraining
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
@@ -68,7 +67,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = applied(method, request.settings)
-    _check(method, kind)
+    check_parts(method, kind)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 
@@ -177,115 +176,3 @@ def without_paths(text: str) -> str:
     if not source or not is_folder(source):
         return text
     return f"{text.removesuffix(source)}{Path(source).expanduser().resolve().name}"
-
-
-def _check(method: Method, kind: type[Any]) -> None:
-    for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load("encoder", part.name)
-        missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
-        if missing:
-            readers = [name for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, m)]
-            raise UsageError(
-                f"encoder {part.short} does not read {', '.join(missing)}",
-                where=f"modality {m}",
-                expected=f"one of {', '.join(sorted(encoder.accepts))}",
-                hint=f"encoders of {m}: {', '.join(readers)}" if readers else None,
-            )
-        if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
-            raise UsageError(
-                f"encoder {part.short} computes features of single modalities only, not of joined ones",
-                where=f"modality {m}",
-                expected="an encoder that reads signals, or offers joined",
-                hint=f"list them separately: --modalities {m.replace('+', ',')}",
-            )
-        if "+" in m and "video" in names_in(m):
-            raise UsageError(
-                "a video has no channels to join with others",
-                where=f"modality {m}",
-                hint="use a fusion instead: --modalities " + m.replace("+", ","),
-            )
-    if issubclass(kind, Fusion):
-        n, (least, most) = len(method.modalities), kind.arity
-        if not _takes(kind, n):
-            span = f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
-            others = [name for name, other in _plugins("fusion") if issubclass(other, Fusion) and _takes(other, n)]
-            raise UsageError(
-                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, "
-                f"and there are {n}: {', '.join(method.modalities)}",
-                where="--fusion",
-                expected=_offered(f"for {n}, a fusion", others),
-                hint="name more with --modalities, or choose another --fusion"
-                if n < least
-                else f"choose with --modalities, such as --modalities {method.modalities[0]}",
-            )
-    for step in method.pretraining:
-        _check_pretraining(method, step, kind)
-
-
-def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
-    pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
-    if method.inputs == "features":
-        raise UsageError(
-            f"{method.fusion.short} is fitted on features, which no pretraining changes",
-            where=f"--pretrainer {step.part.short}",
-        )
-    for m in method.of(step):
-        instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
-        if what := _lacks(pretrainer, instance):
-            raise UsageError(
-                f"pretrainer {step.part.short} needs {what}, and encoder {method.encoders[m].short} does not offer it",
-                where=f"--pretrainer {step.part.short}, modality {m}",
-                expected=_offered(f"an encoder of {m}", _encoders_for(pretrainer, m, method.preset)),
-            )
-    lacks = sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset()))
-    if lacks or (pretrainer.scope == "model" and method.joins != "tokens"):
-        needed = ", ".join(lacks) or "a fusion trained end to end"
-        raise UsageError(
-            f"pretrainer {step.part.short} trains the whole model and needs {needed}",
-            where=f"--fusion {method.fusion.short}",
-            expected=_offered("a fusion", _fusions_for(pretrainer, len(method.modalities))),
-        )
-
-
-def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
-    """What a pretrainer needs of an encoder and does not find."""
-    if lacks := sorted(pretrainer.needs_encoder - encoder.offers):
-        return ", ".join(lacks)
-    reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
-    fine = not pretrainer.needs_input or reads in pretrainer.needs_input
-    return None if fine else f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
-
-
-def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
-    """The encoders of a modality that a pretrainer can train."""
-    found = ((name, kind) for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, modality))
-    return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
-
-
-def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
-    """The fusions of so many modalities under which a pretrainer can train the whole model."""
-    return [
-        name
-        for name, kind in _plugins("fusion")
-        if issubclass(kind, Fusion)
-        and pretrainer.needs_fusion <= kind.offers
-        and (pretrainer.scope != "model" or kind.inputs == "tokens")
-        and _takes(kind, modalities)
-    ]
-
-
-def _takes(fusion: type[Fusion], modalities: int) -> bool:
-    """Whether a fusion joins so many modalities."""
-    least, most = fusion.arity
-    return least <= modalities <= (most or modalities)
-
-
-def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
-    """Name and class of every plugin of a kind that can be loaded."""
-    for name in registry.names(kind):
-        with suppress(PluginError):
-            yield name, registry.load(kind, name)
-
-
-def _offered(what: str, names: Sequence[str]) -> str:
-    return f"{what} such as {', '.join(names)}" if names else f"{what}, of which none is installed"
