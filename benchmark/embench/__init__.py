@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from embench.python.records import write_report as write_report
     from embench.python.running import benchmark as benchmark
     from embench.python.running import run as run
+    from embench.records.scores import Control as Control
+    from embench.records.scores import Gap as Gap
+    from embench.records.scores import Score as Score
+    from embench.records.scores import Scores as Scores
     from embench.registry import load as load
     from embench.registry import names as names
     from embench.registry.hooks import hookimpl as hookimpl
@@ -30,7 +34,11 @@ DISTRIBUTION = "embench-affect"
 """What pip calls this package; another project has the plain name."""
 
 _HOMES = {
+    "Control": "embench.records.scores",
+    "Gap": "embench.records.scores",
     "Result": "embench.statistics.result",
+    "Score": "embench.records.scores",
+    "Scores": "embench.records.scores",
     "audit": "embench.python.records",
     "benchmark": "embench.python.running",
     "board": "embench.python.records",

@@ -11,7 +11,7 @@ import numpy as np
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record
 from embench.statistics.common import recorded_targets
-from embench.statistics.estimates import Score, contributions, estimate
+from embench.statistics.estimates import ScoreOrReason, contributions, estimate
 from embench.statistics.intervals import Estimate, leave_one_out, paired_difference, shared_variance, widen
 from embench.statistics.joined import Joined, join, labels_of, unit_length
 
@@ -21,7 +21,7 @@ from .clocks import Clock
 class Scored(NamedTuple):
     """A headline, and (seeds, groups) what each group of subjects adds to it."""
 
-    headline: Score
+    headline: ScoreOrReason
     adds: np.ndarray
 
 
@@ -56,7 +56,7 @@ class Arena:
             score[test] = clock(t[others], T[others], self.y[others], t[test], T[test])
         return self._in_units(score)
 
-    def headline(self, score: np.ndarray) -> Score:
+    def headline(self, score: np.ndarray) -> ScoreOrReason:
         """That of scores (n,) of the method's rows."""
         return self._headline(self._joined(score))
 
@@ -82,7 +82,7 @@ class Arena:
     def _joined(self, score: np.ndarray) -> Joined:
         return self._join(Predictions({**self.rows.columns, "score": score}))[MODEL]
 
-    def _headline(self, joined: Joined) -> Score:
+    def _headline(self, joined: Joined) -> ScoreOrReason:
         return estimate(self.name, joined, self.target, self.jackknife)[0]
 
     def _scored(self, joined: Joined) -> Scored:

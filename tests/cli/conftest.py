@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from embench.cli import main
+from embench.records.scores import Scores
 
 
 class Done(NamedTuple):
@@ -54,11 +55,11 @@ def runner(monkeypatch):
 
     def result(request):
         document = {**DOCUMENT, "run": f"{'+'.join(request.encoders)}-{request.fusion}"}
-        return module.Result(document["run"], document["folder"], {}, SCORES), document
+        return module.Result(document["run"], document["folder"], {}, Scores(SCORES)), document
 
     class Result:
         def __init__(self, request):
-            self.scores, self._document = SCORES, result(request)[1]
+            self.scores, self._document = Scores(SCORES), result(request)[1]
             self.id = self._document["run"]
             self.manifest = {"id": self.id, "config": {"label_subjects": None, "drop": []}}
 
@@ -96,6 +97,8 @@ SCORES = {
         "majority": {"arousal": {"difference": {**NUMBER, "mean": 0.112}, "clears": True}},
         "elapsed_time": {"arousal": {"difference": {**NUMBER, "mean": -0.088}, "clears": False}},
     },
+    "not_cleared": ["arousal: elapsed_time"],
+    "cleared_all": False,
 }
 DOCUMENT = {
     "run": "r",

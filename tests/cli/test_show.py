@@ -6,6 +6,7 @@ import re
 import pytest
 
 from embench.cli import console, show
+from embench.records.scores import Scores
 
 from .conftest import DOCUMENT, NUMBER, SCORES
 
@@ -22,7 +23,7 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
     monkeypatch.setenv("COLUMNS", str(width))
     why = "the release hides when units were recorded, and no accelerometer was worn by any of its subjects at all"
     hidden = {**SCORES["controls"], "movement": {"arousal": {"undefined": why}}}
-    show.result(DOCUMENT, {**SCORES, "controls": hidden})
+    show.result(DOCUMENT, Scores({**SCORES, "controls": hidden}))
     text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert max(map(len, text.splitlines())) <= width
     assert "0.612" in text
@@ -30,10 +31,10 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
 
 
 def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
-    show.result(DOCUMENT, SCORES)
+    show.result(DOCUMENT, Scores(SCORES))
     assert "stimulus_mean" not in capsys.readouterr().out
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
-    show.result(DOCUMENT, {**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}})
+    show.result(DOCUMENT, Scores({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}))
     lines = capsys.readouterr().out.splitlines()
     assert "stimulus_mean" in next(line for line in lines if line.startswith("score (* headline)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
@@ -41,7 +42,7 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
 
 
 def test_real_data_are_not_called_generated(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, SCORES)
+    show.result({**DOCUMENT, "synthetic": False}, Scores(SCORES))
     assert "SYNTHETIC" not in capsys.readouterr().out
 
 
@@ -100,7 +101,7 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, SCORES)
+    show.result({**DOCUMENT, "synthetic": False}, Scores(SCORES))
     out = capsys.readouterr().out
     assert "0.500 by construction" in out  # the majority
     assert "opposite labels" not in out

@@ -13,7 +13,7 @@ import yaml
 from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
-from embench.leaderboard.attestations import Evidence
+from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
@@ -384,7 +384,7 @@ def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: P
     [section] = leaderboard_sections(tmp_path)
     rows = {row.id: row for row in section.rows if row.is_method}
     assert [rows[name].marks for name in ("self", "checked", "low")] == [("self-reported",), ("verified",), ()]
-    assert rows["checked"].evidence == Evidence("verified", "A. Reader", "2026-11-22")
+    assert rows["checked"].evidence == Backing("verified", "A. Reader", "2026-11-22")
     assert (rows["high"].letters, rows["self"].letters) == ("a", "")
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()

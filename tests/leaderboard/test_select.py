@@ -15,7 +15,7 @@ import pytest
 from embench.cli import main
 from embench.errors import UsageError
 from embench.leaderboard import leaderboard_sections
-from embench.leaderboard.attestations import Evidence
+from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import Row
 from embench.leaderboard.select import read_filter, row_fields, select_sections, sorted_rows
 from embench.records.superseded import Superseded
@@ -182,7 +182,7 @@ def test_markdown_is_one_table_for_each_board(show: Any) -> None:
 def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
     section = leaderboard_sections(boards)[0]
     superseded = Superseded(by="r2", why="a bug", on=dt.date(2026, 11, 30))
-    row = replace(section.rows[0], evidence=Evidence("reproduced", "a lab", "2026-11-30"), suspicious=True)
+    row = replace(section.rows[0], evidence=Backing("reproduced", "a lab", "2026-11-30"), suspicious=True)
     found = row_fields(section, replace(row, superseded=superseded))
     assert (found["evidence"], found["evidence_by"], found["evidence_on"]) == ("reproduced", "a lab", "2026-11-30")
     assert (found["suspicious"], found["replaced_by"]) == (True, "r2")

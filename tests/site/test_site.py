@@ -1,10 +1,12 @@
 """The site as files: every page is there, every link leads somewhere, nothing of an entry is read as HTML."""
 
 import csv
+import datetime as dt
 import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -46,13 +48,13 @@ def pages(site):
 
 def test_every_entry_board_and_method_has_a_page(site, sections):
     for section in sections:
-        assert (site / section["dataset"] / "index.html").is_file()
-        for row in section["rows"]:
-            folder = site / section["dataset"] / section["protocol"]
+        assert (site / section.dataset / "index.html").is_file()
+        for row in section.rows:
+            folder = site / section.dataset / section.protocol
             assert (folder / f"{row['id']}.html").is_file()
-            source = PUBLISHED / section["dataset"] / section["protocol"] / row["id"]
+            source = PUBLISHED / section.dataset / section.protocol / row.id
             for name in ("scores.json", "run.yaml"):
-                assert (folder / row["id"] / name).read_bytes() == (source / name).read_bytes()
+                assert (folder / row.id / name).read_bytes() == (source / name).read_bytes()
     for name in ("index.html", "transfer.html", "published.html", "methods/index.html", "methods/handcrafted-svm.html"):
         assert (site / name).is_file()
 
@@ -116,10 +118,10 @@ def test_csv_has_a_line_for_each_row(site, sections):
     rows = [(section, row) for section in sections for row in section["rows"]]
     assert len(lines) == len(rows)
     for line, (section, row) in zip(lines, rows, strict=True):
-        assert (line["dataset"], line["target"], line["id"]) == (section["dataset"], section["target"], row["id"])
-        assert line["score"] == ("" if row["score"] is None else str(row["score"]["mean"]))
-        assert line["best_rank"] == ("" if row["rank"] is None else str(row["rank"][0]))
-        within = row["scores"].get("auroc_within")
+        assert (line["dataset"], line["target"], line["id"]) == (section.dataset, section.target, row.id)
+        assert line["score"] == ("" if row.score is None else str(row.score.mean))
+        assert line["best_rank"] == ("" if row.rank is None else str(row.rank[0]))
+        within = row.scores.get("auroc_within")
         assert line["auroc_within_low"] == ("" if within is None else str(within["low"]))
 
 
@@ -132,14 +134,14 @@ def test_a_board_shows_ranks_as_the_leaderboard_does_and_says_why_rows_have_none
     shown = {board["key"]: board for board in board_data(site, "stress_predict")}
     here = "stress_predict", "subject-independent-v2", None
     [section] = [s for s in sections if (s["dataset"], s["protocol"], s["trained_on"]) == here]
-    rows = {row["id"]: row for row in section["rows"] if row["kind"] == "method"}
+    rows = {row.id: row for row in section.methods}
     board = shown["stress/subject-independent-v2"]
     assert {row["id"]: row["rank"] and tuple(row["rank"]) for row in board["rows"]} == {
-        id_: row["rank"] for id_, row in rows.items()
+        id_: row.rank for id_, row in rows.items()
     }
     leaking = shown["stress/segment-random-legacy"]["rows"]
     assert all(row["rank"] is None and "leaks" in row["why"] for row in leaking)
-    assert {c["name"] for c in board["controls"]} == {r["control"] for r in section["rows"] if r["kind"] == "control"}
+    assert {c["name"] for c in board["controls"]} == {row.control for row in section.controls}
 
 
 def test_a_row_is_of_features_or_of_a_network(site):
@@ -157,7 +159,7 @@ def test_current_boards_come_first_and_others_are_marked(site):
 def test_the_first_page_names_the_highest_control(site, sections):
     text = (site / "index.html").read_text()
     section = next(s for s in sections if s["dataset"] == "stress_predict" and not s["leaks"] and not s["trained_on"])
-    control = next(row for row in section["rows"] if row["kind"] == "control")  # they are in the order of their scores
+    control = section.controls[0]  # they are in the order of their scores
     assert f"Highest control: {control['control']} {control['score']['mean']:.3f}" in text
 
 
@@ -217,16 +219,16 @@ def test_texts_of_an_entry_are_never_read_as_html(evil_site):
 
 def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
     from embench.leaderboard import board
+    from embench.leaderboard.attestations import Backing
+    from embench.records.superseded import Superseded
 
     ranked = board.ranked_rows
 
     def checked(entries, target):
         rows, rankings = ranked(entries, target)
-        for row in rows:
-            row["evidence"] = {"level": "reproduced", "by": "another group", "on": "2026-11-01"}
-            row["suspicious"] = True
-            row["superseded"] = {"by": "x-1", "why": "a fault", "on": "2026-11-02"}
-        return rows, rankings
+        evidence = Backing("reproduced", "another group", "2026-11-01")
+        superseded = Superseded(by="x-1", why="a fault", on=dt.date(2026, 11, 2))
+        return [replace(r, evidence=evidence, suspicious=True, superseded=superseded) for r in rows], rankings
 
     monkeypatch.setattr(board, "ranked_rows", checked)
     site = build_site(few, tmp_path / "out").parent

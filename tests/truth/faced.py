@@ -20,7 +20,7 @@ from tabulate import tabulate
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit, Units
 from embench.protocols import Protocol, load_protocol, partition
-from embench.statistics.estimates import Score, estimate
+from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
 from embench_plugins.datasets.faced import Faced
@@ -45,7 +45,7 @@ SCORED = (
 NAMES = tuple(" ".join(what) for what in SCORED)
 
 
-def scores(effect: float, seed: int) -> dict[str, Score]:
+def scores(effect: float, seed: int) -> dict[str, ScoreOrReason]:
     """The scores of one generated set, by the names of `SCORED`."""
     rows = draw(SUBJECTS, seed, effect)
     power = rows["power"].reshape(SUBJECTS, -1, rows["power"][0].size)
@@ -53,7 +53,7 @@ def scores(effect: float, seed: int) -> dict[str, Score]:
     x = ((power - power.mean(1, keepdims=True)) / power.std(1, keepdims=True)).reshape(len(rows), -1)
     units = [_unit(row["person"], int(row["clip"]), int(row["order"])) for row in rows]
     targets = {target.name: target for target in Faced.card.targets}
-    found: dict[str, Score] = {}
+    found: dict[str, ScoreOrReason] = {}
     for name, protocol, score in SCORED:
         target = targets[name]
         joined = _predicted(x, _labels(rows, target), units, target, load_protocol(protocol))
@@ -85,7 +85,7 @@ def rates(effect: float, times: int) -> dict[str, Rate]:
     return found
 
 
-def _numbers(score: Score) -> tuple[float, float, float]:
+def _numbers(score: ScoreOrReason) -> tuple[float, float, float]:
     assert not isinstance(score, Undefined), score
     assert score.low is not None
     assert score.high is not None

@@ -16,7 +16,7 @@ from embench.records.wording import BESIDE, format_figure
 from embench.texts import markdown
 
 if TYPE_CHECKING:
-    from embench.leaderboard.board import Section
+    from embench.leaderboard.board import BoardSection
     from embench.leaderboard.columns import Row
 
 FOLDED = ("access", "modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
@@ -132,7 +132,7 @@ def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str
 
 
 def _print_board(
-    section: Section,
+    section: BoardSection,
     rows: Sequence[tuple[dict[str, Any], Row]],
     chosen: Sequence[str] | None,
     metric: str | None,
@@ -172,7 +172,7 @@ def _print_board(
     console.echo()
 
 
-def _title(section: Section) -> str:
+def _title(section: BoardSection) -> str:
     other = f", trained on {section.trained_on}" if section.trained_on else ""
     old = f" (superseded by {section.superseded_by})" if section.superseded_by else ""
     leaks = ", leaks" if section.leaks else ""

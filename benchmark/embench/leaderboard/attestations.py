@@ -49,7 +49,7 @@ LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in 
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Backing:
     """What others have checked of an entry, by whom and when."""
 
     level: Level = "self_reported"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from embench.leaderboard.attestations import LEVEL_NAMES, Evidence
+from embench.leaderboard.attestations import LEVEL_NAMES, Backing
 from embench.records.cost import format_cost
 from embench.records.manifest import CostPart
 from embench.records.scores import Score
@@ -78,7 +78,7 @@ class Row:
     rank: tuple[int, int] | None = None
     letters: str = ""
     marks: tuple[str, ...] = ()
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Backing = field(default_factory=Backing)
     superseded: Superseded | None = None
     suspicious: bool = False
     encoders: Mapping[str, str] = field(default_factory=dict)

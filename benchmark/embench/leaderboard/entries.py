@@ -10,7 +10,7 @@ from typing import Any
 from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
-from embench.leaderboard.attestations import Evidence, FoundAttestation, attestations_of, best_attestation
+from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER, shared_files
@@ -36,12 +36,12 @@ class LeaderboardEntry:
     superseded: Superseded | None = None
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Backing:
         """The highest level of evidence that somebody attests, with who and when; without any, the author's own."""
         best = best_attestation(self.attestations)
         if best is None:
-            return Evidence()
-        return Evidence(best.level, best.by, best.on.isoformat())
+            return Backing()
+        return Backing(best.level, best.by, best.on.isoformat())
 
     @property
     def board(self) -> str:

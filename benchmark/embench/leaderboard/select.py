@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from embench.errors import UsageError
-from embench.leaderboard.board import Section
+from embench.leaderboard.board import BoardSection
 from embench.leaderboard.columns import Row, as_text, columns
 from embench.registry.naming import did_you_mean
 
@@ -25,13 +25,13 @@ _FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT 
 
 
 def select_sections(
-    sections: Sequence[Section],
+    sections: Sequence[BoardSection],
     *,
     dataset: str | None = None,
     protocol: str | None = None,
     target: str | None = None,
     all_boards: bool = False,
-) -> list[Section]:
+) -> list[BoardSection]:
     """The boards of a dataset, protocol and target, None standing for any. Boards of superseded protocols are among
     them only where `protocol` names theirs, or `all_boards` is true.
 
@@ -59,7 +59,7 @@ def select_sections(
     return [section for section in chosen if not section.superseded_by]
 
 
-def row_fields(section: Section, row: Row) -> Fields:
+def row_fields(section: BoardSection, row: Row) -> Fields:
     """One row of a board as a flat record: what it is of, and the values of all `columns`."""
     about = {name: getattr(section, name) for name in _ABOUT}
     return about | {name: column.value(row) for name, column in columns().items()}

@@ -49,7 +49,8 @@ class LifecycleSpec:
 
     @hookspec
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-        """The run is over and its record is written; `scores` is what `scores.json` holds."""
+        """The run is over and its record is written; `scores` is what `scores.json` holds;
+        `embench.Scores(scores)` reads it as objects."""
 
 
 class Observers:

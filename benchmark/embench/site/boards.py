@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from embench.leaderboard.attestations import LEVEL_NAMES
-from embench.leaderboard.board import Section, luck_sentence
+from embench.leaderboard.board import BoardSection, luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.scores import Score
@@ -126,7 +126,7 @@ class Board:
 
 
 def boards_of(
-    sections: Sequence[Section], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    sections: Sequence[BoardSection], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     """The boards, those of a dataset together; within it those that take new rows first, then boards of rows trained
     elsewhere, superseded and leaking ones."""
@@ -136,7 +136,7 @@ def boards_of(
 
 
 def _of_section(
-    section: Section, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    section: BoardSection, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     methods = section.methods
     several = len({row.target_access for row in methods}) > 1
@@ -199,7 +199,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
     return link(dataset, protocol, f"{id_}.html")
 
 
-def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: Section) -> dict[str, Any]:
+def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection) -> dict[str, Any]:
     """What the page's table shows of a row; `cells`: value and text in the columns that need no drawing."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.headline)]
     shown = {name: columns()[name] for name in PAGE_COLUMNS}

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.board import Section
+from embench.leaderboard.board import BoardSection
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
 from embench.site.pages import write_page
 
@@ -23,7 +23,7 @@ _LISTS = ("modalities", "pretrainers", "apart", "mark", "not_cleared", "assumed"
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
-def write_downloads(whole: Path, sections: Sequence[Section]) -> None:
+def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
     """Writes `data/rows.csv`, `data/rows.json`, and the same for each dataset. Raises OSError."""
     plain = [_section(section) for section in sections]
     chosen = {"rows": plain}
@@ -34,7 +34,7 @@ def write_downloads(whole: Path, sections: Sequence[Section]) -> None:
         write_page(whole / "data" / f"{name}.csv", _csv(some))
 
 
-def _section(section: Section) -> dict[str, Any]:
+def _section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
     return {**vars(section), "rows": [_row(row) for row in section.rows], "rankings": rankings}
 

@@ -58,4 +58,4 @@ _TEMPLATES.filters |= {
     "score": score_cell,
     "script_json": script_json,
 }
-_TEMPLATES.globals |= {"link": link, "facts": metric_facts}
+_TEMPLATES.globals |= {"link": link, "metric_facts": metric_facts}

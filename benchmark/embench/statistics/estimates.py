@@ -44,16 +44,16 @@ SLOW_S = 5.0
 ROUNDING = 1e-9
 """How far a sum may lie outside a metric's range."""
 
-Score = Estimate | Undefined
+ScoreOrReason = Estimate | Undefined
 Tables = list[Pairs] | Undefined
 
 
 def estimate_all(
     joined: Joined, target: Target, headline: str, jackknife: Jackknife, took: dict[str, float]
-) -> tuple[dict[str, Score], list[dict[str, Any]]]:
+) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined).
     `took` is added to: metric -> seconds."""
-    scores: dict[str, Score] = {}
+    scores: dict[str, ScoreOrReason] = {}
     folds: list[dict[str, Any]] = [
         {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
         for seed, fold, units in joined
@@ -79,7 +79,7 @@ ByFold = dict[tuple[int, int], float | None]
 """(seed, fold) -> the value there, None where undefined."""
 
 
-def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
+def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind. A metric of
     another package that fails is undefined, see `metric_of`."""
     try:
@@ -88,7 +88,7 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
         return _left_out(name, error, "fails"), {}
 
 
-def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
+def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[ScoreOrReason | None, ByFold]:
     tables: list[Tables] = []
     found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
@@ -99,7 +99,7 @@ def _over_seeds(name: str, joined: Joined, target: Target, jackknife: Jackknife)
 
 def _estimate(
     name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: list[Tables]
-) -> tuple[Score | None, ByFold]:
+) -> tuple[ScoreOrReason | None, ByFold]:
     """The estimate without what seeds share; `tables` gets the comparisons of each seed, where it is made of some."""
     if name == target.traits.within:
         return _within_subjects(joined, jackknife, target.kind)
@@ -146,7 +146,7 @@ def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
     return Undefined(f"the metric {entry.full_name} {what}")
 
 
-def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[Score, ByFold]:
+def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[ScoreOrReason, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
     subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(joined, subjects, kind)
@@ -189,7 +189,7 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]) -> tuple[Score, ByFold]:
+def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]) -> tuple[ScoreOrReason, ByFold]:
     """The share of comparisons won over all folds and seeds."""
     kept: list[list[Pairs]] = []
     missing: list[str] = []
@@ -231,7 +231,7 @@ def _compared(
         yield tables
 
 
-def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
+def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
     Without a group of subjects, a fold weighs as much as it has subjects left, relative to their number.

@@ -17,7 +17,7 @@ from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.estimates import Score, estimate_all, metric_of, name_slow
+from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -100,7 +100,7 @@ def _add_target(
 ) -> None:
     """Adds the scores of the model and of every control on a target, and what the model is above."""
     headline = out["headlines"][target.name]
-    scored: dict[str, dict[str, Score]] = {}
+    scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
         scored[method], folds = _estimated(joined, target, headline, jackknife, took)
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
@@ -120,7 +120,7 @@ def _add_target(
 
 def _estimated(
     joined: Joined, target: Target, headline: str, jackknife: Jackknife, took: dict[str, float]
-) -> tuple[dict[str, Score], list[dict[str, Any]]]:
+) -> tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]:
     """`estimate_all`, or what it made of the same content in this process: the methods of a split share the controls,
     and an audit computes again what stands in a record that was just written."""
     metrics = [metric_of(name) for name in registry.names("metric")]
@@ -140,7 +140,7 @@ def _plain(units: Units) -> list[str]:
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
 
 
-_ESTIMATED: dict[object, tuple[dict[str, Score], list[dict[str, Any]]]] = {}
+_ESTIMATED: dict[object, tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]] = {}
 _MOST_ESTIMATED = 64
 
 
@@ -156,7 +156,7 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _gap(one: Score, other: Score, jackknife: Jackknife, trained: np.ndarray) -> Score:
+def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained: np.ndarray) -> ScoreOrReason:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
     Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
@@ -171,5 +171,5 @@ def _gap(one: Score, other: Score, jackknife: Jackknife, trained: np.ndarray) ->
     return widen(gap, gap.error**2 if shared is None else shared)
 
 
-def _json(value: Score) -> dict[str, Any]:
+def _json(value: ScoreOrReason) -> dict[str, Any]:
     return {"undefined": value.reason} if isinstance(value, Undefined) else value.as_json()

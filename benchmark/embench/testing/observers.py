@@ -13,7 +13,14 @@ from embench.testing.require import Check, leaves_no_trace
 
 _RUN = {"id": "r", "dataset": "amigos"}
 _STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal", "runs": ["r"]}
-_SCORES = {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": {"mean": 0.5}}}}
+_SCORES = {
+    "headlines": {"arousal": "auroc_within"},
+    "scores": {"arousal": {"auroc_within": {"mean": 0.5, "std": 0.1, "low": 0.4, "high": 0.6}}},
+    "controls": {},
+    "differences": {},
+    "cleared_all": False,
+    "not_cleared": [],
+}
 
 
 @leaves_no_trace

@@ -44,7 +44,7 @@ class LabNotebook:
             ", ".join(map(str, run.get("targets", ()))),
             ", ".join(run.get("modalities", ())),
             _commit(),
-            "; ".join(_headline(target, metric, scores) for target, metric in scores["headlines"].items()),
+            _headlines(embench.Scores(scores)),
         ]
         if not NOTEBOOK.exists():
             NOTEBOOK.write_text(FIRST, encoding="utf-8")
@@ -52,12 +52,13 @@ class LabNotebook:
             file.write(f"| {' | '.join(cells)} |\n")
 
 
-def _headline(target: str, metric: str, scores: Mapping[str, Any]) -> str:
-    score = scores["scores"][target][metric]
-    if "undefined" in score:
-        return f"{target} {metric} undefined"
-    interval = f" [{score['low']:.3f}, {score['high']:.3f}]" if score.get("low") is not None else ""
-    return f"{target} {metric} {score['mean']:.3f}{interval}"
+def _headlines(scores: embench.Scores) -> str:
+    parts = []
+    for target, metric in scores.headlines.items():
+        score = scores.score(target, metric)
+        interval = f" [{score.low:.3f}, {score.high:.3f}]" if score and score.low is not None else ""
+        parts.append(f"{target} {metric} {f'{score.mean:.3f}{interval}' if score else 'undefined'}")
+    return "; ".join(parts)
 
 
 def _commit() -> str:

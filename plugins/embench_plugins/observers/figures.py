@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+import embench
 from embench.errors import PluginError
 
 ENDS = ("mean", "low", "high")
@@ -64,13 +65,16 @@ def numbers(figures: Mapping[str, Any]) -> dict[str, float]:
 def final(scores: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a run by `target/metric/mean`, `low` and `high`; undefined ones are left out.
 
-    >>> final({"scores": {"arousal": {"auroc": {"mean": 0.6, "low": 0.5, "high": 0.7}, "mcc": {"undefined": "why"}}}})
+    >>> found = {"auroc": {"mean": 0.6, "low": 0.5, "high": 0.7}, "mcc": {"undefined": "why"}}
+    >>> about = {"headlines": {"arousal": "auroc"}, "scores": {"arousal": found}}
+    >>> final({**embench.Scores.none(), **about})
     {'arousal/auroc/mean': 0.6, 'arousal/auroc/low': 0.5, 'arousal/auroc/high': 0.7}
     """
+    known = embench.Scores(scores)
     return {
-        f"{target}/{metric}/{end}": float(score[end])
-        for target, metrics in scores["scores"].items()
-        for metric, score in metrics.items()
+        f"{target}/{metric}/{end}": value
+        for target in known.headlines
+        for metric, score in known.of(target).items()
         for end in ENDS
-        if score.get(end) is not None
+        if score.defined and (value := getattr(score, end)) is not None
     }

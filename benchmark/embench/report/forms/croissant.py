@@ -16,7 +16,7 @@ from embench import registry
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card, Download
 from embench.interfaces.units import Target
-from embench.leaderboard.board import Section
+from embench.leaderboard.board import BoardSection
 from embench.records.wording import counted, format_value, in_words
 from embench.report.latex.bibliography import citation_file
 from embench.statistics.metrics import metric_facts
@@ -121,7 +121,7 @@ def _source(address: str) -> dict[str, Any]:
     }
 
 
-def board_croissant(board: str, sections: Sequence[Section], rows: Sequence[Mapping[str, Any]], table: str) -> str:
+def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence[Mapping[str, Any]], table: str) -> str:
     """The metadata of a board, whose file is a table of its rows, `<board>.csv`.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard.board import Section
+from embench.leaderboard.board import BoardSection
 from embench.records.manifest import Manifest
 from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words, method_name
@@ -61,7 +61,7 @@ def _why_not(run: Manifest) -> str:
     return "its protocol leaks, so that it is no task of the benchmark" if run.protocol.leaks else ""
 
 
-def hub_benchmark(title: str, sections: Sequence[Section], benchmark: str) -> str:
+def hub_benchmark(title: str, sections: Sequence[BoardSection], benchmark: str) -> str:
     """The `eval.yaml` of a benchmark's dataset: one task for each board of one dataset.
 
     Args:
