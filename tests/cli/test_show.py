@@ -77,7 +77,7 @@ CROSSED = {
 
 
 def test_a_clock_that_cannot_win_says_so_and_why(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, CROSSED)
+    show.result({**DOCUMENT, "synthetic": False}, Scores(CROSSED))
     out = capsys.readouterr().out
     assert "0.500 by construction" in out
     assert "0.560 [0.550, 0.674]" in out
@@ -89,7 +89,7 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
     hidden = {"undefined": "the release hides when units were recorded"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    show.result({**DOCUMENT, "synthetic": False}, {**CROSSED, "scores": own, "controls": clock})
+    show.result({**DOCUMENT, "synthetic": False}, Scores({**CROSSED, "scores": own, "controls": clock}))
     out = capsys.readouterr().out
     table = out[out.index("side by side") :]
     assert [line.split()[-3] for line in table.splitlines() if line.startswith(("the method", "elapsed"))] == [
@@ -111,7 +111,7 @@ def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(c
     number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
     folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
     scores = {**SCORES, "headlines": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
-    show.result(DOCUMENT, {**scores, "folds": folds})
+    show.result(DOCUMENT, Scores({**scores, "folds": folds}))
     assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
-    show.result(DOCUMENT, {**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}})
+    show.result(DOCUMENT, Scores({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}))
     assert "over folds" not in capsys.readouterr().out

@@ -51,7 +51,7 @@ def test_every_entry_board_and_method_has_a_page(site, sections):
         assert (site / section.dataset / "index.html").is_file()
         for row in section.rows:
             folder = site / section.dataset / section.protocol
-            assert (folder / f"{row['id']}.html").is_file()
+            assert (folder / f"{row.id}.html").is_file()
             source = PUBLISHED / section.dataset / section.protocol / row.id
             for name in ("scores.json", "run.yaml"):
                 assert (folder / row.id / name).read_bytes() == (source / name).read_bytes()
@@ -107,22 +107,28 @@ def test_the_same_entries_give_the_same_bytes_and_replace_an_earlier_site(notes,
 
 def test_json_holds_what_the_leaderboard_holds(site, sections):
     found = json.loads((site / "data" / "rows.json").read_text())
-    plain = json.loads(json.dumps([{k: v for k, v in s.items() if k != "rankings"} for s in sections]))
-    assert [{k: v for k, v in section.items() if k != "rankings"} for section in found] == plain
+    assert [(s["dataset"], s["protocol"], s["target"], len(s["rows"])) for s in found] == [
+        (s.dataset, s.protocol, s.target, len(s.rows)) for s in sections
+    ]
+    plain = [row for section in found for row in section["rows"]]
+    for kept, row in zip(plain, (row for section in sections for row in section.rows), strict=True):
+        assert (kept["id"], kept["rank"], kept.get("control")) == (row.id, row.rank and list(row.rank), row.control)
+        assert kept["score"] == (row.score and json.loads(json.dumps(row.score.as_json())))
+        assert kept.get("mark", []) == list(row.marks)
     one = json.loads((site / "data" / "hku956.json").read_text())
     assert one == [section for section in found if section["dataset"] == "hku956"]
 
 
 def test_csv_has_a_line_for_each_row(site, sections):
     lines = list(csv.DictReader((site / "data" / "rows.csv").open()))
-    rows = [(section, row) for section in sections for row in section["rows"]]
+    rows = [(section, row) for section in sections for row in section.rows]
     assert len(lines) == len(rows)
     for line, (section, row) in zip(lines, rows, strict=True):
         assert (line["dataset"], line["target"], line["id"]) == (section.dataset, section.target, row.id)
         assert line["score"] == ("" if row.score is None else str(row.score.mean))
         assert line["best_rank"] == ("" if row.rank is None else str(row.rank[0]))
         within = row.scores.get("auroc_within")
-        assert line["auroc_within_low"] == ("" if within is None else str(within["low"]))
+        assert line["auroc_within_low"] == ("" if within is None else str(within.low))
 
 
 def board_data(site, dataset):
@@ -133,7 +139,7 @@ def board_data(site, dataset):
 def test_a_board_shows_ranks_as_the_leaderboard_does_and_says_why_rows_have_none(site, sections):
     shown = {board["key"]: board for board in board_data(site, "stress_predict")}
     here = "stress_predict", "subject-independent-v2", None
-    [section] = [s for s in sections if (s["dataset"], s["protocol"], s["trained_on"]) == here]
+    [section] = [s for s in sections if (s.dataset, s.protocol, s.trained_on) == here]
     rows = {row.id: row for row in section.methods}
     board = shown["stress/subject-independent-v2"]
     assert {row["id"]: row["rank"] and tuple(row["rank"]) for row in board["rows"]} == {
@@ -158,9 +164,9 @@ def test_current_boards_come_first_and_others_are_marked(site):
 
 def test_the_first_page_names_the_highest_control(site, sections):
     text = (site / "index.html").read_text()
-    section = next(s for s in sections if s["dataset"] == "stress_predict" and not s["leaks"] and not s["trained_on"])
+    section = next(s for s in sections if s.dataset == "stress_predict" and not s.leaks and not s.trained_on)
     control = section.controls[0]  # they are in the order of their scores
-    assert f"Highest control: {control['control']} {control['score']['mean']:.3f}" in text
+    assert f"Highest control: {control.control} {control.score.mean:.3f}" in text
 
 
 def test_a_board_without_a_headline_shows_the_score_within_subjects_and_ranks_nothing(site):
