@@ -12,8 +12,8 @@ from typing import Any
 from bench.boards import BOARDS
 from bench.boards.rows import GROUPS
 from bench.scaling import WORK
-from embench.engine.assemble import grid_of
 from embench.engine.fits import window_grid
+from embench.engine.source import grid_of
 from embench.engine.stage import Stage
 from embench.leaderboard.export import board_name
 from embench.planning.forecast import forecast

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench import registry
-from embench.engine.assemble import Source as StoreSource
-from embench.engine.assemble import _standardise, assemble, grid_of
+from embench.engine.assemble import _standardise, assemble
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
 from embench.engine.fits import labelled
 from embench.engine.network import token_spec
 from embench.engine.rows import Rows
+from embench.engine.source import Source as StoreSource
+from embench.engine.source import grid_of
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.interfaces.tokens import InputSpec, OutputSpec

@@ -11,9 +11,9 @@ import torch
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
-from embench.engine.assemble import grid_of
 from embench.engine.executors import Resources, run_graph
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.source import grid_of
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.errors import MachineError, UsageError

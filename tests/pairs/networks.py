@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine import fits, loop, network
+from embench.engine import estimators, fits, loop, network
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import fit_scale, probabilities
@@ -151,7 +151,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     data = fits.hidden_data(data, nets) if nets else data
     (target,), order = network.output_spec_of(stage.params).targets, tuple(data.feeds)
     there = ways(order, data.size)
-    one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
+    one, other = (estimators.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)
     kind, (y, weight) = registry.load("fusion", stage.params.fusion.name), (p.numpy() for p in data.labels)
     fitted = kind(stage.params.fusion.recipe, 0, target.kind, target.n, order)

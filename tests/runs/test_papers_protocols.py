@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-from embench.engine.assemble import Source, assemble, grid_of
+from embench.engine.assemble import assemble
 from embench.engine.fits import labelled
+from embench.engine.source import Source, grid_of
 from embench.engine.stage import Folder
 from embench.errors import DataError, UsageError
 from embench.planning.graph import stage_folder

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from embench.engine.assemble import Source, assemble, grid_of
+from embench.engine.assemble import assemble
 from embench.engine.feed import Data
+from embench.engine.source import Source, grid_of
 from embench.errors import UsageError
 from embench.planning.plan import Plan
 from embench.runs.run import run

@@ -6,7 +6,6 @@ units, and nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -14,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from embench.data.cuts import cut_of_targets, too_short
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
-    Cut,
     Design,
     Fold,
     LabelKind,
@@ -242,7 +241,7 @@ def build_cohort(
         DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
             UsageError: the targets have different units.
     """
-    cut = _cut(store, targets, protocol)
+    cut = cut_of_targets(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
     for target in card.targets:
@@ -259,7 +258,7 @@ def build_cohort(
     if included_subjects is not None:
         labelled &= included_subjects
     if not units and cut.length_s is not None:
-        raise _too_short(store, card.name, cut, protocol)
+        raise too_short(store, card.name, cut, protocol)
     sensed = {unit.subject for unit in units}
     if modalities is not None:
         has = set().union(*(_recordings_with(store, m) for m in modalities))
@@ -345,41 +344,6 @@ def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
         where=f"--protocol {protocol.name}",
         expected="several stimuli, each met by several subjects, not in one fixed order",
         hint="--protocol subject-independent-v2",
-    )
-
-
-def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """The one way in which the targets' recordings are cut into units."""
-    kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
-    if missing := [t.name for t in targets if t.name not in kinds]:
-        raise DataError(
-            "the data have no labels for " + ", ".join(missing),
-            where=str(store.path),
-            hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
-        )
-    cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
-    if len(set(cuts.values())) > 1:
-        cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
-        raise UsageError(
-            f"these targets have different units: {', '.join(cuts_in_words)}",
-            where="--target",
-            hint="choose targets with the same units, for example --target " + next(iter(cuts)),
-        )
-    return next(iter(cuts.values()))
-
-
-def _too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
-    """No recording holds a unit: how long they are, and how long one must be wherever it begins in a session."""
-    length = cut.length_s or 0.0
-    longest = max((entry.duration_s for entry in store.recordings), default=0.0)
-    needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
-    made = (store.synthetic or {}).get("length_s")
-    longer = math.ceil(made * needed / longest / 10) * 10 if made and longest else None
-    return DataError(
-        f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
-        where=str(store.path),
-        expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
-        hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
     )
 
 

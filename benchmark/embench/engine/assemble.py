@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,62 +24,16 @@ from embench.engine.feed import (
     resident_clips,
 )
 from embench.engine.inputs import clip_spec, encoder_of, feature_spec, signal_spec, spec_with_stats, view_of
-from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
-from embench.engine.specs import FitParams, Part, SourceSpec
+from embench.engine.rows import Grid, Rows, anchor_rows, by_recording, slide, spans_of, stage_view, view_length
+from embench.engine.source import Source, all_anchors, by_subject, keeps_level, standardises
+from embench.engine.specs import FitParams, Part
 from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import without_channels
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
-
-
-@dataclass(frozen=True)
-class Source:
-    """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
-    `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
-    are scaled by the training units instead."""
-
-    store: Store
-    longest_s: float
-    shortest_s: float
-    normalise: str
-    rest: tuple[float, float] | None
-    keep_level: tuple[str, ...]
-    all_recording: np.ndarray
-    all_start: np.ndarray
-    all_stop: np.ndarray
-
-    @classmethod
-    def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
-        """The source that a stage's params describe: its store is opened in the folder that `places` has for it, and
-        its units are the arrays `all_*` of `task`."""
-        return cls(
-            open_store(places["stores"][spec.store]),
-            spec.longest_s,
-            spec.shortest_s,
-            spec.normalise,
-            spec.rest,
-            spec.keep_level,
-            *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
-        )
-
-
-def grid_of(
-    modalities: Mapping[str, Part],
-    own: View | None,
-    recording: np.ndarray,
-    start: np.ndarray,
-    stop: np.ndarray,
-) -> Grid:
-    """The anchors of a stage over units, as arrays (n,): `recording`, `start` and `stop` in s."""
-    views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
-    view = stage_view(own, views)
-    if view.kind == "unit" and view.length == "common":
-        view = View("unit")
-    return anchors(view, recording, start, stop)
+from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive
 
 
 def assemble(
@@ -316,26 +270,6 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
     """Recording, start and stop of each anchor, in whole milliseconds, which can be compared."""
     start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
     return zip(grid.recording.tolist(), start, stop, strict=True)
-
-
-def all_anchors(source: Source, all_view: View | None) -> Grid:
-    """The anchors of all units of the dataset, as a stage with this view of its own reads them."""
-    return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
-
-
-def by_subject(source: Source) -> bool:
-    """Whether features are z-scored by their subject's, or by those of its rest."""
-    return source.normalise in ("subject_unlabelled", "baseline")
-
-
-def standardises(source: Source | SourceSpec, m: str) -> bool:
-    """Whether an encoder with features is given signals that are z-scored by recording."""
-    return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
-
-
-def keeps_level(source: Source | SourceSpec, m: str) -> bool:
-    """Whether a modality, or the one channel of it that is read, is scaled by the training units."""
-    return without_channels(m) in source.keep_level
 
 
 def derived_again(

@@ -1,4 +1,4 @@
-"""What each fitting stage does: pretraining, unimodal and fusion networks, estimators."""
+"""What stages that fit networks do: pretraining, unimodal and fusion networks."""
 
 from __future__ import annotations
 
@@ -13,26 +13,23 @@ import torch
 from torch import nn
 
 from embench import registry
-from embench.engine import device as machine
 from embench.engine import dropping, network
-from embench.engine.assemble import Source, assemble, grid_of, keeps_level, with_stats
+from embench.engine.assemble import assemble, with_stats
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
+from embench.engine.source import Source, grid_of, keeps_level
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError
-from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import names_in
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model, Supervised
 from embench.store import Store, open_store
-
-ROWS_FILE = "rows.npz"
 
 
 def of_units(
@@ -196,14 +193,14 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
-    told = _dropped(specs, folder)
+    told = features_dropped(specs, folder)
     _start(model, stage, root)
     frozen = _freeze(model, params)
     outputs = _labels_of(model, params, data, train, params.recipe)
     return Ready(stage, folder, Supervised(model, outputs, frozen).to(data.device), specs, data, train, val, told)
 
 
-def _dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
+def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
     """What a stage's result says of the features that it dropped, which it tells at once."""
     for text in dropping.notes(specs):
         folder.event("note", text=text)
@@ -229,9 +226,10 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
     return Data(feeds, data.size, data.device, data.y, data.weight)
 
 
-def _frozen(
+def frozen_networks(
     stage: Stage[FitParams], params: FusionParams, root: Path
 ) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
+    """The unimodal networks that a stage reads, without gradients, and the specs of their hidden layers."""
     modules, specs = {}, {}
     for m in params.modalities:
         modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], params.inputs)
@@ -241,7 +239,7 @@ def _frozen(
 
 def _over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> Ready:
     data, _, train, val, _ = labelled(stage)
-    modules, specs = _frozen(stage, params, root)
+    modules, specs = frozen_networks(stage, params, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
     fused = network.fused(params.fusion, tokens, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
@@ -339,61 +337,6 @@ def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray
         "recordings": len(entries),
         "hours": hours,
     }
-
-
-def feature_rows(data: Data) -> np.ndarray:
-    """(n, features): all modalities side by side, NaN where one is absent."""
-    parts = []
-    for feed in data.feeds.values():
-        if not isinstance(feed, FeatureFeed):
-            raise TypeError("an estimator reads features or hidden layers, not signals")
-        part = feed.array.cpu().numpy().reshape(data.size, -1).astype(np.float64)
-        part[~feed.present] = np.nan
-        parts.append(part)
-    return np.concatenate(parts, 1)
-
-
-def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """The rows that an estimator is fitted to: the encoders' features, else what frozen unimodal nets say.
-
-    It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
-    """
-    params = stage.params
-    data, specs, train, val, grid = labelled(stage)
-    dropped = _dropped(specs, folder)
-    modules: dict[str, network.HiddenEncoder] = {}
-    if params.inputs != "features":
-        modules, specs = _frozen(stage, params, root)
-        data = hidden_data(data, modules)
-    X, (labels, weights) = feature_rows(data), data.labels
-    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
-    train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
-    subjects = task_subjects(stage)[grid.unit]
-    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
-    if len(val) and len(np.unique(y[val])) > 1:
-        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **rows)
-
-    folder.write(ROWS_FILE, write)
-    network.save_specs(folder, specs)
-    frozen = sum(network.parameter_count(module) for module in modules.values())
-    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
-
-
-def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
-    """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
-    (target,) = network.output_spec_of(params).targets
-    kind = registry.load("fusion", params.fusion.name)
-    seed = folder.result()["seed"]
-    machine.seed_everything(seed, params.common.threads, params.common.device)
-    estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
-    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
-        val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
-        estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
-    return estimator
 
 
 def task_subjects(stage: Stage[Params]) -> np.ndarray:

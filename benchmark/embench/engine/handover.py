@@ -11,7 +11,6 @@ import torch
 from safetensors import safe_open
 
 from embench.engine import network
-from embench.engine.assemble import standardises
 from embench.engine.channels import Channel, channels_of, check_fit, fit
 from embench.engine.inputs import (
     clip_spec,
@@ -22,6 +21,7 @@ from embench.engine.inputs import (
     view_of,
 )
 from embench.engine.rows import view_length
+from embench.engine.source import standardises
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError
 from embench.files import digest

@@ -13,11 +13,12 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import network
-from embench.engine.assemble import Source
 from embench.engine.counting import size_of
+from embench.engine.estimators import feature_rows, fit_estimator
 from embench.engine.feed import Data
-from embench.engine.fits import feature_rows, fit_estimator, hidden_data, of_units
+from embench.engine.fits import hidden_data, of_units
 from embench.engine.rows import Grid
+from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities

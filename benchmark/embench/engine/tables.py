@@ -14,16 +14,10 @@ import numpy as np
 
 from embench.callbacks import EventCallback, ProgressCallback, every_fifth
 from embench.engine import device as machine
-from embench.engine.assemble import (
-    Source,
-    all_anchors,
-    by_subject,
-    features_at_rest,
-    features_of,
-    standardises,
-)
+from embench.engine.assemble import features_at_rest, features_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.rows import stage_view, view_length
+from embench.engine.source import Source, all_anchors, by_subject, standardises
 from embench.engine.specs import FitParams, Params, Part, PretrainParams
 from embench.engine.stage import Stage
 from embench.errors import EmbenchError

@@ -16,7 +16,7 @@ from embench import registry
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError
 from embench.engine import device as machine
-from embench.engine import fits, network, stack
+from embench.engine import estimators, fits, network, stack
 from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import STACK, Folder, StackParams, Stage
@@ -28,7 +28,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
     "unimodal": fits.run_network,
     "fusion": fits.run_network,
-    "estimator": fits.run_estimator,
+    "estimator": estimators.run_estimator,
     STACK: stack.run_stack,
     "predict": predict,
 }

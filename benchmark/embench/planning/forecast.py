@@ -13,9 +13,9 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import fits, network
-from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
+from embench.engine.source import grid_of
 from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import STACK, Stage
 from embench.files import digest

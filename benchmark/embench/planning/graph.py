@@ -123,7 +123,7 @@ def external_stage(
         task = task_of(source, recorded_segments(source, roles, which), which)
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
     params = _pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source))
-    description = {"seed": seed, **_modality(step), **({} if fold is None else {"fold": fold})}
+    description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
     return Stage("pretrain", params, _ids(before), task, setting.places, description)
 
 
@@ -243,7 +243,7 @@ class Builder:
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, before, shared)
-        description = {"seed": seed, "fold": fold, **_modality(step)}
+        description = {"seed": seed, "fold": fold, **step.trained}
         task = task_of(cohort, segments, modalities)
         return Stage("pretrain", params, _ids(before), task, self.setting.places, description)
 
@@ -326,10 +326,6 @@ class Builder:
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
     """What a name draws in a fold: the same whatever the method."""
     return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
-
-
-def _modality(step: Pretraining) -> dict[str, str]:
-    return {"modality": step.modality} if step.modality else {}
 
 
 def _ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:

@@ -27,6 +27,11 @@ class Pretraining:
     source: str | None
     labels: Literal["none", "source"] = "none"
 
+    @property
+    def trained(self) -> dict[str, str]:
+        """The modality whose encoder alone is trained, as the description of a stage holds it."""
+        return {"modality": self.modality} if self.modality else {}
+
 
 @dataclass(frozen=True)
 class Method:

@@ -74,8 +74,7 @@ def run(
         encoder: a name for all modalities; a class of encoders, such as `embench.network` makes; or one for each
             modality, as in `{"eeg": "cnn_tf", "eda": MyEncoder}` or `["eeg=cnn_tf", "eda=tcn"]`.
         pretrainer: names or classes of pretrainers, in the order in which they run.
-        fusion: a name, a class, or a scikit-learn estimator or Pipeline, which each fold fits to the encoders'
-            features; by default `single` for one modality.
+        fusion: a name, a class, or a scikit-learn estimator or Pipeline fitted to features; `single` for one modality.
         modalities: such as `"eda,ecg"` or `["eda", "ecg+resp", "ecg[left]"]`; by default the card's.
         target: targets; by default those of the dataset's card.
         protocol: name of a protocol, or a YAML file.

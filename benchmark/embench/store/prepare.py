@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing.dummy
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from embench.store.arrays import write_header, write_rows
 from embench.store.fingerprint import STANDARD, store_key, synthetic
 from embench.store.folders import build_once, writing
 from embench.store.labels import write_labels
+from embench.store.places import Places
 from embench.store.reading import reader_faults, recordings
 from embench.store.store import (
     LABELS,
@@ -124,48 +124,11 @@ class _Job:
         return self.folder / f"{modality}.npy"
 
 
-class _Places:
-    """The rows at which the next subject begins in each modality's array. They are known once all subjects before have
-    been read, whoever reads them."""
-
-    def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
-        self._modalities = tuple(modalities)
-        self._changed = primitives.Condition()
-        self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
-
-    def of(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
-        """Where a subject begins, None where that is not known yet; who waits gets None where a subject failed."""
-        with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
-            known = self._next[-1] == subject
-            return dict(zip(self._modalities, self._next, strict=False)) if known else None
-
-    def end(self, subject: int, rows: Mapping[str, int]) -> None:
-        """The subject whose turn it is has so many rows."""
-        with self._changed:
-            if self._next[-1] != subject:
-                return  # another subject has failed
-            for i, modality in enumerate(self._modalities):
-                self._next[i] += rows.get(modality, 0)
-            self._next[-1] = subject + 1
-            self._changed.notify_all()
-
-    def fail(self) -> None:
-        """No subject has to wait any longer, since there will be no store."""
-        with self._changed:
-            self._next[-1] = _FAILED
-            self._changed.notify_all()
-
-
-_FAILED = -1
-
-
 class _Samples:
     """Puts one subject's samples where they belong at once; in memory they wait only while others read subjects
     before, so that each is written once."""
 
-    def __init__(self, job: _Job, places: _Places, subject: int) -> None:
+    def __init__(self, job: _Job, places: Places, subject: int) -> None:
         self.rows: dict[str, int] = {}
         self._job, self._places, self._subject = job, places, subject
         self._waiting: list[tuple[str, int, np.ndarray]] = []
@@ -242,12 +205,12 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
 
 def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
     if workers <= 1 or len(subjects) == 1 or not (_FORKS or _found_by_name(type(job.dataset))):
-        places = _Places(multiprocessing.dummy, job.dataset.card.modalities)
+        places = Places(multiprocessing.dummy, job.dataset.card.modalities)
         for position, subject in enumerate(subjects):
             yield _read(job, places, position, subject)
         return
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
-    places = _Places(context, job.dataset.card.modalities)
+    places = Places(context, job.dataset.card.modalities)
     with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job, places)) as pool:
         try:
             with without_main_module():
@@ -266,10 +229,10 @@ def _found_by_name(reader: type) -> bool:
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
-_JOB: tuple[_Job, _Places]
+_JOB: tuple[_Job, Places]
 
 
-def _start_worker(job: _Job, places: _Places) -> None:
+def _start_worker(job: _Job, places: Places) -> None:
     global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
     _JOB = job, places
     end_with_parent()
@@ -284,7 +247,7 @@ def _read_in_worker(position: int, subject: str) -> _Content:
         raise
 
 
-def _read(job: _Job, places: _Places, position: int, subject: str) -> _Content:
+def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
     """One subject: samples into the arrays, all else into memory."""
     samples = _Samples(job, places, position)
     content = _Content(rows=samples.rows)

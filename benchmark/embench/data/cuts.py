@@ -1,0 +1,51 @@
+"""The one way in which the recordings of a run's targets are cut into units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from embench.errors import DataError, UsageError
+from embench.interfaces.units import Target
+from embench.protocols import (
+    Cut,
+    Protocol,
+    cut_of,
+)
+from embench.store import Store
+
+
+def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
+    """The one way in which the targets' recordings are cut into units."""
+    kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
+    if missing := [t.name for t in targets if t.name not in kinds]:
+        raise DataError(
+            "the data have no labels for " + ", ".join(missing),
+            where=str(store.path),
+            hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
+        )
+    cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
+    if len(set(cuts.values())) > 1:
+        cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
+        raise UsageError(
+            f"these targets have different units: {', '.join(cuts_in_words)}",
+            where="--target",
+            hint="choose targets with the same units, for example --target " + next(iter(cuts)),
+        )
+    return next(iter(cuts.values()))
+
+
+def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
+    """No recording holds a unit: how long they are, and how long one must be wherever it begins in a session."""
+    length = cut.length_s or 0.0
+    longest = max((entry.duration_s for entry in store.recordings), default=0.0)
+    needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
+    made = (store.synthetic or {}).get("length_s")
+    longer = math.ceil(made * needed / longest / 10) * 10 if made and longest else None
+    return DataError(
+        f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
+        where=str(store.path),
+        expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
+        hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
+    )

@@ -1,0 +1,74 @@
+"""Estimators on features or on frozen networks: the rows that one is fitted to, and the fit where it predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench import registry
+from embench.engine import device as machine
+from embench.engine import network
+from embench.engine.feed import Data, FeatureFeed
+from embench.engine.fits import features_dropped, frozen_networks, hidden_data, labelled, task_subjects
+from embench.engine.specs import FusionParams
+from embench.engine.stage import Folder, Stage
+from embench.interfaces.fusion import Estimator
+
+ROWS_FILE = "rows.npz"
+
+
+def feature_rows(data: Data) -> np.ndarray:
+    """(n, features): all modalities side by side, NaN where one is absent."""
+    parts = []
+    for feed in data.feeds.values():
+        if not isinstance(feed, FeatureFeed):
+            raise TypeError("an estimator reads features or hidden layers, not signals")
+        part = feed.array.cpu().numpy().reshape(data.size, -1).astype(np.float64)
+        part[~feed.present] = np.nan
+        parts.append(part)
+    return np.concatenate(parts, 1)
+
+
+def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
+    """The rows that an estimator is fitted to: the encoders' features, else what frozen unimodal nets say.
+
+    It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
+    """
+    params = stage.params
+    data, specs, train, val, grid = labelled(stage)
+    dropped = features_dropped(specs, folder)
+    modules: dict[str, network.HiddenEncoder] = {}
+    if params.inputs != "features":
+        modules, specs = frozen_networks(stage, params, root)
+        data = hidden_data(data, modules)
+    X, (labels, weights) = feature_rows(data), data.labels
+    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
+    train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
+    subjects = task_subjects(stage)[grid.unit]
+    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
+    if len(val) and len(np.unique(y[val])) > 1:
+        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **rows)
+
+    folder.write(ROWS_FILE, write)
+    network.save_specs(folder, specs)
+    frozen = sum(network.parameter_count(module) for module in modules.values())
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
+
+
+def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
+    """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
+    (target,) = network.output_spec_of(params).targets
+    kind = registry.load("fusion", params.fusion.name)
+    seed = folder.result()["seed"]
+    machine.seed_everything(seed, params.common.threads, params.common.device)
+    estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
+    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
+        val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
+        estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+    return estimator
