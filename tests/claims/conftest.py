@@ -1,3 +1,3 @@
-from ..tiny.fixtures import cache, embench, six
+from ..tiny.fixtures import cache, embench
 
-__all__ = ["cache", "embench", "six"]
+__all__ = ["cache", "embench"]

@@ -14,6 +14,8 @@ from embench.claims.verdict import direction_verdict
 from embench.records import record
 
 from ..sample import sample
+from ..tiny.fixtures import six_subjects
+from ..tiny.world import write
 
 PAPER = "acme2030"
 TINY = "embench_acme/tiny"
@@ -38,7 +40,7 @@ ONE = {**CLAIM, "datasets": {TINY: {"targets": ["arousal"]}}}
 
 
 @pytest.fixture
-def bring(acme, six, tmp_path, embench):
+def bring(acme, tmp_path, embench):
     """Writes claims into the package, by id; gives what runs `embench claims` on them."""
 
     def made(**by_id):
@@ -55,7 +57,8 @@ def bring(acme, six, tmp_path, embench):
         registry.refresh()
         for name, claim in by_id.items():
             (folder / f"{name}.yaml").write_text(json.dumps({"id": name, **claim}))
-        shutil.copytree(six / "Tiny", tmp_path / "data" / "tiny")
+        # Without clocks, so that there are no controls to be fitted: claims compare methods.
+        write(tmp_path / "data", six_subjects(start_s=None, order=None), dataset="tiny")
         own = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
         own += ["--device", "cpu", "--workers", "1"]
         return lambda *arguments: embench("claims", PAPER, *own, *arguments)

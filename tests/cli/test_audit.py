@@ -14,19 +14,19 @@ from embench.records.audit import audit_status
 
 from ..audits.planting import copy_of, method, predicted, table, world
 from ..tiny.fixtures import cache, embench
-from ..tiny.world import plugin
+from ..tiny.world import few_folds, plugin
 
 __all__ = ["cache", "embench"]
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return world(tmp_path_factory.mktemp("audited"), n_subjects=8, stimuli=8)
+    return world(tmp_path_factory.mktemp("audited"), n_subjects=8, stimuli=6, seconds=(10, 14))
 
 
 @pytest.fixture(scope="module")
 def run(root):
-    return method(root, plugin("Moments"), fusion="logreg", recipe="small")
+    return method(root, plugin("Moments"), fusion="logreg", recipe="small", protocol=few_folds(root))
 
 
 def test_a_clean_run_ends_with_0_and_leaves_what_was_measured(run, embench):

@@ -41,12 +41,12 @@ def toy(monkeypatch):
 
 def test_an_executor_of_the_table_runs_a_grid_with_the_same_numbers_and_events(bench, shared, toy):
     events = []
-    done = grid([bench.request("Pool", fusion="late")], executor="toy", progress=events.append)
+    done = grid([bench.request("Pool", modalities="eda")], executor="toy", progress=events.append)
     done.check()
     assert {stage.id for stage in toy} == bench.stages()
     assert all(stage in bench.stages() for stage in (e["stage"]["id"] for e in events if e["event"] == "stage_started"))
     assert {"plan", "stage_started", "epoch_ended", "stage_ended"} <= {event["event"] for event in events}
-    assert done.results[0].scores == shared.run("Pool", fusion="late").scores
+    assert done.results[0].scores == shared.run("Pool", modalities="eda").scores
 
 
 @pytest.mark.parametrize("executor", ["toy", "local"])

@@ -13,17 +13,17 @@ from ..tiny.running import Bench
 from ..tiny.world import RULES, make_subjects, plugin, sharing_stimuli, write
 from .test_outside import put, rows_of
 
-UNITS = {"rating": 2.0, "continuous_s": 10.0, "condition_s": 10.0, "last_s": 8.0}
+UNITS = {"rating": 2.0, "continuous_s": 10.0, "condition_s": 10.0, "last_s": 6.0}
 
 
 @pytest.fixture(scope="module")
 def within(tmp_path_factory):
-    """Four subjects with four recordings, of whose last 8 s each quarter is tested by a fold."""
+    """Three subjects with four recordings, of whose last 6 s each third is tested by a fold."""
     root = tmp_path_factory.mktemp("within")
-    split = {"by": "segment", "folds": 4, "deal": "in_order", "within": "subject"}
+    split = {"by": "segment", "folds": 3, "deal": "in_order", "within": "subject"}
     alone = {"split": split, "leaks": True, "validation": {"fraction": 0.0, "at_least": 0}, "headline": "accuracy"}
     (root / "within.yaml").write_text(yaml.safe_dump({**RULES, **alone, "unit": UNITS}))
-    return Bench(write(root / "data", sharing_stimuli(make_subjects(4))), root / "runs"), str(root / "within.yaml")
+    return Bench(write(root / "data", sharing_stimuli(make_subjects(3))), root / "runs"), str(root / "within.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def done(within):
 def test_each_fold_scores_one_subject_who_was_trained_on(done):
     folds = record.read_record(done.folder).folds
     roles = {(row["fold"], row["role"]): row["subject"] for row in folds}
-    assert len(folds) == len(roles) == 2 * 16
-    assert all(roles[str(k), "train"] == roles[str(k), "test"] == f"p0{k // 4}" for k in range(16))
-    assert "4 of 4 subjects and 16 of 16 recordings" in done.manifest["protocol"]["gives_up"]["split.by"]
+    assert len(folds) == len(roles) == 2 * 9
+    assert all(roles[str(k), "train"] == roles[str(k), "test"] == f"p0{k // 3}" for k in range(9))
+    assert "3 of 3 subjects and 12 of 12 recordings" in done.manifest["protocol"]["gives_up"]["split.by"]
     model = done.predictions.take(done.predictions["method"] == "model")
-    assert len(model) == 4 * 4 * 4
+    assert len(model) == 3 * 4 * 3
     assert 0 <= done.scores["scores"]["arousal"]["accuracy"]["mean"] <= 1
 
 
@@ -57,7 +57,7 @@ def test_what_differs_between_subjects_is_no_control(done):
 def test_an_audit_notes_that_subjects_are_trained_on(done):
     audited = audit_run(done.folder)
     assert [finding.what for _, finding in audited.findings if finding.severity == "severe"] == []
-    assert any("4 subjects are in both training and test" in finding.what for _, finding in audited.findings)
+    assert any("3 subjects are in both training and test" in finding.what for _, finding in audited.findings)
 
 
 def test_the_methods_section_says_how_subjects_were_split(done):
@@ -74,5 +74,5 @@ def test_a_submission_may_deal_each_subject_in_its_own_way_but_mix_nobody(within
     made = score(put(tmp_path / "own.csv", own), plugin("Tiny"), **about, out=tmp_path / "own")
     assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
     mixed = [{**row, "fold": i % 2} for i, row in enumerate(rows)]
-    with pytest.raises(CheckFailed, match="4 subjects are in fold 0 of a split within subjects"):
+    with pytest.raises(CheckFailed, match="3 subjects are in fold 0 of a split within subjects"):
         score(put(tmp_path / "mixed.csv", mixed), plugin("Tiny"), **about)

@@ -13,8 +13,9 @@ from embench.site import build_site
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "leaderboards"
+FULL_BOARD = "stress_predict/subject-independent-v2"
 CHOSEN = {
-    "stress_predict/subject-independent-v2": ["handcrafted-svm-*", "unet_se-single-*", "cnn_tf-single-[01]*"],
+    FULL_BOARD: ["handcrafted-svm-a5*", "handcrafted-svm-ce*", "cnn_tf-single-0*"],
     "stress_predict/subject-independent-v1": ["handcrafted-svm-a*"],
     "stress_predict/segment-random-legacy": ["handcrafted-svm-*"],
     "wearable_stress/subject-independent-v2": ["handcrafted-knn-1*", "cnn_tf-single-0*"],

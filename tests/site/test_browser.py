@@ -5,14 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from embench.site import build_site
 from embench.statistics import comparison
 
-from .conftest import EVIL, PUBLISHED
+from .conftest import CHOSEN, EVIL, FULL_BOARD, PUBLISHED, link_entries
 
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BOARD = "stress_predict/index.html"
 KINDS = ("index.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
+
+
+@pytest.fixture(scope="module")
+def site(notes, tmp_path_factory):
+    """The site with as many rows on a board as are sorted, filtered and paired here."""
+    root = link_entries(tmp_path_factory.mktemp("browsed"), {**CHOSEN, FULL_BOARD: [
+        "handcrafted-svm-*", "unet_se-single-*", "cnn_tf-single-[01]*",
+    ]})  # fmt: skip
+    return build_site(root, tmp_path_factory.mktemp("browsed_site") / "out", notes_folder=notes).parent
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_a_board_shows_ranks_as_the_leaderboard_does_and_says_why_rows_have_none
 
 def test_a_row_is_of_features_or_of_a_network(site):
     kinds = {(row["name"].split(" ")[0], row["kind"]) for b in board_data(site, "stress_predict") for row in b["rows"]}
-    assert kinds == {("handcrafted", "features"), ("unet_se", "network"), ("cnn_tf", "network")}
+    assert kinds == {("handcrafted", "features"), ("cnn_tf", "network")}
 
 
 def test_current_boards_come_first_and_others_are_marked(site):
@@ -184,10 +184,10 @@ def test_transfer_shows_both_trainings_of_a_method_side_by_side(site):
 
 
 def test_an_entry_page_says_how_to_repeat_it(site):
-    [path] = site.glob("stress_predict/subject-independent-v2/unet_se-single-*.html")
+    [path] = site.glob("stress_predict/subject-independent-v2/cnn_tf-single-*.html")
     text = path.read_text()
     place = f"leaderboards/stress_predict/subject-independent-v2/{path.stem}"
-    for command in ("embench run --dataset stress_predict --encoder unet_se", f"embench run --from {place}",
+    for command in ("embench run --dataset stress_predict --encoder cnn_tf", f"embench run --from {place}",
                     f"embench report {place}", f"embench audit {place}"):  # fmt: skip
         assert command in text
     for name in ("predictions.npz", "summands.json"):

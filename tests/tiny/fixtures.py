@@ -19,13 +19,18 @@ def cache(session_cache):
 @pytest.fixture(scope="session")
 def six(tmp_path_factory):
     """Six subjects: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
-    all_subjects = make_subjects(6)
+    return write(tmp_path_factory.mktemp("six"), six_subjects())
+
+
+def six_subjects(**changes):
+    """What the files of `six` hold, with `changes` in all recordings."""
+    all_subjects = make_subjects(6, **changes)
     for row in all_subjects["p01"]:
         row["modalities"] = ("ecg",)
     for row in all_subjects["p02"][:2]:
         row["modalities"] = ("eda",)
     all_subjects["p03"][1]["lost"] = {"ecg": 1.5}
-    return write(tmp_path_factory.mktemp("six"), all_subjects)
+    return all_subjects
 
 
 @pytest.fixture
