@@ -172,7 +172,7 @@ def rescored(to: Recording, entry: Path) -> None:
     shutil.copytree(entry, copy)
     shutil.copytree(entry.parents[1] / "shared", to.scratch / "rescored" / "shared", dirs_exist_ok=True)
     to.keep(f"rescored/{entry.name}.txt", "\n".join(rescore.rescore(copy)) + "\n")
-    to.keep(f"rescored/{entry.name}.json", json.dumps(read_record(copy).scores, indent=1))
+    to.keep(f"rescored/{entry.name}.json", json.dumps(read_record(copy).scores.content, indent=1))
 
 
 def runs(to: Recording) -> None:

@@ -41,7 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real entry of four subjects with files of its own, and with something in every field that names something."""
     folder, real = tmp_path_factory.mktemp("small"), record.read_record(REAL)
     shutil.copy(REAL / "audit.json", folder)
-    (folder / "scores.json").write_text(json.dumps(real.scores))
+    (folder / "scores.json").write_text(json.dumps(real.scores.content))
     (folder / "folds.csv").write_text(record.format_csv(real.folds, record.FOLD_FIELDS))
     run = {name: value for name, value in real.run.items() if name != "entry"} | yaml.safe_load(MORE)
     run["method"]["pretrainers"] = ["masked_value:wesad"]

@@ -16,6 +16,7 @@ from embench.engine import fits
 from embench.interfaces.metric import Undefined
 from embench.planning import graph
 from embench.records.predictions import Predictions
+from embench.records.scores import Scores
 from embench.runs import external
 
 from ..tiny.world import few_folds, plugin
@@ -300,14 +301,14 @@ def test_only_what_was_trained_by_epochs_was_stopped_early(clean, tmp_path, enco
 )
 def test_a_score_that_comes_from_the_longer_session_gets_a_warning(network, matched, balanced, warned):
     scores = {"arousal": {"auroc_crossed_matched": matched, "auroc_crossed_balanced": balanced}}
-    found = check_balance(replace(collect_evidence(network.folder, None), rescored={"scores": scores}))
+    found = check_balance(replace(collect_evidence(network.folder, None), rescored=Scores({**Scores.none(), "scores": scores})))
     assert [finding.severity for finding in found.findings] == ["warning"] * warned
 
 
 @pytest.mark.parametrize("scores", [{}, {"auroc_crossed_balanced": {"undefined": "too few"}}])
 def test_nothing_is_said_of_a_balanced_score_that_is_not_there(network, scores):
     scores = {"arousal": {"auroc_crossed_matched": {"mean": 0.6}, **scores}}
-    evidence = replace(collect_evidence(network.folder, None), rescored={"scores": scores})
+    evidence = replace(collect_evidence(network.folder, None), rescored=Scores({**Scores.none(), "scores": scores}))
     assert isinstance(check_balance(evidence), Undefined)
 
 
@@ -333,7 +334,7 @@ def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
     [
         (lambda s: s["scores"]["arousal"]["auroc_within"].update(low=0.9), "scores.arousal.auroc_within.low"),
         (lambda s: s["controls"]["prior"]["arousal"]["auroc"].update(mean=0.4), "controls.prior.arousal.auroc.mean"),
-        (lambda s: s["differences"]["prior"]["arousal"].update(clears=None), "differences.prior.arousal.clears"),
+        (lambda s: s["differences"]["prior"]["arousal"].update(clears=True), "differences.prior.arousal.clears"),
         (lambda s: s["headlines"].update(arousal="auroc"), "headlines.arousal"),
         (lambda s: s.update(not_cleared=["arousal: movement"]), "not_cleared"),
         (lambda s: s["folds"][0].update(auroc=0.99), "folds[0].auroc"),
@@ -343,7 +344,7 @@ def test_every_number_and_word_of_the_scores_is_compared(network, edit, place):
     evidence = collect_evidence(network.folder, None)
     scores = copy.deepcopy(dict(evidence.record.scores))
     edit(scores)
-    found = check_scores(replace(evidence, record=replace(evidence.record, scores=scores)))
+    found = check_scores(replace(evidence, record=replace(evidence.record, scores=Scores(scores))))
     assert [finding.severity for finding in found.findings] == ["severe"]
     assert place in {difference["place"].removesuffix("[0]") for difference in found.findings[0].evidence["such as"]}
 

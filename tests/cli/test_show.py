@@ -77,7 +77,7 @@ CROSSED = {
 
 
 def test_a_clock_that_cannot_win_says_so_and_why(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, Scores(CROSSED))
+    show.result({**DOCUMENT, "synthetic": False}, Scores({**Scores.none(), **CROSSED}))
     out = capsys.readouterr().out
     assert "0.500 by construction" in out
     assert "0.560 [0.550, 0.674]" in out
@@ -89,7 +89,7 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
     hidden = {"undefined": "the release hides when units were recorded"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    show.result({**DOCUMENT, "synthetic": False}, Scores({**CROSSED, "scores": own, "controls": clock}))
+    show.result({**DOCUMENT, "synthetic": False}, Scores({**Scores.none(), **CROSSED, "scores": own, "controls": clock}))
     out = capsys.readouterr().out
     table = out[out.index("side by side") :]
     assert [line.split()[-3] for line in table.splitlines() if line.startswith(("the method", "elapsed"))] == [

@@ -284,7 +284,7 @@ def test_from_python(six, tmp_path):
     assert result.scores["headlines"] == {"arousal": "auroc_within"}
     assert set(result.predictions["target"]) == {"arousal"}
     again = record.read_record(result.folder)
-    assert again.scores == json.loads(json.dumps(result.scores))
+    assert again.scores == json.loads(json.dumps(result.scores.content))
     assert again.run["id"] == result.id == result.folder.name
     few = package.run(
         dataset=plugin("Tiny"), encoder=plugin("Moments"), fusion="logreg", modalities="ecg", seeds=(0,),

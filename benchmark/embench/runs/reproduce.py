@@ -267,7 +267,7 @@ def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproductio
         _compare_scores(record.scores, again, made)
         return
     made.tolerances = {"scores": TOLERANCE}
-    found = list(differences(json.loads(json.dumps(record.scores)), json.loads(json.dumps(again))))
+    found = list(differences(json.loads(json.dumps(record.scores.content)), json.loads(json.dumps(again))))
     before, after = dict(means_in(record.scores["scores"])), dict(means_in(again["scores"]))
     made.greatest = {"scores": max((abs(before[n] - after[n]) for n in before.keys() & after.keys()), default=0.0)}
     made.wrong += _in_words("scores.json", found)
