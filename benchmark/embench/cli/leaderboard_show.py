@@ -96,15 +96,13 @@ def show(
     known = list(several[0][1][0][0]) if several else []
     wanted = _columns(columns, known, output) if known else []
     if metric is not None and known:
-        select.check_field(
-            metric, [name.removesuffix("_low") for name in known if name.endswith("_low")][1:], "--metric"
-        )
+        scored = [name.removesuffix("_low") for name in known if name.endswith("_low")]
+        select.check_field(metric, scored[1:], "--metric")
     keep = [select.read_filter(text, known) for text in filters or []] if known else []
     shown = []
     for section, rows in several:
+        rows = [row for row in rows if all_boards or not row[0]["replaced_by"]]
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
-        if not all_boards:
-            rows = [row for row in rows if not row[0]["replaced_by"]]
         by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
             shown.append((section, select.sorted_rows(rows, by) if by else rows))
@@ -117,9 +115,13 @@ def show(
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not shown:
             console.echo("no row matches" if found else f"no published entries in {boards}")
-        named = select.select_sections(found, **about, all_boards=True)
-        if left := len(named) - len(chosen):
-            console.note(f"not shown: {left} superseded board{'s' * (left > 1)}; --all shows them")
+        _print_left(len(select.select_sections(found, **about, all_boards=True)) - len(chosen))
+
+
+def _print_left(boards: int) -> None:
+    """Says how many boards are not shown since they are superseded."""
+    if boards:
+        console.note(f"not shown: {boards} superseded board{'s' * (boards > 1)}; --all shows them")
 
 
 def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
