@@ -1,7 +1,7 @@
 """Who runs stages is a row of a table: another executor is chosen by its name, and a wrong name is told at once."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -9,7 +9,7 @@ from embench.cli.progress import Progress
 from embench.engine import executors
 from embench.engine.executors.events import Events
 from embench.engine.work import run_stage
-from embench.errors import EmbenchError, PluginError, UsageError
+from embench.errors import EmbenchError, OutOfMemory, PluginError, UsageError
 from embench.runs.run import grid
 
 
@@ -64,6 +64,36 @@ def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench, executor, 
     # The other run has stages of the same titles: each was begun twice, and finished once.
     for title, _, _ in failed:
         assert (lines.count(f"started {title}"), lines.count(f"finished {title}")) == (2, 1)
+
+
+class FullTask:
+    """A task of a Ray whose memory always gives out; it notes what it asks for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def options(self, name, num_cpus, **_):
+        assert len(self.asked) < 20, "it is tried again and again"
+        self.asked.append((name, num_cpus))
+        return self
+
+    def remote(self, *_):
+        return object()
+
+
+def test_a_stage_whose_memory_gives_out_on_a_ray_is_begun_twice_more_alone_and_then_given_up(bench, monkeypatch):
+    ray, task = ModuleType("ray"), FullTask()
+    ray.init = ray.shutdown = ray.put = lambda *_, **__: None
+    ray.remote = lambda **_: lambda _: task
+    ray.wait = lambda running, **_: (running, [])
+    ray.get = lambda _: OutOfMemory("out of memory in a stage")
+    ray.nodes = lambda: [{"Alive": True, "Resources": {"CPU": 8.0}}]
+    ray.exceptions = SimpleNamespace(RayError=ConnectionError)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    done = grid([bench.request("Pool", modalities="eda")], executor="ray")
+    assert {error.what for error in done.failures.values()} == {"out of memory in a stage, 3 times"}
+    for name in {name for name, _ in task.asked}:
+        assert [cpus for asked, cpus in task.asked if asked == name] == [1, 8.0, 8.0]
 
 
 def test_a_run_is_recorded_while_stages_of_the_next_one_still_run(bench):

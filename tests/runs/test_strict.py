@@ -127,7 +127,8 @@ def test_a_subject_without_rest_has_no_such_modality(tmp_path, unfiltered, encod
 
 
 def test_a_run_says_what_it_was_given(tmp_path):
-    bench = Bench(write(tmp_path, make_subjects(6), dataset="Rested"), tmp_path / "runs", "Rested")
+    timeless = make_subjects(6, start_s=None, order=None)
+    bench = Bench(write(tmp_path, timeless, dataset="Rested"), tmp_path / "runs", "Rested")
     result = bench.run("Moments", fusion="logreg", modalities="ecg", protocol=STRICT)
     assert result.manifest["target_access"] == "baseline"
     assert result.manifest["protocol"]["leaks"] is False
