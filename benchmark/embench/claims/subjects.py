@@ -13,12 +13,12 @@ from embench.errors import DataError
 from embench.interfaces.units import Units
 from embench.statistics.by_subject import (
     Each,
-    labelled_units,
     names_of,
     of_subjects,
     scores_of,
     subject_gap,
     subject_scores,
+    units_by_seed,
 )
 from embench.statistics.intervals import Jackknife
 
@@ -27,7 +27,7 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
     """The score of each subject; and of each stimulus, where there are several."""
     ((_, run),) = runs.items()
     found = {f"{run.metric}, over subjects": subject_scores(run)}
-    films = [replace(units, subject=units.stimulus) for _, units in labelled_units(run)]
+    films = [replace(units, subject=units.stimulus) for _, units in units_by_seed(run)]
     if len(names := names_of(films)) > 1:
         others = np.tile(~np.eye(len(names), dtype=bool), (len(films), 1, 1))
         each = Jackknife(names, np.arange(len(names)))
@@ -45,7 +45,7 @@ def gap_by_label(runs: Runs) -> Mapping[str, Each]:
     of the negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
-    for ids, units in labelled_units(run):
+    for ids, units in units_by_seed(run):
         label = np.array([run.by.get(unit, np.nan) for unit in ids.tolist()])
         positive.append(units.take(label == 1))
         negative.append(units.take(label == 0))
@@ -61,7 +61,7 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
     """
     fine, coarse = runs.values()
     merged, own = [], []
-    for (fine_ids, parts), (ids, units) in zip(labelled_units(fine), labelled_units(coarse), strict=True):
+    for (fine_ids, parts), (ids, units) in zip(units_by_seed(fine), units_by_seed(coarse), strict=True):
         _, at, where = np.intersect1d(fine_ids, ids, return_indices=True)
         parts, units = parts.take(at), units.take(where)
         pairs = np.unique(np.stack([parts.y_true, units.y_true]).astype(int), axis=1)

@@ -74,7 +74,7 @@ def channels_of(dataset: str, available: Mapping[str, Sequence[str]], modality: 
     return tuple(found)
 
 
-def fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
+def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
     """Whether a network that read the channels `there` can go on with those `here`: as many, each fits, in order."""
     return len(there) == len(here) and all(one.fits(other) for one, other in zip(there, here, strict=True))
 
@@ -92,7 +92,7 @@ def check_fit(
         UsageError: they do not fit.
     """
     (source, learned), (data, read) = there, here
-    if fit(learned, read):
+    if all_fit(learned, read):
         return
     if any(channel.modality == "emg" for channel in (*learned, *read)):
         hint = (

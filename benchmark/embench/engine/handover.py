@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from embench.engine import network
-from embench.engine.channels import Channel, channels_of, check_fit, fit
+from embench.engine.channels import Channel, channels_of, check_fit
 from embench.engine.inputs import (
     clip_spec,
     encoder_of,
@@ -93,7 +93,7 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
     Raises:
         UsageError: they do not fit.
     """
-    if fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
+    if all_fit(channels_at(one, m), channels_at(other, m)) or _same_features(one, other, m, part):
         return  # what is read of them fits as well, whichever it is
     there, here = (channels_read(site, m, part) for site in (one, other))
     check_fit(part.short, m, (one.name, there), (other.name, here), where)

@@ -201,7 +201,7 @@ def _metric(name: str) -> list[Column]:
     return _ends(name, metric_facts(name).about, lambda row: row.scored(name), brief)
 
 
-def rank_text(row: Row) -> str:
+def ranks_text(row: Row) -> str:
     """The ranks that a row may have, or why it has none; empty for controls."""
     if row.rank is None:
         return f"({', '.join(row.marks)})" if row.is_method else ""
@@ -242,7 +242,7 @@ _COLUMNS: Sequence[Column] = (
         "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart "
         "share them: 1-23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
         lambda row: row.rank and row.rank[0],
-        rank_text,
+        ranks_text,
         number=True,
     ),
     _plain("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),

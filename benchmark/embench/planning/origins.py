@@ -94,7 +94,7 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
         modalities = ",".join(
             m
             for m in card.default_modalities
-            if m in other.modalities and channels.fit(*(_of_card(name, of, m) for name, of in cards.items()))
+            if m in other.modalities and channels.all_fit(*(_of_card(name, of, m) for name, of in cards.items()))
         )
     if names is None:
         usual = choose_targets(card, None)

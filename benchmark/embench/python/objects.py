@@ -13,7 +13,7 @@ from typing import Any
 from embench.errors import MachineError, UsageError
 from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.python.contents import content_of
-from embench.registry.objects import object_file, remember, written
+from embench.registry.objects import keep_object, object_file, written
 
 
 def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
@@ -31,7 +31,7 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
     name = written(content.digest, title if title[:1].isidentifier() else "Given")
     about = {"kind": kind, "repr": text, "source": source, "files": content.files}
     _store(content.digest, cls, about, content.loose)
-    remember(name, cls)
+    keep_object(name, cls)
     return name
 
 

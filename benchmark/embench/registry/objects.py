@@ -36,7 +36,7 @@ def written(digest: str, title: str) -> str:
     return f"{_OBJECT}{digest}:{title}"
 
 
-def remember(name: str, cls: type[Any]) -> None:
+def keep_object(name: str, cls: type[Any]) -> None:
     """Lets this process use a class that it was given, under its name."""
     _GIVEN[name] = cls
 

@@ -75,13 +75,13 @@ class Each:
 
 def subject_scores(run: Scored) -> Each:
     """The score of each subject."""
-    seeds = [units for _, units in labelled_units(run)]
+    seeds = [units for _, units in units_by_seed(run)]
     return of_subjects([run], names_of(seeds), seeds)
 
 
 def subject_gap(first: Scored, second: Scored) -> Each:
     """How much higher the first scores than the second in each subject, each on its own units and target."""
-    sides = [[units for _, units in labelled_units(run)] for run in (first, second)]
+    sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
@@ -102,7 +102,7 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
     return Each("people", values, jackknife, trained)
 
 
-def labelled_units(run: Scored) -> list[tuple[np.ndarray, Units]]:
+def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
     """For each seed, in order, the ids (n,) of the labelled units, and the units. Raises DataError: there are none."""
     if run.record.labels is None:
         raise DataError("the record holds no labels", where=str(run.folder))

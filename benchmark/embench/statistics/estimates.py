@@ -189,7 +189,9 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]) -> tuple[ScoreOrReason, ByFold]:
+def _conditioned(
+    name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]
+) -> tuple[ScoreOrReason, ByFold]:
     """The share of comparisons won over all folds and seeds."""
     kept: list[list[Pairs]] = []
     missing: list[str] = []
