@@ -20,7 +20,6 @@ from embench.report.drawing import (
     line,
     rule,
     scatter,
-    text_mark,
 )
 from embench.report.drawing.panels import ticks
 
@@ -101,9 +100,9 @@ def test_ticks_are_round_numbers_inside():
 
 def test_words_are_those_given_whatever_they_are():
     odd = 'a < b & "c"'
-    svg = drawn(line([0, 1], [0, 1], label=odd), text_mark(0, 0, odd)).svg()
+    svg = drawn(line([0, 1], [0, 1], label=odd)).svg()
     root = ET.fromstring(svg)
-    assert [e.text for e in root.iter(SVG + "text")].count(odd) == 2
+    assert [e.text for e in root.iter(SVG + "text")].count(odd) == 1
     assert (root[0].text, root[1].text) == ("A title", "What is seen")
     assert root.get("aria-label") == "A title. What is seen"
     assert root.get("role") == "img"
@@ -118,7 +117,7 @@ def test_a_page_holds_the_style_once():
 @pytest.mark.parametrize("name", ["a.svg", "a.png", "a.pdf"])
 def test_the_same_chart_gives_the_same_bytes(tmp_path, name):
     marks = [line([0, 1, 2], [0, 1, 4], [0, 0, 3], [1, 2, 5], label="a", symbol="square"), bars([0, 1], [1, 2])]
-    marks += [scatter([0, 1], [1, 2]), heat([[1.0]], [["x"]]), rule(x=1.0), text_mark(1, 1, "there")]
+    marks += [scatter([0, 1], [1, 2]), heat([[1.0]], [["x"]]), rule(x=1.0)]
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         drawn(*marks).save(tmp_path / folder / name)

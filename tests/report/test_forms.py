@@ -19,13 +19,13 @@ from embench.errors import CheckFailed, UsageError
 from embench.leaderboard import leaderboard_sections
 from embench.records.record import Record, read_record
 from embench.report import forms
-from embench.report.forms.facts import TO_WRITE
 
 from ..leaderboard.test_board import put
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "leaderboards" / "stress_predict"
 NETWORK = next(BOARD.glob("subject-independent-v2/cnn_tf-single-*"))
+TO_WRITE = "*To be written by the authors:* "
 OWN = ("corpus", "own")
 """Recordings of a user, which have no public source."""
 DATASETS = [e.full_name for e in registry.entries("dataset") if e.package == registry.BUNDLED and e.name not in OWN]
@@ -86,6 +86,12 @@ def test_a_submission_leaves_the_method_to_its_authors(published: Record, tmp_pa
     assert len(answers) == 32
     assert all(TO_WRITE in answers[key] for key in ("2b", "2e", "4c", "5a", "5e", "6a"))
     assert "has not been audited" in answers["6a"]
+
+
+def test_a_dataset_without_a_doi_is_cited_by_its_card_alone(published: Record, tmp_path: Path) -> None:
+    run = {**published.run, "dataset": {**published.run["dataset"], "name": "embench_plugins/corpus"}}
+    answer = items(forms.reforms_checklist(tmp_path, replace(published, run=run)))["2a"]
+    assert answer.startswith(f"{registry.load('dataset', 'corpus').card.citation}. Licence: ")
 
 
 @pytest.mark.parametrize("name", DATASETS)

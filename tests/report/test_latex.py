@@ -20,7 +20,7 @@ from embench.records.record import Record
 from embench.records.scores import Scores
 from embench.report import latex
 from embench.report.latex import bibliography
-from embench.report.latex.tex import escape
+from embench.report.text import escape
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("stress_predict/*-independent-v?/*/run.yaml"))

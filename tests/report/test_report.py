@@ -13,11 +13,10 @@ from embench import report
 from embench.data.find import prepared
 from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
-from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
 from embench.records.record import read_record, read_scores
+from embench.report.facts import RunFacts
 from embench.report.headline import scores_section
-from embench.report.run_view import RunView
 from embench.runs import external
 from embench.statistics.common import recorded_target
 from embench.statistics.scores import compute_scores
@@ -85,12 +84,12 @@ def test_it_says_the_scores_of_the_record(reported, content):
 
 
 def test_the_stimulus_control_stands_beside_every_score(copied):
-    assert "stimulus_mean</th>" not in scores_section(RunView.of(copied, Undefined("no data")))
+    assert "stimulus_mean</th>" not in scores_section(RunFacts(read_record(copied)))
     path = copied / "scores.json"
     scores = json.loads(path.read_text())
     scores["controls"]["stimulus_mean"] = {"stress": {"auroc": {**scores["scores"]["stress"]["auroc"], "mean": 0.9137}}}
     path.write_text(json.dumps(scores))
-    shown = scores_section(RunView.of(copied, Undefined("no data")))
+    shown = scores_section(RunFacts(read_record(copied)))
     assert shown.count("stimulus_mean</th>") == 1
     assert "0.914" in shown
 

@@ -145,7 +145,7 @@ def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | Non
     from embench import leaderboard
     from embench.leaderboard.select import as_csv, row_fields, select_sections
     from embench.report import forms
-    from embench.report.latex.bibliography import dataset_title
+    from embench.report.facts import dataset_title
 
     board = board.resolve()
     sections = leaderboard.leaderboard_sections(board.parent)

@@ -14,8 +14,8 @@ from embench.protocols import recorded_protocol
 from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, quality, training
+from embench.report.facts import RunFacts
 from embench.report.page import Section, render_page
-from embench.report.run_view import RunView
 from embench.store import Store
 
 
@@ -42,7 +42,7 @@ def write_report(
     """
     record = read_record(folder)
     with names_resolved([(Path(folder), record)], trust_code=trust_code):
-        html = _page(RunView(Path(folder), record, _store(record, data_root, progress)), singles)
+        html = _page(RunFacts(record, Path(folder), _store(record, data_root, progress)), singles)
     try:
         write_text(Path(out), html)
     except OSError as error:
@@ -50,7 +50,7 @@ def write_report(
     return Path(out)
 
 
-def _page(run: RunView, singles: Sequence[Path]) -> str:
+def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
         Section("Subjects", "Scores by subject", headline.subjects_section(run)),
@@ -66,7 +66,7 @@ def _page(run: RunView, singles: Sequence[Path]) -> str:
         Section("The run", "Details of the run", about.facts_section(run)),
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
-    return render_page(f"{about.run_name(run)}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
+    return render_page(f"{run.name}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
 
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:

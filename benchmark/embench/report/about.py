@@ -9,110 +9,86 @@ from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import describe_differences
-from embench.planning.request import command_of
 from embench.records import audit as audits
-from embench.records import cost as costs
 from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
     format_interval,
     format_score,
     format_value,
-    method_name,
 )
+from embench.report.facts import Headline, RunFacts
 from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
-from embench.report.run_view import RunView
-from embench.statistics.metrics import metric_facts
-
-ACCESS = {
-    "none": "only the unit that is predicted",
-    "baseline": "the recorded rest, for normalisation",
-    "unlabelled": "all recordings of the subject without their labels, for normalisation",
-}
-"""What a method sees of a test subject, by the record's `target_access`."""
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
 """Pretraining that keeps a row from being ranked."""
 
 
-def notices(run: RunView) -> list[tuple[bool, str, str]]:
+def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     """(whether it is bad, title, text), for the top of the page."""
-    about = run.manifest
-    outside = about.method.outside is not None
-    made: list[tuple[bool, str, str]] = []
-    if about.dataset.synthetic is not None:
-        made.append((True, "Synthetic data", "these numbers say nothing about real subjects"))
-    if about.protocol.leaks:
-        gives_up = about.protocol.gives_up.values()
-        made.append((True, "Leaks", "; ".join([f"under {about.protocol.name}, training sees test data", *gives_up])))
-    if about.dev:
-        made.append((False, "Development", "validation subjects were scored; the test labels stayed closed"))
-    if about.pretrain_overlap in OVERLAPS and not outside:
-        made.append((True, "Pretraining", OVERLAPS[about.pretrain_overlap]))
-    for target in run.targets:
-        if failed := run.scores.failed(target.name):
-            text = f"on {target.name}, the method is not shown to be better than {', '.join(failed)}"
-            made.append((True, "Controls", text))
-    audited = audits.read_audit(run.folder) or {"findings": []}
-    made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
-    if outside:
-        made.append((False, "Submission", "the predictions came from a file; how they were made is unknown"))
-    elif text := ", ".join(describe_differences(about)):
-        made.append((False, "Differences from the plain method", text))
-    if not about.recipe.on_board and not outside:
-        made.append((False, "Recipe", f"{about.recipe.preset} is for trials and never enters a leaderboard"))
-    if about.recipe.assumed:
-        made.append((False, "Assumed", f"settings that the paper leaves open: {', '.join(about.recipe.assumed)}"))
-    return made
+    about, outside = run.manifest, run.outside
+    recipe, protocol = about.recipe, about.protocol
+    leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
+    overlap = OVERLAPS.get(about.pretrain_overlap, "")
+    worse = "on {}, the method is not shown to be better than {}"
+    failed = [worse.format(head.target, ", ".join(head.failed)) for head in run.headlines if head.failed]
+    severe = [found["what"] for found in run.audit["findings"] if found["severity"] == "severe"] if run.audit else []
+    differences = "" if outside else ", ".join(describe_differences(about))
+    trial = f"{recipe.preset} is for trials and never enters a leaderboard"
+    assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
+    made = [
+        (run.synthetic, True, "Synthetic data", "these numbers say nothing about real subjects"),
+        (protocol.leaks, True, "Leaks", leaks),
+        (about.dev, False, "Development", "validation subjects were scored; the test labels stayed closed"),
+        (overlap and not outside, True, "Pretraining", overlap),
+        *((True, True, "Controls", text) for text in failed),
+        *((True, True, "Audit", what) for what in severe),
+        (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
+        (differences, False, "Differences from the plain method", differences),
+        (not recipe.on_board and not outside, False, "Recipe", trial),
+        (recipe.assumed, False, "Assumed", assumed),
+    ]
+    return [(bad, title, text) for holds, bad, title, text in made if holds]
 
 
-def run_name(run: RunView) -> str:
-    """What the page calls the method."""
-    return run.manifest.method.outside or method_name(run.record.run) or run.manifest.id
-
-
-def page_header(run: RunView) -> Markup:
+def page_header(run: RunFacts) -> Markup:
     """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and headline
     scores."""
     about = run.manifest
-    subjects, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
-    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {subjects} subjects, {seeds}"
+    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
+    line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, _sentence(text)) for bad, called, text in notices(run)]
-    cards = [_card(run, target.name) for target in run.targets]
-    out = f", {left_out} excluded" if left_out else ""
-    return render_macro("header", run_name(run), line + out, about.id, listed, cards)
+    return render_macro("header", run.name, line, about.id, listed, [_card(head) for head in run.headlines])
 
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _card(run: RunView, target: str) -> dict[str, str]:
-    metric = run.scores.headlines[target]
-    score = run.scores.score(target, metric)
-    compared, failed = run.scores.compared(target), len(run.scores.failed(target))
+def _card(head: Headline) -> dict[str, str]:
+    n, failed = len(head.compared), len(head.failed)
     return {
-        "target": target,
-        "metric": metric_facts(metric).title,
-        "value": format_score(score, interval=False),
-        "interval": format_interval(score, "{} to {}") if score else "undefined",
-        "verdict": f"clears {compared - failed} of {compared} controls" if compared else "no control applies",
+        "target": head.target,
+        "metric": head.title,
+        "value": format_score(head.score, interval=False),
+        "interval": format_interval(head.score, "{} to {}") if head.score else "undefined",
+        "verdict": f"clears {n - failed} of {n} controls" if n else "no control applies",
     }
 
 
-def cost_section(run: RunView) -> Markup:
+def cost_section(run: RunFacts) -> Markup:
     """The section on time, parameters, operations, memory and energy."""
     note = (
         "Time: the sum over all stages. Parameters and FLOPs: the method of one fold, for the prediction of one row. "
         "Memory: the highest use of a stage. Energy: that of the GPU."
     )
-    return fact_list(list(costs.format_cost(run.record.run["cost"]).items())) + paragraph(note)
+    return fact_list(list(run.costs.items())) + paragraph(note)
 
 
-def audit_section(run: RunView) -> Markup:
+def audit_section(run: RunFacts) -> Markup:
     """The section on the audit: its findings, and the checks that were skipped."""
-    content = audits.read_audit(run.folder)
+    content = run.audit
     if content is None:
         return missing_note("this run has not been audited; run `embench audit RUN`")
     found = [
@@ -127,28 +103,24 @@ def audit_section(run: RunView) -> Markup:
     return join_parts([summary, listed, *silent])
 
 
-def facts_section(run: RunView) -> Markup:
+def facts_section(run: RunFacts) -> Markup:
     """The section on how the run came about: data, protocol, cohort, method, versions."""
     about = run.manifest
     subjects = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
-    gone = [
-        f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in about.cohort.left_out
-    ]
-    request = about.config.get("request")
     rows = [
-        *([("command", f"`{command_of({**request, 'recipe': about.recipe.preset})}`")] if request else []),
+        *([("command", f"`{run.command}`")] if run.command else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
         ("reader verified on real data", _recorded(about.dataset.verified_on_real)),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
         ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
-        ("excluded", "; ".join(gone) or "none"),
+        ("excluded", "; ".join(run.excluded) or "none"),
         ("units without any of the modalities", _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
         ("fusion", about.method.fusion or "none"),
         ("pretraining", ", ".join(about.method.pretrainers) or "none"),
-        ("overlap of pretraining with test subjects", about.pretrain_overlap.replace("_", " ")),
-        ("what the method saw of a test subject", ACCESS.get(about.target_access, about.target_access)),
+        ("overlap of pretraining with test subjects", run.overlap),
+        ("what the method saw of a test subject", run.access),
         ("recipe", about.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
         ("changed settings", ", ".join(about.recipe.settings) or "none"),

@@ -14,9 +14,8 @@ from embench.interfaces.units import Target, Units
 from embench.records.predictions import MODEL
 from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
-from embench.report.headline import target_heading
-from embench.report.page import figure_row, figure_with_table, join_parts, missing_note
-from embench.report.run_view import NO_LABELS, RunView
+from embench.report.facts import NO_LABELS, RunFacts
+from embench.report.page import by_target, figure_row, figure_with_table, missing_note
 from embench.statistics.joined import Joined
 
 CURVE_WIDTH = 420.0
@@ -34,23 +33,20 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return mean_of_known(curves), low, high
 
 
-def curves_section(run: RunView) -> Markup:
+def curves_section(run: RunFacts) -> Markup:
     """The section of ROC and calibration curves, for value targets of labels against predictions."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
-    made = []
-    for target in run.targets:
-        joined = run.joined_units(target)
-        if MODEL not in joined:
-            made.append(target_heading(run, target) + missing_note("no labelled unit was predicted"))
-        elif target.traits.has_classes:
-            made.append(
-                target_heading(run, target)
-                + figure_row([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
-            )
-        else:
-            made.append(target_heading(run, target) + figure_row([_values(target, joined[MODEL])]))
-    return join_parts(made)
+    return by_target(run, _curves)
+
+
+def _curves(run: RunFacts, target: Target) -> Markup:
+    joined = run.joined_units(target)
+    if MODEL not in joined:
+        return missing_note("no labelled unit was predicted")
+    if target.traits.has_classes:
+        return figure_row([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
+    return figure_row([_values(target, joined[MODEL])])
 
 
 def _folds(joined: Joined) -> str:
@@ -73,7 +69,7 @@ def roc_curves(joined: Joined, k: int) -> np.ndarray:
     return table
 
 
-def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
+def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [RATE_GRID]
@@ -124,7 +120,7 @@ def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(units.score, 0, 1), units.y_true.astype(float)
 
 
-def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
+def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
@@ -190,20 +186,20 @@ def _values(target: Target, joined: Joined) -> Markup:
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions_section(run: RunView) -> Markup:
+def decisions_section(run: RunFacts) -> Markup:
     """The section of confusion matrices; value targets have none."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
-    made = []
-    for target in run.targets:
-        joined = run.joined_units(target).get(MODEL)
-        if not target.traits.has_classes:
-            made.append(target_heading(run, target) + missing_note("the target is a value, so there are no decisions"))
-        elif joined is None:
-            made.append(target_heading(run, target) + missing_note("no labelled unit was predicted"))
-        else:
-            made.append(target_heading(run, target) + figure_row([_confusion(run, target, joined)]))
-    return join_parts(made)
+    return by_target(run, _decisions)
+
+
+def _decisions(run: RunFacts, target: Target) -> Markup:
+    joined = run.joined_units(target).get(MODEL)
+    if not target.traits.has_classes:
+        return missing_note("the target is a value, so there are no decisions")
+    if joined is None:
+        return missing_note("no labelled unit was predicted")
+    return figure_row([_confusion(run, target, joined)])
 
 
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +213,7 @@ def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: RunView, target: Target, joined: Joined) -> Markup:
+def _confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
     share, units = confusion_matrix(joined)
     names = run.classes(target)
     cells = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in share]

@@ -12,9 +12,8 @@ from embench.interfaces.units import Target
 from embench.records.embeddings import Embeddings, read_embeddings
 from embench.records.predictions import MODEL
 from embench.report.drawing import SYMBOLS, Axis, Panel, error_bars, figure, scatter
-from embench.report.headline import target_heading
-from embench.report.page import figure_row, figure_with_table, join_parts, missing_note
-from embench.report.run_view import RunView
+from embench.report.facts import RunFacts
+from embench.report.page import by_target, figure_row, figure_with_table, missing_note
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
 from embench.system import limited_threads
@@ -27,18 +26,18 @@ MAX_NAMED = 8
 """Values of a colouring that a legend lists; more colours cannot be distinguished."""
 
 
-def embeddings_section(run: RunView) -> Markup:
+def embeddings_section(run: RunFacts) -> Markup:
     """The section on embeddings: a map of a fold's test units, and linear probes, for each target."""
-    embeddings = read_embeddings(run.folder)
+    embeddings = read_embeddings(run.folder) if run.folder else None
     if embeddings is None:
         return missing_note(
             "this record has no embeddings: the method has no hidden layer, the predictions are a submission, the "
             "record is a leaderboard entry, or it was made before embeddings were kept"
         )
-    return join_parts(target_heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
+    return by_target(run, lambda run, target: _layers(run, target, embeddings))
 
 
-def _layers(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
+def _layers(run: RunFacts, target: Target, embeddings: Embeddings) -> Markup:
     ours = embeddings.take(embeddings.target == target.name)
     if not len(ours):
         return missing_note("there are no embeddings of this target")
@@ -57,7 +56,7 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(made)
 
 
-def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
+def _map(run: RunFacts, target: Target, ours: Embeddings) -> Markup:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
     rows = rows.take(
@@ -118,7 +117,7 @@ def _thirds(values: np.ndarray) -> list[str]:
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]
 
 
-def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
+def _probes(run: RunFacts, target: Target, embeddings: Embeddings) -> Markup:
     probed = {"subject": SUBJECT, "stimulus": STIMULUS}
     if run.record.labels is not None and target.traits.has_classes:
         probed["label"] = LABEL

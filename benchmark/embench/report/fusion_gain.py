@@ -17,9 +17,8 @@ from embench.protocols import UnitId
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
-from embench.report.headline import target_heading
-from embench.report.page import figure_row, figure_with_table, html_table, join_parts, missing_note, paragraph
-from embench.report.run_view import NO_LABELS, RunView
+from embench.report.facts import NO_LABELS, RunFacts
+from embench.report.page import by_target, figure_row, figure_with_table, html_table, missing_note, paragraph
 from embench.statistics.comparison import check_same
 from embench.statistics.joined import labels_of
 
@@ -28,7 +27,7 @@ PIXELS = 700
 """Places of a signal's picture; each shows the least and the greatest sample there."""
 
 
-def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Record]:
+def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Record]:
     """Modality -> the run of it alone: of those `given`, else one beside this run's folder that was made under the same
     protocol, on the same data and seeds; the one most like this run, if there are several.
 
@@ -48,7 +47,7 @@ def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Rec
                 expected=", ".join(modalities),
             )
         found.setdefault(alone[0], []).append(other)
-    if not singles and len(modalities) > 1:
+    if run.folder and not singles and len(modalities) > 1:
         for folder in sorted(path.parent for path in run.folder.resolve().parent.glob("*/run.yaml")):
             if fits := _fitting(run.record, folder, modalities):
                 found.setdefault(_parts(fits)[0], []).append(fits)
@@ -138,7 +137,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     return MethodPredictions(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 
 
-def fusion_section(run: RunView, singles: Sequence[Path]) -> Markup:
+def fusion_section(run: RunFacts, singles: Sequence[Path]) -> Markup:
     """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
@@ -156,12 +155,10 @@ def fusion_section(run: RunView, singles: Sequence[Path]) -> Markup:
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is no run of {', '.join(lacking)} alone."
-    return paragraph(note) + join_parts(
-        target_heading(run, target) + _fusion(run, target, others) for target in run.targets
-    )
+    return paragraph(note) + by_target(run, lambda run, target: _fusion(run, target, others))
 
 
-def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Markup:
+def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Markup:
     try:
         predictions = method_predictions([run.record, *others.values()], target)
     except DataError as error:
@@ -192,12 +189,12 @@ def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Marku
     return intro + listed + figure_row(shown) + (_no_signals(run) if shown else Markup())
 
 
-def _no_signals(run: RunView) -> Markup:
+def _no_signals(run: RunFacts) -> Markup:
     return missing_note(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
 
 
 def _recording(
-    run: RunView, target: Target, predictions: MethodPredictions, name: str, modalities: Sequence[str]
+    run: RunFacts, target: Target, predictions: MethodPredictions, name: str, modalities: Sequence[str]
 ) -> Markup:
     here = np.flatnonzero(predictions.recording == name)
     here = here[np.argsort(predictions.start[here], kind="stable")]
@@ -220,7 +217,7 @@ def _recording(
 
 
 def _scores(
-    run: RunView,
+    run: RunFacts,
     target: Target,
     predictions: MethodPredictions,
     here: np.ndarray,
@@ -255,7 +252,7 @@ def _scores(
     return Panel(f"{title} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 
 
-def _signals(run: RunView, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
+def _signals(run: RunFacts, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
     if isinstance(run.store, Undefined):
         return []
     panels = []

@@ -11,24 +11,18 @@ from markupsafe import Markup
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.scores import Gap, Score
-from embench.records.wording import (
-    compared_metric,
-    control_note,
-    format_figure,
-    is_by_construction,
-    join_with_and,
-)
+from embench.records.wording import compared_metric, control_note, format_figure, is_by_construction, join_with_and
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
+from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import (
+    by_target,
     figure_row,
     figure_with_table,
     html_table,
     join_parts,
     missing_note,
     paragraph,
-    render_macro,
 )
-from embench.report.run_view import NO_LABELS, RunView
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
@@ -38,23 +32,18 @@ from embench.statistics.metrics import metric_facts
 HEADLINE_WIDTH = 520.0
 
 
-def headline_section(run: RunView) -> Markup:
+def headline_section(run: RunFacts) -> Markup:
     """The section that compares the headline with every control."""
-    return join_parts(_controls(run, target) for target in run.targets)
+    return by_target(run, _controls)
 
 
-def target_heading(run: RunView, target: Target) -> Markup:
-    """The target's name as a heading where a run has several targets, else nothing."""
-    return render_macro("heading", target.name) if run.several else Markup()
-
-
-def _controls(run: RunView, target: Target) -> Markup:
+def _controls(run: RunFacts, target: Target) -> Markup:
     scores, name = run.scores, target.name
     metric = scores.headlines[name]
     model = scores.score(name, metric)
     if model is None:
         note = missing_note(f"{metric} is undefined: {scores.why_undefined(name, metric)}")
-        return target_heading(run, target) + note + _side_by_side(run, name, compared_metric(scores, name))
+        return note + _side_by_side(run, name, compared_metric(scores, name))
     applied: dict[str, Score] = {}
     gaps: dict[str, Gap] = {}
     silent = []
@@ -76,10 +65,10 @@ def _controls(run: RunView, target: Target) -> Markup:
         _by_construction(run, name, metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
     ]
-    return target_heading(run, target) + figure_row(made) + join_parts(paragraph(note) for note in notes if note)
+    return figure_row(made) + join_parts(paragraph(note) for note in notes if note)
 
 
-def _headlines(run: RunView, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
+def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
     """The method, first of `scores`, and the controls."""
     marks = []
     if (chance := metric_facts(metric).chance) is not None:
@@ -89,18 +78,18 @@ def _headlines(run: RunView, target: str, metric: str, scores: Mapping[str, Scor
         marks.append(score_bars([k], [score], across=True, **look))
     panel = Panel(f"{metric}: model and controls", marks, Axis(metric), Axis(names=list(scores)), height)
     listed = ", ".join(f"{method} {format_figure(score.mean)}" for method, score in scores.items())
-    about = f"With {_level(run)}: {listed}."
+    about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
     rows = [
         (method, s.mean, s.low, s.high, s.std, "subjects" if s.over == "people" else s.over, s.subjects)
         for method, s in scores.items()
     ]
-    note = f"The headline with {_level(run)}: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
+    note = f"The headline with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"Headline {metric} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
 
 
-def _differences(run: RunView, target: str, metric: str, gaps: Mapping[str, Gap], height: float) -> Markup:
+def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap], height: float) -> Markup:
     """The differences from the controls, by name."""
     marks = [rule(x=0.0, label="no difference")]
     for k, gap in enumerate(gaps.values()):
@@ -112,11 +101,8 @@ def _differences(run: RunView, target: str, metric: str, gaps: Mapping[str, Gap]
         f"{control} {format_figure(gap.difference.mean, '+.3f')} {'cleared' if gap.clears else 'not cleared'}"
         for control, gap in gaps.items()
     )
-    called, about = f"Difference between the model and each control, {target}", f"With {_level(run)}: {listed}."
-    rows = [
-        (control, gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears)
-        for control, gap in gaps.items()
-    ]
+    called, about = f"Difference between the model and each control, {target}", f"With {run.level} intervals: {listed}."
+    rows = [(c, gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears) for c, gap in gaps.items()]
     return figure_with_table(
         figure([panel], called, about, width=HEADLINE_WIDTH),
         ("control", "difference", "low", "high", "cleared"),
@@ -126,11 +112,7 @@ def _differences(run: RunView, target: str, metric: str, gaps: Mapping[str, Gap]
     )
 
 
-def _level(run: RunView) -> str:
-    return f"{100 * run.scores.level:.0f} % intervals"
-
-
-def _side_by_side(run: RunView, target: str, metric: str) -> Markup:
+def _side_by_side(run: RunFacts, target: str, metric: str) -> Markup:
     """The method and the controls in a score that is defined, where the headline is not; nothing where none is."""
     found = {"model": run.scores.score(target, metric)}
     found |= {control: run.scores.score(target, metric, control) for control in run.scores.control_names}
@@ -141,7 +123,7 @@ def _side_by_side(run: RunView, target: str, metric: str) -> Markup:
     return html_table(("method", metric, "low", "high"), rows, caption)
 
 
-def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, Score]) -> str:
+def _by_construction(run: RunFacts, target: str, metric: str, controls: Mapping[str, Score]) -> str:
     """Which controls can't score anything else, and why one that is high inside subjects is among them."""
     fixed = [control for control, score in controls.items() if is_by_construction(score)]
     if not fixed:
@@ -161,14 +143,14 @@ _OF_WHAT = {
 """What a score is, by what its SD is over."""
 
 
-def subjects_section(run: RunView) -> Markup:
+def subjects_section(run: RunFacts) -> Markup:
     """The section of scores by subject."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
-    return join_parts(target_heading(run, target) + _subjects(run, target) for target in run.targets)
+    return by_target(run, _subjects)
 
 
-def _subjects(run: RunView, target: Target) -> Markup:
+def _subjects(run: RunFacts, target: Target) -> Markup:
     joined = run.joined_units(target)
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
@@ -221,7 +203,7 @@ def _tested(joined: Joined) -> np.ndarray:
     return leave_one_out(joined.tested_subjects(), {}).subjects
 
 
-def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
+def _inside(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
     found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
@@ -232,7 +214,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
     return np.full(size, np.nan) if values is None else values
 
 
-def scores_section(run: RunView) -> Markup:
+def scores_section(run: RunFacts) -> Markup:
     """The section with a table of all scores of each target."""
     made = []
     for target in run.targets:
@@ -244,7 +226,7 @@ def scores_section(run: RunView) -> Markup:
             beside = (_mean(stimulus.get(metric)),) if stimulus else ()
             remarks = "; ".join(score.left_out) if score.defined else f"undefined: {score.undefined}"
             rows.append((f"{metric} (headline)" if metric == headline else metric, *numbers, *beside, remarks))
-        caption = f"Scores of {target.name}, with {_level(run)}"
+        caption = f"Scores of {target.name}, with {run.level} intervals"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
         made.append(html_table(heads, rows, caption))
     note = (

@@ -7,15 +7,17 @@ which is not escaped again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from embench.interfaces.units import Target
 from embench.records.wording import format_figure
 from embench.report.drawing import STYLE, Figure
+from embench.report.facts import RunFacts
 
 _TEMPLATES = Environment(loader=PackageLoader("embench.report"), autoescape=True, undefined=StrictUndefined)
 _TEMPLATES.keep_trailing_newline = True
@@ -57,6 +59,14 @@ def render_macro(name: str, *values: Any) -> Markup:
 def join_parts(parts: Iterable[Markup]) -> Markup:
     """Parts one after the other."""
     return Markup("").join(parts)
+
+
+def by_target(run: RunFacts, part: Callable[[RunFacts, Target], Markup]) -> Markup:
+    """A section's part for each target, below its name where a run has several."""
+    named = len(run.targets) > 1
+    return join_parts(
+        (render_macro("heading", target.name) if named else Markup()) + part(run, target) for target in run.targets
+    )
 
 
 def paragraph(text: str) -> Markup:

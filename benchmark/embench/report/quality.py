@@ -13,9 +13,8 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.report.headline import target_heading
-from embench.report.page import html_table, join_parts, missing_note, paragraph
-from embench.report.run_view import NO_LABELS, RunView
+from embench.report.facts import NO_LABELS, RunFacts
+from embench.report.page import by_target, html_table, missing_note, paragraph
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import join, labels_of, shared_stimuli, unit_length
@@ -30,7 +29,7 @@ _NOTE = (
 )
 
 
-def quality_section(run: RunView) -> Markup:
+def quality_section(run: RunFacts) -> Markup:
     """The section of scores by tercile of quality."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
@@ -38,12 +37,11 @@ def quality_section(run: RunView) -> Markup:
         return missing_note(f"The quality of signals is not known: {run.store.reason}")
     modalities = [part for m in run.manifest.method.modalities for part in names_in(m) if part != "video"]
     chosen = list(dict.fromkeys(modalities))
-    return paragraph(_NOTE) + join_parts(
-        target_heading(run, target) + _of_target(run, run.store, target, chosen) for target in run.targets
-    )
+    store = run.store
+    return paragraph(_NOTE) + by_target(run, lambda run, target: _of_target(run, store, target, chosen))
 
 
-def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[str]) -> Markup:
+def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> Markup:
     table = run.record.predictions
     ours = table.take((table["method"] == MODEL) & (table["target"] == target.name))
     ours = ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]  # looked at above
@@ -78,7 +76,7 @@ def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[
     return made + (paragraph(f"Not divided: {'; '.join(silent)}.") if silent else Markup())
 
 
-def _shown(run: RunView, target: Target, metric: str, some: Any, length_s: float) -> tuple[Any, ...] | None:
+def _shown(run: RunFacts, target: Target, metric: str, some: Any, length_s: float) -> tuple[Any, ...] | None:
     """Name, mean, ends of the interval and remarks of a score of some predictions; None where it does not apply."""
     record = run.record
     joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]

@@ -10,14 +10,14 @@ from markupsafe import Markup
 
 from embench.report.curves import mean_and_band
 from embench.report.drawing import Axis, Panel, figure, line
+from embench.report.facts import RunFacts
 from embench.report.page import figure_row, figure_with_table, missing_note
-from embench.report.run_view import RunView
 
 TRAINING_WIDTH = 420.0
 LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subjects", True)}
 
 
-def training_section(run: RunView) -> Markup:
+def training_section(run: RunFacts) -> Markup:
     """The section of learning curves, a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return missing_note(

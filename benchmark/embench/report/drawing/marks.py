@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench.records.wording import Interval
-from embench.report.drawing.shapes import Anchor, Shape
+from embench.report.drawing.shapes import Shape
 from embench.report.drawing.shapes import colour_name as _name
 
 Colour = int | str
@@ -180,13 +180,3 @@ def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: C
         return [Shape("line", ends, _name(colour), 1.2, dashed=True)]
 
     return Mark(np.array([x]), np.array([y]), shapes, label, (Shape("line", NOWHERE, _name(colour), 1.2, dashed=True),))
-
-
-def text_mark(x: float, y: float, text: str, *, colour: Colour = "ink", anchor: Anchor = "start") -> Mark:
-    """Words at a place; they do not widen the axes."""
-    place = np.array([[0.0, 4.0]])
-    return Mark(
-        np.array([math.nan]),
-        np.array([math.nan]),
-        lambda frame: [Shape("text", frame([x], [y]) + place, _name(colour), 11, text=text, anchor=anchor)],
-    )

@@ -21,14 +21,11 @@ from embench.records.wording import counted, format_value, in_words
 from embench.report.latex.bibliography import citation_file
 from embench.statistics.metrics import metric_facts
 
-_CR = {
-    name: f"cr:{name}"
-    for name in (
-        "citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format",
-        "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references",
-        "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform",
-    )
-}  # fmt: skip
+_TERMS = (
+    "citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes isLiveDataset "
+    "jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate separator source "
+    "subField transform"
+)
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -40,7 +37,7 @@ _CONTEXT = {
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
-    **_CR,
+    **{name: f"cr:{name}" for name in _TERMS.split()},
 }
 _CONFORMS = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
 _TYPES = {int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean"}
@@ -63,12 +60,12 @@ def dataset_croissant(name: str) -> str:
         f"{m} ({len(own.channels)} channels, {own.rate:g} Hz, {own.unit})" for m, own in card.modalities.items()
     )
     labels = [f"{in_words(t.name)}: {_label_rule(t)}" for t in card.targets]
-    order = "in one order for all subjects, so that the clock may predict a label" if card.fixed_order else ""
     limits = [
-        f"Tasks came {order}." if order else "",
+        "Tasks came in one order for all subjects, so that the clock may predict a label." if card.fixed_order else "",
         f"Availability: {entry.availability}." if entry.availability else "",
         "Labels may not be published." if card.labels_public != "yes" else "",
     ]
+    source = _file("source", address, "text/html", description="the page on which access to the data is requested")
     return _document(
         {
             "name": card.name.replace("/", "-"),
@@ -84,7 +81,7 @@ def dataset_croissant(name: str) -> str:
             "rai:dataLimitations": " ".join(filter(None, limits)) or "none recorded",
             "rai:dataUseCases": "Recognition of affect from physiological signals of new subjects",
             "rai:personalSensitiveInformation": "Physiological recordings of people, under the terms of the licence",
-            "distribution": [_file(d) for d in card.downloads] or [_source(address)],
+            "distribution": [_download(d) for d in card.downloads] or [source],
         }
     )
 
@@ -96,29 +93,17 @@ def _label_rule(target: Target) -> str:
     return f"{target.kind}, from `{target.label}` ({shown})"
 
 
-def _file(download: Download) -> dict[str, Any]:
+def _download(download: Download) -> dict[str, Any]:
     packed = download.name.endswith((".zip", ".tar", ".gz", ".tgz"))
-    return {
-        "@type": "cr:FileObject",
-        "@id": download.name,
-        "name": download.name,
-        "contentUrl": download.url,
-        "encodingFormat": "application/zip" if packed else "application/octet-stream",
-        **({"contentSize": f"{download.size} B"} if download.size else {}),
-        **({"sha256": download.sha256} if download.sha256 else {}),
-    }
+    size = {"contentSize": f"{download.size} B"} if download.size else {}
+    checksum = {"sha256": download.sha256} if download.sha256 else {}
+    kind = "application/zip" if packed else "application/octet-stream"
+    return {**_file(download.name, download.url, kind), **size, **checksum}
 
 
-def _source(address: str) -> dict[str, Any]:
-    """The page from which access is requested, where no file is free to download."""
-    return {
-        "@type": "cr:FileObject",
-        "@id": "source",
-        "name": "source",
-        "description": "the page on which access to the data is requested",
-        "contentUrl": address,
-        "encodingFormat": "text/html",
-    }
+def _file(name: str, address: str, kind: str, **about: str) -> dict[str, Any]:
+    named = {"@type": "cr:FileObject", "@id": name, "name": name}
+    return {**named, **about, "contentUrl": address, "encodingFormat": kind}
 
 
 def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence[Mapping[str, Any]], table: str) -> str:
@@ -159,16 +144,7 @@ def board_croissant(board: str, sections: Sequence[BoardSection], rows: Sequence
             "Scores are those of one dataset, and say nothing of other populations.",
             "rai:dataUseCases": "Comparison of methods within one protocol and target",
             "rai:personalSensitiveInformation": "none: rows hold scores over all subjects",
-            "distribution": [
-                {
-                    "@type": "cr:FileObject",
-                    "@id": name,
-                    "name": name,
-                    "contentUrl": name,
-                    "encodingFormat": "text/csv",
-                    "sha256": hashlib.sha256(table.encode()).hexdigest(),
-                },
-            ],
+            "distribution": [{**_file(name, name, "text/csv"), "sha256": hashlib.sha256(table.encode()).hexdigest()}],
             "recordSet": [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}],
         }
     )

@@ -14,9 +14,9 @@ import yaml
 
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.board import BoardSection
-from embench.records.manifest import Manifest
 from embench.records.record import Record
-from embench.records.wording import counted, format_interval, in_words, method_name
+from embench.records.wording import counted, format_interval, in_words
+from embench.report.facts import Headline, RunFacts
 from embench.statistics.metrics import metric_facts
 
 FRAMEWORK = "embench"
@@ -33,32 +33,29 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
         UsageError: `benchmark` is no such name. CheckFailed: a run has nothing to submit, with the reason.
     """
     _check_repository(benchmark)
-    results = [_result(of, target, benchmark) for of in records for target in of.scores.headlines]
+    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.headlines]
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _result(of: Record, target: str, benchmark: str) -> dict[str, Any]:
-    run, metric = of.manifest, of.scores.headlines[target]
-    score = of.scores.score(target, metric)
-    if score is None or (reason := _why_not(run)):
-        reason = _why_not(run) or f"{metric} of {target} is undefined"
-        raise CheckFailed(f"the run has no result for the Hub: {reason}", where=run.id)
-    interval = f", 95 % interval {format_interval(score, '{} to {}')}" if format_interval(score) else ""
+def _result(run: RunFacts, head: Headline, benchmark: str) -> dict[str, Any]:
+    about, score = run.manifest, head.score
+    reasons = {
+        "its data are synthetic": run.synthetic,
+        "it scored validation subjects (--dev)": about.dev,
+        "its protocol leaks, so that it is no task of the benchmark": about.protocol.leaks,
+        f"{head.metric} of {head.target} is undefined": score is None,
+    }
+    if score is None or any(reasons.values()):
+        reason = next(reason for reason, holds in reasons.items() if holds)
+        raise CheckFailed(f"the run has no result for the Hub: {reason}", where=about.id)
+    interval = format_interval(score, ", 95 % interval {} to {}")
     return {
-        "dataset": {"id": benchmark, "task_id": _task(run.protocol.name, target)},
+        "dataset": {"id": benchmark, "task_id": _task(about.protocol.name, head.target)},
         "value": round(score.mean, 6),
         "evaluation_framework": FRAMEWORK,
-        "notes": f"{method_name(of.run) or run.id}; {metric_facts(metric).title}{interval}; "
-        f"{counted(len(run.seeds), 'seed')}, {counted(score.subjects or 0, 'subject')}; run {run.id}",
+        "notes": f"{run.name}; {head.title}{interval}; {counted(len(about.seeds), 'seed')}, "
+        f"{counted(score.subjects or 0, 'subject')}; run {about.id}",
     }
-
-
-def _why_not(run: Manifest) -> str:
-    if run.dataset.synthetic is not None:
-        return "its data are synthetic"
-    if run.dev:
-        return "it scored validation subjects (--dev)"
-    return "its protocol leaks, so that it is no task of the benchmark" if run.protocol.leaks else ""
 
 
 def hub_benchmark(title: str, sections: Sequence[BoardSection], benchmark: str) -> str:
@@ -73,11 +70,7 @@ def hub_benchmark(title: str, sections: Sequence[BoardSection], benchmark: str) 
         UsageError: `benchmark` is no name of a repository on the Hub.
     """
     _check_repository(benchmark)
-    boards = {
-        (section.protocol, section.target): section.rows[0].headline
-        for section in sections
-        if not (section.trained_on or section.leaks)
-    }
+    boards = {(s.protocol, s.target): s.rows[0].headline for s in sections if not (s.trained_on or s.leaks)}
     named = [f"{in_words(t)} under {p} by {metric_facts(metric).title}" for (p, t), metric in boards.items()]
     content = {
         "name": title,

@@ -13,10 +13,9 @@ import embench
 from embench import registry
 from embench.errors import EmbenchError
 from embench.files import parse_yaml
-from embench.interfaces.dataset import Card
 from embench.records.record import Record
-from embench.records.wording import bare_name
-from embench.report.latex.tex import escape
+from embench.report.facts import RunFacts, dataset_card
+from embench.report.text import escape
 
 EMBENCH_KEY = "embench"
 
@@ -71,9 +70,12 @@ def _of_doi(doi: str) -> str | None:
     return next((p.key for p in papers().values() if p.doi and doi and p.doi.lower() == doi.lower()), None)
 
 
-def dataset_paper(name: str) -> Paper:
-    """What a dataset is cited by: the entry with its card's DOI, else one made of what the card says."""
-    card: Card = registry.load("dataset", name).card
+def dataset_paper(name: str) -> Paper | None:
+    """What a dataset is cited by: the entry with its card's DOI, else one made of what the card says; None where its
+    package is not installed here."""
+    card = dataset_card(name)
+    if card is None:
+        return None
     key = _of_doi(card.doi)
     if key:
         return papers()[key]
@@ -81,14 +83,6 @@ def dataset_paper(name: str) -> Paper:
     fields = {"title": f"{{{escape(card.title)}}}", "howpublished": escape(card.citation), "doi": card.doi}
     lines = [f"  {field} = {{{value}}}" for field, value in fields.items() if value]
     return Paper(own, "@misc{" + ",\n".join([own, *lines]) + "\n}", card.doi or None)
-
-
-def dataset_title(name: str) -> str:
-    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
-    try:
-        return str(registry.load("dataset", name).card.title)
-    except EmbenchError:
-        return bare_name(name)
 
 
 def citation_file() -> Mapping[str, Any]:
@@ -116,19 +110,6 @@ def embench_paper() -> Paper:
     return Paper(EMBENCH_KEY, "@misc{" + ",\n".join([EMBENCH_KEY, *lines]) + "\n}", None)
 
 
-def run_plugins(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(part, kind, full name) of the plugins of a run, such as (`encoder[eda]`, `encoder`, `embench_plugins/tcn`)."""
-    parts: Mapping[str, Any] = run["config"].get("parts", {})
-    return [(part, part.partition("[")[0], about["plugin"]) for part, about in parts.items()]
-
-
-def run_datasets(run: Mapping[str, Any]) -> list[str]:
-    """Full names of the datasets that a run was tested, trained and pretrained on."""
-    named = [run["dataset"]["name"], run["config"].get("train_dataset")]
-    named += [source.get("dataset") for source in run.get("pretraining", [])]
-    return list(dict.fromkeys(name for name in named if name))
-
-
 def paper_of(kind: str, name: str) -> str | None:
     """The key of a plugin's paper; None where it has none, or is not installed here."""
     try:
@@ -142,26 +123,21 @@ def paper_of_protocol(name: str) -> str | None:
     return key_of(name) or key_of(name.partition("-")[0])
 
 
-def intervals_paper(of: Record) -> str:
-    """The paper of a record's intervals: the jackknife's, of earlier records the bootstrap's."""
-    return "hesterberg2015" if "replicates" in of.scores else "efron1981"
+def intervals_paper(run: RunFacts) -> str:
+    """The paper of a run's intervals: the jackknife's, of earlier records the bootstrap's."""
+    return "hesterberg2015" if run.bootstrapped else "efron1981"
 
 
 def cited_papers(records: Sequence[Record]) -> list[Paper]:
     """The papers of the datasets, methods, protocols, headlines and intervals of some runs, and embench; each once."""
     found: dict[str, Paper] = {}
-    for of in records:
-        run = of.run
-        for name in run_datasets(run):
-            try:
-                paper = dataset_paper(name)
-            except EmbenchError:
-                continue  # a dataset of a package that is not installed here
+    for run in map(RunFacts, records):
+        for paper in filter(None, map(dataset_paper, run.datasets)):
             found.setdefault(paper.key, paper)
-        keys = [paper_of(kind, name) for _, kind, name in run_plugins(run)]
-        keys += [paper_of_protocol(of.manifest.protocol.name)]
-        keys += [paper_of("metric", metric) for metric in of.scores.headlines.values()]
-        for key in [*keys, intervals_paper(of)]:
+        keys = [paper_of(kind, name) for kind, name in run.plugins]
+        keys += [paper_of_protocol(run.manifest.protocol.name)]
+        keys += [paper_of("metric", head.metric) for head in run.headlines]
+        for key in [*keys, intervals_paper(run)]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])
     return [*found.values(), embench_paper()]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from embench.errors import UsageError
 from embench.records import cost
 from embench.records.record import Record
-from embench.records.wording import (
-    counted,
-    format_control,
-    format_score,
-    in_words,
-    method_name,
-)
+from embench.records.scores import Score
+from embench.records.wording import format_control, format_score, in_words
 from embench.registry.naming import did_you_mean
-from embench.report.latex.bibliography import dataset_title
-from embench.report.latex.tex import code, escape
+from embench.report.facts import RunFacts
+from embench.report.text import escape, render_text
 from embench.statistics.metrics import metric_facts
 
 DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy", "ccc", "rmse")
@@ -37,17 +32,18 @@ def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None
     Raises:
         UsageError: a column is none of these.
     """
-    _check(records, columns or ())
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for of in records:
-        for target in of.scores.headlines:
-            groups.setdefault((of.manifest.dataset.name, of.manifest.protocol.name, target), []).append(of)
-    made = [_table(*key, some, columns) for key, some in groups.items()]
-    return "% needs \\usepackage{booktabs}\n" + "\n\n".join(made) + "\n"
+    runs = [RunFacts(of) for of in records]
+    _check(runs, columns or ())
+    groups: dict[tuple[str, str, str], list[RunFacts]] = {}
+    for run in runs:
+        for target in run.scores.headlines:
+            groups.setdefault((run.manifest.dataset.name, run.manifest.protocol.name, target), []).append(run)
+    made = [_table(target, some, columns) for (_, _, target), some in groups.items()]
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(made)
 
 
-def _check(records: Sequence[Record], columns: Sequence[str]) -> None:
-    metrics = {name for of in records for target in of.scores.headlines for name in of.scores.of(target)}
+def _check(runs: Sequence[RunFacts], columns: Sequence[str]) -> None:
+    metrics = {name for run in runs for target in run.scores.headlines for name in run.scores.of(target)}
     known = [*_COUNTS, *sorted(metrics), *_COSTS]
     for name in columns:
         if name not in known:
@@ -59,105 +55,66 @@ def _check(records: Sequence[Record], columns: Sequence[str]) -> None:
             )
 
 
-def _table(dataset: str, protocol: str, target: str, records: Sequence[Record], columns: Sequence[str] | None) -> str:
-    headline = records[0].scores.headlines[target]
-    chosen = _default(records, target) if columns is None else columns
-    chosen = [name for name in chosen if name != headline]
-    before = [name for name in _COUNTS if name in chosen]
-    after = [name for name in chosen if name not in _COUNTS]
-    heads = [
-        "method",
-        *before,
-        *(_COSTS.get(name) or metric_facts(name).short for name in [headline, *after]),
+def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None) -> str:
+    headline = runs[0].scores.headlines[target]
+    chosen = _default(runs, target) if columns is None else columns
+    counts = [name for name in _COUNTS if name in chosen]
+    shown = [headline, *(name for name in chosen if name not in (*_COUNTS, headline))]
+    facts = [metric_facts(name) for name in shown if name not in _COSTS]
+    rows = []
+    for run in runs:
+        mark = r"\textsuperscript{\textdagger}" if _failed(run, target) else ""
+        about = [escape(run.name) + mark, *(str(_counts(run)[name]) for name in counts)]
+        rows.append([*about, *_scores(run.scores.of(target), shown, format_score, run.costs)])
+    largest = max(runs, key=lambda run: tuple(_counts(run).values()))
+    controls = [
+        [
+            rf"\emph{{{escape(in_words(control.name))}}}",
+            *(str(_counts(largest)[name]) for name in counts),
+            *_scores(control.scores, shown, format_control, {}),
+        ]
+        for control in largest.scores.controls(target)
+        if not control.reason
     ]
-    controls = _controls(records, target, headline, before, after)
-    caption = _caption(dataset, protocol, target, [headline, *after], records, alike=not before)
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{caption}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-        r"\toprule",
-        _line([escape(head) for head in heads]),
-        r"\midrule",
-        *[_line(_cells(of, target, headline, before, after)) for of in records],
-        *([r"\midrule", *map(_line, controls)] if controls else []),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
+    return render_text(
+        "table.tex",
+        run=runs[0],
+        target=target,
+        counts=counts,
+        **_counts(runs[0]),
+        heads=["method", *counts, *(_COSTS.get(name) or metric_facts(name).short for name in shown)],
+        named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
+        synthetic=any(run.synthetic for run in runs),
+        dev=any(run.manifest.dev for run in runs),
+        failed=any(_failed(run, target) for run in runs),
+        rows=rows,
+        controls=controls,
+    )
 
 
-def _default(records: Sequence[Record], target: str) -> list[str]:
-    differ = {name for name in _COUNTS if len({_counts(of)[name] for of in records}) > 1}
-    defined = {name for of in records for name, score in of.scores.of(target).items() if score.defined}
+def _default(runs: Sequence[RunFacts], target: str) -> list[str]:
+    differ = {name for name in _COUNTS if len({_counts(run)[name] for run in runs}) > 1}
+    defined = {name for run in runs for name, score in run.scores.of(target).items() if score.defined}
     return [name for name in DEFAULT_COLUMNS if name in differ | defined]
 
 
-def _caption(
-    dataset: str, protocol: str, target: str, metrics: Sequence[str], records: Sequence[Record], *, alike: bool
-) -> str:
-    counts = _counts(records[0])
-    how_many = f" ({counted(counts['subjects'], 'subject')}, {counted(counts['seeds'], 'seed')})" if alike else ""
-    where = f"{escape(in_words(target))} on {escape(dataset_title(dataset))}{how_many}"
-    facts = [metric_facts(name) for name in metrics if name not in _COSTS]
-    named = [rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title]
-    sentences = [rf"Prediction of {where}, protocol {code(protocol)}. In brackets: 95~\% intervals."]
-    sentences += [f"{'; '.join(named)}."] if named else []
-    if any(of.manifest.dataset.synthetic is not None for of in records):
-        sentences.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
-    if records[0].manifest.protocol.leaks:
-        sentences.append("This protocol leaks: training has seen part of the test data.")
-    if any(of.manifest.dev for of in records):
-        sentences.append("Scores of validation subjects.")
-    if any(_failed(of, target) for of in records):
-        sentences.append(r"\textdagger: not shown to be better than every control.")
-    return " ".join(sentences)
+def _scores(
+    scores: Mapping[str, Score], shown: Sequence[str], headline: Callable[..., str], costs: Mapping[str, str]
+) -> list[str]:
+    """The headline, first of those `shown`, with its interval; the others without, and costs where they are known."""
+    cells = [headline(scores.get(shown[0]), missing=EN_DASH)]
+    for name in shown[1:]:
+        if name in _COSTS:
+            cells.append(escape(costs.get(_COSTS[name], "")))
+        else:
+            cells.append(format_score(scores.get(name), missing=EN_DASH, interval=False))
+    return cells
 
 
-def _cells(of: Record, target: str, headline: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
-    scores, costs = of.scores.of(target), cost.format_cost(of.run["cost"])
-    mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
-    return [
-        escape(method_name(of.run)) + mark,
-        *(str(_counts(of)[name]) for name in before),
-        format_score(scores.get(headline), missing=EN_DASH),
-        *(
-            escape(costs[_COSTS[name]])
-            if name in _COSTS
-            else format_score(scores.get(name), missing=EN_DASH, interval=False)
-            for name in after
-        ),
-    ]
+def _counts(run: RunFacts) -> dict[str, int]:
+    return {"subjects": run.manifest.cohort.size, "seeds": len(run.manifest.seeds)}
 
 
-def _controls(
-    records: Sequence[Record], target: str, headline: str, before: Sequence[str], after: Sequence[str]
-) -> list[list[str]]:
-    """Each control once, as it scored in the run with most subjects, then most seeds."""
-    of = max(records, key=lambda r: (_counts(r)["subjects"], _counts(r)["seeds"]))
-    rows = []
-    for control in of.scores.controls(target):
-        if not control.reason:
-            others = [
-                "" if metric in _COSTS else format_score(control.scores.get(metric), missing=EN_DASH, interval=False)
-                for metric in after
-            ]
-            counts = [str(_counts(of)[count]) for count in before]
-            first = format_control(control.scores.get(headline), missing=EN_DASH)
-            rows.append([rf"\emph{{{escape(in_words(control.name))}}}", *counts, first, *others])
-    return rows
-
-
-def _counts(of: Record) -> dict[str, int]:
-    return {"subjects": of.manifest.cohort.size, "seeds": len(of.manifest.seeds)}
-
-
-def _failed(of: Record, target: str) -> bool:
-    gaps = [control.gap for control in of.scores.controls(target) if control.gap]
-    return not gaps or not all(gap.clears for gap in gaps)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _failed(run: RunFacts, target: str) -> bool:
+    head = next(head for head in run.headlines if head.target == target)
+    return not head.compared or bool(head.failed)

@@ -1,0 +1,315 @@
+"""What is known of a finished run, for all that describes one: the report, texts for papers, and forms of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench import protocols, registry
+from embench.data.label_report import class_names
+from embench.errors import EmbenchError
+from embench.interfaces.dataset import Card
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.planning.request import command_of
+from embench.records import audit, cost
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL
+from embench.records.record import Record
+from embench.records.scores import Control, Score, Scores
+from embench.records.wording import bare_name, counted, format_value, in_words, join_with_and, method_name
+from embench.statistics.common import recorded_targets
+from embench.statistics.joined import Joined, join
+from embench.statistics.metrics import metric_facts
+from embench.store import Store
+
+NO_LABELS = "this record has no labels, because the labels of the dataset are not public"
+_NOT_OPENED = Undefined("the recordings were not opened")
+
+_ACCESS = {
+    "none": "only the unit that is predicted",
+    "baseline": "the recorded rest, for normalisation",
+    "unlabelled": "all recordings of the subject without their labels, for normalisation",
+}
+"""What a method sees of a test subject, by the record's `target_access`."""
+
+_NORMALISED = {
+    "none": "were not normalised",
+    "baseline": "were normalised for each subject by the recorded rest alone",
+    "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
+    "but without their labels",
+    "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
+}
+
+_SPLIT = {
+    "group": "subjects were assigned to folds, with those recorded together kept together, so that no subject is in "
+    "both training and test",
+    "group+stimulus": "subjects and stimuli were assigned to folds, so that test subjects are tested on stimuli "
+    "that were not used in training",
+    "stimulus": "stimuli were assigned to folds, so that other recordings of a test subject were in training",
+    "recording": "recordings were assigned to folds {how}, so that other recordings of a test subject were in training",
+    "segment": "segments of recordings were assigned to folds {how}, so that other segments of a test recording "
+    "were in training",
+}
+
+
+def dataset_card(name: str) -> Card | None:
+    """A dataset's card; None where its package is not installed here."""
+    try:
+        card: Card = registry.load("dataset", name).card
+    except EmbenchError:
+        return None
+    return card
+
+
+def dataset_title(name: str) -> str:
+    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
+    card = dataset_card(name)
+    return card.title if card else bare_name(name)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The score that ranks runs on a target.
+
+    Args:
+        score: None where it is undefined, for the reason in `undefined`. `compared`: the controls with a paired
+            difference.
+    """
+
+    target: str
+    metric: str
+    score: Score | None
+    undefined: str
+    compared: list[Control]
+
+    @property
+    def title(self) -> str:
+        """What the metric is called in text."""
+        return metric_facts(self.metric).title
+
+    @property
+    def failed(self) -> list[str]:
+        """The controls that the method is not shown to be better than."""
+        return [control.name for control in self.compared if control.gap and not control.gap.clears]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
+    reason why they are not available. What packages, protocols and audits know is empty or None where they lack it."""
+
+    record: Record
+    folder: Path | None = None
+    store: Store | Undefined = _NOT_OPENED
+
+    @property
+    def manifest(self) -> Manifest:
+        """The record's `run.yaml`."""
+        return self.record.manifest
+
+    @property
+    def scores(self) -> Scores:
+        """The record's scores."""
+        return self.record.scores
+
+    @property
+    def outside(self) -> bool:
+        """Whether other code made the predictions, of which nothing more is known."""
+        return bool(self.manifest.method.outside)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data were generated."""
+        return self.manifest.dataset.synthetic is not None
+
+    @property
+    def name(self) -> str:
+        """What the method is called."""
+        return method_name(self.record.run) or self.manifest.id
+
+    @property
+    def title(self) -> str:
+        """What the dataset is called."""
+        return dataset_title(self.manifest.dataset.name)
+
+    @property
+    def trained_on(self) -> str:
+        """The title of the other dataset that the method was trained on, if any."""
+        name = self.manifest.config.get("train_dataset")
+        return dataset_title(name) if name else ""
+
+    @property
+    def card(self) -> Card | None:
+        """The card of the dataset that is tested."""
+        return dataset_card(self.manifest.dataset.name)
+
+    @cached_property
+    def rules(self) -> protocols.Protocol | None:
+        """The protocol's rules."""
+        return protocols.recorded_protocol(self.manifest.protocol.content())
+
+    @cached_property
+    def audit(self) -> Mapping[str, Any] | None:
+        """The content of the run's audit. Raises DataError where it is damaged."""
+        return audit.read_audit(self.folder) if self.folder else None
+
+    @cached_property
+    def headlines(self) -> list[Headline]:
+        """The headline of each target."""
+        return [
+            Headline(
+                target,
+                metric,
+                self.scores.score(target, metric),
+                self.scores.why_undefined(target, metric),
+                [control for control in self.scores.controls(target) if control.gap],
+            )
+            for target, metric in self.scores.headlines.items()
+        ]
+
+    @property
+    def level(self) -> str:
+        """The level of intervals, as `95 %`."""
+        return f"{100 * self.scores.level:.0f} %"
+
+    @property
+    def bootstrapped(self) -> bool:
+        """Whether intervals came from a bootstrap, as in earlier records, which hold the number of replicates."""
+        return "replicates" in self.scores
+
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, Any]]:
+        """Part of the method, such as `encoder[eda]` -> its plugin, code and settings."""
+        parts: Mapping[str, Mapping[str, Any]] = self.manifest.config.get("parts", {})
+        return parts
+
+    @property
+    def plugins(self) -> list[tuple[str, str]]:
+        """(kind, full name) of each part of the method, such as (`encoder`, `embench_plugins/tcn`)."""
+        return [(part.partition("[")[0], about["plugin"]) for part, about in self.parts.items()]
+
+    @property
+    def datasets(self) -> list[str]:
+        """Full names of the datasets that the method was tested, trained and pretrained on."""
+        named = [self.manifest.dataset.name, self.manifest.config.get("train_dataset")]
+        named += [source.get("dataset") for source in self.manifest.pretraining]
+        return list(dict.fromkeys(name for name in named if name))
+
+    @property
+    def command(self) -> str:
+        """The command that asks for the run; empty for a submission."""
+        request = self.manifest.config.get("request")
+        return command_of({**request, "recipe": self.manifest.recipe.preset}) if request else ""
+
+    @property
+    def excluded(self) -> list[str]:
+        """Each subject who was excluded, with the reason."""
+        rows = self.manifest.cohort.left_out
+        return [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in rows]
+
+    @property
+    def label_rules(self) -> dict[str, str]:
+        """Target -> how its labels were made."""
+        made = {}
+        for about in self.manifest.card.label_rules:
+            rule = {name: value for name, value in about.rule.content().items() if value not in (None, [], "", 0.0)}
+            made[about.name] = f"{about.kind} from `{about.label}` ({format_value(rule, 'g') or 'as it is'})"
+        return made
+
+    @property
+    def split(self) -> str:
+        """How subjects, stimuli or recordings were assigned to folds."""
+        if self.rules is None:
+            return ""
+        return _SPLIT[self.rules.split.by].format(how="in their order" if self.rules.split.deal else "at random")
+
+    @property
+    def normalised(self) -> str:
+        """How signals were normalised."""
+        return _NORMALISED[self.rules.normalise] if self.rules else ""
+
+    @property
+    def seeds(self) -> str:
+        """`seed 0`, `seeds 0, 1 and 2`."""
+        seeds = self.manifest.seeds
+        return f"seed{'s' * (len(seeds) > 1)} {join_with_and(list(map(str, seeds)))}"
+
+    @property
+    def access(self) -> str:
+        """What the method saw of a test subject."""
+        return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
+
+    @property
+    def overlap(self) -> str:
+        """What pretraining saw of the test subjects."""
+        return in_words(self.manifest.pretrain_overlap)
+
+    @property
+    def costs(self) -> Mapping[str, str]:
+        """What the run cost, of `COST_COLUMNS`."""
+        return cost.format_cost(self.record.run["cost"])
+
+    @property
+    def measured(self) -> list[str]:
+        """The costs that were measured, with their names."""
+        return [f"{name} {text}" for name, text in self.costs.items() if text != cost.NOT_MEASURED]
+
+    @property
+    def opened(self) -> str:
+        """How often the test labels had been opened before, in a sentence; empty where they had not been."""
+        looks, tried = _greatest(self.manifest.test_looks), _greatest(self.manifest.tried)
+        times = "once" if looks == 1 else f"{looks} times"
+        return f"The test labels had been opened {times} before, by {counted(tried, 'method')}." if looks else ""
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """The targets that were scored."""
+        return recorded_targets(self.record)
+
+    def joined_units(self, target: Target) -> dict[str, Joined]:
+        """Method -> its labelled units; empty where the record has no labels."""
+        if self.record.labels is None:
+            return {}
+        return join(self.record.predictions, self.record.labels, target, self.record.groups, np.nan)
+
+    def classes(self, target: Target) -> list[str]:
+        """Names of the classes: those of the dataset's labels if the data are available, else general ones."""
+        raw = None
+        if not isinstance(self.store, Undefined):
+            raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
+        return class_names(target, raw)
+
+    def frequencies(self) -> list[str]:
+        """The labelled units of each class, or the mean of a value, for each target that has any."""
+        made = []
+        for target in self.targets:
+            joined = self.joined_units(target).get(MODEL, Joined({}))
+            found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
+            if not found:
+                continue
+            labels = np.concatenate(found)
+            shown = f"mean {labels.mean():.3f}, SD {labels.std():.3f}"
+            if target.traits.has_classes:
+                counts = {name: int((labels == k).sum()) for k, name in enumerate(self.classes(target))}
+                shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
+            made.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
+        return made
+
+    def strongest_control(self, target: str, metric: str) -> str | None:
+        """The control with the highest `metric`; the first by name of equals."""
+        known = {
+            name: score.mean for name in self.scores.control_names if (score := self.scores.score(target, metric, name))
+        }
+        return max(known, key=lambda name: known[name], default=None)
+
+
+def _greatest(count: Any) -> int:
+    """The greatest of counts of targets, or of one."""
+    values = count.values() if isinstance(count, Mapping) else [count]
+    return max((number for number in values if number is not None), default=0)

@@ -1,0 +1,75 @@
+"""Markdown and LaTeX from `templates/`, and text as LaTeX wants it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from embench.records.wording import (
+    bare_name,
+    counted,
+    format_figure,
+    format_interval,
+    format_value,
+    in_words,
+    join_with_and,
+    number_in_words,
+)
+from embench.texts import visible
+
+NOT_RECORDED = "not recorded"
+_GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
+_ENDS = re.compile(r"^ +| +$", re.MULTILINE)
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def escape(text: object) -> str:
+    """The text on one line, with every character that LaTeX would act on made harmless."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
+
+
+def code(text: object) -> str:
+    """`text` escaped and in a fixed-width font."""
+    return rf"\texttt{{{escape(text)}}}"
+
+
+def cite(*keys: str | None) -> str:
+    """` \\cite{a,b}`, with the space that keeps it on the line before; nothing where there is no key."""
+    known = list(dict.fromkeys(key for key in keys if key))
+    return rf"~\cite{{{','.join(known)}}}" if known else ""
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("embench.report"),
+    autoescape=False,  # noqa: S701  no HTML
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_TEMPLATES.filters |= {
+    "bare": bare_name,
+    "code": code,
+    "counted": counted,
+    "figure": format_figure,
+    "interval": format_interval,
+    "emph": lambda text: rf"\emph{{{escape(text)}}}",
+    "listed": lambda parts: join_with_and(list(parts)),
+    "number": number_in_words,
+    "tex": escape,
+    "value": lambda value, missing=NOT_RECORDED: format_value(value, missing=missing),
+    "words": in_words,
+}
+_TEMPLATES.globals["cite"] = cite
+
+
+def render_text(template: str, **values: Any) -> str:
+    """The text of a template, of which indented lines go on with the line before."""
+    text = _TEMPLATES.get_template(template).render(values)
+    return _ENDS.sub("", _GOES_ON.sub(" ", text))
