@@ -144,7 +144,7 @@ class RunFacts:
         name = self.manifest.config.get("train_dataset")
         return dataset_title(name) if name else ""
 
-    @property
+    @cached_property
     def card(self) -> Card | None:
         """The card of the dataset that is tested."""
         return dataset_card(self.manifest.dataset.name)
