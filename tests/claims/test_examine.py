@@ -15,7 +15,7 @@ from embench.records import record
 
 from ..sample import sample
 from ..tiny.fixtures import six_subjects
-from ..tiny.world import write
+from ..tiny.world import TIMELESS, write
 
 PAPER = "acme2030"
 TINY = "embench_acme/tiny"
@@ -58,7 +58,7 @@ def bring(acme, tmp_path, embench):
         for name, claim in by_id.items():
             (folder / f"{name}.yaml").write_text(json.dumps({"id": name, **claim}))
         # Without clocks, so that there are no controls to be fitted: claims compare methods.
-        write(tmp_path / "data", six_subjects(start_s=None, order=None), dataset="tiny")
+        write(tmp_path / "data", six_subjects(**TIMELESS), dataset="tiny")
         own = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
         own += ["--device", "cpu", "--workers", "1"]
         return lambda *arguments: embench("claims", PAPER, *own, *arguments)

@@ -18,13 +18,13 @@ from embench.runs.run import grid
 
 from ..tiny.damage import unseal
 from ..tiny.running import Bench
-from ..tiny.world import few_folds, make_subjects, plugin, write
+from ..tiny.world import TIMELESS, few_folds, make_subjects, plugin, write
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     """Seven subjects: p00 rated nothing, p01 has no EDA, p02 lacks ECG twice and anything once, p03 valence only."""
-    all_subjects = make_subjects(7)
+    all_subjects = make_subjects(7, **TIMELESS)
     for row in all_subjects["p00"]:
         row["ratings"] = {}
     for row in all_subjects["p01"]:
@@ -79,7 +79,7 @@ def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scor
 
 
 def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
-    all_subjects = make_subjects(4)
+    all_subjects = make_subjects(4, **TIMELESS)
     for row in all_subjects["p02"]:
         row["ratings"]["arousal"] = 7.5
     result = Bench(write(tmp_path, all_subjects), tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
@@ -95,7 +95,7 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
 @pytest.mark.parametrize(("encoder", "fusion"), [("Moments", "logreg"), ("Early", "single")])
 def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
     """With two subjects, one of whom is of one class, the other's fold learns from one class."""
-    all_subjects = make_subjects(2)
+    all_subjects = make_subjects(2, **TIMELESS)
     for row in all_subjects["p01"]:
         row["ratings"]["arousal"] = 7.5
     result = Bench(write(tmp_path, all_subjects), tmp_path / "runs").run(encoder, fusion=fusion, modalities="ecg")
@@ -137,7 +137,7 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
 
 
 def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
-    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=11.0)), tmp_path / "runs")
+    bench = in_few_folds(write(tmp_path, make_subjects(6, seconds=11.0, **TIMELESS)), tmp_path / "runs")
     result = bench.run("Early", modalities="ecg", dev=True)
     assert [(e["run"], e["dev"]) for e in ledger.read_ledger(bench.runs)] == [(result.id, True)]
     assert result.manifest["test_looks"] == {"arousal": 0}
@@ -158,8 +158,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
 
 
 def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
-    timeless = make_subjects(4, seconds=10.0, start_s=None, order=None)  # no clock has to be fitted for any run
-    bench = in_few_folds(write(tmp_path, timeless), tmp_path / "runs", folds=2)
+    bench = in_few_folds(write(tmp_path, make_subjects(4, seconds=10.0, **TIMELESS)), tmp_path / "runs", folds=2)
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}

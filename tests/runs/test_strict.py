@@ -17,7 +17,7 @@ from embench.planning.plan import Plan
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, plugin, write
+from ..tiny.world import RULES, TIMELESS, make_subjects, plugin, write
 
 STRICT = "subject-independent-strict-v2"
 REST_S = 4.0
@@ -127,8 +127,7 @@ def test_a_subject_without_rest_has_no_such_modality(tmp_path, unfiltered, encod
 
 
 def test_a_run_says_what_it_was_given(tmp_path):
-    timeless = make_subjects(6, start_s=None, order=None)
-    bench = Bench(write(tmp_path, timeless, dataset="Rested"), tmp_path / "runs", "Rested")
+    bench = Bench(write(tmp_path, make_subjects(6, **TIMELESS), dataset="Rested"), tmp_path / "runs", "Rested")
     result = bench.run("Moments", fusion="logreg", modalities="ecg", protocol=STRICT)
     assert result.manifest["target_access"] == "baseline"
     assert result.manifest["protocol"]["leaks"] is False

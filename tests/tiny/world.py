@@ -19,6 +19,10 @@ RULES = {
 """A protocol's rules, to be changed and written into a file."""
 
 
+TIMELESS = {"start_s": None, "order": None}
+"""Changes of recordings of which nobody knows when they were made, so that no run has to fit what a clock tells."""
+
+
 def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"
 
