@@ -17,7 +17,7 @@ def rows(setting: Setting) -> list[Row]:
         "embench --help": (embench("--help"), 0.4),
         "embench list": (embench("list"), 0.4),
         "embench run --help": (embench("run", "--help"), 0.4),
-        "embench leaderboard show": (embench("leaderboard", "show", "--boards", BOARDS), None),
+        "embench leaderboard show": (embench("leaderboard", "show", "--boards", BOARDS), 1.2),
         "import torch": (command("-c", "import torch"), None),
     }
     for way, _ in ways.values():

@@ -16,8 +16,8 @@ from embench.records.wording import BESIDE, format_figure
 from embench.texts import markdown
 
 if TYPE_CHECKING:
-    from embench.leaderboard.board import BoardSection
     from embench.leaderboard.columns import Row
+    from embench.leaderboard.sections import BoardSection
 
 FOLDED = ("access", "modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
 """Columns that are named once below a table where they are the same in all rows."""
@@ -209,7 +209,7 @@ def _cell(name: str, fields: Mapping[str, Any], row: Row, scored: str) -> str:
         # A pretrainer's source is a word of its own, at which a line may end.
         return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
     if name == "score":
-        return row.text_of(row.headline if scored == "score" else scored)
+        return row.text_of(row.headline if scored == "score" else scored, missing="-")
     if name == "rank":
         return columns()[name].text(row) if row.rank else ""
     if name in (*COST_FIELDS, "cleared"):

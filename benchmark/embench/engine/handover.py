@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from embench.engine import network
-from embench.engine.channels import Channel, channels_of, check_fit
+from embench.engine.channels import Channel, all_fit, channels_of, check_fit
 from embench.engine.inputs import (
     clip_spec,
     encoder_of,

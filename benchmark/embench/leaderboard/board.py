@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from embench.errors import MachineError, UsageError
+from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
-from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
-from embench.leaderboard.export import board_name
-from embench.leaderboard.rows import ranked_rows
-from embench.protocols import superseded_by
+from embench.leaderboard.entries import drop_unshared, load_entries
+from embench.leaderboard.sections import BoardSection, sections_of
 from embench.records.wording import format_score
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
@@ -51,55 +48,6 @@ LEGEND = """\
 """
 
 
-@dataclass(frozen=True)
-class BoardSection:
-    """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
-    (`trained_on`) have sections of their own.
-
-    Args:
-        superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
-            part of the test data. `fixed_order`: whether all subjects had the tasks in one order.
-        rankings: `target_access` -> the ranking of its methods.
-    """
-
-    dataset: str
-    protocol: str
-    superseded_by: str | None
-    trained_on: str | None
-    target: str
-    leaks: bool
-    fixed_order: bool
-    rows: tuple[Row, ...]
-    rankings: Mapping[str, Ranking]
-
-    @property
-    def methods(self) -> list[Row]:
-        """The rows that are no controls."""
-        return [row for row in self.rows if row.is_method]
-
-    @property
-    def controls(self) -> list[Row]:
-        """The rows that are controls."""
-        return [row for row in self.rows if not row.is_method]
-
-
-def leaderboard_sections(
-    root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
-) -> list[BoardSection]:
-    """All sections of the boards in a folder, or one's choice. Those of superseded protocols come after the others.
-
-    Raises:
-        UsageError: there is no such section.
-    """
-    wanted = {"dataset": dataset, "protocol": protocol, "target": target}
-    found = sections_of(load_entries(root))
-    chosen = [s for s in found if all(name is None or getattr(s, of) == name for of, name in wanted.items())]
-    if not chosen and any(wanted.values()):
-        have = ", ".join(f"{s.dataset} {s.protocol} {s.target}" for s in found) or "nothing"
-        raise UsageError("no leaderboard matches", where=str(root), expected=f"one of: {have}")
-    return chosen
-
-
 def build_leaderboards(root: Path) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
@@ -122,26 +70,6 @@ def build_leaderboards(root: Path) -> list[Path]:
     except OSError as error:
         raise MachineError(f"the tables cannot be written: {error.strerror}", where=str(root)) from error
     return [*written, root / "README.md"]
-
-
-def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
-    """All sections of these entries."""
-    sections = []
-
-    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:
-        about, trained_on = entry.run.protocol, entry.run.config.get("train_dataset")
-        other = board_name(trained_on) if trained_on else ""
-        return entry.board, about.leaks, superseded_by(about.name) or "", about.name, other
-
-    keyed = sorted(entries, key=lambda e: (*place(e), e.run.id))
-    for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
-        of_protocol = list(group)
-        for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            fixed_order = any(entry.run.card.fixed_order for entry in of_protocol)
-            about = (board, protocol, successor or None, other or None, target, leaks, fixed_order)
-            rows, rankings = ranked_rows(of_protocol, target)
-            sections.append(BoardSection(*about, tuple(rows), rankings))
-    return sections
 
 
 def _page(dataset: str, sections: Sequence[BoardSection]) -> str:

@@ -136,10 +136,10 @@ class Row:
         """A score, whether it is the headline or another; None where it is undefined or not shown."""
         return self.score if metric == self.headline else self.scores.get(metric)
 
-    def text_of(self, metric: str) -> str:
-        """The same with its interval as text; a dash where there is none."""
+    def text_of(self, metric: str, missing: str = DASH) -> str:
+        """The same with its interval as text; `missing` where there is none."""
         shown = format_score if self.is_method else format_control
-        return shown(self.scored(metric), missing=DASH)
+        return shown(self.scored(metric), missing=missing)
 
 
 @dataclass(frozen=True)

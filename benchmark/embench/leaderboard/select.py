@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from embench.errors import UsageError
-from embench.leaderboard.board import BoardSection
 from embench.leaderboard.columns import Row, as_text, columns
+from embench.leaderboard.sections import BoardSection
 from embench.registry.naming import did_you_mean
 
 Fields = dict[str, Any]

@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Any
 
 from embench.leaderboard.attestations import LEVEL_NAMES
-from embench.leaderboard.board import BoardSection, luck_sentence
+from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
+from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
 from embench.site.pages import link

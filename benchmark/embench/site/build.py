@@ -11,8 +11,8 @@ from pathlib import Path
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import aside, replace_folder, temporary
-from embench.leaderboard.board import sections_of
 from embench.leaderboard.entries import load_entries
+from embench.leaderboard.sections import sections_of
 from embench.report.drawing import STYLE
 from embench.site import notes
 from embench.site.boards import Board, boards_of

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.board import BoardSection
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
+from embench.leaderboard.sections import BoardSection
 from embench.site.pages import write_page
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")

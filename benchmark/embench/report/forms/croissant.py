@@ -16,7 +16,7 @@ from embench import registry
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card, Download
 from embench.interfaces.units import Target
-from embench.leaderboard.board import BoardSection
+from embench.leaderboard.sections import BoardSection
 from embench.records.wording import counted, format_value, in_words
 from embench.report.latex.bibliography import citation_file
 from embench.statistics.metrics import metric_facts

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from embench.errors import CheckFailed, UsageError
-from embench.leaderboard.board import BoardSection
+from embench.leaderboard.sections import BoardSection
 from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words
 from embench.report.facts import Headline, RunFacts

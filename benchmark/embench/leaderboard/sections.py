@@ -1,0 +1,132 @@
+"""The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
+
+To read and rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where
+nothing that they follow from has changed: no byte of the folder, no file of embench or of an installed plugin package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+import embench
+from embench import registry
+from embench.errors import UsageError
+from embench.files import PRIVATE, cache_root, make_folder, write_whole
+from embench.leaderboard.columns import Row
+from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.export import board_name
+from embench.leaderboard.rows import ranked_rows
+from embench.protocols import superseded_by
+from embench.statistics.ranking import Ranking
+
+
+@dataclass(frozen=True)
+class BoardSection:
+    """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
+    (`trained_on`) have sections of their own.
+
+    Args:
+        superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
+            part of the test data. `fixed_order`: whether all subjects had the tasks in one order.
+        rankings: `target_access` -> the ranking of its methods.
+    """
+
+    dataset: str
+    protocol: str
+    superseded_by: str | None
+    trained_on: str | None
+    target: str
+    leaks: bool
+    fixed_order: bool
+    rows: tuple[Row, ...]
+    rankings: Mapping[str, Ranking]
+
+    @property
+    def methods(self) -> list[Row]:
+        """The rows that are no controls."""
+        return [row for row in self.rows if row.is_method]
+
+    @property
+    def controls(self) -> list[Row]:
+        """The rows that are controls."""
+        return [row for row in self.rows if not row.is_method]
+
+
+def leaderboard_sections(
+    root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
+) -> list[BoardSection]:
+    """All sections of the boards in a folder, or one's choice. Those of superseded protocols come after the others.
+
+    Raises:
+        UsageError: there is no such section.
+    """
+    wanted = {"dataset": dataset, "protocol": protocol, "target": target}
+    found = _kept_sections(Path(root))
+    chosen = [s for s in found if all(name is None or getattr(s, of) == name for of, name in wanted.items())]
+    if not chosen and any(wanted.values()):
+        have = ", ".join(f"{s.dataset} {s.protocol} {s.target}" for s in found) or "nothing"
+        raise UsageError("no leaderboard matches", where=str(root), expected=f"one of: {have}")
+    return chosen
+
+
+def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
+    """All sections of these entries."""
+    sections = []
+
+    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:
+        about, trained_on = entry.run.protocol, entry.run.config.get("train_dataset")
+        other = board_name(trained_on) if trained_on else ""
+        return entry.board, about.leaks, superseded_by(about.name) or "", about.name, other
+
+    keyed = sorted(entries, key=lambda e: (*place(e), e.run.id))
+    for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
+        of_protocol = list(group)
+        for target in sorted({target for entry in of_protocol for target in entry.targets}):
+            fixed_order = any(entry.run.card.fixed_order for entry in of_protocol)
+            about = (board, protocol, successor or None, other or None, target, leaks, fixed_order)
+            rows, rankings = ranked_rows(of_protocol, target)
+            sections.append(BoardSection(*about, tuple(rows), rankings))
+    return sections
+
+
+_KEPT = TypeAdapter(tuple[str, list[BoardSection]])
+
+
+def _kept_sections(root: Path) -> list[BoardSection]:
+    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:20]
+    path, key = cache_root() / "boards" / f"{place}.json", _key(root)
+    with contextlib.suppress(OSError, ValidationError):  # nothing is kept yet, or it is damaged
+        before, sections = _KEPT.validate_json(path.read_bytes())
+        if before == key:
+            return sections
+    sections = sections_of(load_entries(root))
+    kept = _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True)
+    with contextlib.suppress(OSError):  # then they are made again next time
+        make_folder(path.parent, PRIVATE)
+        write_whole(path, lambda whole: whole.write_bytes(kept))
+    return sections
+
+
+def _key(root: Path) -> str:
+    """A digest of all that sections follow from: every file of the folder, since attestations are of the whole entry,
+    and the code, by names, sizes and times of its files."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for path in _code():
+        of = path.stat()
+        found.update(f"{path} {of.st_size} {of.st_mtime_ns}\n".encode())
+    return found.hexdigest()
+
+
+def _code() -> Iterator[Path]:
+    yield from sorted(Path(embench.__file__).parent.rglob("*.py"))
+    for pattern in ("**/*.py", "**/*.yaml"):
+        yield from registry.shipped(pattern)
