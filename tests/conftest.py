@@ -33,6 +33,9 @@ _PACKAGES = (
 )  # fmt: skip
 """What tests install in folders of their own, which are gone with the test."""
 
+_LARGE = ("neurokit2", "sklearn.ensemble", "torch._dynamo", "transformers.models.videomae.modeling_videomae")
+"""Modules whose import takes half a second or more."""
+
 os.environ["COLUMNS"] = "500"  # a row of a table is a line, but in tests of how tables fit a terminal
 
 CHROMIUM_FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -62,7 +65,10 @@ def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again. A run of the whole suite
     imports now what it imports anyway, lest whichever test comes first pays for it."""
     if len(session.items) > 1000:
-        for library in ("neurokit2", "sklearn.ensemble", "torch._dynamo", "transformers"):
+        from embench_plugins import torchvision_shim
+
+        torchvision_shim.settle()  # transformers' networks import torchvision
+        for library in _LARGE:
             importlib.import_module(library)
     gc.collect()
     gc.freeze()
