@@ -15,6 +15,7 @@ from embench_plugins.datasets.synthetic import amigos_external as synthetic
 
 from .amigos_made import own_file, row, subject_file
 from .measures import auroc
+from .oracles import of_amigos_external
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ class TestGenerated:
         check_dataset(Amigos, nine)
 
     def test_both_classes_occur_in_everybody(self):
-        for _, _, label, subject in synthetic.oracle(40, 3, 1.0).values():
+        for _, _, label, subject in of_amigos_external(40, 3, 1.0).values():
             shares = [label[subject == one].mean() for one in range(1, 41)]
             assert min(shares) > 0.1
             assert max(shares) < 0.9

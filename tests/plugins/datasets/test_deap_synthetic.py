@@ -13,6 +13,7 @@ from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RA
 from embench_plugins.datasets.synthetic import deap as synthetic
 
 from .measures import auroc
+from .oracles import of_deap
 
 REST = round(BASELINE_S * RATE)
 
@@ -20,7 +21,7 @@ REST = round(BASELINE_S * RATE)
 @pytest.mark.slow
 class TestTruth:
     def test_each_target_has_its_own_place(self):
-        assert {synthetic.oracle(1, 0, 1.0)[quantity][0] for quantity in synthetic.PLANTED} == {"arousal", "valence"}
+        assert {of_deap(1, 0, 1.0)[quantity][0] for quantity in synthetic.PLANTED} == {"arousal", "valence"}
         rows = np.concatenate([synthetic.draw(32, seed, 1.0) for seed in range(10)]).reshape(-1, TRIALS)
         for quantity, target in synthetic.PLANTED.items():
             for other in set(RATINGS) - {target}:

@@ -21,6 +21,7 @@ from embench_plugins.datasets.synthetic.faced import Planted
 from embench_plugins.datasets.synthetic.faced_files import read_events
 
 from .measures import auroc, digests
+from .oracles import of_faced
 from .real import released
 
 LENGTH_S = 4.0
@@ -94,7 +95,7 @@ class TestPlanted:
     def test_an_oracle_scores_ninety_six_at_effect_one_and_chance_at_none(self):
         found = {}
         for effect in (1.0, 0.0):
-            share, felt, subject = synthetic.oracle(30, 0, effect)
+            share, felt, subject = of_faced(30, 0, effect)
             each = [
                 auroc(share[subject == name, k], felt[subject == name] == k)
                 for name in np.unique(subject)

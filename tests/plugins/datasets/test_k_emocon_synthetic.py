@@ -12,12 +12,13 @@ from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
 
 from .measures import auroc
+from .oracles import of_k_emocon
 
 
 @pytest.mark.slow
 class TestTruth:
     def test_each_dimension_has_its_own_places(self):
-        found = synthetic.oracle(32, 0, 1.0)
+        found = of_k_emocon(32, 0, 1.0)
         assert {name: target for name, (target, *_) in found.items()} == synthetic.QUANTITIES
         truth = [synthetic.draw(32, seed, 1.0) for seed in range(10)]
         across = [np.corrcoef(t["arousal_latent"], t["valence_latent"])[0, 1] for t in truth]
@@ -29,7 +30,7 @@ class TestTruth:
             ratings = truth[f"{name}_rating"]
             assert set(np.unique(ratings)) == {1, 2, 3, 4, 5}
             assert (ratings >= 3).mean() == pytest.approx(0.5, abs=0.05)
-            for _, _, labels, subjects in synthetic.oracle(32, 0, 1.0).values():
+            for _, _, labels, subjects in of_k_emocon(32, 0, 1.0).values():
                 assert all(0 < labels[subjects == subject].mean() < 1 for subject in np.unique(subjects))
 
     def test_subjects_differ_more_than_the_effect(self):

@@ -12,6 +12,7 @@ from embench_plugins.datasets.stress_predict import StressPredict
 from embench_plugins.datasets.synthetic import stress_predict as synthetic
 
 from .measures import auroc
+from .oracles import of_stress_predict
 
 LENGTH_S = 240.0
 
@@ -20,7 +21,7 @@ def within(effect: float, quantity: str) -> float:
     """AUROC of a true quantity inside each subject, mean over the subjects of some sets."""
     scores = []
     for seed in range(8):
-        value, label, subject = synthetic.oracle(synthetic.PEOPLE, seed, effect)[quantity]
+        _, value, label, subject = of_stress_predict(synthetic.PEOPLE, seed, effect)[quantity]
         scores += [auroc(value[subject == p], label[subject == p]) for p in np.unique(subject)]
     return float(np.mean(scores))
 

@@ -37,6 +37,7 @@ from embench_plugins.datasets.synthetic import (
 from embench_plugins.datasets.wearable_stress import WearableStress
 from embench_plugins.datasets.wesad import Wesad
 
+from . import oracles
 from .measures import auroc, digests
 
 
@@ -85,31 +86,18 @@ class Truth:
     everybody: bool = True
 
 
-REAL, MINUTE = partial(case.oracle, 30, length_s=case.REAL_S), partial(k_emocon.oracle, 32, length_s=60.0)
+REAL, MINUTE = partial(oracles.of_case, 30, length_s=case.REAL_S), partial(oracles.of_k_emocon, 32, length_s=60.0)
 STRESS = dict.fromkeys(("heart_rate", "scr_per_min"), "stress")
 TRUTHS = [
-    Truth("amigos", partial(amigos.oracle, 40), amigos.PLANTED, (25, 25), (0.01, 0.015)),
-    Truth("amigos, long videos", partial(amigos.oracle, 40, videos=LONG), amigos.PLANTED, (25, 25), (0.02, 0.02)),
-    Truth("amigos/external", partial(amigos_external.oracle, 40), amigos.PLANTED, (4, 4), (0.02, 0.02)),
-    Truth("case", partial(case.oracle, 30), case.PLANTED, (16, 16), (0.01, 0.02), False),
+    Truth("amigos", partial(oracles.of_amigos, 40), amigos.PLANTED, (25, 25), (0.01, 0.015)),
+    Truth("amigos, long videos", partial(oracles.of_amigos, 40, videos=LONG), amigos.PLANTED, (25, 25), (0.02, 0.02)),
+    Truth("amigos/external", partial(oracles.of_amigos_external, 40), amigos.PLANTED, (4, 4), (0.02, 0.02)),
+    Truth("case", partial(oracles.of_case, 30), case.PLANTED, (16, 16), (0.01, 0.02), False),
     Truth("case, real length", REAL, case.PLANTED, (2, 2), (0.02, 0.03), False),
-    Truth("deap", partial(deap.oracle, 32), deap.PLANTED, (20, 20), (0.01, 0.015), False),
-    Truth("k_emocon", partial(k_emocon.oracle, 32), k_emocon.QUANTITIES, (25, 25), (0.015, 0.02), False),
-    Truth(
-        "k_emocon, a minute",
-        partial(k_emocon.oracle, 32, length_s=60.0),
-        k_emocon.QUANTITIES,
-        (25, 25),
-        (0.015, 0.02),
-        False,
-    ),
-    Truth(
-        "wesad",
-        partial(wesad.oracle, 15),
-        dict.fromkeys(("heart_rate", "scr_per_min"), "stress"),
-        (25, 40),
-        (0.015, 0.02),
-    ),
+    Truth("deap", partial(oracles.of_deap, 32), deap.PLANTED, (20, 20), (0.01, 0.015), False),
+    Truth("k_emocon", partial(oracles.of_k_emocon, 32), k_emocon.QUANTITIES, (25, 25), (0.015, 0.02), False),
+    Truth("k_emocon, a minute", MINUTE, k_emocon.QUANTITIES, (25, 25), (0.015, 0.02), False),
+    Truth("wesad", partial(oracles.of_wesad, 15), STRESS, (25, 40), (0.015, 0.02)),
 ]
 
 
@@ -137,9 +125,9 @@ def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none_and_between_th
 
 
 OF_ONE_SET = {
-    "eegmat": (lambda effect: {"rhythm": eegmat.oracle(36, 0, effect)}, 0.05),
-    "hku956": (partial(hku956.oracle, 30, 0), 0.06),
-    "wearable_stress": (partial(wearable_stress.oracle, 36, 0), 0.03),
+    "eegmat": (partial(oracles.of_eegmat, 36, 0), 0.05),
+    "hku956": (partial(oracles.of_hku956, 30, 0), 0.06),
+    "wearable_stress": (partial(oracles.of_wearable_stress, 36, 0), 0.03),
 }
 """Oracles of a set of the release's size at an effect, and how far their chance may be off."""
 

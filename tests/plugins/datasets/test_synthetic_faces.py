@@ -13,10 +13,11 @@ from embench import registry
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
 from embench_plugins.datasets.formats.openface import CHANNELS
-from embench_plugins.datasets.synthetic import amigos, amigos_external, deap, films, k_emocon
+from embench_plugins.datasets.synthetic import amigos, deap, films, k_emocon
 from embench_plugins.datasets.synthetic.face import Face, Performance
 
 from ...sample import proof, sample
+from . import oracles
 from .measures import auroc, digests
 
 SEED = 4
@@ -138,7 +139,7 @@ class TestTruth:
     def test_of_amigos_external_too(self, effect):
         scores: dict[str, list[float]] = {}
         for seed in range(3):
-            for quantity, (_, values, labels, n_subjects) in amigos_external.oracle(40, seed, effect).items():
+            for quantity, (_, values, labels, n_subjects) in oracles.of_amigos_external(40, seed, effect).items():
                 own = [n_subjects == subject for subject in np.unique(n_subjects)]
                 scores.setdefault(quantity, []).extend(auroc(values[mine], labels[mine]) for mine in own)
         for quantity in ("smile", "brow"):

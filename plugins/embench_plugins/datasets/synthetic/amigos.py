@@ -36,7 +36,6 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
@@ -208,21 +207,6 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
         rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
         row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
     return rows.ravel()
-
-
-def oracle(
-    subjects: int, seed: int, effect: float, videos: tuple[str, ...] = SHORT
-) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """What is planted where: a true quantity -> the target it follows, and for each unit (n,) of these videos its
-    value, its label and its subject."""
-    rows = draw(subjects, seed, effect)
-    rows = rows[np.isin(rows["video"], videos)]
-    found = {}
-    for quantity, target in PLANTED.items():
-        rule = next(t.rule for t in Amigos.card.targets if t.name == target)
-        labels = np.array([rule(raw[None]) for raw in rows[target]])
-        found[quantity] = target, rows[quantity], labels, rows["person"]
-    return found
 
 
 def _shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:

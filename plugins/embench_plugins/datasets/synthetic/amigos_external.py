@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.amigos import AmigosExternal
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
@@ -28,7 +27,6 @@ from embench_plugins.datasets.formats.amigos_files import (
     PEOPLE,
     RATE,
     SHORT,
-    by_second,
     segment_count,
     segments,
 )
@@ -107,30 +105,6 @@ def draw(subjects: int, seed: int, effect: float, length_s: float | None = None)
     return np.concatenate([_person(person + 1, seed, effect, length_s or SAMPLE_S) for person in range(subjects)])
 
 
-def oracle(
-    subjects: int, seed: int, effect: float, length_s: float | None = None
-) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """What is planted where: a true quantity -> the target it follows, and for each unit of 10 s (n,) its mean, the
-    label that the reader's rule makes, and the subject."""
-    rules = {target.name: target.rule for target in AmigosExternal.card.targets}
-    found: dict[str, list[tuple[float, float, int]]] = {quantity: [] for quantity in PLANTED}
-    for person in range(1, subjects + 1):
-        rows = _person(person, seed, effect, length_s or SAMPLE_S)
-        for cell, video in enumerate(VIDEOS):
-            own = rows[rows["cell"] == cell]
-            duration_s = _length_s(video, length_s or SAMPLE_S)
-            given = _annotations(own, duration_s)
-            columns = {"valence": [0, 1], "arousal": [0, 2]}
-            labels = {target: by_second(given[:, column], duration_s) for target, column in columns.items()}
-            for start in range(0, int(duration_s) - UNIT_S + 1, UNIT_S):
-                unit = slice(start, start + UNIT_S)
-                for quantity, target in PLANTED.items():
-                    label = rules[target](labels[target].values[unit])
-                    if label is not None:
-                        found[quantity].append((float(own[quantity][unit].mean()), label, person))
-    return {quantity: (PLANTED[quantity], *np.array(rows).T) for quantity, rows in found.items()}
-
-
 def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     """All moments of one subject."""
     rng = np.random.default_rng([seed, person, 6])
@@ -140,7 +114,7 @@ def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarra
     rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []
     for cell, video in enumerate(VIDEOS):
-        rows = np.zeros(math.ceil(_length_s(video, length_s)), MOMENTS)
+        rows = np.zeros(math.ceil(lasting_s(video, length_s)), MOMENTS)
         rows["person"], rows["cell"], rows["second"] = person, cell, np.arange(len(rows)) + 0.5
         response = {}
         for target, level in shift.items():
@@ -155,13 +129,13 @@ def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarra
     return np.concatenate(videos)
 
 
-def _length_s(video: str, length_s: float) -> float:
+def lasting_s(video: str, length_s: float) -> float:
     """Long videos last up to `length_s`, short ones up to that or their real length."""
     longest = max(STIMULUS_S[short] for short in SHORT) + BASELINE_S
     return trial_s(video, length_s if video in LONG else min(length_s, longest))
 
 
-def _annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
+def annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
     """(K, 3) of segment, valence, arousal, each the mean of what is felt in the segment, between -1 and 1."""
     spans = segments(segment_count(duration_s), duration_s)
     inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
@@ -174,7 +148,7 @@ def _plays(moments: np.ndarray, length_s: float) -> amigos_films.Plays:
     """What the face of one subject shows in each video, from all of that subject's moments."""
     plays = {}
     for cell, video in enumerate(VIDEOS):
-        own, seconds = moments[moments["cell"] == cell], films.times(_length_s(video, length_s))
+        own, seconds = moments[moments["cell"] == cell], films.times(lasting_s(video, length_s))
         smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
         plays[video] = smile, brow
     return plays
@@ -190,7 +164,7 @@ def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
     cells = []
     for cell, video in enumerate(VIDEOS):
         rng = np.random.default_rng([seed, person, 8, cell])
-        own, duration_s = moments[moments["cell"] == cell], _length_s(video, length_s)
+        own, duration_s = moments[moments["cell"] == cell], lasting_s(video, length_s)
         samples = round(duration_s * RATE)
         time = np.arange(samples) / RATE
         at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
@@ -201,5 +175,5 @@ def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
         columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
-        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), _annotations(own, duration_s)))
+        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotations(own, duration_s)))
     return cells

@@ -24,7 +24,6 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import UsageError
-from embench_plugins.datasets.case import Case
 from embench_plugins.datasets.formats.case_tables import AXES, OFFSET, REST, SCALE, SENSORS, STICK
 from embench_plugins.datasets.formats.case_tree import OTHER_VIDEOS, PEOPLE, VIDEOS
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
@@ -126,20 +125,6 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
                 means += [rate[inside].mean() for rate in (truth.heart_rate, truth.scr_per_min, truth.breath_hz)]
                 rows.append((person, video, order, start, *means))
     return np.array(rows, UNITS)
-
-
-def oracle(
-    subjects: int, seed: int, effect: float, *, length_s: float | None = None
-) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> its target, and arrays (n,) over all units with a label: true values, labels and subjects."""
-    rows = draw(subjects, seed, effect, length_s=length_s)
-    rules = {target.name: target.rule for target in Case.card.targets}
-    found = {}
-    for quantity, target in PLANTED.items():
-        labels = np.array([np.nan if (y := rules[target](v)) is None else y for v in rows[target][:, None]])
-        kept = np.isfinite(labels)
-        found[quantity] = (target, rows[quantity][kept], labels[kept], rows["person"][kept])
-    return found
 
 
 def _check_length(length_s: float | None) -> None:

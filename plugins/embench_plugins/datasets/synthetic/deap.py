@@ -31,7 +31,6 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.deap import Deap
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
     EEG,
@@ -154,17 +153,6 @@ def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
         rest = OWN * np.random.default_rng([seed, person, 3]).standard_normal(2)
         row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
     return rows.ravel()
-
-
-def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """What is planted where: a true quantity -> the target it follows, and for each trial (n,) its value, its label and
-    its subject."""
-    rows = draw(subjects, seed, effect)
-    rules = {target.name: target.rule for target in Deap.card.targets}
-    return {
-        quantity: (target, rows[quantity], np.array([rules[target](raw[None]) for raw in rows[target]]), rows["person"])
-        for quantity, target in PLANTED.items()
-    }
 
 
 def _write(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:

@@ -79,20 +79,6 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
     return np.concatenate([_truth(number, seed, effect, int(rest_s)) for number in range(subjects)])
 
 
-def oracle(subjects: int, seed: int, effect: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all units of 10 s (n,): the true mean asymmetry, the label and the subject."""
-    rows = draw(subjects, seed, effect)
-    whole = [
-        (part["asymmetry"].mean(), task, number)
-        for number in range(subjects)
-        for task in range(len(CLASSES))
-        for mine in [rows[(rows["person"] == number) & (rows["task"] == task)]]
-        for part in np.split(mine[: len(mine) // 10 * 10], len(mine) // 10)
-    ]
-    value, label, subject = np.array(whole).T
-    return value, label, subject
-
-
 def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     """The two files of the subject whose rows these are: (21, samples) each, uV of 19 electrodes and between the ears,
     mV of the heart."""

@@ -187,16 +187,6 @@ def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> 
     return np.concatenate([_truth(person, seed, replace(planted, emotion=effect)) for person in chosen(subjects)])
 
 
-def oracle(subjects: int, seed: int, effect: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all clips that are not neutral (n,): how much of the pattern of each of `FELT` their true powers have (n, 8),
-    the index in `FELT` of the emotion felt, and the subject."""
-    rows = draw(subjects, seed, effect)
-    rows = rows[rows["felt"] != EMOTIONS.index("neutral")]
-    patterns = _patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in FELT]]
-    share = np.einsum("ncb,kcb->nk", rows["power"], patterns) / patterns[0].size
-    return share, np.array([FELT.index(EMOTIONS[k]) for k in rows["felt"]]), rows["person"]
-
-
 def _truth(person: str, seed: int, planted: Planted) -> np.ndarray:
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
@@ -215,13 +205,13 @@ def _powers(
     titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
     if planted.follows == "own":
         size = EMOTION * np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)
-        emotions = size[:, None, None] * _patterns(seed, "emotion", EMOTIONS)[felt]
-        for pattern, (name, (mean, sd)) in zip(_patterns(seed, "dimension", USUAL), USUAL.items(), strict=True):
+        emotions = size[:, None, None] * patterns(seed, "emotion", EMOTIONS)[felt]
+        for pattern, (name, (mean, sd)) in zip(patterns(seed, "dimension", USUAL), USUAL.items(), strict=True):
             emotions += DIMENSION * ((ratings[:, RATINGS.index(name)] - mean) / sd)[:, None, None] * pattern
     else:
-        emotions = EMOTION * _patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in assigned]]
+        emotions = EMOTION * patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in assigned]]
     every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
-    films = FILM * _patterns(seed, "film", every)[[every.index(title) for title in titles]]
+    films = FILM * patterns(seed, "film", every)[[every.index(title) for title in titles]]
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
     own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
@@ -230,7 +220,7 @@ def _powers(
     return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
 
 
-def _patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
+def patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
     """(names, 30, 5) patterns, each of mean square 1."""
     rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
     drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))

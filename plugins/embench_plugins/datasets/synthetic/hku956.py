@@ -96,16 +96,6 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
     return np.concatenate([_truth(number, seed, effect, longest) for number in range(subjects)])
 
 
-def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """What is planted where: a true rate -> the target it follows, and for each song (n,) that is not neutral its
-    value, its label and its subject."""
-    rows = draw(subjects, seed, effect)
-    return {
-        rate: (axis, rows[rate][rows[axis] != 0], rows[axis][rows[axis] != 0] > 0, rows["person"][rows[axis] != 0])
-        for rate, axis in (("heart_rate", "arousal"), ("scr_per_min", "valence"))
-    }
-
-
 def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, number, 0])
     count = int(rng.integers(20, 37))

@@ -152,23 +152,6 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     return rows
 
 
-def oracle(
-    subjects: int, seed: int, effect: float, length_s: float | None = None
-) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> the target it tells of, its true values in units of 10 s (n,), their labels and their subjects."""
-    rules = {target.name: target.rule for target in KEmoCon.card.targets}
-    truth = draw(subjects, seed, effect, length_s)
-    first = np.flatnonzero((truth["window"][:-1] % 2 == 0) & (np.diff(truth["window"]) == 1))
-    found = {}
-    for quantity, target in QUANTITIES.items():
-        pairs = np.stack([truth[f"{target}_rating"][first], truth[f"{target}_rating"][first + 1]], 1)
-        labels = np.array([np.nan if (label := rules[target](pair)) is None else label for pair in pairs])
-        kept = np.isfinite(labels)
-        values = (truth[quantity][first] + truth[quantity][first + 1]) / 2
-        found[quantity] = (target, values[kept], labels[kept], truth["person"][first][kept])
-    return found
-
-
 def person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
     """Writes one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
     pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])

@@ -87,21 +87,6 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
     return np.concatenate([_truth(person, seed, effect, longest) for person in range(1, subjects + 1)])
 
 
-def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> arrays (n,) over all units of 10 s with a label: its true mean, the label and the subject."""
-    truth = draw(subjects, seed, effect)
-    rows = []
-    for person in sorted(set(range(1, subjects + 1)) - set(UNLABELLED)):
-        mine = truth[truth["person"] == person]
-        for start in range(0, len(mine) - e4.UNIT_S + 1, e4.UNIT_S):
-            unit = mine[start : start + e4.UNIT_S]
-            share = unit["stress"][unit["second"] >= FIRST_LABEL_S].mean()
-            if share != 0.5:
-                rows.append((unit["heart_rate"].mean(), unit["scr_per_min"].mean(), share > 0.5, person))
-    heart, skin, label, who = np.array(rows).T
-    return {"heart_rate": (heart, label, who), "scr_per_min": (skin, label, who)}
-
-
 def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, person, 0])
     # Phases of other lengths for each subject: what is scored compares subjects at one time of different labels.

@@ -134,24 +134,6 @@ def ratings(person: str, seed: int) -> dict[str, float]:
     return {stage.name: float(np.clip(round(2 * value) / 2, 0, 10)) for stage, value in zip(stages, felt, strict=True)}
 
 
-def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> arrays (n,) over all units of 10 s most of which is stress or rest: its true mean, the label and the
-    subject."""
-    truth = draw(subjects, seed, effect)
-    rows = []
-    for person in ORDER[:subjects]:
-        mine = truth[truth["person"] == person]
-        stress = under_stress(mine)
-        for start in range(0, len(mine) - e4.UNIT_S + 1, e4.UNIT_S):
-            unit, kind = mine[start : start + e4.UNIT_S], stress[start : start + e4.UNIT_S]
-            counts = [int((kind == value).sum()) for value in (0, 1, -1)]
-            if max(counts[:2]) > counts[2] and counts[0] != counts[1]:
-                label = counts[1] > counts[0]
-                rows.append((unit["heart_rate"].mean(), unit["scr_per_min"].mean(), label, PEOPLE.index(person)))
-    heart, skin, label, who = np.array(rows).T
-    return {"heart_rate": (heart, label, who), "scr_per_min": (skin, label, who)}
-
-
 def under_stress(mine: np.ndarray) -> np.ndarray:
     """(n,) of one subject's seconds: 1 in a stress task, 0 at rest, -1 in no stage."""
     kinds = np.array([*(stage.stress for stage in PROTOCOLS[str(mine["person"][0])[0]].stages), NO_STAGE], int)

@@ -113,21 +113,6 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
     return np.concatenate([_truth(int(name[1:]), seed, effect, longest) for name in PEOPLE[:subjects]])
 
 
-def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> its target, and arrays (n,) over all units of 10 s with a label: true mean, label and subject."""
-    truth = draw(subjects, seed, effect)
-    rows = []
-    for name in PEOPLE[:subjects]:
-        mine = truth[truth["person"] == int(name[1:])]
-        for start in range(0, len(mine) - UNIT_S + 1, UNIT_S):
-            unit = mine[start : start + UNIT_S]
-            codes = unit["code"][np.isin(unit["code"], (1, 2, 3))]
-            if len(codes):
-                rows.append((unit["heart_rate"].mean(), unit["scr_per_min"].mean(), codes[0] == 2, mine["person"][0]))
-    heart, skin, label, who = np.array(rows).T
-    return {"heart_rate": ("stress", heart, label, who), "scr_per_min": ("stress", skin, label, who)}
-
-
 def _order(person: int) -> tuple[str, ...]:
     return ORDERS[PEOPLE.index(f"S{person}") % 2]
 
