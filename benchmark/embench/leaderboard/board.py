@@ -11,7 +11,7 @@ from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared, load_entries
 from embench.leaderboard.sections import BoardSection, sections_of
-from embench.records.wording import format_score
+from embench.records.wording import BESIDE, format_score
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
 
@@ -167,8 +167,10 @@ def _leader(best: Row) -> str:
 
 
 def markdown_table(rows: Sequence[Row], protocol: str) -> str:
-    """One table: methods with their ranks, controls as rows to compare with."""
-    shown = [columns()[name] for name in MARKDOWN_COLUMNS]
+    """One table: methods with their ranks, controls as rows to compare with. Where no row has the headline, the score
+    is the one that rows are in the order of."""
+    score = "score" if any(row.score for row in rows if row.is_method) else BESIDE
+    shown = [columns()[score if name == "score" else name] for name in MARKDOWN_COLUMNS]
     heads = [f"**{rows[0].headline}**" if column.name == "score" else column.title for column in shown]
     links = [f"[{row.id.rpartition('-')[2]}]({protocol}/{row.id})" for row in rows]
     lines = [[*(_cell(column, row) for column in shown), link] for row, link in zip(rows, links, strict=True)]
