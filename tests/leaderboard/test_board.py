@@ -159,13 +159,14 @@ def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
 
 def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = {"train_dataset": "embench_plugins/case", "drop": ["eda"], "label_subjects": 3, "pretrained": {}}
+    config |= {"label_noise": 0.1}  # an option of tomorrow, for which nobody wrote a sentence
     recipe = {"preset": "small", "on_board": True, "assumed": [], "settings": ["fusion.lr=1e-4", "fusion.batch=8"]}
     put(tmp_path, "a", 0.6, config=config, recipe=recipe)
     put(tmp_path, "b", 0.5, config=dict.fromkeys(config))
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     method = "cnn_tf + late, after masked_value"
-    text = "trained on case; labels of 3 subjects; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
+    text = "trained on case; labels of 3 subjects; tested without eda; label noise 0.1; --set fusion.lr=1e-4; --set fusion.batch=8"
     assert f"| {method} ({text}) |" in page
     assert f"| {method} |" in page
     assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0

@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from embench import registry
 from embench.claims.measures import MEASURES
 from embench.claims.subjects import SUBJECT_MEASURES
 from embench.errors import UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.planning.request import OPTIONS, Request
 from embench.registry.naming import did_you_mean
 from embench.texts import has_control, names_code, names_place, texts_in
 
@@ -35,22 +36,28 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Configuration(_Strict):
-    """Options of a run, by the names that they have on the command line."""
-
-    encoder: Texts | None = None
-    fusion: str | None = None
-    pretrainer: Texts | None = None
-    modalities: str | None = None
-    set: Texts | None = None
-    drop: str | None = None
-    label_subjects: str | None = None
-    label_fraction: str | None = None
+class _Stated(_Strict):
+    """Options of a run, by the names that they have on the command line: those that a claim may state."""
 
     @property
     def stated(self) -> dict[str, Any]:
         """The options that the claim states; no defaults."""
         return self.model_dump(exclude_unset=True)
+
+
+if TYPE_CHECKING:
+    Configuration = _Stated
+else:
+    _HINTS = get_type_hints(Request)
+    Configuration = create_model(
+        "Configuration",
+        __base__=_Stated,
+        **{
+            option.name.replace("-", "_"): ((Texts if _HINTS[option.field] == tuple[str, ...] else str) | None, None)
+            for option in OPTIONS
+            if option.claimed
+        },
+    )
 
 
 class ClaimDataset(_Strict):
@@ -166,7 +173,7 @@ class MeasuredClaim(_Strict):
             raise ValueError(f"`by` is of {', '.join(SUBJECT_MEASURES)}, and the measure is {self.measure}")
         if self.measure == "gap_by_label" and not self.by:
             raise ValueError("`by` is missing: the target whose classes divide the units")
-        if wrong := [name for name, run in self.runs.items() if not run.encoder]:
+        if wrong := [name for name, run in self.runs.items() if not run.stated.get("encoder")]:
             raise ValueError(f"run {wrong[0]} has no encoder")
         return self
 

@@ -14,7 +14,7 @@ from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
-from embench.records.wording import BESIDE, bare_name
+from embench.records.wording import BESIDE, bare_name, format_value, in_words
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
 from embench.statistics.ranking import Ranking, rank_methods
@@ -135,7 +135,19 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"started from weights {', '.join(digests)}{_saw(run)}")
     if run.pretrain_overlap != "none":
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
+    more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
+    differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
+
+
+_DESCRIBED = frozenset(
+    (
+        *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
+        *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
+        *("pretrainers", "device", "threads", "stack", "parts", "request", "weights"),
+    )
+)
+"""Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""
 
 
 def _saw(run: Manifest) -> str:

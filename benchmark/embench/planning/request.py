@@ -68,14 +68,18 @@ class Option:
         name: on the command line, without its dashes.
         help: what `embench run --help` says.
         of: field of `Request`, where it has another name.
+        panel: of the help of commands that have all options.
         points: what `embench grid --help` says; None where all points of a grid share one value.
+        claimed: whether a claim states it of a side of its comparison.
     """
 
     name: str
     help: str
+    panel: str
     of: str = ""
     points: str | None = None
     required: bool = False
+    claimed: bool = False
 
     @property
     def field(self) -> str:
@@ -83,12 +87,16 @@ class Option:
         return self.of or self.name.replace("-", "_")
 
 
+METHOD, EXPERIMENTS, FILES, MACHINE = "Method and data", "Experiments", "Files", "Machine"
+"""The panels of the help."""
+
 OPTIONS = (
     Option(
         "dataset",
         "Dataset to run on, or ./FOLDER of your own data; see `embench list dataset`.",
         points="Dataset to run on. Repeat an option to give it several values.",
         required=True,
+        panel=METHOD,
     ),
     Option(
         "encoder",
@@ -96,74 +104,106 @@ OPTIONS = (
         of="encoders",
         points="Encoder: NAME, or eeg=NAME,ecg=NAME.",
         required=True,
+        panel=METHOD,
+        claimed=True,
     ),
     Option(
         "pretrainer",
         "Pretrainer: NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
         of="pretrainers",
         points="Pretrainer, or several, comma-separated; or none.",
+        panel=METHOD,
+        claimed=True,
     ),
     Option(
         "fusion",
         "Fusion of the modalities; default for one modality: single.",
         points="Fusion of the modalities, or none.",
+        panel=METHOD,
+        claimed=True,
     ),
     Option(
         "modalities",
         "Modalities such as a,b+c (joined as channels) or ecg[left] (one channel); default: the card's.",
         points="Modalities such as a,b+c,ecg[left].",
+        panel=METHOD,
+        claimed=True,
     ),
     Option(
         "target",
         "Targets, comma-separated; default: those of the dataset's card.",
         of="targets",
         points="Targets, comma-separated.",
+        panel=METHOD,
     ),
-    Option("protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file."),
+    Option("protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file.", panel=METHOD),
     Option(
         "recipe",
         "Size of networks and training; default: paper on a GPU, small on a CPU.",
         points="Size of networks and training.",
+        panel=METHOD,
     ),
-    Option("seeds", "Seeds, comma-separated; each has its own folds."),
-    Option("device", "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps."),
-    Option("data-root", "Folder that contains the datasets; default: $EMBENCH_DATA, else the user's data folder."),
-    Option("runs", "Folder to which runs are written; default: ./runs."),
+    Option("seeds", "Seeds, comma-separated; each has its own folds.", panel=METHOD),
+    Option(
+        "device",
+        "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps.",
+        panel=MACHINE,
+    ),
+    Option(
+        "data-root",
+        "Folder that contains the datasets; default: $EMBENCH_DATA, else the user's data folder.",
+        panel=FILES,
+    ),
+    Option("runs", "Folder to which runs are written; default: ./runs.", panel=FILES),
     Option(
         "set",
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
         of="settings",
         points="Change a setting: path=value. Repeat a path to give it several values.",
+        panel=METHOD,
+        claimed=True,
     ),
-    Option("dev", "Score the validation subjects, and do not open the test labels."),
+    Option("dev", "Score the validation subjects, and do not open the test labels.", panel=EXPERIMENTS),
     Option(
         "train-dataset",
         "Train on this dataset, test on --dataset.",
         points="Train on this dataset, test on --dataset.",
+        panel=EXPERIMENTS,
     ),
     Option(
         "drop",
         "Modality to remove at test time.",
         points="Modality to remove at test time; or none, each, all.",
+        panel=EXPERIMENTS,
+        claimed=True,
     ),
     Option(
         "label-subjects",
         "Number of training subjects with labels, or all.",
         points="Number of training subjects with labels: 1,2,5,all.",
+        panel=EXPERIMENTS,
+        claimed=True,
     ),
     Option(
         "label-fraction",
         "Share of the labels of each training subject that is used: above 0, at most 1.",
         points="Share of the training labels: 0.01,0.1,1.",
+        panel=EXPERIMENTS,
+        claimed=True,
     ),
     Option(
         "pretrained",
         "Weights to start from: a file, a run, or a result of `embench pretrain`.",
         points="Weights to start from: a file, a run, or a result of `embench pretrain`.",
+        panel=EXPERIMENTS,
     ),
-    Option("workers", "Number of parallel processes; default: one per CPU core."),
-    Option("stack", "Number of small networks (folds, seeds, targets) that are trained as one; default: each alone."),
-    Option("observer", "Observer to notify of events; repeatable.", of="observers"),
+    Option("workers", "Number of parallel processes; default: one per CPU core.", panel=MACHINE),
+    Option(
+        "stack",
+        "Number of small networks (folds, seeds, targets) that are trained as one; default: each alone.",
+        panel=MACHINE,
+    ),
+    Option("observer", "Observer to notify of events; repeatable.", of="observers", panel=MACHINE),
 )
 """The options of a run, in the order of its help: the one place that maps options to fields of a request."""
 
