@@ -61,7 +61,7 @@ def of_amigos_external(subjects: int, seed: int, effect: float) -> Oracle:
     starts = np.flatnonzero(np.diff(rows["cell"], prepend=-1))
     for own in np.split(rows, starts[1:]):
         duration_s = amigos_external.lasting_s(amigos.VIDEOS[own["cell"][0]], amigos_external.SAMPLE_S)
-        given = amigos_external.annotations(own, duration_s)
+        given = amigos_external.annotated(own, duration_s)
         columns = {"valence": [0, 1], "arousal": [0, 2]}
         labels = {target: by_second(given[:, column], duration_s) for target, column in columns.items()}
         for start in range(0, int(duration_s) - UNIT + 1, UNIT):

@@ -19,7 +19,11 @@ from .measures import auroc
 class TestTruth:
     def test_half_of_the_clips_hold_windows_of_a_minute(self):
         """Wherever they begin on a grid of 5 s, as `wu2023` cuts them."""
-        seconds = {video: ms / 1000 for video, ms in synthetic._truth(1, 0, 1.0, None).schedule if video in VIDEOS}
+        seconds = {
+            video: ms / 1000
+            for video, ms in synthetic._truth(1, 0, 1.0, synthetic.SESSION_S).schedule
+            if video in VIDEOS
+        }
         assert len(seconds) == 8
         assert sum(length >= 65 for length in seconds.values()) >= 4
 
@@ -56,7 +60,7 @@ class TestTruth:
             assert np.std(means) > np.mean(spread)
 
     def test_every_subject_has_an_order_of_their_own_without_neighbours_of_one_type(self):
-        orders = [[c for c, _ in synthetic._schedule(p, 3, None) if c in VIDEOS] for p in range(1, 31)]
+        orders = [[c for c, _ in synthetic._schedule(p, 3, synthetic.SESSION_S) if c in VIDEOS] for p in range(1, 31)]
         assert len(set(map(tuple, orders))) == 30
         for order in orders:
             assert sorted(order) == sorted(VIDEOS)

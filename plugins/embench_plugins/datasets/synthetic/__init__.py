@@ -1,1 +1,1 @@
-"""Writers of synthetic files in the formats of the datasets, one a dataset; `body` and `marks` are what they share."""
+"""Writers of synthetic files in the formats of the datasets, one a dataset; `generator` is their frame."""

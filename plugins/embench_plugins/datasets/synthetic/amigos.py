@@ -25,17 +25,16 @@ import io
 import math
 import sys
 import zlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.io import savemat
 from scipy.signal import fftconvolve
 from scipy.stats import norm
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
@@ -50,7 +49,7 @@ from embench_plugins.datasets.formats.amigos_files import (
 from embench_plugins.datasets.synthetic import amigos_films, films
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator, checked_length
 
 RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
 SKIP = int(RATE)  # samples before which the connection artefact lies
@@ -66,6 +65,10 @@ STIMULUS_S = dict(
     )
 )
 """Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
+
+SHORT_S, LONG_S = ((LEAST_S, max(STIMULUS_S[video] for video in videos) + BASELINE_S) for videos in (SHORT, LONG))
+"""The lengths of the longest short trial and of the longest long one that may be asked for, with 5 s of rest."""
+REFUSED = "trials of {:g} s"
 
 PLANTED = {
     "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
@@ -120,93 +123,82 @@ def synthesize(
     person_label: bool = False,
     videos: bool = False,
 ) -> None:
-    """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
-
-    The same arguments give the same bytes.
+    """As `Generator.synthesize`.
 
     Args:
         length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
         long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
         person_label: see `draw`.
         videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
     """
-    trials = draw(subjects, seed, effect, person_label=person_label)
-    long_s = long_s or (SAMPLE_S if length_s is None else LEAST_S)
-    check_lengths(length_s, long_s)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.amigos",
-        "version": 2,
-        "dataset": "amigos",
-        "planted": "self-assessment",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": length_s,
-        "long_s": long_s,
-        "person_label": person_label,
-        **({"videos": True} if videos else {}),
-    }
-    write(out, made, subjects, lambda person: _cells(trials[trials["person"] == person], seed, length_s, long_s))
-    for own in trials.reshape(subjects, len(VIDEOS)) if videos else ():
-        amigos_films.write(Path(out), int(own["person"][0]), seed, _plays(own, length_s, long_s))
-
-
-def write(out: Path, made: Mapping[str, Any], subjects: int, cells: Callable[[int], list[Cell]]) -> None:
-    """Writes the files of subjects 1 to `subjects`, with the release's quirks, from what `cells` gives of a subject."""
-    claim(Path(out), made)
-    for person in range(1, subjects + 1):
-        name = f"Data_Preprocessed_P{person:02d}"
-        folder = Path(out) / "Data_preprocessed" / name
-        folder.mkdir(parents=True)
-        unfinished = folder / f"{name}.part"
-        unfinished.write_bytes(_mat(person, cells(person)))
-        unfinished.rename(folder / f"{name}.mat")
-
-
-def check_lengths(length_s: float | None, long_s: float) -> None:
-    """Raises UsageError where videos of such lengths are none of AMIGOS."""
-    for given, videos in ((length_s, SHORT), (long_s, LONG)):
-        longest = max(STIMULUS_S[video] for video in videos) + BASELINE_S
-        if given is not None and not LEAST_S <= given <= longest:
-            raise UsageError(f"trials of {given:g} s", expected=f"{LEAST_S:g} to {longest:g} s")
+    long_s = checked_length(long_s or (SAMPLE_S if length_s is None else LEAST_S), *LONG_S, REFUSED)
+    options = {"long_s": long_s, "person_label": person_label, **({"videos": True} if videos else {})}
+    _generator(person_label).make(out, subjects, seed, effect, length_s, **options)
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
-    """The truth behind the files: a row of `TRIALS` for each of 20 videos of each subject, without writing anything.
-
-    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
+    """As `Generator.draw`: a row of `TRIALS` for each of 20 videos of each subject.
 
     Args:
-        subjects: 1 to 40 subjects.
-        effect: 0 (ratings tell nothing about the body) to 1.
         person_label: ratings high in all trials of one of each two subjects, low in all of the other's: a label that is
             a function of the subject alone. The planted quantities then vary without regard to it.
     """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    rows = np.zeros((subjects, len(VIDEOS)), TRIALS)
-    for person, row in enumerate(rows, start=1):
-        rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
-        row["person"], row["cell"], row["video"] = person, np.arange(len(VIDEOS)), VIDEOS
-        high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
-        response = {}
-        for target in ("arousal", "valence"):
-            share = _shares(rng, deal)
-            latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
-            response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
-            # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
-            shift = rng.uniform(-0.5, 0.5)
-            by_trial = 1 + 8 * norm.cdf(latent + shift)
-            row[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
-        # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
-        row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
-        row["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
-        row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
-        rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
-        row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
-    return rows.ravel()
+    return _generator(person_label).draw(subjects, seed, effect)
+
+
+def _generator(person_label: bool) -> Generator:
+    truth, about = partial(_truth, person_label=person_label), {"version": 2, "planted": "self-assessment"}
+    return Generator(__name__, "amigos", range(1, PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
+
+
+def _write(
+    out: Path,
+    people: list[np.ndarray],
+    seed: int,
+    length_s: float | None,
+    *,
+    long_s: float,
+    videos: bool = False,
+    **_: bool,
+) -> None:
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
+    for person, trials in enumerate(people, 1):
+        write_cells(out, person, _cells(trials, seed, length_s, long_s))
+        if videos:
+            amigos_films.write(out, person, seed, _plays(trials, length_s, long_s))
+
+
+def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
+    """Writes the file of a subject, with the release's quirks."""
+    name = f"Data_Preprocessed_P{person:02d}"
+    folder = out / "Data_preprocessed" / name
+    folder.mkdir(parents=True)
+    unfinished = folder / f"{name}.part"
+    unfinished.write_bytes(_mat(person, cells))
+    unfinished.rename(folder / f"{name}.mat")
+
+
+def _truth(person: int, seed: int, effect: float, _: float | None, *, person_label: bool) -> np.ndarray:
+    rows = np.zeros(len(VIDEOS), TRIALS)
+    rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
+    rows["person"], rows["cell"], rows["video"] = person, np.arange(len(VIDEOS)), VIDEOS
+    high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
+    response = {}
+    for target in ("arousal", "valence"):
+        share = _shares(rng, deal)
+        latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
+        response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
+        # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
+        shift = rng.uniform(-0.5, 0.5)
+        by_trial = 1 + 8 * norm.cdf(latent + shift)
+        rows[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
+    rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
 
 
 def _shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:

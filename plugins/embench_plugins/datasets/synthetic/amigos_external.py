@@ -20,33 +20,32 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.formats.amigos_files import (
-    BASELINE_S,
     COLUMNS,
     EEG,
     LONG,
     PEOPLE,
     RATE,
-    SHORT,
     segment_count,
     segments,
 )
 from embench_plugins.datasets.synthetic import amigos_films, films
 from embench_plugins.datasets.synthetic.amigos import (
     BAND,
+    LONG_S,
     PLANTED,
+    REFUSED,
+    SHORT_S,
     SKIP,
-    STIMULUS_S,
     VIDEOS,
     Cell,
-    check_lengths,
     ratings,
     trial_s,
-    write,
+    write_cells,
 )
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.face import OWN
-from embench_plugins.datasets.synthetic.marks import check_arguments
+from embench_plugins.datasets.synthetic.generator import Generator
 
 STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 subjects
 TAU_S = 25.0
@@ -61,51 +60,20 @@ MOMENTS = np.dtype(
 """A row of `draw`: what is felt, and what follows it, as in a row of `amigos.draw`."""
 
 
-def synthesize(
-    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
-) -> None:
-    """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
-
-    The same arguments give the same bytes.
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on.
 
     Args:
-        length_s: length of the longest trial with its 5 s of rest, long videos included; None: `SAMPLE_S`.
+        length_s: length of the longest trial with its 5 s of rest, long videos included.
         videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
     """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    length_s = length_s or SAMPLE_S
-    check_lengths(None, length_s)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.amigos_external",
-        "version": 1,
-        "dataset": "amigos",
-        "planted": "external annotation",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": length_s,
-        **({"videos": True} if videos else {}),
-    }
-    write(out, made, subjects, lambda person: _cells(_person(person, seed, effect, length_s), seed, length_s))
-    for person in range(1, subjects + 1) if videos else ():
-        amigos_films.write(Path(out), person, seed, _plays(_person(person, seed, effect, length_s), length_s))
+    for person, moments in enumerate(people, 1):
+        write_cells(out, person, _cells(moments, seed, length_s))
+        if videos:
+            amigos_films.write(out, person, seed, _plays(moments, length_s))
 
 
-def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `MOMENTS`, a row for each second
-    of each video of each subject.
-
-    A subject's rows depend on `seed`, `effect`, `length_s` and the subject's number only, not on how many subjects
-    there are.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    return np.concatenate([_person(person + 1, seed, effect, length_s or SAMPLE_S) for person in range(subjects)])
-
-
-def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+def _truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     """All moments of one subject."""
     rng = np.random.default_rng([seed, person, 6])
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
@@ -131,11 +99,10 @@ def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarra
 
 def lasting_s(video: str, length_s: float) -> float:
     """Long videos last up to `length_s`, short ones up to that or their real length."""
-    longest = max(STIMULUS_S[short] for short in SHORT) + BASELINE_S
-    return trial_s(video, length_s if video in LONG else min(length_s, longest))
+    return trial_s(video, length_s if video in LONG else min(length_s, SHORT_S[1]))
 
 
-def annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
+def annotated(moments: np.ndarray, duration_s: float) -> np.ndarray:
     """(K, 3) of segment, valence, arousal, each the mean of what is felt in the segment, between -1 and 1."""
     spans = segments(segment_count(duration_s), duration_s)
     inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
@@ -175,5 +142,12 @@ def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
         columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
-        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotations(own, duration_s)))
+        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotated(own, duration_s)))
     return cells
+
+
+GENERATOR = Generator(
+    __name__, "amigos", range(1, PEOPLE + 1), SAMPLE_S, LONG_S, REFUSED, _truth, _write,
+    {"planted": "external annotation"},
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -17,17 +17,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.case_tables import AXES, OFFSET, REST, SCALE, SENSORS, STICK
 from embench_plugins.datasets.formats.case_tree import OTHER_VIDEOS, PEOPLE, VIDEOS
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 from embench_plugins.datasets.synthetic.number_text import write_rows
 
 RHO = 0.845
@@ -79,44 +79,26 @@ def synthesize(
     length_s: float | None = None,
     trees: tuple[str, ...] = ("interpolated",),
 ) -> None:
-    """Writes `CASE_full/data/interpolated/physiological/sub_1.csv` and so on, and `CASE_full/metadata`, below `out`.
+    """As `Generator.synthesize`, in some of `TREES`; all of them hold the same session."""
+    GENERATOR.make(out, subjects, seed, effect, length_s, trees=list(trees))
 
-    The same arguments give the same bytes.
 
-    Args:
-        length_s: seconds of a session; None: `SESSION_S`.
-        trees: which of `TREES` to write; all of them hold the same session.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of CASE wrote.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    _check_length(length_s)
-    made = {"generator": "embench_plugins.datasets.synthetic.case", "version": 1, "dataset": "case", "seed": seed}
-    made |= {"subjects": subjects, "effect": effect, "length_s": length_s or SESSION_S, "trees": list(trees)}
-    claim(out, made)
+def _write(out: Path, people: list[Truth], seed: int, length_s: float, *, trees: Sequence[str]) -> None:
+    """`CASE_full/data/interpolated/physiological/sub_1.csv` and so on, and `CASE_full/metadata`."""
     folder = out / "CASE_full"
     for name in [f"data/{tree}/{part}" for tree in trees for part in ("physiological", "annotations")] + ["metadata"]:
         (folder / name).mkdir(parents=True)
         (folder / name / "README.txt").write_text(f"README -- generated {name}\n", "utf-8")
     _write_metadata(folder / "metadata", seed, length_s)
-    for person in range(1, subjects + 1):
-        truth = _truth(person, seed, effect, length_s)
+    for person, truth in enumerate(people, 1):
         _write_signals(folder / "data", person, truth, np.random.default_rng([seed, person, 1]), trees)
         _write_stick(folder / "data", person, truth, np.random.default_rng([seed, person, 2]), trees)
 
 
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `UNITS`, a row for each unit of
-    each subject's clips.
-
-    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    _check_length(length_s)
+def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
+    """As `Generator.draw`: (n,) of dtype `UNITS`, a row for each unit of each subject's clips."""
     rows = []
-    for person in range(1, subjects + 1):
-        truth = _truth(person, seed, effect, length_s)
+    for person, truth in enumerate(GENERATOR.truths(subjects, seed, effect, length_s), 1):
         stick = _shown(truth.stick)
         for order, (video, first, last) in enumerate(_clips(truth.schedule)):
             for start in range(-(-first // UNIT_MS) * UNIT_MS, last - UNIT_MS + 1, UNIT_MS):
@@ -127,14 +109,9 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
     return np.array(rows, UNITS)
 
 
-def _check_length(length_s: float | None) -> None:
-    if length_s is not None and not SHORTEST_S <= length_s <= REAL_S:
-        raise UsageError(f"sessions of {length_s} s", expected=f"{SHORTEST_S:g} to {REAL_S:g} s")
-
-
-def _durations(length_s: float | None) -> dict[int, float]:
+def _durations(length_s: float) -> dict[int, float]:
     """Milliseconds of each video in a session of such a length: real ones, or clips that take most of it."""
-    length = 1000 * (length_s or SESSION_S)
+    length = 1000 * length_s
     if length >= 1000 * REAL_S - 1:
         return dict(DURATION_MS)
     clips = sum(DURATION_MS[code] for code in VIDEOS)
@@ -151,7 +128,7 @@ def _orders() -> tuple[tuple[int, ...], ...]:
     return tuple(o for o in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(o)))
 
 
-def _schedule(person: int, seed: int, length_s: float | None) -> tuple[tuple[int, float], ...]:
+def _schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
     """The videos of a subject's session with their durations in ms; another order of clips for each subject."""
     order = _orders()[np.random.default_rng([seed, 0]).permutation(len(_orders()))[person]]
     durations = _durations(length_s)
@@ -179,7 +156,7 @@ def _clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]
     return clips
 
 
-def _truth(person: int, seed: int, effect: float, length_s: float | None) -> Truth:
+def _truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
     schedule = _schedule(person, seed, length_s)
     rng = np.random.default_rng([seed, person, 0])
     samples = int(sum(ms for _, ms in schedule) / 1000 * TRACK_HZ) + TRACK_HZ
@@ -237,7 +214,7 @@ def _volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
     return volts
 
 
-def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: tuple[str, ...]) -> None:
+def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
     """One subject's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
     session_ms = sum(ms for _, ms in truth.schedule)
     samples = int(session_ms) + LOGGED_LONGER
@@ -271,7 +248,7 @@ def _units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray
     return np.round(1000 * (there * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
 
 
-def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: tuple[str, ...]) -> None:
+def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
     """One subject's joystick, likewise."""
     session_ms = sum(ms for _, ms in truth.schedule)
     logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
@@ -302,7 +279,7 @@ def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np
         write_rows(file, [*columns[:-1], 10**point * columns[-1]], [*decimals, point], short=short)
 
 
-def _write_metadata(folder: Path, seed: int, length_s: float | None) -> None:
+def _write_metadata(folder: Path, seed: int, length_s: float) -> None:
     """The order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
     names = {code: f"{kind}-{2 - code % 2}" for code, kind in VIDEOS.items()} | OTHER_VIDEOS
     orders = [[names[code] for code, _ in _schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
@@ -312,3 +289,8 @@ def _write_metadata(folder: Path, seed: int, length_s: float | None) -> None:
     lengths = [f'"{names[code]}"\t{ms:.10g}' for code, ms in _durations(length_s).items()]
     lengths[3] += "\t"  # a stray tab, as in the release
     (folder / "videos_duration.txt").write_text("\n".join(['"video_name"\t"video_duration"', *lengths]) + "\n", "utf-8")
+
+
+GENERATOR = Generator(
+    __name__, "case", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, REAL_S), "sessions of {} s", _truth, _write
+)

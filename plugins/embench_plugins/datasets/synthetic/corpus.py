@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.corpus_layout import LAYOUT
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import check_arguments, checked_length, claim
 
 PEOPLE = 999
 LENGTH_S = 120.0
@@ -65,20 +64,8 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         UsageError: for arguments out of range, or where `out` holds files that no generator of a corpus wrote.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
-    length = LENGTH_S if length_s is None else length_s
-    if not 4 <= length <= 7200:
-        raise UsageError(f"recordings of {length} s", expected="4 to 7200 s")
-    out, seconds = Path(out), int(length)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.corpus",
-        "version": 1,
-        "dataset": "corpus",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": float(seconds),
-    }
-    claim(out, made)
+    seconds = int(checked_length(LENGTH_S if length_s is None else length_s, 4, 7200, "recordings of {} s"))
+    out = claim(out, __name__, "corpus", seed=seed, subjects=subjects, effect=effect, length_s=float(seconds))
     for folder in ("eeg", "ecg", "wearable"):
         (out / folder).mkdir()
     # Patterns of kinds that nobody's turn was would match nothing.

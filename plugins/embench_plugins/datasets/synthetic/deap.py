@@ -30,7 +30,6 @@ import numpy as np
 from scipy.signal import fftconvolve
 from scipy.stats import norm
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
     EEG,
@@ -47,7 +46,7 @@ from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 from embench_plugins.datasets.synthetic.python2 import dump
 
 RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 subjects drawn as below
@@ -78,84 +77,50 @@ ROWS = np.dtype(
 minute, log alpha power right over left, smile and brow in standard deviations."""
 
 
-def synthesize(
-    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
-) -> None:
-    """Writes `data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video` below `out`.
-
-    The same arguments give the same bytes.
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """`data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`.
 
     Args:
-        length_s: length of a trial with its 3 s of rest, 6 to 63 s; None: `LENGTH_S`.
+        length_s: of a trial with its 3 s of rest.
         videos: faces in the face videos instead of a grey picture, and `openface` with what OpenFace would have made of
             them.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of DEAP wrote.
     """
-    rows = draw(subjects, seed, effect)
-    length = LENGTH_S if length_s is None else length_s
-    if not 2 * BASELINE_S <= length <= SAMPLES / RATE:
-        raise UsageError(f"trials of {length:g} s", expected=f"{2 * BASELINE_S:g} to {SAMPLES / RATE:g} s")
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.deap",
-        "version": 1,
-        "dataset": "deap",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": length,
-        **({"videos": True} if videos else {}),
-    }
-    out = Path(out)
-    claim(out, made)
-    people = rows.reshape(subjects, TRIALS)
     folder = out / "data_preprocessed_python"
     folder.mkdir()
-    for person in people:
-        _write(folder / f"s{person['person'][0]:02d}.dat", person, seed, round(length * RATE))
-    _metadata(out / "metadata_csv", rows)
+    for number, person in enumerate(people, 1):
+        _pickle(folder / f"s{number:02d}.dat", person, seed, round(length_s * RATE))
+    _metadata(out / "metadata_csv", np.concatenate(people))
     if videos:
         for person in people[:FILMED]:
-            _faces(out, person, seed, length - BASELINE_S)
+            _faces(out, person, seed, length_s - BASELINE_S)
     else:
-        _videos(out / "face_video", subjects, length - BASELINE_S)
+        _videos(out / "face_video", len(people), length_s - BASELINE_S)
 
 
-def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
-    """The truth behind the files: a row of `ROWS` for each of 40 videos of each subject, in order of their numbers.
-
-    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
-
-    Args:
-        subjects: 1 to 32 subjects.
-        effect: 0 (ratings tell nothing about the body) to 1.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    rows = np.zeros((subjects, TRIALS), ROWS)
-    for person, row in enumerate(rows, start=1):
-        rng = np.random.default_rng([seed, person, 0])
-        row["person"], row["video"], row["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
-        gaps = rng.uniform(80, 110, TRIALS) + np.where(np.arange(TRIALS) == TRIALS // 2, 300, 0)  # a break half way
-        row["start_s"] = np.round(np.cumsum(gaps), 6)[row["trial"] - 1]
-        row["familiarity"] = rng.integers(1, 6, TRIALS)
-        response = {}
-        for target in RATINGS:
-            # One value in each fortieth and a mean that shifts by up to half a standard deviation: both classes occur.
-            share = np.clip((rng.permutation(TRIALS) + rng.random(TRIALS)) / TRIALS, 1e-4, 1 - 1e-4)
-            latent, other = norm.ppf(share), rng.standard_normal(TRIALS)
-            response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
-            row[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
-        # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
-        row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
-        row["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
-        row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
-        rest = OWN * np.random.default_rng([seed, person, 3]).standard_normal(2)
-        row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
-    return rows.ravel()
+def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
+    rng = np.random.default_rng([seed, person, 0])
+    rows = np.zeros(TRIALS, ROWS)
+    rows["person"], rows["video"], rows["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
+    gaps = rng.uniform(80, 110, TRIALS) + np.where(np.arange(TRIALS) == TRIALS // 2, 300, 0)  # a break half way
+    rows["start_s"] = np.round(np.cumsum(gaps), 6)[rows["trial"] - 1]
+    rows["familiarity"] = rng.integers(1, 6, TRIALS)
+    response = {}
+    for target in RATINGS:
+        # One value in each fortieth and a mean that shifts by up to half a standard deviation: both classes occur.
+        share = np.clip((rng.permutation(TRIALS) + rng.random(TRIALS)) / TRIALS, 1e-4, 1 - 1e-4)
+        latent, other = norm.ppf(share), rng.standard_normal(TRIALS)
+        response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
+        rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
+    rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
+    rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    rest = OWN * np.random.default_rng([seed, person, 3]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
 
 
-def _write(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
+def _pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
     """One subject's pickle, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
@@ -283,3 +248,10 @@ class _Person:
         after = np.arange(round(20 * RATE)) / RATE
         responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[:samples]
         return responses + 0.1 * smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)
+
+
+GENERATOR = Generator(
+    __name__, "deap", range(1, PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, SAMPLES / RATE), "trials of {:g} s", _truth,
+    _write,
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

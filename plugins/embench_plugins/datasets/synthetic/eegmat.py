@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.eegmat_layout import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S = 182.0, 30.0
 TASK_SHARE = 62 / 182  # length of the task's file over that of the rest's
@@ -32,51 +31,14 @@ SECONDS = np.dtype([("person", "i8"), ("task", "i8"), ("second", "i8"), ("asymme
 """A row of `draw`: a second of a file (task 0: rest, 1: subtraction), and the true asymmetry of alpha."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects, below `out`.
-
-    The same arguments give the same bytes.
-
-    Args:
-        length_s: seconds of rest, the task has a third of it; None: `LENGTH_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
-    """
-    rows = draw(subjects, seed, effect, length_s=length_s)
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.eegmat",
-        "version": 1,
-        "dataset": "eegmat",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": LENGTH_S if length_s is None else length_s,
-    }
-    claim(out, made)
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
     info = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
-    for number in range(subjects):
-        for task, data in enumerate(signals(rows[rows["person"] == number], seed)):
-            _write(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
+    for number, mine in enumerate(people):
+        for task, data in enumerate(signals(mine, seed)):
+            _recording(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
         info.append(f"{PEOPLE[number]},{17 + number % 9},{'FM'[number % 4 == 3]},2011,{10 + number % 20},1")
     (out / INFO).write_text("\n".join(info) + "\n", "utf-8")
-
-
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
-    of each file.
-
-    A subject's rows depend on `seed`, `effect`, the length and the subject only, not on how many subjects there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, len(PEOPLE), seed, effect)
-    rest_s = LENGTH_S if length_s is None else length_s
-    if not SHORTEST_S <= rest_s <= 190:
-        raise UsageError(f"{rest_s} s of rest", expected=f"{SHORTEST_S:g} to 190 s")
-    return np.concatenate([_truth(number, seed, effect, int(rest_s)) for number in range(subjects)])
 
 
 def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
@@ -99,8 +61,9 @@ def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
     return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]
 
 
-def _truth(number: int, seed: int, effect: float, rest_s: int) -> np.ndarray:
+def _truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, number, 0])
+    rest_s = int(length_s)
     task_s = round(rest_s * TASK_SHARE)
     noise = smooth_noise(rng, rest_s + BREAK_S + task_s, 1.0, TAU_S) / MEAN_SD
     rows = np.zeros(rest_s + task_s, SECONDS)
@@ -111,7 +74,7 @@ def _truth(number: int, seed: int, effect: float, rest_s: int) -> np.ndarray:
     return rows
 
 
-def _write(path: Path, number: int, data: np.ndarray) -> None:
+def _recording(path: Path, number: int, data: np.ndarray) -> None:
     """An EDF+ file of one-second records, each channel over the range of its own values, with a channel of
     annotations."""
     names = [*ELECTRODES.values(), EARS, HEART, "EDF Annotations"]
@@ -131,3 +94,9 @@ def _write(path: Path, number: int, data: np.ndarray) -> None:
     body = digital.reshape(len(data), records, -1).transpose(1, 0, 2).reshape(records, -1)
     notes = np.array([np.frombuffer(f"+{k}\x14\x14".encode().ljust(2 * NOTES, b"\0"), "<i2") for k in range(records)])
     path.write_bytes(head + np.concatenate([body, notes], axis=1).tobytes())
+
+
+GENERATOR = Generator(
+    __name__, "eegmat", range(len(PEOPLE)), LENGTH_S, (SHORTEST_S, 190), "{} s of rest", _truth, _write
+)
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

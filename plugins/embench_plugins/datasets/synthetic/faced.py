@@ -47,7 +47,7 @@ from embench_plugins.datasets.formats.faced_layout import (
 from embench_plugins.datasets.synthetic import faced_files as files
 from embench_plugins.datasets.synthetic.body import smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import check_arguments, claim
 
 LENGTH_S, SHORTEST_S = 12.0, 4.0
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0)}
@@ -121,8 +121,7 @@ def synthesize(
     planted = replace(planted, emotion=effect)
     rows = draw(subjects, seed, effect, planted=planted)
     length = _checked(LENGTH_S if length_s is None else length_s)
-    out = Path(out)
-    claim(out, made(__name__, subjects, seed, planted, length))
+    out = claim(out, __name__, "faced", **made(subjects, seed, planted), length_s=length)
     for at, person, events, end_s in files.write_release(out, rows, seed):
         _shorten(at, person, events, end_s, length)
         _record(at, person, seed, planted)
@@ -149,13 +148,14 @@ def fill(
         UsageError: for arguments out of range, subjects who are not there, or where `out` holds files that no generator
             of this dataset wrote.
     """
-    sidecars, out = Path(sidecars), Path(out)
+    sidecars = Path(sidecars)
     there = [name for name in PEOPLE if files.files_of(sidecars, name).events.is_file()]
     people = there if subjects is None else list(subjects)
     if missing := set(people) - set(there):
         raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
     length = None if length_s is None else _checked(length_s)
-    claim(out, made(__name__, len(people), seed, planted, length))
+    about = made(len(people), seed, planted) | ({} if length is None else {"length_s": length})
+    out = claim(out, __name__, "faced", **about)
     shutil.copy(sidecars / "dataset_description.json", out)
     head, *table = (sidecars / "participants.tsv").read_text("utf-8").splitlines()
     files.write_people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
@@ -303,8 +303,6 @@ def _checked(length_s: float) -> float:
     return length_s
 
 
-def made(generator: str, subjects: int, seed: int, planted: Planted, length_s: float | None) -> dict[str, Any]:
-    """What the mark of a folder of synthetic files holds."""
-    about = {"generator": generator, "version": 1, "dataset": "faced", "seed": seed, "subjects": subjects}
-    about |= {"effect": planted.emotion, "planted": asdict(planted)}
-    return about if length_s is None else {**about, "length_s": length_s}
+def made(subjects: int, seed: int, planted: Planted) -> dict[str, Any]:
+    """What the mark of a folder says of its files."""
+    return {"seed": seed, "subjects": subjects, "effect": planted.emotion, "planted": asdict(planted)}

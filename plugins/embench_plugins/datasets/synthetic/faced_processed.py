@@ -18,7 +18,7 @@ from embench_plugins.datasets.formats.faced_layout import ELECTRODES
 from embench_plugins.datasets.synthetic import faced_files as files
 from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.faced import ALL, BAD, BAD_UV, SITES, Planted, draw, eeg, made
-from embench_plugins.datasets.synthetic.marks import claim
+from embench_plugins.datasets.synthetic.generator import claim
 
 ORDER = [*range(len(ELECTRODES)), SITES.index("A2"), SITES.index("A1")]
 
@@ -42,8 +42,7 @@ def synthesize(
     rows = draw(subjects, seed, effect, planted=planted)
     if length_s not in (None, LENGTH_S):
         raise UsageError(f"{length_s:g} s of each clip", expected=f"{LENGTH_S:g}, as the release has them")
-    out = Path(out)
-    claim(out, made(__name__, subjects, seed, planted, LENGTH_S))
+    out = claim(out, __name__, "faced", **made(subjects, seed, planted), length_s=LENGTH_S)
     (out / "Processed_data").mkdir()
     for at, person, events, end_s in files.write_release(out, rows, seed):
         files.state_seconds(at.about, int(end_s) + 1)

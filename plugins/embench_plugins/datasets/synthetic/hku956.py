@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.hku956_layout import (
     COLUMNS,
     FOLDERS,
@@ -27,7 +26,7 @@ from embench_plugins.datasets.formats.hku956_layout import (
 )
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.body import planted
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 LONGEST_S = 60.0
 SHORTEST_S = 12.0
@@ -45,55 +44,20 @@ SONGS = np.dtype([
 minute."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `1. physiological_signals/hku1903/BVP/0_262957.csv` and so on, and the three tables, below `out`.
-
-    The same arguments give the same bytes.
-
-    Args:
-        length_s: seconds of the longest song; None: `LONGEST_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
-    """
-    rows = draw(subjects, seed, effect, length_s=length_s)
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.hku956",
-        "version": 1,
-        "dataset": "hku956",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": LONGEST_S if length_s is None else length_s,
-    }
-    claim(out, made)
-    for person in PEOPLE[:subjects]:
-        _person(out / "1. physiological_signals" / person, rows[rows["person"] == person], seed)
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`1. physiological_signals/hku1903/BVP/0_262957.csv` and so on, and the three tables."""
+    for person, songs in zip(PEOPLE, people, strict=False):
+        _person(out / "1. physiological_signals" / person, songs, seed)
+    rows = np.concatenate(people)
     mixed = rows[np.random.default_rng([seed, 1]).permutation(len(rows))]  # as released, in no order
     lines = [",".join(COLUMNS)]
     for row in mixed:
         said = [f"{row[axis]:g},{SIGNS[int(np.sign(row[axis]))]}" for axis in ("valence", "arousal")]
         lines.append(f"{row['person']},{row['position']},{row['song']},{said[0]},{said[1]},{row['played_s']}")
     _text(out / RATINGS, lines)
-    songs = [f"{song},http://songs.invalid/{song}.mp3" for song in sorted(set(rows["song"].tolist()))]
-    _text(out / "2. original_song_audio.csv", ["song_id,link", *songs])
+    links = [f"{song},http://songs.invalid/{song}.mp3" for song in sorted(set(rows["song"].tolist()))]
+    _text(out / "2. original_song_audio.csv", ["song_id,link", *links])
     _text(out / PERSONALITY, ["participant_id,Extroversion_score", *(f"{person},4" for person in PEOPLE)])
-
-
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a structured array (n,) of dtype `SONGS`, each subject's songs in the order heard.
-
-    A subject's rows depend on `seed`, `effect`, the length and the subject only, not on how many subjects there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, len(PEOPLE), seed, effect)
-    longest = LONGEST_S if length_s is None else length_s
-    if not SHORTEST_S <= longest <= 329:
-        raise UsageError(f"songs of {longest} s", expected=f"{SHORTEST_S:g} to 329 s")
-    return np.concatenate([_truth(number, seed, effect, longest) for number in range(subjects)])
 
 
 def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
@@ -142,3 +106,9 @@ def _person(folder: Path, songs: np.ndarray, seed: int) -> None:
 def _text(path: Path, lines: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="")
+
+
+GENERATOR = Generator(
+    __name__, "hku956", range(len(PEOPLE)), LONGEST_S, (SHORTEST_S, 329), "songs of {} s", _truth, _write
+)
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

@@ -27,13 +27,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.k_emocon_layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
 from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 RHO = 0.765
 LENGTH_S = 300.0
@@ -89,48 +88,19 @@ Clock = tuple[int, int, int]
 """initTime, startTime and endTime of a person, in unix ms."""
 
 
-def synthesize(
-    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
-) -> None:
-    """Writes metadata, e4_data, neurosky_polar_data, emotion_annotations and data_quality_tables below `out`.
-
-    The same arguments give the same bytes.
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """metadata, e4_data, neurosky_polar_data, emotion_annotations and data_quality_tables.
 
     Args:
-        length_s: seconds of the longest debate, 20 or more; others are up to 6 % shorter. None: five minutes.
+        length_s: seconds of the longest debate; others are up to 6 % shorter.
         videos: also debate_recordings with the faces of 21 subjects, and what OpenFace would have made of them.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds anything but synthetic files of K-EmoCon.
     """
-    truth = draw(subjects, seed, effect, length_s)
-    length_s = LENGTH_S if length_s is None else length_s
-    out = Path(out)
-    made = {"generator": __name__, "version": 1, "dataset": "k_emocon", "seed": seed}
-    made |= {"subjects": subjects, "effect": effect, "length_s": length_s, **({"videos": True} if videos else {})}
-    claim(out, made)
-    clocks = {pid: _clock(pid, length_s) for pid in range(1, subjects + 1)}
-    written = {pid: person(out, truth[truth["person"] == pid], seed, clocks[pid]) for pid in clocks}
+    clocks = {pid: _clock(pid, length_s) for pid in range(1, len(people) + 1)}
+    written = {pid: person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
     _metadata(out / "metadata", clocks, written)
     _quality(out / "data_quality_tables", written)
     for pid in sorted(set(clocks) - set(UNFILMED)) if videos else ():
-        _film(out, truth[truth["person"] == pid], seed, clocks[pid])
-
-
-def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `ROWS`, a row for each 5 s of
-    each subject's debate.
-
-    A subject's rows depend on `seed`, `length_s` and the subject's number only, not on how many subjects there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    length_s = LENGTH_S if length_s is None else length_s
-    if not SHORTEST_S <= length_s <= KEmoCon.card.longest_s:
-        raise UsageError(f"debates of {length_s} s", expected=f"{SHORTEST_S:g} to {KEmoCon.card.longest_s:g} s")
-    return np.concatenate([_truth(pid, seed, effect, length_s) for pid in range(1, subjects + 1)])
+        _film(out, people[pid - 1], seed, clocks[pid])
 
 
 def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
@@ -167,9 +137,9 @@ def person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd
         del tables[LACKING[pid]]
     for name, table in tables.items():
         folder = out / ("e4_data" if name in e4 else "neurosky_polar_data") / str(pid)
-        _write(table, folder / f"{name}.csv")
+        _table(table, folder / f"{name}.csv")
         if pid in CHECKPOINTS:
-            _write(table[:5], folder / ".ipynb_checkpoints" / f"{name}-checkpoint.csv")
+            _table(table[:5], folder / ".ipynb_checkpoints" / f"{name}-checkpoint.csv")
     _annotations(out / "emotion_annotations", rows, np.random.default_rng([seed, pid, 2]))
     return tables
 
@@ -308,9 +278,9 @@ def _annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> No
             table.loc[table["seconds"] == 2 * WINDOW_S, "arousal"] = np.nan
         if pid in FLOAT_RATINGS:
             table = table.astype(dict.fromkeys(SCALE, float))
-        _write(table, folder / f"{kind}_annotations" / f"P{pid}.{annotator}.csv")
+        _table(table, folder / f"{kind}_annotations" / f"P{pid}.{annotator}.csv")
     votes = {name: np.median([ratings[rater][name] for rater in RATERS], axis=0) for name in DIMENSIONS}
-    _write(_annotation(votes, 0, windows, rng), folder / "aggregated_external_annotations" / f"P{pid}.external.csv")
+    _table(_annotation(votes, 0, windows, rng), folder / "aggregated_external_annotations" / f"P{pid}.external.csv")
 
 
 def _annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -328,12 +298,12 @@ def _annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.ran
 def _metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, dict[str, pd.DataFrame]]) -> None:
     debates = pd.DataFrame([(pid, *clock) for pid, clock in clocks.items()])
     debates.columns = pd.Index(["pid", "initTime", "startTime", "endTime"])
-    _write(debates, folder / "subjects.csv", "utf-8-sig")
+    _table(debates, folder / "subjects.csv", "utf-8-sig")
     streams = [*E4_STREAMS, "Attention", "BrainWave", "Meditation", "Polar_HR"]
     available = pd.DataFrame([{"pid": pid, **{s: s in tables for s in streams}} for pid, tables in written.items()])
     for name in ("self_annotations", "partner_annotations", *(f"external_annotations_{rater}" for rater in RATERS)):
         available[name] = True
-    _write(available, folder / "data_availability.csv")
+    _table(available, folder / "data_availability.csv")
 
 
 def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
@@ -346,9 +316,16 @@ def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
     }
     for name, cell in rows.items():
         cells = [[cell(tables[s]) if s in tables else "n/a" for s in E4_STREAMS] for tables in written.values()]
-        _write(pd.DataFrame(cells, columns=pd.Index(E4_STREAMS)), folder / f"e4_{name}.csv")
+        _table(pd.DataFrame(cells, columns=pd.Index(E4_STREAMS)), folder / f"e4_{name}.csv")
 
 
-def _write(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
+def _table(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, encoding=encoding, lineterminator="\n")
+
+
+GENERATOR = Generator(
+    __name__, "k_emocon", range(1, PEOPLE + 1), LENGTH_S, (SHORTEST_S, KEmoCon.card.longest_s), "debates of {} s",
+    _truth, _write,
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.e4 import FILES
 from embench_plugins.datasets.formats.own_yaml import DATASET
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.body import Body
 from embench_plugins.datasets.synthetic.corpus import EEG, write_edf
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import check_arguments, checked_length, claim
 
 PEOPLE = 999
 SESSION_S = 720.0
@@ -94,28 +93,16 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         UsageError: for arguments out of range, or where `out` holds files that no generator of it wrote.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
-    longest = SESSION_S if length_s is None else length_s
-    if not SHORTEST_S <= longest <= 7200:
-        raise UsageError(f"sessions of {longest} s", expected=f"{SHORTEST_S:g} to 7200 s")
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.own",
-        "version": 1,
-        "dataset": "own",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": float(int(longest)),
-    }
-    claim(out, made)
+    longest = int(checked_length(SESSION_S if length_s is None else length_s, SHORTEST_S, 7200, "sessions of {} s"))
+    out = claim(out, __name__, "own", seed=seed, subjects=subjects, effect=effect, length_s=float(longest))
     for folder in ("wrist", "clips", "eeg"):
         (out / folder).mkdir()
-    (out / DATASET).write_text(TEXT.format(longest_s=int(longest)), "utf-8")
+    (out / DATASET).write_text(TEXT.format(longest_s=longest), "utf-8")
     people, stages, ratings = ["code,sex"], ["code;begins;ends;stage"], ["code,clip,arousal"]
     for person in range(1, subjects + 1):
         rng, name = np.random.default_rng([seed, person]), f"P{person:03d}"
         people.append(f"{name},{rng.choice(['f', 'm'])}")
-        stages += _session(out / "wrist" / name, name, int(longest), effect, rng)
+        stages += _session(out / "wrist" / name, name, longest, effect, rng)
         ratings += _clips(out / "clips", name, rng)
         for task in ("rest", "count"):
             data = 20 * rng.standard_normal((len(EEG), EEG_S * EEG_RATE))

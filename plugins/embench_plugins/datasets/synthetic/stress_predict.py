@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.e4 import FILES
 from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.body import smooth_noise
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 PEOPLE = 35
 SESSION_S = 720.0
@@ -39,52 +38,13 @@ SECONDS = np.dtype([("person", "i8"), ("second", "i8"), ("stress", "i8"), ("hear
 """A row of `draw`: a second of a person's session, from 0, with the true rates in beats and responses a minute."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `Raw_data/S01/BVP.csv` and so on, and `Processed_data` with the labels, below `out`.
-
-    The same arguments give the same bytes.
-
-    Args:
-        length_s: seconds of the longest session; None: `SESSION_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
-    """
-    seconds = draw(subjects, seed, effect, length_s=length_s)
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.stress_predict",
-        "version": 1,
-        "dataset": "stress_predict",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": SESSION_S if length_s is None else length_s,
-    }
-    claim(out, made)
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`Raw_data/S01/BVP.csv` and so on, and `Processed_data` with the labels."""
     (out / LABELS).parent.mkdir()
     with (out / LABELS).open("w", encoding="utf-8", newline="") as table:
         table.write("Participant,HR,respr,Time(sec),Label\r\n")
-        for person in range(1, subjects + 1):
-            mine = seconds[seconds["person"] == person]
+        for person, mine in enumerate(people, 1):
             table.writelines(_person(out / "Raw_data" / f"S{person:02d}", mine, seed))
-
-
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
-    of each subject.
-
-    A subject's rows depend on `seed`, `effect`, the length and the subject's number only, not on how many subjects
-    there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, PEOPLE, seed, effect)
-    longest = SESSION_S if length_s is None else length_s
-    if not SHORTEST_S <= longest <= 3600:
-        raise UsageError(f"sessions of {longest} s", expected=f"{SHORTEST_S:g} to 3600 s")
-    return np.concatenate([_truth(person, seed, effect, longest) for person in range(1, subjects + 1)])
 
 
 def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
@@ -138,3 +98,9 @@ def _write_presses(path: Path, person: int, truth: np.ndarray, start: int) -> No
     end = "\r\n" if person in CARRIAGE_RETURN else "\n"
     form = "{:d}" if person in CARRIAGE_RETURN else "{:d}.00"
     path.write_text("".join(form.format(press) + end for press in presses.tolist()), "utf-8", newline="")
+
+
+GENERATOR = Generator(
+    __name__, "stress_predict", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, 3600), "sessions of {} s", _truth, _write
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.e4 import FILES
 from embench_plugins.datasets.formats.wearable_stress_layout import (
     BEFORE_S,
@@ -29,7 +28,7 @@ from embench_plugins.datasets.formats.wearable_stress_layout import (
     SESSIONS,
 )
 from embench_plugins.datasets.synthetic import e4
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 ORDER = tuple(person for pair in zip(PEOPLE[:18], PEOPLE[18:], strict=True) for person in pair)
 """Who is there first: both protocols, where two subjects are asked for."""
@@ -57,31 +56,10 @@ SECONDS = np.dtype([("person", "U3"), ("second", "i8"), ("stage", "i8"), ("heart
 beats and responses a minute."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects below `out`.
-
-    The same arguments give the same bytes. Subjects come as S01, f01, S02, f02 and so on.
-
-    Args:
-        length_s: seconds of the longest session; None: `SESSION_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
-    """
-    seconds = draw(subjects, seed, effect, length_s=length_s)
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.wearable_stress",
-        "version": 1,
-        "dataset": "wearable_stress",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": SESSION_S if length_s is None else length_s,
-    }
-    claim(out, made)
-    for person in ORDER[:subjects]:
-        _person(out / SESSIONS, seconds[seconds["person"] == person], presses(person, seed, length_s), seed)
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
+    """`Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
+    for person, truth in zip(ORDER, people, strict=False):
+        _person(out / SESSIONS, truth, presses(person, seed, length_s), seed)
     for group, protocol in PROTOCOLS.items():  # both tables hold everybody, as in the release
         names = [stage.name for stage in protocol.stages]
         rows = [["", *names]]
@@ -90,34 +68,19 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
                 own = ratings(person, seed)
                 rows.append([person, *(f"{own[name]:.2f}" for name in names)])
         (out / protocol.ratings).write_text("".join(",".join(row) + "\n" for row in rows), "utf-8")
-    people = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
+    table = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
               for number, person in enumerate(PEOPLE)]  # fmt: skip
     notes = ["References:,,,\n", "m:male,,,\n"]
-    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*people, *notes]), "utf-8")
+    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*table, *notes]), "utf-8")
 
 
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
-    of each subject.
-
-    A subject's rows depend on `seed`, `effect`, the length and the subject only, not on how many subjects there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, len(PEOPLE), seed, effect)
-    if length_s is not None and not SHORTEST_S <= length_s <= 5400:
-        raise UsageError(f"sessions of {length_s} s", expected=f"{SHORTEST_S:g} to 5400 s")
-    return np.concatenate([_truth(person, seed, effect, length_s) for person in ORDER[:subjects]])
-
-
-def presses(person: str, seed: int, length_s: float | None = None) -> np.ndarray:
+def presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
     """(n,) whole seconds of the session at which the button was pressed, and the session's end."""
     rng = np.random.default_rng([seed, PEOPLE.index(person), 0])
     typical = np.array(TYPICAL[person[0]])
     # Stages of other lengths for each subject: what is scored compares subjects at one time of different labels.
     lengths = typical * rng.uniform(0.7, 1.3, len(typical))
-    session = round((length_s or SESSION_S) * (1 if person in ORDER[:2] else rng.uniform(0.93, 1)))
+    session = round(length_s * (1 if person in ORDER[:2] else rng.uniform(0.93, 1)))
     if person in REPEATED:
         session = min(session, WHOLE_S)
     borders = np.round(np.cumsum(lengths) / lengths.sum() * session).astype(int)
@@ -140,7 +103,7 @@ def under_stress(mine: np.ndarray) -> np.ndarray:
     return kinds[mine["stage"]]
 
 
-def _truth(person: str, seed: int, effect: float, length_s: float | None) -> np.ndarray:
+def _truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
     at = presses(person, seed, length_s)
     rng = np.random.default_rng([seed, PEOPLE.index(person), 3])
     rows = np.zeros(at[-1], SECONDS)
@@ -187,3 +150,9 @@ def _folder(folder: Path, device: e4.Wristband, start: datetime, pressed: np.nda
     rows = [f"{date(0)},{date(0)}", *(f"{round(t, 6)},{gap:.6f}" for t, gap in device.beats.tolist())]
     (folder / "IBI.csv").write_text("".join(f"{row}\r\n" for row in rows), "utf-8", newline="")
     (folder / "tags.csv").write_text("".join(f"{date(press)}\r\n" for press in pressed), "utf-8", newline="")
+
+
+GENERATOR = Generator(
+    __name__, "wearable_stress", ORDER, SESSION_S, (SHORTEST_S, 5400), "sessions of {} s", _truth, _write
+)
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

@@ -27,10 +27,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from embench.errors import UsageError
 from embench_plugins.datasets.formats.wesad_layout import LABEL_RATE, PEOPLE
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
-from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 from embench_plugins.datasets.synthetic.python2 import dump
 
 SESSION_S = 720.0
@@ -67,50 +66,12 @@ SECONDS = np.dtype(
 breaks; wider than the code by `MARGIN_S`), and the true rates a minute."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `WESAD/S2/S2.pkl` and what lies beside it, and so on, below `out`.
-
-    The same arguments give the same bytes.
-
-    Args:
-        length_s: seconds of the longest session; None: `SESSION_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of WESAD wrote.
-    """
-    seconds = draw(subjects, seed, effect, length_s=length_s)
-    out = Path(out)
-    made = {
-        "generator": "embench_plugins.datasets.synthetic.wesad",
-        "version": 1,
-        "dataset": "wesad",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": SESSION_S if length_s is None else length_s,
-    }
-    claim(out, made)
-    for name in PEOPLE[:subjects]:
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`WESAD/S2/S2.pkl` and what lies beside it, and so on."""
+    for name, truth in zip(PEOPLE, people, strict=False):
         folder = out / "WESAD" / name
         folder.mkdir(parents=True)
-        _person(folder, seconds[seconds["person"] == int(name[1:])], seed)
-
-
-def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
-    of each subject.
-
-    A subject's rows depend on `seed`, `effect`, the length and the subject's number only, not on how many subjects
-    there are.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
-    check_arguments(subjects, len(PEOPLE), seed, effect)
-    longest = SESSION_S if length_s is None else length_s
-    if not SHORTEST_S <= longest <= LONGEST_S:
-        raise UsageError(f"sessions of {longest} s", expected=f"{SHORTEST_S:g} to {LONGEST_S:g} s")
-    return np.concatenate([_truth(int(name[1:]), seed, effect, longest) for name in PEOPLE[:subjects]])
+        _person(folder, truth, seed)
 
 
 def _order(person: int) -> tuple[str, ...]:
@@ -169,14 +130,14 @@ def _person(folder: Path, truth: np.ndarray, seed: int) -> None:
         else:
             dump(file, {"signal": signal, "label": codes, "subject": folder.name}, 0 if person in PROTOCOL_0 else 2)
     rng = np.random.default_rng([seed, person, 3])
-    _write(folder, "_quest.csv", _quest(person, _condition_spans(truth), rng))
-    _write(folder, "_readme.txt", _readme(person, rng))
-    _write(folder, "_respiban.txt", _respiban(rng))
+    _text(folder, "_quest.csv", _quest(person, _condition_spans(truth), rng))
+    _text(folder, "_readme.txt", _readme(person, rng))
+    _text(folder, "_respiban.txt", _respiban(rng))
     (folder / f"{folder.name}_E4_Data.zip").write_bytes(_e4(1_495_438_000 + 86_400 * person + session, rng))
     unfinished.rename(folder / f"{folder.name}.pkl")
 
 
-def _write(folder: Path, ending: str, text: str) -> None:
+def _text(folder: Path, ending: str, text: str) -> None:
     (folder / f"{folder.name}{ending}").write_text(text, "utf-8", newline="\n")
 
 
@@ -314,3 +275,10 @@ def _e4(start: int, rng: np.random.Generator) -> bytes:
             archive.writestr(zipfile.ZipInfo(f"{name}.csv"), text)  # dated 1980, whenever it is written
         archive.writestr(zipfile.ZipInfo("info.txt"), "Empatica E4\n")
     return buffer.getvalue()
+
+
+GENERATOR = Generator(
+    __name__, "wesad", [int(name[1:]) for name in PEOPLE], SESSION_S, (SHORTEST_S, LONGEST_S), "sessions of {} s",
+    _truth, _write,
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw
