@@ -24,6 +24,10 @@ MODULES = ["errors", "nn", *sorted(f"interfaces/{path.stem}" for path in HOME.gl
 MODULES += [f"signals/{path.stem}" for path in sorted(HOME.glob("signals/[a-z]*.py"))] + ["testing/__init__"]
 
 
+MOST = 12
+"""Parameters that the page shows of a function."""
+
+
 def reference() -> str:
     parts = ["### `embench`\n"]
     for name in sorted(embench.__all__, key=str.lower):
@@ -42,8 +46,9 @@ def reference() -> str:
 def _signature(name: str, found: object) -> str:
     if not inspect.isfunction(found) and not inspect.isclass(found):  # of another library's version
         return f"embench.{name}"
-    taken = inspect.signature(found).parameters.values()
-    text = f"embench.{name}{inspect.Signature([p.replace(annotation=p.empty) for p in taken])}"
+    taken = list(inspect.signature(found).parameters.values())
+    text = f"embench.{name}{inspect.Signature([p.replace(annotation=p.empty) for p in taken[:MOST]])}"
+    text = f"{text[:-1]}, ...)" if len(taken) > MOST else text  # `help` has them all
     return "\n".join(textwrap.wrap(text, 110, subsequent_indent="    ", break_on_hyphens=False))
 
 

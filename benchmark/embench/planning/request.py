@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from embench.errors import UsageError
 from embench.registry.naming import did_you_mean
@@ -75,7 +75,7 @@ class Option:
 
     name: str
     help: str
-    panel: str
+    panel: Literal["Method and data", "Experiments", "Files", "Machine"]
     of: str = ""
     points: str | None = None
     required: bool = False
@@ -87,16 +87,13 @@ class Option:
         return self.of or self.name.replace("-", "_")
 
 
-METHOD, EXPERIMENTS, FILES, MACHINE = "Method and data", "Experiments", "Files", "Machine"
-"""The panels of the help."""
-
 OPTIONS = (
     Option(
         "dataset",
         "Dataset to run on, or ./FOLDER of your own data; see `embench list dataset`.",
         points="Dataset to run on. Repeat an option to give it several values.",
         required=True,
-        panel=METHOD,
+        panel="Method and data",
     ),
     Option(
         "encoder",
@@ -104,7 +101,7 @@ OPTIONS = (
         of="encoders",
         points="Encoder: NAME, or eeg=NAME,ecg=NAME.",
         required=True,
-        panel=METHOD,
+        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -112,21 +109,21 @@ OPTIONS = (
         "Pretrainer: NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
         of="pretrainers",
         points="Pretrainer, or several, comma-separated; or none.",
-        panel=METHOD,
+        panel="Method and data",
         claimed=True,
     ),
     Option(
         "fusion",
         "Fusion of the modalities; default for one modality: single.",
         points="Fusion of the modalities, or none.",
-        panel=METHOD,
+        panel="Method and data",
         claimed=True,
     ),
     Option(
         "modalities",
         "Modalities such as a,b+c (joined as channels) or ecg[left] (one channel); default: the card's.",
         points="Modalities such as a,b+c,ecg[left].",
-        panel=METHOD,
+        panel="Method and data",
         claimed=True,
     ),
     Option(
@@ -134,76 +131,78 @@ OPTIONS = (
         "Targets, comma-separated; default: those of the dataset's card.",
         of="targets",
         points="Targets, comma-separated.",
-        panel=METHOD,
+        panel="Method and data",
     ),
-    Option("protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file.", panel=METHOD),
+    Option(
+        "protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file.", panel="Method and data"
+    ),
     Option(
         "recipe",
         "Size of networks and training; default: paper on a GPU, small on a CPU.",
         points="Size of networks and training.",
-        panel=METHOD,
+        panel="Method and data",
     ),
-    Option("seeds", "Seeds, comma-separated; each has its own folds.", panel=METHOD),
+    Option("seeds", "Seeds, comma-separated; each has its own folds.", panel="Method and data"),
     Option(
         "device",
         "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps.",
-        panel=MACHINE,
+        panel="Machine",
     ),
     Option(
         "data-root",
         "Folder that contains the datasets; default: $EMBENCH_DATA, else the user's data folder.",
-        panel=FILES,
+        panel="Files",
     ),
-    Option("runs", "Folder to which runs are written; default: ./runs.", panel=FILES),
+    Option("runs", "Folder to which runs are written; default: ./runs.", panel="Files"),
     Option(
         "set",
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
         of="settings",
         points="Change a setting: path=value. Repeat a path to give it several values.",
-        panel=METHOD,
+        panel="Method and data",
         claimed=True,
     ),
-    Option("dev", "Score the validation subjects, and do not open the test labels.", panel=EXPERIMENTS),
+    Option("dev", "Score the validation subjects, and do not open the test labels.", panel="Experiments"),
     Option(
         "train-dataset",
         "Train on this dataset, test on --dataset.",
         points="Train on this dataset, test on --dataset.",
-        panel=EXPERIMENTS,
+        panel="Experiments",
     ),
     Option(
         "drop",
         "Modality to remove at test time.",
         points="Modality to remove at test time; or none, each, all.",
-        panel=EXPERIMENTS,
+        panel="Experiments",
         claimed=True,
     ),
     Option(
         "label-subjects",
         "Number of training subjects with labels, or all.",
         points="Number of training subjects with labels: 1,2,5,all.",
-        panel=EXPERIMENTS,
+        panel="Experiments",
         claimed=True,
     ),
     Option(
         "label-fraction",
         "Share of the labels of each training subject that is used: above 0, at most 1.",
         points="Share of the training labels: 0.01,0.1,1.",
-        panel=EXPERIMENTS,
+        panel="Experiments",
         claimed=True,
     ),
     Option(
         "pretrained",
         "Weights to start from: a file, a run, or a result of `embench pretrain`.",
         points="Weights to start from: a file, a run, or a result of `embench pretrain`.",
-        panel=EXPERIMENTS,
+        panel="Experiments",
     ),
-    Option("workers", "Number of parallel processes; default: one per CPU core.", panel=MACHINE),
+    Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
     Option(
         "stack",
         "Number of small networks (folds, seeds, targets) that are trained as one; default: each alone.",
-        panel=MACHINE,
+        panel="Machine",
     ),
-    Option("observer", "Observer to notify of events; repeatable.", of="observers", panel=MACHINE),
+    Option("observer", "Observer to notify of events; repeatable.", of="observers", panel="Machine"),
 )
 """The options of a run, in the order of its help: the one place that maps options to fields of a request."""
 

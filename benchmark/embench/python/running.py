@@ -1,4 +1,15 @@
-"""`embench.run` and `embench.benchmark`: a method, given by names or as objects, on a dataset."""
+"""`embench.run` and `embench.benchmark`: a method, given by names or as objects, on a dataset.
+
+>>> import embench
+>>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": 0}
+>>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
+>>> 0 <= run.scores.score("arousal", "auroc_within").mean <= 1
+True
+>>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+>>> other = embench.run(encoder="handcrafted", fusion=LinearDiscriminantAnalysis(), **data)
+>>> embench.compare(run, other, metric="auroc_within").metric
+'auroc_within'
+"""
 
 from __future__ import annotations
 
@@ -99,16 +110,6 @@ def run(
         UsageError: an argument names something that does not exist or does not fit.
         DataError: the data are missing or damaged.
         EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
-
-    >>> import embench
-    >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": 0}
-    >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
-    >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
-    True
-    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    >>> other = embench.run(encoder="handcrafted", fusion=LinearDiscriminantAnalysis(), **data)
-    >>> embench.compare(run, other, metric="auroc_within").metric
-    'auroc_within'
     """
     values = dict(locals())
     # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
