@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from embench.cli import main
 from embench.records.scores import Scores
+from embench.statistics.result import Result
 
 
 class Done(NamedTuple):
@@ -54,27 +56,17 @@ def runner(monkeypatch):
             return {"dataset": self.request.dataset, "folds": [{"seed": 0, "test": 4}], "expected_s": 1.5}
 
     def result(request):
-        document = {**DOCUMENT, "run": f"{'+'.join(request.encoders)}-{request.fusion}"}
-        return module.Result(document["run"], document["folder"], {}, Scores(SCORES)), document
-
-    class Result:
-        def __init__(self, request):
-            self.scores, self._document = Scores(SCORES), result(request)[1]
-            self.id = self._document["run"]
-            self.manifest = {"id": self.id, "config": {"label_subjects": None, "drop": []}}
-
-        def json(self):
-            return self._document
+        return a_result(id_=f"{'+'.join(request.encoders)}-{request.fusion}")
 
     def run(request, progress=None):
         requested.append(request)
         progress({"event": "plan", "total": 1, "done": 0})
         print("printed by a plugin")
-        return Result(request)
+        return result(request)
 
     def grid(requests, **_):
         requested.extend(requests)
-        return module.GridResult(tuple(Result(request) for request in requests))
+        return module.GridResult(tuple(map(result, requests)))
 
     monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(module, "grid", grid)
@@ -100,12 +92,14 @@ SCORES = {
     "not_cleared": ["arousal: elapsed_time"],
     "cleared_all": False,
 }
-DOCUMENT = {
-    "run": "r",
-    "folder": "runs/amigos/r",
-    "synthetic": True,
-    "headline": "auroc_within",
-    "scores": SCORES["scores"],
-    "controls": SCORES["controls"],
-    "cost": {"wall_s": 90.0, "parameters": 1000},
-}
+
+
+def a_result(scores=SCORES, *, id_="r", synthetic=True):
+    """A run that was scored."""
+    manifest = {
+        "id": id_,
+        "dataset": {"synthetic": {} if synthetic else None},
+        "config": {"label_subjects": None, "drop": []},
+        "cost": {"wall_s": 90.0, "parameters": 1000},
+    }
+    return Result(id_, Path("runs/amigos/r"), manifest, Scores(scores))

@@ -8,7 +8,7 @@ import pytest
 from embench.cli import console, show
 from embench.records.scores import Scores
 
-from .conftest import DOCUMENT, NUMBER, SCORES
+from .conftest import NUMBER, SCORES, a_result
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -23,7 +23,7 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
     monkeypatch.setenv("COLUMNS", str(width))
     why = "the release hides when units were recorded, and no accelerometer was worn by any of its subjects at all"
     hidden = {**SCORES["controls"], "movement": {"arousal": {"undefined": why}}}
-    show.result(DOCUMENT, Scores({**SCORES, "controls": hidden}))
+    show.result(a_result({**SCORES, "controls": hidden}))
     text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert max(map(len, text.splitlines())) <= width
     assert "0.612" in text
@@ -31,10 +31,10 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
 
 
 def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
-    show.result(DOCUMENT, Scores(SCORES))
+    show.result(a_result(SCORES))
     assert "stimulus_mean" not in capsys.readouterr().out
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
-    show.result(DOCUMENT, Scores({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}))
+    show.result(a_result({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}))
     lines = capsys.readouterr().out.splitlines()
     assert "stimulus_mean" in next(line for line in lines if line.startswith("score (* headline)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
@@ -42,7 +42,7 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
 
 
 def test_real_data_are_not_called_generated(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, Scores(SCORES))
+    show.result(a_result(SCORES, synthetic=False))
     assert "SYNTHETIC" not in capsys.readouterr().out
 
 
@@ -77,7 +77,7 @@ CROSSED = {
 
 
 def test_a_clock_that_cannot_win_says_so_and_why(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, Scores({**Scores.none(), **CROSSED}))
+    show.result(a_result({**Scores.none(), **CROSSED}, synthetic=False))
     out = capsys.readouterr().out
     assert "0.500 by construction" in out
     assert "0.560 [0.550, 0.674]" in out
@@ -89,7 +89,7 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
     hidden = {"undefined": "the release hides when units were recorded"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    show.result({**DOCUMENT, "synthetic": False}, Scores({**Scores.none(), **CROSSED, "scores": own, "controls": clock}))
+    show.result(a_result({**Scores.none(), **CROSSED, "scores": own, "controls": clock}, synthetic=False))
     out = capsys.readouterr().out
     table = out[out.index("side by side") :]
     assert [line.split()[-3] for line in table.splitlines() if line.startswith(("the method", "elapsed"))] == [
@@ -101,7 +101,7 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):
-    show.result({**DOCUMENT, "synthetic": False}, Scores(SCORES))
+    show.result(a_result(SCORES, synthetic=False))
     out = capsys.readouterr().out
     assert "0.500 by construction" in out  # the majority
     assert "opposite labels" not in out
@@ -111,7 +111,7 @@ def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(c
     number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
     folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
     scores = {**SCORES, "headlines": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
-    show.result(DOCUMENT, Scores({**scores, "folds": folds}))
+    show.result(a_result({**scores, "folds": folds}))
     assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
-    show.result(DOCUMENT, Scores({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}))
+    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}))
     assert "over folds" not in capsys.readouterr().out

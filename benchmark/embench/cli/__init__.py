@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 import embench
 from embench.cli import (
     audit,
-    baselines,
     claims,
     compare,
     console,
@@ -41,6 +41,7 @@ from embench.cli import (
     weights,
 )
 from embench.errors import EmbenchError
+from embench.system import lacking, out_of_memory
 from embench.texts import visible
 
 app = typer.Typer(
@@ -49,20 +50,14 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("grid")(grid.grid)
-app.command("tune")(tune.tune)
-app.command("pretrain")(pretrain.pretrain)
+for command in (run.run, grid.grid, tune.tune, pretrain.pretrain):
+    app.command()(command)
 app.command("list")(listing.list_plugins)
-app.command("info")(listing.info)
-app.command("doctor")(doctor.doctor)
-app.command("audit")(audit.audit)
-app.command("baselines")(baselines.baselines)
-app.command("score")(score.score)
-app.command("export")(export.export)
-app.command("compare")(compare.compare)
-app.command("claims")(claims.claims)
-app.command("report")(report.report)
+for command in (
+    *(listing.info, doctor.doctor, audit.audit, run.baselines, score.score, export.export, compare.compare),
+    *(claims.claims, report.report),
+):
+    app.command()(command)
 app.add_typer(plugin.plugin_app, name="plugin")
 app.add_typer(data.data_app, name="data")
 app.add_typer(weights.weights_app, name="weights")
@@ -86,14 +81,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _global(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only: no progress.")] = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print results and errors only: no progress.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print every epoch and every stage, and every skipped check.")
+        bool, Option("--verbose", "-v", help="Print every epoch and every stage, and every skipped check.")
     ] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")] = False,
+    no_color: Annotated[bool, Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show the traceback when something fails.")] = False,
 ) -> None:
     """Options that hold for every command; `main` reads all but `--version` wherever they stand."""
 
@@ -159,8 +154,6 @@ def _terminable() -> Iterator[list[int]]:
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
-    from embench.system import lacking, out_of_memory
-
     error = lacking(error) or error
     if isinstance(error, EmbenchError):
         return _fail(f"{error.label}: {error}", error.exit_code)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, TrustCode
+from embench.cli.progress import Progress
 from embench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,20 +20,16 @@ _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
+    run: Annotated[Path, Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
     retrain: Annotated[
-        int,
-        typer.Option(
-            "--retrain", min=0, help="Retrain N times on permuted labels; scores above chance then indicate a leak."
-        ),
+        int, Option(min=0, help="Retrain N times on permuted labels; scores above chance then indicate a leak.")
     ] = 0,
     dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", help="Dataset that FILE predicts, or the folder of own data that a run was on."),
+        str | None, Option(help="Dataset that FILE predicts, or the folder of own data that a run was on.")
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json; default: that of the run.")] = None,
+    out: Annotated[Path | None, Option(help="Folder for audit.json; default: that of the run.")] = None,
     as_json: Json = False,
 ) -> None:
     """Look for faults in a run or in predictions; exit with 1 if a finding is severe."""
@@ -39,7 +37,6 @@ def audit(
         raise UsageError(f"{out} is no folder", where="--out", expected="a folder, which is made where it is missing")
     with console.stdout_kept(as_json):
         from embench import audits
-        from embench.cli.progress import Progress
 
         folder = run if run.is_dir() else _scored(run, dataset, data_root)
         with Progress() as progress:
@@ -52,10 +49,7 @@ def audit(
                 trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
                 progress=progress.event,
             )
-    if as_json:
-        console.document(made.json())
-    else:
-        print_audit(made)
+    console.answer(as_json, made.json(), lambda: print_audit(made))
     if made.counts["severe"]:
         raise typer.Exit(1)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.progress import Progress
+from embench.cli.tables import field, fields, grouped, show_table
+from embench.records.cost import format_duration
+from embench.records.wording import format_figure, format_score
 
 if TYPE_CHECKING:
     from embench.claims import AnyClaim, Claim, ClaimResult, Measured, UntestedClaim
@@ -31,21 +35,16 @@ MEANING = (
 )
 def claims(
     paper: Annotated[
-        str | None, typer.Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; default: all.")
+        str | None, Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; default: all.")
     ] = None,
     *,
-    claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
+    claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(
-            "--dataset",
-            autocompletion=completes("dataset"),
-            help="Dataset to use instead of those of the claims; repeatable.",
-        ),
+        Option(autocompletion=completes("dataset"), help="Dataset to use instead of those of the claims; repeatable."),
     ] = None,
     under: Annotated[
-        Literal["both", "fixed", "own"],
-        typer.Option("--under", help="Use the fixed protocol, the papers' own protocols, or both."),
+        Literal["both", "fixed", "own"], Option(help="Use the fixed protocol, the papers' own protocols, or both.")
     ] = "both",
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -54,7 +53,6 @@ def claims(
     """Test papers' claims: run both sides of each claim, compare them, and give a verdict."""
     with console.stdout_kept(as_json):
         from embench import claims as claiming
-        from embench.cli.progress import Progress
 
         chosen = claiming.select_claims(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
@@ -69,10 +67,8 @@ def claims(
                 rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
                 values = claiming.examine_measured(asked, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
-    if as_json:
-        console.document(_document([*tested, *asked], [*rows, *values], untested))
-    else:
-        _print(tested, rows, values, untested)
+    document = _document([*tested, *asked], [*rows, *values], untested)
+    console.answer(as_json, document, lambda: _print(tested, rows, values, untested))
     if not dry_run:
         claiming.check_all_compared([*rows, *values])
 
@@ -100,52 +96,45 @@ def _document(
 
 
 def _print(
-    tested: Sequence[Claim],
-    rows: Sequence[ClaimResult],
-    values: Sequence[Measured],
-    untested: Sequence[UntestedClaim],
+    tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
 ) -> None:
-    from embench.cli.show import SYNTHETIC_SCORES
+    from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in every)
-    if generated:
-        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
-    heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
+    warn_of_synthetic(generated)
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
-        compared = [row for row in own if row.status == "compared"]
+        dataset = own[0].dataset if own else next(iter(claim.datasets))
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.echo(f"a: {_line(claim.options('a', _first(claim, own)))}")
-        console.echo(f"b: {_line(claim.options('b', _first(claim, own)))}")
-        if compared:
-            console.table([*heads, "cost", "recipe"], [_cells(row) for row in compared])
-        for line in _not_compared([row for row in own if row.status != "compared"]):
-            console.wrapped(line)
+        console.echo(f"a: {_line(claim.options('a', dataset))}")
+        console.echo(f"b: {_line(claim.options('b', dataset))}")
+        show_table(_cells(row) for row in own if row.status == "compared")
+        rest = [((row.status, row.dataset, row.target, row.reason), row.protocol) for row in own]
+        for (status, *place, reason), protocols in grouped(each for each in rest if each[0][0] != "compared").items():
+            line = f"{status}: {' '.join(filter(None, place))} ({', '.join(protocols)})"
+            console.wrapped(f"{line}: {reason}" if reason else line)
         if claim.remarks:
             console.wrapped(claim.remarks)
         console.echo()
     _print_measured(values)
     for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
         console.wrapped(f"what to do: {what_to_do}")
-    _print_untested(untested)
+    columns = [*fields("paper", "id"), field("claim", "statement"), field("not_tested", "why not")]
+    show_table(untested, columns, title="not yet tested by embench")
     if any(row.status in ("compared", "measured") for row in every):
         console.wrapped(MEANING)
-    if generated:
-        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
+    warn_of_synthetic(generated)
 
 
 def _print_measured(values: Sequence[Measured]) -> None:
     """Claims that compare no scores: what was measured, and where it lies if the claim is right."""
-    heads = ["dataset", "target", "protocol", "what", "claimed", "published", "measured", "of", "p, Holm", "verdict"]
-    for paper, claim in dict.fromkeys((row.claim.paper, row.claim.id) for row in values):
-        own = [row for row in values if (row.claim.paper, row.claim.id) == (paper, claim)]
+    for (paper, claim), own in grouped(((row.claim.paper, row.claim.id), row) for row in values).items():
         about = own[0].claim
         console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)
         for name, run in about.runs.items():
             console.echo(f"{name}: {_line(run.stated)}")
-        if known := [_measured_cells(row) for row in own if row.status == "measured"]:
-            console.table([*heads, "size"], known)
+        show_table(_measured_cells(row) for row in own if row.status == "measured")
         for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
             console.wrapped(f"{protocol} leaks: {what}")
         for row in own:
@@ -157,77 +146,40 @@ def _print_measured(values: Sequence[Measured]) -> None:
         console.echo()
 
 
-def _measured_cells(row: Measured) -> list[str]:
-    from embench.records.wording import format_figure, format_score
-
+def _measured_cells(row: Measured) -> dict[str, str]:
     about = row.claim
     claimed = f"above {about.reference:.3g}" if about.margin is None else f"{about.reference:.3g} ± {about.margin:g}"
     verdict = str(row.verdict)
     if about.margin is not None:
         verdict += f" ({'holds' if row.holds_reference else 'does not hold'} {about.reference:.3g})"
     published = ", ".join(f"{name} {value:g}" for name, value in about.published.items())
-    return [
-        row.dataset,
-        row.target,
-        about.protocol,
-        row.what,
-        claimed,
-        (published if row.published is not None else "") or "-",
-        format_score(row),
-        f"{row.count} {row.over}",
-        format_figure(row.corrected, ".3g"),
-        verdict,
-        row.size or "-",
-    ]
+    return {
+        "dataset": row.dataset,
+        "target": row.target,
+        "protocol": about.protocol,
+        "what": row.what,
+        "claimed": claimed,
+        "published": (published if row.published is not None else "") or "-",
+        "measured": format_score(row),
+        "of": f"{row.count} {row.over}",
+        "p, Holm": format_figure(row.corrected, ".3g"),
+        "verdict": verdict,
+        "size": row.size or "-",
+    }
 
 
-def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:
-    """The dataset whose options are shown."""
-    return rows[0].dataset if rows else next(iter(claim.datasets))
-
-
-def _cells(row: ClaimResult) -> list[str]:
-    from embench.records.cost import format_duration
-    from embench.records.wording import format_figure, format_score
-
-    gap = row.difference
-    measured = format_score(gap.as_json(), "+.3f")
-    verdict = str(row.verdict)
-    if row.verdict == "undecided" and row.smallest is not None:
-        verdict += f" (could show {format_figure(row.smallest)})"
-    p = format_figure(row.corrected, ".3g")
-    published = format_figure(row.published, "+.3f")
-    cost = ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items())
-    place = row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)"
-    return [
-        place,
-        row.target,
-        row.protocol,
-        row.metric,
-        published,
-        measured,
-        p,
-        verdict,
-        row.size or "-",
-        cost,
-        row.recipe,
-    ]
-
-
-def _not_compared(rows: Sequence[ClaimResult]) -> list[str]:
-    """Rows that compare nothing, as lines; protocols with one reason share a line."""
-    protocols: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
-        key = (row.status, row.dataset, row.target, row.reason)
-        protocols.setdefault(key, []).append(row.protocol)
-    lines = []
-    for (status, dataset, target, reason), names in protocols.items():
-        lines.append(f"{status}: {' '.join(filter(None, [dataset, target]))} ({', '.join(names)})")
-        lines[-1] += f": {reason}" if reason else ""
-    return lines
-
-
-def _print_untested(untested: Sequence[UntestedClaim]) -> None:
-    if untested:
-        rows = [[each.paper, each.id, each.claim, each.not_tested] for each in untested]
-        console.table(["paper", "claim", "statement", "why not"], rows, title="not yet tested by embench")
+def _cells(row: ClaimResult) -> dict[str, str]:
+    shown = row.verdict == "undecided" and row.smallest is not None
+    return {
+        "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",
+        "target": row.target,
+        "protocol": row.protocol,
+        "score": row.metric,
+        "published": format_figure(row.published, "+.3f"),
+        "measured (a - b)": format_score(row.difference, "+.3f"),
+        "p, Holm": format_figure(row.corrected, ".3g"),
+        "verdict": f"{row.verdict} (could show {format_figure(row.smallest)})" if shown else str(row.verdict),
+        "size": row.size or "-",
+        "cost": ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items()),
+        "recipe": row.recipe,
+    }

@@ -5,23 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Json
+from embench.cli.tables import Column, field, fields, show_table
+from embench.records.wording import format_figure, format_score, join_with_and
+from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from embench.statistics.compared import Comparison, Table
 
 
 def compare(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")
-    ],
-    target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare instead of the headline.")] = None,
+    runs: Annotated[list[Path], Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")],
+    target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
+    metric: Annotated[str | None, Option(help="Metric to compare instead of the headline.")] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Show every test, its p, and the difference that is detectable.")
+        bool, Option("--all", help="Show every test, its p, and the difference that is detectable.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -40,28 +41,32 @@ def compare(
 
 
 def _show(table: Table, *, every: bool) -> None:
-    from embench.records.wording import format_figure, format_score, join_with_and
-    from embench.statistics.metrics import metric_facts
-
-    title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
-    rows = [
-        [s.name, format_score(s.score), s.group, "-" if s.tried is None else str(s.tried), s.run]
-        for s in table.standings
-    ]
-    console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
+    score = Column(table.metric, lambda standing: format_score(standing.score))
+    columns = [field("name", "method"), score, field("group"), field("tried", missing="-"), field("run")]
+    title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
+    show_table(table.standings, columns, title=title)
     console.wrapped(
         "Methods that share a letter are not significantly different. tried: methods that opened these test labels."
     )
     console.echo()
     pairs = table.comparisons
-    heads = ["one", "other", "difference", "p, Holm", *(["detectable"] if every else []), "verdict"]
-    console.table(heads, [_cells(pair, every=every) for pair in pairs])
+    columns = [
+        *fields("one", "other"),
+        Column("difference", lambda pair: format_score(pair.difference)),
+        field("holm", "p, Holm", ".4f"),
+        *([field("smallest", "detectable", missing="-")] if every else []),
+        Column("verdict", _verdict),
+    ]
+    show_table(pairs, columns)
     if every:
-        tests = [[p.one, p.other, name, format_figure(value, ".4f")] for p in pairs for name, value in p.tests.items()]
-        console.table(["one", "other", "test", "p"], tests)
+        show_table(
+            {"one": pair.one, "other": pair.other, "test": name, "p": format_figure(p, ".4f")}
+            for pair in pairs
+            for name, p in pair.tests.items()
+        )
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
         console.wrapped(pair.sentence)
     if not every:
@@ -69,18 +74,6 @@ def _show(table: Table, *, every: bool) -> None:
     console.echo()
 
 
-def _cells(pair: Comparison, *, every: bool) -> list[str]:
-    from embench.records.wording import format_figure, format_score
-
-    verdicts = [
-        "different" if pair.different else "equivalent" if pair.equivalent else "not told apart",
-        *(["unequal tuning"] if pair.unequal_tuning else []),
-    ]
-    return [
-        pair.one,
-        pair.other,
-        format_score(pair.difference),
-        format_figure(pair.holm, ".4f"),
-        *([format_figure(pair.smallest)] if every else []),
-        ", ".join(verdicts),
-    ]
+def _verdict(pair: Comparison) -> str:
+    verdict = "different" if pair.different else "equivalent" if pair.equivalent else "not told apart"
+    return f"{verdict}, unequal tuning" if pair.unequal_tuning else verdict

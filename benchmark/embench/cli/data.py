@@ -4,60 +4,94 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
+from typer import Argument, Option
 
-from embench.cli import console, data_controls, data_fetch, data_labels, data_status, data_verify
-from embench.cli.options import DataRoot, Json
+from embench import registry
+from embench.cli import console, data_controls, data_labels, data_status, data_verify
+from embench.cli.options import DataRoot, Dataset, Json, Protocol
+from embench.cli.progress import Steps
+from embench.cli.tables import fields, grouped, show_table
+from embench.data.locations import data_folder
 from embench.errors import UsageError
 from embench.planning.request import Request
+from embench.system import cores
 
 if TYPE_CHECKING:
-    from embench.protocols import Protocol
+    from embench.interfaces.dataset import Download
     from embench.store import Store
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
-PrepareWorkers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", min=1, help="Number of subjects prepared at the same time; default: one per CPU core, at most 4."
-    ),
-]
-ProtocolOption = Annotated[str, typer.Option("--protocol", help="Protocol name, or a YAML file.")]
+_LISTED = 5
+"""Addresses that `fetch` prints; of more files, only the host."""
 
 data_app.command("status")(data_status.status)
-data_app.command("fetch")(data_fetch.fetch)
+
+
+@data_app.command()
+def fetch(
+    dataset: Dataset,
+    data_root: DataRoot = None,
+    subjects: Annotated[
+        str | None, Option(help="Only these, such as sub-004,sub-036; others can follow later.")
+    ] = None,
+    yes: Annotated[bool, Option("--yes", help="Accept the licence without a prompt.")] = False,
+) -> None:
+    """Download, check and unpack a dataset; interrupted downloads resume."""
+    from embench.data.fetch import chosen
+    from embench.data.fetch import fetch as get
+
+    names = None if subjects is None else [name.strip() for name in subjects.split(",")]
+    entry = registry.find("dataset", dataset)
+    card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
+    if card.downloads:
+        sources = _sources(chosen(card, names))
+        console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
+        for source in sources:
+            console.echo(f"from {source}")
+        console.echo(f"into {folder}")
+        if not yes and not sys.stdin.isatty():
+            raise UsageError(
+                "nobody is here to accept the licence",
+                where="embench data fetch",
+                expected="an answer on a terminal, or --yes",
+                hint="read the licence above, and give --yes if you agree to it",
+            )
+        if not yes:
+            typer.confirm("Do you agree to the licence?", default=False, abort=True)
+    with Steps("MB") as steps:
+        notes = get(card, folder, lambda what, done, total: steps(done, total, what), names)
+    for line in notes:
+        console.note(line)
+    console.echo(f"{folder}: done; check it with `embench data verify {entry.name}`")
+
+
 data_app.command("verify")(data_verify.verify)
 data_app.command("labels")(data_labels.labels)
 data_app.command("controls")(data_controls.controls)
 
 
-@data_app.command("synthesize")
+@data_app.command()
 def synthesize(
-    dataset: Name,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; must be empty or not exist.")],
-    subjects: Annotated[int, typer.Option("--subjects", min=1, help="Number of subjects.")] = 8,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
-    effect: Annotated[
-        float, typer.Option("--effect", min=0.0, max=1.0, help="Strength of the planted effect; 0 means none.")
-    ] = 1.0,
+    dataset: Dataset,
+    out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
+    subjects: Annotated[int, Option(min=1, help="Number of subjects.")] = 8,
+    seed: Annotated[int, Option(min=0, help="Random seed.")] = 0,
+    effect: Annotated[float, Option(min=0.0, max=1.0, help="Strength of the planted effect; 0 means none.")] = 1.0,
     length_s: Annotated[
         float | None,
-        typer.Option(
-            "--length-s", min=1.0, help="Length of the longest recording in seconds; default: short, for quick trials."
-        ),
+        Option(min=1.0, help="Length of the longest recording in seconds; default: short, for quick trials."),
     ] = None,
-    videos: Annotated[
-        bool, typer.Option("--videos", help="Also write face videos with matching OpenFace output.")
-    ] = False,
+    videos: Annotated[bool, Option("--videos", help="Also write face videos with matching OpenFace output.")] = False,
 ) -> None:
     """Write synthetic data in a dataset's exact format; all results from them are marked as synthetic."""
-    from embench import registry
-
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
     entry = registry.find("dataset", dataset)
@@ -77,9 +111,9 @@ def synthesize(
         console.echo(f"use them with --data-root {out.parent}")
 
 
-@data_app.command("new")
+@data_app.command()
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of your own recordings.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your own recordings.")],
 ) -> None:
     """Write a first dataset.yaml for your own recordings, with TODO where a person has to decide."""
     from embench.data.find import write_description
@@ -90,20 +124,24 @@ def new(
     console.echo(f"then: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
 
 
-@data_app.command("prepare")
+@data_app.command()
 def prepare(
-    dataset: Name,
+    dataset: Dataset,
     data_root: DataRoot = None,
-    protocol: ProtocolOption = Request.protocol,
-    workers: PrepareWorkers = None,
+    protocol: Protocol = Request.protocol,
+    workers: Annotated[
+        int | None,
+        Option(min=1, help="Number of subjects prepared at the same time; default: one per CPU core, at most 4."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Filter, resample and store a dataset's signals; data that are already prepared are reused."""
     with console.stdout_kept(as_json):
+        from embench.data.find import prepared
         from embench.protocols import load_protocol
-        from embench.system import cores
 
-        store = _prepare(dataset, data_root, load_protocol(protocol), workers or min(4, cores()))
+        with Steps("subjects", "prepared") as steps:
+            store = prepared(dataset, data_root, load_protocol(protocol), workers or min(4, cores()), steps)
     if as_json:
         console.document({
             "dataset": store.name,
@@ -115,29 +153,39 @@ def prepare(
             "modalities": {name: {"channels": m.channels, "rate": m.rate} for name, m in store.modalities.items()},
             "left_out": [dict(item) for item in store.excluded],
         })  # fmt: skip
-        return
-    rows = [
-        [n, str(len(m.channels)), "as recorded" if n == "video" else f"{m.rate:g} Hz", m.unit]
-        for n, m in store.modalities.items()
-    ]
-    console.table(["modality", "channels", "rate", "unit"], rows, title=store.name)
-    reasons: dict[str, set[str]] = {}
-    for item in store.excluded:
-        if item["modality"] not in store.modalities:
-            reasons.setdefault(item["modality"], set()).add(item["reason"])
-    nowhere = {m: min(found) for m, found in reasons.items() if len(found) == 1}
-    if excluded := [item for item in store.excluded if item["modality"] not in nowhere]:
-        keys = ["subject", "recording", "modality", "reason"]
-        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in excluded], title="excluded")
+    else:
+        _print_store(store)
+
+
+def _print_store(store: Store) -> None:
+    rows = (
+        {
+            "modality": name,
+            "channels": len(m.channels),
+            "rate": "as recorded" if name == "video" else f"{m.rate:g} Hz",
+            "unit": m.unit,
+        }
+        for name, m in store.modalities.items()
+    )
+    show_table(rows, title=store.name)
+    lacking = grouped((e["modality"], e["reason"]) for e in store.excluded if e["modality"] not in store.modalities)
+    nowhere = {modality: reasons[0] for modality, reasons in lacking.items() if len(set(reasons)) == 1}
+    excluded = (item for item in store.excluded if item["modality"] not in nowhere)
+    show_table(excluded, fields("subject", "recording", "modality", "reason"), title="excluded")
     for modality, reason in nowhere.items():
         console.echo(f"{modality}, in all recordings: {reason}")
     console.echo(f"{len(store.subjects)} subjects, {len(store.recordings)} recordings")
     console.echo(f"files: {store.path}")
 
 
-def _prepare(dataset: str, data_root: Path | None, protocol: Protocol, workers: int) -> Store:
-    from embench.cli.progress import Steps
-    from embench.data.find import prepared
+def _sources(downloads: Sequence[Download]) -> list[str]:
+    """What is downloaded from where, and how much it is."""
+    if len(downloads) <= _LISTED:
+        return [f"{download.url}{_megabytes([download])}" for download in downloads]
+    by_host = grouped((urlsplit(download.url).netloc, download) for download in downloads)
+    return [f"{host}: {len(files)} files{_megabytes(files)}" for host, files in by_host.items()]
 
-    with Steps() as steps:
-        return prepared(dataset, data_root, protocol, workers, lambda n, all_, _: steps(n, all_, "prepared"))
+
+def _megabytes(downloads: Sequence[Download]) -> str:
+    size = sum(download.size or 0 for download in downloads)
+    return f", {size / 1e6:,.0f} MB" if size else ""

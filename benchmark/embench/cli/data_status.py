@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument
 
+from embench import registry
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
+from embench.cli.tables import fields, grouped, show_table
+from embench.data.locations import data_folder, wrong_root
 from embench.errors import EmbenchError
 
 if TYPE_CHECKING:
@@ -16,21 +19,19 @@ if TYPE_CHECKING:
     from embench.registry import Entry
 
 _CARD = (
-    "title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability",
-    "obtain", "download", "hours", "prepared", "verified_on_real",
-)  # fmt: skip
+    *("title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability"),
+    *("obtain", "download", "hours", "prepared", "verified_on_real"),
+)
 
 
 def status(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
+    dataset: Annotated[str | None, Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
     with console.stdout_kept(as_json):
-        from embench import registry
         from embench.data.find import OWN, open_dataset, own_folders, place
-        from embench.data.locations import data_folder, wrong_root
         from embench.store.reading import reader_faults
 
         usable = True
@@ -46,32 +47,25 @@ def status(
             facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
-    if as_json:
-        console.document(facts)
-    else:
-        _show(facts, card=dataset is not None)
+    console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
     if not usable:
         with reader_faults(str(dataset), "subjects"):
             open_dataset(str(dataset), data_root).subjects()  # raises: where it was searched for, and what to do
 
 
 def _show(facts: list[dict[str, Any]], card: bool) -> None:
-    columns = ["dataset", "state", "verified", "labels_public", "licence", *(["folder"] if card else [])]
-    rows = [[str(fact.get(column) or "") for column in columns] for fact in facts]
-    console.table([column.replace("_", " ") for column in columns], rows)
-    if card:
-        console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD if facts[0][key]])
-        if "people" in facts[0]:
-            console.echo(f"{facts[0]['people']} subjects")
+    show_table(facts, fields("dataset", "state", "verified", "labels_public", "licence", *(["folder"] if card else [])))
     if card:  # one that is named ends with its own error
+        own = facts[0]
+        show_table({"card": key.replace("_", " "), "": str(own[key])} for key in _CARD if own[key])
+        if "people" in own:
+            console.echo(f"{own['people']} subjects")
         return
     console.echo(f"data root: {Path(facts[0]['folder']).parent}")
-    missing: dict[str, list[str]] = {}
     for fact in facts:
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")
-        elif fact["state"] == "missing":
-            missing.setdefault(fact["get"], []).append(fact["dataset"])
+    missing = grouped((fact["get"], fact["dataset"]) for fact in facts if fact["state"] == "missing")
     for get, names in missing.items():  # variants share a download
         console.wrapped(f"{', '.join(names)}: {get}")
 
@@ -79,7 +73,6 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
     """Where a dataset is looked for, in which state it is, and what a new user needs from its card; `name` is what the
     user calls it."""
-    from embench import registry
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -156,7 +149,5 @@ def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
         return _status(entry, folder, name)
     except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
         fault = str(error).partition("\n")[0]
-        return {
-            "dataset": name, "folder": str(folder), "state": "broken", "found": False, "generated": False,
-            "broken": fault,
-        }  # fmt: skip
+        known = {"dataset": name, "folder": str(folder), "state": "broken", "found": False, "generated": False}
+        return {**known, "broken": fault}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
+from embench import registry
 from embench.cli import console
-from embench.cli.options import DataRoot, Json
+from embench.cli.options import DataRoot, Dataset, Json
 from embench.cli.progress import Steps
+from embench.cli.tables import fields, show_table
 from embench.errors import CheckFailed, DataError, PluginError, UsageError
 
 if TYPE_CHECKING:
@@ -20,29 +23,23 @@ if TYPE_CHECKING:
 _SHOWN = 50
 """Findings that are printed; `--json` has all."""
 
-Share = Annotated[
-    Path | None,
-    typer.Option("--share", help="Write a report that can be shared: no samples, labels, names or paths."),
-]
-
-Force = Annotated[
-    bool,
-    typer.Option("--force", help="Read every file anew, also if its size and time are unchanged; and the cache."),
-]
-
 
 def verify(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
+    dataset: Dataset,
     data_root: DataRoot = None,
-    share: Share = None,
-    force: Force = False,
+    share: Annotated[
+        Path | None, Option(help="Write a report that can be shared: no samples, labels, names or paths.")
+    ] = None,
+    force: Annotated[
+        bool,
+        Option("--force", help="Read every file anew, also if its size and time are unchanged; and the cache."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     with console.stdout_kept(as_json):
-        from embench import registry
         from embench.data.checks import check_dataset_files, unread
         from embench.data.describe import DataReport
         from embench.data.find import open_dataset, place
@@ -56,11 +53,9 @@ def verify(
         try:
             reader = open_dataset(dataset, data_root)
             card, generated = reader.card, synthetic(reader.root) is not None
-            with Steps() as steps:
+            with Steps("subjects", "verified") as steps:
                 visit = report.add if share else None
-                checked = check_dataset_files(
-                    reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit, force
-                )
+                checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
         except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
             if share and folder.is_dir():
                 _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
@@ -68,10 +63,7 @@ def verify(
         remember(reader, code, checked, cache_root())
     if share:
         _write_report(share, report.document(name, code, card, checked, synthetic=generated))
-    if as_json:
-        console.document(_document(dataset, checked, generated))
-    else:
-        _show(reader.root, reader.card, checked)
+    console.answer(as_json, _document(dataset, checked, generated), lambda: _show(reader.root, reader.card, checked))
     if checked.errors:
         raise CheckFailed(f"{checked.errors} of {len(checked.findings)} findings are errors", where=str(reader.root))
 
@@ -82,6 +74,7 @@ def _write_report(path: Path, content: dict[str, Any]) -> None:
 
 
 def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
+    found = Counter(finding.where for finding in checked.findings)
     return {
         "dataset": dataset,
         "synthetic": generated,
@@ -90,12 +83,7 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
         "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
         "labels": {name: vars(count) for name, count in checked.labels.items()},
         "files": [
-            {
-                "name": file.name,
-                "bytes": file.size,
-                "sha256": file.sha256,
-                "findings": sum(finding.where == file.name for finding in checked.findings),
-            }
+            {"name": file.name, "bytes": file.size, "sha256": file.sha256, "findings": found[file.name]}
             for file in checked.files
         ],
         "findings": [{"severity": f.severity, "where": f.where, "what": f.what} for f in checked.findings],
@@ -103,16 +91,14 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
 
 
 def _show(root: Path, card: Card, checked: CheckedFiles) -> None:
-    rows = [
-        [name, f"{hours:.2f} h", str(len(card.modalities[name].channels)) if name in card.modalities else ""]
+    channels = {name: str(len(own.channels)) for name, own in card.modalities.items()}
+    show_table(
+        {"modality": name, "recorded": f"{hours:.2f} h", "channels": channels.get(name)}
         for name, hours in checked.hours.items()
-    ]
-    console.table(["modality", "recorded", "channels"], rows)
-    rows = [[n, c.kind, str(c.recordings), str(c.values), str(c.missing)] for n, c in checked.labels.items()]
-    console.table(["label", "kind", "recordings", "values", "missing"], rows)
-    shown = [[f.severity, f.where, f.what] for f in checked.findings[:_SHOWN]]
-    if shown:
-        console.table(["severity", "where", "what"], shown)
+    )
+    labels = ({"label": name, **vars(count)} for name, count in checked.labels.items())
+    show_table(labels, fields("label", "kind", "recordings", "values", "missing"))
+    show_table(checked.findings[:_SHOWN], fields("severity", "where", "what"))
     if len(checked.findings) > _SHOWN:
         console.echo(f"and {len(checked.findings) - _SHOWN} more findings; --json shows all")
     megabytes = sum(file.size for file in checked.files) / 1e6

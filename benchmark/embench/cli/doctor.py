@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import embench
+from embench import registry
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
+from embench.cli.tables import Column, field, show_table
+from embench.data.locations import data_folder, data_root, wrong_root
 from embench.errors import CheckFailed, EmbenchError
+from embench.system import cores
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
@@ -34,8 +38,8 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     if as_json:
         console.document([f._asdict() for f in found])
     else:
-        rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
-        console.table(["what", "state", "detail"], rows)
+        state = Column("state", lambda diagnosis: "BROKEN" if diagnosis.broken else "ok")
+        show_table(found, [field("what"), state, field("detail")])
     broken = [f.what for f in found if f.broken]
     if broken:
         raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
@@ -65,7 +69,6 @@ def _device() -> Iterator[Diagnosis]:
         yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
     else:
         yield Diagnosis("device", "cpu: no CUDA device")
-    from embench.system import cores
 
     yield Diagnosis("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
 
@@ -90,9 +93,6 @@ def _disk() -> Iterator[Diagnosis]:
 
 
 def _data(chosen: Path | None) -> Iterator[Diagnosis]:
-    from embench import registry
-    from embench.data.locations import data_folder, data_root, wrong_root
-
     there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"
     wrong = wrong_root(chosen)
@@ -100,8 +100,6 @@ def _data(chosen: Path | None) -> Iterator[Diagnosis]:
 
 
 def _plugins() -> Iterator[Diagnosis]:
-    from embench import registry
-
     working = 0
     for entry in registry.entries():
         try:

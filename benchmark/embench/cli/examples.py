@@ -56,7 +56,8 @@ EXAMPLES = {
 def add_examples(app: typer.Typer, group: str = "") -> None:
     """Puts the examples below the help of each command of an app and of its groups."""
     for command in app.registered_commands:
-        if lines := EXAMPLES.get(f"{group}{command.name}"):
+        name = command.name or getattr(command.callback, "__name__", "")
+        if lines := EXAMPLES.get(f"{group}{name}"):
             command.epilog = "\n\n".join([f"Example{'s' * (len(lines) > 1)}:", *lines])  # a blank line: a new line
     for inner in app.registered_groups:
         if inner.typer_instance is not None:

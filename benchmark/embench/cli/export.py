@@ -7,52 +7,46 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import TrustCode, completes
 from embench.errors import MachineError, UsageError
+from embench.files import write_text
 from embench.texts import visible
 
 
 def export(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN..]", help="Folders of finished runs or leaderboard entries.")
+        list[Path] | None, Argument(metavar="[RUN..]", help="Folders of finished runs or leaderboard entries.")
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            "--dataset",
-            help="Describe a dataset instead of runs (--croissant).",
-            autocompletion=completes("dataset"),
-        ),
+        Option(help="Describe a dataset instead of runs (--croissant).", autocompletion=completes("dataset")),
     ] = None,
     board: Annotated[
-        Path | None,
-        typer.Option("--board", help="Describe this folder of a leaderboard instead (--croissant, --hub)."),
+        Path | None, Option(help="Describe this folder of a leaderboard instead (--croissant, --hub).")
     ] = None,
-    latex: Annotated[bool, typer.Option("--latex", help="Tables of scores (LaTeX package booktabs).")] = False,
+    latex: Annotated[bool, Option("--latex", help="Tables of scores (LaTeX package booktabs).")] = False,
     columns: Annotated[
-        str | None,
-        typer.Option("--columns", help="Columns of --latex besides method and headline, with commas between."),
+        str | None, Option(help="Columns of --latex besides method and headline, with commas between.")
     ] = None,
-    methods: Annotated[bool, typer.Option("--methods", help="A methods section, with citations.")] = False,
+    methods: Annotated[bool, Option("--methods", help="A methods section, with citations.")] = False,
     bibtex: Annotated[
-        bool, typer.Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
+        bool, Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
     ] = False,
-    reforms: Annotated[bool, typer.Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
+    reforms: Annotated[bool, Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
     croissant: Annotated[
-        bool,
-        typer.Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset, or of a board's table."),
+        bool, Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset, or of a board's table.")
     ] = False,
     hub: Annotated[
         str | None,
-        typer.Option(
-            "--hub",
+        Option(
             metavar="OWNER/NAME",
             help="For the Hugging Face Hub's benchmark dataset of this name: results of runs, or eval.yaml of a board.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
+    out: Annotated[Path | None, Option(help="File to write; default: standard output.")] = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools.
@@ -166,7 +160,6 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         typer.echo(visible(text), nl=False)
         return
-    from embench.files import write_text
 
     try:
         write_text(path, text)

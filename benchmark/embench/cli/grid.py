@@ -1,27 +1,36 @@
-"""`embench grid`: the points of a grid as so many runs; stages that points share are run once."""
+"""`embench grid`: the points of a grid as so many runs; stages that points share are run once. `grid status` and
+`grid cancel` are for any terminal that sees the runs folder."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from embench.cli import console, grid_status
+from embench.cli import console
 from embench.cli.options import DryRun, Json, read_options, takes, texts
+from embench.cli.progress import Progress
+from embench.cli.tables import Column, field, show_table
 from embench.errors import UsageError
-from embench.planning.request import AXES
+from embench.planning.request import AXES, request_of
+from embench.records.cost import format_duration
 from embench.registry.naming import did_you_mean
+from embench.snapshot import snapshot
 
-ExecutorName = Annotated[str, typer.Option("--executor", help="Executor that runs the stages.")]
-Cluster = Annotated[
-    list[str] | None,
-    typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
-]
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
+
+
+_STATES = {
+    "running": "running",
+    "ended": "ended",
+    "stopped": "stopped: its process is gone; the same command goes on where it stopped",
+    "unknown": "running, or stopped: its process is another machine's",
+}
 
 
 @takes(
@@ -32,21 +41,24 @@ _NONE = "none"
 def grid(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="[GRID.yaml | status FOLDER | cancel FOLDER]",
             help="YAML file of options and their values; or how far the grid in a runs folder is, or to stop it.",
         ),
     ] = None,
     *,
-    executor: ExecutorName = "local",
-    cluster: Cluster = None,
+    executor: Annotated[str, Option(help="Executor that runs the stages.")] = "local",
+    cluster: Annotated[
+        list[str] | None,
+        Option(help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
     """Run all combinations of several option values; stages that runs share are computed once."""
     if words and words[0] in ("status", "cancel"):
-        grid_status.look(words[0], words[1:], as_json=as_json)
+        _look(words[0], words[1:], as_json=as_json)
         return
     if words and len(words) > 1:
         raise UsageError(f"what is `{words[1]}`?", where="embench grid", expected="one file, or status FOLDER")
@@ -55,12 +67,9 @@ def grid(
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):
         from embench.cli import show
-        from embench.cli.progress import Progress
         from embench.engine import executors
         from embench.planning.axes import expand_axes
-        from embench.planning.request import request_of
         from embench.runs import run as runner
-        from embench.snapshot import snapshot
 
         executors.find_executor(executor)
         chosen = _cluster_options(cluster or ())
@@ -68,7 +77,7 @@ def grid(
         requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
         if dry_run:
             with snapshot():
-                documents = [runner.plan(request).describe() for request in requests]
+                plans = [runner.plan(request).describe() for request in requests]
         else:
             from embench.report import grid_curves  # slow to import, and a dry run draws nothing
 
@@ -76,16 +85,15 @@ def grid(
                 done = runner.grid(
                     requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
                 )
-            documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
             drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
-        console.document(documents)
+        console.document(plans if dry_run else [result.json() for result in done.results])
     elif dry_run:
-        for document in documents:
-            show.print_plan(document)
+        for described in plans:
+            show.print_plan(described)
     else:
-        show.results(documents)
+        show.results(done.results)
         for curve, files in drawn:
             show.curve(curve, files)
     if not dry_run:
@@ -157,3 +165,45 @@ def _axis(name: str, value: Any) -> list[str]:
     if isinstance(value, list):  # a point may be a mapping or a list itself: [{eeg: tcn, ecg: cnn_tf}]
         return [",".join(texts(item)) for item in value]
     return [",".join(texts(value))]
+
+
+def _look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
+    """Shows how far the grid is that was started last in a runs folder, or asks it to stop."""
+    from embench.runs.grids import grid_status, latest_grid
+
+    if len(words) != 1:
+        raise UsageError("which runs folder?", where=f"embench grid {verb}", expected=f"embench grid {verb} FOLDER")
+    grid = latest_grid(Path(words[0]))
+    if verb == "cancel":
+        grid.cancel()
+    found = grid_status(grid)
+    if as_json:
+        console.document(found)
+    elif verb == "status":
+        _print_status(found)
+    elif found["state"] == "ended":
+        console.echo("the grid has ended")
+    else:
+        console.wrapped(
+            "The grid stops within seconds. What is finished is kept, and the command that started it goes on there."
+        )
+
+
+def _print_status(found: Mapping[str, Any]) -> None:
+    console.wrapped(f"grid {found['grid']}: {_STATES[found['state']]}")
+    for each in found["processes"]:
+        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(each["began"]))
+        state = "" if len(found["processes"]) == 1 else f": {each['state']}"
+        console.echo(
+            f"started: {began} on {each['host']}, executor {each['executor']}, {each['workers']} at a time{state}"
+        )
+    runs, stages = found["runs"], found["stages"]
+    console.echo(f"runs: {runs['finished']} of {runs['of']} finished")
+    console.echo("stages: " + ", ".join(f"{count} {word}" for word, count in stages.items()))
+    if found["left_s"] and found["state"] != "ended":
+        console.echo(f"left: about {format_duration(found['left_s'])}")
+    last_sign = Column("last sign", lambda stage: f"{format_duration(stage['silent_s'])} ago")
+    show_table(found["running"], [field("title", "stage at work"), last_sign])
+    show_table(found["failed"], [field("title", "failed stage"), field("error", "why"), field("where")])
+    for title, why in found["failures"].items():
+        console.note(f"missing: {title}: {why}")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Boards, completes
+from embench.cli.tables import Column, show_table
 from embench.errors import UsageError
 from embench.records.wording import BESIDE, format_figure
+from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
 
 if TYPE_CHECKING:
@@ -44,34 +47,26 @@ class Format(StrEnum):
 def show(
     dataset: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[DATASET]", help="Name of a dataset; default: all.", autocompletion=completes("dataset")
-        ),
+        Argument(metavar="[DATASET]", help="Name of a dataset; default: all.", autocompletion=completes("dataset")),
     ] = None,
-    dataset_option: Annotated[str | None, typer.Option("--dataset", help="The same as DATASET.")] = None,
+    dataset_option: Annotated[str | None, Option("--dataset", help="The same as DATASET.")] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="Boards of this protocol.", autocompletion=completes("protocol"))
+        str | None, Option(help="Boards of this protocol.", autocompletion=completes("protocol"))
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Boards of this target.")] = None,
-    metric: Annotated[
-        str | None, typer.Option("--metric", help="Show this score in place of the headline, and sort by it.")
-    ] = None,
-    sort: Annotated[
-        str | None, typer.Option("--sort", help="Order rows within each board by a field; -FIELD: greatest first.")
-    ] = None,
+    target: Annotated[str | None, Option(help="Boards of this target.")] = None,
+    metric: Annotated[str | None, Option(help="Show this score in place of the headline, and sort by it.")] = None,
+    sort: Annotated[str | None, Option(help="Order rows within each board by a field; -FIELD: greatest first.")] = None,
     filters: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--filter",
             help="Keep rows with FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD~TEXT (contains); repeatable.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="Fields to print, with commas between; `all` for every field.")
-    ] = None,
-    output: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,
+    columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
+    output: Annotated[Format, Option("--format", help="How to print the rows.")] = Format.table,
     all_boards: Annotated[
-        bool, typer.Option("--all", help="Also boards of superseded protocols, and superseded rows.")
+        bool, Option("--all", help="Also boards of superseded protocols, and superseded rows.")
     ] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
@@ -85,7 +80,6 @@ def show(
     """
     from embench import leaderboard
     from embench.leaderboard import select
-    from embench.statistics.metrics import metric_facts
 
     if dataset and dataset_option and dataset != dataset_option:
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
@@ -159,16 +153,15 @@ def _print_board(
         sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")
     if whole and not chosen:
         sentences += filter(None, map(luck_sentence, section.rankings.values()))
-    cells = [[_cell(name, fields, row, scored) for name in heads] for fields, row in rows]
-    titles = [_title_of(name, scored) for name in heads]
-    title = _title(section)
+    shown, title = [_column(name, scored) for name in heads], _title(section)
     if output is Format.markdown:
-        lines = [titles, ["---"] * len(titles), *([markdown(cell) for cell in row] for row in cells)]
+        cells = [[markdown(column.text(row)) for column in shown] for row in rows]
+        lines = [[column.title for column in shown], ["---"] * len(shown), *cells]
         typer.echo(f"## {markdown(title)}\n")
         typer.echo("\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines))
         typer.echo("\n" + "\n".join(map(markdown, sentences)) + "\n")
         return
-    console.table(titles, cells, title=title, whole=[k for k, name in enumerate(heads) if name in _WHOLE])
+    show_table(rows, shown, title=title)
     for sentence in sentences:
         console.wrapped(sentence)
     console.echo()
@@ -194,27 +187,27 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     return [n for n in TERMINAL_COLUMNS if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
 
 
-def _title_of(name: str, scored: str) -> str:
+def _column(name: str, scored: str) -> Column:
+    """A column of (fields, row) of a board as a terminal shows it; that of scores is titled by the score."""
     from embench.leaderboard.columns import COST_FIELDS, columns
 
-    return scored if name == "score" else columns()[name].title if name in COST_FIELDS else name
-
-
-def _cell(name: str, fields: Mapping[str, Any], row: Row, scored: str) -> str:
-    from embench.leaderboard.columns import COST_FIELDS, columns
-
-    if name == "entry":
-        return row.id.rpartition("-")[2]
-    if name == "method":
-        # A pretrainer's source is a word of its own, at which a line may end.
-        return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
+    whole, known = name in _WHOLE, columns().get(name)
     if name == "score":
-        return row.text_of(row.headline if scored == "score" else scored, missing="-")
-    if name == "rank":
-        return columns()[name].text(row) if row.rank else ""
-    if name in (*COST_FIELDS, "cleared"):
-        return columns()[name].text(row)
-    return _plain(fields[name])
+        return Column(scored, lambda each: each[1].text_of(scored, "-"), whole)
+    if name == "entry":
+        return Column(name, lambda each: each[1].id.rpartition("-")[2], whole)
+    if name == "method":
+        return Column(name, lambda each: _method(each[1]))
+    if known and name == "rank":
+        return Column(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
+    if known and name in (*COST_FIELDS, "cleared"):
+        return Column(known.title, lambda each: known.text(each[1]), whole)
+    return Column(name, lambda each: _plain(each[0][name]))
+
+
+def _method(row: Row) -> str:
+    # A pretrainer's source is a word of its own, at which a line may end.
+    return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
 
 
 def _plain(value: Any) -> str:

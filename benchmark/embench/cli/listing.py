@@ -7,36 +7,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
+from embench import registry
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, completes
+from embench.cli.tables import Column, field, fields, grouped, show_table
 from embench.errors import EmbenchError, UsageError
 from embench.planning.request import Request
+from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
 
-KindArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality."),
-]
-
 
 def list_plugins(
-    kind: KindArgument = None,
+    kind: Annotated[
+        str | None,
+        Argument(metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality."),
+    ] = None,
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
+        bool, Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """List the available plugins and modalities, and broken ones with the reason."""
-    from embench import registry
-
     if matrix:
         _print_matrix(kind, as_json)
         return
-    found, written = registry.entries(kind), registry.written_name
+    found = registry.entries(kind)
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
     if kind is not None:  # a package that can't be read may have offered some
         found += [entry for entry in registry.entries() if entry.kind == registry.BROKEN_PACKAGE]
@@ -45,41 +44,34 @@ def list_plugins(
         return
     if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
-    for group in dict.fromkeys(e.kind for e in found if not e.broken):
-        rows = [
-            [written(e), _alias(e) if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
-            for e in found
-            if e.kind == group and not e.broken
-        ]
-        console.table(["name", "summary", "modalities", "package"], rows, title=group)
-    if modalities:
-        rows = [[m.name, m.summary, m.unit or "", m.read_as or "", m.home] for m in modalities]
-        console.table(["name", "summary", "unit", "read as", "package"], rows, title=registry.MODALITY)
-    broken = [[e.kind, e.full_name, e.broken or "", str(e.source)] for e in found if e.broken]
-    if broken:
-        console.table(["kind", "name", "reason", "file"], broken, title="broken")
+    columns = [
+        Column("name", registry.written_name),
+        Column("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary),
+        field("modalities"),
+        field("home", "package"),
+    ]
+    for group, entries in grouped((entry.kind, entry) for entry in found if not entry.broken).items():
+        show_table(entries, columns, title=group)
+    columns = [*fields("name", "summary", "unit", "read_as"), field("home", "package")]
+    show_table(modalities, columns, title=registry.MODALITY)
+    columns = [field("kind"), field("full_name", "name"), field("broken", "reason"), field("source", "file")]
+    show_table((entry for entry in found if entry.broken), columns, title="broken")
 
 
 def info(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of a plugin, or package/name.", autocompletion=completes(None))
+        str, Argument(metavar="NAME", help="Name of a plugin, or package/name.", autocompletion=completes(None))
     ],
     dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", autocompletion=completes("dataset"), help="Show how an encoder reads this dataset as well."
-        ),
+        str | None, Option(autocompletion=completes("dataset"), help="Show how an encoder reads this dataset as well.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol whose filters apply.")
+        str, Option(autocompletion=completes("protocol"), help="Protocol whose filters apply.")
     ] = Request.protocol,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """Describe a plugin: kind, summary, paper, licence, source; its recipes and the settings that `--set` changes."""
-    from embench import registry
-    from embench.registry.naming import did_you_mean
-
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
@@ -111,18 +103,13 @@ def _print_matrix(kind: str | None, as_json: bool) -> None:
         console.document(asdict(found))
         return
     for title, head, rows in found.tables():
-        console.table(head, rows, title=title)
+        show_table((dict(zip(head, row, strict=True)) for row in rows), title=title)
     console.wrapped(compatibility.NOTE)
 
 
 def _print_facts(facts: Mapping[str, object], title: str) -> None:
-    console.table(["field", "value"], [[key, _told(value)] for key, value in facts.items() if value], title=title)
-
-
-def _told(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    rows = [{"field": key, "value": value} for key, value in facts.items() if value]
+    show_table(rows, [field("field"), field("value", spec="")], title=title)
 
 
 def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
@@ -145,7 +132,6 @@ def _alias(entry: Entry) -> str:
 
 def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
     """What is known of a plugin: of its registry file, and where it has recipes, of its class."""
-    from embench import registry
     from embench.cli import recipes
 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
@@ -163,7 +149,6 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
 
 
 def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -> None:
-    from embench import registry
     from embench.cli import recipes
 
     facts = {key: value for key, value in document.items() if key not in ("recipes", "reading", "not_loaded")}
@@ -181,25 +166,13 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
 
 
 def _facts(entry: Entry) -> dict[str, object]:
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "full_name": entry.full_name,
-        "package": entry.package,
-        "version": entry.version,
-        "summary": entry.summary,
-        "paper": entry.paper,
-        "modalities": list(entry.modalities),
-        "licence": entry.licence,
-        "address": entry.address,
-        "availability": entry.availability,
-        "download": entry.download,
-        "hours": entry.hours,
-        "sites": {m: " and ".join(sites) for m, sites in entry.sites},
-        "target": entry.target,
-        "revision": entry.revision,
-        "alias_of": entry.alias_of,
-        "until": entry.until,
-        "broken": entry.broken,
-        "source": str(entry.source),
-    }
+    facts = {name: getattr(entry, name) for name in _FACTS}
+    sites = {m: " and ".join(found) for m, found in entry.sites}
+    return {**facts, "modalities": list(entry.modalities), "sites": sites, "source": str(entry.source)}
+
+
+_FACTS = (
+    *("kind", "name", "full_name", "package", "version", "summary", "paper", "modalities", "licence"),
+    *("address", "availability", "download", "hours", "sites", "target", "revision"),
+    *("alias_of", "until", "broken", "source"),
+)

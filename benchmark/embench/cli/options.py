@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer import Argument
 from typer.models import OptionInfo
 
 import embench
 from embench import registry
 from embench.cli import console
 from embench.errors import UsageError
-from embench.planning.request import OPTIONS, Option, Request
+from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.planning.request import OF_THE_MACHINE, OPTIONS, Option, Request
 from embench.registry.naming import did_you_mean, latest_version
 
 
@@ -120,17 +122,16 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
     return Parameter(option.field, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info])
 
 
-_PANELS = {
-    "Method and data": "dataset encoders pretrainers fusion modalities targets protocol recipe seeds settings",
-    "Experiments": "dev train_dataset drop label_subjects label_fraction pretrained",
-    "Files": "data_root runs _config _from",
-    "Machine": "device workers stack executor observers",
+_PANELS = {option.field: option.panel for option in OPTIONS} | {
+    "_config": "Files",
+    "_from": "Files",
+    "executor": "Machine",
 }
-"""Panels of the help of commands that have all options, and their parameters."""
 
 
 def _in_panel(parameter: Parameter) -> Parameter:
-    title = next((title for title, names in _PANELS.items() if parameter.name in names.split()), None)
+    """The parameter in its panel of the help of commands that have all options."""
+    title = _PANELS.get(parameter.name)
     hint, *infos = get_args(parameter.annotation)
     if title is None or not infos or not isinstance(infos[0], OptionInfo):
         return parameter
@@ -144,6 +145,10 @@ def _plain(value: Any) -> Any:
 
 
 _HELP = {option.name: option.help for option in OPTIONS}
+Dataset = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
+Protocol = Annotated[
+    str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol name, or a YAML file.")
+]
 Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
 TrustCode = Annotated[
@@ -180,7 +185,6 @@ Config = Annotated[
 def _read_request(context: typer.Context, path: Path | None) -> Path | None:
     """Makes what a record asked for the command's defaults, so that what stands on the command line wins."""
     if path is not None:
-        from embench.planning.request import OF_THE_MACHINE
         from embench.records.record import read_manifest
 
         run = read_manifest(path)
@@ -210,8 +214,6 @@ From = Annotated[
 def read_options(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
-
-    from embench.files import MOST_YAML, parse_yaml, read_text
 
     try:
         content = parse_yaml(read_text(path, MOST_YAML))

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
+from embench.authoring.inspection import look_through
+from embench.authoring.scaffold import NO_AUTHOR, write_package
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
+from embench.cli.tables import Column, field, show_table
 from embench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -23,17 +27,15 @@ plugin_app = typer.Typer(help="Write a package of plugins of your own, and check
 def new_plugin(
     kind: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="KIND", help="dataset, encoder, pretrainer, fusion, estimator (a fusion), metric or observer."
         ),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin, as users will type it.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write; default: embench-NAME.")] = None,
-    author: Annotated[str | None, typer.Option("--author", help="Your name, for the licence; default: git's.")] = None,
+    name: Annotated[str, Argument(metavar="NAME", help="Name of the plugin, as users will type it.")],
+    out: Annotated[Path | None, Option(help="Folder to write; default: embench-NAME.")] = None,
+    author: Annotated[str | None, Option(help="Your name, for the licence; default: git's.")] = None,
 ) -> None:
     """Write a package with one plugin that installs, passes its tests and runs: the place to start from."""
-    from embench.authoring.scaffold import NO_AUTHOR, write_package
-
     made = write_package(kind, name, out, author)
     console.echo(f"{made.folder}: written")
     for path in made.files:
@@ -50,22 +52,20 @@ def new_plugin(
 @plugin_app.command("check")
 def check_plugins(
     target: Annotated[
-        str, typer.Argument(metavar="PACKAGE", help="An installed package, PACKAGE/NAME, FILE.py or FILE.py:CLASS.")
+        str, Argument(metavar="PACKAGE", help="An installed package, PACKAGE/NAME, FILE.py or FILE.py:CLASS.")
     ],
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
     """Check plugins before they are run: entry, import, conformance; exit with 1 if something fails."""
     with console.stdout_kept(as_json):
-        from embench.authoring.inspection import look_through
-
         found = list(look_through(target, data_root))
     failed = [one for one in found if one.fault]
     if as_json:
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
     else:
-        rows = [[one.plugin, one.check, _result(one)] for one in found]
-        console.table(["plugin", "check", "result"], rows, title=f"checks of {target}", whole=(1,))
+        check = Column("check", lambda one: one.check, whole=True)
+        show_table(found, [field("plugin"), check, Column("result", _result)], title=f"checks of {target}")
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
         raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}")

@@ -5,40 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.progress import Progress
 from embench.planning.request import Request, request_of
-
-SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
-
-
-PretrainerName = Annotated[
-    str,
-    typer.Option(
-        "--pretrainer",
-        autocompletion=completes("pretrainer"),
-        help="Name of a pretrainer; see `embench list pretrainer`.",
-    ),
-]
-Corpus = Annotated[
-    str,
-    typer.Option(
-        "--corpus",
-        autocompletion=completes("dataset"),
-        help="A dataset, or a folder with a corpus.yaml.",
-        metavar="NAME|DIR",
-    ),
-]
-ProtocolName = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        autocompletion=completes("protocol"),
-        help="Protocol that sets the preprocessing and the units: a name, or a YAML file.",
-    ),
-]
 
 
 @takes(
@@ -51,12 +23,26 @@ ProtocolName = Annotated[
 )
 def pretrain(
     *,
-    pretrainer: PretrainerName,
-    corpus: Corpus,
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the initial weights and the order of batches.")
-    ] = 0,
-    protocol: ProtocolName = Request.protocol,
+    pretrainer: Annotated[
+        str,
+        Option(autocompletion=completes("pretrainer"), help="Name of a pretrainer; see `embench list pretrainer`."),
+    ],
+    corpus: Annotated[
+        str,
+        Option(
+            autocompletion=completes("dataset"),
+            help="A dataset, or a folder with a corpus.yaml.",
+            metavar="NAME|DIR",
+        ),
+    ],
+    seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,
+    protocol: Annotated[
+        str,
+        Option(
+            autocompletion=completes("protocol"),
+            help="Protocol that sets the preprocessing and the units: a name, or a YAML file.",
+        ),
+    ] = Request.protocol,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -64,7 +50,6 @@ def pretrain(
     """Pretrain on all subjects of a dataset or corpus; write the weights and a description of the data."""
     with console.stdout_kept(as_json):
         from embench.cli import show
-        from embench.cli.progress import Progress
         from embench.planning.pretraining import plan_pretraining
         from embench.runs import pretrain as runner
 
@@ -85,7 +70,8 @@ def pretrain(
 def _print(document: Mapping[str, Any]) -> None:
     manifest = document["manifest"]
     if document["synthetic"]:
-        console.echo(SYNTHETIC_WEIGHTS, bold=True, colour="yellow")
+        text = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
+        console.echo(text, bold=True, colour="yellow")
     for seen in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
         labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"

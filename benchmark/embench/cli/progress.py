@@ -243,12 +243,14 @@ class Progress(_Display):
 class Steps(_Display):
     """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
 
-    Where `unit` is `MB`, counts are bytes, and with another total another part of the job begins.
+    Args:
+        unit: what is counted. `MB`: counts are of bytes, and with another total another part of the job begins.
+        verb: what is done to them; default: what each call says.
     """
 
-    def __init__(self, unit: str = "subjects") -> None:
+    def __init__(self, unit: str = "subjects", verb: str = "") -> None:
         super().__init__(counts=False)
-        self._unit = unit
+        self._unit, self._verb = unit, verb
         self._total: int | None = 0
         self._task: TaskID | None = None
 
@@ -265,7 +267,7 @@ class Steps(_Display):
             self._total, self._first, self._began = total, done, time.monotonic()
         scale = 1e6 if self._unit == "MB" else 1
         of = f" of {total / scale:,.0f}" if total else ""
-        text = f"{what}: {done / scale:,.0f}{of} {self._unit}"
+        text = f"{self._verb or what}: {done / scale:,.0f}{of} {self._unit}"
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, description=text, total=total or None, completed=done)
         elif done == total or self._due():

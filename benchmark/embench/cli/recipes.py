@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
+from embench.cli.tables import show_table
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import ModalityCard
@@ -39,10 +40,9 @@ def print_recipes(kind: str, recipes: Mapping[str, Recipe], dataset: str | None,
     usual = dict(_settings(kind, Recipe()))
     paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
     own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
-    rows = [[path, *(_as_set(settings, path) for settings in facts.values())] for path in own]
+    rows = [{"--set": path, **{name: _as_set(facts[name], path) for name in facts}} for path in own]
     where = f" on {dataset}" if dataset else ""
-    if rows:
-        console.table(["--set", *facts], rows, title=f"recipes{where}")
+    show_table(rows, title=f"recipes{where}")
     if trained and (rest := [path for path in paths if path not in own]):
         same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
         console.wrapped(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
@@ -82,10 +82,8 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 def print_reading(facts: Mapping[str, Any]) -> None:
     """How an encoder reads a dataset."""
     title = f"how it reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
-    rows = [[m, *row.values()] for m, row in facts["modalities"].items()]
-    if rows:
-        console.table(["modality", "channels", "recorded", "read", "band"], rows, title=title)
-    else:
+    show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
+    if not facts["modalities"]:
         console.wrapped(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
     if facts["not_read"]:
         console.wrapped(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
@@ -100,14 +98,10 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
     recorded = "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
+    known = {"channels": channels, "recorded": recorded}
     if modality == "video":
         frames = encoder.recipe.prepare.get("frames_hz")
-        return {
-            "channels": channels,
-            "recorded": recorded,
-            "read": f"{frames:g} frames/s" if frames else "",
-            "band": "",
-        }
+        return {**known, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
     prepared = VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
     own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
     read = "features of " if encoder.reads == "features" else ""
@@ -115,12 +109,8 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     rule = Rule() if modality in LINEAR else RULES[protocol.preprocess].filters.get(modality, Rule())
     high = max(rule.high or 0.0, card.applied[0] or 0.0)
     low = min(edge for edge in (rule.low, card.applied[1], rate / 2) if edge is not None)
-    return {
-        "channels": channels,
-        "recorded": recorded,
-        "read": f"{read}{own or prepared:g} Hz",
-        "band": f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered",
-    }
+    band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
+    return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
 
 
 def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:

@@ -5,30 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, TrustCode
+from embench.cli.progress import Steps
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; default: RUN.html in the current folder.")
-    ] = None,
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
+    out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
     beside: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--beside",
-            help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN.",
-        ),
+        Option(help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN."),
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
     from embench import report as reports
-    from embench.cli.progress import Steps
 
     with Steps() as steps:
         path = reports.write_report(

@@ -1,4 +1,5 @@
-"""`embench run`: one method on one dataset, from the plan to the row."""
+"""`embench run`: one method on one dataset, from the plan to the row. `embench baselines`: the controls and the
+handcrafted methods of a dataset, the rows a new method is read against."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.cli.options import Config, DryRun, From, Json, takes
+from embench.cli.progress import Progress, long_warning
+from embench.planning.request import request_of
 
 if TYPE_CHECKING:
     from embench.planning.request import Request
@@ -18,8 +21,6 @@ def run(
     """Run one method on one dataset under a protocol, and write its record."""
     with console.stdout_kept(as_json):
         from embench.cli import show
-        from embench.cli.progress import Progress, long_warning
-        from embench.planning.request import request_of
         from embench.runs import run as runner
 
         request = request_of(**options)
@@ -36,7 +37,7 @@ def run(
         if warning := long_warning(document["expected_s"], smaller(request)):
             console.note(warning)
     else:
-        show.result(document, result.scores)
+        show.result(result)
 
 
 def smaller(request: Request) -> list[str]:
@@ -47,3 +48,25 @@ def smaller(request: Request) -> list[str]:
         "--modalities with one of them": not request.modalities or "," in request.modalities,
     }
     return [way for way, helps in ways.items() if helps]
+
+
+@takes(
+    *("dataset", "modalities", "target", "protocol", "recipe", "seeds"),
+    *("device", "data-root", "runs", "dev", "workers"),
+    help_texts={
+        "modalities": "a,b,c; default: the dataset's own.",
+        "target": "Targets, comma-separated.",
+        "recipe": "Recipe of the handcrafted methods.",
+        "seeds": "Seeds, comma-separated.",
+    },
+)
+def baselines(*, as_json: Json = False, **options: Any) -> None:
+    """Run the baselines: controls, and simple classifiers on features of each modality and of all together."""
+    with console.stdout_kept(as_json):
+        from embench.cli import show
+        from embench.runs import baselines as runner
+
+        with Progress() as progress:
+            done = runner.baselines(**options, progress=progress.event)
+    console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
+    done.check()

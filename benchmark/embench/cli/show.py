@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
+from embench.cli.tables import Column, field, show_table
 from embench.records import cost
-from embench.records.scores import Score, Scores
+from embench.records.predictions import MODEL
+from embench.records.scores import Control, Score, Scores
 from embench.records.wording import (
     compared_metric,
     control_note,
@@ -23,42 +25,47 @@ from embench.records.wording import (
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
+    from embench.statistics.result import Result
 
-SYNTHETIC_SCORES = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 
-
-def result(document: Mapping[str, Any], scores: Scores) -> None:
-    """One run: `document` as `run --json` gives it."""
-    synthetic = bool(document.get("synthetic"))
+def warn_of_synthetic(synthetic: bool) -> None:
+    """Says of scores that they are of synthetic data, where they are."""
     if synthetic:
-        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
-    for target in scores.headlines:
-        _scores(target, scores)
-        _controls(target, scores)
-    if document.get("cost"):
-        _cost(document["cost"])
-    console.echo(f"run: {document['run']}")
-    console.echo(f"files: {document['folder']}")
-    if synthetic:
-        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        text = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
+        console.wrapped(text, bold=True, colour="yellow")
 
 
-def results(documents: Sequence[Mapping[str, Any]]) -> None:
+def result(found: Result) -> None:
+    """One run."""
+    warn_of_synthetic(found.synthetic)
+    for target in found.scores.headlines:
+        _scores(target, found.scores)
+        _controls(target, found.scores)
+    measured = cost.format_cost(found.manifest["cost"])
+    if set(measured.values()) == {cost.NOT_MEASURED}:
+        console.echo(f"cost: {cost.NOT_MEASURED}")
+    else:
+        show_table([measured], title="cost")
+    console.echo(f"run: {found.id}")
+    console.echo(f"files: {found.folder}")
+    warn_of_synthetic(found.synthetic)
+
+
+def results(found: Sequence[Result]) -> None:
     """Many runs, a row each and target: the headline with its interval, and where the files are."""
-    rows = []
-    for document in documents:
-        for target, metrics in document["scores"].items():
-            headline = Score.model_validate(metrics.get(document["headline"], {}))
-            mark = " (synthetic)" if document.get("synthetic") else ""
-            rows.append(
-                [
-                    f"{document['run']}{mark}", target, document["headline"], score_or_reason(headline),
-                    *cost.format_cost(document["cost"]).values(), str(document["folder"]),
-                ]
-            )  # fmt: skip
-    console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
-    if any(document.get("synthetic") for document in documents):
-        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
+    show_table(
+        {
+            "run": f"{each.id} (synthetic)" if each.synthetic else each.id,
+            "target": target,
+            "headline": headline,
+            "score": score_or_reason(each.scores.of(target).get(headline, Score())),
+            **cost.format_cost(each.manifest["cost"]),
+            "files": str(each.folder),
+        }
+        for each in found
+        for target, headline in each.scores.headlines.items()
+    )
+    warn_of_synthetic(any(each.synthetic for each in found))
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -66,10 +73,11 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
     from embench.report.grid_curves import AXIS_TITLES
 
     for title, points in found.panels():
-        lines = list(dict.fromkeys(point.line for point in points))
-        cells = {(point.at, point.line): format_score(point.score) for point in points}
-        body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
-        console.table([AXIS_TITLES[found.axis], *lines], body, title=title)
+        rows = {place: {AXIS_TITLES[found.axis]: place} for place in found.places}
+        for point in points:
+            rows[point.at][point.line] = format_score(point.score)
+        lines = dict.fromkeys(point.line for point in points)
+        show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
     console.echo(f"files: {', '.join(map(str, files))}")
 
 
@@ -78,9 +86,8 @@ def print_plan(description: Mapping[str, Any]) -> None:
     for key, item in description.items():
         name = _PLAN_WORDS.get(key, key.replace("_", " "))
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
-            headers = list(dict.fromkeys(name for row in item for name in row))
-            rows = [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item]
-            console.table(headers, rows, title=name)
+            heads = dict.fromkeys(head for row in item for head in row)
+            show_table(item, [field(head, head, ".4g") for head in heads], title=name)
         elif key != "smallest_difference_note":
             note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
             console.wrapped(f"{name}: {_plan_value(key, item)}{note}")
@@ -113,69 +120,62 @@ def _plan_value(key: str, item: Any) -> str:
 def _scores(target: str, scores: Scores) -> None:
     headline, found = scores.headlines[target], scores.of(target)
     stimulus, folds = scores.control_scores(target, "stimulus_mean"), _folds(scores, target)
-    heads = ["score (* headline)", "mean and interval", *(["stimulus_mean"] if stimulus else []), "SD", "over folds"]
-    rows = [
-        [
-            f"{name} *" if name == headline else name,
-            score_or_reason(found[name]),
-            *([format_score(stimulus.get(name), interval=False)] if stimulus else []),
-            format_figure(found[name].std, missing=""),
-            format_over_folds(found[name], folds),
-        ]
-        for name in sorted(found, key=lambda name: name != headline)
+    knows = Column("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
+    over_folds = Column("over folds", lambda name: format_over_folds(found[name], folds))
+    columns = [
+        Column("score (* headline)", lambda name: f"{name} *" if name == headline else name),
+        Column("mean and interval", lambda name: score_or_reason(found[name])),
+        *([knows] if stimulus else []),
+        Column("SD", lambda name: format_figure(found[name].std, missing="")),
+        # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
+        *([over_folds] if headline in found and found[headline].over == "folds" else []),
     ]
-    # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
-    columns = len(heads) - (headline not in found or found[headline].over != "folds")
-    console.table(heads[:columns], [row[:columns] for row in rows], title=f"target {target}")
+    show_table(sorted(found, key=lambda name: name != headline), columns, title=f"target {target}")
 
 
 def _folds(scores: Scores, target: str) -> int:
     """In how many folds the method was scored, in the seed with fewest."""
-    from embench.records.predictions import MODEL
-
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 
 
 def _controls(target: str, scores: Scores) -> None:
-    headline = scores.headlines[target]
+    headline, controls = scores.headlines[target], scores.controls(target)
     if (metric := compared_metric(scores, target)) != headline:
         _side_by_side(target, metric, scores)
         return
-    rows, failed = [], []
-    for control in scores.controls(target):
-        if control.reason:
-            rows.append([control.name, f"not applicable: {control.reason}", "", ""])
-            continue
-        score, gap = control.scores.get(headline, Score()), control.gap
-        shown = format_control(score) if score.defined else score_or_reason(score)
-        cleared = "-" if gap is None else "yes" if gap.clears else "NO"
-        rows.append([control.name, shown, score_or_reason(gap.difference) if gap else "-", cleared])
-        if gap and not gap.clears:
-            failed.append(control.name)
-    if rows:
-        console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
+
+    def shown(control: Control) -> str:
+        score = control.scores.get(headline, Score())
+        return not_applicable(control) or (format_control(score) if score.defined else score_or_reason(score))
+
+    compared = {control.name: control.gap for control in controls if control.gap}
+    columns = [
+        field("name", "control"),
+        Column(headline, shown),
+        Column("difference", lambda c: score_or_reason(c.gap.difference) if c.gap else "" if c.reason else "-"),
+        Column("cleared", lambda c: ("yes" if c.gap.clears else "NO") if c.gap else "" if c.reason else "-"),
+    ]
+    show_table(controls, columns, title=f"target {target}, controls")
     if note := control_note(scores, target):
         console.wrapped(note)
-    if failed:
+    if failed := [name for name, gap in compared.items() if not gap.clears]:
         console.wrapped(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+
+
+def not_applicable(control: Control) -> str:
+    """Why a control does not apply; empty where it does."""
+    return f"not applicable: {control.reason}" if control.reason else ""
 
 
 def _side_by_side(target: str, metric: str, scores: Scores) -> None:
     """The method and the controls in another score than the headline, which is undefined and so ranks nothing."""
-    headline = scores.headlines[target]
-    rows = [["the method", score_or_reason(scores.of(target)[metric])]]
-    for control in scores.controls(target):
-        told = f"not applicable: {control.reason}" if control.reason else ""
-        rows.append([control.name, told or score_or_reason(control.scores.get(metric, Score()))])
-    console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
+    headline, own = scores.headlines[target], Control("the method", scores.of(target), "", None)
+    columns = [
+        field("name", "method or control"),
+        Column(metric, lambda c: not_applicable(c) or score_or_reason(c.scores.get(metric, Score()))),
+    ]
+    title = f"target {target}, method and controls side by side"
+    show_table([own, *scores.controls(target)], columns, title=title)
     why = f"{headline} is undefined ({scores.why_undefined(target, headline)})"
     console.wrapped(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
-
-
-def _cost(measured: Mapping[str, Any]) -> None:
-    columns = cost.format_cost(measured)
-    if set(columns.values()) == {cost.NOT_MEASURED}:
-        console.echo(f"cost: {cost.NOT_MEASURED}")
-    else:
-        console.table(list(columns), [list(columns.values())], title="cost")

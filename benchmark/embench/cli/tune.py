@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from embench.cli import console
 from embench.cli.options import Json, takes
+from embench.cli.progress import Progress
+from embench.cli.tables import show_table
+from embench.planning.request import request_of
+from embench.records.wording import score_or_reason
 
 if TYPE_CHECKING:
     from embench.runs.tuning import Trial, Tuned
-
-Search = Annotated[
-    list[str],
-    typer.Option(
-        "--search",
-        metavar="PATH=VALUES",
-        help="What to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; repeatable.",
-    ),
-]
 
 
 @takes(
@@ -30,17 +25,22 @@ Search = Annotated[
 )
 def tune(
     *,
-    search: Search,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="Number of settings to try.")] = 20,
-    metric: Annotated[str | None, typer.Option("--metric", help="Score that decides; default: the headline.")] = None,
-    sampler_seed: Annotated[int, typer.Option("--sampler-seed", min=0, help="Seed of the choice of settings.")] = 0,
+    search: Annotated[
+        list[str],
+        Option(
+            metavar="PATH=VALUES",
+            help="What to search: encoder.lr=log:1e-4..1e-2, encoder.build.layers=1..4, fusion.batch=16,32; "
+            "repeatable.",
+        ),
+    ],
+    trials: Annotated[int, Option(min=1, help="Number of settings to try.")] = 20,
+    metric: Annotated[str | None, Option(help="Score that decides; default: the headline.")] = None,
+    sampler_seed: Annotated[int, Option(min=0, help="Seed of the choice of settings.")] = 0,
     as_json: Json = False,
     **options: Any,
 ) -> None:
     """Search settings of a method with Optuna, on validation subjects only; each trial is counted as a look."""
     with console.stdout_kept(as_json):
-        from embench.cli.progress import Progress
-        from embench.planning.request import request_of
         from embench.runs import tuning
 
         space = tuning.space_of(search)
@@ -48,27 +48,21 @@ def tune(
             found = tuning.tune(
                 request_of(**options), space, trials, metric=metric, seed=sampler_seed, progress=progress.event
             )
-    if as_json:
-        console.document(_json(found))
-    else:
-        _show(found)
+    console.answer(as_json, _json(found), lambda: _show(found))
 
 
 def _show(found: Tuned) -> None:
-    from embench.records.wording import score_or_reason
-
     ranked = found.ranked()
     rows = [
-        [
-            *(setting.partition("=")[2] for setting in trial.settings),
-            score_or_reason(trial.result.scores.of(found.target)[found.metric]),
-            trial.result.id,
-        ]
+        {
+            **dict(setting.split("=", 1) for setting in trial.settings),
+            found.metric: score_or_reason(trial.result.scores.of(found.target)[found.metric]),
+            "run": trial.result.id,
+        }
         for trial in ranked
         if trial.result
     ]
-    paths = [setting.partition("=")[0] for setting in ranked[0].settings]
-    console.table([*paths, found.metric, "run"], rows, title=f"{found.target}, validation subjects")
+    show_table(rows, title=f"{found.target}, validation subjects")
     for settings, error in {trial.settings: trial.error for trial in found.trials if trial.error}.items():
         console.note(f"{', '.join(settings)} failed: {error.what}")
     console.wrapped(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Json
@@ -21,8 +22,8 @@ def _weights() -> None:
 
 @weights_app.command("convert")
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint that torch.save wrote.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; must be empty or not exist.")],
+    file: Annotated[Path, Argument(metavar="FILE", help="A checkpoint that torch.save wrote.")],
+    out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
     as_json: Json = False,
 ) -> None:
     """Turn a checkpoint into safetensors, with a manifest of its origin; no code in it is run."""
@@ -30,10 +31,7 @@ def convert(
         from embench.runs.convert import convert as run
 
         document = run(file, out).json()
-    if as_json:
-        console.document(document)
-    else:
-        _print(document)
+    console.answer(as_json, document, lambda: _print(document))
 
 
 def _print(document: Mapping[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""Tables for the terminal: columns say what stands at their heads and in their cells; one function prints rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import typer
+
+from embench.cli import console
+from embench.records.wording import format_value
+from embench.texts import visible
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: `title` stands at its head, `text` gives the cell of a row; cells of a `whole` column stay
+    on one line."""
+
+    title: str
+    text: Callable[[Any], str]
+    whole: bool = False
+
+
+def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> Column:
+    """The column of a value that rows hold as an attribute, or under a key.
+
+    Args:
+        title: default: the name, with blanks for its underscores.
+        spec: how numbers with decimals are written. `missing`: the cell where the value is None, or not there.
+    """
+
+    def text(row: Any) -> str:
+        value = row.get(name) if isinstance(row, Mapping) else getattr(row, name)
+        return format_value(value, spec, missing)
+
+    return Column(name.replace("_", " ") if title is None else title, text)
+
+
+def fields(*names: str) -> list[Column]:
+    """The columns of several values that rows hold, titled by their names."""
+    return [field(name) for name in names]
+
+
+def show_table(rows: Iterable[Any], columns: Iterable[Column] | None = None, *, title: str | None = None) -> None:
+    """Prints a table that fits the terminal, or nothing where there are no rows: cells are wrapped, never cut, so it is
+    wider only where its longest words are.
+
+    Args:
+        columns: default: those of rows that are mappings, title -> cell.
+    """
+    from tabulate import tabulate
+
+    rows = list(rows)
+    if not rows:
+        return
+    if columns is None:
+        columns = [field(name, name) for name in dict.fromkeys(name for row in rows for name in row)]
+    columns = list(columns)
+    heads = [visible(column.title) for column in columns]
+    cells = [[visible(column.text(row)) for row in rows] for column in columns]
+    widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
+    least = [
+        width if column.whole else max(_longest(head, _NAME) + _PAD, *map(_longest, own))
+        for column, head, own, width in zip(columns, heads, cells, widths, strict=True)
+    ]
+    while sum(widths) + 2 * (len(widths) - 1) > console.room():
+        wide = [k for k in range(len(widths)) if widths[k] > least[k]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda k: widths[k])] -= 1
+    folded = [[_folded(cell, width) for cell in own] for own, width in zip(cells, widths, strict=True)]
+    heads = [_folded(head, width - _PAD, _NAME) for head, width in zip(heads, widths, strict=True)]
+    if title:
+        console.wrapped(title, bold=True)
+    # Its cells have control characters written out already, and lines of their own.
+    typer.echo(tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True))
+    console.echo()
+
+
+def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """The first items of pairs, each once and in their order, with all second items that came with it.
+
+    >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
+    {'no label': ['s1', 's3'], 'too short': ['s2']}
+    """
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+_PAD = 2
+"""Blanks that tabulate adds to a head."""
+
+_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
+"""A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
+
+_NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
+"""A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
+
+
+def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
+    return max(map(len, word.findall(cell)), default=0)
+
+
+def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
+    """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
+    if len(cell) <= width:
+        return cell
+    lines, at = [""], 0
+    for found in word.finditer(cell):
+        gap = cell[at : found.start()] and " "
+        at = found.end()
+        if lines[-1] and len(lines[-1]) + len(gap) + len(found[0]) > width:
+            lines.append(found[0])
+        else:
+            lines[-1] += gap + found[0] if lines[-1] else found[0]
+    return "\n".join(lines)
