@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from embench import registry
 from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
@@ -17,6 +18,7 @@ from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
+from ..packages import installing
 from .conftest import attest
 
 
@@ -211,6 +213,18 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
     ]
     build_leaderboards(tmp_path)
     assert "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
+
+
+def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(tmp_path: Path, site: Path) -> None:
+    installing.install("embench_faulty", site)
+    registry.refresh()
+    put(tmp_path, "a", 0.6, headline="embench_faulty/out_of_range")
+    put(tmp_path, "b", 0.7, headline="nowhere/kappa")
+    [section] = leaderboard_sections(tmp_path)
+    assert {row.id: row.marks for row in section.methods} == {
+        "a": ("headline depends on a decision threshold",),
+        "b": ("headline of a metric that is not installed",),
+    }
 
 
 def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:

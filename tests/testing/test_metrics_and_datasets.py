@@ -20,6 +20,7 @@ class HalfRight(Metric):
     """Share of decisions that are right."""
 
     range: ClassVar = (0.0, 1.0)
+    depends_on_cut: ClassVar = True
 
     def __call__(self, units):
         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
@@ -57,6 +58,14 @@ class OtherBootstrap(HalfRight):
         return np.full(len(counts), 0.5)
 
 
+class SaysNotThatItDepends(HalfRight):
+    depends_on_cut: ClassVar = False
+
+
+class AnotherChance(HalfRight):
+    chance_level: ClassVar = 0.3
+
+
 class Spoils(HalfRight):
     def __call__(self, units):
         units.score.sort()
@@ -72,6 +81,8 @@ def test_metrics():
         (NotNumber, "a score of nan"),
         (NoReason, "without a reason"),
         (OtherBootstrap, "with each subject once"),
+        (SaysNotThatItDepends, "depends on decisions and does not say so"),
+        (AnotherChance, "`chance_level` is 0.3"),
         (Spoils, "changed its inputs"),
     ]
     for cls, fault in faults:

@@ -34,6 +34,7 @@ class Metric(ABC):
 
     >>> class Hits(Metric):
     ...     range = (0.0, 1.0)
+    ...     depends_on_cut = True
     ...     def __call__(self, units):
     ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
     ...     def chance(self, units):

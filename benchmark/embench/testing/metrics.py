@@ -18,8 +18,8 @@ def check_metric(cls: type[Metric]) -> None:
     """Checks that a metric keeps its interface, for every kind of target it scores.
 
     A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
-    prediction no worse than a noisy one; a chance level in its range; a reason and no error where there is one
-    class only; and scores of samples of subjects that agree with the score itself.
+    prediction no worse than a noisy one; a chance level in its range; decisions read only where it says so; a reason
+    and no error where there is one class only; and scores of samples of subjects that agree with the score itself.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -64,11 +64,24 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
     check.that(
         better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
     )
-    _in_range(check, metric, float(metric.chance(units)), "chance")
+    _says_what_it_is(check, metric, units, score)
     if KINDS[units.kind].has_classes:
         one_class = units.take(units.y_true == units.y_true[0])
         _value(check, metric, one_class)
     _resampled(check, metric, units, score)
+
+
+def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+    """Boards rank by what a metric says of itself."""
+    chance = float(metric.chance(units))
+    _in_range(check, metric, chance, "chance")
+    level = metric.chance_level
+    fine = level is None or _near(level, chance)
+    check.that(fine, f"`chance_level` is {level}, and `chance` gives {chance}", expected="the same, or None")
+    if not metric.depends_on_cut:
+        other = _value(check, metric, replace(units, decision=units.decision[::-1].copy()))
+        same = _near(other, score)
+        check.that(same, "it depends on decisions and does not say so", expected="`depends_on_cut = True`")
 
 
 def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:

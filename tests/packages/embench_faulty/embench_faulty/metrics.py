@@ -9,6 +9,7 @@ class Accuracy(Metric):
     """The share of right decisions."""
 
     range: ClassVar = (0.0, 1.0)
+    depends_on_cut: ClassVar = True
 
     def __call__(self, units):
         return float((units.decision == units.y_true).mean())
