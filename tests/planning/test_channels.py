@@ -66,6 +66,10 @@ def test_another_muscle_is_refused_and_so_is_one_that_nobody_names(bench, encode
     assert "{channels: {trapezius: NAME IN THE FILE}}" in str(refused.value)
 
 
+def test_one_dataset_fits_itself_however_little_it_says(bench):
+    assert plan(bench, "emg", dataset="Nameless", pretrainers=("masked_value",)).sites == {}
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_several_channels_need_the_same_names_in_the_same_order(bench, way):
     with pytest.raises(
@@ -106,6 +110,8 @@ def test_weights_are_held_to_the_same_rule(bench):
         UsageError, match=r"^WidePool would read different channels of emg in weights of .*: corrugator"
     ):
         plan(bench, "emg", pretrained=weights(bench, "emg", "Finger").id)
+    own = weights(bench, "emg", "Nameless").id
+    assert plan(bench, "emg", dataset="Nameless", pretrained=own).sites == {}
     started = plan(bench, "ppg", pretrained=weights(bench, "ppg", "Finger").id)
     assert started.sites == {"ppg": "pretrained at the finger, tested at the wrist"}
 

@@ -194,8 +194,8 @@ def check_handovers(
                 here = channels_read(site, m, part)
                 if before := _channels_of(started, m, part, site, here):
                     way[m].append(("pretrained", before))
-                    source, file = f"weights of {started.dataset}", str(started.files[m])
-                    channels.check_fit(part.short, m, (source, before), (site.name, here), file)
+                    source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
+                    channels.check_fit(part.short, m, (source, before), (site.name, here), str(started.files[m]))
                 check_file(started.files[m], f"encoders.{m}", site, {m: part}, None)
             way[m].append(("pretrained", channels_at(site, m)))
         if whole and FUSION in learned:

@@ -39,6 +39,11 @@ class Weights:
         """Full name of the dataset that they were trained on last; None where it is not known."""
         return next((str(entry["dataset"]) for entry in reversed(self.seen())), None)
 
+    @property
+    def data(self) -> str | None:
+        """The key of that dataset's prepared data; None where it is not known."""
+        return next((str(entry["store"]) for entry in reversed(self.seen())), None)
+
     def channels(self, m: str) -> Sequence[str]:
         """The names of the channels that a modality's pretrained encoder reads, as far as they are on record."""
         return self.manifest["channels"].get(m, ()) if self.manifest else ()
