@@ -33,8 +33,6 @@ from embench.cli import (
     leaderboard,
     listing,
     plugin,
-    pretrain,
-    report,
     run,
     score,
     tune,
@@ -50,12 +48,12 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.run, grid.grid, tune.tune, pretrain.pretrain):
+for command in (run.run, grid.grid, tune.tune, weights.pretrain):
     app.command()(command)
 app.command("list")(listing.list_plugins)
 for command in (
     *(listing.info, doctor.doctor, audit.audit, run.baselines, score.score, export.export, compare.compare),
-    *(claims.claims, report.report),
+    *(claims.claims, export.report),
 ):
     app.command()(command)
 app.add_typer(plugin.plugin_app, name="plugin")

@@ -14,7 +14,7 @@ import typer
 from typer import Argument, Option
 
 from embench import registry
-from embench.cli import console, data_controls, data_labels, data_status, data_verify
+from embench.cli import console, data_describe, data_status
 from embench.cli.options import DataRoot, Dataset, Json, Protocol
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
@@ -73,9 +73,9 @@ def fetch(
     console.echo(f"{folder}: done; check it with `embench data verify {entry.name}`")
 
 
-data_app.command("verify")(data_verify.verify)
-data_app.command("labels")(data_labels.labels)
-data_app.command("controls")(data_controls.controls)
+data_app.command("verify")(data_status.verify)
+data_app.command("labels")(data_describe.labels)
+data_app.command("controls")(data_describe.controls)
 
 
 @data_app.command()
@@ -112,9 +112,7 @@ def synthesize(
 
 
 @data_app.command()
-def new(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your own recordings.")],
-) -> None:
+def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your own recordings.")]) -> None:
     """Write a first dataset.yaml for your own recordings, with TODO where a person has to decide."""
     from embench.data.find import write_description
 

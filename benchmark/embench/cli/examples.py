@@ -22,7 +22,12 @@ EXAMPLES = {
     "audit": ("embench audit runs/deap/tcn-single-0123456789", "embench audit predictions.csv --dataset deap"),
     "baselines": ("embench baselines --dataset stress_predict --seeds 0",),
     "score": ("embench score predictions.csv --dataset stress_predict --name 'our method' --out scored/ours",),
-    "export": ("embench export runs/deap/* --latex", "embench export runs/deap/* --methods --bibtex"),
+    "export": (
+        "embench export runs/deap/* --latex",
+        "embench export runs/deap/* --methods --bibtex",
+        "embench export runs/deap/tcn-single-0123456789 --reforms --out reforms.md",
+        "embench export --board leaderboards/stress_predict --croissant --out croissant.json",
+    ),
     "compare": ("embench compare runs/deap/*", "embench compare runs/a runs/b --metric auroc --all"),
     "claims": ("embench claims --dry-run", "embench claims vazquez2022 --recipe quick"),
     "report": ("embench report runs/deap/tcn-single-0123456789 --out report.html",),
@@ -40,6 +45,7 @@ EXAMPLES = {
     "leaderboard show": (
         "embench leaderboard show",
         "embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within",
+        "embench leaderboard show --target stress --format csv",
     ),
     "leaderboard build": ("embench leaderboard build --from runs",),
     "leaderboard site": ("embench leaderboard site --out pages",),

@@ -1,4 +1,5 @@
-"""`embench export`: what a paper, a reviewer or a hub needs of runs, a dataset or a board."""
+"""`embench export`: what a paper, a reviewer or a hub needs of runs, a dataset or a board; `embench report`: a run as a
+page of HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import TrustCode, completes
+from embench.cli.options import DataRoot, TrustCode, completes
+from embench.cli.progress import Steps
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
 from embench.texts import visible
@@ -49,16 +51,7 @@ def export(
     out: Annotated[Path | None, Option(help="File to write; default: standard output.")] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools.
-
-    Examples:
-
-    embench export RUN RUN --latex --methods --bibtex
-
-    embench export RUN --reforms --out reforms.md
-
-    embench export --board leaderboards/stress_predict --croissant --out croissant.json
-    """
+    """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools."""
     chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
     chosen |= {"--croissant": croissant, "--hub": hub is not None}
     _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
@@ -160,9 +153,33 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         typer.echo(visible(text), nl=False)
         return
-
     try:
         write_text(path, text)
     except OSError as error:
         raise MachineError(f"the text cannot be written: {error.strerror}", where=str(path)) from error
     console.echo(f"written: {path}")
+
+
+def report(
+    run: Annotated[Path, Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
+    out: Annotated[Path | None, Option(help="File to write; default: RUN.html in the current folder.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        Option(help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN."),
+    ] = None,
+    data_root: DataRoot = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
+    from embench import report as reports
+
+    with Steps("subjects", "prepared") as steps:
+        path = reports.write_report(
+            run,
+            out or Path(f"{run.resolve().name}.html"),
+            singles=beside or (),
+            data_root=data_root,
+            trust_code=trust_code,
+            progress=steps,
+        )
+    console.echo(str(path))

@@ -14,7 +14,7 @@ from typer import Argument, Option
 from embench.cli import console
 from embench.cli.options import DryRun, Json, read_options, takes, texts
 from embench.cli.progress import Progress
-from embench.cli.tables import Column, field, show_table
+from embench.cli.tables import Column, field, grouped, show_table
 from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
@@ -49,8 +49,7 @@ def grid(
     *,
     executor: Annotated[str, Option(help="Executor that runs the stages.")] = "local",
     cluster: Annotated[
-        list[str] | None,
-        Option(help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
+        list[str] | None, Option(help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray.")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -110,9 +109,7 @@ def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
         if not axes.get(name):
             raise UsageError(f"a grid needs at least one --{name}", hint=f"embench list {name}")
     chosen_axes: list[tuple[str, Sequence[str]]] = [(name, values) for name, values in axes.items() if name != "set"]
-    by_path: dict[str, list[str]] = {}
-    for setting in axes.get("set", ()):
-        by_path.setdefault(setting.partition("=")[0], []).append(setting)
+    by_path = grouped((setting.partition("=")[0], setting) for setting in axes.get("set", ()))
     chosen_axes += [("set", values) for values in by_path.values()]
     for chosen in product(*(values for _, values in chosen_axes)):
         fields: dict[str, Any] = {"fusion": None, "modalities": None, "targets": None}

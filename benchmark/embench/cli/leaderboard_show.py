@@ -70,14 +70,7 @@ def show(
     ] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
-    """Print the rows of all leaderboards, or of some.
-
-    Examples:
-
-    embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
-
-    embench leaderboard show --target stress --format csv
-    """
+    """Print the rows of all leaderboards, or of some."""
     from embench import leaderboard
     from embench.leaderboard import select
 
@@ -109,13 +102,8 @@ def show(
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not shown:
             console.echo("no row matches" if found else f"no published entries in {boards}")
-        _print_left(len(select.select_sections(found, **about, all_boards=True)) - len(chosen))
-
-
-def _print_left(boards: int) -> None:
-    """Says how many boards are not shown since they are superseded."""
-    if boards:
-        console.note(f"not shown: {boards} superseded board{'s' * (boards > 1)}; --all shows them")
+        if old := len(select.select_sections(found, **about, all_boards=True)) - len(chosen):
+            console.note(f"not shown: {old} superseded board{'s' * (old > 1)}; --all shows them")
 
 
 def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:

@@ -1,4 +1,5 @@
-"""`embench weights`: weights that other code has trained."""
+"""`embench pretrain`: pretrains on all subjects of a dataset or of a folder of recordings, to start runs from; `embench
+weights`: weights that other code has trained."""
 
 from __future__ import annotations
 
@@ -10,7 +11,70 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import Json
+from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.progress import Progress
+from embench.planning.request import Request, request_of
+
+
+@takes(
+    *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
+    help_texts={
+        "fusion": "Fusion of the model; only if the whole model is pretrained.",
+        "set": "Change a setting: path=value, for example pretrainer.lr=1e-4; repeatable.",
+    },
+    before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
+)
+def pretrain(
+    *,
+    pretrainer: Annotated[
+        str, Option(autocompletion=completes("pretrainer"), help="Name of a pretrainer; see `embench list pretrainer`.")
+    ],
+    corpus: Annotated[
+        str,
+        Option(
+            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a corpus.yaml."
+        ),
+    ],
+    seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,
+    protocol: Annotated[
+        str,
+        Option(
+            autocompletion=completes("protocol"),
+            help="Protocol that sets the preprocessing and the units: a name, or a YAML file.",
+        ),
+    ] = Request.protocol,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    **options: Any,
+) -> None:
+    """Pretrain on all subjects of a dataset or corpus; write the weights and a description of the data."""
+    with console.stdout_kept(as_json):
+        from embench.cli import show
+        from embench.planning.pretraining import plan_pretraining
+        from embench.runs import pretrain as runner
+
+        request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
+        if dry_run:
+            document = plan_pretraining(request, seed).describe()
+        else:
+            with Progress() as progress:
+                document = runner.pretrain(request, seed, progress=progress.event).json()
+    print_document = show.print_plan if dry_run else _print_pretrained
+    console.answer(as_json, document, lambda: print_document(document))
+
+
+def _print_pretrained(document: Mapping[str, Any]) -> None:
+    manifest = document["manifest"]
+    if document["synthetic"]:
+        text = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
+        console.echo(text, bold=True, colour="yellow")
+    for seen in manifest["seen"]:
+        hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
+        labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"
+        console.echo(f"trained on: {manifest['title']}, {len(seen['people'])} subjects, {hours}{labels}")
+    console.echo(f"weights: {document['weights']}")
+    console.echo(f"use them with: {document['use']}")
+
 
 weights_app = typer.Typer(help="Convert weights that other code has trained.", no_args_is_help=True)
 
@@ -31,10 +95,10 @@ def convert(
         from embench.runs.convert import convert as run
 
         document = run(file, out).json()
-    console.answer(as_json, document, lambda: _print(document))
+    console.answer(as_json, document, lambda: _print_converted(document))
 
 
-def _print(document: Mapping[str, Any]) -> None:
+def _print_converted(document: Mapping[str, Any]) -> None:
     manifest = document["manifest"]
     source = manifest["converted"]
     console.echo(f"layout: {source['layout']}; SHA-256 {source['sha256']}")

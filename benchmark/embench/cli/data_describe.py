@@ -1,19 +1,28 @@
-"""`embench data labels`: what the labels of a dataset look like, in numbers and drawn."""
+"""`embench data labels` and `data controls`: what the labels of a dataset look like, in numbers and drawn, and what the
+controls score on it, the numbers that a method must beat."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Dataset, Json, Protocol
 from embench.cli.progress import Steps
-from embench.cli.tables import Column, field, fields, show_table
+from embench.cli.tables import Column, field, fields, grouped, show_table
 from embench.planning.request import Request
-from embench.records.wording import format_figure
+from embench.records.wording import format_control, format_figure, format_score, join_with_and
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import Card
+    from embench.interfaces.units import Target
+    from embench.protocols import Protocol as Rules
+    from embench.records.scores import Control, Scores
+    from embench.store import Store
+
 
 WIDTH = 30
 """Characters of a bar."""
@@ -32,20 +41,14 @@ def labels(
     """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
     with console.stdout_kept(as_json):
         from embench.data import label_report
-        from embench.data.cohort import card_for_protocol, choose_targets
-        from embench.data.find import card_of, prepared
         from embench.data.quality import describe_quality
-        from embench.protocols import load_protocol, make_units
+        from embench.protocols import make_units
         from embench.report import drawing, label_figure
         from embench.runs.external import units_table, write_units
 
         if figure:
             drawing.check_path(figure, "--figure")
-        rules = load_protocol(protocol)
-        card = card_for_protocol(rules, card_of(dataset, data_root))
-        chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
-        with Steps("subjects", "prepared") as steps:
-            store = prepared(dataset, data_root, rules, 1, steps)
+        store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
         report = label_report.describe_labels(store, card, chosen, rules)
         quality: dict[str, list[dict[str, Any]]] = {}
         with Steps("modalities", "judged") as steps:
@@ -163,3 +166,80 @@ def _agreement(found: Mapping[str, Any]) -> None:
     console.wrapped(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
     console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
     show_table(found["pairs"], [field(name, missing="-") for name in found["pairs"][0]])
+
+
+_SCORES = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro", "ccc", "rmse")
+"""The scores that stand beside the headline, as far as the target's kind has them; `--json` has all."""
+
+
+def controls(
+    dataset: Dataset,
+    target: Annotated[
+        str | None, Option(help="Targets, comma-separated; default: those of the dataset's card.")
+    ] = None,
+    data_root: DataRoot = None,
+    protocol: Protocol = Request.protocol,
+    seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = str(Request.seeds),
+    as_json: Json = False,
+) -> None:
+    """Score the controls, which need no method and no signal: the numbers that a method must beat."""
+    with console.stdout_kept(as_json):
+        from embench.runs.controls import describe_controls
+
+        numbers = Request(dataset, seeds=seeds).seed_list
+        store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)
+        with Steps("folds", "controls fitted") as steps:
+            found = describe_controls(store, card, chosen, rules, numbers, steps)
+    if as_json:
+        console.document(found)
+        return
+    from embench.cli import show
+    from embench.records.scores import Scores
+
+    show.warn_of_synthetic(found["synthetic"])
+    scored = Scores({**Scores.none(), **{name: found[name] for name in ("headlines", "controls")}})
+    for name in scored.headlines:
+        _show_controls(name, scored, found)
+
+
+def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
+    from embench.cli.show import not_applicable
+    from embench.statistics.controls import CONTROLS
+
+    controls, headline = {control.name: control for control in scored.controls(target)}, scored.headlines[target]
+    applicable = [control for control in controls.values() if not control.reason]
+    known = {metric for control in applicable for metric in control.scores}
+    others = [metric for metric in _SCORES if metric in known and metric != headline]
+
+    def cells(control: Control) -> dict[str, str]:
+        if control.reason:
+            return {"control": control.name, headline: not_applicable(control)}
+        rest = {metric: format_score(control.scores.get(metric), interval=False) for metric in others}
+        return {"control": control.name, headline: format_control(control.scores.get(headline)), **rest}
+
+    best = {metric: of["mean"] for metric, of in found["to_beat"][target].items()}
+    to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
+    title = f"target {target}, {found['people'][target]} subjects, {found['protocol']}"
+    show_table([*(cells(controls[name]) for name in CONTROLS), {"control": "to beat *", **to_beat}], title=title)
+    for metric in (headline, *others):
+        undefined = [(c.why_undefined(metric), c.name) for c in applicable if metric in c.scores]
+        for reason, names in grouped(each for each in undefined if each[0]).items():
+            of = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
+            console.wrapped(f"{metric}{of} is undefined: {reason}")
+    console.echo()
+
+
+def _prepared(
+    dataset: str, data_root: Path | None, protocol: str, target: str | None, *, every: bool = False
+) -> tuple[Store, Card, Rules, Sequence[Target]]:
+    """The prepared data of a dataset, its card, the protocol and the targets that are named; where none are, those of
+    the card, or `every` one."""
+    from embench.data.cohort import card_for_protocol, choose_targets
+    from embench.data.find import card_of, prepared
+    from embench.protocols import load_protocol
+
+    rules = load_protocol(protocol)
+    card = card_for_protocol(rules, card_of(dataset, data_root))
+    chosen = choose_targets(card, target or (",".join(t.name for t in card.targets) if every else None))
+    with Steps("subjects", "prepared") as steps:
+        return prepared(dataset, data_root, rules, 1, steps), card, rules, chosen
