@@ -32,7 +32,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.io import savemat
-from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench_plugins.datasets.formats.amigos_files import (
@@ -47,6 +46,7 @@ from embench_plugins.datasets.formats.amigos_files import (
     segment_count,
 )
 from embench_plugins.datasets.synthetic import amigos_films, films
+from embench_plugins.datasets.synthetic.body import skin_responses
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.generator import Generator, checked_length
@@ -231,11 +231,7 @@ def _plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> 
     for trial in trials:
         video = str(trial["video"])
         seconds = films.times(trial_s(video, long_s if video in LONG else length_s))
-        smile, brow = (
-            films.course(float(trial[name]), float(trials[name].mean()), seconds, BASELINE_S)
-            for name in ("smile", "brow")
-        )
-        plays[video] = smile, brow
+        plays[video] = films.courses(trial, trials, seconds, BASELINE_S)
     return plays
 
 
@@ -356,13 +352,8 @@ class _Body:
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
     def _skin(self, per_min: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(samples,): responses after the video's start, spread evenly with jitter, on a drifting level."""
-        video_s = len(time) / RATE - BASELINE_S
-        count = round(per_min * video_s / 60)
-        at = BASELINE_S + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * video_s / max(count, 1)
-        train = np.zeros(len(time))
-        np.add.at(train, (at * RATE).astype(int), np.exp(0.25 * rng.standard_normal(count)))
-        after = np.arange(round(20 * RATE)) / RATE
-        responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[: len(time)]
+        """(samples,): responses after the video's start, on a drifting level."""
+        count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
+        responses = skin_responses(count, BASELINE_S, len(time), RATE, rng)
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
         return standardised(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)

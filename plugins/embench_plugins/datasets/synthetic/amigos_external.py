@@ -19,29 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.formats.amigos_files import (
-    COLUMNS,
-    EEG,
-    LONG,
-    PEOPLE,
-    RATE,
-    segment_count,
-    segments,
-)
-from embench_plugins.datasets.synthetic import amigos_films, films
-from embench_plugins.datasets.synthetic.amigos import (
-    BAND,
-    LONG_S,
-    PLANTED,
-    REFUSED,
-    SHORT_S,
-    SKIP,
-    VIDEOS,
-    Cell,
-    ratings,
-    trial_s,
-    write_cells,
-)
+from embench_plugins.datasets.formats.amigos_files import COLUMNS, EEG, LONG, PEOPLE, RATE, segment_count, segments
+from embench_plugins.datasets.synthetic import amigos, amigos_films, films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.face import OWN
@@ -55,7 +34,7 @@ UNIT_S = 10
 MOMENTS = np.dtype(
     [(name, "i8") for name in ("person", "cell")]
     + [("second", "f8")]
-    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
+    + [(name, "f8") for name in ("arousal", "valence", *amigos.PLANTED)]
 )
 """A row of `draw`: what is felt, and what follows it, as in a row of `amigos.draw`."""
 
@@ -68,7 +47,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
         videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
     """
     for person, moments in enumerate(people, 1):
-        write_cells(out, person, _cells(moments, seed, length_s))
+        amigos.write_cells(out, person, _cells(moments, seed, length_s))
         if videos:
             amigos_films.write(out, person, seed, _plays(moments, length_s))
 
@@ -81,7 +60,7 @@ def _truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray
     resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
     rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []
-    for cell, video in enumerate(VIDEOS):
+    for cell, video in enumerate(amigos.VIDEOS):
         rows = np.zeros(math.ceil(lasting_s(video, length_s)), MOMENTS)
         rows["person"], rows["cell"], rows["second"] = person, cell, np.arange(len(rows)) + 0.5
         response = {}
@@ -99,7 +78,7 @@ def _truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray
 
 def lasting_s(video: str, length_s: float) -> float:
     """Long videos last up to `length_s`, short ones up to that or their real length."""
-    return trial_s(video, length_s if video in LONG else min(length_s, SHORT_S[1]))
+    return amigos.trial_s(video, length_s if video in LONG else min(length_s, amigos.SHORT_S[1]))
 
 
 def annotated(moments: np.ndarray, duration_s: float) -> np.ndarray:
@@ -114,14 +93,14 @@ def annotated(moments: np.ndarray, duration_s: float) -> np.ndarray:
 def _plays(moments: np.ndarray, length_s: float) -> amigos_films.Plays:
     """What the face of one subject shows in each video, from all of that subject's moments."""
     plays = {}
-    for cell, video in enumerate(VIDEOS):
+    for cell, video in enumerate(amigos.VIDEOS):
         own, seconds = moments[moments["cell"] == cell], films.times(lasting_s(video, length_s))
         smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
         plays[video] = smile, brow
     return plays
 
 
-def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
+def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[amigos.Cell]:
     """The 20 cells of one subject, from all of that subject's moments."""
     person = int(moments["person"][0])
     rng = np.random.default_rng([seed, person, 7])
@@ -129,25 +108,27 @@ def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
     leads = [replace(body, ecg_waves=body.ecg_waves * np.exp([0, 0, 0.25] * rng.standard_normal((5, 3)))) for _ in "RL"]
     size = 8.0 * np.exp(0.3 * rng.standard_normal((14, 1)))
     cells = []
-    for cell, video in enumerate(VIDEOS):
+    for cell, video in enumerate(amigos.VIDEOS):
         rng = np.random.default_rng([seed, person, 8, cell])
         own, duration_s = moments[moments["cell"] == cell], lasting_s(video, length_s)
         samples = round(duration_s * RATE)
         time = np.arange(samples) / RATE
-        at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
+        at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in amigos.PLANTED}
         columns = np.empty((COLUMNS, samples))
-        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=amigos.BAND, skip=amigos.SKIP)
         beats = body.heart(at["heart_rate"], body.breathing(samples, RATE, rng), RATE, rng)
         columns[14:16] = [lead.ecg(beats, RATE, rng) for lead in leads]
         columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
         columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
         data = columns.T.astype(np.float32).astype(np.float64)
-        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotated(own, duration_s)))
+        cells.append(
+            amigos.Cell(data, amigos.ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), annotated(own, duration_s))
+        )
     return cells
 
 
 GENERATOR = Generator(
-    __name__, "amigos", range(1, PEOPLE + 1), SAMPLE_S, LONG_S, REFUSED, _truth, _write,
+    __name__, "amigos", range(1, PEOPLE + 1), SAMPLE_S, amigos.LONG_S, amigos.REFUSED, _truth, _write,
     {"planted": "external annotation"},
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -92,8 +92,7 @@ class Body:
         expected = per_min / 60 / rate
         size = np.sqrt(per_min.mean() / np.maximum(per_min, 1e-3))
         count = rng.poisson(expected)
-        after = np.arange(round(25 * rate)) / rate
-        shape = np.exp(-after / 3) - np.exp(-after / 0.7)
+        shape = _response(25, rate)
         shape /= np.sqrt((shape**2).sum() * expected.mean())
         train = count * size * np.exp(0.25 * rng.standard_normal(len(count)))
         responses = fftconvolve(train - expected * size * np.exp(0.25**2 / 2), shape)[: len(train)]
@@ -113,6 +112,21 @@ class Body:
     def muscle(self, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
         """(samples,) in microvolt: noise in bursts; carries nothing."""
         return 4 * rng.standard_normal(samples) * np.exp(0.6 * smooth_noise(rng, samples, rate, 1))
+
+
+def skin_responses(count: int, onset_s: float, samples: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """(samples,) of responses of the skin after `onset_s`, spread evenly with jitter."""
+    span_s = samples / rate - onset_s
+    at = onset_s + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * span_s / max(count, 1)
+    train = np.zeros(samples)
+    np.add.at(train, (at * rate).astype(int), np.exp(0.25 * rng.standard_normal(count)))
+    return fftconvolve(train, _response(20, rate))[:samples]
+
+
+def _response(seconds: float, rate: float) -> np.ndarray:
+    """One response of the skin: a fast rise and a slow fall."""
+    after = np.arange(round(seconds * rate)) / rate
+    return np.exp(-after / 3) - np.exp(-after / 0.7)
 
 
 def _wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench_plugins.datasets.formats.deap_files import (
@@ -43,7 +42,7 @@ from embench_plugins.datasets.formats.deap_files import (
     UNFILMED,
 )
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.body import Body, smooth_noise
+from embench_plugins.datasets.synthetic.body import Body, skin_responses, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator
@@ -163,9 +162,7 @@ def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
         if trial in UNFILMED.get(person, ()):
             continue
         rng = np.random.default_rng([seed, person, 5, trial])
-        smile, brow = (
-            films.course(float(row[name]), float(trials[name].mean()), seconds, 0.0) for name in ("smile", "brow")
-        )
+        smile, brow = films.courses(row, trials, seconds, 0.0)
         done = Performance.draw(smile, brow, float(films.FPS), rng)
         name, fps = f"s{person:02d}_trial{trial:02d}", films.FPS / (2 if (person, trial) == WRONG_RATE else 1)
         films.film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
@@ -239,14 +236,9 @@ class _Person:
 
     @staticmethod
     def _skin(per_min: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """(samples,) of conductance: responses after the video's start, evenly with jitter, on a drifting level."""
-        video_s = samples / RATE - BASELINE_S
-        count = math.floor(per_min * video_s / 60 + rng.random())
-        at = BASELINE_S + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * video_s / max(count, 1)
-        train = np.zeros(samples)
-        np.add.at(train, (at * RATE).astype(int), np.exp(0.25 * rng.standard_normal(count)))
-        after = np.arange(round(20 * RATE)) / RATE
-        responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[:samples]
+        """(samples,) of conductance: responses after the video's start, on a drifting level."""
+        count = math.floor(per_min * (samples / RATE - BASELINE_S) / 60 + rng.random())
+        responses = skin_responses(count, BASELINE_S, samples, RATE, rng)
         return responses + 0.1 * smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)
 
 

@@ -108,15 +108,10 @@ def synthesize(
     """Writes `participants.tsv`, `dataset_description.json`, `sub-004/eeg/sub-004_task-watchingVideoClips_eeg.bdf` with
     its sidecars and so on below `out`; which subjects, see `FIRST`.
 
-    The same arguments give the same bytes.
-
     Args:
         effect: of the emotion. Those of film, subject and block are there whatever it is, unless `planted` has others.
         length_s: seconds of the longest clip; None: `LENGTH_S`. Others are less long by the same factor, but last half
             of it, or 30 s, at least.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
     """
     planted = replace(planted, emotion=effect)
     rows = draw(subjects, seed, effect, planted=planted)

@@ -89,9 +89,13 @@ def table(
     np.savetxt(path, rows, fmt=comma.join(formats), header=comma.join(_NAMES), comments="")
 
 
-def course(during: float, rest: float, seconds: np.ndarray, onset_s: float) -> np.ndarray:
-    """(T,) of a face that goes from what it shows at `rest` to what it shows `during` a video, within seconds."""
-    return rest + (during - rest) * (1 - np.exp(-np.maximum(seconds - onset_s, 0) / 2))
+def courses(trial: np.void, trials: np.ndarray, seconds: np.ndarray, onset_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """`smile` and `brow` (T,) of a face that goes from what it shows in the mean of all trials to what it shows in one,
+    within seconds after `onset_s`."""
+    begun = 1 - np.exp(-np.maximum(seconds - onset_s, 0) / 2)
+    rest = {name: float(trials[name].mean()) for name in ("smile", "brow")}
+    smile, brow = (mean + (float(trial[name]) - mean) * begun for name, mean in rest.items())
+    return smile, brow
 
 
 def _intensity(x: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from embench_plugins.datasets.formats.k_emocon_layout import BANDS, DIMENSIONS, 
 from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.synthetic.brain import standardised
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator
 
@@ -108,7 +109,7 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     rng, windows = np.random.default_rng([seed, pid, 0]), int((end - start) / 1000 // WINDOW_S)
     rows, response = np.zeros(windows, ROWS), {}
     for name in DIMENSIONS:
-        latent, other = (_standard(smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)) for _ in range(2))
+        latent, other = (standardised(smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)) for _ in range(2))
         response[name] = planted(latent, other, RHO * effect)
         rows[f"{name}_latent"], rows[f"{name}_rating"] = latent, _rated(latent, rng)
     rows["person"], rows["window"] = pid, np.arange(windows)
@@ -150,10 +151,6 @@ def _clock(pid: int, length_s: float) -> Clock:
     start = EPOCH_MS + 86_400_000 * debate + 137 * debate
     duration = round(1000 * length_s * (1 - 0.02 * (debate % 4)))
     return start - duration // 5 - 7000 - 1000 * (debate % 3), start, start + duration
-
-
-def _standard(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean()) / x.std()
 
 
 def _rated(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -29,17 +29,14 @@ from scipy.stats import norm
 
 from embench_plugins.datasets.formats.wesad_layout import LABEL_RATE, PEOPLE
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
+from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
 from embench_plugins.datasets.synthetic.generator import Generator
 from embench_plugins.datasets.synthetic.python2 import dump
 
 SESSION_S = 720.0
 SHORTEST_S = 60.0
 LONGEST_S = 7071.0
-UNIT_S = 10
 D_PRIME = float(np.sqrt(2) * norm.ppf(0.9))
-TAU_S = 5.0  # the noise of neighbouring units is nearly independent
-MEAN_SD = float(np.sqrt(2 * TAU_S / UNIT_S * (1 - TAU_S / UNIT_S * (1 - np.exp(-UNIT_S / TAU_S)))))
-"""Standard deviation of the mean over a unit of noise of variance 1 that forgets in TAU_S."""
 HEART_SD, SKIN_SD, BREATH_SD = 4.5, 0.25, 0.15
 """Within a person: beats a minute, and logs of responses and of breaths a minute. Between people 10, .52 and .34."""
 
@@ -66,12 +63,12 @@ SECONDS = np.dtype(
 breaks; wider than the code by `MARGIN_S`), and the true rates a minute."""
 
 
-def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
     """`WESAD/S2/S2.pkl` and what lies beside it, and so on."""
     for name, truth in zip(PEOPLE, people, strict=False):
         folder = out / "WESAD" / name
         folder.mkdir(parents=True)
-        _person(folder, truth, seed)
+        _person(folder, truth, seed, length_s)
 
 
 def _order(person: int) -> tuple[str, ...]:
@@ -117,7 +114,7 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     return rows
 
 
-def _person(folder: Path, truth: np.ndarray, seed: int) -> None:
+def _person(folder: Path, truth: np.ndarray, seed: int, length_s: float) -> None:
     """Writes one subject's files."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 2])
@@ -130,7 +127,7 @@ def _person(folder: Path, truth: np.ndarray, seed: int) -> None:
         else:
             dump(file, {"signal": signal, "label": codes, "subject": folder.name}, 0 if person in PROTOCOL_0 else 2)
     rng = np.random.default_rng([seed, person, 3])
-    _text(folder, "_quest.csv", _quest(person, _condition_spans(truth), rng))
+    _text(folder, "_quest.csv", _quest(person, _spans(person, seed, length_s)[1], rng))
     _text(folder, "_readme.txt", _readme(person, rng))
     _text(folder, "_respiban.txt", _respiban(rng))
     (folder / f"{folder.name}_E4_Data.zip").write_bytes(_e4(1_495_438_000 + 86_400 * person + session, rng))
@@ -179,21 +176,10 @@ def _counted(values: np.ndarray, step: float, zero: float) -> np.ndarray:
     return (counts * step - zero).reshape(len(values), -1)
 
 
-def _condition_spans(truth: np.ndarray) -> dict[str, tuple[int, int]]:
-    """From which second to which the conditions lasted, with their margins, and the readings; by the files' names."""
-    spans = {}
-    changes = np.flatnonzero(np.diff(truth["condition"], prepend=0, append=0))
-    for name, start, stop in zip(_order(int(truth["person"][0])), changes[::2], changes[1::2], strict=True):
-        spans[name] = (int(start), int(stop))
-    for name, code in READ_AFTER.values():
-        if len(where := np.flatnonzero(truth["code"] == code)):
-            spans[name] = (int(where[0]), int(where[-1]) + 1)
-    return spans
-
-
 def _quest(person: int, spans: dict[str, tuple[int, int]], rng: np.random.Generator) -> str:
     """The questionnaires, in times of the belt's own file, which began a while before the pickle does."""
     order = _order(person)
+    spans = {name: spans[name] for name in (*order, *(reading for reading, _ in READ_AFTER.values())) if name in spans}
     cut = int(rng.integers(60, 400))
     cut += -(spans[order[1]][1] + cut) % 10  # the second condition ends at full ten seconds: its last zero is dropped
     rows = [
