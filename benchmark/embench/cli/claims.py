@@ -68,7 +68,7 @@ def claims(
                 values = claiming.examine_measured(asked, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
     document = _document([*tested, *asked], [*rows, *values], untested)
-    console.answer(as_json, document, lambda: _print(tested, rows, values, untested))
+    console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
     if not dry_run:
         claiming.check_all_compared([*rows, *values])
 
@@ -95,9 +95,10 @@ def _document(
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}
 
 
-def _print(
+def print_claims(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
 ) -> None:
+    """What was compared and measured, claim by claim, and the claims that cannot be tested yet."""
     from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]

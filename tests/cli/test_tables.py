@@ -1,0 +1,42 @@
+"""Tables on a terminal."""
+
+from types import SimpleNamespace
+
+from embench.claims import ClaimResult, select_claims
+from embench.cli import claims
+from embench.cli.tables import Column, field, show_table
+from embench.records.scores import Score
+
+
+def test_rows_that_are_mappings_name_the_columns(capsys):
+    show_table([{"fold": 0, "score": 0.61234}, {"fold": 1, "why": "one class"}], title="folds")
+    title, heads, _, *rows = capsys.readouterr().out.splitlines()
+    assert title == "folds"
+    assert heads.split() == ["fold", "score", "why"]
+    assert [row.split() for row in rows if row] == [["0", "0.612"], ["1", "one", "class"]]
+
+
+def test_columns_read_attributes_and_keys_alike(capsys):
+    columns = [field("read_as"), field("p", spec=".2f", missing="-"), Column("twice", lambda _: "again")]
+    for row in ({"read_as": "eda", "p": None}, SimpleNamespace(read_as="eda", p=None)):
+        show_table([row], columns)
+        heads, _, cells, _ = capsys.readouterr().out.splitlines()
+        assert heads.split() == ["read", "as", "p", "twice"]
+        assert cells.split() == ["eda", "-", "again"]
+
+
+def test_a_table_without_rows_is_not_printed(capsys):
+    show_table([], [field("name")], title="nothing")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    (claim,) = select_claims("woo2023", ("W1",))
+    about = {"dataset": "amigos", "leg": "fixed", "protocol": "subject-independent-v2", "target": "arousal"}
+    gap = Score(mean=0.0321, low=0.01, high=0.05)
+    found = ClaimResult(claim, **about, status="compared", difference=gap, cost={"a": 90.0, "b": 30.0})
+    claims.print_claims([claim], [found], [], [])
+    text = capsys.readouterr().out
+    assert "+0.032 [+0.010, +0.050]" in text
+    assert "a 2 min, b 30 s" in text
