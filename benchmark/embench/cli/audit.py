@@ -35,20 +35,19 @@ def audit(
     """Look for faults in a run or in predictions; exit with 1 if a finding is severe."""
     if out and out.exists() and not out.is_dir():  # said now, not after minutes
         raise UsageError(f"{out} is no folder", where="--out", expected="a folder, which is made where it is missing")
-    with console.stdout_kept(as_json):
-        from embench import audits
+    from embench import audits
 
-        folder = run if run.is_dir() else _scored(run, dataset, data_root)
-        with Progress() as progress:
-            made = audits.audit_run(
-                folder,
-                dataset=dataset,
-                data_root=data_root,
-                retrained=retrain,
-                out=out,
-                trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
-                progress=progress.event,
-            )
+    folder = run if run.is_dir() else _scored(run, dataset, data_root)
+    with Progress() as progress:
+        made = audits.audit_run(
+            folder,
+            dataset=dataset,
+            data_root=data_root,
+            retrained=retrain,
+            out=out,
+            trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
+            progress=progress.event,
+        )
     console.answer(as_json, made.json(), lambda: print_audit(made))
     if made.counts["severe"]:
         raise typer.Exit(1)

@@ -51,21 +51,20 @@ def claims(
     **options: Any,
 ) -> None:
     """Test papers' claims: run both sides of each claim, compare them, and give a verdict."""
-    with console.stdout_kept(as_json):
-        from embench import claims as claiming
+    from embench import claims as claiming
 
-        chosen = claiming.select_claims(paper, tuple(claim or ()))
-        tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-        pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
-        # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
-        asked = [each for each in chosen if isinstance(each, claiming.MeasuredClaim) and under != "fixed"]
-        if dry_run:
-            rows = claiming.preview_claims(pairs)
-            values = claiming.examine_measured(asked, dataset or (), options, dry_run=True)
-        else:
-            with Progress() as progress:
-                rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
-                values = claiming.examine_measured(asked, dataset or (), options, progress.event)
+    chosen = claiming.select_claims(paper, tuple(claim or ()))
+    tested = [each for each in chosen if isinstance(each, claiming.Claim)]
+    pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
+    # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
+    asked = [each for each in chosen if isinstance(each, claiming.MeasuredClaim) and under != "fixed"]
+    if dry_run:
+        rows = claiming.preview_claims(pairs)
+        values = claiming.examine_measured(asked, dataset or (), options, dry_run=True)
+    else:
+        with Progress() as progress:
+            rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+            values = claiming.examine_measured(asked, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
     document = _document([*tested, *asked], [*rows, *values], untested)
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))

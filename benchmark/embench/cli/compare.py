@@ -27,12 +27,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
-    with console.stdout_kept(as_json):
-        from embench.records import record
-        from embench.statistics import comparison
+    from embench.records import record
+    from embench.statistics import comparison
 
-        records = [record.read_record(folder) for folder in runs]
-        tables = comparison.compare_all(records, target.split(",") if target else None, metric)
+    records = [record.read_record(folder) for folder in runs]
+    tables = comparison.compare_all(records, target.split(",") if target else None, metric)
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
         return

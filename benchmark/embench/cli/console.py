@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -20,10 +20,12 @@ from embench.texts import visible
 
 @dataclass
 class _Mode:
-    """What the flags of a command line ask for: `quiet` prints no notes and no progress, `verbose` more of it."""
+    """What the flags of a command line ask for: `quiet` prints no notes and no progress, `verbose` more of it. `kept`
+    gives stdout back, which `--json` keeps for its document."""
 
     quiet: bool = False
     verbose: bool = False
+    kept: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
 asked = _Mode()
@@ -40,6 +42,7 @@ def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        asked.kept.close()
         asked.quiet = asked.verbose = False
         if not colour and before is None:
             del os.environ["NO_COLOR"]
@@ -93,26 +96,21 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 def document(value: Any) -> None:
     """The one JSON document of `--json`; numbers that JSON does not have become null."""
+    asked.kept.close()
     json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
 
-@contextlib.contextmanager
-def stdout_kept(wanted: bool) -> Iterator[None]:
-    """While it lasts, whatever is printed goes to stderr, by plugins, libraries and workers too (with `--json`)."""
-    if not wanted:
-        yield
-        return
+def keep_stdout() -> None:
+    """Until there is a document, whatever is printed goes to stderr, by plugins, libraries and workers too."""
     sys.stdout.flush()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
-            kept = os.dup(1)
-            stack.callback(os.close, kept)
-            os.dup2(2, 1)
-            stack.callback(os.dup2, kept, 1)
-        yield
+    asked.kept.enter_context(contextlib.redirect_stdout(sys.stderr))
+    if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
+        kept = os.dup(1)
+        asked.kept.callback(os.close, kept)
+        os.dup2(2, 1)
+        asked.kept.callback(os.dup2, kept, 1)
 
 
 def _is_descriptor(stream: Any, number: int) -> bool:

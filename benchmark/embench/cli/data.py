@@ -134,12 +134,11 @@ def prepare(
     as_json: Json = False,
 ) -> None:
     """Filter, resample and store a dataset's signals; data that are already prepared are reused."""
-    with console.stdout_kept(as_json):
-        from embench.data.find import prepared
-        from embench.protocols import load_protocol
+    from embench.data.find import prepared
+    from embench.protocols import load_protocol
 
-        with Steps("subjects", "prepared") as steps:
-            store = prepared(dataset, data_root, load_protocol(protocol), workers or min(4, cores()), steps)
+    with Steps("subjects", "prepared") as steps:
+        store = prepared(dataset, data_root, load_protocol(protocol), workers or min(4, cores()), steps)
     if as_json:
         console.document({
             "dataset": store.name,

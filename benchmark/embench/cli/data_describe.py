@@ -39,29 +39,28 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
-    with console.stdout_kept(as_json):
-        from embench.data import label_report
-        from embench.data.quality import describe_quality
-        from embench.protocols import make_units
-        from embench.report import drawing, label_figure
-        from embench.runs.external import units_table, write_units
+    from embench.data import label_report
+    from embench.data.quality import describe_quality
+    from embench.protocols import make_units
+    from embench.report import drawing, label_figure
+    from embench.runs.external import units_table, write_units
 
-        if figure:
-            drawing.check_path(figure, "--figure")
-        store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
-        report = label_report.describe_labels(store, card, chosen, rules)
-        quality: dict[str, list[dict[str, Any]]] = {}
-        with Steps("modalities", "judged") as steps:
-            for described in report:
-                kind: Any = described.get("label_kind")
-                if kind and kind not in quality:
-                    ids = [unit.id for unit in make_units(store.recordings, card, kind, rules)]
-                    quality[kind] = describe_quality(store, ids, steps)
-                described["quality"] = quality.get(kind, [])
-        if figure:
-            label_figure.draw_labels(card.title, report).save(figure)
-        if units:
-            write_units(units, units_table(store, card, chosen, rules))
+    if figure:
+        drawing.check_path(figure, "--figure")
+    store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
+    report = label_report.describe_labels(store, card, chosen, rules)
+    quality: dict[str, list[dict[str, Any]]] = {}
+    with Steps("modalities", "judged") as steps:
+        for described in report:
+            kind: Any = described.get("label_kind")
+            if kind and kind not in quality:
+                ids = [unit.id for unit in make_units(store.recordings, card, kind, rules)]
+                quality[kind] = describe_quality(store, ids, steps)
+            described["quality"] = quality.get(kind, [])
+    if figure:
+        label_figure.draw_labels(card.title, report).save(figure)
+    if units:
+        write_units(units, units_table(store, card, chosen, rules))
     if as_json:
         console.document(report)
         return
@@ -183,13 +182,12 @@ def controls(
     as_json: Json = False,
 ) -> None:
     """Score the controls, which need no method and no signal: the numbers that a method must beat."""
-    with console.stdout_kept(as_json):
-        from embench.runs.controls import describe_controls
+    from embench.runs.controls import describe_controls
 
-        numbers = Request(dataset, seeds=seeds).seed_list
-        store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)
-        with Steps("folds", "controls fitted") as steps:
-            found = describe_controls(store, card, chosen, rules, numbers, steps)
+    numbers = Request(dataset, seeds=seeds).seed_list
+    store, card, rules, chosen = _prepared(dataset, data_root, protocol, target)
+    with Steps("folds", "controls fitted") as steps:
+        found = describe_controls(store, card, chosen, rules, numbers, steps)
     if as_json:
         console.document(found)
         return

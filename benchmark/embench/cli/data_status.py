@@ -36,21 +36,20 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
-    with console.stdout_kept(as_json):
-        from embench.data.find import OWN, open_dataset, own_folders, place
-        from embench.store.reading import reader_faults
+    from embench.data.find import OWN, open_dataset, own_folders, place
+    from embench.store.reading import reader_faults
 
-        usable = True
-        if dataset:
-            facts = [_status(*place(dataset, data_root), dataset)]
-            usable = facts[0]["state"] not in ("missing", "broken")
-            if usable:
-                facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
-        else:
-            named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
-            facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
-            own = registry.find("dataset", OWN)
-            facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
+    usable = True
+    if dataset:
+        facts = [_status(*place(dataset, data_root), dataset)]
+        usable = facts[0]["state"] not in ("missing", "broken")
+        if usable:
+            facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
+    else:
+        named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
+        facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
+        own = registry.find("dataset", OWN)
+        facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
@@ -177,28 +176,27 @@ def verify(
     """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
-    with console.stdout_kept(as_json):
-        from embench.data.checks import check_dataset_files, unread
-        from embench.data.describe import DataReport
-        from embench.data.find import open_dataset, place
-        from embench.data.verified import remember
-        from embench.store import cache_root
-        from embench.store.fingerprint import synthetic
+    from embench.data.checks import check_dataset_files, unread
+    from embench.data.describe import DataReport
+    from embench.data.find import open_dataset, place
+    from embench.data.verified import remember
+    from embench.store import cache_root
+    from embench.store.fingerprint import synthetic
 
-        entry, folder = place(dataset, data_root)
-        name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
-        report, card = DataReport(), registry.load("dataset", entry.full_name).card
-        try:
-            reader = open_dataset(dataset, data_root)
-            card, generated = reader.card, synthetic(reader.root) is not None
-            with Steps("subjects", "verified") as steps:
-                visit = report.add if share else None
-                checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
-        except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
-            if share and folder.is_dir():
-                _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
-            raise
-        remember(reader, code, checked, cache_root())
+    entry, folder = place(dataset, data_root)
+    name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
+    report, card = DataReport(), registry.load("dataset", entry.full_name).card
+    try:
+        reader = open_dataset(dataset, data_root)
+        card, generated = reader.card, synthetic(reader.root) is not None
+        with Steps("subjects", "verified") as steps:
+            visit = report.add if share else None
+            checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
+    except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
+        if share and folder.is_dir():
+            _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
+        raise
+    remember(reader, code, checked, cache_root())
     if share:
         _write_report(share, report.document(name, code, card, checked, synthetic=generated))
     document = _document(dataset, checked, generated)

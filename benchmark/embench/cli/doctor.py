@@ -33,8 +33,7 @@ class Diagnosis(NamedTuple):
 
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 if something is broken."""
-    with console.stdout_kept(as_json):
-        found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
+    found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
     if as_json:
         console.document([f._asdict() for f in found])
     else:

@@ -64,28 +64,27 @@ def grid(
     file = Path(words[0]) if words else None
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
-    with console.stdout_kept(as_json):
-        from embench.cli import show
-        from embench.engine import executors
-        from embench.planning.axes import expand_axes
-        from embench.runs import run as runner
+    from embench.cli import show
+    from embench.engine import executors
+    from embench.planning.axes import expand_axes
+    from embench.runs import run as runner
 
-        executors.find_executor(executor)
-        chosen = _cluster_options(cluster or ())
-        requested = [request_of(**options, **point) for point in grid_points(axes)]
-        requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
-        if dry_run:
-            with snapshot():
-                plans = [runner.plan(request).describe() for request in requests]
-        else:
-            from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+    executors.find_executor(executor)
+    chosen = _cluster_options(cluster or ())
+    requested = [request_of(**options, **point) for point in grid_points(axes)]
+    requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
+    if dry_run:
+        with snapshot():
+            plans = [runner.plan(request).describe() for request in requests]
+    else:
+        from embench.report import grid_curves  # slow to import, and a dry run draws nothing
 
-            with Progress() as progress:
-                done = runner.grid(
-                    requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
-                )
-            scored = [(result.manifest, result.scores) for result in done.results]
-            drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
+        with Progress() as progress:
+            done = runner.grid(
+                requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
+            )
+        scored = [(result.manifest, result.scores) for result in done.results]
+        drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
         console.document(plans if dry_run else [result.json() for result in done.results])
     elif dry_run:

@@ -108,19 +108,18 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check entries without training; exit with 1 if a check fails. Labels are compared with your data, if found."""
-    with console.stdout_kept(as_json):
-        from embench.leaderboard.attestations import check_name
-        from embench.leaderboard.checks import check_boards, failures
+    from embench.leaderboard.attestations import check_name
+    from embench.leaderboard.checks import check_boards, failures
 
-        if by is not None:
-            check_name(by)
-        if against is not None and not against.is_dir():
-            raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
-        made: list[EntryCheck] = []
-        with Steps("entries", "verified") as steps:
-            for path in paths:
-                made += check_boards(path, data_root, against, steps)
-        failed = failures(made)
+    if by is not None:
+        check_name(by)
+    if against is not None and not against.is_dir():
+        raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
+    made: list[EntryCheck] = []
+    with Steps("entries", "verified") as steps:
+        for path in paths:
+            made += check_boards(path, data_root, against, steps)
+    failed = failures(made)
     console.answer(as_json, [check._asdict() for check in made], lambda: _print_checks(made))
     if by is not None:
         _attest(paths, {check.entry for check in made} - {check.entry for check in failed}, by)

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from embench.leaderboard.columns import Row
     from embench.leaderboard.sections import BoardSection
 
-FOLDED = ("access", "modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
-"""Columns that are named once below a table where they are the same in all rows."""
 _WHOLE = ("rank", "score", "cleared", "entry")
-_FOR_ALL = {
+_FOLDED = {
     "access": "",
+    "modalities": "on {}",
+    "recipe": "recipe {}",
     "subjects": "{} subjects",
     "evidence": "evidence {}",
     "suspicious": "suspicious: {}",
-    "recipe": "recipe {}",
-    "modalities": "on {}",
+    "marks": "{}",
 }
+"""Columns that are named once below a table where they are the same in all rows, and in which words."""
 
 
 class Format(StrEnum):
@@ -167,9 +167,9 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     headline, so they are left out where another score is shown."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
 
-    texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in FOLDED}
+    texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
-    words = [_FOR_ALL.get(name, "{}").format(value) for name, value in same.items() if value]
+    words = [_FOLDED[name].format(value) for name, value in same.items() if value]
     kept = {"rank": any(row.rank for row in methods), "cleared": any(row.controls for row in methods)}
     empty = [name for name, shown in kept.items() if not (ranked and shown)]
     return [n for n in TERMINAL_COLUMNS if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))

@@ -81,8 +81,7 @@ def info(
     if dataset and not any(entry.kind == "encoder" for entry in found):
         kind = found[0].kind if found else registry.MODALITY
         raise UsageError(f"{name} is a {kind}, which reads no dataset by itself", where="--dataset")
-    with console.stdout_kept(as_json):
-        documents = [_described(entry, dataset, protocol, data_root) for entry in found]
+    documents = [_described(entry, dataset, protocol, data_root) for entry in found]
     if as_json:
         console.document([*documents, *map(_facts_of_modality, defined)])
         return
@@ -97,8 +96,7 @@ def _print_matrix(kind: str | None, as_json: bool) -> None:
 
     if kind is not None:
         raise UsageError("the matrix is of all kinds of plugins", where=f"--matrix {kind}", expected="no KIND")
-    with console.stdout_kept(as_json):
-        found = compatibility.matrix()
+    found = compatibility.matrix()
     if as_json:
         console.document(asdict(found))
         return
@@ -113,15 +111,8 @@ def _print_facts(facts: Mapping[str, object], title: str) -> None:
 
 
 def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
-    return {
-        "kind": "modality",
-        "name": modality.name,
-        "package": modality.package,
-        "version": modality.version,
-        "summary": modality.summary,
-        **modality.definition(),
-        "source": str(modality.source),
-    }
+    about = {name: getattr(modality, name) for name in ("name", "package", "version", "summary")}
+    return {"kind": "modality", **about, **modality.definition(), "source": str(modality.source)}
 
 
 def _alias(entry: Entry) -> str:

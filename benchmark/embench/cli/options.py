@@ -38,6 +38,12 @@ def _tried(device: str) -> str:
     return device
 
 
+def _keep_stdout(context: typer.Context, as_json: bool) -> bool:
+    if as_json and not context.resilient_parsing:
+        console.keep_stdout()
+    return as_json
+
+
 def _devices(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
@@ -154,7 +160,9 @@ DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-r
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import classes in files that a record names; do you know who wrote it?")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, all else to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_keep_stdout, help="Print one JSON document to stdout, all else to stderr.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
 
 

@@ -58,8 +58,7 @@ def check_plugins(
     as_json: Json = False,
 ) -> None:
     """Check plugins before they are run: entry, import, conformance; exit with 1 if something fails."""
-    with console.stdout_kept(as_json):
-        found = list(look_through(target, data_root))
+    found = list(look_through(target, data_root))
     failed = [one for one in found if one.fault]
     if as_json:
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})

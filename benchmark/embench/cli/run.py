@@ -19,17 +19,16 @@ def run(
     *, _config: Config = None, _from: From = None, dry_run: DryRun = False, as_json: Json = False, **options: Any
 ) -> None:
     """Run one method on one dataset under a protocol, and write its record."""
-    with console.stdout_kept(as_json):
-        from embench.cli import show
-        from embench.runs import run as runner
+    from embench.cli import show
+    from embench.runs import run as runner
 
-        request = request_of(**options)
-        if dry_run:
-            document = runner.plan(request).describe()
-        else:
-            with Progress(smaller(request)) as progress:
-                result = runner.run(request, progress=progress.event)
-            document = result.json()
+    request = request_of(**options)
+    if dry_run:
+        document = runner.plan(request).describe()
+    else:
+        with Progress(smaller(request)) as progress:
+            result = runner.run(request, progress=progress.event)
+        document = result.json()
     if as_json:
         console.document(document)
     elif dry_run:
@@ -62,11 +61,10 @@ def smaller(request: Request) -> list[str]:
 )
 def baselines(*, as_json: Json = False, **options: Any) -> None:
     """Run the baselines: controls, and simple classifiers on features of each modality and of all together."""
-    with console.stdout_kept(as_json):
-        from embench.cli import show
-        from embench.runs import baselines as runner
+    from embench.cli import show
+    from embench.runs import baselines as runner
 
-        with Progress() as progress:
-            done = runner.baselines(**options, progress=progress.event)
+    with Progress() as progress:
+        done = runner.baselines(**options, progress=progress.event)
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     done.check()

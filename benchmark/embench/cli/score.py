@@ -34,26 +34,18 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
-    with console.stdout_kept(as_json):
-        from embench import audits
-        from embench.cli import audit, show
-        from embench.records.record import read_manifest
-        from embench.runs import external
+    from embench import audits
+    from embench.cli import audit, show
+    from embench.records.record import read_manifest
+    from embench.runs import external
 
-        with Steps("subjects", "prepared") as steps:
-            result = external.score(
-                file,
-                dataset,
-                name=name,
-                protocol=protocol,
-                targets=target,
-                data_root=data_root,
-                out=out,
-                progress=steps,
-            )
-        run = read_manifest(result.folder)
-        # Its names are the user's own.
-        audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)
+    with Steps("subjects", "prepared") as steps:
+        result = external.score(
+            file, dataset, name=name, protocol=protocol, targets=target, data_root=data_root, out=out, progress=steps
+        )
+    run = read_manifest(result.folder)
+    # Its names are the user's own.
+    audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)
     if as_json:
         console.document({**result.json(), "outside": run.outside, "audit": audited.json()})
         return

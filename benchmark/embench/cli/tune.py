@@ -40,14 +40,13 @@ def tune(
     **options: Any,
 ) -> None:
     """Search settings of a method with Optuna, on validation subjects only; each trial is counted as a look."""
-    with console.stdout_kept(as_json):
-        from embench.runs import tuning
+    from embench.runs import tuning
 
-        space = tuning.space_of(search)
-        with Progress() as progress:
-            found = tuning.tune(
-                request_of(**options), space, trials, metric=metric, seed=sampler_seed, progress=progress.event
-            )
+    space = tuning.space_of(search)
+    with Progress() as progress:
+        found = tuning.tune(
+            request_of(**options), space, trials, metric=metric, seed=sampler_seed, progress=progress.event
+        )
     console.answer(as_json, _json(found), lambda: _show(found))
 
 

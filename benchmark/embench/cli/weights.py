@@ -48,17 +48,16 @@ def pretrain(
     **options: Any,
 ) -> None:
     """Pretrain on all subjects of a dataset or corpus; write the weights and a description of the data."""
-    with console.stdout_kept(as_json):
-        from embench.cli import show
-        from embench.planning.pretraining import plan_pretraining
-        from embench.runs import pretrain as runner
+    from embench.cli import show
+    from embench.planning.pretraining import plan_pretraining
+    from embench.runs import pretrain as runner
 
-        request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
-        if dry_run:
-            document = plan_pretraining(request, seed).describe()
-        else:
-            with Progress() as progress:
-                document = runner.pretrain(request, seed, progress=progress.event).json()
+    request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
+    if dry_run:
+        document = plan_pretraining(request, seed).describe()
+    else:
+        with Progress() as progress:
+            document = runner.pretrain(request, seed, progress=progress.event).json()
     print_document = show.print_plan if dry_run else _print_pretrained
     console.answer(as_json, document, lambda: print_document(document))
 
@@ -91,10 +90,9 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Turn a checkpoint into safetensors, with a manifest of its origin; no code in it is run."""
-    with console.stdout_kept(as_json):
-        from embench.runs.convert import convert as run
+    from embench.runs.convert import convert as run
 
-        document = run(file, out).json()
+    document = run(file, out).json()
     console.answer(as_json, document, lambda: _print_converted(document))
 
 
