@@ -11,21 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from stages import (
-    CHANGES,
-    PEAK,
-    WORK,
-    changed,
-    device,
-    engine_step,
-    figures,
-    forward_flops,
-    guarded,
-    keep,
-    made,
-    seconds,
-    settled,
-)
+from noting import device, guarded, keep, seconds, sized
+from stages import CHANGES, COLOURS, PEAK, changed, engine_step, figures, forward_flops, made, new_folder, settled
 from torch.autograd import DeviceType
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
@@ -33,93 +20,77 @@ from torch.profiler import ProfilerActivity, profile
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
-from embench.engine.stage import Folder
 from embench.interfaces.tokens import InputSpec
 
 
-def cnn_tf():
-    big = device() == "cuda"
-    settled()
-    preset, shape = ("paper", (1, 1280)) if big else ("quick", (1, 320))
-    rows, sizes = (512, (16, 64, 128, 256, 512)) if big else (16, (4, 8))
-    rate = 128.0 if big else 32.0
-    table = {}
-    for batch in sizes:
+def sizes(build, batches, steps, what_if):
+    """Steps of batches of some sizes, and of the size `what_if` with one change at a time."""
+    table, other = {}, {}
+    for batch in batches:
         with guarded(f"batch {batch}"):
-            table[batch] = figures(*made("cnn_tf", preset, shape, rows, rate=rate), batch, 10 if big else 1)
+            table[batch] = figures(*build(), batch, steps)
             keep(steps=table)
-    batch, other = (64, {}) if big else (4, {})
     for name in CHANGES:
         with guarded(name), changed(name):
-            other[name] = figures(*made("cnn_tf", preset, shape, rows, rate=rate), batch, 10 if big else 1)
+            other[name] = figures(*build(), what_if, steps)
             keep(what_if=other)
+    return table, other
+
+
+def cnn_tf():
+    settled()
+    preset, length, rows, rate = sized(("paper", 1280, 512, 128.0), ("quick", 320, 16, 32.0))
+    batch, steps = sized((64, 10), (4, 1))
+    one = partial(made, "cnn_tf", preset, (1, length), rows, rate=rate)
+    table, other = sizes(one, sized((16, 64, 128, 256, 512), (4, 8)), steps, batch)
     with guarded("no attention dropout"):
-        stage = made("cnn_tf", preset, shape, rows, rate=rate, changes={"build": {"attention_dropout": 0.0}})
-        other["no attention dropout"] = figures(*stage, batch, 10 if big else 1)
+        other["no attention dropout"] = figures(*one(build={"attention_dropout": 0.0}), batch, steps)
         keep(what_if=other)
     with guarded("eeg"):
-        stage = made("cnn_tf", preset, (10, shape[1]), rows, rate=rate, streams=("eeg",))
-        keep(eeg=figures(*stage, batch, 10 if big else 1))
+        stage = made("cnn_tf", preset, (10, length), rows, rate=rate, modality="eeg")
+        keep(eeg=figures(*stage, batch, steps))
     with guarded("cross_attn"):
-        stage = made("cnn_tf", preset, shape, rows, rate=rate, fusion="cross_attn", streams=("ecg", "eda"))
-        keep(cross_attn=figures(*stage, 8 if big else 4, 10 if big else 1))
+        keep(cross_attn=figures(*one(fusion="cross_attn"), sized(8, 4), steps))
     with guarded("validation"):
-        module, data, _, _ = made("cnn_tf", preset, shape, rows, rate=rate)
+        module, data, _, _ = one()
         every = np.arange(data.size)
         took = seconds(lambda: loop._validate(module, module, data, every, batch), 3, 1)  # noqa: SLF001  # what is timed
         keep(validation={"rows_s": data.size / took, "training_rows_s": table[batch]["rows_s"]})
 
 
 def videomae():
-    big = device() == "cuda"
     settled()
-    shape, preset = ((16, 3, 224, 224), "paper") if big else ((4, 3, 32, 32), "quick")
-    table, other = {}, {}
-    for batch in (8, 16, 32) if big else (2,):
-        with guarded(f"batch {batch}"):
-            stage = made("videomae", preset, shape, 64 if big else 4, rate=4.0, streams=("video",), clips=True)
-            table[batch] = figures(*stage, batch, 5 if big else 1)
-            keep(steps=table)
-    for name in CHANGES:
-        with guarded(name), changed(name):
-            stage = made("videomae", preset, shape, 64 if big else 4, rate=4.0, streams=("video",), clips=True)
-            other[name] = figures(*stage, 8 if big else 2, 5 if big else 1)
-            keep(what_if=other)
+    shape, preset, rows = sized(((16, 3, 224, 224), "paper", 64), ((4, 3, 32, 32), "quick", 4))
+    build = partial(made, "videomae", preset, shape, rate=4.0)
+    sizes(partial(build, rows), sized((8, 16, 32), (2,)), sized(5, 1), sized(8, 2))
     with guarded("mae"):
-        module, data, recipe, model = made(
-            "videomae", preset, shape, 64 if big else 4, rate=4.0, streams=("video",), clips=True
-        )
+        _, data, _, model = build(rows)
         kind = registry.load("pretrainer", "mae")
-        spec = InputSpec("video", shape, ("red", "green", "blue"), 4.0, torch.uint8)
+        spec = InputSpec("video", shape, COLOURS, 4.0, torch.uint8)
         task = kind(kind.recipes[preset]).objective(model, {"video": spec}, None).to(device())
-        batch = 16 if big else 2
-        keep(mae_ms=1e3 * engine_step(task, data, kind.recipes[preset], batch, 4 if big else 1), mae_batch=batch)
+        batch = sized(16, 2)
+        keep(mae_ms=1e3 * engine_step(task, data, kind.recipes[preset], batch, sized(4, 1)), mae_batch=batch)
     with guarded("checkpoint"):
-        module, data, recipe, model = made("videomae", preset, shape, 4, rate=4.0, streams=("video",), clips=True)
+        module, data, recipe, _ = build(4)
         optimiser = loop.optimiser_of(recipe, module)
         loss, _ = module(data.batch(np.arange(2)))
         loss.backward()
         optimiser.step()
-        place = Folder(WORK / "stages", "checkpoint")
-        place.path.mkdir(parents=True, exist_ok=True)
-        write = partial(loop._checkpoint, module, optimiser, loop.FitState(), place)  # noqa: SLF001  # what is timed
+        place = new_folder("checkpoint")
+        write = partial(loop._checkpoint, module, optimiser, loop.FitState(), place, device())  # noqa: SLF001  # what is timed
         keep(checkpoint_s=seconds(write, 1, 1))
 
 
 def engine():
     """The engine's step over a loop written out: same network, one batch that lies ready, same optimiser."""
-    big = device() == "cuda"
     settled()
-    cases = [("small", (1, 320), 32.0, fusion, batch) for fusion in (None, "cross_attn") for batch in (16, 64)]
-    cases += [("paper", (1, 1280), 128.0, None, 64)]
-    if not big:
-        cases = [("small", (1, 320), 32.0, fusion, 4) for fusion in (None, "cross_attn")]
-    steps = 50 if big else 2
-    for preset, shape, rate, fusion, batch in cases:
+    cases = [("small", 320, 32.0, fusion, batch) for fusion in (None, "cross_attn") for batch in sized((16, 64), (4,))]
+    cases += sized([("paper", 1280, 128.0, None, 64)], [])
+    steps = sized(50, 2)
+    for preset, length, rate, fusion, batch in cases:
         name = f"{preset} batch {batch} {fusion or 'single'}"
         with guarded(name):
-            streams = ("ecg", "eda") if fusion else ("ecg",)
-            module, data, recipe, _ = made("cnn_tf", preset, shape, 64, rate=rate, fusion=fusion, streams=streams)
+            module, data, recipe, _ = made("cnn_tf", preset, (1, length), 64, rate=rate, fusion=fusion)
             ours = engine_step(module, data, recipe, batch, steps)
             hand = seconds(by_hand(copy.deepcopy(module).train(), data, recipe, batch, steps), 3, 1) / steps
             keep(**{name: {"engine_ms": 1e3 * ours, "bare_ms": 1e3 * hand, "ratio": ours / hand}})
@@ -160,39 +131,28 @@ def busy(prof):
     return inside / 1e6, (end - spans[0][0]) / 1e6, len(spans), names.most_common(14)
 
 
+SMALL = partial(made, "cnn_tf", "small", (1, 320), rate=32.0)
+LOOKED_AT = {
+    "cnn_tf paper 64": (partial(made, "cnn_tf", "paper", (1, 1280), 128), 64),
+    "cnn_tf small 16": (partial(SMALL, 64), 16),
+    "cross_attn small 16": (partial(SMALL, 64, fusion="cross_attn"), 16),
+    "tcn shared_tf 64": (partial(made, "tcn", "small", (1, 240), 64, rate=4.0, fusion="shared_tf"), 64),
+    "videomae paper 8": (partial(made, "videomae", "paper", (16, 3, 224, 224), 16, rate=4.0), 8),
+}
+
+
 def syncs():
     """Where the host waits, how many kernels a step has, and how long the GPU idles between them."""
-
     settled()
-    big = device() == "cuda"
-    stages = (
-        {
-            "cnn_tf paper 64": lambda: (*made("cnn_tf", "paper", (1, 1280), 128), 64),
-            "cnn_tf small 16": lambda: (*made("cnn_tf", "small", (1, 320), 64, rate=32.0), 16),
-            "cross_attn small 16": lambda: (
-                *made("cnn_tf", "small", (1, 320), 64, rate=32.0, fusion="cross_attn", streams=("ecg", "eda")),
-                16,
-            ),
-            "tcn shared_tf 64": lambda: (
-                *made("tcn", "small", (1, 240), 64, rate=4.0, fusion="shared_tf", streams=("ecg", "eda")),
-                64,
-            ),
-            "videomae paper 8": lambda: (
-                *made("videomae", "paper", (16, 3, 224, 224), 16, rate=4.0, streams=("video",), clips=True),
-                8,
-            ),
-        }
-        if big
-        else {"cnn_tf small 4": lambda: (*made("cnn_tf", "small", (1, 320), 16, rate=32.0), 4)}
-    )
-    for name, build in stages.items():
+    look = sized(looked_at, lambda epoch, steps: {"ms": 1e3 * seconds(epoch, 1, 0) / steps})
+    for name, (build, batch) in sized(LOOKED_AT, {"cnn_tf small 4": (partial(SMALL, 16), 4)}).items():
         with guarded(name):
-            module, data, recipe, _, batch = build()
+            module, data, recipe, _ = build()
             parts = [np.arange(batch)] * 6
             optimiser, recipe = loop.optimiser_of(recipe, module), recipe.but(epochs=9)
             epoch = partial(loop._epoch, module, module, data, parts, optimiser, recipe, 0)  # noqa: SLF001  # is looked at
             epoch()
-            keep(**{name: looked_at(epoch, len(parts)) if big else {"ms": 1e3 * seconds(epoch, 1, 0) / len(parts)}})
+            keep(**{name: look(epoch, len(parts))})
 
 
 def looked_at(epoch, steps):
@@ -224,18 +184,13 @@ def looked_at(epoch, steps):
 
 
 def compiled():
-    """The paper-size step with torch.compile, and as a CUDA graph would bound it."""
-
-    big = device() == "cuda"
+    """The paper-size step with torch.compile."""
+    if device() != "cuda":
+        keep(compile="only on a GPU")
+        return
     settled()
     with guarded("compile"):
-        stage = made(
-            "cnn_tf", "paper" if big else "quick", (1, 1280) if big else (1, 320), 128, rate=128.0 if big else 32.0
-        )
-        module, data, recipe, model = stage
-        if not big:
-            keep(compile="only on a GPU")
-            return
+        module, data, recipe, model = made("cnn_tf", "paper", (1, 1280), 128)
         work = 3 * forward_flops(model, data) * 64
         torch._dynamo.config.suppress_errors = True  # noqa: SLF001  # has no public name
         model.encoders["ecg"] = torch.compile(model.encoders["ecg"])

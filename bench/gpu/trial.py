@@ -10,31 +10,17 @@ import subprocess
 import sys
 from importlib import metadata
 
-from stages import OUT, WORK, device, guarded, keep, seconds
+from noting import OUT, WORK, device, guarded, keep, seconds, sized
+
+PACKAGES = (
+    "torch torchvision transformers timm numpy scipy scikit-learn pandas statsmodels triton "
+    "opencv-python-headless typer pydantic neurokit2 safetensors nvidia-ml-py embench"
+)
 
 
 def versions():
-    named = [
-        "torch",
-        "torchvision",
-        "transformers",
-        "timm",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "pandas",
-        "statsmodels",
-        "triton",
-        "opencv-python-headless",
-        "typer",
-        "pydantic",
-        "neurokit2",
-        "safetensors",
-        "nvidia-ml-py",
-        "embench",
-    ]
     found = {}
-    for name in named:
+    for name in PACKAGES.split():
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     keep(python=platform.python_version(), packages=found)
@@ -42,18 +28,13 @@ def versions():
 
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        keep(
-            gpu=card.name,
-            memory_gb=card.total_memory / 2**30,
-            cudnn=torch.backends.cudnn.version(),
-            cuda=torch.version.cuda,
-        )
+        keep(gpu=card.name, memory_gb=card.total_memory / 2**30)
+        keep(cudnn=torch.backends.cudnn.version(), cuda=torch.version.cuda)
     with guarded("embench"):
         import embench
-
-        keep(embench_file=embench.__file__)
         from embench import registry
 
+        keep(embench_file=embench.__file__)
         keep(plugins={k: registry.names(k) for k in ("dataset", "encoder", "fusion", "pretrainer")})
     with guarded("energy"):
         from embench.engine import device as machine
@@ -68,8 +49,7 @@ def versions():
 def ceilings():
     import torch
 
-    big = device() == "cuda"
-    n = 8192 if big else 512
+    n = sized(8192, 512)
     with guarded("bf16"):
         a, b = (torch.randn(n, n, device=device(), dtype=torch.bfloat16) for _ in range(2))
         keep(bf16_flops=2 * n**3 / seconds(lambda: a @ b, 20))
@@ -77,10 +57,10 @@ def ceilings():
         a, b = (torch.randn(n // 2, n // 2, device=device()) for _ in range(2))
         keep(fp32_flops=2 * (n // 2) ** 3 / seconds(lambda: a @ b, 10))
     with guarded("copy"):
-        x = torch.randn((1 << 30) if big else (1 << 20), device=device())
+        x = torch.randn(1 << sized(30, 20), device=device())
         y = torch.empty_like(x)
         keep(copy_bytes_s=8 * x.numel() / seconds(lambda: y.copy_(x), 10))
-    if big:
+    if device() == "cuda":
         with guarded("host_to_gpu"):
             x = torch.randn(1 << 27).pin_memory()
             keep(host_to_gpu_bytes_s=4 * x.numel() / seconds(lambda: x.to("cuda", non_blocking=True), 5))
