@@ -147,11 +147,7 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
     if "not_loaded" in document:
         console.note(f"recipes are not shown: {document['not_loaded']}")
     if "recipes" in document:
-        from embench.interfaces.fusion import Estimator
-
-        plugin = registry.load(entry.kind, entry.full_name)
-        trained = not issubclass(plugin, Estimator)
-        recipes.print_recipes(entry.kind, plugin.recipes, dataset, trained=trained)
+        recipes.print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
     if "reading" in document:
         recipes.print_reading(document["reading"])
 

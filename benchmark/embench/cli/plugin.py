@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from embench.authoring.inspection import look_through
-from embench.authoring.scaffold import NO_AUTHOR, write_package
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
 from embench.cli.tables import Column, field, show_table
@@ -36,6 +34,8 @@ def new_plugin(
     author: Annotated[str | None, Option(help="Your name, for the licence; default: git's.")] = None,
 ) -> None:
     """Write a package with one plugin that installs, passes its tests and runs: the place to start from."""
+    from embench.authoring.scaffold import NO_AUTHOR, write_package
+
     made = write_package(kind, name, out, author)
     console.echo(f"{made.folder}: written")
     for path in made.files:
@@ -58,6 +58,8 @@ def check_plugins(
     as_json: Json = False,
 ) -> None:
     """Check plugins before they are run: entry, import, conformance; exit with 1 if something fails."""
+    from embench.authoring.inspection import look_through
+
     found = list(look_through(target, data_root))
     failed = [one for one in found if one.fault]
     if as_json:

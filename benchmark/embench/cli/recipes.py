@@ -28,22 +28,20 @@ def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None =
     return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
 
 
-def print_recipes(kind: str, recipes: Mapping[str, Recipe], dataset: str | None, *, trained: bool) -> None:
-    """A table of the settings that a recipe of the plugin has of its own, and a sentence with the others.
-
-    Args:
-        trained: whether the plugin is trained by gradients, so that the settings of training say something.
-    """
+def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
+    """A table of the settings that a recipe of the plugin has of its own, and a sentence with the others, which say
+    something where the plugin is trained by gradients."""
+    from embench.interfaces.fusion import Estimator
     from embench.interfaces.recipe import Recipe
 
-    facts = recipe_facts(kind, recipes, dataset)
+    facts = recipe_facts(kind, plugin.recipes, dataset)
     usual = dict(_settings(kind, Recipe()))
     paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
     own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
     rows = [{"--set": path, **{name: _as_set(facts[name], path) for name in facts}} for path in own]
     where = f" on {dataset}" if dataset else ""
     show_table(rows, title=f"recipes{where}")
-    if trained and (rest := [path for path in paths if path not in own]):
+    if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in own]):
         same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
         console.wrapped(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
     elif not rows:
@@ -53,7 +51,7 @@ def print_recipes(kind: str, recipes: Mapping[str, Recipe], dataset: str | None,
         value = _as_set(next(settings for settings in facts.values() if example in settings), example)
         of_one = f" {kind}[eda].{example.partition('.')[2]} changes that of eda alone." if kind == "encoder" else ""
         console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
-    for preset, recipe in {} if dataset else recipes.items():
+    for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
             said = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
             console.wrapped(f"{preset} on {name}: {said}")
