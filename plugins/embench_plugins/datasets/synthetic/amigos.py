@@ -46,7 +46,7 @@ from embench_plugins.datasets.formats.amigos_files import (
     segment_count,
 )
 from embench_plugins.datasets.synthetic import amigos_films, films
-from embench_plugins.datasets.synthetic.body import skin_responses
+from embench_plugins.datasets.synthetic.body import planted, skin_responses
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.generator import Generator, checked_length
@@ -187,7 +187,7 @@ def _truth(person: int, seed: int, effect: float, _: float | None, *, person_lab
     for target in ("arousal", "valence"):
         share = _shares(rng, deal)
         latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
-        response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
+        response[target] = planted(latent, other, RHO * effect)
         # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
         shift = rng.uniform(-0.5, 0.5)
         by_trial = 1 + 8 * norm.cdf(latent + shift)

@@ -32,6 +32,11 @@ def planted(latent: np.ndarray, other: np.ndarray, strength: float) -> np.ndarra
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 
+def spread(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count,) uniform values in random order, one in each of so many equal parts: both classes occur."""
+    return np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
+
+
 def pulse(hz: np.ndarray, rate: float, start: float) -> np.ndarray:
     """(T,) phase of cycles of which there are `hz` (T,) a second; `start`, 0 to 1, is the phase at first."""
     return np.cumsum(hz) / rate + start

@@ -54,15 +54,7 @@ sources:
 
 
 def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `corpus.yaml` and the files of some subjects below `out`.
-
-    Args:
-        effect: changes nothing.
-        length_s: seconds of each recording; None: `LENGTH_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of a corpus wrote.
-    """
+    """As `Generator.synthesize`: `corpus.yaml` and the files of some subjects. The effect changes nothing."""
     check_arguments(subjects, PEOPLE, seed, effect)
     seconds = int(checked_length(LENGTH_S if length_s is None else length_s, 4, 7200, "recordings of {} s"))
     out = claim(out, __name__, "corpus", seed=seed, subjects=subjects, effect=effect, length_s=float(seconds))

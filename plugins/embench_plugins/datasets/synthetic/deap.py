@@ -42,7 +42,7 @@ from embench_plugins.datasets.formats.deap_files import (
     UNFILMED,
 )
 from embench_plugins.datasets.synthetic import films
-from embench_plugins.datasets.synthetic.body import Body, skin_responses, smooth_noise
+from embench_plugins.datasets.synthetic.body import Body, planted, skin_responses, smooth_noise, spread
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.generator import Generator
@@ -105,10 +105,9 @@ def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
     rows["familiarity"] = rng.integers(1, 6, TRIALS)
     response = {}
     for target in RATINGS:
-        # One value in each fortieth and a mean that shifts by up to half a standard deviation: both classes occur.
-        share = np.clip((rng.permutation(TRIALS) + rng.random(TRIALS)) / TRIALS, 1e-4, 1 - 1e-4)
-        latent, other = norm.ppf(share), rng.standard_normal(TRIALS)
-        response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
+        latent, other = norm.ppf(spread(rng, TRIALS)), rng.standard_normal(TRIALS)
+        response[target] = planted(latent, other, RHO * effect)
+        # A mean that shifts by up to half a standard deviation: both classes occur.
         rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
     # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
     rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]

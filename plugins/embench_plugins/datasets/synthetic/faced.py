@@ -105,8 +105,7 @@ ALL = Planted()
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """Writes `participants.tsv`, `dataset_description.json`, `sub-004/eeg/sub-004_task-watchingVideoClips_eeg.bdf` with
-    its sidecars and so on below `out`; which subjects, see `FIRST`.
+    """As `Generator.synthesize`: the sidecars and the BDF file of each subject; which subjects, see `FIRST`.
 
     Args:
         effect: of the emotion. Those of film, subject and block are there whatever it is, unless `planted` has others.
@@ -169,15 +168,8 @@ def chosen(subjects: int) -> list[str]:
 
 
 def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
-    """The planted truth, before any file is written: a structured array (n,) of dtype `TRIALS`, each subject's 28 clips
-    in the order shown.
-
-    A subject's rows depend on the seed and the effects only, not on how many subjects there are; ratings and order
-    depend on the seed alone.
-
-    Raises:
-        UsageError: an argument is out of range.
-    """
+    """As `Generator.draw`: rows of `TRIALS`, the 28 clips of each subject in the order shown. Ratings and order depend
+    on the seed alone."""
     check_arguments(subjects, len(PEOPLE), seed, effect)
     return np.concatenate([_truth(person, seed, replace(planted, emotion=effect)) for person in chosen(subjects)])
 

@@ -43,14 +43,6 @@ Row = dict[str, str]
 """A row of a table, as texts."""
 
 
-class Stretch(NamedTuple):
-    """Samples of a recording from `start` to `stop`: of a clip by its number, or of none (0)."""
-
-    start: int
-    stop: int
-    clip: int
-
-
 class Files(NamedTuple):
     """A subject's files."""
 
@@ -146,9 +138,9 @@ def shorten(events: Sequence[Row], end_s: float, length_s: float) -> tuple[list[
     return moved, new[-1]
 
 
-def write_events(path: Path, events: Sequence[Row], rate: int) -> list[Row]:
+def write_events(path: Path, events: Sequence[Row], rate: int) -> None:
     """Writes events in order of time, their onsets on samples and their ends on milliseconds; `value` numbers the kinds
-    of this table by name, as MNE-BIDS does. Returns what is written."""
+    of this table by name, as MNE-BIDS does."""
     code = {kind: str(k) for k, kind in enumerate(sorted({row["trial_type"] for row in events}), 1)}
     rows = []
     for row in sorted(events, key=lambda row: float(row["onset"])):
@@ -158,21 +150,21 @@ def write_events(path: Path, events: Sequence[Row], rate: int) -> list[Row]:
         times = {"onset": repr(onset_s), "duration": repr(duration_s), "sample": str(first)}
         rows.append({**row, **times, "value": code[row["trial_type"]]})
     _table(path, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
-    return rows
 
 
-def stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[Stretch]:
-    """The clips, and what lies before, between and after them; none is empty."""
+def stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[tuple[int, int, int]]:
+    """The clips, and what lies before, between and after them: the first sample, the one after the last, and the clip's
+    number, 0 between clips. None is empty."""
     at = 0
     for row in shown(events):
         onset_s = float(row["onset"])
         start, stop = round(onset_s * rate), round((onset_s + float(row["duration"])) * rate)
         if at < start:
-            yield Stretch(at, start, 0)
-        yield Stretch(start, stop, int(row["video_index"]))
+            yield at, start, 0
+        yield start, stop, int(row["video_index"])
         at = stop
     if at < samples:
-        yield Stretch(at, samples, 0)
+        yield at, samples, 0
 
 
 def _write_sidecars(files: Files, person: str) -> None:

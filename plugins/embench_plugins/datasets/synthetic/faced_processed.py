@@ -26,18 +26,8 @@ ORDER = [*range(len(ELECTRODES)), SITES.index("A2"), SITES.index("A1")]
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """Writes `Processed_data/sub004.pkl` and so on, 54 MB each, and the BIDS release's files but for recordings below
-    `out`.
-
-    The same arguments give the same bytes.
-
-    Args:
-        effect: of the emotion, see `faced.synthesize`.
-        length_s: 30, if anything: the release has so many seconds of each clip.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of this dataset wrote.
-    """
+    """As `faced.synthesize`: `Processed_data/sub004.pkl` and so on, 54 MB each, and the BIDS release's files but for
+    recordings. A length can only be the release's 30 s."""
     planted = replace(planted, emotion=effect)
     rows = draw(subjects, seed, effect, planted=planted)
     if length_s not in (None, LENGTH_S):

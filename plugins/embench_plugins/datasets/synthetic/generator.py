@@ -57,14 +57,7 @@ class Generator:
         self.make(out, subjects, seed, effect, length_s)
 
     def synthesize_with_videos(
-        self,
-        out: Path,
-        subjects: int,
-        seed: int,
-        effect: float,
-        *,
-        length_s: float | None = None,
-        videos: bool = False,
+        self, out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
     ) -> None:
         """The same of a generator that can also write films of faces, and what OpenFace would have made of them."""
         self.make(out, subjects, seed, effect, length_s, **({"videos": True} if videos else {}))

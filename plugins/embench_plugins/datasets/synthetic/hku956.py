@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 from embench_plugins.datasets.formats.hku956_layout import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
 from embench_plugins.datasets.synthetic import e4
-from embench_plugins.datasets.synthetic.body import planted
+from embench_plugins.datasets.synthetic.body import planted, spread
 from embench_plugins.datasets.synthetic.generator import Generator
 
 LONGEST_S = 60.0
@@ -63,9 +63,7 @@ def _truth(number: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     rows["played_s"] = np.round(rng.uniform(max(10.0, 0.45 * longest_s), longest_s, count))
     response = {}
     for axis in ("valence", "arousal"):
-        # One value in each part of the scale and a mean that shifts a little: both classes occur.
-        share = np.clip((rng.permutation(count) + rng.random(count)) / count, 1e-4, 1 - 1e-4)
-        latent = norm.ppf(share)
+        latent = norm.ppf(spread(rng, count))
         response[axis] = planted(latent, rng.standard_normal(count), RHO * effect)
         rating = np.round(20 * norm.cdf(latent + rng.uniform(-0.3, 0.5)) - 10, 1)
         rows[axis] = np.where(rng.random(count) < NEUTRAL, 0.0, rating)

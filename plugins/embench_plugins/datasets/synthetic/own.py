@@ -84,14 +84,7 @@ default_modalities: [ppg, eda]
 
 
 def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `dataset.yaml` and the files of some subjects below `out`.
-
-    Args:
-        length_s: seconds of the longest session; None: `SESSION_S`.
-
-    Raises:
-        UsageError: for arguments out of range, or where `out` holds files that no generator of it wrote.
-    """
+    """As `Generator.synthesize`: `dataset.yaml` and the files of some subjects."""
     check_arguments(subjects, PEOPLE, seed, effect)
     longest = int(checked_length(SESSION_S if length_s is None else length_s, SHORTEST_S, 7200, "sessions of {} s"))
     out = claim(out, __name__, "own", seed=seed, subjects=subjects, effect=effect, length_s=float(longest))
