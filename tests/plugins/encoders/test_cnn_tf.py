@@ -185,7 +185,7 @@ def test_order_is_known_only_through_positions() -> None:
     blind = small(pos="none", kernels=[1, 1, 1])
     torch.testing.assert_close(blind(x).summary, blind(shuffled).summary, atol=1e-5, rtol=1e-5)
     seeing = small(pos="sin", kernels=[1, 1, 1])
-    assert (seeing(x).summary - seeing(shuffled).summary).abs().max() > 1e-3
+    assert (seeing(x).summary - seeing(shuffled).summary).abs().max() > 1e-4  # .0004 to .0019 for a hundred seeds
 
 
 def test_stream_keeps_seconds() -> None:
