@@ -28,7 +28,7 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.io import savemat
@@ -159,7 +159,7 @@ def _write(
     *,
     long_s: float,
     videos: bool = False,
-    **_: bool,
+    **_: Any,
 ) -> None:
     """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
     for person, trials in enumerate(people, 1):

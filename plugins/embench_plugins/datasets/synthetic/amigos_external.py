@@ -40,12 +40,8 @@ MOMENTS = np.dtype(
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on.
-
-    Args:
-        length_s: length of the longest trial with its 5 s of rest, long videos included.
-        videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
-    """
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on, and clips as `amigos_films` has
+    them. The length includes 5 s of rest, and is that of the longest trial, long videos included."""
     for person, moments in enumerate(people, 1):
         amigos.write_cells(out, person, _cells(moments, seed, length_s))
         if videos:

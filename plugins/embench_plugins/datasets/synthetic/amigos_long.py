@@ -12,11 +12,5 @@ LONG_S = 120.0
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
 ) -> None:
-    """Writes what `amigos.synthesize` does below `out`.
-
-    Args:
-        length_s: length of the longest long video with its 5 s of rest; None: `LONG_S`.
-        videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
-    """
-    long_s = length_s or LONG_S
-    amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=long_s, videos=videos)
+    """As `amigos.synthesize`; the length is that of the longest long video with its 5 s of rest, `LONG_S` if None."""
+    amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=length_s or LONG_S, videos=videos)

@@ -77,13 +77,8 @@ minute, log alpha power right over left, smile and brow in standard deviations."
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """`data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`.
-
-    Args:
-        length_s: of a trial with its 3 s of rest.
-        videos: faces in the face videos instead of a grey picture, and `openface` with what OpenFace would have made of
-            them.
-    """
+    """`data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`, whose picture is grey without
+    `videos`, and has faces and an `openface` beside it with. A trial's length includes its 3 s of rest."""
     folder = out / "data_preprocessed_python"
     folder.mkdir()
     for number, person in enumerate(people, 1):
@@ -123,12 +118,8 @@ def _pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
     resting = float(trials["heart_rate"].mean())
-    data = np.stack(
-        [
-            body.trial(trial, resting, samples, np.random.default_rng([seed, person, 2, int(trial["video"])]))
-            for trial in trials
-        ]
-    )
+    streams = (np.random.default_rng([seed, person, 2, int(video)]) for video in trials["video"])
+    data = np.stack([body.trial(trial, resting, samples, rng) for trial, rng in zip(trials, streams, strict=True)])
     content = {"labels": np.stack([trials[name] for name in RATINGS], axis=1), "data": data}
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:

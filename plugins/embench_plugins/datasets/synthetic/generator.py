@@ -84,10 +84,8 @@ class Generator:
 
 
 def claim(out: Path, generator: str, dataset: str, *, version: int = 1, **made: Any) -> Path:
-    """Marks `out` as generated and removes what an earlier call for the same dataset wrote there; returns it.
-
-    Args:
-        made: from what it is made: `seed`, `subjects`, `effect` and so on.
+    """Marks `out` as generated, `made` from `seed`, `effect` and so on, and removes what an earlier call for the same
+    dataset wrote there. Returns it.
 
     Raises:
         UsageError: `out` is a file, or holds anything but synthetic files of this dataset; nothing is changed then.

@@ -90,12 +90,8 @@ Clock = tuple[int, int, int]
 
 
 def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
-    """metadata, e4_data, neurosky_polar_data, emotion_annotations and data_quality_tables.
-
-    Args:
-        length_s: seconds of the longest debate; others are up to 6 % shorter.
-        videos: also debate_recordings with the faces of 21 subjects, and what OpenFace would have made of them.
-    """
+    """metadata, e4_data, neurosky_polar_data, emotion_annotations, data_quality_tables; with videos also openface and
+    debate_recordings. Debates are up to 6 % shorter than the longest."""
     clocks = {pid: _clock(pid, length_s) for pid in range(1, len(people) + 1)}
     written = {pid: person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
     _metadata(out / "metadata", clocks, written)

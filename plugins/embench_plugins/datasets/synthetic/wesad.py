@@ -212,23 +212,14 @@ def _answers(rng: np.random.Generator, count: int, top: int) -> list[str]:
 def _readme(person: int, rng: np.random.Generator) -> str:
     asked = ("Did you drink coffee today", "Did you drink coffee within the last hour", "Did you do any sports today",
              "Are you a smoker", "Did you smoke within the last hour", "Do you feel ill today")  # fmt: skip
-    return "\n".join(
-        [
-            "### Personal information ###",
-            f"Age: {rng.integers(24, 36)}",
-            f"Height (cm): {rng.integers(163, 192)}",
-            f"Weight (kg): {rng.integers(54, 91)}",
-            f"Gender: {'female' if person in (8, 11, 17) else 'male'}",
-            f"Dominant hand: {'left' if person == 11 else 'right'}",
-            "",
-            "### Study pre-requisites ###",
-            *(f"{question}? {'NO' if rng.random() < 0.8 else 'YES'}" for question in asked),
-            "",
-            "### Additional notes ###",
-            "-",
-            "",
-        ]
-    )
+    own = {
+        "Age": rng.integers(24, 36), "Height (cm)": rng.integers(163, 192), "Weight (kg)": rng.integers(54, 91),
+        "Gender": "female" if person in (8, 11, 17) else "male", "Dominant hand": "left" if person == 11 else "right",
+    }  # fmt: skip
+    answers = [f"{question}? {'NO' if rng.random() < 0.8 else 'YES'}" for question in asked]
+    parts = {"Personal information": [f"{name}: {value}" for name, value in own.items()],
+             "Study pre-requisites": answers, "Additional notes": ["-"]}  # fmt: skip
+    return "\n".join("".join(f"{line}\n" for line in (f"### {name} ###", *lines)) for name, lines in parts.items())
 
 
 def _respiban(rng: np.random.Generator) -> str:
