@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.boards import RUNS
+from bench.boards import ROOT, RUNS
 from bench.boards.rows import ALL, FIXED
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
@@ -22,7 +22,7 @@ from embench.report import drawing
 from embench.runs import run as runner
 
 DATASET = "stress_predict"
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+IMAGES = ROOT / "docs" / "images"
 N_LABELLED = ("1", "2", "5", "all")
 METRICS = {
     "auroc_crossed_matched": "AUROC with clock and session length held constant",

@@ -1,7 +1,6 @@
 """The boards of real recordings: which rows they have (`rows`), how they are made (`make board`), and the tables that
 `docs/` shows of them (`tables`)."""
 
-from pathlib import Path
+from bench import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from bench import markdown
 from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
+from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
@@ -91,24 +93,31 @@ def is_features(entry: LeaderboardEntry) -> bool:
 
 def estimator(entry: LeaderboardEntry) -> str:
     """The estimator of a row on features, with their encoder where it is not `handcrafted`, which most rows have."""
-    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
-    name = bare_name(entry.run.method.fusion or "")
-    return name if encoders == "handcrafted" else f"{name} on {encoders}"
+    encoders = encoders_of(entry)
+    return fusion(entry) if encoders == "handcrafted" else f"{fusion(entry)} on {encoders}"
 
 
 def method(entry: LeaderboardEntry) -> str:
     """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
-    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
-    fusion = bare_name(entry.run.method.fusion or "")
-    name = encoders if fusion == "single" else f"{encoders} + {fusion}"
-    apart = [
-        f"`{each.removeprefix('--set ')}`" if "--set" in each else each for each in describe_differences(entry.run)
-    ]
-    return ", ".join([name, *apart])
+    name = encoders_of(entry) + ("" if fusion(entry) == "single" else f" + {fusion(entry)}")
+    return ", ".join([name, *(re.sub("^--set (.*)", r"`\1`", each) for each in describe_differences(entry.run))])
+
+
+def encoders_of(entry: LeaderboardEntry) -> str:
+    return "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
+
+
+def fusion(entry: LeaderboardEntry) -> str:
+    return bare_name(entry.run.method.fusion or "")
 
 
 def modalities(entry: LeaderboardEntry) -> str:
     return ",".join(entry.run.method.modalities)
+
+
+def name_of(entry: LeaderboardEntry) -> str:
+    """What sets the row apart from others that were pretrained alike."""
+    return f"{method(entry)}, {modalities(entry)}"
 
 
 def pretrained(entry: LeaderboardEntry) -> str:
@@ -116,6 +125,33 @@ def pretrained(entry: LeaderboardEntry) -> str:
     names = [bare_name(name.partition(":")[0]) for name in entry.run.method.pretrainers]
     sources = entry.run.config["pretrained_on"]
     return ", ".join([f"{n} on {bare_name(s)}" for n, s in zip(names, sources, strict=True)] if sources else names)
+
+
+# Questions: what rows, claims and entries ask for, by which one finds the other
+
+
+def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a request asks for, whoever states it: a row, a claim or an entry."""
+    encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
+    modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
+    named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
+    pretrainers = tuple(request.get("pretrainers") or ())
+    return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
+
+
+def asked(run: Manifest) -> tuple[Any, ...]:
+    """Returns the question that an entry's run answers. Its request has no pretrainers, which may name places; its
+    configuration does."""
+    return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
+
+
+@cache
+def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
+    """Entries by the question that their run answers."""
+    return {asked(entry.run): entry for entry in entries()}
+
+
+# Records
 
 
 @lru_cache(16)
@@ -168,13 +204,16 @@ def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
     return text if score.low is None or score.high is None else f"{text} [{figure(score.low)}, {figure(score.high)}]"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown; a sentence where there are no rows yet."""
-    if not rows:
-        return "*None of these rows has been run yet.*"
-    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
-
-
 def low(score: Score | Estimate | None) -> float:
     """The lower end of an interval; below everything where there is none."""
     return float("-inf") if score is None or score.low is None else score.low
+
+
+def bold(score: Score | None) -> str:
+    """The same, bold where the interval lies above chance."""
+    return f"**{shown(score)}**" if low(score) > 0.5 else shown(score)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown; a sentence where there are no rows yet."""
+    return markdown.table(heads, rows) if rows else "*None of these rows has been run yet.*"

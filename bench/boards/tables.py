@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bench.boards import ROOT
+from bench import ROOT
 from bench.boards.published import (
     CLOCKS,
     EVERY,
@@ -23,9 +25,11 @@ from bench.boards.published import (
     WITHIN,
     Board,
     best_first,
+    bold,
     compared,
     estimator,
     figure,
+    fusion,
     headline,
     is_features,
     is_open,
@@ -33,7 +37,10 @@ from bench.boards.published import (
     method,
     metric_of,
     modalities,
+    name_of,
     pretrained,
+    published,
+    question,
     record_of,
     rows_of,
     scored,
@@ -41,7 +48,6 @@ from bench.boards.published import (
     summands_of,
     table,
 )
-from bench.boards.questions import published, question
 from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, GROUPS, LEGACY, STRICT
 from embench.claims import Claim, select_claims
 from embench.claims.requests import claimed_request
@@ -51,10 +57,9 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.predictions import MODEL
 from embench.records.scores import Score
-from embench.records.wording import bare_name
-from embench.statistics.by_subject import Scored, gap_to_control, subject_gap, subject_scores
+from embench.statistics.by_subject import gap_to_control, subject_gap, subject_scores
 from embench.statistics.intervals import Estimate
-from embench.statistics.ranking import Ranking, rank_methods
+from embench.statistics.ranking import rank_methods
 from embench.statistics.significance import holm
 from embench.statistics.spread import mean_and_error, spread_of
 
@@ -90,24 +95,19 @@ def features(board: Board, metric: str | None = None) -> str:
     lines = []
     for name in dict.fromkeys((*ESTIMATORS, *sorted(name for name, _ in found))):
         scores = [found[name, m].score(board.target, metric) if (name, m) in found else None for m in columns]
-        lines.append([name, *(f"**{shown(s)}**" if low(s) > 0.5 else shown(s) for s in scores)])
+        lines.append([name, *map(bold, scores)])
     return table([f"`{metric}`", *(m.replace(",", ", ") for m in columns)], lines)
 
 
 def networks(board: Board) -> str:
     """Rows of networks and what they cost, best first."""
-    metric, lines = metric_of(board), []
-    for entry, score in best_first(board):
-        if is_features(entry):
-            continue
-        cost = entry.run.cost
-        cells = [method(entry), modalities(entry), pretrained(entry) or "—"]
-        cells += [f"**{shown(score)}**" if low(score) > 0.5 else shown(score)]
-        cells += [] if metric == WITHIN else [shown(entry.score(board.target, WITHIN))]
-        lines.append([*cells, f"{cost.parameters:,}", f"{cost.wall_s / 3600:.2f}"])
-    within = [] if metric == WITHIN else [f"`{WITHIN}`"]
-    heads = ["method", "modalities", "pretrained by", f"`{metric}`", *within, "parameters", "core-hours"]
-    return table(heads, lines)
+    metrics, lines = list(dict.fromkeys([metric_of(board), WITHIN])), []
+    for entry, score in [row for row in best_first(board) if not is_features(row[0])]:
+        cells = [method(entry), modalities(entry), pretrained(entry) or "—", bold(score)]
+        cells += [shown(entry.score(board.target, metric)) for metric in metrics[1:]]
+        lines.append([*cells, f"{entry.run.cost.parameters:,}", f"{entry.run.cost.wall_s / 3600:.2f}"])
+    scores = [f"`{metric}`" for metric in metrics]
+    return table(["method", "modalities", "pretrained by", *scores, "parameters", "core-hours"], lines)
 
 
 def controls(board: Board) -> str:
@@ -124,16 +124,15 @@ def controls(board: Board) -> str:
 
 def subjects_apart(board: Board) -> str:
     """S02 to S25, who were looked at while features were developed, and S26 to S35, at whom nobody looked."""
-    rows = [e for e in rows_of(board) if bare_name(e.run.method.fusion or "") in FAST or not is_features(e)]
-    lines = [[f"{method(e)}, {modalities(e)}", *_apart(e.folder, board.target, MODEL)] for e in rows]
+    rows = [e for e in rows_of(board) if fusion(e) in FAST or not is_features(e)]
+    lines = [[name_of(e), *_apart(e, board, MODEL)] for e in rows]
     lines.sort(key=lambda line: line[1], reverse=True)
-    some = max(rows_of(board), key=is_features)
-    lines.append([f"`{MOVEMENT}`", *_apart(some.folder, board.target, MOVEMENT)])
+    lines.append([f"`{MOVEMENT}`", *_apart(max(rows_of(board), key=is_features), board, MOVEMENT)])
     return table(["AUROC within a subject (SE)", "S02 to S25 (24)", "S26 to S35 (10)", "difference"], lines)
 
 
-def _apart(folder: Path, target: str, name: str) -> list[str]:
-    each = subject_scores(Scored(record_of(folder), folder, target, WITHIN, method=name))
+def _apart(entry: LeaderboardEntry, board: Board, name: str) -> list[str]:
+    each = subject_scores(replace(scored(entry, board, WITHIN), method=name))
     values = np.nanmean(each.values, axis=0)
     later = np.array([int(subject.removeprefix("S")) >= 26 for subject in each.jackknife.subjects])
     (one, its_error), (other, other_error) = mean_and_error(values[~later]), mean_and_error(values[later])
@@ -177,23 +176,18 @@ def pretraining(boards: Sequence[Board] = EVERY) -> str:
     for board in boards:
         rows = rows_of(board)
         scratch = _from_scratch(rows)
-        for entry in [e for e in rows if e.run.method.pretrainers]:
-            if plain := scratch.get(_without_pretraining(entry)):
-                name = f"{method(entry)}, {modalities(entry)}"
-                lines.append([board.title, name, pretrained(entry), *gap_cells(entry, plain, board)])
+        for entry in [e for e in rows if e.run.method.pretrainers and name_of(e) in scratch]:
+            gap = _gap_cells(entry, scratch[name_of(entry)], board)
+            lines.append([board.title, name_of(entry), pretrained(entry), *gap])
     return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
 
 
-def _from_scratch(rows: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], LeaderboardEntry]:
-    """(method, modalities) -> the row without pretraining."""
-    return {_without_pretraining(e): e for e in rows if not e.run.method.pretrainers}
+def _from_scratch(rows: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntry]:
+    """Name -> the row without pretraining."""
+    return {name_of(e): e for e in rows if not e.run.method.pretrainers}
 
 
-def _without_pretraining(entry: LeaderboardEntry) -> tuple[str, str]:
-    return method(entry), modalities(entry)
-
-
-def gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> list[str]:
+def _gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> list[str]:
     """Both scores, their paired difference, and its p without correction; without the latter two where labels are
     not public."""
     metric = metric_of(board)
@@ -235,10 +229,10 @@ def elsewhere() -> str:
     for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
         at_home = _from_scratch(rows_of(board))
         for entry in rows_of(board, trained_on=other):
-            name = method(entry).split(", trained on")[0]
-            home = at_home.get((name, modalities(entry)))
+            name = name_of(entry).replace(f", trained on {other}", "")
+            home = at_home.get(name)
             scores = [shown(e.score(board.target, WITHIN)) if e else "—" for e in (entry, home)]
-            lines.append([f"`{board.dataset}`", f"{name}, {modalities(entry)}", *scores, _gap(entry, home, board)])
+            lines.append([f"`{board.dataset}`", name, *scores, _gap(entry, home, board)])
     return table(
         [f"tested on, `{WITHIN}`", "method", "trained on the other", "trained on the same", "difference"], lines
     )
@@ -248,27 +242,20 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
     """The first row of each board, its lead over the mean of all, and how much of it choosing explains."""
     lines = []
     for board in boards:
-        rows, found = best_first(board), ranking(board)
+        rows, metric = best_first(board), metric_of(board)
+        found = rank_methods([score for _, score in rows], [summands_of(e.folder, board, metric) for e, _ in rows])
         if found.luck is None:
             continue
-        first, score = rows[0]
-        mean = score.mean
-        bound = "" if found.paired else "at most "
-        least = "" if found.paired else "at least "
+        first, mean = rows[0][0], rows[0][1].mean
+        bound, least = ("", "") if found.paired else ("at most ", "at least ")
         told = sum(worst < len(rows) or best > 1 for best, worst in found.ranks)
-        name = f"{method(first)}, {modalities(first)}"
         lines.append([
-            board.title, f"`{metric_of(board)}`", str(len(rows)), name, figure(mean), figure(found.lead),
+            board.title, f"`{metric}`", str(len(rows)), name_of(first), figure(mean), figure(found.lead),
             bound + figure(found.luck), least + figure(mean - found.luck),
             f"{found.ranks[0][0]}-{found.ranks[0][1]}", str(told),
         ])  # fmt: skip
     heads = ["board", "score", "rows", "first row", "its score", "lead", "lead by luck", "less luck", "its ranks"]
     return table([*heads, "rows told apart from any other"], lines)
-
-
-def ranking(board: Board) -> Ranking:
-    rows, metric = best_first(board), metric_of(board)
-    return rank_methods([score for _, score in rows], [summands_of(e.folder, board, metric) for e, _ in rows])
 
 
 def noise(boards: Sequence[Board] = EVERY) -> str:
@@ -289,13 +276,14 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
 
 def groups() -> str:
     """The groups of rows: how many there are, how many are published, and the core-hours of these."""
-    lines = []
+    counts = []
     for name, rows in GROUPS.items():
         found = [e for row in rows if (e := published().get(question(vars(row.request()))))]
-        hours = sum(entry.run.cost.wall_s for entry in found) / 3600
-        lines.append([name, str(len(rows)), str(len(found)), f"{hours:.2f}"])
-    lines.append(["all", *(str(sum(int(line[k]) for line in lines)) for k in (1, 2))])
-    lines[-1].append(f"{sum(float(line[3]) for line in lines[:-1]):.2f}")
+        hours = round(sum(entry.run.cost.wall_s for entry in found) / 3600, 2)
+        counts.append((name, len(rows), len(found), hours))
+    _, *columns = zip(*counts, strict=True)
+    counts.append(("all", *map(sum, columns)))
+    lines = [[name, str(n_rows), str(n_found), f"{hours:.2f}"] for name, n_rows, n_found, hours in counts]
     return table(["group", "rows", "published", "core-hours of these"], lines)
 
 
@@ -326,23 +314,21 @@ def claims(paper: str, board: Board) -> str:
     return table([f"claim, `{metric}`", "a", "b", "a less b", "p, Holm", "verdict", "detectable"], lines)
 
 
+CLAIMED = (("wu2023", 0), ("wu2023", 1), ("strizhkova2024", 0), ("vazquez2022", 5), ("woo2023", 5))
+"""Papers, and the boards of `EVERY` that they make claims on."""
 TABLES: dict[str, Callable[[], str]] = {
     **{
-        f"{of.__name__} {board.dataset} {board.target}": (lambda of=of, board=board: of(board))  # type: ignore[misc]
+        f"{of.__name__} {board.dataset} {board.target}": partial(of, board)
         for of in (features, networks, controls)
         for board in EVERY
     },
     **{
-        f"facts {dataset}": (lambda dataset=dataset: facts([board for board in EVERY if board.dataset == dataset]))  # type: ignore[misc]
+        f"facts {dataset}": partial(facts, [board for board in EVERY if board.dataset == dataset])
         for dataset in dict.fromkeys(board.dataset for board in EVERY)
     },
-    "features within stress_predict stress": lambda: features(EVERY[0], WITHIN),
-    "subjects apart": lambda: subjects_apart(EVERY[0]),
-    "claims wu2023 stress_predict": lambda: claims("wu2023", EVERY[0]),
-    "claims wu2023 wearable_stress": lambda: claims("wu2023", EVERY[1]),
-    "claims strizhkova2024 stress_predict": lambda: claims("strizhkova2024", EVERY[0]),
-    "claims vazquez2022 eegmat": lambda: claims("vazquez2022", EVERY[5]),
-    "claims woo2023 eegmat": lambda: claims("woo2023", EVERY[5]),
+    "features within stress_predict stress": partial(features, EVERY[0], WITHIN),
+    "subjects apart": partial(subjects_apart, EVERY[0]),
+    **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
     **{of.__name__: of for of in (facts, groups, above, pretraining, leak, elsewhere, choice, noise)},
 }
 _MARKED = re.compile(f"({BEGIN.format('(?P<name>[^:]+)')})\n(?P<table>.*?)\n({END})", re.DOTALL)

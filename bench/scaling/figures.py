@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.scaling import ROOT
-from bench.scaling.schedule import Parent, Task, chains, simulate
+from bench.scaling.schedule import Parent, Schedule, Task, chains, simulate
 from bench.speed.machine import about
 
 SPEED = ROOT / "docs" / "performance.json"
@@ -33,7 +33,6 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
     parent = Parent(
         grid["plan_s"] * len(runs), grid["hand_s"] + events * needed * grid["id_s"], grid["look_s"], scoring
     )
-    simulated = [simulate(tasks, n, runs=runs, parent=parent) for n in WORKERS]
     sure = [run for run in runs if all(stages[i]["known"] for i in run)]
     wanted = {i for run in sure for i in run}
     measured = {id_: task for id_, task in tasks.items() if id_ in wanted}
@@ -42,23 +41,25 @@ def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, An
         id_: Task(task.seconds * (3 if stages[id_]["kind"] == "pretrain" else 1), task.inputs)
         for id_, task in tasks.items()
     }
-    variants: dict[str, Any] = {
-        "stages alone: a parent that takes no time": [simulate(tasks, n) for n in WORKERS],
+    away = parent._replace(before=0, score=0)
+
+    def schedules(of: Mapping[str, Task] = tasks, **more: Any) -> list[Schedule]:
+        return [simulate(of, n, **{"runs": runs, "parent": parent, **more}) for n in WORKERS]
+
+    simulated = schedules()
+    variants = {
+        "stages alone: a parent that takes no time": schedules(runs=(), parent=Parent()),
         "as it is": simulated,
-        "jobs that take 10 s to start": [simulate(tasks, n, runs=runs, parent=parent, start_s=10) for n in WORKERS],
-        "jobs that take 60 s to start": [simulate(tasks, n, runs=runs, parent=parent, start_s=60) for n in WORKERS],
-        "longest chain first": [simulate(tasks, n, runs=runs, parent=parent, longest_first=True) for n in WORKERS],
-        "planned before, scored by workers": [
-            simulate(tasks, n, runs=runs, parent=parent._replace(before=0, score=0)) for n in WORKERS
-        ],
-        f"only the {len(sure)} runs whose networks were all measured": [
-            simulate(measured, n, runs=sure, parent=parent._replace(before=grid["plan_s"] * len(sure))) for n in WORKERS
-        ],
-        "pretraining three times as long": [simulate(slow, n, runs=runs, parent=parent) for n in WORKERS],
-        "stages ten times as fast": [simulate(fast, n, runs=runs, parent=parent) for n in WORKERS],
-        "the same, planned before, scored by workers": [
-            simulate(fast, n, runs=runs, parent=parent._replace(before=0, score=0)) for n in WORKERS
-        ],
+        "jobs that take 10 s to start": schedules(start_s=10),
+        "jobs that take 60 s to start": schedules(start_s=60),
+        "longest chain first": schedules(longest_first=True),
+        "planned before, scored by workers": schedules(parent=away),
+        f"only the {len(sure)} runs whose networks were all measured": schedules(
+            measured, runs=sure, parent=parent._replace(before=grid["plan_s"] * len(sure))
+        ),
+        "pretraining three times as long": schedules(slow),
+        "stages ten times as fast": schedules(fast),
+        "the same, planned before, scored by workers": schedules(fast, parent=away),
     }
     return {
         "machine": about(),

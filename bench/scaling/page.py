@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-BEGIN, END = (
-    "<!-- made by `python -m bench.scaling page`: begin -->",
-    "<!-- made by `python -m bench.scaling page`: end -->",
-)
+from bench import markdown
+from bench.markdown import table
 
 
 def tables(found: Mapping[str, Any]) -> str:
     """Markdown: the grid, its schedules, what changes them, and the check against a real run."""
     grid, parent = found["grid"], found["parent"]
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in grid["kinds"].items())
+    all_planned = parent["plan_s"] * grid["runs"]
     facts = [
         ["runs (combinations that embench refuses)", f"{grid['runs']:,} ({grid['refused']:,})"],
         ["runs of each dataset", ", ".join(f"{name} {count}" for name, count in grid["datasets"].items())],
@@ -25,10 +24,7 @@ def tables(found: Mapping[str, Any]) -> str:
         ["longest chain", f"{_time(grid['chain_s'])}"],
         ["longest stage; median of those that train", f"{_time(grid['longest_s'])}; {_time(grid['median_s'])}"],
         ["work of networks that were measured themselves", f"{grid['known']:.0%}"],
-        [
-            "planning by the parent, each run; all",
-            f"{parent['plan_s']:.2f} s; {_time(parent['plan_s'] * grid['runs'])}",
-        ],
+        ["planning by the parent, each run; all", f"{parent['plan_s']:.2f} s; {_time(all_planned)}"],
         ["handing out and answering a stage", f"{1000 * parent['answer_s']:.1f} ms"],
         ["a look at a waiting stage", f"{1e6 * parent['look_s']:.2f} µs"],
         ["scoring a run ([measured](performance.md#running))", f"{parent['score_s']:.2f} s"],
@@ -55,17 +51,17 @@ def tables(found: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"Made on {found['machine']['measured']}, from the times of {read}.",
-            _table(["the grid", ""], facts),
+            table(["the grid", ""], facts),
             "\n".join(["The longest chain:", *(f"- {each}" for each in grid["chain"])]),
             "### The schedule",
-            _table(
+            table(
                 ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],
                 schedule,
             ),
             "### What changes the efficiency",
-            _table(["workers", *workers], variants),
+            table(["workers", *workers], variants),
             "### Beside a real run",
-            _table(["workers", "real", "simulated", "off", "all repetitions (s)", "load before"], real),
+            table(["workers", "real", "simulated", "off", "all repetitions (s)", "load before"], real),
         ]
     )
 
@@ -77,17 +73,8 @@ def _limit(row: Mapping[str, Any]) -> str:
 
 
 def insert(page: str, found: Mapping[str, Any]) -> str:
-    """The page with these tables between its markers. Raises ValueError where it lacks one."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
-    return f"{before}{begin}\n\n{tables(found)}\n\n{end}{after}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """The page with these tables between its marks. Raises ValueError where it lacks one."""
+    return markdown.insert(page, "python -m bench.scaling page", tables(found))
 
 
 def _time(seconds: float) -> str:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bench.boards import BOARDS, ROOT, questions, tables
-from bench.boards.published import Board
+from bench.boards import BOARDS, ROOT, tables
+from bench.boards.published import Board, asked, question
 from bench.boards.rows import GROUPS
 from embench.leaderboard.entries import entry_folders
 from embench.records.audit import read_audit
@@ -63,10 +63,10 @@ def ours(request):
 
 
 def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):
-    rows = {questions.question(vars(row.request())) for group in GROUPS.values() for row in group}
+    rows = {question(vars(row.request())) for group in GROUPS.values() for row in group}
     assert len(rows) == sum(map(len, GROUPS.values()))
     assert ours
-    assert [run.id for run in ours.values() if questions.asked(run) not in rows] == []
+    assert [run.id for run in ours.values() if asked(run) not in rows] == []
 
 
 def test_no_entry_has_a_severe_finding_and_all_were_audited(ours):
