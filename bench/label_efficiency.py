@@ -11,17 +11,18 @@ import csv
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.boards import ROOT, RUNS
-from bench.boards.rows import ALL, FIXED
+from bench.boards.rows import ALL, Row
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
+from embench.planning.request import Request
 from embench.report import drawing
 from embench.runs import run as runner
 
-DATASET = "stress_predict"
 IMAGES = ROOT / "docs" / "images"
 N_LABELLED = ("1", "2", "5", "all")
 METRICS = {
@@ -29,30 +30,19 @@ METRICS = {
     "auroc_within": "AUROC within a subject",
 }
 
-METHODS: dict[str, tuple[str, str, str, str]] = {
-    "signal_transform": ("tcn", "shared_tf", ALL, "tcn + shared_tf"),
-    "masked_value": ("cnn_tf", "single", "eda", "cnn_tf on EDA"),
+METHODS = {
+    "signal_transform": (Row("stress_predict", "tcn", "shared_tf", ALL), "tcn + shared_tf"),
+    "masked_value": (Row("stress_predict", "cnn_tf", "single", "eda"), "cnn_tf on EDA"),
 }
-"""Pretrainer -> encoder, fusion, modalities, and what the panel is called."""
+"""Pretrainer -> the row without it, and what the panel is called."""
 
 LIMITS = (0.35, 0.9)
 """Of the AUROC axes, so that panels can be compared."""
 
 
-def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path | None) -> runner.Request:
-    encoder, fusion, modalities, _ = METHODS[pretrainer]
-    return runner.Request(
-        DATASET,
-        encoders=(encoder,),
-        fusion=fusion,
-        modalities=modalities,
-        pretrainers=(pretrainer,) if pretrained else (),
-        protocol=FIXED,
-        seeds="0",
-        data_root=data_root,
-        runs=RUNS,
-        label_subjects=n_labelled,
-    )
+def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path | None) -> Request:
+    row = METHODS[pretrainer][0]._replace(pretrainer=pretrainer if pretrained else None, labelled=n_labelled)
+    return replace(row.request(data_root=data_root, runs=RUNS), seeds="0")
 
 
 def measure(data_root: Path | None) -> list[dict[str, Any]]:
@@ -70,7 +60,7 @@ def measure(data_root: Path | None) -> list[dict[str, Any]]:
         (scores,) = json.loads((folder / "scores.json").read_text())["scores"].values()
         for metric in METRICS:
             found = {key: round(scores[metric][key], 4) for key in ("mean", "low", "high")}
-            method, after = METHODS[pretrainer][3], pretrainer if started else "none"
+            method, after = METHODS[pretrainer][1], pretrainer if started else "none"
             rows.append({"method": method, "pretrainer": after, "labelled": n_labelled, "metric": metric, **found})
     return rows
 
@@ -78,7 +68,7 @@ def measure(data_root: Path | None) -> list[dict[str, Any]]:
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     panels = []
     for metric, title in METRICS.items():
-        for pretrainer, (*_, method) in METHODS.items():
+        for pretrainer, (_, method) in METHODS.items():
             marks: list[drawing.Mark] = [drawing.rule(y=0.5, label="chance")]
             for k, after in enumerate(("none", pretrainer)):
                 curve = [r for r in rows if (r["metric"], r["method"], r["pretrainer"]) == (metric, method, after)]

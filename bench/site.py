@@ -12,13 +12,14 @@ import argparse
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
+from bench import ROOT
 from embench.site import build_site
 
-ROOT = Path(__file__).parents[1]
 COPIES = {"stress_predict": "stress_copy", "wearable_stress": "wearable_copy"}
 SORTS = """() => ["score", "method", "time", "rank", "score", "controls"].map(id => {
     const began = performance.now();
@@ -28,10 +29,11 @@ SORTS = """() => ["score", "method", "time", "rank", "score", "controls"].map(id
 })"""
 
 
-def make_entries(root: Path, count: int) -> None:
-    """Writes `count` entries below `root`."""
+def make_entries(root: Path, count: int, copies: Mapping[str, str] = COPIES) -> None:
+    """Writes `count` entries below `root`, copies of the published ones under other ids, and on the datasets of
+    `copies` under these names as well."""
     published = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/*/*/run.yaml"))
-    sources = [(entry, name) for entry in published for name in _names(entry.parts[-3])]
+    sources = [(entry, name) for entry in published for name in (entry.parts[-3], copies.get(entry.parts[-3])) if name]
     for dataset in {(entry.parts[-3], name) for entry, name in sources}:
         shutil.copytree(ROOT / "leaderboards" / dataset[0] / "shared", root / dataset[1] / "shared")
     for number, (entry, name) in enumerate(islice(cycle(sources), count)):
@@ -42,10 +44,6 @@ def make_entries(root: Path, count: int) -> None:
         text = text.replace(f"id: {entry.name}", f"id: {place.name}", 1)
         text = text.replace(f"name: embench_plugins/{entry.parts[-3]}", f"name: embench_plugins/{name}", 1)
         (place / "run.yaml").write_text(text)
-
-
-def _names(dataset: str) -> list[str]:
-    return [dataset, *([COPIES[dataset]] if dataset in COPIES else [])]
 
 
 def sort_times(site: Path) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from noting import device, guarded, keep, seconds, sized
-from stages import CHANGES, COLOURS, PEAK, changed, engine_step, figures, forward_flops, made, new_folder, settled
+from stages import CHANGES, PEAK, changed, engine_step, figures, forward_flops, made, new_folder, settled
 from torch.autograd import DeviceType
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
+from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 
 
@@ -66,7 +67,7 @@ def videomae():
     with guarded("mae"):
         _, data, _, model = build(rows)
         kind = registry.load("pretrainer", "mae")
-        spec = InputSpec("video", shape, COLOURS, 4.0, torch.uint8)
+        spec = InputSpec("video", shape, VIDEO_CHANNELS, 4.0, torch.uint8)
         task = kind(kind.recipes[preset]).objective(model, {"video": spec}, None).to(device())
         batch = sized(16, 2)
         keep(mae_ms=1e3 * engine_step(task, data, kind.recipes[preset], batch, sized(4, 1)), mae_batch=batch)

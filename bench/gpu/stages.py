@@ -20,13 +20,13 @@ from embench.engine.feed import Data, ResidentClips, ResidentFeed
 from embench.engine.rows import Rows
 from embench.engine.specs import Part
 from embench.engine.stage import Folder
+from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.nn import Supervised
 from embench.testing import samples
 
 PEAK = 790e12
 """Operations a second in bf16 that matrices reach on an H100 or H200; MFU is against it."""
-COLOURS = ("red", "green", "blue")
 
 
 def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None, build=None):
@@ -47,7 +47,7 @@ def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None
         total = int(start[-1]) + length
         if clips:
             array = torch.randint(0, 256, (total, *shape[1:]), dtype=torch.uint8)
-            specs[m] = InputSpec(m, shape, COLOURS, rate, torch.uint8)
+            specs[m] = InputSpec(m, shape, VIDEO_CHANNELS, rate, torch.uint8)
             feeds[m] = ResidentClips(cut, where, array.to(where))
         else:
             specs[m] = InputSpec(m, shape, tuple(f"c{i}" for i in range(shape[0])), rate)

@@ -20,11 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench import ROOT
 from bench.speed import machine, page
 from bench.speed.measure import Setting, measured
 from bench.speed.peer import Peer
 
-ROOT = machine.ROOT
 TOPICS = (
     *("startup", "preparing", "loading", "entropy", "steps", "encoders", "videomae", "stacks", "running", "workers"),
     *("scoring", "growth", "video"),

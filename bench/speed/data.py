@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bench.speed.measure import Setting
 from embench import registry
-from embench.interfaces.dataset import Dataset
-from embench.interfaces.recording import Recording
+from embench.interfaces.dataset import Card, Dataset, ModalityCard
+from embench.interfaces.recording import Label, Recording
+from embench.interfaces.units import LabelRule, Target
 
 RATE = 128.0
 
@@ -55,6 +58,18 @@ def stress_predict(setting: Setting) -> tuple[Path, str]:
             root / "stress_predict", subjects=subjects, seed=0, effect=1.0, length_s=length_s
         )
     return root, "synthetic Stress-Predict"
+
+
+def card(name: str, modality: str, of: ModalityCard, longest_s: float) -> Card:
+    """Of a made-up dataset with one modality, whose recordings have a rating."""
+    return Card(
+        name=name, title="", citation="", doi="", licence="", obtain="", modalities={modality: of},
+        default_modalities=(modality,), targets=(Target("arousal", "binary", LabelRule(cut=5.0), "rating"),),
+        mains_hz=50.0, longest_s=longest_s, labels_public="yes", fixed_order=False,
+    )  # fmt: skip
+
+
+RATING = {"rating": Label("rating", np.array([5.0]))}
 
 
 class Part(Dataset):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from bench.speed.measure import Row, Setting, Took, figure, share
+from bench.speed.measure import MILLI, Row, Setting, Took, figure, share, timed
 from bench.speed.plain import PLAIN
 from embench import registry
 from embench.engine import device as machine
@@ -145,24 +144,16 @@ def steps(case: Case, spec: InputSpec, size: int, device: str) -> tuple[Callable
     )
 
 
-def timed(step: Callable[[], None], repeats: int) -> Took:
-    """A step of `repeats`."""
-    began, before = time.perf_counter(), time.process_time()
-    for _ in range(repeats):
-        step()
-    return Took((time.perf_counter() - began) / repeats, (time.process_time() - before) / repeats)
-
-
 def measure(plain: Callable[[], None], ours: Callable[[], None], turns: int) -> tuple[list[Took], list[Took]]:
     """Steps of the plain modules and of the encoder; which of them begins changes from turn to turn."""
     pair = (plain, ours)
     for step in pair:
         step()
-    repeats = max(1, round(TURN_S / timed(plain, 1).seconds))
+    repeats = max(1, round(TURN_S / timed(plain)().seconds))
     found: tuple[list[Took], list[Took]] = ([], [])
     for turn in range(turns):
         for which in (0, 1) if turn % 2 else (1, 0):
-            found[which].append(timed(pair[which], repeats))
+            found[which].append(timed(pair[which], repeats)())
     return found
 
 
@@ -202,7 +193,7 @@ def rows_of(case: Case, turns: int) -> list[Row]:
     what = f"step of {case.name} ({case.preset}), {size} x {'x'.join(map(str, spec.shape))}"
     note = f"{count:,} parameters, {operations / 1e6:,.2f} million operations a window"
     most = None if case.encoder.reads == "features" else BOUND  # a layer or two, which are calls alone: see `steps`
-    row = share(what, ours, plain, "plain torch modules", most=most, scale=1e3, unit="ms", note=note)
+    row = share(what, ours, plain, "plain torch modules", most=most, note=note, **MILLI)
     return [row, figure("the same, memory of a step", memory_mb(case, spec, size), "MB")]
 
 

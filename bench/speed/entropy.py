@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.speed import data
-from bench.speed.measure import Row, Setting, Took, faster, figure, timed, turns
-from bench.speed.peer import NAME, Peer, took
+from bench.speed.measure import Row, Setting, faster, figure, timed, turns
+from bench.speed.peer import NAME, Peer
 from bench.speed.preparing import WINDOW, unpickled
 from embench.signals.spectra import differential_entropy
 
@@ -37,11 +37,8 @@ def rows(setting: Setting) -> list[Row]:
             distance = np.abs(ours() - np.load(out))[..., inside]
             apart = [figure("the same, median distance of the values", float(np.median(distance)), "nat", most=ALIKE)]
 
-        def theirs() -> Took:
-            return took(peer.ask("entropy", windows=given, bands=BANDS))
-
-        ours()
-        times = {"peer": [], **turns({"ours": timed(ours), **peer.ways("peer", theirs)}, setting.size(7, 2))}
+        theirs = peer.way("entropy", lambda: {"windows": given, "bands": BANDS})
+        times = turns({"ours": timed(ours), "peer": theirs}, setting.size(7, 2), warm=True)
     what = f"differential entropy, 5 bands of {len(windows)} windows of 32 x {WINDOW}"
     return [
         faster(what, times["ours"], times["peer"], f"{NAME}, BandDifferentialEntropy", least=6, note=peer.missing),

@@ -5,22 +5,24 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from bench import ROOT
+from bench.site import make_entries
 from bench.speed import data
 from bench.speed.measure import Row, Setting, command, embench, part, share, turns
-from embench.interfaces.dataset import Card, Dataset, ModalityCard
-from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.dataset import Dataset, ModalityCard
+from embench.interfaces.recording import Recording, Signal
+from embench.leaderboard.entries import entry_folders
 from embench.store import prepare
 
-ROOT = Path(__file__).resolve().parents[2]
 CHANNELS, RATE, SECONDS = 14, 128, 300
+METHOD = ("--dataset", "amigos", "--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "ecg,eda")
+METHOD += ("--target", "arousal")
 SMALLER = "of the smaller"
 
 
@@ -28,12 +30,9 @@ class Noise(Dataset):
     """`n_subjects` subjects with two recordings of noise each, made when they are read."""
 
     n_subjects = 0
-    card = Card(
-        name="noise", title="", citation="", doi="", licence="", obtain="",
-        modalities={"eeg": ModalityCard(tuple(f"c{i}" for i in range(CHANNELS)), float(RATE), "uV")},
-        default_modalities=("eeg",), targets=(Target("arousal", "binary", LabelRule(cut=5.0), "rating"),),
-        mains_hz=50.0, longest_s=float(SECONDS), labels_public="yes", fixed_order=False,
-    )  # fmt: skip
+    card = data.card(
+        "noise", "eeg", ModalityCard(tuple(f"c{i}" for i in range(CHANNELS)), float(RATE), "uV"), float(SECONDS)
+    )
 
     def subjects(self) -> list[str]:
         return [f"p{i:02d}" for i in range(self.n_subjects)]
@@ -46,10 +45,8 @@ class Noise(Dataset):
         for r in range(2):
             array = rng.standard_normal((CHANNELS, RATE * SECONDS), dtype=np.float32)
             signals = {"eeg": Signal(array, float(RATE), self.card.modalities["eeg"].channels, "uV")}
-            labels = {"rating": Label("rating", np.array([5.0]))}
-            yield Recording(
-                f"{subject}-{r}", subject, f"v{r}", "s", float(SECONDS), subject, 0.0, r, signals=signals, labels=labels
-            )
+            place = (f"{subject}-{r}", subject, f"v{r}", "s", float(SECONDS), subject, 0.0, r)
+            yield Recording(*place, signals=signals, labels=data.RATING)
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -58,7 +55,7 @@ def rows(setting: Setting) -> list[Row]:
 
 def _prepared(setting: Setting) -> list[Row]:
     few, many = setting.size((4, 16), (2, 4))
-    ways = {n: command("-m", "bench.speed.growth", str(n), setting.work / f"noise-{n}", cwd=ROOT) for n in (few, many)}
+    ways = {n: command("-m", "bench.speed.growth", str(n), setting.work / f"noise-{n}") for n in (few, many)}
     peak = {n: way().memory for n, way in ways.items()}
     return [part(f"peak memory of preparing {many} subjects", peak[many], peak[few], "MB", f"{few} subjects", SMALLER)]
 
@@ -68,11 +65,8 @@ def _runs(setting: Setting) -> list[Row]:
     found = {}
     counts = setting.size((10, 40), (6, 8))
     for n in counts:
-        line = ["--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "ecg,eda", "--target", "arousal"]
         root = data.amigos(setting, n, setting.size(40.0, 20.0)).parent
-        runs = setting.work / f"runs-{n}"
-        way = embench("run", "--dataset", "amigos", *line, "--seeds", "0", "--data-root", root, "--runs", runs)
-        found[n] = way()
+        found[n] = embench("run", *METHOD, "--seeds", "0", "--data-root", root, "--runs", setting.new("runs"))()
     few, many = (found[n] for n in counts)
     return [
         share(f"run of {counts[1]} subjects, nothing kept", [many], [few], f"{counts[0]} subjects"),
@@ -84,13 +78,8 @@ def _stages(setting: Setting) -> list[Row]:
     """Planning alone: every seed has its folds, and every fold its stages."""
     root = data.amigos(setting, *setting.size((10, 40.0), (6, 20.0))).parent
     seeds = {1: "0", setting.size(24, 3): ",".join(map(str, range(setting.size(24, 3))))}
-    line = ["grid", "--dataset", "amigos", "--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "ecg,eda"]
-    ways = {
-        n: embench(
-            *line, "--target", "arousal", "--seeds", text, "--data-root", root, "--runs", setting.work, "--dry-run"
-        )
-        for n, text in seeds.items()
-    }
+    place = ("--data-root", root, "--runs", setting.work, "--dry-run")
+    ways = {n: embench("grid", *METHOD, "--seeds", text, *place) for n, text in seeds.items()}
     few, many = seeds
     ways[few]()
     times = turns(ways, setting.size(3, 1))
@@ -100,23 +89,11 @@ def _stages(setting: Setting) -> list[Row]:
 def _entries(setting: Setting) -> list[Row]:
     """Copies of the published entries under other names."""
     published, large = ROOT / "leaderboards", setting.work / "boards"
-    shutil.copytree(published, large)
-    n = 0
-    for record in published.rglob("run.yaml"):
-        n += 1
-        where = record.parent.relative_to(published)
-        for k in range(1, setting.size(10, 2)):
-            name = f"{where.name[:-10]}{n:05d}{k:05d}"  # in place of the ten digits of its id
-            copy = large / where.with_name(name)
-            shutil.copytree(record.parent, copy)
-            text = (copy / "run.yaml").read_text().replace(where.name, name)
-            (copy / "run.yaml").write_text(text)
-    many = len(list(large.rglob("run.yaml")))
-    ways = {
-        "few": embench("leaderboard", "show", "--boards", published),
-        "many": embench("leaderboard", "show", "--boards", large),
-    }
-    times = turns(ways, setting.size(5, 1))
+    n = len(entry_folders(published))
+    many = n * setting.size(10, 2)
+    make_entries(large, many, copies={})
+    shown = {name: embench("leaderboard", "show", "--boards", at) for name, at in (("few", published), ("many", large))}
+    times = turns(shown, setting.size(5, 1))
     return [share(f"`embench leaderboard show`, {many} entries", times["many"], times["few"], f"{n} entries")]
 
 

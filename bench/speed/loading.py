@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from bench.speed import data
-from bench.speed.measure import Row, Setting, Took, faster, part, share, timed, turns
-from bench.speed.peer import NAME, Peer, took
+from bench.speed.measure import Row, Setting, faster, figure, share, timed, turns
+from bench.speed.peer import NAME, Peer
 from bench.speed.preparing import WINDOW
 from embench.engine import fits
 from embench.engine.feed import Data
@@ -36,11 +36,12 @@ def rows(setting: Setting) -> list[Row]:
     assemble = stage_data(setting)
     rng = np.random.default_rng(0)
     with Peer(setting.peer) as peer:
-        where = {"kind": "deap", "folder": data.flat("deap", data.deap(setting)), "cache": setting.work / "deap-peer"}
+        given = {"kind": "deap", "folder": data.flat("deap", data.deap(setting)), "cache": setting.work / "deap-peer"}
+        given["window"] = WINDOW
         windows, made = 0, {}
         if not peer.missing:
-            peer.ask("prepare", window=WINDOW, **where)
-            windows = peer.ask("epoch", window=WINDOW, batch=BATCH, **where)["windows"]
+            peer.ask("prepare", **given)
+            windows = peer.ask("epoch", batch=BATCH, **given)["windows"]
         held = assemble()
         shape = tuple(held.batch(np.arange(1)).x["eeg"].shape[1:])
         if shape != (32, WINDOW):
@@ -56,9 +57,7 @@ def rows(setting: Setting) -> list[Row]:
             made["data"] = assemble()
             epoch(made["data"])
 
-        flat = np.lib.format.open_memmap(
-            setting.work / "bare.npy", "w+", np.float32, (32, WINDOW * count)
-        )  # fmt: skip
+        flat = np.lib.format.open_memmap(setting.work / "bare.npy", "w+", np.float32, (32, WINDOW * count))
         flat[:] = rng.standard_normal(flat.shape, dtype=np.float32)
         flat.flush()
         bare = np.load(setting.work / "bare.npy", mmap_mode="r")
@@ -70,18 +69,9 @@ def rows(setting: Setting) -> list[Row]:
                     out[row] = bare[:, start : start + WINDOW]
                 torch.from_numpy(out)
 
-        def theirs() -> Took:
-            return took(peer.ask("epoch", window=WINDOW, batch=BATCH, **where))
-
-        ways = {
-            "ours": timed(lambda: epoch(held)),
-            "first": timed(first),
-            **peer.ways("peer", theirs),
-            "bare": timed(mapped),
-        }
-        for way in ways.values():
-            way()
-        times = {"peer": [], **turns(ways, setting.size(15, 2))}
+        theirs = peer.way("epoch", lambda: {**given, "batch": BATCH})
+        ways = {"ours": timed(lambda: epoch(held)), "first": timed(first), "peer": theirs, "bare": timed(mapped)}
+        times = turns(ways, setting.size(15, 2), warm=True)
     told: dict[str, Any] = {"note": peer.missing}
     per: dict[str, Any] = {"scale": 1e3 / np.ceil(count / BATCH), "unit": "ms a batch"}
     theirs_too = f"{NAME}, DataLoader"
@@ -90,5 +80,5 @@ def rows(setting: Setting) -> list[Row]:
         faster(what, times["ours"], times["peer"], theirs_too, least=8, **told, **per),
         share("the same", times["ours"], times["bare"], "bare float32 memory map", **per),
         faster("the same, first epoch", times["first"], times["peer"], theirs_too, **told, **per),
-        part("peak memory of this process", peak_memory() / 2**20, None, "MB", "", ""),
-    ]  # fmt: skip
+        figure("peak memory of this process", peak_memory() / 2**20, "MB"),
+    ]

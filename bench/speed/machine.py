@@ -8,12 +8,12 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench import ROOT
+
 BUSY = 10.0
 """Percent of the machine's processors that others use, above which figures are not to be trusted."""
 

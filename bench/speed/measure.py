@@ -7,13 +7,17 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from bench import ROOT
+
 T = TypeVar("T")
+MILLI: dict[str, Any] = {"scale": 1e3, "unit": "ms"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class Setting:
 
     def size(self, whole: T, tiny: T) -> T:
         return tiny if self.tiny else whole
+
+    def new(self, name: str) -> Path:
+        """A path in the scratch folder at which nothing is yet."""
+        return Path(tempfile.mkdtemp(dir=self.work)) / name
 
 
 class Took(NamedTuple):
@@ -60,7 +68,7 @@ def measured(topic: str, setting: Setting) -> tuple[str, list[Row]]:
     os.environ["EMBENCH_CACHE"] = str(setting.work / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONWARNINGS"] = "ignore"
-    os.chdir(Path(__file__).resolve().parents[2])
+    os.chdir(ROOT)
     module = importlib.import_module(f"bench.speed.{topic}")
     return str(module.__doc__).partition("\n\n")[0].replace("\n", " "), module.rows(setting)
 
@@ -68,24 +76,36 @@ def measured(topic: str, setting: Setting) -> tuple[str, list[Row]]:
 Way = Callable[[], Took]
 
 
-def timed(call: Callable[[], object]) -> Way:
-    """`call` in this process, with the processor time of children that it waited for."""
+def now() -> tuple[float, float]:
+    """The time, and what this process and the children that it waited for had of the processor."""
+    return time.perf_counter(), time.process_time() + sum(os.times()[2:4])
+
+
+def since(mark: tuple[float, float]) -> Took:
+    seconds, processor = now()
+    return Took(seconds - mark[0], processor - mark[1])
+
+
+def timed(call: Callable[[], object], repeats: int = 1) -> Way:
+    """`call` in this process; of several the mean."""
 
     def way() -> Took:
-        before, began = sum(os.times()[:4]), time.perf_counter()
-        call()
-        return Took(time.perf_counter() - began, sum(os.times()[:4]) - before)
+        mark = now()
+        for _ in range(repeats):
+            call()
+        took = since(mark)
+        return Took(took.seconds / repeats, took.processor / repeats)
 
     return way
 
 
-def command(*line: str | Path, cwd: Path | None = None) -> Way:
+def command(*line: str | Path) -> Way:
     """`python ARGUMENTS` in a process of its own. Its memory is that of its largest process."""
 
     def way() -> Took:
         began = time.perf_counter()
         with subprocess.Popen(  # noqa: S603  # our own commands
-            [sys.executable, *map(str, line)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=cwd
+            [sys.executable, *map(str, line)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
             told = process.stderr.read() if process.stderr else b""
             _, status, used = os.wait4(process.pid, 0)
@@ -104,13 +124,19 @@ def embench(*arguments: str | Path) -> Way:
     return command("-m", "embench", *arguments)
 
 
-def turns(ways: Mapping[str, Way], repetitions: int) -> dict[str, list[Took]]:
-    """Each way once a turn, one after another, so that a busy moment of the machine meets all alike."""
+def turns(ways: Mapping[str, Way | None], repetitions: int, *, warm: bool = False) -> dict[str, list[Took]]:
+    """Each way once a turn, one after another, so that a busy moment of the machine meets all alike; none for a way
+    that is None.
+
+    Args:
+        warm: whether a turn that does not count comes first, for imports and the file cache.
+    """
     found: dict[str, list[Took]] = {name: [] for name in ways}
-    for _ in range(repetitions):
+    for _ in range(repetitions + warm):
         for name, way in ways.items():
-            found[name].append(way())
-    return found
+            if way is not None:
+                found[name].append(way())
+    return {name: times[warm:] for name, times in found.items()}
 
 
 def median(times: Sequence[Took]) -> float:
@@ -149,8 +175,8 @@ def _pair(
     """`scale` turns seconds into `unit`. Without turns of the peer, the row is ours alone."""
     if not peer:
         return alone(what, ours, scale=scale, unit=unit, note=note, against=against)
-    ratio = statistics.median(of(us.seconds, them.seconds) for us, them in zip(ours, peer, strict=True))
     pairs = list(zip(ours, peer, strict=True))
+    ratio = statistics.median(of(us.seconds, them.seconds) for us, them in pairs)
     ticked = all(took.processor for pair in pairs for took in pair)  # it ticks a hundred times a second
     details = {
         "ours": _spread(ours, scale),
@@ -158,40 +184,22 @@ def _pair(
         "ratio_of_least": of(min(t.seconds for t in ours), min(t.seconds for t in peer)),
         "ratio_of_processor": statistics.median(of(a.processor, b.processor) for a, b in pairs) if ticked else None,
     }
-    own, other = scale * median(ours), scale * median(peer)
-    return Row(
-        what, own, unit, against, other, ratio, means, bound, within(ratio, bound), len(ours), details, note
-    )  # fmt: skip
+    own, other, kept = scale * median(ours), scale * median(peer), within(ratio, bound)
+    return Row(what, own, unit, against, other, ratio, means, bound, kept, len(ours), details, note)
 
 
 def alone(
-    what: str,
-    times: Sequence[Took],
-    *,
-    most: float | None = None,
-    scale: float = 1.0,
-    unit: str = "s",
-    note: str = "",
-    against: str = "",
+    what: str, times: Sequence[Took], *, most: float | None = None, scale: float = 1.0, unit: str = "s", **about: Any
 ) -> Row:
     """A time that stands for itself; wanted: at most `most` of `unit`."""
-    value = scale * median(times)
-    row = figure(what, value, unit, most=most, repetitions=len(times), note=note, against=against)
-    return replace(row, details={"ours": _spread(times, scale)})
+    spread = {"ours": _spread(times, scale)}
+    return figure(what, scale * median(times), unit, most=most, repetitions=len(times), details=spread, **about)
 
 
-def figure(
-    what: str,
-    value: float,
-    unit: str,
-    *,
-    most: float | None = None,
-    repetitions: int = 1,
-    note: str = "",
-    against: str = "",
-) -> Row:
+def figure(what: str, value: float, unit: str, *, most: float | None = None, **about: Any) -> Row:
+    """`about` are other fields of the row."""
     bound = f"<= {most:g} {unit}" if most is not None else ""
-    return Row(what, value, unit, against, bound=bound, kept=within(value, bound), repetitions=repetitions, note=note)
+    return Row(what, value, unit, bound=bound, kept=within(value, bound), **about)
 
 
 def part(

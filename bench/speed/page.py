@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- made by `make bench`: begin -->", "<!-- made by `make bench`: end -->"
+from bench import markdown
 
 
 def table(found: Mapping[str, Any]) -> str:
@@ -33,12 +33,8 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def insert(page: str, found: Mapping[str, Any]) -> str:
-    """The page with this table between its markers. Raises ValueError where it lacks one."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
-    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}"
+    """The page with this table between its marks. Raises ValueError where it lacks one."""
+    return markdown.insert(page, "make bench", table(found))
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> None:

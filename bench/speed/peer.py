@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ SERVER = Path(__file__).with_name("peer_server.py")
 
 
 class Peer(AbstractContextManager["Peer"]):
-    """`missing` says why there is no peer; then it has no ways, and rows are ours alone. `told` are its versions."""
+    """`missing` says why there is no peer; then its ways are None, and rows are ours alone. `told` are its versions."""
 
     def __init__(self, python: Path) -> None:
         self.missing, self.told = "", dict[str, Any]()
@@ -49,9 +50,14 @@ class Peer(AbstractContextManager["Peer"]):
             raise RuntimeError(f"{NAME}, {job}: {found['error']}")
         return found
 
-    def ways(self, name: str, way: Way) -> dict[str, Way]:
-        """`way` under `name`, for `measure.turns`; nothing where there is no peer."""
-        return {} if self.missing else {name: way}
+    def way(self, job: str, arguments: Callable[[], dict[str, Any]]) -> Way | None:
+        """A job with new arguments each turn, for `measure.turns`; None where there is no peer."""
+
+        def way() -> Took:
+            found = self.ask(job, **arguments())
+            return Took(found["seconds"], found["processor"])
+
+        return None if self.missing else way
 
     def _answer(self) -> dict[str, Any]:
         assert self._process and self._process.stdout  # noqa: S101, PT018  # it has pipes
@@ -62,7 +68,3 @@ class Peer(AbstractContextManager["Peer"]):
             raise RuntimeError((self._log.read().splitlines() or ["it ended"])[-1])
         found: dict[str, Any] = json.loads(line)
         return found
-
-
-def took(found: dict[str, Any]) -> Took:
-    return Took(found["seconds"], found["processor"])

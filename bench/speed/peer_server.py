@@ -42,11 +42,10 @@ def dataset(kind, folder, cache, window, workers=0):
 
 
 def prepare(kind, folder, cache, window, workers=0):
-    """Windows of all EEG in its database; as many bytes as the files have on disk."""
+    """Windows of all EEG in its database."""
     with Clock() as clock:
-        made = dataset(kind, folder, cache, window, workers)
-    used = sum(path.stat().st_blocks * 512 for path in Path(cache).rglob("*") if path.is_file())
-    return {**clock.found, "windows": len(made), "mb": used / 2**20}
+        dataset(kind, folder, cache, window, workers)
+    return clock.found
 
 
 def reopen(kind, folder, cache, window):

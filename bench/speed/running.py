@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
 import statistics
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from bench.speed.measure import Row, Setting, Took, Way, alone, embench, figure,
 
 def rows(setting: Setting) -> list[Row]:
     root, name = data.stress_predict(setting)
-    number, stages = itertools.count(), list[float]()
+    stages = list[float]()
 
     def line(runs: Path, *more: str) -> Way:
         method = ("--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0")
@@ -25,12 +23,11 @@ def rows(setting: Setting) -> list[Row]:
         """Fitted, predicted and scored anew; data, features and what hangs on the split alone are kept."""
 
         def once() -> Took:
-            runs = setting.work / f"runs-{next(number)}"
+            runs = setting.new("runs")
             found = line(runs, "--workers", str(workers))()
             if workers == 1:
                 (record,) = runs.rglob("run.yaml")
                 stages.append(yaml.safe_load(record.read_text())["cost"]["wall_s"])
-            shutil.rmtree(runs)
             return found
 
         return once

@@ -45,7 +45,7 @@ def written(units: list[dict[str, str]], seeds: int, path: Path) -> int:
 def _submissions(setting: Setting) -> list[Row]:
     """Files of one seed and of nine, of which each is scored as a partition of its own, with data and controls kept."""
     root, name = data.stress_predict(setting)
-    listed, number = setting.work / "units.csv", itertools.count()
+    listed = setting.work / "units.csv"
     embench("data", "labels", "stress_predict", "--data-root", root, "--units", listed)()
     with listed.open() as file:
         units = [unit for unit in csv.DictReader(file) if unit["label"]]
@@ -53,10 +53,8 @@ def _submissions(setting: Setting) -> list[Row]:
     n_few, n_many = written(units, 1, few), written(units, setting.size(9, 2), many)
 
     def scored(path: Path) -> Took:
-        return embench(
-            "score", path, "--dataset", "stress_predict", "--data-root", root,
-            "--out", setting.work / f"scored-{next(number)}",
-        )()  # fmt: skip
+        line = ("--dataset", "stress_predict", "--data-root", root, "--out", setting.new("scored"))
+        return embench("score", path, *line)()
 
     scored(few)
     first = scored(many)  # fits the controls of eight more seeds, which are kept

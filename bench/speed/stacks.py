@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from bench.speed import data
@@ -13,7 +12,6 @@ from embench.runs.stages import run_stages
 
 def rows(setting: Setting) -> list[Row]:
     root, name = data.stress_predict(setting)
-    number = itertools.count()
     common: dict[str, Any] = {"encoders": ("handcrafted",), "fusion": "single", "modalities": "eda"}
     common |= {"recipe": "small", "seeds": "0", "device": "cpu"}
     common |= {"settings": (f"encoder.epochs={setting.size(20, 2)}", "encoder.selection=last")}
@@ -22,25 +20,17 @@ def rows(setting: Setting) -> list[Row]:
         """All training of a run by one worker, in a new folder each turn; nothing is predicted or scored."""
 
         def way() -> Took:
-            request = run.Request(
-                "stress_predict",
-                stack=stack,
-                data_root=root,
-                runs=setting.work / f"runs-{next(number)}",
-                workers=1,
-                **common,
-            )
+            place = {"data_root": root, "runs": setting.new("runs"), "workers": 1}
+            request = run.Request("stress_predict", stack=stack, **place, **common)
             stages = [s for s in run.plan(request).graph.stages.values() if s.kind != "predict"]
             outcome: list[Any] = []
-            found = timed(lambda: outcome.append(run_stages(stages, request, None, workers=1)))()
+            found = timed(lambda: outcome.append(run_stages(stages, request, None)))()
             outcome[0][0].check({stage.id: stage for stage in stages})
             return found
 
         return way
 
     ways = {"one": training(None), "stack": training(5)}
-    for way in ways.values():
-        way()
-    times = turns(ways, setting.size(3, 1))
+    times = turns(ways, setting.size(3, 1), warm=True)
     what = f"training handcrafted-size networks on {name}, 5 folds, 20 epochs, --stack 5"
     return [faster(what, times["stack"], times["one"], "one by one", least=2)]

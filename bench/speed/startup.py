@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from bench import ROOT
 from bench.speed.measure import Row, Setting, alone, command, embench, turns
 
-BOARDS = Path(__file__).resolve().parents[2] / "leaderboards"
 PYTHON = "python -c pass"
 
 
@@ -17,10 +15,8 @@ def rows(setting: Setting) -> list[Row]:
         "embench --help": (embench("--help"), 0.4),
         "embench list": (embench("list"), 0.4),
         "embench run --help": (embench("run", "--help"), 0.4),
-        "embench leaderboard show": (embench("leaderboard", "show", "--boards", BOARDS), 1.2),
+        "embench leaderboard show": (embench("leaderboard", "show", "--boards", ROOT / "leaderboards"), 1.2),
         "import torch": (command("-c", "import torch"), None),
     }
-    for way, _ in ways.values():
-        way()  # fills the file cache
-    times = turns({name: way for name, (way, _) in ways.items()}, setting.size(11, 2))
+    times = turns({name: way for name, (way, _) in ways.items()}, setting.size(11, 2), warm=True)
     return [alone(name, times[name], most=most) for name, (_, most) in ways.items()]

@@ -9,9 +9,9 @@ the same layers and sizes on the same windows; what it shows and writes beside t
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional
 
 from bench.speed import data
-from bench.speed.measure import Row, Setting, Took, faster, share
-from bench.speed.peer import NAME, Peer, took
+from bench.speed.measure import MILLI, Row, Setting, Took, faster, now, share, since, timed
+from bench.speed.peer import NAME, Peer
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
 from embench.engine.specs import FitParams, FusionParams
@@ -85,6 +85,30 @@ def by_hand(
     return epoch
 
 
+def engines_epochs(
+    module: nn.Module, of: Data, train: np.ndarray, recipe: Recipe, folder: Path, between: Callable[[int], None]
+) -> list[Took]:
+    """Epochs of the engine's own loop; after each, `between` is called with their number so far."""
+    found, mark = list[Took](), now()
+
+    def ended(event: Mapping[str, Any]) -> None:
+        nonlocal mark
+        if event["event"] == "epoch_ended":
+            found.append(since(mark))
+            between(len(found))
+            mark = now()
+
+    place = Folder(folder, "stage", ended)
+    place.path.mkdir(parents=True)
+    loop.fit(module, module, of, train, train[:0], recipe, place, 0)
+    return found
+
+
+def of_a_step(epochs: list[Took], steps: int) -> list[Took]:
+    """Without the first epoch, which warmed up."""
+    return [Took(each.seconds / steps, each.processor / steps) for each in epochs[1:]]
+
+
 def compare(case: Case, stage: Stage[FitParams], setting: Setting, peer: Peer) -> dict[str, list[Took]]:
     """Seconds of a step: `hand`, `ours`, and `peer` where there is one."""
     device.seed_everything(0, 1, stage.params.common.device)
@@ -100,48 +124,24 @@ def compare(case: Case, stage: Stage[FitParams], setting: Setting, peer: Peer) -
     y, weight = (part[train].cpu().numpy() for part in of.labels)
     classes = class_weights(outputs.targets[0], y[:, 0], weight, balanced=True)
     weights = torch.tensor(classes, dtype=torch.float32, device=of.device)
-    hand = by_hand(copy.deepcopy(model).to(of.device), of, train, weights, recipe, case.batch)
+    hand = timed(by_hand(copy.deepcopy(model).to(of.device), of, train, weights, recipe, case.batch))
     module = Supervised(model, replace(outputs, class_weights=(classes,))).to(of.device)
     given = setting.work / f"{case.encoder}.npy"
     np.save(given, next(iter(of.feeds.values())).batch_rows(train)[0].cpu().numpy())
-    found: dict[str, list[Took]] = {"hand": [], "ours": [], "peer": []}
-    mark = now()
+    build = dict(next(iter(params.modalities.values())).recipe.build)
+    told = {"network": case.encoder, "build": build, "windows": given, "batch": case.batch}
+    found: dict[str, list[Took]] = {"hand": [], "peer": []}
+    others = {"hand": hand, "peer": peer.way("train", lambda: told) if case.peer else None}
 
-    def by_peer() -> None:
-        build = dict(next(iter(params.modalities.values())).recipe.build)
-        told = peer.ask("train", network=case.encoder, build=build, windows=given, batch=case.batch)
-        found["peer"].append(took(told))
+    def between(epochs: int) -> None:
+        """An epoch of each of the others, the peer's first every other time: who comes after another process finds the
+        caches cold."""
+        for name in ("peer", "hand") if epochs % 2 == 0 else ("hand", "peer"):
+            if way := others[name]:
+                found[name].append(way())
 
-    def turn(event: Mapping[str, Any]) -> None:
-        """Epochs of the others after each of the engine's, the peer's first every other time: who comes after another
-        process finds the caches cold."""
-        nonlocal mark
-        if event["event"] != "epoch_ended":
-            return
-        found["ours"].append(since(mark))
-        asks = case.peer and not peer.missing
-        if first := asks and len(found["ours"]) % 2 == 0:
-            by_peer()
-        begin = now()
-        hand()
-        found["hand"].append(since(begin))
-        if asks and not first:
-            by_peer()
-        mark = now()
-
-    folder = Folder(setting.work / "stages", stage.id, turn)
-    folder.path.mkdir(parents=True)
-    loop.fit(module, module, of, train, train[:0], recipe, folder, 0)
-    return {name: [Took(*(part / steps for part in t)) for t in times[1:]] for name, times in found.items()}
-
-
-def now() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
-
-
-def since(mark: tuple[float, float]) -> Took:
-    seconds, processor = now()
-    return Took(seconds - mark[0], processor - mark[1])
+    found["ours"] = engines_epochs(module, of, train, recipe, setting.new("stages"), between)
+    return {name: of_a_step(times, steps) for name, times in found.items()}
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -151,17 +151,13 @@ def rows(setting: Setting) -> list[Row]:
     found: list[Row] = []
     with Peer(setting.peer) as peer:
         for case in CASES:
-            plan = run.plan(
-                run.Request(
-                    "amigos", encoders=(case.encoder,), fusion=case.fusion, modalities=case.modalities, **common
-                )
-            )
+            method = {"encoders": (case.encoder,), "fusion": case.fusion, "modalities": case.modalities}
+            plan = run.plan(run.Request("amigos", **method, **common))
             stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "fusion"))
             times = compare(case, stage, setting, peer)
             name = f"step of {case.encoder} {case.fusion} on {case.modalities}, batch {case.batch}"
-            milli = {"scale": 1e3, "unit": "ms"}
-            found.append(share(name, times["ours"], times["hand"], "a bare torch loop", most=case.most, **milli))
+            found.append(share(name, times["ours"], times["hand"], "a bare torch loop", most=case.most, **MILLI))
             if case.peer:
                 against = f"{NAME}, trainer"
-                found.append(faster("the same", times["ours"], times["peer"], against, note=peer.missing, **milli))
+                found.append(faster("the same", times["ours"], times["peer"], against, note=peer.missing, **MILLI))
     return found

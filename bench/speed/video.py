@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +15,14 @@ import av
 import cv2
 import numpy as np
 
+from bench.speed import data
 from bench.speed.measure import Row, Setting, command, faster, part, timed, turns
-from embench.interfaces.dataset import Card, Dataset, ModalityCard
+from embench.interfaces.dataset import Dataset, ModalityCard
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Video
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.recording import VIDEO_CHANNELS, Recording, Video
 from embench.store import Store, clips, prepare
 
-ROOT = Path(__file__).resolve().parents[2]
 FPS, WIDTH, HEIGHT = 25, 320, 240
 HZ, SIZE, CLIP = 4, 96, 16
 
@@ -30,12 +30,7 @@ HZ, SIZE, CLIP = 4, 96, 16
 class Films(Dataset):
     """Every file in a folder is a recording of its own subject."""
 
-    card = Card(
-        name="films", title="", citation="", doi="", licence="", obtain="",
-        modalities={"video": ModalityCard(VIDEO_CHANNELS, float(FPS), "pixel")}, default_modalities=("video",),
-        targets=(Target("arousal", "binary", LabelRule(cut=5.0), "rating"),), mains_hz=50.0, longest_s=3600.0,
-        labels_public="yes", fixed_order=False,
-    )  # fmt: skip
+    card = data.card("films", "video", ModalityCard(VIDEO_CHANNELS, float(FPS), "pixel"), 3600.0)
 
     def subjects(self) -> list[str]:
         return sorted(path.stem for path in self.root.iterdir())
@@ -48,8 +43,8 @@ class Films(Dataset):
         with av.open(str(path)) as container:
             seconds = container.duration / av.time_base
         video = Video(path, float(FPS), (0.0, seconds))
-        label = {"rating": Label("rating", np.array([5.0]))}
-        yield Recording(subject, subject, "v", "s", seconds, subject, None, None, video=video, labels=label)
+        place = (subject, subject, "v", "s", seconds, subject, None, None)
+        yield Recording(*place, video=video, labels=data.RATING)
 
 
 class Reader(Encoder):
@@ -99,10 +94,7 @@ def stored(folder: Path, cache: Path) -> Store:
 
 
 def ours(store: Store, crop: str, workers: int, cache: Path) -> int:
-    for made in (cache / "derived").glob("*/*"):
-        made.unlink()
-    for made in (cache / "derived").glob("*"):
-        made.rmdir()
+    shutil.rmtree(cache / "derived", ignore_errors=True)
     options = {"frames_hz": HZ, "size": SIZE, "crop": crop}
     return len(clips(store, "video", Reader(Recipe(prepare=options)), workers=workers).array)
 
@@ -144,7 +136,7 @@ def _memory(setting: Setting) -> list[Row]:
         folder = setting.work / f"film-{minutes}"
         folder.mkdir()
         film(folder / "p.mp4", round(60 * minutes), WIDTH // 2, HEIGHT // 2)
-        way = command("-m", "bench.speed.video", folder, setting.work / f"frames-{minutes}", cwd=ROOT)
+        way = command("-m", "bench.speed.video", folder, setting.work / f"frames-{minutes}")
         peak[minutes] = way().memory
     few, many = lengths
     what = f"peak memory of storing the frames of a film of {many:g} min"

@@ -7,7 +7,7 @@ layer its own learning rate. Both compute in the precision of the device, turn b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +16,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.speed.measure import Row, Setting, Took, share, timed
-from bench.speed.steps import now, since
+from bench.speed.measure import MILLI, Row, Setting, Took, share, timed
+from bench.speed.steps import engines_epochs, of_a_step
 from embench import registry
 from embench.engine import device, loop, network
 from embench.engine.feed import Data, ResidentClips
 from embench.engine.rows import Rows
-from embench.engine.stage import Folder
+from embench.engine.specs import Part
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.tokens import InputSpec, OutputSpec
-from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model, Supervised
+from embench.interfaces.recording import VIDEO_CHANNELS
+from embench.interfaces.tokens import InputSpec
+from embench.nn import Supervised
+from embench.testing import samples
 
-TURNS, BOUND, FRAMES, SIZE = 5, 1.05, 16, 224
-OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), "arousal"),))
+TURNS, BOUND, FRAMES = 5, 1.05, 16
+SHAPE = (FRAMES, 3, 224, 224)
 
 
-def clips(rows: int, where: str) -> Data:
+def clips(rows: int) -> Data:
     """Clips that overlap, in one array of frames."""
     start = np.arange(rows) * 4
-    frames = torch.randint(0, 256, (int(start[-1]) + FRAMES, 3, SIZE, SIZE), dtype=torch.uint8, device=where)
+    frames = torch.randint(0, 256, (int(start[-1]) + FRAMES, *SHAPE[1:]), dtype=torch.uint8)
     cut = Rows(start, start, start + FRAMES, np.full(rows, FRAMES), FRAMES)
-    y = (torch.arange(rows, device=where) % 2).float()[:, None]
-    return Data({"video": ResidentClips(cut, where, frames)}, rows, where, y, torch.ones(rows, device=where))
-
-
-def engines(recipe: Recipe, data: Data) -> tuple[Model, Supervised]:
-    """The network as a stage builds it."""
-    spec = InputSpec("video", (FRAMES, 3, SIZE, SIZE), ("red", "green", "blue"), 4.0, torch.uint8)
-    encoder = registry.load("encoder", "videomae")(recipe)
-    module = encoder.build(spec)
-    tokens = network.token_spec(module, spec)
-    model = Model({"video": module}, {"video": tokens}, head=encoder.head(tokens, OUTPUTS))
-    return model, Supervised(model, OUTPUTS).to(data.device)
+    y = (torch.arange(rows) % 2).float()[:, None]
+    return Data({"video": ResidentClips(cut, "cpu", frames)}, rows, "cpu", y, torch.ones(rows))
 
 
 def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
@@ -78,29 +69,18 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
     return epoch
 
 
-def compare(recipe: Recipe, steps: int, turns: int, where: str, place: Path) -> tuple[list[Took], list[Took]]:
+def compare(recipe: Recipe, turns: int, place: Path) -> tuple[list[Took], list[Took]]:
     """A step by hand and one of the engine, turn by turn."""
-    device.seed_everything(0, 1, where)
-    data = clips(steps * recipe.batch, where)
-    model, module = engines(recipe, data)
-    hand = timed(by_hand(recipe, data, model.encoders["video"]))
-    found: tuple[list[Took], list[Took]] = ([], [])
-    mark = now()
-
-    def turn(_: Mapping[str, Any]) -> None:
-        """An epoch by hand after each of the engine's."""
-        nonlocal mark
-        found[1].append(since(mark))
-        found[0].append(hand())
-        mark = now()
-
-    folder = Folder(place, "stage", turn)
-    folder.path.mkdir(parents=True)
+    device.seed_everything(0, 1, "cpu")
+    data, outputs = clips(recipe.batch), samples.targets("binary")
+    spec = InputSpec("video", SHAPE, VIDEO_CHANNELS, 4.0, torch.uint8)
+    model = network.build_unimodal({"video": Part("videomae", "", recipe)}, {"video": spec}, outputs)
+    module = Supervised(model, outputs)
+    hand, found = timed(by_hand(recipe, data, model.encoders["video"])), list[Took]()
     loop.CHECKPOINT_EVERY_S = 1e9  # a checkpoint a minute is nothing in hours of a run
-    every = np.arange(data.size)
-    loop.fit(module, module, data, every, every[:0], recipe.but(epochs=turns + 1), folder, 0)
-    by, engine = ([Took(*(part / steps for part in t)) for t in times[1:]] for times in found)
-    return by, engine  # the first turn warmed up
+    recipe = recipe.but(epochs=turns + 1)
+    engine = engines_epochs(module, data, np.arange(data.size), recipe, place, lambda _: found.append(hand()))
+    return of_a_step(found, 1), of_a_step(engine, 1)
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -108,6 +88,6 @@ def rows(setting: Setting) -> list[Row]:
     paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
     layers = setting.size(3, 1)
     recipe = paper.but(batch=2, build={"layers": layers, "weights": "random"})
-    hand, engine = compare(recipe, 1, setting.size(TURNS, 2), "cpu", setting.work / "stages")
+    hand, engine = compare(recipe, setting.size(TURNS, 2), setting.new("stages"))
     what = f"step of VideoMAE, {layers} of 12 layers of ViT-B, batch 2"
-    return [share(what, engine, hand, "transformers in a bare loop", most=BOUND, scale=1e3, unit="ms")]
+    return [share(what, engine, hand, "transformers in a bare loop", most=BOUND, **MILLI)]

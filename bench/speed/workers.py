@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 
 from bench.speed import data
-from bench.speed.measure import Row, Setting, Took, Way, embench, faster, part, turns
+from bench.speed.measure import Row, Setting, Took, Way, embench, faster, figure, turns
 from embench import registry
 
 
@@ -18,17 +17,11 @@ def rows(setting: Setting) -> list[Row]:
 def _baselines(setting: Setting) -> list[Row]:
     """Data, features and controls are there before the first turn; every turn fits all methods anew."""
     root, name = data.stress_predict(setting)
-    number = itertools.count()
+    line = ("baselines", "--dataset", "stress_predict", "--data-root", root, "--seeds", "0")
 
     def way(workers: int) -> Way:
         def once() -> Took:
-            runs = setting.work / f"runs-{next(number)}"
-            found = embench(
-                "baselines", "--dataset", "stress_predict", "--data-root", root, "--seeds", "0",
-                "--workers", str(workers), "--runs", runs,
-            )()  # fmt: skip
-            shutil.rmtree(runs)
-            return found
+            return embench(*line, "--workers", str(workers), "--runs", setting.new("runs"))()
 
         return once
 
@@ -57,5 +50,5 @@ def _prepare(setting: Setting) -> list[Row]:
     what = f"`embench data prepare case`, {subjects} subjects of {length_s / 60:.0f} minutes"
     return [
         faster(f"{what}, two workers", times["two"], times["one"], "one worker"),
-        part("the same, peak memory of one process", max(t.memory for t in times["one"]), None, "MB", "", ""),
+        figure("the same, peak memory of one process", max(t.memory for t in times["one"]), "MB"),
     ]
