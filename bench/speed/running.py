@@ -34,7 +34,6 @@ def rows(setting: Setting) -> list[Row]:
 
     done = setting.work / "done"
     cold = [line(done)()]
-    stages.clear()
     ways = {"one": fresh(1), "two": fresh(2), "plan": line(done, "--dry-run"), "again": line(done)}
     times = turns(ways, setting.size(5, 1))
     whole = alone(f"handcrafted + logreg on {name}, one seed", times["one"])

@@ -20,6 +20,9 @@ from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined
 
 N_SUBJECTS, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
+SUBJECTS = np.array([f"s{p:02d}" for p in range(N_SUBJECTS)])
+ALONE = {name: name for name in SUBJECTS.tolist()}
+"""The groups of subjects, each of whom was recorded alone."""
 METRICS = ("auroc_within", "auroc", "balanced_accuracy", "f1_weighted", "brier", "ece")
 TARGET = Target("stress", "binary", LabelRule(), "stress")
 
@@ -73,7 +76,7 @@ def made_up(units: int, seed: int) -> Joined:
     """Predictions that are somewhat right; a subject's units are spread over the stimuli."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, (N_SUBJECTS, units)).astype(float)
-    names = np.repeat([f"s{p:02d}" for p in range(N_SUBJECTS)], units)
+    names = np.repeat(SUBJECTS, units)
     seeds = {}
     for k in range(SEEDS):
         score = 1 / (1 + np.exp(-(0.5 * y + rng.normal(size=y.shape)))).ravel()
@@ -93,16 +96,10 @@ def made_up(units: int, seed: int) -> Joined:
     return Joined(seeds)
 
 
-def _alone(joined: Joined) -> dict[str, str]:
-    """The groups of subjects, each of whom was recorded alone."""
-    folds = [of_fold for of_seed in joined.tested_subjects() for of_fold in of_seed.values()]
-    return {subject: subject for members in folds for subject in members.tolist()}
-
-
 def _plain_metric(setting: Setting) -> Row:
     """The samples of subjects that a metric's interval needs: from sums, and as a plain metric scores them."""
     joined = made_up(setting.size(UNITS, 40), 0)
-    jackknife = leave_one_out(joined.tested_subjects(), _alone(joined))
+    jackknife = leave_one_out(joined.tested_subjects(), ALONE)
     summed: type[Metric] = registry.load("metric", "brier")
     plain = type("Plain", (summed,), {"resampled": Metric.resampled})
 
@@ -112,9 +109,8 @@ def _plain_metric(setting: Setting) -> Row:
                 tested = np.isin(jackknife.subjects, tested_in[fold])
                 metric.resampled(units, jackknife.subjects[tested], jackknife.counts[:, tested])
 
-    times = turns(
-        {"summed": timed(lambda: resampled(summed())), "plain": timed(lambda: resampled(plain()))}, setting.size(5, 1)
-    )
+    ways = {"summed": timed(lambda: resampled(summed())), "plain": timed(lambda: resampled(plain()))}
+    times = turns(ways, setting.size(5, 1))
     what = "samples of subjects scored by `brier`, 12,000 units, 3 seeds"
     return share(what, times["summed"], times["plain"], "without its `resampled`")
 
@@ -122,20 +118,17 @@ def _plain_metric(setting: Setting) -> Row:
 def _intervals(setting: Setting) -> list[Row]:
     """40 subjects with 300 units each, five folds, three seeds: 12,000 units, each predicted three times."""
     joined, films, other = made_up(setting.size(UNITS, 40), 0), made_up(STIMULI, 1), made_up(setting.size(UNITS, 40), 2)
-    groups = _alone(joined)
-    subjects = leave_one_out(joined.tested_subjects(), groups).subjects
-    codes = np.arange(N_SUBJECTS)
 
     def scored(names: tuple[str, ...], of: Joined) -> None:
         for name in names:
-            estimate(name, of, TARGET, leave_one_out(of.tested_subjects(), groups))
+            estimate(name, of, TARGET, leave_one_out(of.tested_subjects(), ALONE))
 
     tasks: dict[str, tuple[Callable[[], object], float | None]] = {
         "scores and intervals of six metrics, 12,000 units, 3 seeds": (lambda: scored(METRICS, joined), 5.0),
         f"auroc_crossed with its interval, {STIMULI} stimuli": (lambda: scored(("auroc_crossed",), films), 1.0),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: permutation.permuted_differences("f1_weighted", joined, other, subjects, codes),
+            lambda: permutation.permuted_differences("f1_weighted", joined, other, SUBJECTS, np.arange(N_SUBJECTS)),
             None,
         ),
     }

@@ -2,21 +2,21 @@
 
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from bench.speed.page import insert
+
 from .pages import ROOT
 
 PAGE, FIGURES = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
-INSERT = runpy.run_path(str(ROOT / "bench" / "speed" / "page.py"))["insert"]
 
 
 def test_the_page_shows_the_figures_of_the_file():
-    assert INSERT(PAGE.read_text(), json.loads(FIGURES.read_text())) == PAGE.read_text()
+    assert insert(PAGE.read_text(), json.loads(FIGURES.read_text())) == PAGE.read_text()
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_a_topic_is_measured_and_fills_the_page(tmp_path):
     assert imported["kept"] == (imported["ours"] <= 0.15)
     assert imported["repetitions"] == 2
     page = (tmp_path / "performance.md").read_text()
-    assert page == INSERT(PAGE.read_text(), found)
+    assert page == insert(PAGE.read_text(), found)
     assert "| embench list |" in page
 
 
