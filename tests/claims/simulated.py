@@ -72,4 +72,4 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         "tried": {"stress": 1},
         "method": {"encoders": {"eda": name}, "fusion": "single", "pretrainers": [], "modalities": ["eda"]},
     }
-    return Record(run, Predictions(columns), Labels(labels), folds, Scores({**Scores.none(), "headlines": {"stress": "auroc_within"}}))
+    return Record(run, Predictions(columns), Labels(labels), folds, Scores.none(headlines={"stress": "auroc_within"}))

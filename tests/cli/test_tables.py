@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from embench.claims import ClaimResult, select_claims
 from embench.cli import claims
-from embench.cli.tables import Column, field, show_table
+from embench.cli.tables import TableColumn, field, show_table
 from embench.records.scores import Score
 
 
@@ -17,7 +17,7 @@ def test_rows_that_are_mappings_name_the_columns(capsys):
 
 
 def test_columns_read_attributes_and_keys_alike(capsys):
-    columns = [field("read_as"), field("p", spec=".2f", missing="-"), Column("twice", lambda _: "again")]
+    columns = [field("read_as"), field("p", spec=".2f", missing="-"), TableColumn("twice", lambda _: "again")]
     for row in ({"read_as": "eda", "p": None}, SimpleNamespace(read_as="eda", p=None)):
         show_table([row], columns)
         heads, _, cells, _ = capsys.readouterr().out.splitlines()

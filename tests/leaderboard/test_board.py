@@ -168,7 +168,8 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     method = "cnn_tf + late, after masked_value"
-    text = "trained on case; labels of 3 subjects; tested without eda; label noise 0.1; --set fusion.lr=1e-4; --set fusion.batch=8"
+    text = "trained on case; labels of 3 subjects; tested without eda; label noise 0.1; "
+    text += "--set fusion.lr=1e-4; --set fusion.batch=8"
     assert f"| {method} ({text}) |" in page
     assert f"| {method} |" in page
     assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0

@@ -216,7 +216,7 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
         labels = Labels({**texts, "target": np.repeat(["x", "y"], len(of.labels))})
         rules = [{"name": t, "kind": "binary", "label": t, "n": 2, "rule": {}} for t in "xy"]
         run = {**of.run, "targets": ["x", "y"], "card": {**of.run["card"], "label_rules": rules}}
-        scores = Scores({**Scores.none(), "headlines": {"x": "auroc_within", "y": "auroc_within"}})
+        scores = Scores.none(headlines={"x": "auroc_within", "y": "auroc_within"})
         records.append(replace(of, run=run, predictions=Predictions.concatenate(parts), labels=labels, scores=scores))
     x, y = compare_all(records)
     assert (x.target, y.target) == ("x", "y")

@@ -189,7 +189,7 @@ def recorded(
         "config": {},
     }
     labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
-    return Record(run, Predictions(columns), labels, roles, Scores({**Scores.none(), "headlines": {TARGET.name: headline}}))
+    return Record(run, Predictions(columns), labels, roles, Scores.none(headlines={TARGET.name: headline}))
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:

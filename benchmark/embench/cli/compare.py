@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Json
-from embench.cli.tables import Column, field, fields, show_table
+from embench.cli.tables import TableColumn, field, fields, show_table
 from embench.records.wording import format_figure, format_score, join_with_and
 from embench.statistics.metrics import metric_facts
 
@@ -43,7 +43,7 @@ def _show(table: Table, *, every: bool) -> None:
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
-    score = Column(table.metric, lambda standing: format_score(standing.score))
+    score = TableColumn(table.metric, lambda standing: format_score(standing.score))
     columns = [field("name", "method"), score, field("group"), field("tried", missing="-"), field("run")]
     title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
     show_table(table.standings, columns, title=title)
@@ -54,10 +54,10 @@ def _show(table: Table, *, every: bool) -> None:
     pairs = table.comparisons
     columns = [
         *fields("one", "other"),
-        Column("difference", lambda pair: format_score(pair.difference)),
+        TableColumn("difference", lambda pair: format_score(pair.difference)),
         field("holm", "p, Holm", ".4f"),
         *([field("smallest", "detectable", missing="-")] if every else []),
-        Column("verdict", _verdict),
+        TableColumn("verdict", _verdict),
     ]
     show_table(pairs, columns)
     if every:

@@ -15,7 +15,7 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console, data_describe, data_status
-from embench.cli.options import DataRoot, Dataset, Json, Protocol
+from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
 from embench.data.locations import data_folder
@@ -37,7 +37,7 @@ data_app.command("status")(data_status.status)
 
 @data_app.command()
 def fetch(
-    dataset: Dataset,
+    dataset: DatasetName,
     data_root: DataRoot = None,
     subjects: Annotated[
         str | None, Option(help="Only these, such as sub-004,sub-036; others can follow later.")
@@ -73,14 +73,14 @@ def fetch(
     console.echo(f"{folder}: done; check it with `embench data verify {entry.name}`")
 
 
-data_app.command("verify")(data_status.verify)
+data_app.command("verify")(data_status.verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("controls")(data_describe.controls)
 
 
 @data_app.command()
 def synthesize(
-    dataset: Dataset,
+    dataset: DatasetName,
     out: Annotated[Path, Option(help="Folder to write to; must be empty or not exist.")],
     subjects: Annotated[int, Option(min=1, help="Number of subjects.")] = 8,
     seed: Annotated[int, Option(min=0, help="Random seed.")] = 0,
@@ -124,9 +124,9 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
 
 @data_app.command()
 def prepare(
-    dataset: Dataset,
+    dataset: DatasetName,
     data_root: DataRoot = None,
-    protocol: Protocol = Request.protocol,
+    protocol: ProtocolName = Request.protocol,
     workers: Annotated[
         int | None,
         Option(min=1, help="Number of subjects prepared at the same time; default: one per CPU core, at most 4."),

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Dataset, Json, Protocol
+from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.progress import Steps
-from embench.cli.tables import Column, field, fields, grouped, show_table
+from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.planning.request import Request
 from embench.records.wording import format_control, format_figure, format_score, join_with_and
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
     from embench.interfaces.units import Target
-    from embench.protocols import Protocol as Rules
+    from embench.protocols import Protocol
     from embench.records.scores import Control, Scores
     from embench.store import Store
 
@@ -30,10 +30,10 @@ SHADES = "█░▒▓▚▞▙"
 
 
 def labels(
-    dataset: Dataset,
+    dataset: DatasetName,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
     data_root: DataRoot = None,
-    protocol: Protocol = Request.protocol,
+    protocol: ProtocolName = Request.protocol,
     figure: Annotated[Path | None, Option(help="Also plot the labels to this file (.svg, .png or .pdf).")] = None,
     units: Annotated[Path | None, Option(help="Also write a list of the units to this CSV file.")] = None,
     as_json: Json = False,
@@ -116,12 +116,15 @@ def _subjects(described: Mapping[str, Any]) -> None:
         rows = [{**row, **row["values"]} for row in rows if row["values"]]
         low, high = (rows[-1][end] if rows else 0.0 for end in ("low", "high"))  # those of all subjects
         columns += [field("mean", spec=".3g"), field("sd", "SD", ".3g")]
-        columns += [Column(f"{low:.3g} to {high:.3g}", lambda row: _mark(row["mean"], low, high))]
+        columns += [TableColumn(f"{low:.3g} to {high:.3g}", lambda row: _mark(row["mean"], low, high))]
     else:
         names = [c["name"] for c in described["classes"]]
         rows = [{**row, "shares": [c["share"] for c in row["classes"]]} for row in rows]
         legend = " ".join(f"{_shade(k)} {name}" for k, name in enumerate(names))
-        columns += [*(_share(k, name) for k, name in enumerate(names)), Column(legend, lambda row: _bar(row["shares"]))]
+        columns += [
+            *(_share(k, name) for k, name in enumerate(names)),
+            TableColumn(legend, lambda row: _bar(row["shares"])),
+        ]
     show_table(rows, columns)
     for key, what in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
         if described[key]:
@@ -131,8 +134,8 @@ def _subjects(described: Mapping[str, Any]) -> None:
         console.wrapped(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
 
 
-def _share(k: int, name: str) -> Column:
-    return Column(name, lambda row: f"{row['shares'][k]:.2f}")
+def _share(k: int, name: str) -> TableColumn:
+    return TableColumn(name, lambda row: f"{row['shares'][k]:.2f}")
 
 
 def _shade(k: int) -> str:
@@ -172,12 +175,12 @@ _SCORES = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accur
 
 
 def controls(
-    dataset: Dataset,
+    dataset: DatasetName,
     target: Annotated[
         str | None, Option(help="Targets, comma-separated; default: those of the dataset's card.")
     ] = None,
     data_root: DataRoot = None,
-    protocol: Protocol = Request.protocol,
+    protocol: ProtocolName = Request.protocol,
     seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = str(Request.seeds),
     as_json: Json = False,
 ) -> None:
@@ -195,7 +198,7 @@ def controls(
     from embench.records.scores import Scores
 
     show.warn_of_synthetic(found["synthetic"])
-    scored = Scores({**Scores.none(), **{name: found[name] for name in ("headlines", "controls")}})
+    scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
     for name in scored.headlines:
         _show_controls(name, scored, found)
 
@@ -229,7 +232,7 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
 
 def _prepared(
     dataset: str, data_root: Path | None, protocol: str, target: str | None, *, every: bool = False
-) -> tuple[Store, Card, Rules, Sequence[Target]]:
+) -> tuple[Store, Card, Protocol, Sequence[Target]]:
     """The prepared data of a dataset, its card, the protocol and the targets that are named; where none are, those of
     the card, or `every` one."""
     from embench.data.cohort import card_for_protocol, choose_targets

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.options import DataRoot, Dataset, Json
+from embench.cli.options import DataRoot, DatasetName, Json
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
 from embench.data.locations import data_folder, wrong_root
@@ -162,8 +162,8 @@ _SHOWN = 50
 """Findings that are printed; `--json` has all."""
 
 
-def verify(
-    dataset: Dataset,
+def verify_data(
+    dataset: DatasetName,
     data_root: DataRoot = None,
     share: Annotated[
         Path | None, Option(help="Write a report that can be shared: no samples, labels, names or paths.")

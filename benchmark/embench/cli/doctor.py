@@ -14,7 +14,7 @@ import embench
 from embench import registry
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
-from embench.cli.tables import Column, field, show_table
+from embench.cli.tables import TableColumn, field, show_table
 from embench.data.locations import data_folder, data_root, wrong_root
 from embench.errors import CheckFailed, EmbenchError
 from embench.system import cores
@@ -37,7 +37,7 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     if as_json:
         console.document([f._asdict() for f in found])
     else:
-        state = Column("state", lambda diagnosis: "BROKEN" if diagnosis.broken else "ok")
+        state = TableColumn("state", lambda diagnosis: "BROKEN" if diagnosis.broken else "ok")
         show_table(found, [field("what"), state, field("detail")])
     broken = [f.what for f in found if f.broken]
     if broken:

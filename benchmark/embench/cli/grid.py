@@ -14,7 +14,7 @@ from typer import Argument, Option
 from embench.cli import console
 from embench.cli.options import DryRun, Json, read_options, takes, texts
 from embench.cli.progress import Progress
-from embench.cli.tables import Column, field, grouped, show_table
+from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
@@ -198,7 +198,7 @@ def _print_status(found: Mapping[str, Any]) -> None:
     console.echo("stages: " + ", ".join(f"{count} {word}" for word, count in stages.items()))
     if found["left_s"] and found["state"] != "ended":
         console.echo(f"left: about {format_duration(found['left_s'])}")
-    last_sign = Column("last sign", lambda stage: f"{format_duration(stage['silent_s'])} ago")
+    last_sign = TableColumn("last sign", lambda stage: f"{format_duration(stage['silent_s'])} ago")
     show_table(found["running"], [field("title", "stage at work"), last_sign])
     show_table(found["failed"], [field("title", "failed stage"), field("error", "why"), field("where")])
     for title, why in found["failures"].items():

@@ -97,8 +97,8 @@ def supersede(
     console.echo(f"{path}: written")
 
 
-@leaderboard_app.command()
-def verify(
+@leaderboard_app.command("verify")
+def verify_entry(
     paths: Annotated[list[Path], Argument(metavar="PATH..", help="An entry, or a folder of leaderboards.")],
     data_root: DataRoot = None,
     against: Annotated[

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Boards, completes
-from embench.cli.tables import Column, show_table
+from embench.cli.tables import TableColumn, show_table
 from embench.errors import UsageError
 from embench.records.wording import BESIDE, format_figure
 from embench.statistics.metrics import metric_facts
@@ -175,22 +175,22 @@ def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     return [n for n in TERMINAL_COLUMNS if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
 
 
-def _column(name: str, scored: str) -> Column:
+def _column(name: str, scored: str) -> TableColumn:
     """A column of (fields, row) of a board as a terminal shows it; that of scores is titled by the score."""
     from embench.leaderboard.columns import COST_FIELDS, columns
 
     whole, known = name in _WHOLE, columns().get(name)
     if name == "score":
-        return Column(scored, lambda each: each[1].text_of(scored, "-"), whole)
+        return TableColumn(scored, lambda each: each[1].text_of(scored, "-"), whole)
     if name == "entry":
-        return Column(name, lambda each: each[1].id.rpartition("-")[2], whole)
+        return TableColumn(name, lambda each: each[1].id.rpartition("-")[2], whole)
     if name == "method":
-        return Column(name, lambda each: _method(each[1]))
+        return TableColumn(name, lambda each: _method(each[1]))
     if known and name == "rank":
-        return Column(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
+        return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
     if known and name in (*COST_FIELDS, "cleared"):
-        return Column(known.title, lambda each: known.text(each[1]), whole)
-    return Column(name, lambda each: _plain(each[0][name]))
+        return TableColumn(known.title, lambda each: known.text(each[1]), whole)
+    return TableColumn(name, lambda each: _plain(each[0][name]))
 
 
 def _method(row: Row) -> str:

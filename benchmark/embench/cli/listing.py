@@ -12,7 +12,7 @@ from typer import Argument, Option
 from embench import registry
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, completes
-from embench.cli.tables import Column, field, fields, grouped, show_table
+from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.errors import EmbenchError, UsageError
 from embench.planning.request import Request
 from embench.registry.naming import did_you_mean
@@ -45,8 +45,8 @@ def list_plugins(
     if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
     columns = [
-        Column("name", registry.written_name),
-        Column("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary),
+        TableColumn("name", registry.written_name),
+        TableColumn("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary),
         field("modalities"),
         field("home", "package"),
     ]

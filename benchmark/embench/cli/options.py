@@ -151,8 +151,8 @@ def _plain(value: Any) -> Any:
 
 
 _HELP = {option.name: option.help for option in OPTIONS}
-Dataset = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
-Protocol = Annotated[
+DatasetName = Annotated[str, Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
+ProtocolName = Annotated[
     str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol name, or a YAML file.")
 ]
 Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
-from embench.cli.tables import Column, field, show_table
+from embench.cli.tables import TableColumn, field, show_table
 from embench.errors import CheckFailed
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def check_plugins(
     if as_json:
         console.document({"target": target, "passed": not failed, "checks": [asdict(one) for one in found]})
     else:
-        check = Column("check", lambda one: one.check, whole=True)
-        show_table(found, [field("plugin"), check, Column("result", _result)], title=f"checks of {target}")
+        check = TableColumn("check", lambda one: one.check, whole=True)
+        show_table(found, [field("plugin"), check, TableColumn("result", _result)], title=f"checks of {target}")
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
         raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Json, Protocol, completes
+from embench.cli.options import DataRoot, Json, ProtocolName, completes
 from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
@@ -27,7 +27,7 @@ def score(
         str, Option(autocompletion=completes("dataset"), help="Dataset that FILE predicts; see `embench list dataset`.")
     ],
     name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
-    protocol: Protocol = Request.protocol,
+    protocol: ProtocolName = Request.protocol,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
     data_root: DataRoot = None,
     out: Annotated[Path | None, Option(help="Folder of the record; default: a new one in ./runs.")] = None,

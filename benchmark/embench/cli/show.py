@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.tables import Column, field, show_table
+from embench.cli.tables import TableColumn, field, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
 from embench.records.scores import Control, Score, Scores
@@ -120,13 +120,13 @@ def _plan_value(key: str, item: Any) -> str:
 def _scores(target: str, scores: Scores) -> None:
     headline, found = scores.headlines[target], scores.of(target)
     stimulus, folds = scores.control_scores(target, "stimulus_mean"), _folds(scores, target)
-    knows = Column("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
-    over_folds = Column("over folds", lambda name: format_over_folds(found[name], folds))
+    knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
+    over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
-        Column("score (* headline)", lambda name: f"{name} *" if name == headline else name),
-        Column("mean and interval", lambda name: score_or_reason(found[name])),
+        TableColumn("score (* headline)", lambda name: f"{name} *" if name == headline else name),
+        TableColumn("mean and interval", lambda name: score_or_reason(found[name])),
         *([knows] if stimulus else []),
-        Column("SD", lambda name: format_figure(found[name].std, missing="")),
+        TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
         # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
         *([over_folds] if headline in found and found[headline].over == "folds" else []),
     ]
@@ -152,9 +152,9 @@ def _controls(target: str, scores: Scores) -> None:
     compared = {control.name: control.gap for control in controls if control.gap}
     columns = [
         field("name", "control"),
-        Column(headline, shown),
-        Column("difference", lambda c: score_or_reason(c.gap.difference) if c.gap else "" if c.reason else "-"),
-        Column("cleared", lambda c: ("yes" if c.gap.clears else "NO") if c.gap else "" if c.reason else "-"),
+        TableColumn(headline, shown),
+        TableColumn("difference", lambda c: score_or_reason(c.gap.difference) if c.gap else "" if c.reason else "-"),
+        TableColumn("cleared", lambda c: ("yes" if c.gap.clears else "NO") if c.gap else "" if c.reason else "-"),
     ]
     show_table(controls, columns, title=f"target {target}, controls")
     if note := control_note(scores, target):
@@ -173,7 +173,7 @@ def _side_by_side(target: str, metric: str, scores: Scores) -> None:
     headline, own = scores.headlines[target], Control("the method", scores.of(target), "", None)
     columns = [
         field("name", "method or control"),
-        Column(metric, lambda c: not_applicable(c) or score_or_reason(c.scores.get(metric, Score()))),
+        TableColumn(metric, lambda c: not_applicable(c) or score_or_reason(c.scores.get(metric, Score()))),
     ]
     title = f"target {target}, method and controls side by side"
     show_table([own, *scores.controls(target)], columns, title=title)

@@ -18,7 +18,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table: `title` stands at its head, `text` gives the cell of a row; cells of a `whole` column stay
     on one line."""
 
@@ -27,7 +27,7 @@ class Column:
     whole: bool = False
 
 
-def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> Column:
+def field(name: str, title: str | None = None, spec: str = ".3f", missing: str = "") -> TableColumn:
     """The column of a value that rows hold as an attribute, or under a key.
 
     Args:
@@ -39,15 +39,15 @@ def field(name: str, title: str | None = None, spec: str = ".3f", missing: str =
         value = row.get(name) if isinstance(row, Mapping) else getattr(row, name)
         return format_value(value, spec, missing)
 
-    return Column(name.replace("_", " ") if title is None else title, text)
+    return TableColumn(name.replace("_", " ") if title is None else title, text)
 
 
-def fields(*names: str) -> list[Column]:
+def fields(*names: str) -> list[TableColumn]:
     """The columns of several values that rows hold, titled by their names."""
     return [field(name) for name in names]
 
 
-def show_table(rows: Iterable[Any], columns: Iterable[Column] | None = None, *, title: str | None = None) -> None:
+def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
     """Prints a table that fits the terminal, or nothing where there are no rows: cells are wrapped, never cut, so it is
     wider only where its longest words are.
 

@@ -163,10 +163,10 @@ class Scores(Mapping[str, Any]):
         return sorted(self._file.controls)
 
     @classmethod
-    def none(cls) -> Scores:
-        """Those of a record without predictions."""
+    def none(cls, **parts: Any) -> Scores:
+        """Those of a record without predictions, but for these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
-        return cls({**nothing, "not_cleared": [], "cleared_all": False})
+        return cls({**nothing, "not_cleared": [], "cleared_all": False, **parts})
 
     def of(self, target: str) -> Mapping[str, Score]:
         """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""

@@ -27,8 +27,7 @@ class Ccc(Metric):
     title = "concordance within subject"
     short = "concordance"
     about = (
-        "Lin's concordance of predictions and labels within each test subject, averaged over seeds, then "
-        "over subjects."
+        "Lin's concordance of predictions and labels within each test subject, averaged over seeds, then over subjects."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)

@@ -16,10 +16,7 @@ class F1Weighted(ConfusionMetric):
     """F1 of each class, weighted by the class's share of the labels, 0 to 1. Undefined without units."""
 
     title = "weighted F1"
-    about = (
-        "Weighted F1. It depends on where decisions are cut and on how frequent the classes are; papers "
-        "report it."
-    )
+    about = "Weighted F1. It depends on where decisions are cut and on how frequent the classes are; papers report it."
 
     def of(self, confusion: np.ndarray) -> np.ndarray:
         """Weighted F1 from `confusion` (R, K, K): (R,), NaN where there are no units.

@@ -67,7 +67,7 @@ def final(scores: Mapping[str, Any]) -> dict[str, float]:
 
     >>> found = {"auroc": {"mean": 0.6, "low": 0.5, "high": 0.7}, "mcc": {"undefined": "why"}}
     >>> about = {"headlines": {"arousal": "auroc"}, "scores": {"arousal": found}}
-    >>> final({**embench.Scores.none(), **about})
+    >>> final(embench.Scores.none(**about).content)
     {'arousal/auroc/mean': 0.6, 'arousal/auroc/low': 0.5, 'arousal/auroc/high': 0.7}
     """
     known = embench.Scores(scores)
