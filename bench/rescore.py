@@ -7,6 +7,7 @@ audit` makes them again. Entries of superseded protocols keep their scores and a
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def rescore(folder: Path) -> list[str]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description="Score the entries of leaderboards/ again.").parse_args()
     differ = {}
     for entry in [path.parent for path in sorted(BOARDS.glob("*/*/*/run.yaml"))]:
         if protocols.superseded_by(entry.parent.name):
