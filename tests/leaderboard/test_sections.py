@@ -59,6 +59,15 @@ def test_any_change_of_the_folder_counts(boards: Path, read: list[Path]) -> None
     assert len(read) == 3
 
 
+def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[Path]) -> None:
+    shown(boards)
+    (boards / ".venv" / "lib").mkdir(parents=True)
+    os.mkfifo(boards / ".venv" / "lib" / "pipe")  # to read it would wait forever
+    (boards / "stress_predict" / "notes.md").write_text("of the maintainers")
+    shown(boards)
+    assert len(read) == 1
+
+
 def test_a_damaged_file_of_the_cache_is_made_anew(boards: Path, read: list[Path]) -> None:
     first = shown(boards)
     (kept,) = (boards.parent / "cache" / "boards").glob("*.json")

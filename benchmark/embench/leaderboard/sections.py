@@ -1,7 +1,7 @@
 """The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
 
 To read and rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where
-nothing that they follow from has changed: no byte of the folder, no file of embench or of an installed plugin package.
+nothing that they follow from has changed: no byte of an entry, no file of embench or of an installed plugin package.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import embench
 from embench import registry
 from embench.errors import UsageError
 from embench.files import PRIVATE, cache_root, make_folder, write_whole
+from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entries
 from embench.leaderboard.export import board_name
 from embench.leaderboard.rows import ranked_rows
 from embench.protocols import superseded_by
+from embench.records.entry import SHARED_FOLDER
 from embench.statistics.ranking import Ranking
 
 
@@ -115,10 +117,13 @@ def _kept_sections(root: Path) -> list[BoardSection]:
 
 
 def _key(root: Path) -> str:
-    """A digest of all that sections follow from: every file of the folder, since attestations are of the whole entry,
-    and the code, by names, sizes and times of its files."""
-    found = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+    """A digest of all that sections follow from: every file of the entries, since attestations are of whole ones, what
+    lies beside them for all of a board, and the code, by names, sizes and times of its files."""
+    found, folders = hashlib.sha256(), set(entry_folders(root))
+    for board in {folder.parents[1] for folder in folders}:
+        folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
+    files = (path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_file())
+    for path in sorted(files):
         found.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     for path in _code():
         of = path.stat()
