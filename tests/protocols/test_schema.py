@@ -87,6 +87,11 @@ def test_a_protocol_cannot_be_changed_once_read() -> None:
         load_protocol("subject-independent-v2").leaks = True  # type: ignore[misc]
 
 
+def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
+    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v2\?"):
+        load_protocol("LOSO")
+
+
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         load_protocol("subject-independant")

@@ -56,6 +56,8 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
         ("encoder", "CNN-TF", "did you mean cnn_tf"),
         ("encoder", "late", "`late` is a fusion"),
         ("fusion", "cross_atn", "did you mean cross_attn"),
+        ("fusion", "LogisticRegression", "did you mean logreg?"),
+        ("fusion", "SVC", "did you mean svm?"),
         ("encoders", "cnn_tf", "did you mean encoder"),
         ("encoder", "zzz", "one of amigos_features, cnn_mlp"),
         ("encoder", "embench_plugins/cnn_ft", "did you mean"),

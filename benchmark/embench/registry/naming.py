@@ -6,10 +6,33 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SYNONYMS = {
+    **dict.fromkeys(("bvp", "pulse", "blood_volume_pulse"), "ppg"),
+    **dict.fromkeys(("gsr", "gsc", "scl", "scr", "skin_conductance"), "eda"),
+    **dict.fromkeys(("skt", "skin_temperature"), "temp"),
+    **dict.fromkeys(("rsp", "respiration", "breathing"), "resp"),
+    **dict.fromkeys(("hrv", "ibi", "heart_rate"), "hr"),
+    **dict.fromkeys(("accelerometer", "accelerometry", "movement"), "acc"),
+    "loso": "leave_one_subject_out",
+    "logisticregression": "logreg",
+    "svc": "svm",
+    "linearsvc": "linear_svm",
+    **dict.fromkeys(("rf", "randomforest", "randomforestclassifier"), "forest"),
+    **dict.fromkeys(("kneighborsclassifier", "nearest_neighbours"), "knn"),
+    "lineardiscriminantanalysis": "lda",
+    "mlpclassifier": "mlp",
+    "gaussiannb": "naive_bayes",
+    **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
+}
+"""What researchers call things elsewhere -> how a name of ours for it begins."""
+
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that look like `name`, the nearest first."""
+    """At most three known names that `name` is another word for, or that look like it, the nearest first."""
     by_shape = {_shape(k): k for k in known}
+    begins = SYNONYMS.get(_shape(name))
+    if begins and (meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]):
+        return meant[:3]
     return [by_shape[shape] for shape in get_close_matches(_shape(name), by_shape, n=3, cutoff=0.55)]
 
 
