@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from embench.data.label_report import describe_labels
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Protocol, load_protocol
+from embench.records.scores import Score, Scores
 from embench.records.wording import format_control, format_figure
 from embench.runs.controls import describe_controls, unpredicted
 from embench.statistics.evaluation import FoldPredictions, decide, score_predictions
@@ -33,7 +33,7 @@ COLUMNS = {
     "recording_length": "length of clip", "block": "block", "stimulus_mean": "film", "person": "person",
 }  # fmt: skip
 """Control -> what it knows. `block` and `person` are made here, the others are embench's."""
-Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
+ByControl = Mapping[str, Mapping[str, Score]]
 """Control -> metric -> number; a control that does not apply has none."""
 SIGNS = np.array([{None: "neutral", True: "positive", False: "negative"}[clip.positive] for clip in CLIPS.values()])
 BLOCK = np.array([next(k for k, block in enumerate(BLOCKS) if number in block) for number in CLIPS])
@@ -147,10 +147,11 @@ def by_person(cohort: Cohort, y: np.ndarray, fold: FoldPredictions) -> np.ndarra
     return counts_at(y, person, fold.target.n)[person[fold.units]] - own
 
 
-def scores_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[str, Scores]:
+def scores_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[str, ByControl]:
     """The headline and the scores of all controls."""
     found = describe_controls(store, card, [target], protocol, SEEDS)
-    scores = {name: {} if "undefined" in of[target.name] else of[target.name] for name, of in found["controls"].items()}
+    known = Scores.none(headlines=found["headlines"], controls=found["controls"])
+    scores = {control.name: control.scores for control in known.controls(target.name)}
     cohort = build_cohort(store, card, (target,), None, protocol)
     y = cohort.label[target.name]
     met = np.array([unit.stimulus for unit in cohort.units])
@@ -165,24 +166,24 @@ def scores_of(store: Store, card: Card, target: Target, protocol: Protocol) -> t
             score, decision = decide(target, share if target.traits.several else share[:, 1:], protocol)
             folds.append(replace(fold, score=score, decision=decision))
         applies = all(fold.predicted.all() for fold in folds) and not (name == "person" and of_film)
-        scores[name] = score_predictions(folds, cohort, protocol).scores["scores"][target.name] if applies else {}
+        scores[name] = score_predictions(folds, cohort, protocol).scores.of(target.name) if applies else {}
     return found["headlines"][target.name], scores
 
 
-def control_tables(found: Mapping[str, tuple[str, Scores]], name: str) -> Iterator[str]:
+def control_tables(found: Mapping[str, tuple[str, ByControl]], name: str) -> Iterator[str]:
     """What controls score under a protocol, a row for each target: the scores by which methods are ranked, with
     intervals (the headline is marked), and balanced accuracy in %."""
     for metric in ("auroc_crossed", "auroc_within"):
         columns = [column for column in COLUMNS if column != "person"]  # to leave a clip out turns its order round
         rows = []
         for target, (headline, scores) in found.items():
-            numbers = [scores[column].get(metric, {}) for column in columns]
-            if any("mean" in number for number in numbers):
+            numbers = [scores[column].get(metric) for column in columns]
+            if any(number and number.defined for number in numbers):
                 rows.append([f"`{target}`{' *' * (metric == headline)}", *map(format_control, numbers)])
         if rows:
             yield f"`{name}`, `{metric}`:\n\n" + markdown(["target", *(COLUMNS[c] for c in columns)], rows)
     rows = [
-        [f"`{target}`", *(percent(scores[c].get("balanced_accuracy", {}).get("mean", np.nan)) for c in COLUMNS)]
+        [f"`{target}`", *(percent(scores[c].get("balanced_accuracy", Score()).mean) for c in COLUMNS)]
         for target, (_, scores) in found.items()
     ]
     yield f"`{name}`, balanced accuracy, %:\n\n" + markdown(["target", *COLUMNS.values()], rows)

@@ -2,6 +2,7 @@ import subprocess
 
 import pytest
 
+import embench
 from embench.testing import check
 from embench_lab_notebook.lab_notebook import LabNotebook
 
@@ -12,7 +13,9 @@ RUN = {
     "targets": ["arousal"],
 }
 SCORE = {"mean": 0.61, "low": 0.55, "high": 0.6704}
-SCORES = {"headlines": {"arousal": "auroc_crossed"}, "scores": {"arousal": {"auroc_crossed": SCORE}}}
+SCORES = embench.Scores.none(
+    headlines={"arousal": "auroc_crossed"}, scores={"arousal": {"auroc_crossed": SCORE}}
+).content
 
 
 @pytest.fixture(autouse=True)
