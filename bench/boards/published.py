@@ -116,7 +116,7 @@ def modalities(entry: LeaderboardEntry) -> str:
 
 
 def name_of(entry: LeaderboardEntry) -> str:
-    """What sets the row apart from others that were pretrained alike."""
+    """The differences of the row from others that were pretrained alike."""
     return f"{method(entry)}, {modalities(entry)}"
 
 
@@ -131,7 +131,7 @@ def pretrained(entry: LeaderboardEntry) -> str:
 
 
 def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a request asks for, whoever states it: a row, a claim or an entry."""
+    """The question of a request, whoever states it: a row, a claim or an entry."""
     encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
     modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
     named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
@@ -175,7 +175,7 @@ def scored(entry: LeaderboardEntry, board: Board, metric: str) -> Scored:
 
 @cache
 def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
-    """What groups of subjects add to a score, of which the entry holds those of the headline."""
+    """The parts that groups of subjects add to a score, of which the entry holds those of the headline."""
     (entry,) = [e for e in entries() if e.folder == folder]
     if metric == headline(entry, board) or not is_open(entry):
         return entry.summands.get(board.target)

@@ -42,7 +42,7 @@ def device():
 
 
 def sized(whole, tiny):
-    """Where there is a GPU all of it, otherwise what tries the scripts."""
+    """The full size where there is a GPU, otherwise one that tries the scripts."""
     return whole if device() == "cuda" else tiny
 
 

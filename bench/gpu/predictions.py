@@ -103,7 +103,7 @@ def answers_on_cpu(model, batch):
 
 
 def left(folder, file):
-    """What a run has left in a file, None where it did not finish."""
+    """The content of a file that a run left, None where it did not finish."""
     found = sorted((WORK / folder).glob(f"*/*/{file}"))
     return found[0].read_bytes() if found else None
 

@@ -61,7 +61,7 @@ def stress_predict(setting: Setting) -> tuple[Path, str]:
 
 
 def card(name: str, modality: str, of: ModalityCard, longest_s: float) -> Card:
-    """Of a made-up dataset with one modality, whose recordings have a rating."""
+    """The card of a made-up dataset with one modality, whose recordings have a rating."""
     return Card(
         name=name, title="", citation="", doi="", licence="", obtain="", modalities={modality: of},
         default_modalities=(modality,), targets=(Target("arousal", "binary", LabelRule(cut=5.0), "rating"),),

@@ -97,7 +97,7 @@ def _document(
 def print_claims(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
 ) -> None:
-    """What was compared and measured, claim by claim, and the claims that cannot be tested yet."""
+    """Prints what was compared and measured, claim by claim, and the claims that cannot be tested yet."""
     from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]

@@ -20,7 +20,7 @@ from embench.texts import visible
 
 @dataclass
 class _Mode:
-    """What the flags of a command line ask for: `quiet` prints no notes and no progress, `verbose` more of it. `kept`
+    """The flags of a command line: `quiet` prints no notes and no progress, `verbose` more of it. `kept`
     gives stdout back, which `--json` keeps for its document."""
 
     quiet: bool = False
@@ -87,7 +87,7 @@ def room() -> int:
 
 
 def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
-    """What a command found: with `--json` as one document, else as `show` prints it."""
+    """Prints what a command found: with `--json` as one document, else by `show`."""
     if as_json:
         document(value)
     else:

@@ -176,7 +176,7 @@ def _print_store(store: Store) -> None:
 
 
 def _sources(downloads: Sequence[Download]) -> list[str]:
-    """What is downloaded from where, and how much it is."""
+    """The addresses of a download, and how much comes from each."""
     if len(downloads) <= _LISTED:
         return [f"{download.url}{_megabytes([download])}" for download in downloads]
     by_host = grouped((urlsplit(download.url).netloc, download) for download in downloads)

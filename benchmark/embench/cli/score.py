@@ -68,7 +68,7 @@ def _warn_of_headlines(run: Manifest, scores: Scores) -> None:
 
 
 def _print_submission(run: Manifest) -> None:
-    """What a reader must know of a submission."""
+    """Prints what a reader must know of a submission."""
     submission = run.outside or {}
     folds = " and ".join(sorted(set(submission["folds"].values())))
     count = f"{run.cohort.size} subject{'s' * (run.cohort.size != 1)}"

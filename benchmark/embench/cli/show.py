@@ -164,7 +164,7 @@ def _controls(target: str, scores: Scores) -> None:
 
 
 def not_applicable(control: Control) -> str:
-    """Why a control does not apply; empty where it does."""
+    """The reason why a control does not apply; empty where it does."""
     return f"not applicable: {control.reason}" if control.reason else ""
 
 

@@ -35,7 +35,7 @@ class Channel(NamedTuple):
         return self.name if self.site in (None, self.name) else f"{self.name} ({self.site})"
 
     def fits(self, other: Channel) -> bool:
-        """Whether what was learned of this channel holds for the other. The only channel of a modality fits that of
+        """True if what was learned of this channel holds for the other. The only channel of a modality fits that of
         another release, whatever either calls it, if their sites are the same, unknown, or may differ (`ELSEWHERE`).
         One of several fits one of the same name. EMG fits EMG of the same muscle.
         """
@@ -75,7 +75,7 @@ def channels_of(dataset: str, available: Mapping[str, Sequence[str]], modality: 
 
 
 def all_fit(there: Sequence[Channel], here: Sequence[Channel]) -> bool:
-    """Whether a network that read the channels `there` can go on with those `here`: as many, each fits, in order."""
+    """True if a network that read the channels `there` can go on with those `here`: as many, each fits, in order."""
     return len(there) == len(here) and all(one.fits(other) for one, other in zip(there, here, strict=True))
 
 

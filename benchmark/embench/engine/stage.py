@@ -70,7 +70,7 @@ class Stage(Generic[P_co]):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What watchers learn of the stage: `id`, `kind` and its description."""
+        """The facts of the stage that watchers learn: `id`, `kind` and its description."""
         return {"id": self.id, "kind": self.kind, **self.description}
 
 

@@ -50,7 +50,7 @@ LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in 
 
 @dataclass(frozen=True)
 class Backing:
-    """What others have checked of an entry, by whom and when."""
+    """The highest level of evidence that others attest of an entry, with who and when."""
 
     level: Level = "self_reported"
     by: str | None = None

@@ -31,6 +31,7 @@ TERMINAL_COLUMNS = (
 """Those of a table on the terminal, with the entry at the end. One that is the same in all rows is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
+"""The columns of what a run cost."""
 
 PAGE_COLUMNS = {
     "audit": True,
@@ -102,13 +103,13 @@ class Row:
 
     @property
     def is_method(self) -> bool:
-        """Whether it is no control."""
+        """True of a method, False of a control."""
         return self.control is None
 
     @property
     def name(self) -> str:
-        """What the method is called: with the modality of each encoder where they differ, and what sets the run apart
-        from the plain method; or the control. Modalities have a column of their own."""
+        """The name of the method, with the modality of each encoder where they differ and what sets the run apart from
+        the plain method; or that of the control. Modalities have a column of their own."""
         if self.control is not None:
             return self.control
         names = list(dict.fromkeys(self.encoders.values()))
@@ -201,7 +202,7 @@ def _metric(name: str) -> list[Column]:
     return _ends(name, metric_facts(name).about, lambda row: row.scored(name), brief)
 
 
-def ranks_text(row: Row) -> str:
+def _ranks(row: Row) -> str:
     """The ranks that a row may have, or why it has none; empty for controls."""
     if row.rank is None:
         return f"({', '.join(row.marks)})" if row.is_method else ""
@@ -213,14 +214,14 @@ def _scored(row: Row) -> int:
     return max(row.controls, len(row.not_cleared))
 
 
-def looks_text(row: Row) -> str:
+def _looks(row: Row) -> str:
     """Openings, methods tried and scorings of validation subjects, or that they are not known."""
     if not row.looks_known:
         return "looks unknown"
     return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
 
 
-def recipe_text(row: Row) -> str:
+def _recipe(row: Row) -> str:
     """The recipe, and how many of its settings were assumed."""
     return row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else "")
 
@@ -242,7 +243,7 @@ _COLUMNS: Sequence[Column] = (
         "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart "
         "share them: 1-23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
         lambda row: row.rank and row.rank[0],
-        ranks_text,
+        _ranks,
         number=True,
     ),
     _plain("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
@@ -267,7 +268,7 @@ _COLUMNS: Sequence[Column] = (
             "recipe",
             "The size of networks and training; assumed: settings that a paper leaves open.",
             lambda row: row.recipe,
-            recipe_text,
+            _recipe,
         )
     ),
     _of_methods(_plain("access", "Which data of the test subjects it may read.", lambda row: row.target_access)),
@@ -343,7 +344,7 @@ _COLUMNS: Sequence[Column] = (
             "How often the test labels had been opened when the entry was made, by how many methods, and how often "
             "validation subjects had been scored. Whoever looks often can choose what looks best.",
             lambda row: row.openings,
-            looks_text,
+            _looks,
             number=True,
         )
     ),

@@ -59,7 +59,7 @@ def mean(row: Row, metric: str | None = None) -> float:
 
 
 def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
-    """Why a row is not ranked."""
+    """The reasons why a row is not ranked."""
     run, headline = entry.run, entry.scores.headlines[target]
     marks = []
     if run.protocol.leaks:
@@ -144,7 +144,7 @@ _DESCRIBED = frozenset(
     (
         *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
         *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
-        *("pretrainers", "device", "threads", "stack", "parts", "request", "weights"),
+        *("pretrainers", "device", "threads", "stack", "parts", "request"),
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""

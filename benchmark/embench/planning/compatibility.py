@@ -85,7 +85,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
 
 
 def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
-    """What a pretrainer needs of an encoder and does not find."""
+    """The needs of a pretrainer that an encoder does not meet; None where there are none."""
     if missing := sorted(pretrainer.needs_encoder - encoder.offers):
         return ", ".join(missing)
     reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
@@ -94,7 +94,7 @@ def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 
 def _lacks_of_fusion(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
-    """What a pretrainer needs of a fusion, or an estimator, and does not find."""
+    """The needs of a pretrainer that a fusion, or an estimator, does not meet; None where there are none."""
     if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
         return ", ".join(missing)
     end_to_end = getattr(fusion, "inputs", None) == "tokens"
@@ -138,7 +138,7 @@ Goes = Literal["yes", "hidden", "-"]
 
 @dataclass(frozen=True)
 class Matrix:
-    """What goes with what, of all plugins that can be loaded, by the names that are written for them.
+    """The combinations of all plugins that can be loaded, by the names that are written for them.
 
     Args:
         reads: encoder -> the modalities that it reads.
@@ -181,7 +181,7 @@ NOTE = (
 
 
 def matrix() -> Matrix:
-    """What goes with what, by what plugins declare."""
+    """The matrix of the plugins at hand, by what they declare."""
     encoders, pretrainers, fusions = (dict(_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
@@ -205,6 +205,6 @@ def _goes(pretrainer: type[Pretrainer], fusion: type[Any]) -> Goes:
 
 
 def _size(fusion: type[Any]) -> str:
-    """How many modalities a fusion, or an estimator, takes."""
+    """The number of modalities that a fusion, or an estimator, takes."""
     least, most = getattr(fusion, "arity", (1, None))
     return f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"

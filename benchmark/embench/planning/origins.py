@@ -44,8 +44,11 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
                 expected="a dataset of other subjects",
             )
         wanted = [target.name for target in test.targets]
-        cohort = source_of(step, method, wanted, request, protocol, workers)
-        found.setdefault((step.source, step.labels), cohort)
+        origin = (step.source, step.labels)
+        if origin in found:  # of a step on other modalities
+            _check_source(step, method, found[origin].store, found[origin].card)
+        else:
+            found[origin] = source_of(step, method, wanted, request, protocol, workers)
     return found
 
 
@@ -61,20 +64,24 @@ def source_of(
     name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
     card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
-    where = f"--pretrainer {step.part.short}:{name}"
-    for m in method.of(step):
-        _check_there(store, card, m, f"{step.part.short} would learn from", where)
+    _check_source(step, method, store, card)
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
     if not card.targets:
         raise UsageError(
             f"{step.part.short} learns from labels, and {card.name} has none",
-            where=where,
+            where=f"--pretrainer {step.part.short}:{name}",
             expected="a dataset with targets",
             hint="embench list dataset; without labels: --pretrainer masked_value:" + name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
     return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, protocol)
+
+
+def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
+    for m in method.of(step):
+        where = f"--pretrainer {step.part.short}:{step.source}"
+        _check_there(store, card, m, f"{step.part.short} would learn from", where)
 
 
 def of_both(request: Request, protocol: Protocol, card: Card) -> Request:

@@ -38,7 +38,7 @@ class Score(_Part):
 
     @property
     def defined(self) -> bool:
-        """Whether there is a number."""
+        """True where there is a number."""
         return not math.isnan(self.mean)
 
     def as_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class _File(_Part):
 
 
 class Scores(Mapping[str, Any]):
-    """What `scores.json` holds: the content of the file as a mapping, and its scores as objects.
+    """The content of `scores.json`, as the mapping that it is and as objects.
 
     >>> found = Scores({
     ...     "headlines": {"stress": "auroc"},
@@ -149,7 +149,7 @@ class Scores(Mapping[str, Any]):
 
     @property
     def cleared_all(self) -> bool:
-        """Whether the method is shown to be better than every control, on all targets."""
+        """True where the method is shown to be better than every control, on all targets."""
         return bool(self._file.cleared_all)
 
     @property
@@ -204,7 +204,7 @@ class Scores(Mapping[str, Any]):
         return [text.split(": ", 1)[1] for text in self._file.not_cleared if text.startswith(f"{target}: ")]
 
     def compared(self, target: str) -> int:
-        """How many controls the method was compared with on a target."""
+        """The number of controls that the method was compared with on a target."""
         return sum(target in by_target for by_target in self._file.differences.values())
 
     def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:

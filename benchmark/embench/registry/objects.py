@@ -86,7 +86,7 @@ def object_facts(name: str) -> dict[str, Any]:
 
 
 def object_file(digest: str, suffix: str) -> Path:
-    """Where an object is stored: `.pkl`, and `.json` with the facts."""
+    """The file that an object is stored in: `.pkl`, or `.json` with the facts."""
     return cache_root() / "objects" / f"{digest}{suffix}"
 
 

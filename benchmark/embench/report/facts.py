@@ -90,7 +90,7 @@ class Headline:
 
     @property
     def title(self) -> str:
-        """What the metric is called in text."""
+        """The name of the metric in text."""
         return metric_facts(self.metric).title
 
     @property
@@ -125,17 +125,17 @@ class RunFacts:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the data were generated."""
+        """True of generated data."""
         return self.manifest.dataset.synthetic is not None
 
     @property
     def name(self) -> str:
-        """What the method is called."""
+        """The name of the method."""
         return method_name(self.record.run) or self.manifest.id
 
     @property
     def title(self) -> str:
-        """What the dataset is called."""
+        """The title of the dataset."""
         return dataset_title(self.manifest.dataset.name)
 
     @property
@@ -180,7 +180,7 @@ class RunFacts:
 
     @property
     def bootstrapped(self) -> bool:
-        """Whether intervals came from a bootstrap, as in earlier records, which hold the number of replicates."""
+        """True where intervals came from a bootstrap, as in earlier records, which hold the number of replicates."""
         return "replicates" in self.scores
 
     @property
@@ -224,14 +224,14 @@ class RunFacts:
 
     @property
     def split(self) -> str:
-        """How subjects, stimuli or recordings were assigned to folds."""
+        """The assignment of subjects, stimuli or recordings to folds, in words."""
         if self.rules is None:
             return ""
         return _SPLIT[self.rules.split.by].format(how="in their order" if self.rules.split.deal else "at random")
 
     @property
     def normalised(self) -> str:
-        """How signals were normalised."""
+        """The normalisation of signals, in words."""
         return _NORMALISED[self.rules.normalise] if self.rules else ""
 
     @property
@@ -242,17 +242,17 @@ class RunFacts:
 
     @property
     def access(self) -> str:
-        """What the method saw of a test subject."""
+        """The data of a test subject that the method saw."""
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
 
     @property
     def overlap(self) -> str:
-        """What pretraining saw of the test subjects."""
+        """The overlap of pretraining with the test subjects."""
         return in_words(self.manifest.pretrain_overlap)
 
     @property
     def costs(self) -> Mapping[str, str]:
-        """What the run cost, of `COST_COLUMNS`."""
+        """The cost of the run, by `COST_COLUMNS`."""
         return cost.format_cost(self.record.run["cost"])
 
     @property
@@ -262,7 +262,7 @@ class RunFacts:
 
     @property
     def opened(self) -> str:
-        """How often the test labels had been opened before, in a sentence; empty where they had not been."""
+        """A sentence on how often the test labels had been opened before; empty where they had not been."""
         looks, tried = _greatest(self.manifest.test_looks), _greatest(self.manifest.tried)
         times = "once" if looks == 1 else f"{looks} times"
         return f"The test labels had been opened {times} before, by {counted(tried, 'method')}." if looks else ""

@@ -45,14 +45,19 @@ def cite(*keys: str | None) -> str:
     return rf"~\cite{{{','.join(known)}}}" if known else ""
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("embench.report"),
-    autoescape=False,  # noqa: S701  no HTML
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+def templates_of(package: str, *, html: bool) -> Environment:
+    """The templates of a package, in which a name that is not given is an error and a block leaves no empty line."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=html,  # noqa: S701  LaTeX and Markdown have no HTML
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+_TEMPLATES = templates_of("embench.report", html=False)
 _TEMPLATES.filters |= {
     "bare": bare_name,
     "code": code,

@@ -201,7 +201,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
 
 
 def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection) -> dict[str, Any]:
-    """What the page's table shows of a row; `cells`: value and text in the columns that need no drawing."""
+    """The part of a row that the page's table shows; `cells`: value and text in the columns that need no drawing."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.headline)]
     shown = {name: columns()[name] for name in PAGE_COLUMNS}
     return {

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from embench.records.scores import Score
 from embench.records.wording import format_figure, format_interval, format_score
+from embench.report.text import templates_of
 from embench.statistics.metrics import metric_facts
 
 
@@ -44,14 +44,7 @@ def score_cell(score: Score | None) -> str:
     return format_score(score, missing="—")
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("embench.site"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_TEMPLATES = templates_of("embench.site", html=True)
 _TEMPLATES.filters |= {
     "figure": format_figure,
     "interval": format_interval,

@@ -80,13 +80,13 @@ def subject_scores(run: Scored) -> Each:
 
 
 def subject_gap(first: Scored, second: Scored) -> Each:
-    """How much higher the first scores than the second in each subject, each on its own units and target."""
+    """The score of the first less that of the second in each subject, each on its own units and target."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
 
 def gap_to_control(run: Scored, control: str) -> Estimate | Undefined:
-    """How much higher the method scores than a control of its record, over subjects."""
+    """The score of the method less that of a control of its record, over subjects."""
     return subject_gap(run, replace(run, method=control)).estimate()
 
 

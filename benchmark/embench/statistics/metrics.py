@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from embench import registry
 from embench.errors import EmbenchError
 
-CUT_UNKNOWN = "a metric that is not installed"
-
 
 @dataclass(frozen=True)
 class MetricFacts:
-    """What is known of a score by its name.
+    """The facts of a score.
 
     Args:
         title: in text. `short`: as the head of a column. `about`: what it measures, in a sentence.
@@ -66,21 +64,22 @@ CONDITIONED_FACTS = {
     "auroc_crossed_balanced": _conditioned(
         "AUROC with subject and clock held constant, balanced in session length",
         "AUROC balanced",
-        "The same as `auroc_crossed_matched`, with each pair of sessions weighted so that neither length is favoured.",
+        "The same as `auroc_crossed_matched`, with comparisons in which the longer session is later weighing as much "
+        "as the others.",
     ),
 }
 """The scores with a nuisance held constant, see `embench.statistics.conditioned`."""
 
 
 def metric_facts(name: str) -> MetricFacts:
-    """What is known of a score; of a metric that is not installed, its name alone."""
+    """The facts of the score of this name; of a metric that is not installed, its name alone."""
     if name in CONDITIONED_FACTS:
         return CONDITIONED_FACTS[name]
     words = name.rpartition("/")[2].replace("_", " ")
     try:
         metric = registry.load("metric", name)
     except EmbenchError:
-        return MetricFacts(words, words, "", bounded=False, why_unranked=f"headline of {CUT_UNKNOWN}")
+        return MetricFacts(words, words, "", bounded=False, why_unranked="headline of a metric that is not installed")
     title = metric.title or words
     return MetricFacts(
         title,

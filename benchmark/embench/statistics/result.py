@@ -34,8 +34,8 @@ class Result:
         id: of the run, unique to its configuration.
         folder: where the run's record lies.
         manifest: the content of its `run.yaml`.
-        scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`
-            with the reason; `controls[control][target][metric]` likewise.
+        scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
+            reason of `scores.why_undefined`; `scores.controls(target)` has the same of each control.
     """
 
     id: str

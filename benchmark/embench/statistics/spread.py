@@ -14,7 +14,7 @@ from embench.statistics.ranking import Summands
 
 @dataclass(frozen=True)
 class Spread:
-    """Of the rows of a board.
+    """The spread of the scores of a board.
 
     Args:
         rows: standard deviation of their scores.

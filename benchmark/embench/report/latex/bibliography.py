@@ -71,7 +71,7 @@ def _of_doi(doi: str) -> str | None:
 
 
 def dataset_paper(name: str) -> Paper | None:
-    """What a dataset is cited by: the entry with its card's DOI, else one made of what the card says; None where its
+    """The citation of a dataset: the entry with its card's DOI, else one made of what the card says; None where its
     package is not installed here."""
     card = dataset_card(name)
     if card is None:

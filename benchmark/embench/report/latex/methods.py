@@ -87,7 +87,7 @@ def _kind(about: RuleOfTargetPart) -> str:
 
 
 def _left_out(run: RunFacts) -> str:
-    """How many subjects were excluded for each reason, in a sentence."""
+    """A sentence on how many subjects were excluded for each reason."""
     counts = Counter(row["reason"] for row in run.manifest.cohort.left_out)
     if not counts:
         return ""
@@ -96,7 +96,7 @@ def _left_out(run: RunFacts) -> str:
 
 
 def _headline(run: RunFacts, metric: str) -> str:
-    """What a headline measures, and how its interval is made."""
+    """A clause on what a headline measures and how its interval is made."""
     facts = metric_facts(metric)
     what = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
     what = f"the {what.removeprefix('The ')}" if what.startswith("The ") else what

@@ -291,5 +291,5 @@ def _checked(length_s: float) -> float:
 
 
 def made(subjects: int, seed: int, planted: Planted) -> dict[str, Any]:
-    """What the mark of a folder says of its files."""
+    """The content of the mark of a folder."""
     return {"seed": seed, "subjects": subjects, "effect": planted.emotion, "planted": asdict(planted)}

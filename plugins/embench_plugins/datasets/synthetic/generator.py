@@ -69,7 +69,7 @@ class Generator:
         self.write(claim(out, self.module, self.dataset, **self.about, **made), people, seed, length_s, **options)
 
     def draw(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-        """What is planted in all subjects, without any file: a structured array (n,). Raises UsageError as above."""
+        """The truth of all subjects, without any file: a structured array (n,). Raises UsageError as above."""
         return np.concatenate(self.truths(subjects, seed, effect, length_s))
 
     def truths(self, subjects: int, seed: int, effect: float, length_s: float | None = None) -> list[Any]:

@@ -44,7 +44,7 @@ class _Python2(_Pickler):
             self.memo[id(obj)] = self.stored, obj
 
     def reducer_override(self, obj: Any) -> Any:
-        """What arrays and dtypes are made of."""
+        """The calls that arrays and dtypes are made by."""
         if isinstance(obj, np.ndarray):
             content = np.ascontiguousarray(obj).reshape(-1).view(np.uint8).data
             return _RECONSTRUCT, (np.ndarray, (0,), "b"), (1, obj.shape, obj.dtype, False, content)
