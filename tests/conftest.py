@@ -11,6 +11,7 @@ import typer
 from embench import registry
 
 from .budget import (
+    ALONE,
     pytest_runtest_call,
     pytest_runtest_logreport,
     pytest_runtest_makereport,
@@ -64,7 +65,7 @@ def installing():
 def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again. A run of the whole suite
     imports now what it imports anyway, lest whichever test comes first pays for it."""
-    if len(session.items) > 1000:
+    if len(session.items) > 1000 or ALONE in os.environ:
         from embench_plugins import torchvision_shim
 
         torchvision_shim.settle()  # transformers' networks import torchvision
