@@ -1,10 +1,12 @@
 """What notebooks show: results as lines, tables and plots, old ones too; datasets without their arrays."""
 
 import inspect
+import json
 import os
 import pydoc
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -105,14 +107,45 @@ def test_a_notebook_shows_a_table(entry):
     assert {"yes", "no"} & set(shown)
 
 
-def test_the_plot_has_a_point_for_every_method(entry):
+def drawn(ax):
+    """What the plot shows: the methods from the top, whether each point is filled, and what the legend says."""
+    points = [container[0] for container in ax.containers]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    filled = [point.get_markerfacecolor() != "none" for point in points]
+    return labels, dict(zip(labels, filled, strict=True)), [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_the_plot_orders_what_was_measured_and_draws_the_rest_as_a_line(entry):
     mpl.use("agg")
     ax = entry.plot()
-    frame = entry.to_pandas()
-    there = frame[frame["headline"] & frame["mean"].notna()]["method"].tolist()
-    assert [label.get_text() for label in ax.get_yticklabels()] == there
+    labels, filled, legend = drawn(ax)
+    assert labels == ["movement", "model", "study_drift", "session_position"]
+    assert [container[0].get_xdata()[0] for container in ax.containers] == pytest.approx(
+        sorted((c[0].get_xdata()[0] for c in ax.containers), reverse=True)
+    )
+    assert filled == {"movement": False, "model": True, "study_drift": True, "session_position": False}
+    assert {"model", "control, not cleared"} <= set(legend)
+    assert "control, cleared" not in legend
+    (line,) = (" ".join(text.split()) for text in legend if "majority" in text)
+    assert line.startswith("elapsed_time, majority, prior, recording_length: 0.500 by construction")
     assert "auroc_crossed_matched" in ax.get_xlabel()
+
+
+def test_the_plot_fills_controls_that_are_cleared(entry):
+    mpl.use("agg")
+    content = json.loads(json.dumps(entry.scores.content))
+    content["differences"]["movement"]["stress"]["clears"] = True
+    _, filled, legend = drawn(replace(entry, scores=embench.Scores(content)).plot())
+    assert filled["movement"]
+    assert {"control, cleared", "control, not cleared"} <= set(legend)
+
+
+def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
+    mpl.use("agg")
+    ax = entry.plot()
+    ax.clear()
     assert entry.plot(metric="accuracy", ax=ax) is ax
+    assert {"model", "control"} <= set(drawn(ax)[2])
     with pytest.raises(UsageError, match="no metric"):
         entry.plot(metric="acuracy")
 

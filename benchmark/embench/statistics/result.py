@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from embench.errors import UsageError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
@@ -116,7 +114,10 @@ class Result:
         return self._labelled(pd.DataFrame(dict(rows.columns)))
 
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draws the score with its 95 % interval against those of the controls.
+        """Draws the score with its 95 % interval against those of the controls, the highest at the top.
+
+        Controls that the method is shown to be better than are filled, others hollow; what a control scores by
+        construction is a dashed line.
 
         Args:
             target: by default the first. metric: by default the target's headline.
@@ -128,7 +129,7 @@ class Result:
         Raises:
             UsageError: there is no such target or metric.
         """
-        from matplotlib import pyplot as plt
+        from embench.statistics.plot import draw_scores
 
         target = target or next(iter(self.scores.headlines))
         own = self.scores.of(target)
@@ -138,18 +139,7 @@ class Result:
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
-        frame = self.to_pandas()
-        rows = frame[(frame["target"] == target) & (frame["metric"] == metric) & frame["mean"].notna()]
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6, 0.6 + 0.4 * len(rows)), layout="constrained")
-        ends = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["mean"].to_numpy(float))
-        for k, (method, mean, below, above) in enumerate(zip(rows["method"], rows["mean"], *ends, strict=True)):
-            colour = "C0" if method == MODEL else "0.4"
-            ax.errorbar(
-                mean, k, xerr=[[np.nan_to_num(below)], [np.nan_to_num(above)]], fmt="o", color=colour, capsize=3
-            )
-        ax.set_yticks(range(len(rows)), list(rows["method"]))
-        ax.invert_yaxis()
+        ax = draw_scores(self.scores, target, metric, ax)
         ax.set_xlabel(f"{metric}, 95 % interval")
         ax.set_title(f"{self.manifest['dataset']['name'].partition('/')[2]}, {target}" + self._mark)
         if (chance := metric_facts(metric).chance) is not None:
