@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -48,18 +48,35 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.run, grid.grid, tune.tune, weights.pretrain):
-    app.command()(command)
-app.command("list")(listing.list_plugins)
-for command in (
-    *(listing.info, doctor.doctor, audit.audit, run.baselines, score.score, export.export, compare.compare),
-    *(claims.claims, export.report),
-):
-    app.command()(command)
-app.add_typer(plugin.plugin_app, name="plugin")
-app.add_typer(data.data_app, name="data")
-app.add_typer(weights.weights_app, name="weights")
-app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
+COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
+    "Run": {
+        "run": run.run,
+        "grid": grid.grid,
+        "tune": tune.tune,
+        "pretrain": weights.pretrain,
+        "baselines": run.baselines,
+        "list": listing.list_plugins,
+        "info": listing.info,
+    },
+    "Data": {"doctor": doctor.doctor, "data": data.data_app},
+    "Judge": {
+        "score": score.score,
+        "compare": compare.compare,
+        "audit": audit.audit,
+        "report": export.report,
+        "claims": claims.claims,
+    },
+    "Publish": {"export": export.export, "leaderboard": leaderboard.leaderboard_app},
+    "Extend": {"plugin": plugin.plugin_app, "weights": weights.weights_app},
+}
+"""Group of the help -> its commands by name."""
+
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(command)
 examples.add_examples(app)
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
