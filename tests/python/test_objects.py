@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -219,6 +220,60 @@ def test_a_network_that_make_returns_again_is_refused(bench):
         embench.run(encoder=encoder, **options(bench, modalities="eda"))
     with pytest.raises(UsageError, match="exists already"):
         embench.network(small(1, 8))
+
+
+class EEGNet(nn.Sequential):
+    pass
+
+
+def test_objects_are_named_after_all_that_they_are():
+    named = {
+        "SimpleImputer-StandardScaler-LogisticRegression": PIPELINE,
+        "GSCV-SI-SS-LogisticRegression": GridSearchCV(PIPELINE, {"logisticregression__C": [1]}),  # too long otherwise
+        "RandomForestClassifier": make_pipeline("passthrough", RandomForestClassifier()),
+    }
+    assert [estimator_class(model).__name__ for model in named.values()] == list(named)
+
+
+def test_a_network_without_a_name_is_called_after_its_class():
+    def make(channels, samples):
+        return EEGNet(small(channels, samples))
+
+    before = torch.get_rng_state()
+    assert embench.network(lambda channels, samples: EEGNet(small(channels, samples))).__name__ == "EEGNet"
+    assert embench.network(make).__name__ == "EEGNet"
+    assert embench.network(small).__name__ == "small"
+    assert embench.network(lambda *_: nn.Sequential(nn.Flatten())).__name__ == "network"  # of torch's own layers
+    assert embench.network(small, name="my-net").__name__ == "my-net"
+    assert embench.network(lambda *_: 1 / 0).__name__ == "network"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "modalities"), [(PIPELINE, "ecg,eda"), (embench.network(small, window_s=4), "eda")], ids=["pipe", "net"]
+)
+def test_benchmark_names_a_row(bench, model, modalities):
+    more = {"data_root": bench.data, "runs": bench.runs, "modalities": modalities, "seeds": 0, "recipe": "quick"}
+    result = embench.benchmark(model, plugin("Tiny"), target="arousal", workers=1, name="night-shift", **more)
+    assert "night-shift" in result.id
+    (about,) = (a for name, a in result.manifest["objects"].items() if name.endswith(":night-shift"))
+    assert "max_iter=2000" in about["repr"] or "embench.network(night-shift)" in about["repr"]
+    assert embench.open(result.folder).id == result.id
+
+
+@pytest.mark.parametrize("name", ["", "two words", "../up", "1st", "a" * 49, "a:b"])
+def test_a_name_that_no_id_can_hold_is_refused(name):
+    for model in (PIPELINE, embench.network(small)):
+        with pytest.raises(UsageError, match="cannot name a row"):
+            embench.benchmark(model, "amigos", name=name)
+    with pytest.raises(UsageError, match="cannot name a row"):
+        embench.network(small, name=name)
+
+
+def test_a_plugin_keeps_its_name():
+    with pytest.raises(UsageError, match="has its name"):
+        embench.benchmark("logreg", "amigos", name="mine")
 
 
 def test_wrapped_objects_conform():

@@ -130,7 +130,7 @@ def _grounded(part: Part) -> Part:
     return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})
 
 
-_PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+:\w+|[^:]+)(?::(.+))?")
+_PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|object:\w+:[\w-]+|[^:]+)(?::(.+))?")
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:

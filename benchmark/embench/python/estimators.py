@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
+from embench.python.objects import LONGEST_NAME, checked_name
 
 
 class GivenEstimator(Estimator):
@@ -91,11 +92,15 @@ def is_estimator(value: Any) -> bool:
     )
 
 
-def estimator_class(given: Any) -> type[GivenEstimator]:
+def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]:
     """The fusion of a scikit-learn classifier (for targets with classes) or regressor (for values).
 
+    Args:
+        name: in tables and ids; by default the classes of all steps.
+
     Raises:
-        UsageError: it is neither; a classifier has no `predict_proba`; or a part of it is fitted already.
+        UsageError: it is neither; a classifier has no `predict_proba`; a part of it is fitted already; or the name
+            can't be taken.
     """
     title = _last(given).__class__.__name__
     if not (is_classifier(given) or is_regressor(given)):
@@ -120,7 +125,8 @@ def estimator_class(given: Any) -> type[GivenEstimator]:
             expected="an estimator that each fold fits anew",
         )
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
-    return type(title, (GivenEstimator,), {"given": made, "kinds": kinds, "__module__": __name__})
+    named = _name_of(given) if name is None else checked_name(name)
+    return type(named, (GivenEstimator,), {"given": made, "kinds": kinds, "__module__": __name__})
 
 
 def needs_imputing(model: Any) -> bool:
@@ -142,6 +148,37 @@ def weight_parameter(model: Any) -> str | None:
 
 def _is_open_seed(name: str, value: Any) -> bool:
     return value is None and name.rpartition("__")[2] == "random_state"
+
+
+def _name_of(given: Any) -> str:
+    """The classes of an estimator's steps, `StandardScaler-SelectKBest-SVC`; where that is long, only the initials of
+    those before the last.
+
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> _name_of(make_pipeline(StandardScaler(), PCA(), RandomForestClassifier()))
+    'StandardScaler-PCA-RandomForestClassifier'
+    >>> _name_of(make_pipeline(SimpleImputer(), StandardScaler(), PCA(), RandomForestClassifier()))
+    'SI-SS-PCA-RandomForestClassifier'
+    """
+    *before, last = [type(step).__name__ for step in _steps(given)]
+    whole = "-".join([*before, last])
+    if len(whole) > LONGEST_NAME:
+        whole = "-".join([*("".join(filter(str.isupper, name)) or name[:3] for name in before), last])
+    return whole[-LONGEST_NAME:].lstrip("-")
+
+
+def _steps(given: Any) -> Iterator[Any]:
+    """Its steps in order, those of pipelines inside too; what a search or a calibration wraps comes after it."""
+    if isinstance(given, Pipeline):
+        for _, step in given.steps:
+            if step is not None and step != "passthrough":
+                yield from _steps(step)
+        return
+    yield given
+    if isinstance(inside := given.get_params(deep=False).get("estimator"), BaseEstimator):
+        yield from _steps(inside)
 
 
 def _last(given: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 from torch import Tensor, nn
+from torch.random import fork_rng
 
 from embench.errors import PluginError, UsageError
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
@@ -14,8 +16,12 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.nn import hide
+from embench.python.objects import checked_name
 
 MakeNetwork = Callable[[int, int], nn.Module]
+
+_USUAL = (32, 1280)
+"""Channels and samples for which a network is made whose class is all that is asked."""
 
 
 class GivenNetwork(Encoder):
@@ -89,10 +95,12 @@ def network(
         epochs: passes over the training windows; the recipe `quick` makes at most 2.
         lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
         class_weight: `balanced` weighs classes inversely to their share, `none` alike.
-        name: in tables and ids; by default that of `make`.
+        name: in tables and ids; by default that of `make`, or of the class of what it returns where it has none of its
+            own: a lambda, or a function that is only called `make`.
 
     Raises:
-        UsageError: `make` is a network that exists already: it may have learned from subjects that a fold tests.
+        UsageError: `make` is a network that exists already: it may have learned from subjects that a fold tests. The
+            name can't be taken.
 
     >>> from torch import nn
     >>> def small(channels, samples):
@@ -108,14 +116,26 @@ def network(
             expected="a function make(channels, samples) that returns a new torch.nn.Module",
             hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
         )
-    title = str(name or getattr(make, "__name__", type(make).__name__))
+    title = _name_of(make) if name is None else checked_name(name)
     recipe = Recipe(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
         view=View("window", float(window_s), float(step_s or window_s)),
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
     content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
-    return type("network" if title == "<lambda>" else title, (GivenNetwork,), content)
+    return type(title, (GivenNetwork,), content)
+
+
+def _name_of(make: MakeNetwork) -> str:
+    """What `make` is called, or the class of the network that it returns; `network` where neither says anything."""
+    name = getattr(make, "__name__", None)
+    if name not in (None, "<lambda>", "make"):
+        return str(name)
+    with fork_rng(devices=[]), suppress(Exception):  # it is made again with the shape of the data, where it may fail
+        made = type(make(*_USUAL))
+        if not made.__module__.startswith("torch.nn."):
+            return made.__name__
+    return "network"
 
 
 def _weighing(class_weight: str) -> Any:

@@ -15,6 +15,11 @@ from embench.files import PRIVATE, make_folder, write_text, write_whole
 from embench.python.contents import content_of
 from embench.registry.objects import keep_object, object_file, written
 
+LONGEST_NAME = 48
+"""Characters of an object's name, which ids and tables hold."""
+
+_TITLE = re.compile(r"[^\W\d_][\w-]*")
+
 
 def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> str:
     """The name of a class that a user gives as a plugin of a kind; it is stored for worker processes.
@@ -27,11 +32,22 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
             written.
     """
     content = content_of(cls)
-    title = re.sub(r"\W", "_", cls.__name__)
+    title = re.sub(r"[^\w-]", "_", cls.__name__)
     name = written(content.digest, title if title[:1].isidentifier() else "Given")
     about = {"kind": kind, "repr": text, "source": source, "files": content.files}
     _store(content.digest, cls, about, content.loose)
     keep_object(name, cls)
+    return name
+
+
+def checked_name(name: str) -> str:
+    """A name that a user gives to an object. Raises UsageError where it can't stand in ids and tables."""
+    if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"`{name}` cannot name a row",
+            where="name=",
+            expected=f"at most {LONGEST_NAME} letters, digits, `_` and `-`, a letter first",
+        )
     return name
 
 

@@ -133,6 +133,7 @@ def benchmark(
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
     workers: int | None = None,
+    name: str | None = None,
 ) -> Result:
     """A first number for a model: `embench.run` with what the model lacks filled in.
 
@@ -142,13 +143,16 @@ def benchmark(
             reads; or the name of either.
         dataset: see `embench.run`, as for all other arguments.
         modalities: others than those. Several need an encoder that reads them joined, as in `"ecg+eda"`.
+        name: of the model in tables and ids; by default the classes of a pipeline's steps, or the network's.
 
     Raises:
         UsageError, DataError, EmbenchError: as `embench.run`.
     """
-    rest: dict[str, Any] = {name: value for name, value in locals().items() if name not in ("model", "modalities")}
+    rest: dict[str, Any] = {key: value for key, value in locals().items() if key not in ("model", "modalities", "name")}
     names = registry.names("encoder")
     is_encoder = model in names if isinstance(model, str) else hasattr(model, "accepts")
+    if name is not None:
+        model = _named(model, name)
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
         accepts = registry.load("encoder", encoder).accepts if isinstance(encoder, str) else encoder.accepts
@@ -163,6 +167,20 @@ def benchmark(
             )
         modalities = wanted[:1] if is_encoder else wanted
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
+
+
+def _named(model: Any, name: str) -> type[Any]:
+    """The same model, called otherwise. Raises UsageError where it has a name already, or can't have this one."""
+    if isinstance(model, str):
+        raise UsageError(
+            f"{model} is a plugin, which has its name", where="name=", expected="a model given as an object"
+        )
+    from embench.python.estimators import estimator_class
+    from embench.python.objects import checked_name
+
+    if isinstance(model, type):
+        return type(checked_name(name), (model,), {"__module__": model.__module__, "__doc__": model.__doc__})
+    return estimator_class(model, name)
 
 
 def _encoders(encoder: Any) -> tuple[str, ...]:
@@ -234,12 +252,13 @@ def is_estimator_class(given: type[Any]) -> bool:
 
 def _described(given: Any) -> str:
     """What was given, in words for the record."""
+    given = getattr(given, "given", given)  # the estimator of a class that was made of it
     if not isinstance(given, type):
         try:
             text = given.__repr__(N_CHAR_MAX=100_000)
         except TypeError:
             text = repr(given)
-    elif recipes := hasattr(given, "make") and vars(given).get("recipes"):
+    elif recipes := hasattr(given, "make") and getattr(given, "recipes", None):
         text = f"embench.network({given.__name__}): {recipes['paper']}"
     else:
         text = f"class {given.__qualname__}({', '.join(base.__name__ for base in given.__bases__)})"

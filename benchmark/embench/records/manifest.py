@@ -39,7 +39,7 @@ Modality = Annotated[str, StringConstraints(pattern=rf"^{_INPUT}(\+{_INPUT})*$",
 _INSTALLED = r"^([\w.]+/)?[\w][\w.-]*(/[\w][\w.-]*)?$"
 InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=200)]
 """`name` or `package/name`, with a variant or not."""
-_OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:\w+$"
+_OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:[\w-]+$"
 PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}", max_length=4096)]
 """The same, or `path.py:Class` of a class in a file, or `object:DIGEST:Class` of one that was given from Python; no
 board takes these two."""

@@ -21,7 +21,7 @@ from embench.registry.fragments import Entry
 from embench.system import others_can_write
 
 _OBJECT = "object:"
-_NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):[A-Za-z_]\w*")
+_NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):(?!\d)[\w-]+")
 _GIVEN: dict[str, type[Any]] = {}
 """Name -> the class that this process was given."""
 
