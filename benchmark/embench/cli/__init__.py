@@ -35,6 +35,7 @@ from embench.cli import (
     plugin,
     run,
     score,
+    start,
     tune,
     weights,
 )
@@ -45,7 +46,6 @@ from embench.texts import visible
 app = typer.Typer(
     name="embench",
     help="A benchmark for emotion and affect recognition from physiological signals and video.",
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
@@ -131,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with shown, warnings.catch_warnings(), _terminable() as terminated:
         warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
+            if not parsed:
+                start.start()
+                return 0
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
                 raise KeyboardInterrupt
@@ -175,7 +178,9 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
         text = format_message()
-        return _fail(text if not arguments else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
+        if not text:  # a group alone, whose help was printed
+            return 2
+        return _fail(f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED)
     if out_of_memory(error) or type(error).__name__ in _DIED:

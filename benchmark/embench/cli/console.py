@@ -80,6 +80,22 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
         echo(line, bold=bold, colour=colour)
 
 
+def command(line: str, indent: str = "  ") -> None:
+    """A command on stdout, in lines that fit the terminal and can be copied."""
+    for part in folded_command(line, min(_WIDTH, room()) - len(indent)).splitlines():
+        echo(f"{indent}{part}")
+
+
+def folded_command(line: str, width: int) -> str:
+    """A command whose lines but the last end with a backslash; no word is cut, so one may be longer than `width`."""
+    if len(line) <= width:
+        return line
+    further = "    "
+    return " \\\n".join(
+        textwrap.wrap(line, width - 2, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
+    )
+
+
 def room() -> int:
     """Characters of a line: those of the terminal, $COLUMNS if it is set, else 100."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ

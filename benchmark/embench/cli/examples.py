@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import typer
+
+from embench.cli import console
 
 EXAMPLES = {
     "run": (
@@ -109,8 +109,8 @@ EXAMPLES = {
 }
 """Command -> lines that can be typed."""
 
-_WIDTH = 72
-"""Characters of a line of an example, without its indent, the backslash at its end and the margins."""
+_WIDTH = 78
+"""Characters of a line of an example, without the margins."""
 
 
 def add_examples(app: typer.Typer, group: str = "") -> None:
@@ -118,12 +118,7 @@ def add_examples(app: typer.Typer, group: str = "") -> None:
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "")
         if lines := EXAMPLES.get(f"{group}{name}"):
-            command.epilog = "\n".join(["Examples:", *map(_folded, lines)])
+            command.epilog = "\n".join(["Examples:", *(console.folded_command(line, _WIDTH) for line in lines)])
     for inner in app.registered_groups:
         if inner.typer_instance is not None:
             add_examples(inner.typer_instance, f"{inner.name} ")
-
-
-def _folded(line: str) -> str:
-    """The command in lines that fit 80 columns and can be copied."""
-    return " \\\n    ".join(textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False))

@@ -1,0 +1,85 @@
+"""What `embench` alone says: what is here, data and runs, and which commands come next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import embench
+from embench import registry
+from embench.cli import console
+from embench.data.locations import data_folder, data_root
+from embench.registry import Entry
+
+_BESIDE = (Path("data"), Path(".embench/demo"))
+"""Folders of datasets that the pages' commands write, relative to the working folder."""
+_CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
+"""Modalities whose features take least time, the first that a dataset has is suggested."""
+
+
+def start() -> None:
+    """Prints what was found, and commands that fit it."""
+    root, found = _datasets()
+    studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
+    runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
+    console.wrapped(f"embench {embench.__version__}, a benchmark for affect recognition from physiological signals")
+    data = [f"{', '.join(entry.name for entry in found)} in {root}"] if found else []
+    data += [f"./{study.as_posix()}" for study in studies]
+    console.wrapped(f"data: {', '.join(data) or f'none in {data_root()} or ./data'}")
+    console.wrapped(f"runs: {len(runs) or 'none'} in ./runs")
+    boards = Path("leaderboards").is_dir()
+    if runs:
+        commands = _with_runs([path.parent for path in runs], boards=boards)
+    elif found or studies:
+        commands = _with_data(found, studies, root)
+    else:
+        commands = _with_nothing(boards=boards)
+    for about, line in (*commands, ("all commands", "embench --help")):
+        console.echo(f"{about}:")
+        console.command(line)
+
+
+def _datasets() -> tuple[Path, list[Entry]]:
+    """The first folder that holds datasets, and these."""
+    known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
+    for root in (data_root(), *_BESIDE):
+        if found := [entry for entry in known if data_folder(entry, root).is_dir()]:
+            return root, found
+    return data_root(), []
+
+
+def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
+    """Of folders of runs, the newest last."""
+    newest = runs[-1]
+    yield "the newest as a page for a browser", f"embench report {newest.as_posix()}"
+    if sum(run.parent == newest.parent for run in runs) > 1:
+        yield "those of one dataset in pairs", f"embench compare {newest.parent.as_posix()}/*"
+    if boards and any(Path("leaderboards", newest.parent.name).glob("*/*/run.yaml")):
+        yield "published results beside them", f"embench leaderboard show {newest.parent.name}"
+    yield "is a fault in it?", f"embench audit {newest.as_posix()}"
+
+
+def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
+    """A first number, by this program or, where torch is not installed, by other code."""
+    name = found[0].name if found else f"./{studies[0].as_posix()}"
+    where = f" --data-root {root.as_posix()}" if found and root != data_root() else ""
+    if not found:
+        yield "check your recordings", f"embench data verify {name}"
+    yield "what a method must beat", f"embench data controls {name}{where}"
+    if find_spec("torch"):
+        has = [m for m in _CHEAP if found and m in found[0].modalities]
+        method = "--encoder handcrafted --fusion logreg" + (f" --modalities {has[0]}" if has else "")
+        yield "a first method", f"embench run --dataset {name} {method} --seeds 0{where}"
+    else:
+        yield "what to predict", f"embench data labels {name} --units units.csv{where}"
+        yield "score predictions of your own code", f"embench score predictions.csv --dataset {name}{where}"
+
+
+def _with_nothing(*, boards: bool) -> Iterator[tuple[str, str]]:
+    yield "synthetic data to try it on", "embench data synthesize amigos --out data/amigos --subjects 18"
+    yield "real data, open, 90 MB", "embench data fetch stress_predict --data-root data"
+    yield "other datasets, and how to get them", "embench data status"
+    yield "recordings of your own", "embench data new FOLDER"
+    if boards:
+        yield "published results", "embench leaderboard show"
