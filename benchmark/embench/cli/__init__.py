@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import platform
 import shlex
 import signal
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with shown, warnings.catch_warnings(), _terminable() as terminated:
         warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
-            if not parsed:
+            if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # what a shell asks has no arguments either
                 start.start()
                 return 0
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
