@@ -1,5 +1,6 @@
 """Claims as files: the bundled ones name what exists, wrong ones are refused by field, any package may bring some."""
 
+import json
 import warnings
 
 import pytest
@@ -203,3 +204,24 @@ def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
     (claim,) = claims.select_claims("vazquez2022", ("V8",))
     (pair,) = claims.claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
     assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")
+
+
+def test_without_a_paper_the_command_lists_and_plans_nothing(embench, tmp_path, monkeypatch):
+    monkeypatch.setattr("embench.claims.examine.claim_pairs", None)
+    (tmp_path / "amigos").mkdir()
+    out = " ".join(embench("claims", "--data-root", tmp_path).out.split())
+    assert "W1 Attention between modalities raises accuracy. on amigos" in out
+    assert "needs wesad or case or k_emocon" in out
+    assert "not by embench yet" in out
+    assert "embench claims strizhkova2024 --recipe quick --dry-run" in out  # the first paper whose data are there
+    rows = json.loads(embench("claims", "--data-root", tmp_path, "--json").out)
+    found = {(row["paper"], row["id"]): row for row in rows}
+    assert found["woo2023", "W1"]["here"] == ["amigos"]
+    assert found["wu2023", "U1"]["here"] == []
+
+
+def test_all_stands_for_every_paper(embench, monkeypatch):
+    chosen = []
+    monkeypatch.setattr("embench.claims.select_claims", lambda paper, ids: chosen.append((paper, ids)) or [])
+    assert embench("claims", "all", "--dry-run").code == 0
+    assert chosen == [(None, ())]

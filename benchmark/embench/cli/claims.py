@@ -1,22 +1,28 @@
-"""`embench claims`: what papers claim, run under the fixed protocol and under their own, with a verdict on each."""
+"""`embench claims`: what papers claim, listed, or run under the fixed protocol and under their own, with a verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
+from embench import registry
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
 from embench.cli.progress import Progress
-from embench.cli.tables import field, fields, grouped, show_table
+from embench.cli.tables import TableColumn, field, fields, grouped, show_table
+from embench.data.locations import data_folder
+from embench.errors import EmbenchError
 from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 
 if TYPE_CHECKING:
     from embench.claims import AnyClaim, Claim, ClaimResult, Measured, UntestedClaim
 
+ALL = "all"
+"""What stands for every paper."""
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
 MEANING = (
@@ -35,7 +41,7 @@ MEANING = (
 )
 def claims(
     paper: Annotated[
-        str | None, Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; default: all.")
+        str | None, Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; or all. Default: list them.")
     ] = None,
     *,
     claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
@@ -50,10 +56,13 @@ def claims(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Test papers' claims: run both sides of each claim, compare them, and give a verdict."""
+    """List papers' claims; or test them: run both sides of each claim, compare them, and give a verdict."""
     from embench import claims as claiming
 
-    chosen = claiming.select_claims(paper, tuple(claim or ()))
+    chosen = claiming.select_claims(None if paper == ALL else paper, tuple(claim or ()))
+    if not (paper or claim or dry_run):
+        _list(chosen, options["data_root"], as_json=as_json)
+        return
     tested = [each for each in chosen if isinstance(each, claiming.Claim)]
     pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
     # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
@@ -70,6 +79,39 @@ def claims(
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
     if not dry_run:
         claiming.check_all_compared([*rows, *values])
+
+
+def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:
+    """Prints what each paper claims, and on which data at hand it can be tested; runs and plans nothing."""
+    here = {name: _at_hand(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
+
+    def place(claim: AnyClaim | UntestedClaim) -> str:
+        datasets = list(getattr(claim, "datasets", ()))
+        if not datasets:
+            return "not by embench yet"
+        there = [name for name in datasets if here[name]]
+        return f"on {', '.join(there)}" if there else f"needs {' or '.join(datasets)}"
+
+    if as_json:
+        told = ("paper", "id", "claim", "datasets", "not_tested")
+        rows = [{name: getattr(claim, name) for name in told if hasattr(claim, name)} for claim in found]
+        lists = [row | {"datasets": list(row["datasets"])} if "datasets" in row else row for row in rows]
+        console.document([row | {"here": [n for n in row.get("datasets", ()) if here[n]]} for row in lists])
+        return
+    columns = [field("id"), field("claim"), TableColumn("can be tested", place)]
+    for paper, own in grouped((claim.paper, claim) for claim in found).items():
+        show_table(own, columns, title=paper)
+    able = [claim.paper for claim in found if any(here[name] for name in getattr(claim, "datasets", ()))]
+    console.wrapped("To test a paper's claims, or those of `all`; --dry-run says what would be run:")
+    console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
+
+
+def _at_hand(dataset: str, data_root: Path | None) -> bool:
+    """Whether there is a folder of the dataset; what is in it, planning finds out."""
+    try:
+        return data_folder(registry.find("dataset", dataset), data_root).is_dir()
+    except EmbenchError:  # of a package that is not installed
+        return False
 
 
 def _line(options: Mapping[str, Any]) -> str:
