@@ -1,4 +1,6 @@
 # Every target sets up what it needs: `make demo` works in a fresh clone.
+# Without a GPU, `make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu` takes 2 GB instead of 6.4.
+TORCH_INDEX ?=
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -17,7 +19,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet torch -c constraints.txt
+	$(BIN)/python -m pip install --quiet torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
 	touch $@
 

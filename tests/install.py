@@ -1,18 +1,23 @@
 """`python -m tests.install`: the wheel installed in an empty environment, where plugins of every kind are then written,
-installed and run; and the light installation in another one.
+installed and run; and the light installation in another one, which scores predictions on every dataset.
 
 Needs a package index. Nothing of this folder can be imported in either environment: programs run elsewhere.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 import zipfile
+from collections import defaultdict
 from pathlib import Path
+
+from embench import registry
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
@@ -35,7 +40,10 @@ MINE = [
     ["run", *OWN, *NETWORKS, "--observer", "mine_observer"],
     ["run", *OWN, "--encoder", "handcrafted", "--fusion", "mine_estimator", "--modalities", "eda"],
 ]
-LIGHT = [["list"], ["leaderboard", "show", "--boards", str(BOARDS)], ["compare", *ENTRIES]]
+LIGHT = [["doctor"], ["list"], ["leaderboard", "show", "--boards", str(BOARDS)], ["compare", *ENTRIES]]
+
+UNLABELLED = "corpus"
+"""The dataset without targets: recordings to pretrain on."""
 
 
 def build(folder: Path, source: Path = ROOT) -> Path:
@@ -89,13 +97,45 @@ def run(program: Path, lines: list[list[str]], place: Path) -> None:
         print("ok: embench", *line, flush=True)
 
 
+def predict(units: Path, predictions: Path) -> None:
+    """Writes predictions of the first target of two classes among the units that `embench data labels` lists."""
+    with units.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = defaultdict[str, set[str]](set)
+    for row in rows:
+        labels[row["target"]].add(row["label"])
+    chosen = next(target for target, found in labels.items() if found <= {"", "0", "1"})
+    with predictions.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["subject", "recording", "unit", "target", "score"], extrasaction="ignore")
+        writer.writeheader()
+        for k, row in enumerate(row for row in rows if row["target"] == chosen):
+            writer.writerow(row | {"score": k * 7 % 11 / 11})
+
+
+def score_each_dataset(program: Path, place: Path) -> None:
+    """Lists the units of synthetic files of every dataset, and scores predictions of them."""
+    for entry in registry.entries("dataset"):
+        name = entry.full_name.removeprefix(f"{registry.BUNDLED}/")
+        if entry.alias_of or name == UNLABELLED:
+            continue
+        root = f"made-{name.replace('/', '-')}"
+        made, files = ["--data-root", root], f"{root}/{name.partition('/')[0]}"
+        run(program, [["data", "synthesize", name, "--out", files, "--subjects", "6"]], place)
+        run(program, [["data", "labels", name, *made, "--units", "units.csv"]], place)
+        predict(place / "units.csv", place / "mine.csv")
+        run(program, [["score", "mine.csv", "--dataset", name, *made, "--out", f"scored/{name}"]], place)
+        shutil.rmtree(place / root)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="embench-install-") as name:
         place = Path(name)
         wheel = build(place / "dist")
         assert not missing(wheel), missing(wheel)
         score = ROOT / "requirements-score.txt"
-        run(installed(place / "light", f"-r {score}", f"--no-deps {wheel}"), LIGHT, place / "light-work")
+        light = installed(place / "light", f"-r {score}", f"--no-deps {wheel}")
+        run(light, LIGHT, place / "light-work")
+        score_each_dataset(light, place / "light-work")
         pins = f"-c {ROOT / 'constraints.txt'}"
         program, work = installed(place / "whole", f"torch {pins}", f"{wheel} {pins}"), place / "whole-work"
         run(program, [*WHOLE, *NEW], work)

@@ -154,26 +154,34 @@ def peak_memory() -> int:
 
 @cache
 def version_of(distribution: str) -> str:
-    """The installed version of a library; `absent` where it is not there, as in an installation that only scores."""
+    """The installed version of a library; `absent` where it is not there, as in the light installation."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "absent"
 
 
-_NOT_NEEDED_TO_SCORE = {
-    "av", "cv2", "huggingface_hub", "matplotlib", "neurokit2", "requests", "safetensors", "soxr", "timm", "torch",
-    "torchvision", "transformers",
-}  # fmt: skip
-"""Libraries of the whole installation that `requirements-score.txt` leaves out, or could."""
+_TO_TRAIN = {"cloudpickle", "cv2", "neurokit2", "safetensors", "timm", "torch", "torchvision", "transformers"}
+_ALONE = {"huggingface_hub", "matplotlib", "requests"}
+"""Libraries of the whole installation that `requirements-score.txt` leaves out: together they train, or each serves a
+command."""
+INSTALL_TRAINING = (
+    "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu && pip install . "
+    "in a clone of embench (with a GPU, without --index-url)"
+)
 
 
-def lacking(error: BaseException) -> MachineError | None:
-    """What to say of an import that failed because this installation only scores; None for any other fault."""
-    if not isinstance(error, ModuleNotFoundError) or (error.name or "").partition(".")[0] not in _NOT_NEEDED_TO_SCORE:
+def not_installed(library: str, needed_by: str, hint: str | None = None) -> MachineError:
+    """What to say where a library is missing; the hint is to install it by its own name, unless another is given."""
+    return MachineError(f"{library} is not installed, and {needed_by} needs it", hint=hint or f"pip install {library}")
+
+
+def lacking(error: BaseException, needed_by: str = "this command") -> MachineError | None:
+    """What to say of an import that failed because this is the light installation; None for any other fault."""
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if library not in _TO_TRAIN | _ALONE:
         return None
-    hint = "install all of embench: `pip install .` in its folder"
-    return MachineError(f"{error.name} is not installed, and this command needs it", hint=hint)
+    return not_installed(library, needed_by, INSTALL_TRAINING if library in _TO_TRAIN else None)
 
 
 def end_with_parent() -> None:

@@ -1,6 +1,5 @@
 """Scoring, comparing, auditing and reading boards where the libraries that train networks are not installed."""
 
-import csv
 import importlib
 import json
 import os
@@ -14,7 +13,12 @@ import pytest
 
 from embench.cli import main
 
-HEAVY = ["av", "cv2", "neurokit2", "safetensors", "soxr", "timm", "torch", "torchvision", "transformers"]
+from ..install import predict
+
+HEAVY = [
+    "cv2", "huggingface_hub", "matplotlib", "neurokit2", "requests", "safetensors", "timm", "torch", "torchvision",
+    "transformers",
+]  # fmt: skip
 ROOMS = ["records", "statistics", "leaderboard", "report", "site"]
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict").glob("subject-independent-v?/*"))[:2]]
@@ -72,18 +76,11 @@ def prepared(tmp_path_factory):
     data = ["--data-root", str(folder / "data")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
-        for dataset, *how in (
-            ("stress_predict", "--subjects", "10", "--length-s", "300"),
-            ("k_emocon", "--subjects", "1", "--length-s", "20", "--videos"),
-        ):
-            assert main(["data", "synthesize", dataset, *how, "--out", str(folder / "data" / dataset)]) == 0
+        made = ["--subjects", "10", "--length-s", "300", "--out", str(folder / "data" / "stress_predict")]
+        assert main(["data", "synthesize", "stress_predict", *made]) == 0
         units = str(folder / "units.csv")
         assert main(["data", "labels", "stress_predict", *data, "--units", units]) == 0
-    with (folder / "units.csv").open(newline="") as file, (folder / "mine.csv").open("w", newline="") as mine:
-        writer = csv.writer(mine)
-        writer.writerow(["subject", "recording", "unit", "target", "score"])
-        for k, row in enumerate(csv.DictReader(file)):
-            writer.writerow([*(row[name] for name in ("subject", "recording", "unit", "target")), k * 7 % 11 / 11])
+    predict(folder / "units.csv", folder / "mine.csv")
     for entry in ENTRIES:
         shutil.copytree(entry, folder / "boards" / Path(entry).relative_to(BOARDS))
     shared = Path("stress_predict") / "shared"
@@ -95,6 +92,7 @@ def prepared(tmp_path_factory):
 def test_commands_on_data_and_records_work_without_them(prepared):
     data = ["--data-root", "data"]
     lines = [
+        ["doctor", *data],
         ["list"],
         ["info", "cnn_tf"],
         ["data", "status", *data],
@@ -116,6 +114,8 @@ def test_commands_on_data_and_records_work_without_them(prepared):
     for line, (code, out, err) in zip(lines, results, strict=True):
         assert code == 0, (line, out, err)
     assert Path(ENTRIES[0]).name.rpartition("-")[2] in results[-3][1]
+    assert "light: training is not installed" in " ".join(results[0][1].split())
+    assert "BROKEN" not in results[0][1]
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 
 
@@ -123,15 +123,38 @@ def test_commands_on_data_and_records_work_without_them(prepared):
 def test_what_needs_one_of_them_names_it(prepared):
     data = ["--dataset", "stress_predict", "--data-root", "data"]
     lines = [
-        ["score", "mine.csv", *data, "--out", "elsewhere"],
         ["run", *data, "--encoder", "handcrafted", "--fusion", "logreg"],
-        ["data", "labels", "k_emocon", "--data-root", "data"],
+        ["baselines", *data],
+        ["tune", *data, "--encoder", "cnn_tf", "--fusion", "single", "--search", "encoder.lr=0.1,1"],
+        ["pretrain", "--pretrainer", "mae", "--corpus", "stress_predict", "--encoder", "cnn_tf", "--data-root", "data"],
+        ["list", "--matrix"],
+        ["info", "logreg"],
+        ["data", "fetch", "stress_predict", "--data-root", "elsewhere", "--yes"],
         ["audit", "scored", "--data-root", "data", "--retrain", "1"],
     ]
-    new, run, films, retrain = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "empty"))
-    assert new[0] == run[0] == films[0] == 5
-    assert "soxr is not installed" in new[2]
-    assert "av is not installed" in films[2]
-    assert "torch is not installed" in run[2]
-    assert "pip install ." in run[2]
+    *train, info, fetch, retrain = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "empty"))
+    for line, (code, out, err) in zip(lines, train, strict=False):  # of those that train
+        assert code == 5, (line, out, err)
+        assert "torch is not installed" in err
+        assert "https://download.pytorch.org/whl/cpu && pip install ." in err
+    assert info[0] == 0
+    assert "torch is not installed, and fusion `logreg` needs it" in info[1] + info[2]
+    assert "pip install requests" in fetch[2]
     assert retrain[0] != 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dataset", "how"), [("own", []), ("k_emocon", ["--videos"])])
+def test_predictions_are_scored_without_them(dataset, how, tmp_path):
+    """`make install` does so for every dataset, in a light installation."""
+    made = ["--data-root", "made"]
+    synthetic = ["data", "synthesize", dataset, "--subjects", "6", "--out", str(tmp_path / "made" / dataset)]
+    assert main([*synthetic, *how, *(["--length-s", "60"] if how else [])]) == 0
+    cache = str(tmp_path / "cache")
+    lines = [["data", "labels", dataset, *made, "--units", "units.csv"]]
+    (labels,) = without_them(lines, tmp_path, EMBENCH_CACHE=cache)
+    assert labels[0] == 0, labels
+    predict(tmp_path / "units.csv", tmp_path / "mine.csv")
+    lines = [["score", "mine.csv", "--dataset", dataset, *made, "--out", "scored"]]
+    (scored,) = without_them(lines, tmp_path, EMBENCH_CACHE=cache)
+    assert scored[0] == 0, scored

@@ -66,6 +66,14 @@ def test_nobody_is_told_to_install_another_project_of_this_name():
     assert not [str(path) for path in texts if wrong.search(path.read_text())]
 
 
+def test_nobody_is_told_to_install_a_name_that_is_not_registered():
+    """Who registered it would run code on readers' machines."""
+    folders = [ROOT / "benchmark", ROOT / "plugins", ROOT / "tests"]
+    texts = [*PAGES, *(path for folder in folders for path in folder.rglob("*.py"))]
+    wrong = re.compile(r"pip install[^\n`]*[ '\"]embench-affect(?! @)")
+    assert not [str(path) for path in texts if wrong.search(path.read_text())]
+
+
 def test_readme_or_user_guide_shows_every_command():
     named = README.read_text() + GUIDE.read_text()
     assert not [name for name in COMMANDS if f"embench {name}" not in named]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +13,26 @@ import pytest
 
 from embench import registry
 from embench.registry.identity import source_closure
+from embench.system import lacking
 
 ROOT = Path(__file__).parents[2]
-CALLED = {"markdown_it_py": "markdown_it", "pyyaml": "yaml", "scikit_learn": "sklearn"}
+CALLED = {
+    "markdown_it_py": "markdown_it",
+    "opencv_python_headless": "cv2",
+    "pyyaml": "yaml",
+    "scikit_learn": "sklearn",
+}
 """Distribution -> the module that is imported, where it is called otherwise."""
 
 
 def light() -> set[str]:
     lines = (ROOT / "requirements-score.txt").read_text().splitlines()
-    names = [re.split(r"[<>=!~ ]", line)[0].replace("-", "_") for line in lines if line and line[0] != "#"]
-    return {CALLED.get(name, name) for name in names}
+    return {module(re.split(r"[<>=!~ ]", line)[0]) for line in lines if line and line[0] != "#"}
+
+
+def module(distribution: str) -> str:
+    name = distribution.replace("-", "_")
+    return CALLED.get(name, name)
 
 
 def imported(code: str) -> Iterator[str]:
@@ -38,3 +49,13 @@ def test_every_reader_can_be_imported(dataset: str) -> None:
     codes, _ = source_closure(registry.find("dataset", dataset).target.partition(":")[0])
     wanted = {name for code in codes.values() for name in imported(code)}
     assert wanted - light() - set(sys.stdlib_module_names) - {"embench", "embench_plugins"} == set()
+
+
+def test_a_missing_library_of_the_whole_installation_is_named_with_what_to_install() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    whole = {module(re.split(r"[<>=!~ ]", line)[0]) for line in project["dependencies"]}
+    for library in whole - light() - {"markupsafe"}:  # which comes with jinja2
+        missing = lacking(ModuleNotFoundError(f"No module named {library!r}", name=library))
+        assert missing is not None, library
+        assert missing.hint is not None
+        assert "pip install" in missing.hint

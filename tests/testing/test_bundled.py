@@ -26,7 +26,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow")
 )
 def test_plugin_conforms(kind, name):
     if name in TRACKERS:
-        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'embench-affect[track]'")
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install {name}")
     check(kind, registry.load(kind, name))
 
 

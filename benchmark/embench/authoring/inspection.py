@@ -23,7 +23,7 @@ from embench.registry.catalogue import installed
 from embench.registry.fragments import Entry, Package, folders
 from embench.registry.loading import FILE_MODULES, classes_in, kind_of, load_anew
 from embench.registry.naming import did_you_mean
-from embench.system import in_fresh_process
+from embench.system import in_fresh_process, lacking
 
 LONG_IMPORT_S = 1.0
 """Seconds of an import from which on it is a fault: every command that uses the plugin, and every worker, waits."""
@@ -183,7 +183,9 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
         except EmbenchError as error:
             fault, where = error.what, error.where
             remedy = "; ".join(part for part in (error.expected and f"expected {error.expected}", error.hint) if part)
-        except BaseException as error:  # noqa: BLE001  # the plugin boundary, sys.exit too
+        except BaseException as error:  # the plugin boundary, sys.exit too
+            if lacking(error):  # nothing can be checked here
+                raise
             fault = f"it raised {type(error).__name__}: {error}"
         findings.append(PluginCheck(plugin, check, fault, where, remedy, skipped, time.perf_counter() - began))
         if fault:

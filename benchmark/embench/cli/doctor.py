@@ -16,10 +16,11 @@ from embench.cli import console
 from embench.cli.options import DataRoot, Json
 from embench.cli.tables import TableColumn, field, show_table
 from embench.data.locations import data_folder, data_root, wrong_root
-from embench.errors import CheckFailed, EmbenchError
-from embench.system import cores
+from embench.errors import CheckFailed, EmbenchError, MachineError
+from embench.system import INSTALL_TRAINING, cores, lacking
 
-_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pydantic", "soxr")
+_TRAINING_LIBRARIES = ("torch", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
 
 
@@ -33,7 +34,8 @@ class Diagnosis(NamedTuple):
 
 def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 if something is broken."""
-    found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
+    light = _light()
+    found = [*_versions(light), *([] if light else _device()), *_disk(), *_data(data_root), *_plugins(light)]
     if as_json:
         console.document([f._asdict() for f in found])
     else:
@@ -44,10 +46,23 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
         raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
 
 
-def _versions() -> Iterator[Diagnosis]:
+def _light() -> bool:
+    """Whether this is the light installation, without torch; one in which torch is broken is none."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        return lacking(error) is not None
+    except (ImportError, OSError):
+        pass
+    return False
+
+
+def _versions(light: bool) -> Iterator[Diagnosis]:
     yield Diagnosis("embench", embench.__version__)
+    kind = f"light: training is not installed; to install it, {INSTALL_TRAINING}" if light else "full"
+    yield Diagnosis("installation", kind)
     yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
-    for library in _LIBRARIES:
+    for library in _LIBRARIES if light else (*_TRAINING_LIBRARIES, *_LIBRARIES):
         try:
             yield Diagnosis(library, version(library))
         except PackageNotFoundError:
@@ -98,8 +113,8 @@ def _data(chosen: Path | None) -> Iterator[Diagnosis]:
     yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
 
 
-def _plugins() -> Iterator[Diagnosis]:
-    working = 0
+def _plugins(light: bool) -> Iterator[Diagnosis]:
+    working = training = 0
     for entry in registry.entries():
         try:
             if entry.broken:
@@ -108,5 +123,8 @@ def _plugins() -> Iterator[Diagnosis]:
             registry.load(entry.kind, entry.full_name)
             working += 1
         except EmbenchError as error:
-            yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Diagnosis("plugins", f"{working} usable")
+            if light and isinstance(error, MachineError):  # what it imports is not installed
+                training += 1
+            else:
+                yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
+    yield Diagnosis("plugins", f"{working} usable" + (f", {training} need training" if training else ""))

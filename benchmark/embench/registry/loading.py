@@ -23,6 +23,7 @@ from embench.registry.catalogue import entries, find
 from embench.registry.fragments import Entry, module_file
 from embench.registry.naming import did_you_mean
 from embench.registry.objects import is_object, object_class, object_facts
+from embench.system import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,7 +218,8 @@ def _naming(entry: Entry) -> Iterator[None]:
     except EmbenchError:
         raise
     except (Exception, SystemExit) as error:  # the plugin boundary: whatever its import does, say whose it is
-        raise _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error)) from error
+        fault = _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error))
+        raise lacking(error, f"{entry.kind} `{entry.name}`") or fault from error
 
 
 class _Source(SourceFileLoader):
@@ -258,7 +260,7 @@ def _remedy(entry: Entry, error: BaseException) -> str | None:
     own = entry.package.partition(".")[0]
     if error.name.partition(".")[0] == own:
         return f"{entry.source} names a module that {entry.package} does not have"
-    return f"install what the plugin needs: module {error.name} is missing"
+    return f"install what the plugin needs: module {error.name} is missing (the library is often called as its module)"
 
 
 def _is_abstract(cls: type[Any], name: str) -> bool:

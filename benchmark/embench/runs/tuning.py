@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.errors import DataError, EmbenchError, MachineError, Unfinished, UsageError
+from embench.errors import DataError, EmbenchError, Unfinished, UsageError
 from embench.planning.request import Request, command_of
 from embench.runs import run as runner
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
+from embench.system import not_installed
 
 _RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
 _DIGITS = 3
@@ -147,9 +148,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise MachineError(
-            f"tuning needs Optuna: module {error.name} is missing", hint="pip install 'embench-affect[tune]'"
-        ) from error
+        raise not_installed("optuna", "tuning") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

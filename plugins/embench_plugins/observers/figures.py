@@ -14,13 +14,13 @@ from embench.errors import PluginError
 ENDS = ("mean", "low", "high")
 
 
-def library(module: str, package: str) -> ModuleType:
-    """A tracker's library. Raises PluginError with what to install where it is missing."""
+def library(module: str, tracker: str, package: str) -> ModuleType:
+    """A tracker's library. Raises PluginError with the package to install where it is missing."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        problem = f"this observer needs {package}: module {error.name} is missing"
-        raise PluginError(problem, hint="pip install 'embench-affect[track]'") from error
+        problem = f"this observer needs {tracker}: module {error.name} is missing"
+        raise PluginError(problem, hint=f"pip install {package}") from error
 
 
 def settings(run: Mapping[str, Any], before: str = "") -> dict[str, str | int | float | bool]:

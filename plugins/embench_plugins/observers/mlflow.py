@@ -17,6 +17,7 @@ import embench
 from embench_plugins.observers.figures import final, library, numbers, settings, stage_name
 
 EXPERIMENT = "embench"
+_PACKAGES = "mlflow-skinny sqlalchemy alembic"
 
 
 class MlFlow:
@@ -24,9 +25,9 @@ class MlFlow:
 
     def __init__(self) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves this machine unasked
-        mlflow = library("mlflow", "MLflow")
+        mlflow = library("mlflow", "MLflow", _PACKAGES)
         for module in () if os.environ.get("MLFLOW_TRACKING_URI") else ("sqlalchemy", "alembic"):
-            library(module, "MLflow's local store")
+            library(module, "MLflow's local store", _PACKAGES)
         self._client = mlflow.MlflowClient()
         self._runs: dict[str, str] = {}
         atexit.register(self._fail_open_runs)

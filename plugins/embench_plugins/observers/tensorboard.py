@@ -20,8 +20,8 @@ class TensorBoard:
     """Writes with torch's own writer, which needs the package `tensorboard`. Files are whole after every epoch."""
 
     def __init__(self) -> None:
-        library("tensorboard", "TensorBoard")
-        self._writer = library("torch.utils.tensorboard", "TensorBoard").SummaryWriter
+        library("tensorboard", "TensorBoard", "tensorboard")
+        self._writer = library("torch.utils.tensorboard", "TensorBoard", "tensorboard").SummaryWriter
         self._open: dict[Path, Any] = {}
 
     @embench.hookimpl

@@ -28,7 +28,7 @@ class WandB:
         self._mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
         if self._mode != "online":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # nothing leaves this machine unasked
-        self._wandb = library("wandb", "Weights & Biases")
+        self._wandb = library("wandb", "Weights & Biases", "wandb")
         self._runs: dict[str, Any] = {}
 
     @embench.hookimpl

@@ -33,7 +33,7 @@ def vision(path: Path, data: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("write", "step"), [(edf, 400 / 65535), (vision, 1e-4)])
 def test_a_task_is_read_through_mne_bids(tmp_path, write, step):
-    pytest.importorskip("mne_bids", reason="mne-bids is not installed: pip install 'embench-affect[bids]'")
+    pytest.importorskip("mne_bids", reason="mne-bids is not installed: pip install mne-bids")
     written = study(tmp_path, write)
     reader = Own(tmp_path)
     assert reader.subjects() == ["01", "02"]
@@ -53,7 +53,7 @@ def test_a_task_is_read_through_mne_bids(tmp_path, write, step):
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    pytest.importorskip("mne_bids", reason="mne-bids is not installed: pip install 'embench-affect[bids]'")
+    pytest.importorskip("mne_bids", reason="mne-bids is not installed: pip install mne-bids")
     study(tmp_path)
     path = tmp_path / "sub-01" / "eeg" / "sub-01_task-films_eeg.edf"
     path.write_bytes(path.read_bytes()[:300])
@@ -67,7 +67,7 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path, monkeypatch)
     study(tmp_path)
     with pytest.raises(DataError, match="needs mne-bids") as caught:
         list(Own(tmp_path).recordings("01"))
-    assert caught.value.hint == "pip install 'embench-affect[bids]'"
+    assert caught.value.hint == "pip install mne-bids"
 
 
 @pytest.mark.parametrize(("start_s", "expected"), [(0, [1, 2, 3]), (-1, [11, 12, 13]), (0.2, [np.nan, np.nan, 1])])

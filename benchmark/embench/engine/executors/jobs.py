@@ -16,11 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embench.engine.executors.remote import Parent, as_sent, finished, not_installed, work_on
+from embench.engine.executors.remote import Parent, as_sent, finished, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError
 from embench.files import make_folder, write_text, write_whole
+from embench.system import not_installed
 
 PREFIX = "embench-"
 _RECORD = "jobs.json"
@@ -172,7 +173,7 @@ def load_submitit() -> Any:
     try:
         import submitit
     except ModuleNotFoundError as error:
-        raise not_installed("submitit", "slurm") from error
+        raise not_installed("submitit", "--executor slurm") from error
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise MachineError(
             "there is no Slurm on this machine",

@@ -11,12 +11,12 @@ from typing import Any
 from embench.callbacks import EventCallback
 from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options, given_up
 from embench.engine.executors.events import Events
-from embench.engine.executors.remote import Parent, as_sent, not_installed, work_on
+from embench.engine.executors.remote import Parent, as_sent, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError
-from embench.system import cores
+from embench.system import cores, not_installed
 
 _OPTIONS = ("address", "gpus", "memory_gb")
 
@@ -39,7 +39,7 @@ def run_on_ray(
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise not_installed("ray", "ray") from error
+        raise not_installed("ray", "--executor ray") from error
     shares = {name: _number(resources.options, name) for name in ("gpus", "memory_gb")}
     make_tables(todo, min(resources.workers, cores()), on_event)
     _connect(ray, resources)

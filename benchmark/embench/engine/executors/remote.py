@@ -134,10 +134,3 @@ def finished(folder: Folder) -> bool:
         return RESULT in os.listdir(folder.path)  # noqa: PTH208  names are enough
     except FileNotFoundError:
         return False
-
-
-def not_installed(library: str, executor: str) -> MachineError:
-    """What to say where the library of an executor is missing."""
-    return MachineError(
-        f"{library} is not installed, and --executor {executor} needs it", hint=f"pip install {library}"
-    )

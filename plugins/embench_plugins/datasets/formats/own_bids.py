@@ -101,9 +101,8 @@ def _raw(root: Path, path: Path) -> Any:
         import mne
         import mne_bids
     except ImportError as error:
-        raise DataError(
-            "EEG of a BIDS dataset needs mne-bids", where=str(path), hint="pip install 'embench-affect[bids]'"
-        ) from error
+        hint = "pip install mne-bids"
+        raise DataError("EEG of a BIDS dataset needs mne-bids", where=str(path), hint=hint) from error
     try:
         with warnings.catch_warnings(), mne.utils.use_log_level("error"):
             warnings.simplefilter("ignore")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from embench_plugins.datasets.synthetic.body import smooth_noise
@@ -76,6 +75,8 @@ class Face:
     @staticmethod
     def draw(rng: np.random.Generator) -> Face:
         """One subject's face and room, drawn from `rng`; sizes and places in pixels."""
+        import cv2  # the light installation has none: only videos need it
+
         skin = np.array([214.0, 172.0, 142.0]) * rng.uniform(0.72, 1.08) + rng.normal(0, 6, 3)
         blurred = cv2.resize(rng.normal(rng.uniform(70, 150), 25, (4, 5, 3)), (WIDTH, HEIGHT))
         return Face(
@@ -92,6 +93,8 @@ class Face:
 
     def picture(self, done: Performance, at: int) -> np.ndarray:
         """(HEIGHT, WIDTH, 3) uint8, RGB, of moment `at`."""
+        import cv2  # the light installation has none: only videos need it
+
         image, skin, hair = self.room.copy(), self.skin, self.hair
         turn, size = float(done.turn[at]), self.size
         (cx, cy), cos, sin = self.centre + size * done.head[at], np.cos(turn), np.sin(turn)
@@ -137,6 +140,8 @@ class Face:
 
 def _lit(image: np.ndarray, mean: float, contrast: float) -> np.ndarray:
     """A picture whose every colour has this mean and standard deviation."""
+    import cv2
+
     means, stds = (moment[:, 0] for moment in cv2.meanStdDev(image))
     table = (np.arange(256)[:, None] - means) / np.maximum(stds, 1) * contrast + mean
     return cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8)[None])
