@@ -75,6 +75,10 @@ def test_what_cannot_be_searched_is_said_before_or_after_the_first_trial(bench):
     request = bench.request("Moments", **OPTIONS)
     with pytest.raises(UsageError, match="has no `D`"):
         tune(request, space_of(["fusion.build.D=1,2"]))
+    events: list[object] = []
+    with pytest.raises(UsageError, match=r"where: --search fusion\.C\n(.*\n)*.*did you mean fusion\.build\.C\?"):
+        tune(request, space_of(["fusion.C=log:1e-3..10"]), progress=events.append)
+    assert not events
     with pytest.raises(UsageError, match="no score nope"):
         tune(request, SPACE, metric="nope")
     with pytest.raises(UsageError, match="decided by one target"):

@@ -14,10 +14,11 @@ from embench.files import parse_yaml
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import View
 from embench.planning.parts import Method
-from embench.registry.naming import did_you_mean
+from embench.registry.naming import did_you_mean, nearest
 
+_KINDS = ("encoder", "pretrainer", "fusion")
 _SETTING = re.compile(
-    r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$"
+    r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?$"
 )
 
 
@@ -37,10 +38,13 @@ def applied(method: Method, settings: Sequence[str]) -> Method:
         path, equals, text = setting.partition("=")
         found = _SETTING.match(path.strip())
         if not equals or not found:
+            kind, dot, rest = path.strip().partition(".")
+            near = nearest(kind, _KINDS) if dot else []
             raise UsageError(
                 f"cannot read `{setting}`",
-                where="--set",
+                where=f"--set {setting}",
                 expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4 or fusion.batch=32",
+                hint=f"did you mean {near[0]}.{rest}?" if near and near[0] != kind else None,
             )
         kind, which, name, key = found.groups()
         value = parse_yaml(text)
@@ -71,12 +75,13 @@ def _changed(method: Method, kind: str, which: str | None, change: Any, setting:
 
 def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
     known = [n for n in vars(recipe) if n != "datasets"]
+    path = setting.partition("=")[0].strip()
     if name not in known:
         raise UsageError(
-            f"a recipe has no `{name}`",
+            f"there is no setting `{path}`",
             where=f"--set {setting}",
-            hint=did_you_mean(name, known),
             expected=", ".join(known),
+            hint=_meant(path, name if key is None else f"{name}.{key}", recipe),
         )
     old = getattr(recipe, name)
     if key is None:
@@ -88,15 +93,28 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
         parts = asdict(View())
     if key not in parts:
         raise UsageError(
-            f"`{name}` has no `{key}`",
+            f"there is no setting `{path}`: `{name}` has no `{key}`",
             where=f"--set {setting}",
             expected=", ".join(parts),
-            hint=did_you_mean(key, list(parts)),
+            hint=_meant(path, f"{name}.{key}", recipe),
         )
     if name == "view":
         return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
     changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
     return replace(recipe, **changed)
+
+
+def _meant(path: str, wrong: str, recipe: Recipe) -> str | None:
+    """The path that was meant, as `fusion.build.C` by `fusion.C`: that of the nearest field, wherever it stands.
+    `wrong` is the end of `path` that the recipe lacks."""
+    known = []
+    for name, value in vars(recipe).items():
+        parts = asdict(value) if isinstance(value, View) else value
+        known += [f"{name}.{key}" for key in parts] if isinstance(parts, Mapping) else [name]
+    fields = {each: each.rpartition(".")[2] for each in known}
+    near = nearest(wrong.rpartition(".")[2], fields.values())[:1]
+    meant = [path.removesuffix(wrong) + each for each, field in fields.items() if field in near]
+    return f"did you mean {' or '.join(meant)}?" if meant else None
 
 
 _LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}

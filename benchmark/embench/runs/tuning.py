@@ -9,8 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.data import find
+from embench.data.cohort import card_for_protocol
+from embench.engine.device import resolve_device
 from embench.errors import DataError, EmbenchError, Unfinished, UsageError
+from embench.planning.method import resolve_method
 from embench.planning.request import Request, command_of
+from embench.protocols import load_protocol
 from embench.runs import run as runner
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
@@ -117,6 +122,7 @@ def tune(
     """
     optuna = _optuna()
     request = replace(request, dev=True)
+    _check_paths(request, space)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     where = {path: _distribution(optuna, values) for path, values in space.items()}
     made: list[Trial] = []
@@ -142,6 +148,21 @@ def tune(
         told = dict.fromkeys(str(trial.error) for trial in made)
         raise Unfinished("no trial could be scored: " + "; ".join(told))
     return Tuned(request, target, metric, tuple(made))
+
+
+def _check_paths(request: Request, space: Space) -> None:
+    """Refuses a path that the method's recipes lack, before any data are read. What else is wrong, planning says."""
+    card = card_for_protocol(load_protocol(request.protocol), find.card_of(request.dataset, request.data_root))
+    device = resolve_device(request.device)
+    for path, values in space.items():
+        setting = f"{path}={_text(values.low if isinstance(values, Range) else values[0])}"
+        tried = replace(request, settings=(*request.settings, setting))
+        try:
+            resolve_method(tried, card, list(card.modalities), device)
+        except UsageError as error:
+            if error.where == f"--set {setting}":
+                what, where = error.what.replace(setting, path), f"--search {path}"
+                raise UsageError(what, where=where, expected=error.expected, hint=error.hint) from error
 
 
 def _optuna() -> Any:
