@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from embench.python.records import dataset as dataset
     from embench.python.records import open as open  # noqa: A004
     from embench.python.records import score as score
+    from embench.python.records import synthesize as synthesize
     from embench.python.records import write_report as write_report
     from embench.python.running import benchmark as benchmark
     from embench.python.running import run as run
@@ -51,6 +52,7 @@ _HOMES = {
     "open": "embench.python.records",
     "run": "embench.python.running",
     "score": "embench.python.records",
+    "synthesize": "embench.python.records",
     "write_report": "embench.python.records",
 }
 

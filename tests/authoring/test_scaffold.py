@@ -1,5 +1,6 @@
 """`embench plugin new`: what it writes installs, conforms and runs; the guide shows the same classes."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -70,7 +71,8 @@ def workplace(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", plugin_kinds())
-def test_the_commands_that_come_next_can_be_run(kind, write, workplace, monkeypatch):
+def test_the_commands_that_come_next_end_with_a_headline(kind, write, workplace, session_cache, monkeypatch, capsys):
+    monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
     monkeypatch.chdir(workplace)
     made = write(kind, "mine")
     for line in made.try_it:
@@ -78,7 +80,10 @@ def test_the_commands_that_come_next_can_be_run(kind, write, workplace, monkeypa
         assert program == "embench"
         if words[:2] == ["data", "synthesize"] and Path("data", words[2]).exists():
             continue  # as most kinds, an earlier one has made these data
-        assert main([*words, "--dry-run"] if words[0] == "run" else words) == 0
+        capsys.readouterr()
+        assert main([*words, "--json"] if words[0] == "run" else words) == 0
+    run = json.loads(capsys.readouterr().out)
+    assert run["scores"]["arousal"][run["headline"]]["mean"] > 0
 
 
 def test_new_packages_are_clean_to_linters(tmp_path):

@@ -1,16 +1,17 @@
-"""The page on Python lists every public name as it is, and the notebooks in `examples/` run."""
+"""The page on Python lists every public name as it is, and the notebooks in `examples/` end with a number."""
 
-import json
 import sys
+import time
 from types import ModuleType
 
+import matplotlib as mpl
 import pytest
+from matplotlib import pyplot as plt
 
-from .conftest import SIZE
 from .pages import ROOT
 from .reference import PAGE, written
 
-NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.py"))
 
 
 def test_the_page_lists_every_public_name():
@@ -18,41 +19,48 @@ def test_the_page_lists_every_public_name():
     assert PAGE.read_text() == written(PAGE.read_text())
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_hold_no_outputs(path):
-    """What a notebook printed once says nothing of what it prints now."""
-    for cell in json.loads(path.read_text())["cells"]:
-        assert not cell.get("outputs")
-        assert not cell.get("execution_count")
+def test_pages_lead_to_every_notebook():
+    for page in (ROOT / "README.md", ROOT / "examples" / "README.md"):
+        assert "jupytext --to notebook" in page.read_text()
+    assert NOTEBOOKS
+    for path in NOTEBOOKS:
+        assert f"({path.name})" in (ROOT / "examples" / "README.md").read_text()
 
 
-def cells(path):
-    return ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-
-
-def run_cells(sources, monkeypatch):
-    """Runs code that no file holds, as in a notebook."""
+def run_as_a_notebook(path, patch):
+    """Runs code that no file holds; returns what it leaves."""
     main = ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", main)
-    exec(compile("\n\n".join(sources), "<cell>", "exec"), vars(main))
+    patch.setitem(sys.modules, "__main__", main)
+    exec(compile(path.read_text(), "<cell>", "exec"), vars(main))
+    return vars(main)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A working folder in which the first cell, the same in all notebooks, has made its data; fewer than it says."""
-    (first,) = {cells(path)[0].replace('"--subjects", "6"', str(SIZE)[1:-1]) for path in NOTEBOOKS}
-    assert str(SIZE)[1:-1] in first
-    folder = tmp_path_factory.mktemp("notebooks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run_cells([first], patch)
-    return folder
+def folder(tmp_path_factory):
+    """One working folder for all notebooks, as a reader has them."""
+    return tmp_path_factory.mktemp("notebooks")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(path, made, session_cache, monkeypatch):
+def test_notebooks_end_with_a_number_and_a_figure(path, again, folder, session_cache, monkeypatch):
+    """One after another in one folder, and each twice."""
+    assert (folder / "data").exists() or not again
     monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.chdir(made)
-    run_cells(cells(path)[1:], monkeypatch)
+    mpl.use("agg")
+    plt.close("all")
+    monkeypatch.chdir(folder)
+    began = time.process_time()
+    left = run_as_a_notebook(path, monkeypatch)
+    assert time.process_time() - began < 120
+    (result, headline), *_ = (
+        (each, each.scores.score("arousal", each.scores.headlines["arousal"]))
+        for each in (left.get(name) for name in ("result", "ours", "again"))
+        if each is not None
+    )
+    assert headline is not None
+    assert 0.6 < headline.low < headline.mean < 1  # the planted effect, and more than chance
+    assert result.synthetic
+    (axes,) = plt.figure(plt.get_fignums()[-1]).axes
+    assert result.scores.headlines["arousal"] in axes.get_xlabel()

@@ -57,7 +57,7 @@ def test_their_own_tests_pass(tmp_path):
 @pytest.mark.usefixtures("examples")
 def test_they_work_together(embench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = embench("data", "synthesize", "acq_films", "--out", "data/acq_films", "--subjects", "8")
+    made = embench("data", "synthesize", "acq_films", "--out", "data/acq_films", "--subjects", "30")
     assert made.code == 0, made.err
     line = ["run", "--dataset", "acq_films", "--encoder", "rocket", "--fusion", "logreg", "--recipe", "quick"]
     done = embench(*line, "--seeds", "0", "--observer", "lab_notebook", "--data-root", "data", "--json")
@@ -68,4 +68,5 @@ def test_they_work_together(embench, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "acq_films" / run["run"]
     assert method_kind(read_manifest(folder).method) == "features"  # what a package's encoder gives
     scores = json.loads((folder / "scores.json").read_text())["scores"]
+    assert "mean" in scores["valence"][run["headline"]]
     assert scores["arousal"]["auroc_within"]["mean"] > 0.6  # the planted effect, of which ROCKET sees the rhythm

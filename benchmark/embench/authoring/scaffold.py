@@ -22,7 +22,7 @@ NO_AUTHOR = "TODO: your name"
 """Stands for the author where neither an option nor git knows one."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MADE = "embench data synthesize amigos --out data/amigos --subjects 8 --length-s 30"
+_MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a headline
 _SHORT = "--recipe quick --seeds 0 \\\n    --data-root data"
 _RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
@@ -41,7 +41,7 @@ class _Kind:
 _KINDS = {
     "dataset": _Kind(
         "dataset", "Twelve films, one file per subject.", 'modalities: [eda, temp]\nlicence: "MIT"',
-        ("embench data synthesize $name --out data/$name --subjects 10",
+        ("embench data synthesize $name --out data/$name --subjects 24",
          f"embench run --dataset $name --encoder handcrafted --fusion logreg {_SHORT}"),
     ),
     "encoder": _Kind(
@@ -50,7 +50,7 @@ _KINDS = {
     ),
     "pretrainer": _Kind(
         "pretrainer", "Detects windows that are reversed in time.", "",
-        (_MADE, f"{_RUN} eda --encoder tcn --pretrainer $name"),
+        (_MADE, f"{_RUN} eda --encoder cnn_tf --pretrainer $name"),
     ),
     "fusion": _Kind(
         "fusion", "The mean of the modalities that are present.", "",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -92,20 +91,10 @@ def synthesize(
     videos: Annotated[bool, Option("--videos", help="Also write face videos with matching OpenFace output.")] = False,
 ) -> None:
     """Write synthetic data in a dataset's exact format; all results from them are marked as synthetic."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
+    from embench.data.synthetic import write_synthetic
+
     entry = registry.find("dataset", dataset)
-    write = registry.synthesizer(entry.full_name)
-    known, more = inspect.signature(write).parameters, dict[str, Any]()
-    if length_s is not None:
-        more["length_s"] = length_s
-        if "length_s" not in known:
-            raise UsageError(f"{entry.name} has a synthesizer with a fixed length", where="--length-s")
-    if videos:
-        more["videos"] = True
-        if "videos" not in known:
-            raise UsageError(f"{entry.name} has no face videos, or its synthesizer writes none", where="--videos")
-    write(out, subjects=subjects, seed=seed, effect=effect, **more)
+    write_synthetic(dataset, out, subjects=subjects, seed=seed, effect=effect, length_s=length_s, videos=videos)
     console.echo(f"{out}: {subjects} synthetic subjects in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
         console.echo(f"use them with --data-root {out.parent}")

@@ -27,6 +27,40 @@ def remember_own(result: Result) -> Result:
 
 
 @from_python
+def synthesize(
+    dataset: str,
+    out: str | Path,
+    *,
+    subjects: int = 8,
+    seed: int = 0,
+    effect: float = 1.0,
+    length_s: float | None = None,
+    videos: bool = False,
+) -> Path:
+    """Writes synthetic data in a dataset's format to a folder, and returns it; results on them are marked as synthetic.
+
+    A folder that has the same data already stays as it is, so that a notebook can be run again.
+
+    Args:
+        dataset: name of a dataset that has a synthesizer.
+        out: the folder; `DATA/DATASET` is found with `data_root="DATA"`.
+        subjects: number of subjects. Too few leave a headline undefined; 18 are enough for `amigos`.
+        seed: random seed.
+        effect: strength of the planted effect, from 0 (none) to 1.
+        length_s: length of the longest recording in s; by default short, for quick trials.
+        videos: also writes face videos with matching OpenFace output.
+
+    Raises:
+        UsageError: the folder holds something else, or an argument does not fit the dataset.
+    """
+    from embench.data.synthetic import write_synthetic
+
+    how: dict[str, Any] = {"subjects": subjects, "seed": seed, "effect": effect, "length_s": length_s, "videos": videos}
+    write_synthetic(dataset, Path(out), **how, exist_ok=True)
+    return Path(out)
+
+
+@from_python
 def open(folder: str | Path) -> Result:  # noqa: A001  as `PIL.Image.open` is called
     """The result of an earlier run, of scored predictions, or of a leaderboard entry.
 
