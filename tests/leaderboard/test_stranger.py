@@ -64,7 +64,10 @@ def test_the_way_of_contributing_ends_with_a_row(
         found = [path.name for path in Path().glob("runs/stress_predict/*")]
         line = [word.replace("RUN", found[0] if found else "") for word in words[1:]]
         assert main([str(place.data) if word == "DIR" else word for word in line]) == 0
-    assert "commit these files" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    listed = said.partition("commit these files on a branch of your own:\n")[2].partition("then open")[0].split()
+    assert listed
+    assert all(path.startswith("leaderboards/stress_predict/") for path in listed)  # as `git add` takes them here
     [entry] = Path("leaderboards/stress_predict/subject-independent-v2").glob("handcrafted-naive_bayes-*")
     # What maintainers do with the pull request, and afterwards.
     assert main(["leaderboard", "verify", "leaderboards", "--against", "earlier"]) == 0

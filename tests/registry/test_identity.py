@@ -11,6 +11,7 @@ import pytest
 
 import embench_plugins
 from embench import registry
+from embench.registry import identity as identity_of_code
 
 
 @pytest.fixture
@@ -84,6 +85,12 @@ def test_identity_imports_nothing(source):
 def test_bundled_plugins_are_known_by_their_source_here():
     assert "source" in registry.code_identity("fusion", "cross_attn")
     assert registry.code_identity("dataset", "amigos/short") == registry.code_identity("dataset", "amigos")
+
+
+def test_bundled_plugins_have_one_identity_in_a_wheel_and_in_an_editable_installation(monkeypatch):
+    editable = registry.code_identity("dataset", "stress_predict")
+    monkeypatch.setattr(identity_of_code, "_from_wheel", lambda _: True)
+    assert identity_of_code.code_identity.__wrapped__("dataset", "stress_predict") == editable
 
 
 EDIT_AND_ASK = """

@@ -55,7 +55,7 @@ def submit(
     """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written."""
     from embench import audits
     from embench.data.find import raw_digest_of
-    from embench.leaderboard.submit import refuse, submit_runs, why_not_submitted
+    from embench.leaderboard.submit import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
     from embench.records.record import read_manifest
 
@@ -67,6 +67,8 @@ def submit(
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
     new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root)
+    for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
+        console.note(f"warning: {note}: rows are compared on the subjects that they share, if at all")
     console.echo("verified; commit these files on a branch of your own:")
     for path in new:
         console.echo(f"  {path}")

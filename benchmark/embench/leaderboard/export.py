@@ -18,6 +18,7 @@ from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields, public_run
 from embench.records.record import Record, read_record, write_entry
+from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
 SUMMANDS_FILE = "summands.json"
@@ -49,7 +50,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     labels = record.labels
     if labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
-    record = replace(record, run=public_run(record.run))
+    record = _without_own_metrics(replace(record, run=public_run(record.run)))
     audit, seal = read_audit(run_folder), ""
     if manifest.card.labels_public != "yes":
         if reason := sealing.why_labels_show(record.predictions, labels):
@@ -71,6 +72,24 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     except OSError as error:
         raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
     return entry
+
+
+def _without_own_metrics(record: Record) -> Record:
+    """The record without the scores by metrics of packages that its author happens to have installed; a headline's
+    metric, which the protocol names, stays."""
+    metrics = (record.run.get("scoring") or {}).get("metrics", {})
+    headlines = set(record.scores.headlines.values())
+    own = {name for name, code in metrics.items() if not code.startswith(f"{registry.BUNDLED} ")} - headlines
+    if not own:
+        return record
+
+    def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {target: {m: score for m, score in of.items() if m not in own} for target, of in targets.items()}
+
+    controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
+    scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})
+    scoring = {**record.run["scoring"], "metrics": {m: code for m, code in metrics.items() if m not in own}}
+    return replace(record, run={**record.run, "scoring": scoring}, scores=scores)
 
 
 def _refuse_private(run_folder: Path, files: Mapping[str, Any]) -> None:

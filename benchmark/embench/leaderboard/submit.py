@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 from embench.errors import CheckFailed
 from embench.leaderboard.checks import check_boards, failures
 from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
+from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
 from embench.leaderboard.publish import publish_runs
 from embench.leaderboard.rows import BOARD_SEEDS
+from embench.leaderboard.verify import means_in
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
-from embench.records.entry import shared_folder
+from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
-from embench.records.record import read_manifest
+from embench.records.record import read_manifest, read_scores
 
 
 def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
@@ -40,7 +43,42 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
         reasons.append(f"its seeds are {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
     if run.config.get("pretrained"):
         reasons.append("it starts from weights that nobody else has")
-    return reasons
+    return [*reasons, *not_for_others(run)]
+
+
+def other_subjects(run: Manifest, boards: Path) -> str | None:
+    """What to know where no row of the board has as many subjects as a run; None where one has, or there is none."""
+    counts = Counter(_subjects(read_manifest(entry)) for entry in _beside(run, boards))
+    own = _subjects(run)
+    if not counts or own in counts:
+        return None
+    usual, rows = counts.most_common(1)[0]
+    return f"{run.id} has {own} subjects, and {rows} of {counts.total()} rows of its board have {usual}"
+
+
+def _subjects(run: Manifest) -> int:
+    people = run.cohort.people  # a number where names are not public
+    return people if isinstance(people, int) else len(people)
+
+
+def _beside(run: Manifest, boards: Path) -> list[Path]:
+    """The folders of the other entries of a run's board."""
+    folder = entry_folder(boards, run)
+    return [path.parent for path in sorted(folder.parent.glob("*/run.yaml")) if path.parent != folder]
+
+
+def already_there(entry: Path, boards: Path) -> str | None:
+    """The id of a published entry of the same request and the same scores to the last digit; None where there is none.
+
+    Another id may come of other code that does the same."""
+    run = read_manifest(entry)
+    means = dict(means_in(read_scores(entry, run.entry)["scores"]))
+    for folder in _beside(run, boards):
+        other = read_manifest(folder)
+        same = other.config.get("request") == run.config.get("request")
+        if same and dict(means_in(read_scores(folder, other.entry)["scores"])) == means:
+            return other.id
+    return None
 
 
 def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
@@ -62,6 +100,8 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key)[1])
+        known = {folder: already_there(entry_folder(Path(trial), read_manifest(folder)), boards) for folder in folders}
+        refuse({folder: [f"already there: {id_}"] for folder, id_ in known.items() if id_})
         if wrong := failures(check_boards(Path(trial), data_root)):
             raise CheckFailed(
                 "; ".join(f"{check.check}: {check.reason}" for check in wrong),
@@ -71,7 +111,7 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
             )
     new: list[Path] = []
     for folder in folders:
-        shared = shared_folder(entry_folder(boards, read_manifest(folder)))
+        shared = entry_folder(boards, read_manifest(folder)).parents[1] / SHARED_FOLDER  # as `boards` is written
         before = set(shared.glob("*"))
         entry = export_entry(folder, boards, key=key)
         new += [*sorted(entry.iterdir()), *sorted(set(shared.glob("*")) - before)]
@@ -85,4 +125,5 @@ def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
             "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),
             where=", ".join(map(str, reasons)),
             expected="finished runs that a board takes; nothing was written",
+            hint=PUBLISH if any(NOBODY in reason for found in reasons.values() for reason in found) else None,
         )

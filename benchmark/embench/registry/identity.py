@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embench.errors import PluginError
 from embench.registry.catalogue import find, installed
-from embench.registry.fragments import Entry, module_file
+from embench.registry.fragments import BUNDLED, Entry, module_file
 from embench.registry.loading import source_file
 from embench.registry.objects import is_object
 from embench.snapshot import seen
@@ -20,10 +20,10 @@ from embench.snapshot import seen
 def code_identity(kind: str, name: str) -> str:
     """The identity of a plugin's code; equal identity means equal results.
 
-    For an installed wheel package, version and `revision`: its author raises the revision when results change.
-    Otherwise (editable install, a file) the source without comments and docstrings of the plugin's module and of all
-    modules of its package that it imports, directly or not. Data files and imports made by hand (`import_module`) are
-    not seen.
+    For an installed wheel of another package its version and `revision`: its author raises the revision when results
+    change. Otherwise (a bundled plugin, an editable install, a file) the source without comments and docstrings of the
+    plugin's module and of all modules of its package that it imports, directly or not. Data files and imports made by
+    hand (`import_module`) are not seen.
 
     Raises:
         UsageError: there is no such plugin.
@@ -33,7 +33,7 @@ def code_identity(kind: str, name: str) -> str:
     if is_object(entry.target):
         return f"object {entry.target.split(':')[1]}"  # made of all that decides what it does
     target = entry.target.rpartition(":")
-    if _from_wheel(entry):
+    if entry.package != BUNDLED and _from_wheel(entry):
         return f"{entry.package} {entry.version} {entry.target} revision {entry.revision}"
     return f"{entry.package or 'file'} {target[0] if entry.package else ''}:{target[2]} source {_source_digest(entry)}"
 

@@ -13,11 +13,13 @@ from embench.data.cohort import label_rules
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
+from embench.leaderboard.packages import packages_of
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
+from embench.registry.catalogue import installed
 from embench.statistics import evaluation
 from embench.texts import visible
 
@@ -37,7 +39,7 @@ def manifest(
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
-    return Manifest(
+    made = Manifest(
         id=planned.id,
         **dict(facts),
         **_elsewhere(planned),
@@ -75,6 +77,8 @@ def manifest(
         dropped=_dropped(planned, outcome),
         **_objects(planned),
     )
+    own = {name: installed()[name].version for name in packages_of(made) if name in installed()}
+    return made.model_copy(update={"versions": {**made.versions, **own}}) if own else made
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from embench.files import digest
 from embench.leaderboard.attestations import Level, PickedFold, entry_digest, picked_stages, stages_of
 from embench.leaderboard.checks import check_entry, entry_name, failures
 from embench.leaderboard.own_data import labels_apart
+from embench.leaderboard.packages import packages_of
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import sealed_scores
 from embench.leaderboard.verify import means_in
@@ -36,6 +37,7 @@ from embench.records.differences import ABSENT, TOLERANCE, Difference, differenc
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
+from embench.registry.catalogue import installed
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
 from embench.runs.manifest import cost_of
@@ -98,6 +100,7 @@ def reproduce_entry(
         return made
     record = read_record(folder)
     run = Manifest.model_validate(record.run)
+    _check_installed(folder, run)
     if stages is not None:
         if record.labels is None:
             raise UsageError(
@@ -116,6 +119,19 @@ def reproduce_entry(
         if not made.wrong:
             _run_and_compare(record, run, planned, place, made, progress)
     return made
+
+
+def _check_installed(folder: Path, run: Manifest) -> None:
+    """Raises CheckFailed where a package of the run's plugins is not installed."""
+    missing = [
+        f"{name} {version or ''}".strip() for name, version in packages_of(run).items() if name not in installed()
+    ]
+    if missing:
+        raise CheckFailed(
+            f"the entry needs plugins of a package that is not installed: {', '.join(missing)}",
+            where=str(folder / "run.yaml"),
+            hint="install that version, from where its author publishes it",
+        )
 
 
 @contextmanager
