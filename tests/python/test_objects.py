@@ -291,3 +291,18 @@ def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
     assert not needs_imputing(make_pipeline(StandardScaler(), HistGradientBoostingClassifier()))
     assert weight_parameter(PIPELINE) == "logisticregression__sample_weight"
     assert weight_parameter(make_pipeline(StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [1]}))) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: embench.run(dataset="deap", model="svm"), 'fusion="logreg"'),
+        (lambda: embench.run(dataset="deap", encoder=LinearSVC()), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
+        (lambda: embench.run(dataset="deap", encoder=LinearSVC), r'encoder="handcrafted", fusion=LinearSVC\(\.\.\)'),
+        (lambda: embench.benchmark(small, "deap"), r"give embench\.network\(small\) as the encoder"),
+        (lambda: embench.run(dataset="deap", encoder="logreg"), "encoder=handcrafted fusion=logreg"),
+    ],
+)
+def test_words_and_objects_in_the_wrong_place_are_answered_with_the_right_ones(call, words):
+    with pytest.raises(UsageError, match=words):
+        call()

@@ -34,6 +34,7 @@ from embench.cli import (
     leaderboard,
     listing,
     plugin,
+    remedies,
     run,
     score,
     start,
@@ -175,13 +176,15 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
     error = lacking(error) or error
     if isinstance(error, EmbenchError):
-        return _fail(f"{error.label}: {error}", error.exit_code)
+        command = remedies.of_error(error, arguments, _command(arguments))
+        return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
-        text = format_message()
+        text = remedies.of_unknown_option(getattr(error, "option_name", "")) or format_message()
         if not text:  # a group alone, whose help was printed
             return 2
-        return _fail(f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
+        remedy = "" if "what to do: " in text else f"\n  what to do: {help_for} --help"
+        return _fail(f"wrong arguments: {text}{remedy}", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED)
     if out_of_memory(error) or type(error).__name__ in _DIED:
@@ -194,15 +197,21 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     return _fail(_bug(error, arguments), 70)
 
 
+def _command(arguments: Sequence[str]) -> str:
+    """The command that arguments call, such as `embench data labels`."""
+    groups = {name for commands in COMMANDS.values() for name, it in commands.items() if isinstance(it, typer.Typer)}
+    return " ".join(["embench", *arguments[: 2 if set(arguments[:1]) & groups else 1]])
+
+
 def _bug(error: BaseException, arguments: Sequence[str]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     line = shlex.join(["embench", *arguments])
     return (
         f"a bug in embench: {_one_line(error)}{place}\n"
-        f"  what to do: report this message together with what `embench --debug {shlex.join(arguments)}` prints\n"
         f"  command: {line}\n"
-        f"  machine: Python {platform.python_version()}, {platform.platform()}"
+        f"  machine: Python {platform.python_version()}, {platform.platform()}\n"
+        f"  what to do: report this message together with what `embench --debug {shlex.join(arguments)}` prints"
     )
 
 

@@ -15,6 +15,13 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
 
+_METHODS = ("model", "classifier", "clf", "estimator", "network")
+"""Arguments of other libraries, for which ours has two."""
+_OURS = (
+    'a network is `encoder`, a classifier `fusion`: embench.{}(dataset=.., encoder="handcrafted", fusion="logreg"); '
+    "or embench.benchmark(model, dataset)"
+)
+
 
 def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """The function, whose errors speak of arguments where the command line has options."""
@@ -24,10 +31,11 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def called(*arguments: _P.args, **named: _P.kwargs) -> _R:
         for name in named:
             if name not in known:
+                is_method = name in _METHODS and "encoder" in known
                 raise UsageError(
                     f"embench.{function.__name__} has no argument `{name}`",
                     expected=", ".join(known),
-                    hint=did_you_mean(name, known),
+                    hint=_OURS.format(function.__name__) if is_method else did_you_mean(name, known),
                 )
         try:
             return function(*arguments, **named)

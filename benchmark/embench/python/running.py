@@ -230,12 +230,17 @@ def _name(kind: str, given: Any) -> str | None:
             expected="what makes a new network for each fold and seed",
             hint=f"embench.network(lambda channels, samples: {type(given).__name__}(...))",
         )
-    if kind == "encoder" and callable(given):
+    of = given if isinstance(given, type) else type(given)
+    if kind == "encoder" and is_estimator_class(of):
+        way = f'encoder="handcrafted", fusion={of.__name__}(..)'
+        raise UsageError(f"{of.__name__} is a fusion", where=where, expected="an encoder", hint=way)
+    if callable(given):  # `benchmark` takes what is no encoder for a fusion
+        called = getattr(given, "__name__", type(given).__name__)
         raise UsageError(
-            f"{getattr(given, '__name__', type(given).__name__)} is no encoder",
+            f"{called} is no {kind}",
             where=where,
-            expected=f"a name, or a subclass of {module}.Encoder",
-            hint="if it makes networks: embench.network(it)",
+            expected=f"a name, or a subclass of {module}.{names[0]}",
+            hint=f"if it makes networks, give embench.network({called}) as the encoder, or to embench.benchmark",
         )
     raise UsageError(
         f"a {type(given).__name__} is no {kind}",

@@ -14,7 +14,7 @@ from pathlib import Path
 from embench.errors import PluginError, UsageError
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
 from embench.registry.modality import MODALITY
-from embench.registry.naming import did_you_mean
+from embench.registry.naming import did_you_mean, our_words
 from embench.registry.objects import is_object, object_entry
 from embench.registry.trust import refuse_file
 
@@ -143,9 +143,13 @@ def _warn_once(text: str, category: type[Warning] = UserWarning) -> None:
 def _unknown(kind: str, name: str) -> UsageError:
     known = names(kind)
     hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
-    elsewhere = [e for e in entries() if e.name == name and e.kind in PLUGIN_KINDS]
-    if hint is None and elsewhere:
-        hint = f"`{name}` is a {elsewhere[0].kind}"
+    elsewhere = [e for e in entries() if e.name in (name, *our_words(name)) and e.kind in PLUGIN_KINDS]
+    if elsewhere and kind not in {e.kind for e in elsewhere}:
+        own, other = elsewhere[0].name, elsewhere[0].kind
+        hint = f"`{own}` is {'an' if other[0] in 'eo' else 'a'} {other}"
+        if {kind, other} == {"encoder", "fusion"}:  # `concat` joins any number of modalities
+            encoder, fusion = ("handcrafted", own) if other == "fusion" else (own, "concat")
+            hint += f": --encoder {encoder} --fusion {fusion}"
     unreadable = [f"{e.package} ({e.broken})" for e in entries() if e.kind == BROKEN_PACKAGE]
     if unreadable:
         hint = "; ".join([*([hint] if hint else []), f"broken packages are not searched: {', '.join(unreadable)}"])

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-SYNONYMS = {
+SYNONYMS: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("bvp", "pulse", "blood_volume_pulse"), "ppg"),
     **dict.fromkeys(("gsr", "gsc", "scl", "scr", "skin_conductance"), "eda"),
     **dict.fromkeys(("skt", "skin_temperature"), "temp"),
     **dict.fromkeys(("rsp", "respiration", "breathing"), "resp"),
-    **dict.fromkeys(("hrv", "ibi", "heart_rate"), "hr"),
+    "heart_rate": "hr",
+    **dict.fromkeys(("hrv", "ibi"), ("hr", "ppg", "ecg")),  # which features of the two give
     **dict.fromkeys(("accelerometer", "accelerometry", "movement"), "acc"),
     "loso": "leave_one_subject_out",
     "logisticregression": "logreg",
@@ -24,16 +25,26 @@ SYNONYMS = {
     "gaussiannb": "naive_bayes",
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
 }
-"""What researchers call things elsewhere -> how a name of ours for it begins."""
+"""What researchers call things elsewhere -> how a name of ours for it begins, or several, the likeliest first."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """At most three known names that `name` is another word for, or that look like it, the nearest first."""
     by_shape = {_shape(k): k for k in known}
-    begins = SYNONYMS.get(_shape(name))
-    if begins and (meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]):
-        return meant[:3]
+    for begins in our_words(name):
+        if meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
+            return meant[:3]
     return [by_shape[shape] for shape in get_close_matches(_shape(name), by_shape, n=3, cutoff=0.55)]
+
+
+def our_words(name: str) -> tuple[str, ...]:
+    """How what researchers call `name` may begin here, the likeliest first; empty where no other word is known.
+
+    >>> our_words("LogisticRegression"), our_words("tcn")
+    (('logreg',), ())
+    """
+    meant = SYNONYMS.get(_shape(name), ())
+    return (meant,) if isinstance(meant, str) else meant
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

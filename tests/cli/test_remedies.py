@@ -1,0 +1,52 @@
+"""The last line of an error is a command to type, or what to do."""
+
+import shlex
+
+import pytest
+
+BEGIN = "run --dataset stress_predict --modalities eda"
+OF = "run --dataset stress_predict --encoder tcn --modalities"
+
+
+def last(embench, line):
+    done = embench(*shlex.split(line))
+    assert done.code in (2, 3), done.err
+    return done.err.strip().splitlines()[-1].strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (f"{BEGIN} --encoder logreg", f"embench {BEGIN} --encoder handcrafted --fusion logreg"),
+        (f"{BEGIN} --encoder=LogisticRegression", f"embench {BEGIN} --encoder handcrafted --fusion logreg"),
+        (f"{BEGIN} --encoder handcrafted --fusion tcn", f"embench {BEGIN} --encoder tcn --fusion concat"),
+        (f"{BEGIN} --encoder cnn_ft --seeds 0", f"embench {BEGIN} --encoder cnn_tf --seeds 0"),
+        (f"{OF} eda --protocol loso", f"embench {OF} eda --protocol leave-one-subject-out-v2"),
+        (f"{BEGIN} --encoder tcn --set encoder.layers=2", None),
+        (f"{OF} bvp", f"embench {OF} ppg"),
+        (f"{OF} gsr,temp", f"embench {OF} eda,temp"),
+        (f"{OF} hrv", f"embench {OF} ppg"),
+        ("data verify amigoss", "embench data verify amigos"),
+        ("list encodr", "embench list encoder"),
+        ("export", "embench export --help"),
+        ("report nowhere", "embench report --help"),
+        ("data labels", "embench data labels --help"),
+    ],
+)
+def test_it_is_the_whole_right_command(embench, line, command):
+    label, _, told = last(embench, line).partition(": ")
+    if command is not None:
+        assert told == command
+    assert label in ("command", "what to do")
+
+
+@pytest.mark.parametrize("option", ["--model", "--classifier", "--network"])
+def test_options_of_other_programs_are_answered_with_ours(embench, option):
+    done = embench("run", "--dataset", "deap", option, "svm")
+    assert f"no such option: {option}. A network is an --encoder, a classifier a --fusion" in done.err
+    assert last(embench, f"run --dataset deap {option} svm").endswith("--encoder handcrafted --fusion logreg")
+
+
+def test_missing_data_end_with_a_command_that_makes_some(embench, tmp_path):
+    (tmp_path / "deap").mkdir()
+    assert "embench data synthesize amigos --out" in last(embench, f"data labels amigos --data-root {tmp_path}")
