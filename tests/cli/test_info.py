@@ -105,3 +105,30 @@ def test_mistakes(embench, line, words):
     done = embench("info", *line)
     assert done.code == 2
     assert words in done.err
+
+
+def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    out = embench("list", "protocol").out
+    assert "No subject is on both sides: five folds by connected groups of subjects." in out
+    assert "subject-independent-v1" not in out  # superseded: no new run may use it
+    rows = {row["name"]: row for row in json.loads(embench("list", "protocol", "--json").out)}
+    assert (rows["subject-independent-v2"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
+    found = document(embench, "subject-independent-v2")
+    assert found["folds"].startswith("5 folds of subjects")
+    assert "auroc_crossed_matched where tasks came in one order" in found["headline"]
+    assert found["a method reads of test subjects"] == "all their signals, without labels"
+    assert document(embench, "subject-independent-v1")["superseded by"] == "subject-independent-v2"
+    assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"
+
+
+def test_one_package_is_named_below_the_list_and_takes_no_column(embench):
+    out = embench("list").out
+    assert out.count("embench_plugins 0.1.0") == 1
+    assert "protocols: embench list protocol" in out
+
+
+def test_several_packages_are_a_column(embench, acme):
+    assert acme
+    head = embench("list", "encoder").out.splitlines()[1]
+    assert "package" in head

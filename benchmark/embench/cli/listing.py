@@ -24,16 +24,23 @@ if TYPE_CHECKING:
 def list_plugins(
     kind: Annotated[
         str | None,
-        Argument(metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality."),
+        Argument(
+            metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality, protocol."
+        ),
     ] = None,
     matrix: Annotated[
         bool, Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the available plugins and modalities, and broken ones with the reason."""
+    """List the available plugins, modalities and protocols, and broken ones with the reason."""
     if matrix:
         _print_matrix(kind, as_json)
+        return
+    if kind == "protocol":
+        from embench.cli import protocols
+
+        console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
         return
     found = registry.entries(kind)
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
@@ -44,23 +51,28 @@ def list_plugins(
         return
     if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
-    columns = [
-        TableColumn("name", registry.written_name),
-        TableColumn("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary),
-        field("modalities"),
-        field("home", "package"),
-    ]
+    # One package alone is named once, below, and its column would leave the summaries no room.
+    homes = {entry.home for entry in found if not entry.broken} | {modality.home for modality in modalities}
+    package = [field("home", "package")] if len(homes) > 1 else []
+    names = TableColumn("name", registry.written_name, whole=True)
+    summaries = TableColumn("summary", lambda entry: _alias(entry) if entry.alias_of else entry.summary)
     for group, entries in grouped((entry.kind, entry) for entry in found if not entry.broken).items():
-        show_table(entries, columns, title=group)
-    columns = [*fields("name", "summary", "unit", "read_as"), field("home", "package")]
+        read = [field("modalities")] if any(entry.modalities for entry in entries) else []
+        show_table(entries, [names, summaries, *read, *package], title=group)
+    columns = [*fields("name", "summary", "unit", "read_as"), *package]
     show_table(modalities, columns, title=registry.MODALITY)
+    if len(homes) == 1:
+        console.echo(f"package: {next(iter(homes))}")
+    if kind is None:
+        console.echo("protocols: embench list protocol")
     columns = [field("kind"), field("full_name", "name"), field("broken", "reason"), field("source", "file")]
     show_table((entry for entry in found if entry.broken), columns, title="broken")
 
 
 def info(
     name: Annotated[
-        str, Argument(metavar="NAME", help="Name of a plugin, or package/name.", autocompletion=completes(None))
+        str,
+        Argument(metavar="NAME", help="Name of a plugin or protocol, or package/name.", autocompletion=completes(None)),
     ],
     dataset: Annotated[
         str | None, Option(autocompletion=completes("dataset"), help="Show how an encoder reads this dataset as well.")
@@ -71,10 +83,12 @@ def info(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Describe a plugin: kind, summary, paper, licence, source; its recipes and the settings that `--set` changes."""
+    """Describe a plugin: paper, licence, source, recipes, what `--set` changes; or a protocol: its rules in words."""
     known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
+    if not (found or defined) and _print_protocol(name, as_json=as_json):
+        return
     if not found and not defined:
         hint = did_you_mean(name, {*(e.name for e in known), *(m.name for m in modalities)}) or "embench list"
         raise UsageError(f"no plugin is called `{name}`", hint=hint)
@@ -89,6 +103,18 @@ def info(
         _print_plugin(entry, document, dataset)
     for modality in defined:
         _print_facts(_facts_of_modality(modality), modality.name)
+
+
+def _print_protocol(name: str, *, as_json: bool) -> bool:
+    """Prints the rules of the protocol of this name; whether there is one."""
+    from embench.cli import protocols
+    from embench.protocols import protocol_names
+
+    if name not in protocol_names():
+        return False
+    facts = protocols.described(name)
+    console.answer(as_json, [facts], lambda: _print_facts(facts, name))
+    return True
 
 
 def _print_matrix(kind: str | None, as_json: bool) -> None:

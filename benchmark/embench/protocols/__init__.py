@@ -2,6 +2,7 @@
 
 from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.loading import (
+    about_protocol,
     load_current_protocol,
     load_protocol,
     protocol_names,
@@ -31,6 +32,7 @@ __all__ = [
     "LabelKind",
     "Protocol",
     "UnitId",
+    "about_protocol",
     "connected_groups",
     "cut_of",
     "fitted_rule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ def protocol_names() -> list[str]:
     True
     """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def about_protocol(name: str) -> str:
+    """What a published protocol is for: the comment at the head of its file.
+
+    >>> about_protocol("wu2023-last")
+    'As wu2023, with the epoch that the recipe keeps, which no test label had a say in.'
+    """
+    lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
 
 
 def superseded_by(name: str) -> str | None:

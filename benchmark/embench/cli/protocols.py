@@ -1,0 +1,84 @@
+"""Protocols for `embench list` and `embench info`: which there are, and their rules in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from embench import protocols
+from embench.cli.tables import fields, show_table
+from embench.interfaces.kinds import KINDS
+from embench.protocols import Protocol
+
+KIND = "protocol"
+_KEPT_APART = {
+    "group": "subjects; those who belong together share a fold",
+    "recording": "recordings",
+    "segment": "segments",
+    "stimulus": "stimuli",
+    "group+stimulus": "subjects and of stimuli; a test unit's subject and stimulus are both new",
+}
+_ACCESS = {
+    "none": "nothing but the unit that it predicts",
+    "baseline": "their rest before the tasks as well, if the dataset's card declares it",
+    "unlabelled": "all their signals, without labels",
+}
+
+
+def listed() -> list[dict[str, Any]]:
+    """Name, summary and whether it leaks of each protocol that a new run may use."""
+    names = [name for name in protocols.protocol_names() if not protocols.superseded_by(name)]
+    loaded = [protocols.load_protocol(name) for name in names]
+    return [
+        {
+            "kind": KIND,
+            "name": protocol.name,
+            "summary": re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(protocol.name))[0],
+            "leaks": "yes" if protocol.leaks else "no",
+        }
+        for protocol in loaded
+    ]
+
+
+def print_listed() -> None:
+    """The same as a table."""
+    show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
+
+
+def described(name: str) -> dict[str, Any]:
+    """The rules of a published protocol, in words."""
+    protocol = protocols.load_protocol(name)
+    split, unit = protocol.split, protocol.unit
+    count = "one fold for each of the" if split.folds == "each" else f"{split.folds} folds of"
+    within = ", within each subject" if split.within else ""
+    rated = "a rated recording" if unit.rating == "recording" else f"{unit.rating:g} s of a rated recording"
+    held_out = protocol.validation.fraction
+    return {
+        "kind": KIND,
+        "name": protocol.name,
+        "summary": protocols.about_protocol(name),
+        "superseded by": protocols.superseded_by(name),
+        "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
+        "folds": f"{count} {_KEPT_APART[split.by]}{within}",
+        "validation": f"{held_out:.0%} of the training side" if held_out else "none",
+        "unit": f"{rated}; {unit.continuous_s:g} s where ratings are continuous; {unit.condition_s:g} s of a condition",
+        "headline": _headline(protocol),
+        "a method reads of test subjects": _ACCESS[protocol.target_access],
+        "preprocessing": protocol.preprocess,
+        "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
+        "hash": protocol.hash[:16],
+    }
+
+
+def _headline(protocol: Protocol) -> str:
+    designs: Mapping[Any, str] = {
+        "fixed_order": "where tasks came in one order",
+        "shared_stimuli": "where subjects shared stimuli",
+        "free": "elsewhere",
+    }
+    scores = {text: protocol.headline_for("binary", design) for design, text in designs.items()}
+    if len(set(scores.values())) == 1:
+        return next(iter(scores.values()))
+    told = ", ".join(f"{score} {text}" for text, score in scores.items())
+    return f"{told} (of targets with {KINDS['binary'].words})"
