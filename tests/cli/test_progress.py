@@ -35,8 +35,14 @@ def test_plain_lines_go_to_stderr(capsys):
         "started unimodal eda arousal fold 1 seed 0",
     ]
     assert lines[3] == "unimodal eda arousal fold 1 seed 0: epoch 2 of 2 loss 0.6000"
-    assert lines[4].startswith("finished unimodal eda arousal fold 1 seed 0 (1 of 2, about ")
+    assert lines[4] == "finished unimodal eda arousal fold 1 seed 0 (1 of 2)"  # too early to tell the time left
     assert lines[5] == "finished predict (2 of 2)"
+
+
+def test_scoring_is_told(capsys):
+    with Progress() as progress:
+        progress.event({"event": "scoring", "run": "tcn-single-0123456789"})
+    assert capsys.readouterr().err == "scoring tcn-single-0123456789 and its controls\n"
 
 
 def test_epochs_are_told_now_and_then(capsys, monkeypatch):
@@ -95,9 +101,23 @@ def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):
             now[0] += 2.0
             steps(done, 30, "prepared")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "prepared: 5 of 30 subjects, about 50 s left"
+    assert lines[0] == "prepared: 5 of 30 subjects"  # 8 s since the first
+    assert lines[1] == "prepared: 10 of 30 subjects, about 40 s left"
     assert lines[-1] == "prepared: 30 of 30 subjects"
     assert len(lines) == 6
+
+
+def test_what_all_steps_need_is_not_counted_for_each(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Steps("entries", "written") as steps:
+        now[0] = 19.0  # read, before the first is written
+        for done in range(1, 295):
+            now[0] += 0.1
+            steps(done, 294, "written")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "written: 1 of 294 entries"  # once: 1.5 h left
+    assert lines[1].startswith("written: 101 of 294 entries, about 19 s left")
 
 
 def test_a_download_that_goes_on_is_timed_by_what_it_gains(capsys, monkeypatch):
@@ -141,10 +161,11 @@ def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_sh
         progress.event({"event": "plan", "total": 5, "done": 0, "stages": todo})
         for stage in todo[:2]:
             progress.event({"event": "stage_started", "stage": stage})
-        now[0] = 60.0
-        progress.event({"event": "epoch_ended", "stage": todo[0], "epoch": 1, "epochs": 10, "loss": 0.5})
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line == "fusion fold 0: epoch 1 of 10 loss 0.5000, about 24 min left"  # (5 x 600 s - 2 x 60 s) / 2
+        for epoch, now[0] in ((1, 100.0), (2, 160.0)):  # of a stage that begins with 40 s of loading
+            progress.event({"event": "epoch_ended", "stage": todo[0], "epoch": epoch, "epochs": 10, "loss": 0.5})
+    one, two = capsys.readouterr().err.splitlines()[-2:]
+    assert one == "fusion fold 0: epoch 1 of 10 loss 0.5000"  # nothing to compare it with
+    assert two == "fusion fold 0: epoch 2 of 10 loss 0.5000, about 24 min left"  # (5 x 640 s - 2 x 160 s) / 2
 
 
 def test_a_stage_on_a_terminal_has_a_bar_with_its_own_time_left(monkeypatch, terminal):
@@ -153,8 +174,8 @@ def test_a_stage_on_a_terminal_has_a_bar_with_its_own_time_left(monkeypatch, ter
     with Progress() as progress:
         progress.event({"event": "plan", "total": 2, "done": 0, "stages": [STAGE, {**STAGE, "id": "b", "fold": 2}]})
         progress.event({"event": "stage_started", "stage": STAGE})
-        now[0] = 110.0
-        progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": 10, "epochs": 40, "loss": 0.5})
+        for epoch, now[0] in ((5, 105.0), (10, 110.0)):
+            progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": epoch, "epochs": 40, "loss": 0.5})
     rows = shown.getvalue().splitlines()
     assert any("eda arousal" in row and "about 30 s left" in row for row in rows)
     assert any("stages" in row and "about 1 min left" in row for row in rows)

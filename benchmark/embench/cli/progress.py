@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from embench.cli import console
@@ -25,6 +26,10 @@ _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
 
+_BASIS_S, _BASIS_SHARE = 10.0, 0.03
+"""Seconds and share of a job before which nothing is said of the time left: the beginning says too little of the
+rest."""
+
 _LONG_S = 600.0
 """Seconds above which a job warns before it begins."""
 
@@ -41,12 +46,14 @@ class _Display:
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not console.asked.quiet:
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bars
 
-            counts = (MofNCompleteColumn(), TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[left]}"))
-            last = counts if self._counts else (TimeRemainingColumn(),)
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), *last)
+            counts = (MofNCompleteColumn(), TextColumn("{task.fields[loss]}")) if self._counts else ()
+            columns = (
+                *(TextColumn("{task.description}", markup=False), BarColumn(), *counts),
+                TextColumn("{task.fields[left]}"),
+            )
             self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
         return self
@@ -76,43 +83,58 @@ class _Pace:
         self._left = Counter(map(_like, stages))
         self._took: dict[_Like, list[float]] = {}
         self._began: dict[str, tuple[_Like, float]] = {}
-        self._share: dict[str, float] = {}
+        self._epochs: dict[str, tuple[_Epoch, _Epoch]] = {}
         self._at_once = 1
+        self._first: float | None = None
 
     def begin(self, stage: Mapping[str, Any]) -> None:
-        self._began[stage["id"]] = _like(stage), time.monotonic()
+        now = time.monotonic()
+        self._began[stage["id"]] = _like(stage), now
+        self._first = now if self._first is None else self._first
         self._at_once = max(self._at_once, len(self._began))
 
     def epoch(self, stage: Mapping[str, Any], share: float) -> None:
         """Takes note that this share of a stage's epochs is over."""
         if stage["id"] in self._began:
-            self._share[stage["id"]] = share
+            now = share, time.monotonic()
+            self._epochs[stage["id"]] = self._epochs.get(stage["id"], (now, now))[0], now
 
     def end(self, stage: Mapping[str, Any]) -> None:
         like, began = self._began.pop(stage["id"], (_like(stage), time.monotonic()))
-        self._share.pop(stage["id"], None)
+        self._epochs.pop(stage["id"], None)
         self._took.setdefault(like, []).append(time.monotonic() - began)
         self._left[like] -= 1
 
     def of_stage(self, stage: Mapping[str, Any]) -> float | None:
-        """Seconds until a stage that is being trained is over; None before its first epoch is."""
-        share, (_, began) = self._share.get(stage["id"], 0.0), self._began.get(stage["id"], ("", 0.0))
-        return (time.monotonic() - began) * (1 - share) / share if share and began else None
+        """Seconds until a stage that is being trained is over; None before its second epoch is."""
+        whole = self._whole(stage["id"])
+        return None if whole is None else whole - (time.monotonic() - self._began[stage["id"]][1])
+
+    def _whole(self, id_: str) -> float | None:
+        """Seconds that a stage takes which is being trained, from its epochs after the first, before which it loads;
+        None where there are none."""
+        (first, then), (last, now) = self._epochs.get(id_, ((0.0, 0.0), (0.0, 0.0)))
+        if last <= first:
+            return None
+        return then - self._began[id_][1] + (now - then) * (1 - first) / (last - first)
 
     def of_all(self) -> float | None:
-        """Seconds until all stages are over; None where nothing is known yet."""
-        known = {like: sum(took) / len(took) for like, took in self._took.items()}
-        for id_, share in sorted(self._share.items(), key=lambda item: item[1]):  # the most certain comes last
-            like, began = self._began[id_]
-            if like not in self._took:
-                known[like] = (time.monotonic() - began) / share
-        if not known:
+        """Seconds until all stages are over; None where too little is known yet."""
+        known = {like: median(took) for like, took in self._took.items()}  # the first one loads what all need
+        for id_, _ in sorted(self._epochs.items(), key=lambda item: item[1][1]):  # the most certain comes last
+            like, whole = self._began[id_][0], self._whole(id_)
+            if like not in self._took and whole is not None:
+                known[like] = whole
+        if not known or self._first is None or time.monotonic() - self._first < _BASIS_S:
             return None
         seconds = sum(count * _of_kind(known, like) for like, count in self._left.items())
         for like, began in self._began.values():
             seconds -= min(time.monotonic() - began, _of_kind(known, like))
         return seconds / min(self._at_once, max(1, self._left.total()))
 
+
+_Epoch = tuple[float, float]
+"""The share of a stage's epochs that was over, and when."""
 
 _Like = tuple[str, str]
 """Kind and modality: stages that are alike in these take about as long."""
@@ -146,7 +168,8 @@ class Progress(_Display):
     An event is a mapping with `event`: `forecast` (`seconds` that training will take, and its `core_hours` and
     `gpu_hours`), `plan` (`total` stages to run,
     the `stages`; `done` were done before), `stage_started`, `epoch_ended` (`epoch` from 1, `epochs`, `loss`),
-    `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `note` (`text`). The stage's events
+    `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `scoring` (`run`, whose stages are
+    over), `note` (`text`). The stage's events
     have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
 
     Args:
@@ -177,6 +200,8 @@ class Progress(_Display):
             self._note(str(event.get("text", "")))
         elif name == "forecast":
             self._foretell(event)
+        elif name == "scoring":
+            self._line(f"scoring {event['run']} and its controls")
         elif self._bars is not None:
             self._draw(self._bars, name, event)
         else:
@@ -241,40 +266,42 @@ class Steps(_Display):
     """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Args:
-        unit: what is counted. `MB`: counts are of bytes, and with another total another part of the job begins.
+        unit: what is counted; with another total another part of the job begins. `MB`: counts are of bytes.
         verb: what is done to them; default: what each call says.
     """
 
     def __init__(self, unit: str = "subjects", verb: str = "") -> None:
         super().__init__(counts=False)
         self._unit, self._verb = unit, verb
-        self._total: int | None = 0
+        self._total: int | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
         if self._bars is not None:
-            self._task = self._bars.add_task("", total=None)
+            self._task = self._bars.add_task("", total=None, left="")
         return self
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
-        if self._unit == "MB" and (total != self._total or done < self._first):
-            # What was there before, of a download, does not show how fast the rest comes.
+        if total != self._total or done < self._first:
+            # What was there before, and what all need, does not show how fast the rest comes.
             self._total, self._first, self._began = total, done, time.monotonic()
         scale = 1e6 if self._unit == "MB" else 1
         of = f" of {total / scale:,.0f}" if total else ""
         text = f"{self._verb or what}: {done / scale:,.0f}{of} {self._unit}"
         if self._bars is not None and self._task is not None:
-            self._bars.update(self._task, description=text, total=total or None, completed=done)
+            left = self._time_left(done, total)[2:]
+            self._bars.update(self._task, description=text, total=total or None, completed=done, left=left)
         elif done == total or self._due():
             self._line(text + self._time_left(done, total))
 
     def _time_left(self, done: int, total: int | None) -> str:
-        """How long the rest takes if it goes on as what was done since the beginning."""
-        if not total or not self._first < done < total:
+        """How long the rest takes if it goes on as what was done since the first call."""
+        took = time.monotonic() - self._began
+        if not total or done >= total or done - self._first < _BASIS_SHARE * (total - self._first) or took < _BASIS_S:
             return ""
-        return _about((time.monotonic() - self._began) / (done - self._first) * (total - done))
+        return _about(took / (done - self._first) * (total - done))
 
 
 def _title(stage: Mapping[str, Any]) -> str:

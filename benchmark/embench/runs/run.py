@@ -113,7 +113,7 @@ def grid(
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
         try:
-            results.append(_conclude(planned, outcome, root, observers, conforms, seen))
+            results.append(_conclude(planned, outcome, root, observers, conforms, seen, on_event))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
 
@@ -197,6 +197,7 @@ def _conclude(
     observers: Observers,
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
+    on_event: EventCallback,
 ) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
@@ -208,6 +209,7 @@ def _conclude(
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
         guards.ask_alone(planned, root)
+    on_event({"event": "scoring", "run": planned.id})
     opening: dict[str, Any] = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
