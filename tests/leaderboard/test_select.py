@@ -71,6 +71,10 @@ def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
         ("not_cleared=elapsed_time", "b"),
         ("not_cleared=", "ac"),
         ("evidence=reproduced", "abc"),
+        ("entry=bbbbbbbbbb", "b"),
+        ("entry~BBB", "b"),
+        ("time>=9000", "c"),
+        ("method=handcrafted + svm", "bc"),
     ],
 )
 def test_filters_keep_rows_by_their_fields(boards: Path, text: str, ids: str) -> None:
@@ -107,7 +111,7 @@ def test_mistakes_name_the_field_the_choices_and_the_nearest(show: Any, options:
 
 
 def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: Any) -> None:
-    text = show()
+    text = show("stress_predict")
     assert max(map(len, text.splitlines())) <= 100
     assert "stress_predict, segment-random-legacy, leaks, target stress" in text
     first = text.split("\n\n\n")[0]
@@ -143,7 +147,7 @@ def test_chosen_columns_and_another_metric(show: Any) -> None:
 
 
 def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
-    assert "access" not in show()
+    assert "access" not in show("stress_predict")
     put(boards, "rest-ffffffffff", 0.55, access="baseline")
     lines = show("--target", "stress", "--protocol", "subject-independent-v2").splitlines()
     assert "access" in lines[1]
@@ -151,6 +155,31 @@ def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) 
     controls = show("--filter", "kind=control")
     assert "(elapsed_time)" in controls
     assert "late" not in controls
+
+
+def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any) -> None:
+    text = show()
+    assert "stress_predict, stress: auroc_crossed_time" in " ".join(text.split())
+    [line] = [line for line in text.splitlines() if "0.640" in line]
+    assert line.split()[-6:] == ["3", "3", "0.640", "0.500", "elapsed_time", "2"]
+    assert "leaks" not in text
+    assert "not in this table: 1 of other protocols" in text
+    assert text.rstrip().endswith("embench leaderboard show stress_predict")
+    assert "bbbbbbbbbb" in show("--all")
+
+
+@pytest.mark.parametrize("width", [70, 140])
+def test_columns_that_do_not_fit_are_left_out_and_named(
+    boards: Path, show: Any, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    put(boards, "rest-ffffffffff", 0.55, access="baseline", evidence=None)
+    text = show("stress_predict")
+    assert max(map(len, text.splitlines())) <= width
+    assert ("Columns that do not fit here: " in text) == (width == 70)
+    head, _, *rows = text.splitlines()[1:]
+    assert ("modalities" in head) == (width == 140)
+    assert any(" on " in f"{row} " or row.strip().startswith("on ") for row in rows[:4]) == (width == 70)
 
 
 def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:

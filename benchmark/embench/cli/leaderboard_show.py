@@ -12,8 +12,9 @@ from typer import Argument, Option
 
 from embench.cli import console
 from embench.cli.options import Boards, completes
-from embench.cli.tables import TableColumn, show_table
+from embench.cli.tables import TableColumn, fitting, show_table
 from embench.errors import UsageError
+from embench.planning.request import Request
 from embench.records.wording import BESIDE, format_figure
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from embench.leaderboard.sections import BoardSection
 
 _WHOLE = ("rank", "score", "cleared", "entry")
+_SPARE = ("suspicious", "subjects", "recipe", "access", "evidence", "marks", "modalities")
+"""Columns that a narrow terminal has no room for, the first ones first."""
 _FOLDED = {
     "access": "",
     "modalities": "on {}",
@@ -47,7 +50,11 @@ class Format(StrEnum):
 def show(
     dataset: Annotated[
         str | None,
-        Argument(metavar="[DATASET]", help="Name of a dataset; default: all.", autocompletion=completes("dataset")),
+        Argument(
+            metavar="[DATASET]",
+            help="Name of a dataset, to see its boards; default: a line for each board.",
+            autocompletion=completes("dataset"),
+        ),
     ] = None,
     dataset_option: Annotated[str | None, Option("--dataset", help="The same as DATASET.")] = None,
     protocol: Annotated[
@@ -66,11 +73,11 @@ def show(
     columns: Annotated[str | None, Option(help="Fields to print, with commas between; `all` for every field.")] = None,
     output: Annotated[Format, Option("--format", help="How to print the rows.")] = Format.table,
     all_boards: Annotated[
-        bool, Option("--all", help="Also boards of superseded protocols, and superseded rows.")
+        bool, Option("--all", help="All boards whole, also those of superseded protocols, and superseded rows.")
     ] = False,
     boards: Boards = Path("leaderboards"),
 ) -> None:
-    """Print the rows of all leaderboards, or of some."""
+    """Print a line for each leaderboard; or the rows of a dataset's, or of those that options choose."""
     from embench import leaderboard
     from embench.leaderboard import select
 
@@ -79,6 +86,9 @@ def show(
     found = leaderboard.leaderboard_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
     chosen = select.select_sections(found, **about, all_boards=all_boards)
+    if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
+        _print_summary(chosen)
+        return
     several = [(section, [(select.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
     wanted = _columns(columns, known, output) if known else []
@@ -104,6 +114,47 @@ def show(
             console.echo("no row matches" if found else f"no published entries in {boards}")
         if old := len(select.select_sections(found, **about, all_boards=True)) - len(chosen):
             console.note(f"not shown: {old} superseded board{'s' * (old > 1)}; --all shows them")
+
+
+def _print_summary(sections: Sequence[BoardSection]) -> None:
+    """A line for each board that ranks under the protocol of runs that name none, and how to see one whole."""
+    usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
+    if not usual:
+        console.echo("no published entries in this folder; another one is named by --boards")
+        return
+    show_table(map(_summary, usual), title="leaderboards")
+    console.wrapped(
+        "best: of the rows, by the score named. Above chance: rows whose interval lies above it. Clear all: rows shown "
+        "to be above every control; - where the headline is undefined, so that nothing is ranked."
+    )
+    if other := len(sections) - len(usual):
+        console.wrapped(f"not in this table: {other} of other protocols, or of methods trained on another dataset")
+    console.echo("one dataset's boards:")
+    console.command(f"embench leaderboard show {usual[0].dataset}")
+
+
+def _summary(section: BoardSection) -> dict[str, str]:
+    methods = [row for row in section.rows if row.is_method and not row.superseded]
+    ranked = [row for row in methods if row.score]
+    metric = section.rows[0].headline if ranked else BESIDE
+    facts, chance = metric_facts(metric), metric_facts(metric).chance
+    sign = 1 if facts.higher else -1
+    scores = [score for row in methods if (score := row.scored(metric))]
+    best = max((score.mean for score in scores), key=lambda mean: sign * mean, default=None)
+    controls = [
+        (row.control or "", score.mean) for row in section.rows if (score := row.scored(metric)) and row.control
+    ]
+    hardest = max(controls, key=lambda each: sign * each[1], default=None)
+    above = None if chance is None else sum(score.low is not None and score.low > chance for score in scores)
+    clear = sum(row.controls > 0 and not row.not_cleared for row in ranked)
+    return {
+        "board": f"{section.dataset}, {section.target}: {metric}",
+        "rows": str(len(methods)),
+        "above chance": "-" if above is None else str(above),
+        "best": format_figure(best, missing="-"),
+        "best control": f"{format_figure(hardest[1])} {hardest[0]}" if hardest else "-",
+        "clear all": str(clear) if ranked else "-",
+    }
 
 
 def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
@@ -142,6 +193,15 @@ def _print_board(
     if whole and not chosen:
         sentences += filter(None, map(luck_sentence, section.rankings.values()))
     shown, title = [_column(name, scored) for name in heads], _title(section)
+    if output is Format.table and not chosen:
+        there = fitting(rows, shown, _SPARE)
+        left = [column.title for column in shown if column not in there]
+        if "modalities" in left:  # then they stand behind the method
+            there = [TableColumn("method", _method_on) if each.title == "method" else each for each in there]
+            left.remove("modalities")
+        if left:
+            sentences.append(f"Columns that do not fit here: {', '.join(left)}; --columns prints those that it names.")
+        shown = there
     if output is Format.markdown:
         cells = [[markdown(column.text(row)) for column in shown] for row in rows]
         lines = [[column.title for column in shown], ["---"] * len(shown), *cells]
@@ -196,6 +256,11 @@ def _column(name: str, scored: str) -> TableColumn:
 def _method(row: Row) -> str:
     # A pretrainer's source is a word of its own, at which a line may end.
     return row.short_name.replace(":", ": ") if row.is_method else f"({row.name})"
+
+
+def _method_on(each: tuple[Any, Row]) -> str:
+    row = each[1]
+    return _method(row) + (f" on {', '.join(row.modalities)}" if row.is_method and row.modalities else "")
 
 
 def _plain(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -81,6 +81,25 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     # Its cells have control characters written out already, and lines of their own.
     typer.echo(tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True))
     console.echo()
+
+
+def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
+    """The columns of a table that fits the terminal with its cells folded: as few of those titled as in `spare` are
+    left out as it takes, the first ones first."""
+    rows, kept = list(rows), list(columns)
+    for title in spare:
+        least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
+        if sum(least) + 2 * (len(least) - 1) <= console.room():
+            break
+        kept = [column for column in kept if column.title != title]
+    return kept
+
+
+def _least(column: TableColumn, cells: Sequence[str]) -> int:
+    """The characters that a column needs where its cells are folded."""
+    if column.whole:
+        return max(len(column.title) + _PAD, *map(len, cells), 0)
+    return max(_longest(column.title, _NAME) + _PAD, *map(_longest, cells), 0)
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

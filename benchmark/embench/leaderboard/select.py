@@ -19,6 +19,9 @@ from embench.registry.naming import did_you_mean
 Fields = dict[str, Any]
 """Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
 
+ENTRY = "entry"
+"""The column of tables that holds the end of an entry's id."""
+
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "superseded_by", "leaks")
 _PARTS = re.compile(r"(\w+)\s*(!=|>=|<=|=|~)\s*(.*)", re.DOTALL)
 _FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT (contains)"
@@ -88,29 +91,44 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
     found = _PARTS.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"cannot read the filter `{text}`", where="--filter", expected=_FORMS)
-    field, sign, wanted = check_field(found[1], known, "--filter"), found[2], found[3].strip()
+    field, sign, wanted = _printed(found[1], known, "--filter"), found[2], found[3].strip()
     if sign in (">=", "<="):
         limit = _number(wanted)
         if limit is None:
             raise UsageError(f"`{wanted}` is not a number", where=f"--filter {field}{sign}", expected="a number")
 
         def within(fields: Fields) -> bool:
-            value = fields[field]
+            value = _value(fields, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 return False
             return value >= limit if sign == ">=" else value <= limit
 
         return within
     if sign == "~":
-        return lambda fields: wanted.lower() in as_text(fields[field], ",").lower()
-    return lambda fields: _same(fields[field], wanted) == (sign == "=")
+        return lambda fields: _alike(wanted) in _alike(as_text(_value(fields, field), ","))
+    return lambda fields: _same(_value(fields, field), wanted) == (sign == "=")
+
+
+def _printed(name: str, known: Sequence[str], option: str) -> str:
+    """The field of a name of a field or of a table's head, such as `time` of `time_s`; `entry` is the end of `id`."""
+    titles = {column.title: field for field, column in columns().items() if " " not in column.title}
+    return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
+
+
+def _value(fields: Fields, field: str) -> Any:
+    return fields["id"].rpartition("-")[2] if field == ENTRY else fields[field]
 
 
 def _same(value: Any, wanted: str) -> bool:
     number = _number(wanted)
     if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return value == number
-    return as_text(value, ",").lower() == wanted.replace(", ", ",").lower()
+    return _alike(as_text(value, ",")) == _alike(wanted.replace(", ", ","))
+
+
+def _alike(text: str) -> str:
+    """The text without what does not count: case, and `_` for the hyphen that tables print."""
+    return text.lower().replace("_", "-")
 
 
 def _number(text: str) -> float | None:
@@ -136,10 +154,10 @@ def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Field
     stay in their order. Raises UsageError where no row has such a field."""
     field, down = by.removeprefix("-"), by.startswith("-")
     if rows:
-        check_field(field, list(rows[0][0]), "--sort")
-    there = [row for row in rows if _known(row[0][field])]
-    there.sort(key=lambda row: _order(row[0][field]), reverse=down)
-    return [*there, *(row for row in rows if not _known(row[0][field]))]
+        field = _printed(field, list(rows[0][0]), "--sort")
+    there = [row for row in rows if _known(_value(row[0], field))]
+    there.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
+    return [*there, *(row for row in rows if not _known(_value(row[0], field)))]
 
 
 def _known(value: Any) -> bool:
