@@ -24,7 +24,7 @@ def is_instant(words):
     """Whether a command shows what the program itself knows."""
     if words[0] not in EMBENCH:
         return words[0] == "make"
-    return words[1] in INSTANT or bool({"--help", "--version"} & set(words))
+    return len(words) == 1 or words[1] in INSTANT or bool({"--help", "--version"} & set(words))
 
 
 def pages_with(wanted, pages=HERE):
