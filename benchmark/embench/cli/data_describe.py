@@ -12,7 +12,7 @@ from typer import Option
 from embench.cli import console
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.progress import Steps
-from embench.cli.tables import TableColumn, field, fields, grouped, show_table
+from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
 from embench.planning.request import Request
 from embench.records.wording import format_control, format_figure, format_score, join_with_and
 
@@ -221,7 +221,11 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     best = {metric: of["mean"] for metric, of in found["to_beat"][target].items()}
     to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
     title = f"target {target}, {found['people'][target]} subjects, {found['protocol']}"
-    show_table([*(cells(controls[name]) for name in CONTROLS), {"control": "to beat *", **to_beat}], title=title)
+    rows = [*(cells(controls[name]) for name in CONTROLS), {"control": "to beat *", **to_beat}]
+    shown = fitting(rows, [field(head, head) for head in ("control", headline, *others)], others[::-1])
+    show_table(rows, shown, title=title)
+    if left := [metric for metric in others if metric not in {column.title for column in shown}]:
+        console.wrapped(f"Columns that do not fit here: {', '.join(left)}; --json has the scores of all names.")
     for metric in (headline, *others):
         undefined = [(c.why_undefined(metric), c.name) for c in applicable if metric in c.scores]
         for reason, names in grouped(each for each in undefined if each[0]).items():

@@ -1,0 +1,100 @@
+"""Every command that prints tables, at 80 and 100 columns: no line is longer, and no word is torn."""
+
+import re
+
+import pytest
+
+from ..site.conftest import link_entries
+from ..tiny.fixtures import cache, shared, six
+
+__all__ = ["cache", "shared", "six"]
+WIDTHS = (80, 100)
+LEFT_OUT = re.compile(r"Columns that do not fit here:.*?\bnames\.", re.DOTALL)
+"""A sentence that a wide terminal has no need of."""
+PLAIN = (
+    "", "list", "list dataset", "list metric", "list modality", "list protocol", "list --matrix", "info cnn_tf",
+    "info cnn_tf --dataset stress_predict", "info amigos", "info eda", "info subject-independent-v2",
+    "info strizhkova2024", "claims", "data status",
+)  # fmt: skip
+BOARDS = (
+    "leaderboard show --boards boards", "leaderboard show stress_predict --boards boards",
+    "leaderboard show --all --boards boards", "leaderboard show --metric auroc_within --boards boards",
+    "leaderboard show --filter kind=control --boards boards",
+)  # fmt: skip
+ENTRIES = ("leaderboard verify boards", "leaderboard verify {0}", "compare {0} {1}", "compare {0} {1} --all")
+OF_DATA = (
+    "data status", "data verify amigos", "data labels amigos", "data controls amigos --target arousal --seeds 0",
+    "data prepare amigos", "doctor",
+)  # fmt: skip
+
+
+def rendered(embench, monkeypatch, line, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    done = embench(*line.split())
+    assert done.code in (0, 1), done.err
+    return done.out
+
+
+def pieces(word):
+    """The parts of a word that may stand alone in a line: it may be folded after hyphens, in heads after `_`."""
+    parts = re.split(r"(?<=[-_])", word)
+    return {"".join(parts[i:k]) for i in range(len(parts)) for k in range(i + 1, len(parts) + 1)}
+
+
+def check(embench, monkeypatch, line):
+    whole = set().union(*map(pieces, rendered(embench, monkeypatch, line, 1000).split()))
+    for width in WIDTHS:
+        text = LEFT_OUT.sub("", rendered(embench, monkeypatch, line, width))
+        assert [each for each in text.splitlines() if len(each) > width] == []
+        torn = {word for word in text.split() if word not in whole and set(word) - set("-\\") and not word[0].isdigit()}
+        assert torn == set()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder: paths in it are short."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBENCH_DATA", "data")
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_what_the_program_knows_fits(embench, monkeypatch, here, line):
+    assert here
+    check(embench, monkeypatch, line)
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory):
+    """A few published entries, as `boards` in a folder."""
+    folder = tmp_path_factory.mktemp("published")
+    link_entries(
+        folder / "boards",
+        {
+            "stress_predict/subject-independent-v2": ["*-svm-a*", "tcn-shared_tf-*", "unet_se-single-*"],
+            "wearable_stress/subject-independent-v2": ["handcrafted-svm-33e*"],
+        },
+    )
+    return folder
+
+
+@pytest.mark.parametrize("line", BOARDS)
+def test_boards_fit(embench, monkeypatch, boards, line):
+    monkeypatch.chdir(boards)
+    check(embench, monkeypatch, line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ENTRIES)
+def test_what_is_said_of_entries_fits(embench, monkeypatch, boards, line):
+    monkeypatch.chdir(boards)
+    entries = sorted(path.relative_to(boards) for path in boards.glob("boards/stress_predict/*/*-svm-*"))
+    check(embench, monkeypatch, line.format(*entries))
+
+
+@pytest.mark.slow
+def test_what_is_said_of_data_fits(embench, monkeypatch, here):
+    assert here
+    embench("data", "synthesize", "amigos", "--out", "data/amigos", "--subjects", "4")
+    for line in OF_DATA:
+        check(embench, monkeypatch, line)
