@@ -1,10 +1,15 @@
 """The graph of stages: what is shared, and what changes which ids."""
 
+import shutil
 from functools import partial
+from statistics import median
 
 import pytest
 import yaml
 
+from embench.engine.stage import Folder
+from embench.planning import forecast
+from embench.planning.expected import seconds_like_done
 from embench.planning.forecast import stage_seconds
 
 from ..tiny.running import Bench
@@ -163,6 +168,45 @@ def test_pretraining_is_expected_to_take_as_long_as_it_has_windows(shared):
     seconds = stage_seconds([stage for plan in plans for stage in plan.graph.stages.values()])  # of one measurement
     often, seldom = (sum(seconds[id_] for id_ in kinds(plan, "pretrain")) for plan in plans)
     assert often > 2.5 * seldom > 0
+
+
+def test_a_dry_run_expects_what_is_left_and_estimators_what_others_took(bench):
+    options = {"encoder": "Moments", "modalities": "ecg", "fusion": "logreg"}
+    before = bench.plan(**options)
+    assert before.describe()["expected_s"] == 0  # nothing tells
+    bench.run(**options)
+    assert before.describe()["expected_s"] == 0  # all is done
+    stages = list(before.graph.stages.values())
+    took = {stage.id: Folder(bench.runs / "stages", stage.id).result()["wall_s"] for stage in stages}
+    gone, others = [kinds(before, "estimator"), kinds(before, "predict")], 0.0
+    gone = {id_ for of_kind in gone for id_ in sorted(of_kind)[:1]}
+    for id_ in gone:
+        shutil.rmtree(bench.runs / "stages" / id_)
+    for kind in ("estimator", "predict"):
+        others += median(took[id_] for id_ in kinds(before, kind) - gone)
+    assert sum(seconds_like_done(stages, bench.runs / "stages").values()) == pytest.approx(others)
+    assert before.describe()["expected_s"] <= round(others, 1)
+
+
+def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
+    """Whatever else the machine does: only what this process takes is counted, and the shortest of a few steps."""
+    clocks = {"process": 0.0, "wall": 0.0}
+
+    class Clock:
+        def process_time(self):
+            clocks["process"] += 1.0
+            return clocks["process"]
+
+        def perf_counter(self):
+            clocks["wall"] += 50.0
+            return clocks["wall"]
+
+    monkeypatch.setattr(forecast, "time", Clock())
+    plan = shared.plan("Pool", modalities="ecg", settings=("encoder.batch=8",))
+    (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+    rows = forecast._training_rows(one)
+    assert stage_seconds([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
+    assert clocks["wall"] == 0
 
 
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):

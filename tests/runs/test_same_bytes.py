@@ -65,9 +65,9 @@ def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(  # the first four steps of `unimodal` are the forecast's
+@pytest.mark.parametrize(  # the first twelve steps of `unimodal` are the forecast's
     ("name", "moments"),
-    [("networks", ("pretrain:9", "unimodal:11", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
+    [("networks", ("pretrain:9", "unimodal:19", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
 )
 def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name, moments):
     bench, options = Bench(four, tmp_path), METHODS[name]

@@ -18,7 +18,8 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
-from embench.planning.graph import Builder, Graph, Setting, data_places
+from embench.planning.expected import left_to_do, seconds_like_done
+from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
@@ -146,9 +147,11 @@ class Plan:
         return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * ASSUMED_SD / (df + 1) ** 0.5)
 
     def describe(self) -> dict[str, Any]:
-        """What `--dry-run` prints: folds, stages, size, expected time, and what the cohort can show."""
+        """What `--dry-run` prints: folds, stages, size, expected time of what is not done yet, and what the cohort
+        can show."""
         from embench.planning.forecast import forecast
 
+        stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():
             kinds[stage.kind] = kinds.get(stage.kind, 0) + 1
@@ -170,7 +173,12 @@ class Plan:
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,
-            **forecast(self.graph, self.request.workers or default_workers({self.setting.device})),
+            **forecast(
+                self.graph,
+                self.request.workers or default_workers({self.setting.device}),
+                self.graph.stages.keys() - {stage.id for stage in left_to_do(stages, root)},
+                seconds_like_done(stages, root),
+            ),
             "smallest_difference": round(self.smallest_difference(), 3),
             "smallest_difference_note": f"AUROC, paired over subjects, power .8, an SD of {ASSUMED_SD} assumed",
         }

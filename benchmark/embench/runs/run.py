@@ -12,9 +12,10 @@ from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources
-from embench.engine.stage import Folder, Stage
+from embench.engine.stage import Stage
 from embench.errors import EmbenchError, Unfinished
 from embench.files import digest, folder_mode, make_folder
+from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
@@ -138,21 +139,22 @@ def grid(
 
 @snapshot()
 def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """How long each stage that is not done is expected to take in s, by id: measured for each method by itself, where
-    networks are trained."""
-    from embench.planning.forecast import stage_seconds
-
+    """How long each stage that is not done is expected to take in s, by id: measured for each method by itself where
+    networks are trained, else as stages like it took."""
     seconds: dict[str, float] = {}
     for planned in plans:
         own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
-        todo = [stage for id_, stage in own.items() if not Folder(root, id_).done]
-        if any(stage.kind not in ("estimator", "predict") for stage in todo):
+        todo = left_to_do(own.values(), root)
+        if any(stage.kind not in CHEAP for stage in todo):
+            from embench.planning.forecast import stage_seconds
+
             seconds |= stage_seconds(todo)
+        seconds |= seconds_like_done(list(own.values()), root)
     return seconds
 
 
 def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
-    """What the networks that are to be trained will take: the event `forecast`."""
+    """What the stages that wait will take: the event `forecast`."""
     hours = {"cpu": 0.0, "gpu": 0.0}
     for stage in stages:
         common = stage.params.common
@@ -160,7 +162,7 @@ def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], worke
         hours["cpu" if common.device == "cpu" else "gpu"] += taken * (common.threads if common.device == "cpu" else 1)
     return {
         "event": "forecast",
-        "seconds": sum(expected.values()) / max(workers, 1),
+        "seconds": together(expected.values(), workers),
         "core_hours": hours["cpu"],
         "gpu_hours": hours["gpu"],
     }
