@@ -1,8 +1,11 @@
 """Every command that prints tables, at 80 and 100 columns: no line is longer, and no word is torn."""
 
 import re
+from pathlib import Path
 
 import pytest
+
+from embench.cli import main
 
 from ..site.conftest import link_entries
 from ..tiny.fixtures import cache, shared, six
@@ -26,6 +29,18 @@ OF_DATA = (
     "data status", "data verify amigos", "data labels amigos", "data controls amigos --target arousal --seeds 0",
     "data prepare amigos", "doctor",
 )  # fmt: skip
+METHOD = "--dataset amigos --encoder handcrafted --modalities eda --seeds 0 --workers 1"
+GRID = f"grid {METHOD} --fusion logreg --fusion lda"
+TUNE = f"tune {METHOD} --fusion logreg --target arousal --metric auroc_within --trials 2 --search fusion.build.C=0.1,1"
+RUNS = (
+    f"run {METHOD} --fusion lda", f"run {METHOD} --fusion lda --all", f"run {METHOD} --fusion lda --dry-run",
+    GRID, f"{GRID} --dry-run", "grid status runs", "compare {0} {1} --metric auroc_within", "audit {0}", TUNE,
+    "baselines --dataset amigos --modalities eda --seeds 0 --workers 1", "plugin check embench_plugins/handcrafted", "",
+)  # fmt: skip
+
+
+PASSED = re.compile(r"[-\\]+$|\W?\d")
+"""Rules of tables, the ends of folded commands, and numbers: times are never the same."""
 
 
 def rendered(embench, monkeypatch, line, width):
@@ -46,7 +61,11 @@ def check(embench, monkeypatch, line):
     for width in WIDTHS:
         text = LEFT_OUT.sub("", rendered(embench, monkeypatch, line, width))
         assert [each for each in text.splitlines() if len(each) > width] == []
-        torn = {word for word in text.split() if word not in whole and set(word) - set("-\\") and not word[0].isdigit()}
+        torn = {
+            word
+            for word in text.split()
+            if word not in whole and set(word) - set("-\\") and not re.match(r"\W?\d", word)
+        }
         assert torn == set()
 
 
@@ -92,9 +111,22 @@ def test_what_is_said_of_entries_fits(embench, monkeypatch, boards, line):
     check(embench, monkeypatch, line.format(*entries))
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A working folder with synthetic data and the runs of a grid."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("EMBENCH_DATA", "data")
+        assert main(["data", "synthesize", "amigos", "--out", "data/amigos", "--subjects", "4"]) == 0
+        assert main(GRID.split()) == 0
+    return folder
+
+
 @pytest.mark.slow
-def test_what_is_said_of_data_fits(embench, monkeypatch, here):
-    assert here
-    embench("data", "synthesize", "amigos", "--out", "data/amigos", "--subjects", "4")
-    for line in OF_DATA:
-        check(embench, monkeypatch, line)
+@pytest.mark.parametrize("line", [*OF_DATA, *RUNS])
+def test_what_is_said_of_data_and_runs_fits(embench, monkeypatch, work, line):
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("EMBENCH_DATA", "data")
+    runs = sorted(path.parent.as_posix() for path in Path("runs").glob("*/*/run.yaml"))
+    check(embench, monkeypatch, line.format(*runs))

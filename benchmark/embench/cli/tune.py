@@ -68,7 +68,7 @@ def _show(found: Tuned) -> None:
         f"The first of {len(ranked)} settings owes part of its score to being chosen. It is a result once it is "
         "tested, which opens the test labels:"
     )
-    console.echo(found.command)
+    console.command(found.command)
 
 
 def _json(found: Tuned) -> dict[str, Any]:

@@ -174,7 +174,9 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
             )
         if isinstance(score, Undefined):
-            raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
+            other = next((m for m, found in r.scores.of(target).items() if found.defined), None)
+            what = f"{name} of {target} is undefined: {score.reason}"
+            raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
