@@ -4,6 +4,8 @@ import shlex
 
 import pytest
 
+from embench.errors import PluginError
+
 BEGIN = "run --dataset stress_predict --modalities eda"
 OF = "run --dataset stress_predict --encoder tcn --modalities"
 
@@ -50,3 +52,16 @@ def test_options_of_other_programs_are_answered_with_ours(embench, option):
 def test_missing_data_end_with_a_command_that_makes_some(embench, tmp_path):
     (tmp_path / "deap").mkdir()
     assert "embench data synthesize amigos --out" in last(embench, f"data labels amigos --data-root {tmp_path}")
+
+
+def test_a_plugin_that_fails_and_a_bug_end_with_the_command_that_shows_where(embench, monkeypatch):
+    def fail(error):
+        def entries(_=None):
+            raise error
+
+        monkeypatch.setattr("embench.registry.entries", entries)
+        return embench("list", "encoder").err.rstrip().splitlines()[-1]
+
+    assert fail(PluginError("it failed")) == "  command: embench --debug list encoder"
+    assert fail(PluginError("it failed", hint="give it time")) == "  what to do: give it time"
+    assert "`embench --debug list encoder`" in fail(ZeroDivisionError())

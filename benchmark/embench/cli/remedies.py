@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from embench.errors import DataError, EmbenchError, UsageError
+from embench.errors import DataError, EmbenchError, PluginError, UsageError
 
 _MODELS = ("--model", "--classifier", "--estimator", "--network", "--algorithm")
 _MEANT = re.compile(r"did you mean (\S+?)(?: or .*)?\?")
@@ -23,6 +23,8 @@ def of_error(error: EmbenchError, arguments: Sequence[str], command: str) -> str
         return _with_word(arguments, _QUOTED.findall(error.what), meant[1])
     if found := re.search(r"(?:^|: )(--[a-z-]+ .*)", hint):
         return _with_options(arguments, shlex.split(found[1]))
+    if isinstance(error, PluginError) and not hint:  # its author needs the traceback
+        return shlex.join(["embench", "--debug", *arguments])
     return f"{command} --help" if isinstance(error, UsageError | DataError) and not hint else None
 
 

@@ -57,7 +57,7 @@ def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str
         yield "those of one dataset in pairs", f"embench compare {newest.parent.as_posix()}/*"
     if boards and any(Path("leaderboards", newest.parent.name).glob("*/*/run.yaml")):
         yield "published results beside them", f"embench leaderboard show {newest.parent.name}"
-    yield "is a fault in it?", f"embench audit {newest.as_posix()}"
+    yield "a search for faults in it", f"embench audit {newest.as_posix()}"
 
 
 def _with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
