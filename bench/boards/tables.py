@@ -153,7 +153,7 @@ def above(boards: Sequence[Board] = EVERY) -> str:
         for name in (*CLOCKS, MOVEMENT):
             gaps = [gap for e in rows if (gap := above_control(e, board, metric, name))]
             cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
-        clear = sum(not e.scores.failed(board.target) for e in rows)
+        clear = sum(bool(e.scores.compared(board.target)) and not e.scores.failed(board.target) for e in rows)
         lines.append([*cells, str(clear) if metric == headline(rows[0], board) else "—"])
     names = [f"above `{name}`" for name in (*CLOCKS, MOVEMENT)]
     return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)

@@ -89,21 +89,30 @@ def test_a_device_that_is_not_there_is_named(embench):
     assert "no MPS device is available" in done.err
 
 
-def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner):
+def test_a_result_fits_a_screen_headline_and_verdict_first(embench, runner):
     done = embench(*LINE)
     assert runner
     lines = done.out.splitlines()
-    headline = next(i for i, line in enumerate(lines) if line.startswith("auroc_within *"))
-    assert "0.612 [0.550, 0.674]" in lines[headline]
-    assert lines[headline + 1].startswith("auroc ")
-    assert "undefined: one class" in done.out
-    assert "not applicable: there is no accelerometer" in done.out
-    assert "not shown to be better than elapsed_time" in done.out
-    at = lines.index("cost")
-    assert lines[at + 1].split() == ["time", "parameters", "FLOPs", "memory", "energy"]
-    assert re.split(r"  +", lines[at + 3]) == ["2 min", "1 k", "not measured", "not measured", "not measured"]
-    assert "files: runs/amigos/r" in done.out
+    assert lines[2] == "target arousal: auroc_within 0.612 [0.550, 0.674]; not above elapsed_time"
+    rows = {line.split("  ")[0]: re.split(r"  +", line)[1:] for line in lines}
+    assert rows["the method"] == ["0.612 [0.550, 0.674]"]
+    assert rows["majority"] == ["0.500 by construction", "0.112 [0.550, 0.674] yes"]
+    assert rows["elapsed_time"] == ["0.700 [0.550, 0.674]", "-0.088 [0.550, 0.674] NO"]
+    assert "not applicable: movement: there is no accelerometer" in lines
+    assert "cost: time 2 min, parameters 1 k" in lines
+    assert "files: runs/amigos/r" in lines
+    assert len(lines) < 24
+    assert "one class" not in done.out
     assert done.out.count("SYNTHETIC DATA") == 2
+
+
+@pytest.mark.usefixtures("runner")
+def test_every_score_is_printed_where_it_is_asked_for(embench):
+    lines = embench(*LINE, "--all").out.splitlines()
+    at = lines.index("target arousal, all scores")
+    assert lines[at + 3].startswith("auroc_within *")
+    assert lines[at + 4].startswith("auroc ")
+    assert "undefined: mcc: one class" in lines
 
 
 def test_json_is_one_document_and_all_else_is_on_stderr(embench, runner):

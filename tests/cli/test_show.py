@@ -31,10 +31,10 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
 
 
 def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
-    show.result(a_result(SCORES))
+    show.result(a_result(SCORES), every=True)
     assert "stimulus_mean" not in capsys.readouterr().out
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
-    show.result(a_result({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}))
+    show.result(a_result({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}), every=True)
     lines = capsys.readouterr().out.splitlines()
     assert "stimulus_mean" in next(line for line in lines if line.startswith("score (* headline)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
@@ -76,28 +76,44 @@ CROSSED = {
 }
 
 
-def test_a_clock_that_cannot_win_says_so_and_why(capsys):
-    show.result(a_result({**Scores.none(), **CROSSED}, synthetic=False))
+def fixed_order(scores):
+    made = a_result({**Scores.none(), **scores}, synthetic=False)
+    made.manifest["cohort"]["design"] = "fixed_order"
+    return made
+
+
+def test_a_clock_that_cannot_win_and_is_high_within_subjects_is_said_to_show_nothing(capsys):
+    found = fixed_order(CROSSED)
+    show.result(found)
     out = capsys.readouterr().out
     assert "0.500 by construction" in out
     assert "0.560 [0.550, 0.674]" in out
-    why = "elapsed_time has an auroc_within of 0.950, the method 0.700: the headline compares moments"
+    why = "elapsed time alone reaches 0.950, so this shows nothing about the body"
     assert why in out.replace("\n", " ")
+    assert why in repr(found)
+    assert why in found._repr_html_()
 
 
-def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_another_score(capsys):
-    hidden = {"undefined": "the release hides when units were recorded"}
+def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(capsys):
+    hidden = {"undefined": "not estimable: 24 quadruples of 2 subjects; at least 200 of 10 are needed"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
     own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
-    show.result(a_result({**Scores.none(), **CROSSED, "scores": own, "controls": clock}, synthetic=False))
+    gaps = {"elapsed_time": {"stress": {"difference": hidden, "clears": False}}}
+    undefined = {**CROSSED, "scores": own, "controls": clock, "differences": gaps}
+    found = fixed_order({**undefined, "not_cleared": ["stress: elapsed_time"]})
+    show.result(found)
     out = capsys.readouterr().out
-    table = out[out.index("side by side") :]
-    assert [line.split()[-3] for line in table.splitlines() if line.startswith(("the method", "elapsed"))] == [
-        "0.700",
-        "1.000",
-    ]
-    why = "auroc_crossed_matched is undefined (the release hides when units were recorded), so no control"
-    assert why in out.replace("\n", " ")
+    rows = {line.split("  ")[0]: line.split()[-3] for line in out.splitlines() if "[" in line}
+    assert rows["the method"] == "0.700"
+    assert rows["elapsed_time"] == "1.000"
+    text = out.replace("\n", " ")
+    assert "auroc_crossed_matched is not estimable: 24 quadruples of 2 subjects" in text
+    assert "not compared with controls" in text
+    assert "It needs at least ten subjects of one fold" in text
+    for told in (text, repr(found), found._repr_html_()):
+        assert "not above" not in told
+        assert "exploratory: auroc_within 0.700" in told
+        assert "NO" not in told.replace("NOT", "")
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):
@@ -111,7 +127,7 @@ def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(c
     number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
     folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
     scores = {**SCORES, "headlines": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
-    show.result(a_result({**scores, "folds": folds}))
+    show.result(a_result({**scores, "folds": folds}), every=True)
     assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
-    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}))
+    show.result(a_result({**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}}), every=True)
     assert "over folds" not in capsys.readouterr().out

@@ -164,6 +164,7 @@ Json = Annotated[
     bool, typer.Option("--json", callback=_keep_stdout, help="Print one JSON document to stdout, all else to stderr.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
+Every = Annotated[bool, typer.Option("--all", help="Print every score, not only what the verdict rests on.")]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:

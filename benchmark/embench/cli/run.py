@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.options import Config, DryRun, From, Json, takes
+from embench.cli.options import Config, DryRun, Every, From, Json, takes
 from embench.cli.progress import Progress, long_warning
 from embench.planning.request import request_of
 
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @takes(before={"_config": "dev", "_from": "dev"})
 def run(
-    *, _config: Config = None, _from: From = None, dry_run: DryRun = False, as_json: Json = False, **options: Any
+    *,
+    _config: Config = None,
+    _from: From = None,
+    dry_run: DryRun = False,
+    every: Every = False,
+    as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Run one method on one dataset under a protocol, and write its record."""
     from embench.cli import show
@@ -36,7 +42,7 @@ def run(
         if warning := long_warning(document["expected_s"], smaller(request)):
             console.note(warning)
     else:
-        show.result(result)
+        show.result(result, every=every)
 
 
 def smaller(request: Request) -> list[str]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Json, ProtocolName, completes
+from embench.cli.options import DataRoot, Every, Json, ProtocolName, completes
 from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
 
 if TYPE_CHECKING:
     from embench.records.manifest import Manifest
-    from embench.records.scores import Scores
 
 
 def score(
@@ -31,6 +30,7 @@ def score(
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
     data_root: DataRoot = None,
     out: Annotated[Path | None, Option(help="Folder of the record; default: a new one in ./runs.")] = None,
+    every: Every = False,
     as_json: Json = False,
 ) -> None:
     """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
@@ -49,29 +49,18 @@ def score(
     if as_json:
         console.document({**result.json(), "outside": run.outside, "audit": audited.json()})
         return
-    _warn_of_headlines(run, result.scores)
-    show.result(result)
+    show.result(result, every=every)
     _print_submission(run)
     console.echo()
     audit.print_audit(audited, skipped=console.asked.verbose)
-
-
-def _warn_of_headlines(run: Manifest, scores: Scores) -> None:
-    """Says of each target whose headline the file cannot give why, and how much of the dataset the file predicts."""
-    predicted = run.cohort.size
-    labelled = predicted + sum(row["reason"] == "no prediction in the file" for row in run.cohort.left_out)
-    for target, headline in scores.headlines.items():
-        if reason := scores.why_undefined(target, headline):
-            why = reason if reason.startswith("not ") else f"undefined: {reason}"
-            part = f"The file predicts {predicted} of {labelled} labelled subjects"
-            console.wrapped(f"{target}: no headline. {part}, and {headline} is {why}.", bold=True, colour="red")
 
 
 def _print_submission(run: Manifest) -> None:
     """Prints what a reader must know of a submission."""
     submission = run.outside or {}
     folds = " and ".join(sorted(set(submission["folds"].values())))
-    count = f"{run.cohort.size} subject{'s' * (run.cohort.size != 1)}"
+    labelled = run.cohort.size + sum(row["reason"] == "no prediction in the file" for row in run.cohort.left_out)
+    count = f"{run.cohort.size} of {labelled} labelled subjects"
     console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
         by_subject = _some([f"{subject} {count}" for subject, count in missing["people"].items()])

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.tables import TableColumn, field, show_table
+from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
-from embench.records.scores import Control, Score, Scores
+from embench.records.scores import Control, Gap, Scores
 from embench.records.wording import (
-    compared_metric,
-    control_note,
     format_control,
     format_figure,
     format_over_folds,
     format_score,
     format_value,
-    score_or_reason,
 )
+from embench.statistics.verdict import NOT_COMPARED, Verdict
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -35,37 +33,60 @@ def warn_of_synthetic(synthetic: bool) -> None:
         console.wrapped(text, bold=True, colour="yellow")
 
 
-def result(found: Result) -> None:
-    """One run."""
+def result(found: Result, *, every: bool = False) -> None:
+    """One run, on a screen: the headline with its verdict, other scores and the controls beside them; with `every`
+    score that was computed."""
     warn_of_synthetic(found.synthetic)
-    for target in found.scores.headlines:
-        _scores(target, found.scores)
-        _controls(target, found.scores)
-    measured = cost.format_cost(found.manifest["cost"])
-    if set(measured.values()) == {cost.NOT_MEASURED}:
-        console.echo(f"cost: {cost.NOT_MEASURED}")
-    else:
-        show_table([measured], title="cost")
-    console.echo(f"run: {found.id}")
+    for told in found.verdicts:
+        _verdict(told, found.scores)
+        if every:
+            _scores(told, found.scores)
+    cost_of(found.manifest)
     console.echo(f"files: {found.folder}")
+    if not every:
+        console.note("--all prints every score; so does `embench report RUN`, for a browser")
     warn_of_synthetic(found.synthetic)
+
+
+def cost_of(run: Mapping[str, Any]) -> None:
+    """What a run took, as far as it was measured, in a line."""
+    measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
+    console.wrapped(f"cost: {', '.join(measured) or cost.NOT_MEASURED}")
 
 
 def results(found: Sequence[Result]) -> None:
-    """Many runs, a row each and target: the headline with its interval, and where the files are."""
+    """Many runs, a row each and target: the options in which they differ, the headline with its verdict, the time."""
+    several = len({target for each in found for target in each.scores.headlines}) > 1
+    varied = _varied([each.manifest for each in found])
     show_table(
         {
-            "run": f"{each.id} (synthetic)" if each.synthetic else each.id,
-            "target": target,
-            "headline": headline,
-            "score": score_or_reason(each.scores.of(target).get(headline, Score())),
-            **cost.format_cost(each.manifest["cost"]),
-            "files": str(each.folder),
+            **(options or {"method": each.id}),
+            **({"target": told.target} if several else {}),
+            "headline": told.metric,
+            "score": format_score(told.score, missing="not estimable"),
+            "verdict": told.controls if told.score else NOT_COMPARED.partition(",")[0],
+            "time": cost.format_cost(each.manifest["cost"])["time"],
+            "run": each.id.rpartition("-")[2],
         }
-        for each in found
-        for target, headline in each.scores.headlines.items()
+        for each, options in zip(found, varied, strict=True)
+        for told in each.verdicts
     )
+    for folder in dict.fromkeys(each.folder.parent for each in found):
+        console.echo(f"files: {folder}, in folders whose names end as in the column run")
     warn_of_synthetic(any(each.synthetic for each in found))
+
+
+def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Of each run its values of the options in which they differ, by their names on the command line."""
+    from embench.planning.request import AXES
+
+    asked = [run["config"].get("request") or {} for run in runs]
+    texts = {
+        name: [format_value(request.get(field), missing="none") or "none" for request in asked]
+        for name, field in AXES.items()
+    }
+    differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
+    return [{name: values[k] for name, values in differ.items()} for k in range(len(runs))]
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -117,20 +138,56 @@ def _plan_value(key: str, item: Any) -> str:
     return format_value(item, ".4g") or "none"
 
 
-def _scores(target: str, scores: Scores) -> None:
-    headline, found = scores.headlines[target], scores.of(target)
-    stimulus, folds = scores.control_scores(target, "stimulus_mean"), _folds(scores, target)
+def _verdict(told: Verdict, scores: Scores) -> None:
+    """The headline with its verdict, a table of the method and the controls, and what must be known to read it."""
+    bad = told.score is None or bool(told.failed)
+    first, *others = told.sentences
+    console.wrapped(f"target {told.target}: {first}", bold=True, colour="red" if bad else None)
+    own = Control("the method", scores.of(told.target), "", None)
+    rows = [own, *(control for control in scores.controls(told.target) if not control.reason)]
+    ranked = TableColumn(f"{told.metric} *", lambda c: format_control(c.scores.get(told.metric)))
+    gap = TableColumn("difference, cleared", lambda c: _gap(c.gap) if c.gap else "")
+    more = [_exploratory(each.metric, interval=told.score is None) for each in told.exploratory]
+    shown = [field("name", ""), *([ranked, gap] if told.score else []), *more]
+    if len(shown) > 1:
+        show_table(rows, shown)
+    for text in others:
+        console.wrapped(text)
+    silent = grouped((control.reason, control.name) for control in scores.controls(told.target) if control.reason)
+    for reason, names in silent.items():
+        console.wrapped(f"not applicable: {', '.join(names)}: {reason}")
+    console.echo()
+
+
+def _gap(gap: Gap) -> str:
+    return f"{format_score(gap.difference)} {'yes' if gap.clears else 'NO'}"
+
+
+def _exploratory(metric: str, *, interval: bool) -> TableColumn:
+    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
+
+
+def _scores(told: Verdict, scores: Scores) -> None:
+    """Every score of the method, and what it would be to somebody who knows only the stimulus."""
+    found, folds = scores.of(told.target), _folds(scores, told.target)
+    stimulus = scores.control_scores(told.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
-        TableColumn("score (* headline)", lambda name: f"{name} *" if name == headline else name),
-        TableColumn("mean and interval", lambda name: score_or_reason(found[name])),
+        TableColumn("score (* headline)", lambda name: f"{name} *" if name == told.metric else name),
+        TableColumn("mean and interval", lambda name: format_score(found[name])),
         *([knows] if stimulus else []),
         TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
         # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
-        *([over_folds] if headline in found and found[headline].over == "folds" else []),
+        *([over_folds] if told.score and told.score.over == "folds" else []),
     ]
-    show_table(sorted(found, key=lambda name: name != headline), columns, title=f"target {target}")
+    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != told.metric)
+    show_table(defined, columns, title=f"target {told.target}, all scores")
+    undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.defined)
+    if undefined:
+        listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())
+        console.wrapped(f"undefined: {listed}")
+        console.echo()
 
 
 def _folds(scores: Scores, target: str) -> int:
@@ -139,43 +196,6 @@ def _folds(scores: Scores, target: str) -> int:
     return min(Counter(own).values(), default=0)
 
 
-def _controls(target: str, scores: Scores) -> None:
-    headline, controls = scores.headlines[target], scores.controls(target)
-    if (metric := compared_metric(scores, target)) != headline:
-        _side_by_side(target, metric, scores)
-        return
-
-    def shown(control: Control) -> str:
-        score = control.scores.get(headline, Score())
-        return not_applicable(control) or (format_control(score) if score.defined else score_or_reason(score))
-
-    compared = {control.name: control.gap for control in controls if control.gap}
-    columns = [
-        field("name", "control"),
-        TableColumn(headline, shown),
-        TableColumn("difference", lambda c: score_or_reason(c.gap.difference) if c.gap else "" if c.reason else "-"),
-        TableColumn("cleared", lambda c: ("yes" if c.gap.clears else "NO") if c.gap else "" if c.reason else "-"),
-    ]
-    show_table(controls, columns, title=f"target {target}, controls")
-    if note := control_note(scores, target):
-        console.wrapped(note)
-    if failed := [name for name, gap in compared.items() if not gap.clears]:
-        console.wrapped(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
-
-
 def not_applicable(control: Control) -> str:
     """The reason why a control does not apply; empty where it does."""
     return f"not applicable: {control.reason}" if control.reason else ""
-
-
-def _side_by_side(target: str, metric: str, scores: Scores) -> None:
-    """The method and the controls in another score than the headline, which is undefined and so ranks nothing."""
-    headline, own = scores.headlines[target], Control("the method", scores.of(target), "", None)
-    columns = [
-        field("name", "method or control"),
-        TableColumn(metric, lambda c: not_applicable(c) or score_or_reason(c.scores.get(metric, Score()))),
-    ]
-    title = f"target {target}, method and controls side by side"
-    show_table([own, *scores.controls(target)], columns, title=title)
-    why = f"{headline} is undefined ({scores.why_undefined(target, headline)})"
-    console.wrapped(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")

@@ -69,8 +69,10 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
         width if column.whole else max(_longest(head, _NAME) + _PAD, *map(_longest, own))
         for column, head, own, width in zip(columns, heads, cells, widths, strict=True)
     ]
+    rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > console.room():
-        wide = [k for k in range(len(widths)) if widths[k] > least[k]]
+        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
+        wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1

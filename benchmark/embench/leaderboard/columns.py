@@ -210,10 +210,6 @@ def _ranks(row: Row) -> str:
     return str(best) if best == worst else f"{best}-{worst}"
 
 
-def _scored(row: Row) -> int:
-    return max(row.controls, len(row.not_cleared))
-
-
 def _looks(row: Row) -> str:
     """Openings, methods tried and scorings of validation subjects, or that they are not known."""
     if not row.looks_known:
@@ -289,8 +285,8 @@ _COLUMNS: Sequence[Column] = (
             "controls",
             "Controls use no physiological signal. A row clears one if the interval of the paired difference lies "
             "above 0. A method that does not clear every control gives no evidence of a physiological effect.",
-            _scored,
-            lambda row: format_controls(row.not_cleared, row.controls),
+            lambda row: row.controls,
+            lambda row: format_controls(row.not_cleared, row.controls) if row.score else "not compared",
         )
     ),
     _of_methods(
@@ -298,8 +294,8 @@ _COLUMNS: Sequence[Column] = (
             "cleared",
             "cleared",
             "How many controls it is shown to be above.",
-            lambda row: _scored(row) - len(row.not_cleared),
-            lambda row: f"{_scored(row) - len(row.not_cleared)} of {_scored(row)}" if _scored(row) else "",
+            lambda row: row.controls - len(row.not_cleared) if row.controls else None,
+            lambda row: f"{row.controls - len(row.not_cleared)} of {row.controls}" if row.controls else "",
             number=True,
         )
     ),

@@ -104,7 +104,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         assumed=tuple(run.recipe.assumed),
         target_access=run.target_access,
         pretrain_overlap=run.pretrain_overlap,
-        controls=entry.scores.compared(target),
+        controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
         audit=audit_status(entry.audit),
         cost=run.cost,

@@ -24,9 +24,11 @@ from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entries
 from embench.leaderboard.export import board_name
 from embench.leaderboard.rows import ranked_rows
-from embench.protocols import superseded_by
+from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
+from embench.records.wording import BESIDE
 from embench.statistics.ranking import Ranking
+from embench.statistics.verdict import unranked
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class BoardSection:
 
     Args:
         superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
-            part of the test data. `fixed_order`: whether all subjects had the tasks in one order.
+            part of the test data. `design`: that of the study, None where early records do not tell.
         rankings: `target_access` -> the ranking of its methods.
     """
 
@@ -46,7 +48,7 @@ class BoardSection:
     trained_on: str | None
     target: str
     leaks: bool
-    fixed_order: bool
+    design: Design | None
     rows: tuple[Row, ...]
     rankings: Mapping[str, Ranking]
 
@@ -59,6 +61,21 @@ class BoardSection:
     def controls(self) -> list[Row]:
         """The rows that are controls."""
         return [row for row in self.rows if not row.is_method]
+
+    @property
+    def fixed_order(self) -> bool:
+        """Whether all subjects had the tasks in one order."""
+        return self.design == "fixed_order"
+
+    @property
+    def unranked(self) -> str:
+        """Why nothing is ranked, where no row has the headline; empty where one has."""
+        methods = self.methods
+        if self.leaks or any(row.score for row in methods):
+            return ""
+        known = [(row.name, score) for row in self.controls if (score := row.scored(BESIDE))]
+        best = max(known, key=lambda each: each[1].mean, default=None)
+        return unranked(methods[0].headline, self.design, best, [s for row in methods if (s := row.scored(BESIDE))])
 
 
 def leaderboard_sections(
@@ -91,11 +108,15 @@ def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
     for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            fixed_order = any(entry.run.card.fixed_order for entry in of_protocol)
-            about = (board, protocol, successor or None, other or None, target, leaks, fixed_order)
+            about = (board, protocol, successor or None, other or None, target, leaks, _design(of_protocol))
             rows, rankings = ranked_rows(of_protocol, target)
             sections.append(BoardSection(*about, tuple(rows), rankings))
     return sections
+
+
+def _design(entries: Sequence[LeaderboardEntry]) -> Design | None:
+    known = next((entry.run.cohort.design for entry in entries if entry.run.cohort.design), None)
+    return known or ("fixed_order" if any(entry.run.card.fixed_order for entry in entries) else None)
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])

@@ -199,13 +199,18 @@ class Scores(Mapping[str, Any]):
         """Metric -> a control's score on a target; empty where it does not apply."""
         return self._of_control(control, target)[0]
 
-    def failed(self, target: str) -> list[str]:
-        """The controls that the method is not shown to be better than on a target."""
-        return [text.split(": ", 1)[1] for text in self._file.not_cleared if text.startswith(f"{target}: ")]
+    def compared(self, target: str) -> list[Control]:
+        """The controls that the method was compared with on a target: those whose difference of headlines is known."""
+        return [control for control in self.controls(target) if control.gap and control.gap.difference.defined]
 
-    def compared(self, target: str) -> int:
-        """The number of controls that the method was compared with on a target."""
-        return sum(target in by_target for by_target in self._file.differences.values())
+    def failed(self, target: str) -> list[str]:
+        """The names of those that it is not shown to be better than."""
+        return [control.name for control in self.compared(target) if control.gap and not control.gap.clears]
+
+    def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
+        """The control with the highest score on a target, the first by name of equals; None where none has one."""
+        known = [(name, score) for name in self.control_names if (score := self.score(target, metric, name))]
+        return max(known, key=lambda each: each[1].mean, default=None)
 
     def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:
         found = self._file.controls.get(name, {}).get(target)

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
-    from embench.records.scores import Score, Scores
+    from embench.records.scores import Score
 
 BESIDE = "auroc_within"
-"""The score that stands in for a headline that is undefined."""
+"""The score in whose order rows stand where no headline ranks them."""
 _NUMBER_WORDS = [
     "no",
     "one",
@@ -122,36 +122,6 @@ def format_control(score: Interval | None, missing: str = "-") -> str:
     if score is not None and is_by_construction(score):
         return f"{format_figure(score.mean)} by construction"
     return format_score(score, missing=missing)
-
-
-def compared_metric(scores: Scores, target: str) -> str:
-    """The score in which a method is shown beside the controls: the headline, or `auroc_within` where nothing held the
-    clock or the stimulus constant, so that only the headline is undefined."""
-    headline = scores.headlines[target]
-    if headline in scores.of(target) and scores.score(target, headline) is None and scores.score(target, BESIDE):
-        return BESIDE
-    return headline
-
-
-def control_note(scores: Scores, target: str) -> str:
-    """Why a control may score high inside subjects and yet be at chance by construction; empty where none does."""
-    headline = scores.headlines[target]
-    found = {
-        control.name: within.mean
-        for control in scores.controls(target)
-        if is_by_construction(control.scores.get(headline)) and (within := control.scores.get(BESIDE))
-    }
-    found = {name: mean for name, mean in found.items() if mean > 0.55}
-    if not headline.startswith("auroc_crossed") or not found:
-        return ""
-    name = max(found, key=lambda each: found[each])
-    own = scores.score(target, BESIDE)
-    at = "stimuli" if headline == "auroc_crossed" else "moments"
-    return (
-        f"{name} has an auroc_within of {format_figure(found[name])}, the method "
-        f"{format_score(own, interval=False)}: the headline compares {at} at which two subjects had opposite "
-        f"labels, and what knows the {at} alone answers both subjects alike, so that it cannot win there."
-    )
 
 
 def score_or_reason(score: Score) -> str:

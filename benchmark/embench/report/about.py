@@ -17,8 +17,9 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.report.facts import Headline, RunFacts
+from embench.report.facts import RunFacts
 from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
+from embench.statistics.verdict import NOT_COMPARED, Verdict
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
 """Pretraining that keeps a row from being ranked."""
@@ -31,7 +32,8 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
     worse = "on {}, the method is not shown to be better than {}"
-    failed = [worse.format(head.target, ", ".join(head.failed)) for head in run.headlines if head.failed]
+    failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts if told.failed]
+    unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts if told.score is None]
     severe = [found["what"] for found in run.audit["findings"] if found["severity"] == "severe"] if run.audit else []
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
@@ -42,6 +44,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         (about.dev, False, "Development", "validation subjects were scored; the test labels stayed closed"),
         (overlap and not outside, True, "Pretraining", overlap),
         *((True, True, "Controls", text) for text in failed),
+        *((True, False, "Headline", text) for text in unknown),
         *((True, True, "Audit", what) for what in severe),
         (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
         (differences, False, "Differences from the plain method", differences),
@@ -59,21 +62,22 @@ def page_header(run: RunFacts) -> Markup:
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, _sentence(text)) for bad, called, text in notices(run)]
-    return render_macro("header", run.name, line, about.id, listed, [_card(head) for head in run.headlines])
+    return render_macro("header", run.name, line, about.id, listed, [_card(told) for told in run.verdicts])
 
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _card(head: Headline) -> dict[str, str]:
-    n, failed = len(head.compared), len(head.failed)
+def _card(told: Verdict) -> dict[str, str]:
+    n, failed = len(told.compared), len(told.failed)
+    cleared = f"clears {n - failed} of {n} controls" if n else "no control applies"
     return {
-        "target": head.target,
-        "metric": head.title,
-        "value": format_score(head.score, interval=False),
-        "interval": format_interval(head.score, "{} to {}") if head.score else "undefined",
-        "verdict": f"clears {n - failed} of {n} controls" if n else "no control applies",
+        "target": told.target,
+        "metric": told.title,
+        "value": format_score(told.score, missing="\N{EM DASH}", interval=False),
+        "interval": format_interval(told.score, "{} to {}") if told.score else "not estimable",
+        "verdict": cleared if told.score else NOT_COMPARED,
     }
 
 

@@ -82,7 +82,7 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
             marks.append(line(RATE_GRID, mean, low, high, colour=k, label=label))
             head += [label, "10 %", "90 %"]
             columns += [mean, low, high]
-    control = run.strongest_control(target.name, "auroc")
+    control, _ = run.scores.strongest(target.name, "auroc") or (None, None)
     if not several and control in joined and len(table := roc_curves(joined[control], 0)):
         marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
         head.append(control)

@@ -21,11 +21,11 @@ from embench.records import audit, cost
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
 from embench.records.record import Record
-from embench.records.scores import Control, Score, Scores
+from embench.records.scores import Scores
 from embench.records.wording import bare_name, counted, format_value, in_words, join_with_and, method_name
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
-from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import Verdict, verdicts
 from embench.store import Store
 
 NO_LABELS = "this record has no labels, because the labels of the dataset are not public"
@@ -71,32 +71,6 @@ def dataset_title(name: str) -> str:
     """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
     card = dataset_card(name)
     return card.title if card else bare_name(name)
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The score that ranks runs on a target.
-
-    Args:
-        score: None where it is undefined, for the reason in `undefined`. `compared`: the controls with a paired
-            difference.
-    """
-
-    target: str
-    metric: str
-    score: Score | None
-    undefined: str
-    compared: list[Control]
-
-    @property
-    def title(self) -> str:
-        """The name of the metric in text."""
-        return metric_facts(self.metric).title
-
-    @property
-    def failed(self) -> list[str]:
-        """The controls that the method is not shown to be better than."""
-        return [control.name for control in self.compared if control.gap and not control.gap.clears]
 
 
 @dataclass(frozen=True)
@@ -160,18 +134,9 @@ class RunFacts:
         return audit.read_audit(self.folder) if self.folder else None
 
     @cached_property
-    def headlines(self) -> list[Headline]:
-        """The headline of each target."""
-        return [
-            Headline(
-                target,
-                metric,
-                self.scores.score(target, metric),
-                self.scores.why_undefined(target, metric),
-                [control for control in self.scores.controls(target) if control.gap],
-            )
-            for target, metric in self.scores.headlines.items()
-        ]
+    def verdicts(self) -> list[Verdict]:
+        """What the run shows on each target."""
+        return verdicts(self.record.run, self.scores)
 
     @property
     def level(self) -> str:
@@ -300,13 +265,6 @@ class RunFacts:
                 shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
             made.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
         return made
-
-    def strongest_control(self, target: str, metric: str) -> str | None:
-        """The control with the highest `metric`; the first by name of equals."""
-        known = {
-            name: score.mean for name in self.scores.control_names if (score := self.scores.score(target, metric, name))
-        }
-        return max(known, key=lambda name: known[name], default=None)
 
 
 def _greatest(count: Any) -> int:

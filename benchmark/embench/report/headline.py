@@ -11,7 +11,7 @@ from markupsafe import Markup
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.scores import Gap, Score
-from embench.records.wording import compared_metric, control_note, format_figure, is_by_construction, join_with_and
+from embench.records.wording import format_figure, format_score, is_by_construction, join_with_and
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
 from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import (
@@ -28,6 +28,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import Verdict
 
 HEADLINE_WIDTH = 520.0
 
@@ -39,11 +40,12 @@ def headline_section(run: RunFacts) -> Markup:
 
 def _controls(run: RunFacts, target: Target) -> Markup:
     scores, name = run.scores, target.name
-    metric = scores.headlines[name]
-    model = scores.score(name, metric)
+    told = next(each for each in run.verdicts if each.target == name)
+    metric, model = told.metric, told.score
+    first, *others = told.sentences
+    beside = join_parts(map(paragraph, others)) + _side_by_side(run, told)
     if model is None:
-        note = missing_note(f"{metric} is undefined: {scores.why_undefined(name, metric)}")
-        return note + _side_by_side(run, name, compared_metric(scores, name))
+        return missing_note(first) + beside
     applied: dict[str, Score] = {}
     gaps: dict[str, Gap] = {}
     silent = []
@@ -62,10 +64,10 @@ def _controls(run: RunFacts, target: Target) -> Markup:
     notes = [
         f"Controls that do not apply: {'; '.join(silent)}." if silent else "",
         f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra else "",
-        _by_construction(run, name, metric, applied),
+        _by_construction(metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
     ]
-    return figure_row(made) + join_parts(paragraph(note) for note in notes if note)
+    return figure_row(made) + join_parts(paragraph(note) for note in notes if note) + beside
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
@@ -112,25 +114,27 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
     )
 
 
-def _side_by_side(run: RunFacts, target: str, metric: str) -> Markup:
-    """The method and the controls in a score that is defined, where the headline is not; nothing where none is."""
-    found = {"model": run.scores.score(target, metric)}
-    found |= {control: run.scores.score(target, metric, control) for control in run.scores.control_names}
-    rows = [(name, score.mean, score.low, score.high) for name, score in found.items() if score]
-    if not rows:
+def _side_by_side(run: RunFacts, told: Verdict) -> Markup:
+    """The method and the controls in the exploratory scores; nothing where there is none."""
+    metrics = [each.metric for each in told.exploratory]
+    if not metrics:
         return Markup()
-    caption = f"{metric} of the model and of the controls, side by side: nothing is ranked or cleared by it."
-    return html_table(("method", metric, "low", "high"), rows, caption)
+    rows = [("model", *(format_score(run.scores.score(told.target, metric)) for metric in metrics))]
+    rows += [
+        (control.name, *(format_score(control.scores.get(metric)) for metric in metrics))
+        for control in run.scores.controls(told.target)
+        if not control.reason
+    ]
+    return html_table(("method", *metrics), rows, "Exploratory scores: nothing is ranked or cleared by them.")
 
 
-def _by_construction(run: RunFacts, target: str, metric: str, controls: Mapping[str, Score]) -> str:
-    """Which controls can't score anything else, and why one that is high inside subjects is among them."""
+def _by_construction(metric: str, controls: Mapping[str, Score]) -> str:
+    """Which controls can't score anything else."""
     fixed = [control for control, score in controls.items() if is_by_construction(score)]
     if not fixed:
         return ""
     value = format_figure(controls[fixed[0]].mean)
-    text = f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
-    return " ".join(filter(None, [text, control_note(run.scores, target)]))
+    return f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
 
 
 _OF_WHAT = {
@@ -177,7 +181,7 @@ def _subjects(run: RunFacts, target: Target) -> Markup:
         ),
     ]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
-    control = run.strongest_control(target.name, metric)
+    control, _ = run.scores.strongest(target.name, metric) or (None, None)
     theirs = _inside(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
         marks.append(

@@ -17,6 +17,7 @@ from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
 from embench.site.pages import link
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import NOT_COMPARED
 
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
@@ -37,6 +38,7 @@ class Board:
         rows: of methods, in the order of the leaderboard. `shown`: (R,) what the page's table shows of each. `pairs`:
             (R,) what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share
             of it.
+        unranked: why nothing is ranked, as a sentence; empty where something is.
         luck: how far the best row would lead by luck, as a sentence; empty where nothing is ranked.
         several_access: whether the section has rows of another access to data of the test subjects.
     """
@@ -55,6 +57,7 @@ class Board:
     shown: list[dict[str, Any]]
     pairs: list[dict[str, Any] | None]
     fits: dict[str, Any]
+    unranked: str
     luck: str
     several_access: bool
 
@@ -162,6 +165,7 @@ def _of_section(
                 shown=[_shown(row, metric, entries[row.id], section) for row in rows],
                 pairs=[pair and {k: v for k, v in pair.items() if k != "shared"} for pair in found],
                 fits=keys,
+                unranked=section.unranked,
                 luck=luck_sentence(section.rankings.get(access)),
                 several_access=several,
             )
@@ -176,10 +180,10 @@ def rank_text(row: Row) -> str:
 
 def controls_text(row: Row) -> str:
     """Which controls a row lies above, in words."""
+    if not row.score:
+        return NOT_COMPARED
     if not row.controls:
         return "no control was scored"
-    if not row.score:
-        return "not compared with controls, as the headline is undefined"
     return columns()["controls"].text(row) + ("" if row.not_cleared else " controls")
 
 
@@ -217,8 +221,8 @@ def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection
         "s": _triple(row.scored(metric)),
         "undefined": "" if row.scored(metric) else entry.scores.why_undefined(section.target, metric),
         "o": {name: _triple(score) for name in others if (score := row.scores.get(name))},
-        "controls": row.controls if row.score else 0,
-        "not_cleared": row.not_cleared if row.score else [],
+        "controls": row.controls,
+        "not_cleared": row.not_cleared,
         "evidence": evidence_of(row),
         "superseded": superseded_text(row),
         "suspicious": row.suspicious,

@@ -36,7 +36,8 @@ def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
 
 def _section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
-    return {**vars(section), "rows": [_row(row) for row in section.rows], "rankings": rankings}
+    rows = [_row(row) for row in section.rows]
+    return {**vars(section), "fixed_order": section.fixed_order, "rows": rows, "rankings": rankings}
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class MetricFacts:
         chance: what predictions without information score; None where that depends on the labels.
         higher: whether more is better. `bounded`: whether it has a least and a greatest value.
         why_unranked: why rows are not ranked by it, in a clause; empty where they are.
+        needs: what it takes to estimate it, in a sentence; empty where any subjects do.
     """
 
     title: str
@@ -28,10 +29,11 @@ class MetricFacts:
     higher: bool = True
     bounded: bool = True
     why_unranked: str = ""
+    needs: str = ""
 
 
-def _conditioned(title: str, short: str, about: str) -> MetricFacts:
-    return MetricFacts(title, short, about, chance=0.5)
+def _conditioned(title: str, short: str, about: str, needs: str) -> MetricFacts:
+    return MetricFacts(title, short, about, chance=0.5, needs=f"It needs at least ten subjects {needs}.")
 
 
 _PAIRS = "in which the positive {} has the higher score (chance is .5 for every score that the {} explains)."
@@ -39,7 +41,10 @@ _QUADRUPLES = "with opposite labels for the two subjects, "
 
 CONDITIONED_FACTS = {
     "auroc_within_stimulus": _conditioned(
-        "AUROC within stimulus", "AUROC within stimulus", "AUROC with the stimulus held constant."
+        "AUROC within stimulus",
+        "AUROC within stimulus",
+        "AUROC with the stimulus held constant.",
+        "with opposite labels for the same stimuli",
     ),
     "auroc_crossed": _conditioned(
         "AUROC with subject and stimulus held constant",
@@ -47,6 +52,7 @@ CONDITIONED_FACTS = {
         "The share of quadruples of two subjects of one fold and two stimuli, "
         + _QUADRUPLES
         + _PAIRS.format("stimulus", "stimulus or the subject"),
+        "of one fold who labelled two stimuli in opposite ways: more subjects, or stimuli that divide them",
     ),
     "auroc_crossed_time": _conditioned(
         "AUROC with subject and clock held constant",
@@ -54,18 +60,22 @@ CONDITIONED_FACTS = {
         "The share of quadruples of two subjects and two times, "
         + _QUADRUPLES
         + _PAIRS.format("time", "clock or the subject"),
+        "of one fold with opposite labels at the same times: more subjects, or tasks in several orders",
     ),
     "auroc_crossed_matched": _conditioned(
         "AUROC with subject, clock and session length held constant",
         "AUROC matched",
         "The share of quadruples of two subjects of one fold, whose sessions differ by at most 60 s in length, and two "
         "times, " + _QUADRUPLES + _PAIRS.format("time", "clock or the subject"),
+        "of one fold with opposite labels at the same times, in ten pairs whose sessions are of like length: more "
+        "subjects, or sessions of one length",
     ),
     "auroc_crossed_balanced": _conditioned(
         "AUROC with subject and clock held constant, balanced in session length",
         "AUROC balanced",
         "The same as `auroc_crossed_matched`, with comparisons in which the longer session is later weighing as much "
         "as the others.",
+        "with opposite labels at the same times, in pairs of which now the one, now the other had the longer session",
     ),
 }
 """The scores with a nuisance held constant, see `embench.statistics.conditioned`."""

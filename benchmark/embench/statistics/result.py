@@ -12,9 +12,10 @@ from embench.errors import UsageError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.scores import Score, Scores
-from embench.records.wording import compared_metric, format_control, format_score
+from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import Verdict, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +63,11 @@ class Result:
     @cached_property
     def _record(self) -> Record:
         return read_record(self.folder)
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """What it shows on each target: the headline with its verdict, and the other scores that can be seen."""
+        return verdicts(self.manifest, self.scores)
 
     @property
     def synthetic(self) -> bool:
@@ -135,7 +141,7 @@ class Result:
         own = self.scores.of(target)
         if not own:
             raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores.headlines))
-        metric = metric or compared_metric(self.scores, target)
+        metric = metric or next(told.shown for told in self.verdicts if told.target == target)
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
@@ -147,41 +153,35 @@ class Result:
         return ax
 
     def __repr__(self) -> str:
-        lines = [f"Result {self.id}", *(f"  {target}: {line}" for target, line in self._headlines())]
+        lines = [
+            f"Result {self.id}",
+            *(f"  {told.target}: {line}" for told in self.verdicts for line in told.sentences),
+        ]
         return "\n".join([*lines, *([f"  {_SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the headline of every target against the controls."""
+        """What a notebook shows: the verdict on every target, and the scores of the method and the controls."""
         from html import escape
 
         parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
-        for target, line in self._headlines():
-            metric, headline = compared_metric(self.scores, target), self.scores.headlines[target]
-            shown = [(MODEL, format_score(self.scores.score(target, metric)), "")]
-            for control in self.scores.controls(target):
-                if metric in control.scores or (control.reason and metric == headline):
-                    cleared = ("yes" if control.gap.clears else "no") if control.gap and metric == headline else ""
-                    shown.append((control.name, format_control(control.scores.get(metric)), cleared))
+        for told in self.verdicts:
+            metrics = [*([told.metric] if told.score else []), *(each.metric for each in told.exploratory)]
+            shown = [[MODEL, *(format_score(self.scores.score(told.target, name)) for name in metrics), ""]]
+            for control in self.scores.controls(told.target):
+                if not control.reason:
+                    cleared = ("yes" if control.gap.clears else "no") if control.gap and told.score else ""
+                    cells = [format_control(control.scores.get(name)) for name in metrics]
+                    shown.append([control.name, *cells, cleared])
             body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in shown)
-            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", metric, "cleared"))
-            parts.append(f"<p>{escape(target)}: {escape(line)}</p><table><tr>{heads}</tr>{body}</table>")
+            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *metrics, "cleared"))
+            parts.append(f"<p>{escape(told.target)}: {escape(told.sentences[0])}</p>")
+            parts.append(f"<table><tr>{heads}</tr>{body}</table>")
+            parts += [f"<p>{escape(line)}</p>" for line in told.sentences[1:]]
         return "".join([*parts, f"<p>files: <code>{escape(str(self.folder))}</code></p>"])
 
     @property
     def _mark(self) -> str:
         return " (synthetic data)" if self.synthetic else ""
-
-    def _headlines(self) -> Iterator[tuple[str, str]]:
-        """Each target with its headline in words: the score, and the controls above which it is not shown to be."""
-        for target, metric in self.scores.headlines.items():
-            score = self.scores.score(target, metric)
-            if score is None:
-                yield target, f"{metric} is undefined: {self.scores.why_undefined(target, metric)}"
-                continue
-            gaps = {control.name: control.gap for control in self.scores.controls(target) if control.gap}
-            failed = [name for name, gap in gaps.items() if not gap.clears]
-            said = f"not shown to be better than {', '.join(failed)}" if failed else f"clears {', '.join(gaps)}"
-            yield target, f"{metric} {format_score(score)}" + (f", {said}" if gaps else "")
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         """For every method, target and metric a row of `_COLUMNS`; one row for a control that does not apply."""

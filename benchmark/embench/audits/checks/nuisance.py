@@ -172,7 +172,7 @@ _NUISANCES = {
 
 def check_controls(e: Evidence) -> CheckResult:
     """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared."""
-    not_cleared = list(e.rescored.not_cleared)
+    not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
     figures = {"not cleared": not_cleared}
     if not not_cleared:
         return CheckResult(figures)

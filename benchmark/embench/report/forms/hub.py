@@ -16,8 +16,9 @@ from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.sections import BoardSection
 from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words
-from embench.report.facts import Headline, RunFacts
+from embench.report.facts import RunFacts
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import Verdict
 
 FRAMEWORK = "embench"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -33,11 +34,11 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
         UsageError: `benchmark` is no such name. CheckFailed: a run has nothing to submit, with the reason.
     """
     _check_repository(benchmark)
-    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.headlines]
+    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.verdicts]
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _result(run: RunFacts, head: Headline, benchmark: str) -> dict[str, Any]:
+def _result(run: RunFacts, head: Verdict, benchmark: str) -> dict[str, Any]:
     about, score = run.manifest, head.score
     reasons = {
         "its data are synthetic": run.synthetic,

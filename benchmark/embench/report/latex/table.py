@@ -13,6 +13,7 @@ from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts
 from embench.report.text import escape, render_text
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import NOT_COMPARED
 
 DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy", "ccc", "rmse")
 """The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
@@ -20,10 +21,13 @@ runs differ in them, and in the caption where they don't. As wide as a page of a
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
+_FAILED, _NOT_COMPARED = r"\textdagger", r"\textdaggerdbl"
+_MARKS = {_FAILED: "not shown to be better than every control", _NOT_COMPARED: NOT_COMPARED}
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
-    """All tables of some runs. A run that is not shown to be better than every control has a dagger.
+    """All tables of some runs. A run that is not shown to be better than every control has a dagger, and a
+    double one where its headline can't be estimated.
 
     Args:
         columns: those besides method and headline: `subjects`, `seeds`, metrics of the runs, and `time`, `parameters`,
@@ -61,9 +65,9 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
     counts = [name for name in _COUNTS if name in chosen]
     shown = [headline, *(name for name in chosen if name not in (*_COUNTS, headline))]
     facts = [metric_facts(name) for name in shown if name not in _COSTS]
-    rows = []
+    rows, marks = [], {run.manifest.id: _mark(run, target) for run in runs}
     for run in runs:
-        mark = r"\textsuperscript{\textdagger}" if _failed(run, target) else ""
+        mark = rf"\textsuperscript{{{marks[run.manifest.id]}}}" if marks[run.manifest.id] else ""
         about = [escape(run.name) + mark, *(str(_counts(run)[name]) for name in counts)]
         rows.append([*about, *_scores(run.scores.of(target), shown, format_score, run.costs)])
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
@@ -86,7 +90,7 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
-        failed=any(_failed(run, target) for run in runs),
+        notes=[f"{mark}: {escape(note)}" for mark, note in _MARKS.items() if mark in marks.values()],
         rows=rows,
         controls=controls,
     )
@@ -115,6 +119,9 @@ def _counts(run: RunFacts) -> dict[str, int]:
     return {"subjects": run.manifest.cohort.size, "seeds": len(run.manifest.seeds)}
 
 
-def _failed(run: RunFacts, target: str) -> bool:
-    head = next(head for head in run.headlines if head.target == target)
-    return not head.compared or bool(head.failed)
+def _mark(run: RunFacts, target: str) -> str:
+    """The mark of a run that is not shown to be better than every control, or not compared; empty where it is."""
+    told = next(told for told in run.verdicts if told.target == target)
+    if told.score is None:
+        return _NOT_COMPARED
+    return _FAILED if told.failed or not told.compared else ""

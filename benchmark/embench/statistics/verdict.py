@@ -1,0 +1,148 @@
+"""What a run shows on a target, for every place that tells it: the headline with its verdict, or what it lacks; then
+what can be seen of the method and the controls all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from embench.protocols import Design
+from embench.records.scores import Control, Score, Scores
+from embench.records.wording import BESIDE, format_controls, format_figure, format_score, in_words
+from embench.statistics.metrics import metric_facts
+
+NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
+_TOO_FEW = "not estimable: "
+"""So begin the reasons of scores for which there are too few subjects or labels."""
+
+_EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
+    "fixed_order": {"auroc_crossed_matched": "movement", "auroc_within": "the clock and movement"},
+    "shared_stimuli": {
+        "auroc_crossed": "the clock and movement",
+        "auroc_within": "the stimulus, the clock and movement",
+    },
+    "free": {"auroc_within": "the clock and movement"},
+}
+"""Design of a study -> the scores that are shown besides the headline, and what each of them does not hold constant.
+The design alone decides, whatever was predicted. They rank nothing, and no claim rests on them."""
+
+
+@dataclass(frozen=True)
+class Exploratory:
+    """A score besides the headline. `varies`: what it does not hold constant; `control`: the one with the highest such
+    score, the first by name of equals, and its score; None where no control has one."""
+
+    metric: str
+    score: Score
+    varies: str
+    control: tuple[str, Score] | None
+
+    @property
+    def sentence(self) -> str:
+        """The score with what must be known to read it."""
+        told = f"exploratory: {self.metric} {format_score(self.score)}, which does not hold {self.varies} constant"
+        if self.control is None:
+            return told
+        name, best = self.control
+        reaches = f"{in_words(name)} alone reaches {format_figure(best.mean)}"
+        if best.mean >= self.score.mean:
+            return f"{told}: {reaches}, so this shows nothing about the body"
+        return f"{told}; of the controls, {reaches}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run shows on a target.
+
+    Args:
+        metric: the headline, which ranks. `score`: None where it is undefined, for the reason `why`.
+        compared: the controls with a paired difference of the headline.
+        exploratory: other scores that the subjects of this run allow.
+    """
+
+    target: str
+    metric: str
+    score: Score | None
+    why: str
+    compared: tuple[Control, ...]
+    exploratory: tuple[Exploratory, ...]
+
+    @property
+    def shown(self) -> str:
+        """The score to draw: the headline, or the first exploratory score where it is undefined."""
+        return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
+
+    @property
+    def title(self) -> str:
+        """The name of the headline in text."""
+        return metric_facts(self.metric).title
+
+    @property
+    def failed(self) -> list[str]:
+        """The controls that the method is not shown to be better than."""
+        return [control.name for control in self.compared if control.gap and not control.gap.clears]
+
+    @property
+    def headline(self) -> str:
+        """The headline with its interval, or why there is none."""
+        if self.score is not None:
+            return f"{self.metric} {format_score(self.score)}"
+        if self.why.startswith(_TOO_FEW):
+            return f"{self.metric} is {self.why}"
+        return f"{self.metric} is undefined: {self.why}"
+
+    @property
+    def controls(self) -> str:
+        """How the headline stands to the controls."""
+        if self.score is None:
+            return NOT_COMPARED
+        return format_controls(self.failed, len(self.compared)) if self.compared else "compared with no control"
+
+    @property
+    def sentences(self) -> list[str]:
+        """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
+        needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
+        told = [f"{self.headline}; {self.controls}", needs]
+        return [*filter(None, told), *(each.sentence for each in self.exploratory)]
+
+
+def unranked(headline: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
+    """What a board says where no row has the headline: why it has no ranks, and what the score in whose order its rows
+    stand is worth.
+
+    Args:
+        best: the control with the highest such score. `scores`: those of its methods.
+    """
+    told = f"{headline}, the headline, can't be estimated for any row, so that nothing is ranked"
+    varies = _EXPLORATORY[design].get(BESIDE) if design else None
+    if not scores or not varies:
+        return f"{told}."
+    told += f". Rows are in the order of {BESIDE}, which is exploratory: it does not hold {varies} constant"
+    if best is None:
+        return f"{told}."
+    more = sum(score.mean > best[1].mean for score in scores)
+    n = f"{more} of {len(scores)} rows score" if more else "no row scores"
+    return f"{told}; {in_words(best[0])} alone reaches {format_figure(best[1].mean)}, and {n} higher."
+
+
+def verdict(scores: Scores, target: str, design: Design | None) -> Verdict:
+    """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores."""
+    metric = scores.headlines[target]
+    return Verdict(
+        target,
+        metric,
+        scores.score(target, metric),
+        scores.why_undefined(target, metric),
+        tuple(scores.compared(target)),
+        tuple(
+            Exploratory(name, score, varies, scores.strongest(target, name))
+            for name, varies in (_EXPLORATORY[design].items() if design else ())
+            if name != metric and (score := scores.score(target, name))
+        ),
+    )
+
+
+def verdicts(run: Mapping[str, Any], scores: Scores) -> list[Verdict]:
+    """That of each target of a run, `run` being the content of its run.yaml."""
+    return [verdict(scores, target, run["cohort"].get("design")) for target in scores.headlines]
