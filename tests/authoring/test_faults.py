@@ -7,6 +7,8 @@ import pytest
 from embench import registry
 from embench.authoring.inspection import look_through
 from embench.cli import main
+from embench.errors import UsageError
+from embench.planning import plan
 
 FAULTS = {
     "cnn_tf": ("registry.yaml", "also that of embench_plugins/cnn_tf", "rename it"),
@@ -103,6 +105,63 @@ def test_the_command_says_what_failed_and_ends_with_1(capsys, monkeypatch):
     document = json.loads(capsys.readouterr().out)
     assert not document["passed"]
     assert [bool(check["fault"]) for check in document["checks"]] == [False, False, True]
+
+
+WANTS_TWO = """
+from torch import nn
+from embench.interfaces.encoder import ANY_SIGNAL, Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Tokens
+from embench.interfaces.units import View
+
+class Net(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.linear = nn.Linear(channels, 4)
+
+    def forward(self, x, mask=None):
+        if x.shape[1] < 2:
+            raise RuntimeError("no covariance of one channel")
+        x = x if mask is None else x * mask[:, None]
+        return Tokens(self.linear(x.mean(-1))[:, None])
+
+class Spatial(Encoder):
+    accepts = ANY_SIGNAL
+    recipes = dict.fromkeys(("paper", "small", "quick"), Recipe(view=View("window", 4.0, 4.0)))
+
+    def build(self, spec):
+        return Net(spec.shape[0])
+"""
+
+
+@pytest.mark.slow
+def test_what_a_network_raises_is_named_with_its_line_the_modality_and_the_shape(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(WANTS_TWO)
+    assert main(["--debug", "plugin", "check", str(path)]) == 1
+    out, err = capsys.readouterr()
+    said = "".join(out.split())
+    assert f"nocovarianceofonechannel({path}:15)" in said
+    assert "presetquick,ppg,rowsofshape(4,1,512),batchxchannelsxsamples" in said
+    assert "`min_channels=2`" in said
+    assert f'File "{path}", line 15, in forward' in err
+
+
+@pytest.mark.slow
+def test_a_network_that_needs_several_channels_says_so_and_meets_no_fewer(tmp_path, bench):
+    path = tmp_path / "mine.py"
+    path.write_text(WANTS_TWO.replace("    accepts =", "    min_channels = 3\n    accepts ="))
+    assert not [one for one in look_through(str(path)) if one.fault]
+    encoder = f"{path}:Spatial"
+    with pytest.raises(UsageError, match=r"needs 3 channels, and eda of .* has [12]"):
+        plan.make(bench.request(encoder, modalities="eda"))
+
+
+def test_a_plugin_is_checked_by_its_name(capsys):
+    assert main(["plugin", "check", "auroc"]) == 0
+    assert "metric auroc" in capsys.readouterr().out
+    assert main(["plugin", "check", "auroq"]) == 2
+    assert "did you mean auroc" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

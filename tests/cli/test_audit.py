@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from embench.cli.audit import print_audit
 from embench.leaderboard import board
 from embench.leaderboard.export import export_entry
 from embench.records import record
-from embench.records.audit import audit_status
+from embench.records.audit import Audit, AuditFinding, CheckResult, audit_status
 
 from ..audits.planting import copy_of, method, predicted, table, world
 from ..tiny.fixtures import cache, embench
@@ -53,6 +54,17 @@ def test_something_severe_ends_with_1_and_one_document(run, tmp_path, embench):
     assert document["findings"][0]["todo"]
     assert json.loads((tmp_path / "audit.json").read_text())["findings"] == document["findings"]
     assert not (folder / "audit.json").exists()
+
+
+def test_evidence_is_printed_in_words_and_never_cut(capsys):
+    gaps = {f"stress: control_{k}": {"mean": 0.08582, "std": 0.1, "low": -0.0213, "high": 0.19} for k in range(9)}
+    finding = AuditFinding("warning", "not better", {"differences": gaps, "windows": [3, 4], "peak": None}, "-")
+    print_audit(Audit("mine", {"controls": CheckResult({}, (finding,))}, {}))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "differences: stress: control_0: 0.0858 [-0.0213, 0.19]; stress: control_1: 0.0858" in said
+    assert "and 5 more" in said
+    assert "windows: 3, 4" in said
+    assert "{" not in said
 
 
 def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):

@@ -1,5 +1,6 @@
 """Objects as methods: what they score, that nothing of them is shared between folds, and what is refused."""
 
+import inspect
 import json
 
 import numpy as np
@@ -220,6 +221,15 @@ def test_a_network_that_make_returns_again_is_refused(bench):
         embench.run(encoder=encoder, **options(bench, modalities="eda"))
     with pytest.raises(UsageError, match="exists already"):
         embench.network(small(1, 8))
+
+
+@pytest.mark.slow
+def test_what_a_network_raises_is_said_to_be_its_own_with_file_and_line(bench):
+    encoder = embench.network(lambda c, t: nn.Sequential(nn.Flatten(), nn.Linear(c * t + 1, 4)), name="mine")
+    line = inspect.getsourcelines(vars(encoder)["make"].__func__)[1]
+    with pytest.raises(PluginError, match=r"encoder mine failed in .* shapes cannot be multiplied") as caught:
+        embench.run(encoder=encoder, **options(bench, modalities="eda"))
+    assert f"{__file__}:{line}" in str(caught.value.where)
 
 
 class EEGNet(nn.Sequential):

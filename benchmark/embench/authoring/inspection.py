@@ -11,6 +11,7 @@ import io
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -48,6 +49,7 @@ class PluginCheck:
         remedy: what was expected, or what to do.
         skipped: why it was not checked, or None.
         seconds: how long the check took.
+        trace: the traceback of what the plugin raised, or None.
     """
 
     plugin: str
@@ -57,13 +59,15 @@ class PluginCheck:
     remedy: str | None = None
     skipped: str | None = None
     seconds: float = 0.0
+    trace: str | None = None
 
 
 def look_through(target: str, data_root: Path | None = None) -> Iterator[PluginCheck]:
     """The findings of a package's plugins, one by one as they are checked.
 
     Args:
-        target: a package, the folder of one that is installed, `package/name`, `FILE.py` or `FILE.py:CLASS`.
+        target: a plugin's name, a package, the folder of one that is installed, `package/name`, `FILE.py` or
+            `FILE.py:CLASS`.
         data_root: where files of datasets are; a dataset without any is checked on synthetic ones.
 
     Raises:
@@ -84,9 +88,14 @@ def _installed(target: str) -> list[Entry]:
         return list(package.entries)
     name, _, plugin = target.partition("/")
     package = installed().get(name) or _of_distribution(name)
+    if package is None and (named := [entry for entry in registry.entries() if entry.name == target]):
+        return named
     if package is None:
         known = [offered for offered in installed() if offered != registry.BUNDLED]
-        hint = did_you_mean(name, known) or "install it first, with pip install -e FOLDER"
+        hint = (
+            did_you_mean(name, [*known, *(entry.name for entry in registry.entries())])
+            or "install it first, with pip install -e FOLDER"
+        )
         raise UsageError(f"no installed package `{name}` offers plugins", expected=_expected(known), hint=hint)
     if not plugin:
         return list(package.entries)
@@ -98,7 +107,7 @@ def _installed(target: str) -> list[Entry]:
 
 
 def _expected(known: list[str]) -> str:
-    return f"{', '.join(known)}, a folder or FILE.py:CLASS" if known else "an installed package, or FILE.py:CLASS"
+    return f"{', '.join(known) or 'an installed package'}, a plugin's name, a folder or FILE.py:CLASS"
 
 
 def _of_distribution(name: str) -> Package | None:
@@ -177,17 +186,19 @@ def _try(kind: str, name: str, root: Path | None) -> list[PluginCheck]:
     plugin, findings = _title(entry), list[PluginCheck]()
     for check, work in (("import", _import), ("conformance", _conformance)):
         began = time.perf_counter()
-        fault = where = remedy = skipped = None
+        fault = where = remedy = skipped = trace = None
         try:
             skipped = work(entry, root)
         except EmbenchError as error:
             fault, where = error.what, error.where
             remedy = "; ".join(part for part in (error.expected and f"expected {error.expected}", error.hint) if part)
+            trace = "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else None
         except BaseException as error:  # the plugin boundary, sys.exit too
             if lacking(error):  # nothing can be checked here
                 raise
-            fault = f"it raised {type(error).__name__}: {error}"
-        findings.append(PluginCheck(plugin, check, fault, where, remedy, skipped, time.perf_counter() - began))
+            fault, trace = f"it raised {type(error).__name__}: {error}", traceback.format_exc()
+        seconds = time.perf_counter() - began
+        findings.append(PluginCheck(plugin, check, fault, where, remedy, skipped, seconds, trace))
         if fault:
             break
     return findings

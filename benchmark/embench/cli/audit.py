@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from embench.records.audit import Audit
 
 _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
+_LONG = 200
+"""Characters of a long list or mapping of the evidence that are printed."""
 
 
 def audit(
@@ -73,7 +77,7 @@ def print_audit(made: Audit, *, skipped: bool = True) -> None:
     for name, finding in made.findings:
         console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.wrapped(f"{key}: {_short(value)}", indent="    ")
+            console.wrapped(f"{key}: {_words(value)}", indent="    ")
         console.wrapped(f"what to do: {finding.todo}", indent="    ")
     console.wrapped(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     lines = skipped_lines(made.skipped)
@@ -83,6 +87,26 @@ def print_audit(made: Audit, *, skipped: bool = True) -> None:
         console.note(f"{len(lines)} checks were skipped; --verbose shows why")
 
 
-def _short(value: object) -> str:
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 200 else f"{text[:200]} .."
+def _words(value: object) -> str:
+    """A value of the evidence for readers: an interval as in tables, of a long list or mapping what fits three lines.
+
+    >>> _words({"stress: prior": {"mean": 0.0858, "std": 0.2, "low": -0.02, "high": 0.19}, "windows": [3, 4]})
+    'stress: prior: 0.0858 [-0.02, 0.19]; windows: 3, 4'
+    """
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, Mapping):
+        if {"mean", "low", "high"} <= value.keys():
+            mean, low, high = (_words(value[name]) for name in ("mean", "low", "high"))
+            return f"{mean} [{low}, {high}]"
+        return _first([f"{key}: {_words(own)}" for key, own in value.items()], "; ")
+    if isinstance(value, list | tuple):
+        return _first([_words(one) for one in value], "; " if any(isinstance(one, Mapping) for one in value) else ", ")
+    return "-" if value is None else str(value)
+
+
+def _first(parts: Sequence[str], between: str) -> str:
+    lengths = accumulate(len(part) + len(between) for part in parts)
+    shown = max(1, sum(length <= _LONG for length in lengths))
+    more = [f"and {len(parts) - shown} more"] if parts[shown:] else []
+    return between.join([*parts[:shown], *more])

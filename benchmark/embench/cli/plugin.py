@@ -52,7 +52,10 @@ def new_plugin(
 @plugin_app.command("check")
 def check_plugins(
     target: Annotated[
-        str, Argument(metavar="PACKAGE", help="An installed package, PACKAGE/NAME, FILE.py or FILE.py:CLASS.")
+        str,
+        Argument(
+            metavar="PACKAGE", help="An installed package, a plugin's name, PACKAGE/NAME, FILE.py or FILE.py:CLASS."
+        ),
     ],
     data_root: DataRoot = None,
     as_json: Json = False,
@@ -69,7 +72,8 @@ def check_plugins(
         show_table(found, [field("plugin"), check, TableColumn("result", _result)], title=f"checks of {target}")
     if failed:
         names = ", ".join(dict.fromkeys(one.plugin for one in failed))
-        raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}")
+        traces = "".join(f"\n{one.trace}" for one in failed if one.trace)  # which --debug prints
+        raise CheckFailed(f"{len(failed)} of {len(found)} checks failed: {names}") from RuntimeError(traces)
 
 
 def _result(one: PluginCheck) -> str:

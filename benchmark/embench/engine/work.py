@@ -22,6 +22,7 @@ from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import STACK, Folder, StackParams, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder
+from embench.registry.objects import shown_name
 from embench.system import limited_threads, locked, out_of_memory
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
@@ -33,6 +34,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "predict": predict,
 }
 
+_EMBENCH = Path(__file__).parents[1]
 _WITHOUT = re.compile(r"(.+?) does not have a deterministic implementation")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
@@ -126,17 +128,28 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
             expected="operations that give the same numbers each time, also for gradients",
             hint="use another operation (torch.use_deterministic_algorithms lists those that fail), or --device cpu",
         )
-    if frame:
+    if frame or _of_a_network(error):
+        named = _plugins(stage, folder.path.parent)
+        names = files[frame.filename] if frame else " or ".join(f"{kind} {shown_name(name)}" for kind, name in named)
+        origins = (registry.origin(registry.find(kind, name)) for kind, name in named)
         return PluginError(
-            f"{files[frame.filename]} failed in {stage.title}: {type(error).__name__}: {error}",
-            where=f"{frame.filename}:{frame.lineno}",
-            hint="the full traceback is in the stage's error.txt; --debug prints it",
+            f"{names} failed in {stage.title}: {type(error).__name__}: {error}",
+            where=f"{frame.filename}:{frame.lineno}" if frame else "; ".join(dict.fromkeys(origins)),
+            hint=f"the full traceback is in {folder.file('error.txt')}",
         )
     return EmbenchError(
         f"a bug in embench, in {stage.title}: {type(error).__name__}: {error}",
         where=str(folder.file("error.txt")),
         hint="please report it and attach that file",
     )
+
+
+def _of_a_network(error: BaseException) -> bool:
+    """Whether a layer of torch, or its gradient, raised: where no line of a plugin did, in a network that it builds."""
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    inside = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
+    called = Path(frames[inside + 1]).as_posix() if inside + 1 < len(frames) else ""
+    return called.endswith(("torch/nn/modules/module.py", "torch/_tensor.py"))
 
 
 def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
@@ -156,4 +169,5 @@ def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
 def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
     """Source file -> name of the plugin in it, of every plugin that a stage uses."""
     named = _plugins(stage, root)
-    return {file: f"{kind} {name}" for kind, name in named for file in registry.code_files(registry.find(kind, name))}
+    found = [(f"{kind} {shown_name(name)}", registry.find(kind, name)) for kind, name in named]
+    return {file: title for title, entry in found for file in registry.code_files(entry)}

@@ -26,6 +26,7 @@ class Encoder(ABC):
     Class attributes:
         accepts: modality names it can read, or `ANY_SIGNAL`; a joined modality (`ecg+eda`) is accepted when all its
             parts are, by an encoder with features if it offers `joined`.
+        min_channels: how many channels its networks need at least; a run on fewer is refused.
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.
@@ -50,6 +51,7 @@ class Encoder(ABC):
     """
 
     accepts: ClassVar[frozenset[str]]
+    min_channels: ClassVar[int] = 1
     offers: ClassVar[frozenset[str]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
     recipes: ClassVar[Mapping[str, Recipe]]

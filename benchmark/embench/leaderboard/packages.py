@@ -47,8 +47,8 @@ def _lacks(distribution: Distribution) -> Iterator[str]:
     if not distribution.version or distribution.version == "0.0.0":
         yield "a version"
     author = f"{about.get('author', '')}{about.get('author_email', '')}"
-    if not author or "TODO" in author:
-        yield f"an author (it says `{author}`)" if author else "an author"
+    if "TODO" in author:
+        yield f"an author (it says `{author}`)"
     # Written where a package was not installed from an index.
     source = json.loads(distribution.read_text("direct_url.json") or '{"url": "https://index"}')["url"]
     project = [line.partition(", ")[2] for line in about.get("project_url", ())]

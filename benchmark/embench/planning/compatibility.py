@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from embench import registry
 from embench.errors import PluginError, UsageError
+from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import names_in, parts_of
 from embench.planning.parts import Method, Pretraining
 
 
@@ -59,6 +60,21 @@ def check_parts(method: Method, kind: type[Any]) -> None:
             )
     for step in method.pretraining:
         _check_pretraining(method, step, kind)
+
+
+def check_channels(method: Method, card: Card) -> None:
+    """Refuses an encoder of which a modality of the dataset has too few channels. Raises UsageError."""
+    counts = {m: len(own.channels) for m, own in card.modalities.items()}
+    for m, part in method.encoders.items():
+        encoder: type[Encoder] = registry.load("encoder", part.name)
+        count = sum(1 if channel else counts[name] for name, channel in parts_of(m))
+        if count < encoder.min_channels:
+            enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
+            raise UsageError(
+                f"encoder {part.short} needs {encoder.min_channels} channels, and {m} of {card.name} has {count}",
+                where="--modalities",
+                expected=", ".join(enough) or f"modalities joined to {encoder.min_channels} channels, such as ecg+eda",
+            )
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:

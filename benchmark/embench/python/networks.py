@@ -81,6 +81,7 @@ def network(
     batch: int = 64,
     weight_decay: float = 0.0,
     class_weight: str = "balanced",
+    min_channels: int = 1,
     name: str | None = None,
 ) -> type[Encoder]:
     """An encoder made of a torch network, for `embench.run(encoder=...)`.
@@ -95,6 +96,7 @@ def network(
         epochs: passes over the training windows; the recipe `quick` makes at most 2.
         lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
         class_weight: `balanced` weighs classes inversely to their share, `none` alike.
+        min_channels: how many channels it needs at least.
         name: in tables and ids; by default that of `make`, or of the class of what it returns where it has none of its
             own: a lambda, or a function that is only called `make`.
 
@@ -123,6 +125,8 @@ def network(
     )  # fmt: skip
     recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
     content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
+    if min_channels != 1:
+        content["min_channels"] = min_channels
     return type(title, (GivenNetwork,), content)
 
 

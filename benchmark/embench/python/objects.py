@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 import sys
@@ -34,10 +35,19 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
     content = content_of(cls)
     title = re.sub(r"[^\w-]", "_", cls.__name__)
     name = written(content.digest, title if title[:1].isidentifier() else "Given")
-    about = {"kind": kind, "repr": text, "source": source, "files": content.files}
+    about = {"kind": kind, "repr": text, "source": source, "files": content.files, "place": _place(cls)}
     _store(content.digest, cls, about, content.loose)
     keep_object(name, cls)
     return name
+
+
+def _place(cls: type[Any]) -> str | None:
+    """File and line at which a class begins, or the function that makes its networks; None where they are unknown."""
+    made = getattr(cls, "make", cls)
+    try:
+        return f"{inspect.getsourcefile(made)}:{inspect.getsourcelines(made)[1]}"
+    except (OSError, TypeError):
+        return None
 
 
 def checked_name(name: str) -> str:
@@ -56,6 +66,8 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(path.with_suffix(".pkl").read_bytes()).hexdigest() == known["sha256"]:
+            if known.get("place") != about["place"]:  # the same code stands elsewhere now
+                write_text(path, json.dumps({**known, "place": about["place"]}, indent=1) + "\n")
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is stored now

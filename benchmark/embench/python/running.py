@@ -155,9 +155,11 @@ def benchmark(
         model = _named(model, name)
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
-        accepts = registry.load("encoder", encoder).accepts if isinstance(encoder, str) else encoder.accepts
+        kind = registry.load("encoder", encoder) if isinstance(encoder, str) else encoder
+        accepts = kind.accepts
         card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
-        wanted = [m for m in card.default_modalities if registry.known_as(accepts, m)]
+        enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
+        wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
         if not wanted:
             read = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
             raise UsageError(

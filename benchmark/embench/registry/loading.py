@@ -170,6 +170,8 @@ def _function(entry: Entry, target: str) -> Callable[..., Any]:
 
 def origin(entry: Entry) -> str:
     """Where a plugin comes from: `package version, file:line`, found without importing it."""
+    if is_object(entry.target):
+        return object_facts(entry.target).get("place") or entry.home
     path, line = _class_place(entry)
     return f"{entry.home}, {path or entry.source}{f':{line}' if line else ''}"
 

@@ -36,6 +36,11 @@ def written(digest: str, title: str) -> str:
     return f"{_OBJECT}{digest}:{title}"
 
 
+def shown_name(name: str) -> str:
+    """The name of a plugin for readers: that of an object without its digest."""
+    return name.rpartition(":")[2] if is_object(name) else name
+
+
 def keep_object(name: str, cls: type[Any]) -> None:
     """Lets this process use a class that it was given, under its name."""
     _GIVEN[name] = cls
@@ -74,8 +79,8 @@ def object_class(entry: Entry) -> type[Any]:
 
 
 def object_facts(name: str) -> dict[str, Any]:
-    """`repr`, `source` (or None) and `files` of an object: what it is, and the files in which its code stands. Raises
-    MachineError where it is not stored here."""
+    """`repr`, `source` (or None), `files` and `place` (or None) of an object: what it is, the files in which its code
+    stands, and file and line at which it begins. Raises MachineError where it is not stored here."""
     path = object_file(name.split(":")[1], ".json")
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))

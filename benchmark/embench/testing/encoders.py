@@ -38,6 +38,8 @@ def check_encoder(cls: type[Encoder]) -> None:
     check.that(fine, f"`accepts` is {accepts!r}", expected=f"ANY_SIGNAL, or a frozenset of {', '.join(known)}")
     recipes = check.recipes()
     readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
+    readable = [m for m in readable if len(samples.channels(m)) >= cls.min_channels]
+    check.that(bool(readable), f"`min_channels` is {cls.min_channels}", expected="no more than a modality has")
     for preset, recipe in recipes.items():
         if preset == "paper" and cls(recipe).reads == "clips":
             continue
@@ -56,6 +58,16 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
         with check.untouched("`stream`", whole.data):
             check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
     sample = samples.rows(encoder, modality)
+    one = encoder.reads in ("signal", "stream") and len(sample.spec.channels) == 1
+    check.hint = "a network that needs several channels says so: `min_channels = 2` in its class" if one else None
+    with check.during(f"rows of shape {tuple(sample.x.shape)}{_AXES.get(encoder.reads, '')}"):
+        _check_rows(check, encoder, modality, sample)
+
+
+_AXES = dict.fromkeys(("signal", "stream"), ", batch x channels x samples")
+
+
+def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.SampleRows) -> None:
     with check.untouched("`fit_stats`", sample.x, sample.mask):
         encoder.fit_stats(sample.x, sample.mask)
     spec = samples.with_fitted_stats(encoder, sample)

@@ -8,6 +8,7 @@ import inspect
 import io
 import random
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -38,6 +39,7 @@ class Check:
         except (OSError, TypeError):
             self.where = f"{cls.__module__}.{cls.__qualname__}"
         self.of = ""
+        self.hint: str | None = None
 
     def that(self, fine: bool, what: str, *, expected: str) -> None:
         """Raises CheckFailed with `what` is wrong unless `fine`."""
@@ -73,10 +75,18 @@ class Check:
                 raise
             raise CheckFailed(f"it raised: {error}", where=f"{self.where}{self.of}", expected="no error") from error
         except (Exception, SystemExit) as error:  # the plugin boundary
-            what = f"it raised {type(error).__name__}: {error}"
-            raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error") from error
+            what = f"it raised {type(error).__name__}: {error}{self._line(error)}"
+            raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error", hint=self.hint) from error
         finally:
             self.of = before
+
+    def _line(self, error: BaseException) -> str:
+        """Where in the file of the class an error was raised; empty where none of its lines took part."""
+        with contextlib.suppress(OSError, TypeError):
+            file = inspect.getsourcefile(self.cls)
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+            return f" ({file}:{lines[-1]})" if lines else ""
+        return ""
 
     def recipes(self) -> Mapping[str, Recipe]:
         """The class's recipes, one for each preset."""

@@ -30,6 +30,11 @@ _CHANNELS = {
 }
 
 
+def channels(modality: str) -> tuple[str, ...]:
+    """The channels of a made-up signal; one where the modality has no usual set of them."""
+    return _CHANNELS.get(modality, (modality,))
+
+
 def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     """A z-scored signal at the protocol's rate, or that of a modality that has its own: slow waves and noise, with a
     heart's beats where there is a heart.
@@ -38,20 +43,20 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     (2, 256)
     """
     random = np.random.default_rng([seed, *modality.encode()])
-    channels = _CHANNELS.get(modality, (modality,))
+    names = channels(modality)
     rate = modality_of(modality).rate_hz or RATE_HZ
     n = round(seconds * rate)
     t = np.arange(n) / rate
-    data = 0.3 * random.standard_normal((len(channels), n))
+    data = 0.3 * random.standard_normal((len(names), n))
     for hz in (0.1, 0.3, 2.0, 10.0):
-        phase = random.uniform(0, 2 * np.pi, (len(channels), 1))
-        data += random.uniform(0.2, 1.0, (len(channels), 1)) * np.sin(2 * np.pi * hz * t + phase)
+        phase = random.uniform(0, 2 * np.pi, (len(names), 1))
+        data += random.uniform(0.2, 1.0, (len(names), 1)) * np.sin(2 * np.pi * hz * t + phase)
     if modality in ("ecg", "ppg"):
         beats = np.cumsum(random.normal(0.8, 0.05, round(seconds / 0.8) + 4))
         width = 0.02 if modality == "ecg" else 0.12
         data += 6 * np.exp(-0.5 * ((t[None, :] - beats[:, None]) / width) ** 2).sum(0)
     data = (data - data.mean(1, keepdims=True)) / data.std(1, keepdims=True)
-    return Signal(data.astype(np.float32), rate, channels, "z", modality=modality)
+    return Signal(data.astype(np.float32), rate, names, "z", modality=modality)
 
 
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
