@@ -1,5 +1,5 @@
 """`python -m tests.install_examples`: the wheel with its trackers and the packages of `examples/` in one empty
-environment, where they are listed, pass their own tests and work in runs.
+environment, where they are listed, pass their own tests and work in runs; the first notebook is made and run there.
 
 Needs a package index.
 """
@@ -7,6 +7,7 @@ Needs a package index.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -36,7 +37,10 @@ def main() -> None:
         pins = f"-c {ROOT / 'constraints.txt'}"
         wheel = build(place / "dist")
         program = installed(
-            place / "env", f"torch {pins}", f"{wheel}[track] {pins}", f"pytest {' '.join(map(str, EXAMPLES))} {pins}"
+            place / "env",
+            f"torch {pins}",
+            f"{wheel}[notebook,track] {pins}",
+            f"pytest {' '.join(map(str, EXAMPLES))} {pins}",
         )
         listed = json.loads(subprocess.run([program, "list", "--json"], check=True, capture_output=True).stdout)
         packages = {entry["package"] for entry in listed if not entry.get("broken")}
@@ -49,6 +53,12 @@ def main() -> None:
         missing = [name for name, left in TRACKERS.items() if not (work / left).exists()]
         assert not missing, f"nothing was written by {missing}"
         assert "acq_films" in (work / "notebook.md").read_text()
+        first = shutil.copy(ROOT / "examples" / "first_number.py", work)
+        subprocess.run([program.with_name("jupytext"), "--to", "notebook", first], check=True)
+        notebook = Path(first).with_suffix(".ipynb")
+        execute = ["nbconvert", "--to", "notebook", "--execute", "--inplace", notebook]
+        subprocess.run([program.with_name("jupyter"), *execute], cwd=work, check=True)
+        assert "image/png" in notebook.read_text()
         print("ok: the examples and the trackers", flush=True)
 
 
