@@ -127,6 +127,18 @@ def score_each_dataset(program: Path, place: Path) -> None:
         shutil.rmtree(place / root)
 
 
+def same_identities(python: Path) -> None:
+    """The bundled readers have the identities there that they have here, in an editable installation."""
+    ask = "from embench import registry as r; print({n: r.code_identity('dataset', n) for n in r.names('dataset')})"
+    asked = [
+        subprocess.run(
+            [str(each), "-c", ask], env=without_checkout(), capture_output=True, text=True, check=True
+        ).stdout
+        for each in (python, Path(sys.executable))
+    ]
+    assert asked[0] == asked[1], asked
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="embench-install-") as name:
         place = Path(name)
@@ -134,6 +146,7 @@ def main() -> None:
         assert not missing(wheel), missing(wheel)
         score = ROOT / "requirements-score.txt"
         light = installed(place / "light", f"-r {score}", f"--no-deps {wheel}")
+        same_identities(light.with_name("python"))
         run(light, LIGHT, place / "light-work")
         score_each_dataset(light, place / "light-work")
         pins = f"-c {ROOT / 'constraints.txt'}"
