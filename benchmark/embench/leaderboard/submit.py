@@ -56,6 +56,11 @@ def other_subjects(run: Manifest, boards: Path) -> str | None:
     return f"{run.id} has {own} subjects, and {rows} of {counts.total()} rows of its board have {usual}"
 
 
+def _plugins(run: Manifest) -> tuple[object, ...]:
+    method = run.method
+    return method.encoders, method.fusion, method.pretrainers, method.modalities
+
+
 def _subjects(run: Manifest) -> int:
     people = run.cohort.people  # a number where names are not public
     return people if isinstance(people, int) else len(people)
@@ -68,15 +73,14 @@ def _beside(run: Manifest, boards: Path) -> list[Path]:
 
 
 def already_there(entry: Path, boards: Path) -> str | None:
-    """The id of a published entry of the same request and the same scores to the last digit; None where there is none.
+    """The id of a published entry of the same method and the same scores to the last digit; None where there is none.
 
     Another id may come of other code that does the same."""
     run = read_manifest(entry)
     means = dict(means_in(read_scores(entry, run.entry)["scores"]))
     for folder in _beside(run, boards):
         other = read_manifest(folder)
-        same = other.config.get("request") == run.config.get("request")
-        if same and dict(means_in(read_scores(folder, other.entry)["scores"])) == means:
+        if _plugins(other) == _plugins(run) and dict(means_in(read_scores(folder, other.entry)["scores"])) == means:
             return other.id
     return None
 
