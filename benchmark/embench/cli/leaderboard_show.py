@@ -185,8 +185,7 @@ def _print_board(
         heads, same = _fold(methods, ranked=scored == headline)
         sentences += [f"All methods: {same}."] if same else []
     if scored != headline and "score" in heads:
-        why = "" if metric else f" {headline}, the headline, is undefined."
-        sentences.append(f"The scores are {scored}, which ranks nothing.{why}")
+        sentences.append(section.unranked or f"The scores are {scored}, which ranks nothing.")
     if "entry" in heads:
         folder = f"{section.dataset}/{section.protocol}/"
         sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")

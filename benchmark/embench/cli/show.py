@@ -19,7 +19,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.statistics.verdict import NOT_COMPARED, Verdict
+from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -41,14 +41,14 @@ def result(found: Result, *, every: bool = False) -> None:
         _verdict(told, found.scores)
         if every:
             _scores(told, found.scores)
-    cost_of(found.manifest)
+    print_cost(found.manifest)
     console.echo(f"files: {found.folder}")
     if not every:
         console.note("--all prints every score; so does `embench report RUN`, for a browser")
     warn_of_synthetic(found.synthetic)
 
 
-def cost_of(run: Mapping[str, Any]) -> None:
+def print_cost(run: Mapping[str, Any]) -> None:
     """What a run took, as far as it was measured, in a line."""
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     console.wrapped(f"cost: {', '.join(measured) or cost.NOT_MEASURED}")
@@ -138,7 +138,7 @@ def _plan_value(key: str, item: Any) -> str:
     return format_value(item, ".4g") or "none"
 
 
-def _verdict(told: Verdict, scores: Scores) -> None:
+def _verdict(told: TargetVerdict, scores: Scores) -> None:
     """The headline with its verdict, a table of the method and the controls, and what must be known to read it."""
     bad = told.score is None or bool(told.failed)
     first, *others = told.sentences
@@ -167,7 +167,7 @@ def _exploratory(metric: str, *, interval: bool) -> TableColumn:
     return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
 
 
-def _scores(told: Verdict, scores: Scores) -> None:
+def _scores(told: TargetVerdict, scores: Scores) -> None:
     """Every score of the method, and what it would be to somebody who knows only the stimulus."""
     found, folds = scores.of(told.target), _folds(scores, told.target)
     stimulus = scores.control_scores(told.target, "stimulus_mean")

@@ -103,7 +103,7 @@ def _section(section: BoardSection) -> Iterator[str]:
     if section.fixed_order and controls:
         yield _clock(methods[0].headline, controls)
     if section.unranked:
-        yield f"**Nothing is ranked**: {section.unranked}\n"
+        yield f"{section.unranked}\n"
     for access, rows in groupby((row for row in methods if row.superseded is None), key=lambda row: row.target_access):
         sentence = luck_sentence(section.rankings.get(access))
         yield f"Access to data of the test subjects: {markdown(access)}.{f' {sentence}' if sentence else ''}\n"

@@ -62,7 +62,7 @@ def check_parts(method: Method, kind: type[Any]) -> None:
         _check_pretraining(method, step, kind)
 
 
-def check_channels(method: Method, card: Card) -> None:
+def check_enough_channels(method: Method, card: Card) -> None:
     """Refuses an encoder of which a modality of the dataset has too few channels. Raises UsageError."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():

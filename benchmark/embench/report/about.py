@@ -19,7 +19,7 @@ from embench.records.wording import (
 )
 from embench.report.facts import RunFacts
 from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
-from embench.statistics.verdict import NOT_COMPARED, Verdict
+from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
 """Pretraining that keeps a row from being ranked."""
@@ -69,7 +69,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _card(told: Verdict) -> dict[str, str]:
+def _card(told: TargetVerdict) -> dict[str, str]:
     n, failed = len(told.compared), len(told.failed)
     cleared = f"clears {n - failed} of {n} controls" if n else "no control applies"
     return {

@@ -25,7 +25,7 @@ from embench.records.scores import Scores
 from embench.records.wording import bare_name, counted, format_value, in_words, join_with_and, method_name
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
-from embench.statistics.verdict import Verdict, verdicts
+from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
 NO_LABELS = "this record has no labels, because the labels of the dataset are not public"
@@ -134,7 +134,7 @@ class RunFacts:
         return audit.read_audit(self.folder) if self.folder else None
 
     @cached_property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[TargetVerdict]:
         """What the run shows on each target."""
         return verdicts(self.record.run, self.scores)
 

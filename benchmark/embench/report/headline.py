@@ -28,7 +28,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import Verdict
+from embench.statistics.verdict import TargetVerdict
 
 HEADLINE_WIDTH = 520.0
 
@@ -114,7 +114,7 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
     )
 
 
-def _side_by_side(run: RunFacts, told: Verdict) -> Markup:
+def _side_by_side(run: RunFacts, told: TargetVerdict) -> Markup:
     """The method and the controls in the exploratory scores; nothing where there is none."""
     metrics = [each.metric for each in told.exploratory]
     if not metrics:

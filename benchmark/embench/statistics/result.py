@@ -15,7 +15,7 @@ from embench.records.scores import Score, Scores
 from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import Verdict, verdicts
+from embench.statistics.verdict import TargetVerdict, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ class Result:
         return read_record(self.folder)
 
     @cached_property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[TargetVerdict]:
         """What it shows on each target: the headline with its verdict, and the other scores that can be seen."""
         return verdicts(self.manifest, self.scores)
 

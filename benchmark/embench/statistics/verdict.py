@@ -45,14 +45,14 @@ class Exploratory:
         if self.control is None:
             return told
         name, best = self.control
-        reaches = f"{in_words(name)} alone reaches {format_figure(best.mean)}"
+        reached = format_figure(best.mean)
         if best.mean >= self.score.mean:
-            return f"{told}: {reaches}, so this shows nothing about the body"
-        return f"{told}; of the controls, {reaches}"
+            return f"{told}: {in_words(name)} alone reaches {reached}, so this shows nothing about the body"
+        return f"{told}; the highest control, {in_words(name)}, reaches {reached}"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TargetVerdict:
     """What a run shows on a target.
 
     Args:
@@ -97,7 +97,9 @@ class Verdict:
         """How the headline stands to the controls."""
         if self.score is None:
             return NOT_COMPARED
-        return format_controls(self.failed, len(self.compared)) if self.compared else "compared with no control"
+        if not self.compared:
+            return "compared with no control"
+        return format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
 
     @property
     def sentences(self) -> list[str]:
@@ -114,7 +116,7 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
     Args:
         best: the control with the highest such score. `scores`: those of its methods.
     """
-    told = f"{headline}, the headline, can't be estimated for any row, so that nothing is ranked"
+    told = f"{headline}, the headline, can't be estimated for any row, so nothing is ranked"
     varies = _EXPLORATORY[design].get(BESIDE) if design else None
     if not scores or not varies:
         return f"{told}."
@@ -126,10 +128,10 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
     return f"{told}; {in_words(best[0])} alone reaches {format_figure(best[1].mean)}, and {n} higher."
 
 
-def verdict(scores: Scores, target: str, design: Design | None) -> Verdict:
+def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict:
     """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores."""
     metric = scores.headlines[target]
-    return Verdict(
+    return TargetVerdict(
         target,
         metric,
         scores.score(target, metric),
@@ -143,6 +145,6 @@ def verdict(scores: Scores, target: str, design: Design | None) -> Verdict:
     )
 
 
-def verdicts(run: Mapping[str, Any], scores: Scores) -> list[Verdict]:
+def verdicts(run: Mapping[str, Any], scores: Scores) -> list[TargetVerdict]:
     """That of each target of a run, `run` being the content of its run.yaml."""
     return [verdict(scores, target, run["cohort"].get("design")) for target in scores.headlines]

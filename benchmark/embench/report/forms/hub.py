@@ -18,7 +18,7 @@ from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words
 from embench.report.facts import RunFacts
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import Verdict
+from embench.statistics.verdict import TargetVerdict
 
 FRAMEWORK = "embench"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -38,7 +38,7 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _result(run: RunFacts, head: Verdict, benchmark: str) -> dict[str, Any]:
+def _result(run: RunFacts, head: TargetVerdict, benchmark: str) -> dict[str, Any]:
     about, score = run.manifest, head.score
     reasons = {
         "its data are synthetic": run.synthetic,
