@@ -27,6 +27,8 @@ _SITES = {site.lower(): site for site in (*ELECTRODES, *MASTOIDS)} | {
     old.lower(): new for old, new in OLD_NAMES.items()
 }
 _PIECE_S = 10.0
+_BAND_HZ = (0.5, 45.0)
+"""The EEG whose size is judged."""
 
 
 def site(name: str) -> str:
@@ -75,7 +77,7 @@ class Eeg:
 def spread(piece: Signal) -> np.ndarray:
     """The standard deviation of each channel (C,) from .5 to 45 Hz, in the signal's unit."""
     with np.errstate(all="ignore"):  # damaged files hold any number
-        return bandpass(piece.data, piece.rate, (0.5, 45.0), order=2).std(axis=1, dtype=np.float64)
+        return bandpass(piece.data, piece.rate, _BAND_HZ, order=2).std(axis=1, dtype=np.float64)
 
 
 def plausible(sd: float) -> bool:
@@ -131,4 +133,9 @@ def _found(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Eeg:
                 f"channel {track.name} has {track.samples} samples of {track.rate:g} Hz",
                 where=str(path), expected=f"{chosen[0].samples} of {chosen[0].rate:g} Hz", hint=AGAIN,
             )  # fmt: skip
+    if chosen[0].rate <= 2 * _BAND_HZ[1]:
+        raise DataError(
+            f"{chosen[0].rate:.4g} Hz, which holds no EEG up to {_BAND_HZ[1]:g} Hz",
+            where=str(path), expected="the 250 or 1000 Hz of the release", hint=AGAIN,
+        )  # fmt: skip
     return Eeg(path, chosen)

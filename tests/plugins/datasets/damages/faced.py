@@ -85,6 +85,7 @@ DAMAGES: Table = {
     Copy("faced without units", Faced, "sub-004", unstated): [
         refused(UNSTATED, scaled(1e-6), "uV if they are V", "e-05 uV if its numbers are uV, and 1"),
         refused(UNSTATED, scaled(1e3), "uV if they are V", "e+04 uV if its numbers are uV, and"),
+        refused(UNSTATED, edit.put(244, b"3       "), "83.3", "Hz"),
     ],
     Copy("faced as it was recorded", Faced, "sub-036", original): [
         *(refused(file, edit.cut(upto)) for file in (NOTES, REMARKS) for upto in (0, 200, 2000)),
