@@ -39,6 +39,19 @@ def test_plain_lines_go_to_stderr(capsys):
     assert lines[5] == "finished predict (2 of 2)"
 
 
+def test_of_many_runs_each_has_a_line_not_each_stage(capsys, monkeypatch):
+    monkeypatch.setattr(module, "_QUIET_S", 3600.0)
+    with Progress(several=True) as progress:
+        for event in [*EVENTS, {"event": "scoring", "run": "tcn-single-0123456789"}]:
+            progress.event(event)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "2 stages to run, 3 already done",
+        "preparing [amigos]",
+        "scoring tcn-single-0123456789 and its controls",
+    ]
+
+
 def test_scoring_is_told(capsys):
     with Progress() as progress:
         progress.event({"event": "scoring", "run": "tcn-single-0123456789"})

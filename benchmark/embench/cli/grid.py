@@ -79,7 +79,7 @@ def grid(
     else:
         from embench.report import grid_curves  # slow to import, and a dry run draws nothing
 
-        with Progress() as progress:
+        with Progress(several=True) as progress:
             done = runner.grid(
                 requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
             )

@@ -174,10 +174,12 @@ class Progress(_Display):
 
     Args:
         smaller: options that make the job smaller, which a long one is told.
+        several: whether there are many runs, whose stages have plain lines only now and then: each run has its own.
     """
 
-    def __init__(self, smaller: Sequence[str] = ()) -> None:
+    def __init__(self, smaller: Sequence[str] = (), *, several: bool = False) -> None:
         super().__init__(counts=True)
+        self._several = several
         self._smaller, self._pace, self._forecast = smaller, _Pace(()), ""
         self._tasks: dict[str, TaskID] = {}
         self._all: TaskID | None = None
@@ -244,6 +246,8 @@ class Progress(_Display):
             bars.update(task, total=event.get("epochs"), completed=done, loss=_loss(event), left=left)
 
     def _print(self, name: str, event: Mapping[str, Any]) -> None:
+        if self._several and name in ("stage_started", "stage_ended", "epoch_ended") and not self._due():
+            return
         if name == "plan":
             expected = self._forecast if self._total else ""
             self._line(f"{self._total} stages to run, {event['done']} already done{expected}")

@@ -70,7 +70,7 @@ def baselines(*, as_json: Json = False, **options: Any) -> None:
     from embench.cli import show
     from embench.runs import baselines as runner
 
-    with Progress() as progress:
+    with Progress(several=True) as progress:
         done = runner.baselines(**options, progress=progress.event)
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     done.check()

@@ -106,12 +106,23 @@ def print_plan(description: Mapping[str, Any]) -> None:
     """A plan: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
         name = _PLAN_WORDS.get(key, key.replace("_", " "))
-        if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
+        if key == "folds":
+            console.wrapped(f"folds: {_folds_in_words(item)}")
+        elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             show_table(item, [field(head, head, ".4g") for head in heads], title=name)
         elif key != "smallest_difference_note":
             note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
             console.wrapped(f"{name}: {_plan_value(key, item)}{note}")
+
+
+def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
+    """How many there are, in which seeds, and the least and most units of their parts."""
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
+    parts = {name for fold in folds for name in fold} - {"seed", "fold"}
+    sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
+    spans = [f"{name} {min(n)}" + (f" to {max(n)}" if max(n) > min(n) else "") for name, n in sizes.items()]
+    return f"{len(folds)} (seeds {seeds}), units of each: {', '.join(spans)}"
 
 
 _PLAN_WORDS = {
@@ -129,8 +140,10 @@ def _plan_value(key: str, item: Any) -> str:
     """A value of a plan in the form that it has in the table of a run."""
     if isinstance(item, bool):
         return "yes" if item else "no"
-    if key in ("parameters", "flops", "expected_s") and not item:
-        return "none: no network is trained" if key != "expected_s" else "not estimated where no network is trained"
+    if key in ("parameters", "flops") and not item:
+        return "none: no network is trained"
+    if key == "expected_s" and not item:
+        return "not estimated where no network is left to train"
     if key == "expected_s":
         return f"about {cost.format_duration(item)}"
     if key in ("parameters", "flops"):
