@@ -210,7 +210,8 @@ def test_a_warning_is_shown_once_however_often_it_comes(embench, monkeypatch):
     assert embench("list").err.splitlines() == ["warning: two packages have it", "warning: another"]
 
 
-def test_doctor_has_a_document(embench):
+def test_doctor_has_a_document(embench, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path))  # the user's own may hold very many files
     found = {row["what"]: row for row in json.loads(embench("doctor", "--json").out)}
     assert found["embench"]["broken"] is False
     assert "device" in found

@@ -172,7 +172,7 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     text += "--set fusion.lr=1e-4; --set fusion.batch=8"
     assert f"| {method} ({text}) |" in page
     assert f"| {method} |" in page
-    assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0
+    assert main(["leaderboard", "show", "stress_predict", "--boards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
 
 

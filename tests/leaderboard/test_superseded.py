@@ -48,7 +48,7 @@ def test_their_board_says_what_took_its_place_and_comes_last(boards: Path, capsy
         True,
     ]
     title = "subject-independent-v1 (superseded by subject-independent-v2), target stress"
-    assert main(["leaderboard", "show", "--boards", str(boards)]) == 0
+    assert main(["leaderboard", "show", "stress_predict", "--boards", str(boards)]) == 0
     done = capsys.readouterr()
     assert title not in done.out
     assert "not shown: 1 superseded board; --all shows them" in done.err

@@ -26,12 +26,11 @@ def test_an_estimator_on_hidden_layers_is_counted_with_the_networks_under_it(sha
     assert found.flops > sum(net.flops for net in nets) > 0
 
 
-def test_the_printed_table_and_json_have_every_column(shared, embench):
+def test_what_was_measured_is_printed_and_json_has_every_cost(shared, embench):
     line = shared.line("--fusion", "logreg", "--modalities", "ecg,eda", "--target", "arousal", encoder="Moments")
     done = embench(*line)
     assert done.code == 0, done.err
     lines = done.out.splitlines()
-    at = lines.index("cost")
-    assert lines[at + 1].split() == ["time", "parameters", "FLOPs", "memory", "energy"]
-    assert lines[at + 3].endswith("not measured")
-    assert re.search(r" [\d.]+ [MG]B ", lines[at + 3])
+    [cost] = [line for line in lines if line.startswith("cost: ")]
+    assert re.search(r"time \d.* memory [\d.]+ [MG]B$", cost)
+    assert "energy" not in cost  # which nothing measured
