@@ -74,5 +74,5 @@ def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing)
         code, printed = shell(words)
         assert code == 0, f"{line}\n{printed}"
         if words[1] == "run":
-            runs.append(re.search(r"^run: (\S+)$", printed, re.MULTILINE)[1])
+            runs.append(re.search(r"^files: (?:.*/)?(\S+)$", printed, re.MULTILINE)[1])
     assert (workplace / "leaderboards" / "stress_predict" / "subject-independent-v2" / runs[0]).is_dir()

@@ -72,7 +72,7 @@ def results(found: Sequence[Result]) -> None:
         for told in each.verdicts
     )
     for folder in dict.fromkeys(each.folder.parent for each in found):
-        console.echo(f"files: {folder}, in folders whose names end as in the column run")
+        console.echo(f"runs: {folder}, in folders whose names end as in the column run")
     warn_of_synthetic(any(each.synthetic for each in found))
 
 
