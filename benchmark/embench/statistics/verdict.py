@@ -147,4 +147,5 @@ def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict
 
 def verdicts(run: Mapping[str, Any], scores: Scores) -> list[TargetVerdict]:
     """That of each target of a run, `run` being the content of its run.yaml."""
-    return [verdict(scores, target, run["cohort"].get("design")) for target in scores.headlines]
+    early: Design | None = "fixed_order" if run.get("card", {}).get("fixed_order") else None
+    return [verdict(scores, target, run["cohort"].get("design") or early) for target in scores.headlines]
