@@ -305,5 +305,5 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     assert content.count("figure") > 5
     headline = content.sections["headline"]
     assert "By construction, elapsed_time, majority, prior and recording_length can't differ from 0.500" in headline
-    assert "elapsed time alone reaches 0.9" in headline
+    assert "alone reaches 0.9" in headline
     assert "so this shows nothing about the body" in headline
