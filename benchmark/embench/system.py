@@ -172,12 +172,12 @@ INSTALL_TRAINING = (
 
 
 def not_installed(library: str, needed_by: str, hint: str | None = None) -> MachineError:
-    """What to say where a library is missing; the hint is to install it by its own name, unless another is given."""
+    """The error where a library is missing; the hint is to install it by its own name, unless another is given."""
     return MachineError(f"{library} is not installed, and {needed_by} needs it", hint=hint or f"pip install {library}")
 
 
 def lacking(error: BaseException, needed_by: str = "this command") -> MachineError | None:
-    """What to say of an import that failed because this is the light installation; None for any other fault."""
+    """The error of an import that failed because this is the light installation; None for any other fault."""
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if library not in _TO_TRAIN | _ALONE:
         return None

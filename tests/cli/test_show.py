@@ -116,6 +116,13 @@ def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(cap
         assert "NO" not in told.replace("NOT", "")
 
 
+def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction():
+    certain = {"auroc_within": {"mean": 1.0, "std": 0.0, "low": 1.0, "high": 1.0}}
+    clock = {"elapsed_time": {"stress": {**CROSSED["controls"]["elapsed_time"]["stress"], **certain}}}
+    shown = fixed_order({**CROSSED, "controls": clock})._repr_html_()
+    assert "<td>0.500 by construction</td><td>1.000 [1.000, 1.000]</td>" in shown
+
+
 def test_a_control_at_chance_needs_no_explanation(capsys):
     show.result(a_result(SCORES, synthetic=False))
     out = capsys.readouterr().out

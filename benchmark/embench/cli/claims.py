@@ -107,7 +107,7 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
 
 
 def _at_hand(dataset: str, data_root: Path | None) -> bool:
-    """Whether there is a folder of the dataset; what is in it, planning finds out."""
+    """True where there is a folder of the dataset; what is in it, planning finds out."""
     try:
         return data_folder(registry.find("dataset", dataset), data_root).is_dir()
     except EmbenchError:  # of a package that is not installed

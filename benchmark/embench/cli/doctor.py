@@ -47,7 +47,7 @@ def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
 
 
 def _light() -> bool:
-    """Whether this is the light installation, without torch; one in which torch is broken is none."""
+    """True of the light installation, without torch; one in which torch is broken is none."""
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:

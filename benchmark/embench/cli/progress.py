@@ -301,7 +301,7 @@ class Steps(_Display):
             self._line(text + self._time_left(done, total))
 
     def _time_left(self, done: int, total: int | None) -> str:
-        """How long the rest takes if it goes on as what was done since the first call."""
+        """The time left if the rest goes on as what was done since the first call."""
         took = time.monotonic() - self._began
         if not total or done >= total or done - self._first < _BASIS_SHARE * (total - self._first) or took < _BASIS_S:
             return ""

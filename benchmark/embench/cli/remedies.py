@@ -29,7 +29,7 @@ def of_error(error: EmbenchError, arguments: Sequence[str], command: str) -> str
 
 
 def of_unknown_option(option: str) -> str | None:
-    """What stands for an option that other programs have, in words, and a command."""
+    """The counterpart of an option that other programs have, in words, and a command."""
     if option not in _MODELS:
         return None
     return (

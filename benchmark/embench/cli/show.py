@@ -37,21 +37,15 @@ def result(found: Result, *, every: bool = False) -> None:
     """One run, on a screen: the headline with its verdict, other scores and the controls beside them; with `every`
     score that was computed."""
     warn_of_synthetic(found.synthetic)
-    for told in found.verdicts:
+    for told in found.verdicts.values():
         _verdict(told, found.scores)
         if every:
             _scores(told, found.scores)
-    print_cost(found.manifest)
+    console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
         console.note("--all prints every score; so does `embench report RUN`, for a browser")
     warn_of_synthetic(found.synthetic)
-
-
-def print_cost(run: Mapping[str, Any]) -> None:
-    """What a run took, as far as it was measured, in a line."""
-    measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
-    console.wrapped(f"cost: {', '.join(measured) or cost.NOT_MEASURED}")
 
 
 def results(found: Sequence[Result]) -> None:
@@ -69,7 +63,7 @@ def results(found: Sequence[Result]) -> None:
             "run": each.id.rpartition("-")[2],
         }
         for each, options in zip(found, varied, strict=True)
-        for told in each.verdicts
+        for told in each.verdicts.values()
     )
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")
@@ -77,7 +71,7 @@ def results(found: Sequence[Result]) -> None:
 
 
 def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Of each run its values of the options in which they differ, by their names on the command line."""
+    """The values of each run for the options in which runs differ, by their names on the command line."""
     from embench.planning.request import AXES
 
     asked = [run["config"].get("request") or {} for run in runs]
@@ -117,7 +111,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
 
 
 def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """How many there are, in which seeds, and the least and most units of their parts."""
+    """Their number and seeds, and the least and most units of their parts."""
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
     parts = {name for fold in folds for name in fold} - {"seed", "fold"}
     sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}

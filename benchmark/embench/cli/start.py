@@ -50,7 +50,7 @@ def _datasets() -> tuple[Path, list[Entry]]:
 
 
 def _with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[str, str]]:
-    """Of folders of runs, the newest last."""
+    """Commands for runs in these folders, the newest last."""
     newest = runs[-1]
     yield "the newest as a page for a browser", f"embench report {newest.as_posix()}"
     if sum(run.parent == newest.parent for run in runs) > 1:

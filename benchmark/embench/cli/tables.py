@@ -65,10 +65,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     heads = [visible(column.title) for column in columns]
     cells = [[visible(column.text(row)) for row in rows] for column in columns]
     widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
-    least = [
-        width if column.whole else max(_longest(head, _NAME) + _PAD, *map(_longest, own))
-        for column, head, own, width in zip(columns, heads, cells, widths, strict=True)
-    ]
+    least = [_least(column, own) for column, own in zip(columns, cells, strict=True)]
     rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > console.room():
         heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
@@ -99,9 +96,10 @@ def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence
 
 def _least(column: TableColumn, cells: Sequence[str]) -> int:
     """The characters that a column needs where its cells are folded."""
+    head = visible(column.title)
     if column.whole:
-        return max(len(column.title) + _PAD, *map(len, cells), 0)
-    return max(_longest(column.title, _NAME) + _PAD, *map(_longest, cells), 0)
+        return max(len(head) + _PAD, *map(len, cells))
+    return max(_longest(head, _NAME) + _PAD, *map(_longest, cells))
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

@@ -65,6 +65,6 @@ def write_synthetic(
 
 
 def _is_made_so(mark: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether data bear the mark of a dataset and of these settings; of what a mark does not say, nothing is known."""
+    """True where data bear the mark of a dataset and of these settings, as far as the mark tells."""
     wanted = {"dataset": name.partition("/")[0], **settings}
     return all(mark.get(key, value) == value for key, value in wanted.items())

@@ -145,7 +145,8 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
 
 
 def _of_a_network(error: BaseException) -> bool:
-    """Whether a layer of torch, or its gradient, raised: where no line of a plugin did, in a network that it builds."""
+    """True where a layer of torch, or its gradient, raised: where no line of a plugin did, in a network that it
+    builds."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     inside = next((k for k in reversed(range(len(frames))) if Path(frames[k]).is_relative_to(_EMBENCH)), len(frames))
     called = Path(frames[inside + 1]).as_posix() if inside + 1 < len(frames) else ""

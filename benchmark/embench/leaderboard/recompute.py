@@ -9,6 +9,7 @@ from embench.records.scores import Scores
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
+from embench.statistics.verdict import design_of
 
 FROM_DATA = ("absent", "cuts")
 """Parts of `scores.json` that only the data can tell: units that were not predicted, and cuts fitted on training
@@ -37,7 +38,7 @@ def recomputed_scores(record: Record) -> Scores:
         targets=recorded_targets(record),
         protocol=rules or protocols.load_protocol(about["name"]),
         # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-        design=run["cohort"].get("design") or ("fixed_order" if run["card"]["fixed_order"] else "free"),
+        design=design_of(run["cohort"].get("design"), fixed_order=run["card"]["fixed_order"]) or "free",
         groups=record.groups,
         unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
         sessions=record.sessions,

@@ -28,7 +28,7 @@ from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
 from embench.records.wording import BESIDE
 from embench.statistics.ranking import Ranking
-from embench.statistics.verdict import unranked
+from embench.statistics.verdict import design_of, unranked
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class BoardSection:
 
     @property
     def fixed_order(self) -> bool:
-        """Whether all subjects had the tasks in one order."""
+        """True where all subjects had the tasks in one order."""
         return self.design == "fixed_order"
 
     @property
     def unranked(self) -> str:
-        """Why nothing is ranked, where no row has the headline; empty where one has."""
+        """The reason why nothing is ranked, where no row has the headline; empty where one has."""
         methods = self.methods
         if self.leaks or any(row.score for row in methods):
             return ""
@@ -116,7 +116,7 @@ def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
 
 def _design(entries: Sequence[LeaderboardEntry]) -> Design | None:
     known = next((entry.run.cohort.design for entry in entries if entry.run.cohort.design), None)
-    return known or ("fixed_order" if any(entry.run.card.fixed_order for entry in entries) else None)
+    return design_of(known, fixed_order=any(entry.run.card.fixed_order for entry in entries))
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])

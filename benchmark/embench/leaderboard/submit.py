@@ -47,7 +47,8 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
 
 
 def other_subjects(run: Manifest, boards: Path) -> str | None:
-    """What to know where no row of the board has as many subjects as a run; None where one has, or there is none."""
+    """A sentence on a run with another number of subjects than all rows of its board; None where one has as many, or
+    there is none."""
     counts = Counter(_subjects(read_manifest(entry)) for entry in _beside(run, boards))
     own = _subjects(run)
     if not counts or own in counts:

@@ -171,7 +171,7 @@ class Matrix:
     under: Mapping[str, Mapping[str, Goes]]
 
     def allows(self, pretrainer: str, encoder: str, fusion: str) -> bool:
-        """Whether the planner takes the three together."""
+        """True where the planner takes the three together."""
         goes = self.under[fusion][pretrainer]
         return pretrainer in self.trains[encoder] and (
             goes == "yes" or (goes == "hidden" and encoder not in self.features)

@@ -21,8 +21,8 @@ def left_to_do(stages: Iterable[Stage[Any]], root: Path) -> list[Stage[Any]]:
 
 
 def seconds_like_done(stages: Sequence[Stage[Any]], root: Path) -> dict[str, float]:
-    """How long each cheap stage that waits is expected to take, by id, as those of its kind took that are done; where
-    none is, nothing is expected of it."""
+    """The expected seconds of each cheap stage that waits, by id, as those of its kind took that are done; none where
+    none is."""
     took: dict[str, list[float]] = defaultdict(list)
     todo = []
     for stage in stages:

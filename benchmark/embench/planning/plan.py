@@ -147,8 +147,8 @@ class Plan:
         return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * ASSUMED_SD / (df + 1) ** 0.5)
 
     def describe(self) -> dict[str, Any]:
-        """What `--dry-run` prints: folds, stages, size, expected time of what is not done yet, and what the cohort
-        can show."""
+        """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
+        cohort can show."""
         from embench.planning.forecast import forecast
 
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)

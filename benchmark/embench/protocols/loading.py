@@ -31,7 +31,7 @@ def protocol_names() -> list[str]:
 
 
 def about_protocol(name: str) -> str:
-    """What a published protocol is for: the comment at the head of its file.
+    """The purpose of a published protocol: the comment at the head of its file.
 
     >>> about_protocol("wu2023-last")
     'As wu2023, with the epoch that the recipe keeps, which no test label had a say in.'

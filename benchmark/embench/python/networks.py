@@ -131,7 +131,7 @@ def network(
 
 
 def _name_of(make: MakeNetwork) -> str:
-    """What `make` is called, or the class of the network that it returns; `network` where neither says anything."""
+    """The name of `make`, or the class of the network that it returns; `network` where neither says anything."""
     name = getattr(make, "__name__", None)
     if name not in (None, "<lambda>", "make"):
         return str(name)

@@ -38,3 +38,8 @@ def _scaled(number: float | None, sizes: Sequence[tuple[float, str]]) -> str:
         return NOT_MEASURED
     size, letter = next((s for s in sizes if number >= s[0]), sizes[-1])
     return f"{number / size:.3g} {letter}".strip() if size > 1 else f"{number:.0f} {letter}".strip()
+
+
+def measured_costs(cost: Mapping[str, Any]) -> list[str]:
+    """The costs that were measured, with their names."""
+    return [f"{name} {text}" for name, text in format_cost(cost).items() if text != NOT_MEASURED]

@@ -38,7 +38,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def our_words(name: str) -> tuple[str, ...]:
-    """How what researchers call `name` may begin here, the likeliest first; empty where no other word is known.
+    """The beginnings here of what researchers call `name`, the likeliest first; empty where no other word is known.
 
     >>> our_words("LogisticRegression"), our_words("tcn")
     (('logreg',), ())

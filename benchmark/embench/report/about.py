@@ -32,8 +32,8 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
     worse = "on {}, the method is not shown to be better than {}"
-    failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts if told.failed]
-    unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts if told.score is None]
+    failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts.values() if told.failed]
+    unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts.values() if told.score is None]
     severe = [found["what"] for found in run.audit["findings"] if found["severity"] == "severe"] if run.audit else []
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
@@ -62,7 +62,7 @@ def page_header(run: RunFacts) -> Markup:
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, _sentence(text)) for bad, called, text in notices(run)]
-    return render_macro("header", run.name, line, about.id, listed, [_card(told) for told in run.verdicts])
+    return render_macro("header", run.name, line, about.id, listed, [_card(told) for told in run.verdicts.values()])
 
 
 def _sentence(text: str) -> str:

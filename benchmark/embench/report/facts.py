@@ -134,8 +134,8 @@ class RunFacts:
         return audit.read_audit(self.folder) if self.folder else None
 
     @cached_property
-    def verdicts(self) -> list[TargetVerdict]:
-        """What the run shows on each target."""
+    def verdicts(self) -> dict[str, TargetVerdict]:
+        """Target -> the verdict on it."""
         return verdicts(self.record.run, self.scores)
 
     @property
@@ -223,7 +223,7 @@ class RunFacts:
     @property
     def measured(self) -> list[str]:
         """The costs that were measured, with their names."""
-        return [f"{name} {text}" for name, text in self.costs.items() if text != cost.NOT_MEASURED]
+        return cost.measured_costs(self.record.run["cost"])
 
     @property
     def opened(self) -> str:

@@ -40,7 +40,7 @@ def headline_section(run: RunFacts) -> Markup:
 
 def _controls(run: RunFacts, target: Target) -> Markup:
     scores, name = run.scores, target.name
-    told = next(each for each in run.verdicts if each.target == name)
+    told = run.verdicts[name]
     metric, model = told.metric, told.score
     first, *others = told.sentences
     beside = join_parts(map(paragraph, others)) + _side_by_side(run, told)
@@ -129,7 +129,7 @@ def _side_by_side(run: RunFacts, told: TargetVerdict) -> Markup:
 
 
 def _by_construction(metric: str, controls: Mapping[str, Score]) -> str:
-    """Which controls can't score anything else."""
+    """A sentence on the controls that can't score anything else."""
     fixed = [control for control, score in controls.items() if is_by_construction(score)]
     if not fixed:
         return ""

@@ -139,7 +139,7 @@ def grid(
 
 @snapshot()
 def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """How long each stage that is not done is expected to take in s, by id: measured for each method by itself where
+    """The expected seconds of each stage that is not done, by id: measured for each method by itself where
     networks are trained, else as stages like it took."""
     seconds: dict[str, float] = {}
     for planned in plans:
@@ -154,7 +154,7 @@ def _expected(plans: Sequence[Plan], root: Path) -> dict[str, float]:
 
 
 def _estimate(stages: Sequence[Stage[Any]], expected: Mapping[str, float], workers: int) -> dict[str, Any]:
-    """What the stages that wait will take: the event `forecast`."""
+    """The event `forecast`: the time that the stages take which wait."""
     hours = {"cpu": 0.0, "gpu": 0.0}
     for stage in stages:
         common = stage.params.common

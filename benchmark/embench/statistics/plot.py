@@ -51,7 +51,7 @@ def draw_scores(scores: Scores, target: str, metric: str, ax: Axes | None) -> Ax
 
 
 def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[list[_Row]]]:
-    """What was measured, the highest score first; and what holds by construction, together where nothing differs."""
+    """The measured scores, the highest first; and those that hold by construction, together where nothing differs."""
     rows = [
         _Row(control.name, score, control.gap.clears if control.gap and metric == scores.headlines[target] else None)
         for control in scores.controls(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,8 +65,8 @@ class Result:
         return read_record(self.folder)
 
     @cached_property
-    def verdicts(self) -> list[TargetVerdict]:
-        """What it shows on each target: the headline with its verdict, and the other scores that can be seen."""
+    def verdicts(self) -> dict[str, TargetVerdict]:
+        """Target -> its headline with the verdict, and the other scores that can be seen."""
         return verdicts(self.manifest, self.scores)
 
     @property
@@ -141,7 +141,7 @@ class Result:
         own = self.scores.of(target)
         if not own:
             raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores.headlines))
-        metric = metric or next(told.shown for told in self.verdicts if told.target == target)
+        metric = metric or self.verdicts[target].shown
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
@@ -155,25 +155,26 @@ class Result:
     def __repr__(self) -> str:
         lines = [
             f"Result {self.id}",
-            *(f"  {told.target}: {line}" for told in self.verdicts for line in told.sentences),
+            *(f"  {told.target}: {line}" for told in self.verdicts.values() for line in told.sentences),
         ]
         return "\n".join([*lines, *([f"  {_SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the verdict on every target, and the scores of the method and the controls."""
+        """The verdict on every target, and the scores of the method and the controls, for a notebook."""
         from html import escape
 
         parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
-        for told in self.verdicts:
-            metrics = [*([told.metric] if told.score else []), *(each.metric for each in told.exploratory)]
-            shown = [[MODEL, *(format_score(self.scores.score(told.target, name)) for name in metrics), ""]]
+        for told in self.verdicts.values():
+            shown: dict[str, Callable[..., str]] = {told.metric: format_control} if told.score else {}
+            shown |= {each.metric: format_score for each in told.exploratory}
+            rows = [[MODEL, *(format_score(self.scores.score(told.target, name)) for name in shown), ""]]
             for control in self.scores.controls(told.target):
                 if not control.reason:
                     cleared = ("yes" if control.gap.clears else "no") if control.gap and told.score else ""
-                    cells = [format_control(control.scores.get(name)) for name in metrics]
-                    shown.append([control.name, *cells, cleared])
-            body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in shown)
-            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *metrics, "cleared"))
+                    cells = [as_text(control.scores.get(name)) for name, as_text in shown.items()]
+                    rows.append([control.name, *cells, cleared])
+            body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *shown, "cleared"))
             parts.append(f"<p>{escape(told.target)}: {escape(told.sentences[0])}</p>")
             parts.append(f"<table><tr>{heads}</tr>{body}</table>")
             parts += [f"<p>{escape(line)}</p>" for line in told.sentences[1:]]

@@ -53,7 +53,7 @@ class Exploratory:
 
 @dataclass(frozen=True)
 class TargetVerdict:
-    """What a run shows on a target.
+    """The evidence of a run on a target.
 
     Args:
         metric: the headline, which ranks. `score`: None where it is undefined, for the reason `why`.
@@ -94,7 +94,7 @@ class TargetVerdict:
 
     @property
     def controls(self) -> str:
-        """How the headline stands to the controls."""
+        """The relation of the headline to the controls, in words."""
         if self.score is None:
             return NOT_COMPARED
         if not self.compared:
@@ -110,8 +110,8 @@ class TargetVerdict:
 
 
 def unranked(headline: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
-    """What a board says where no row has the headline: why it has no ranks, and what the score in whose order its rows
-    stand is worth.
+    """Text for a board on which no row has the headline: why it has no ranks, and what the score in whose order its
+    rows stand is worth.
 
     Args:
         best: the control with the highest such score. `scores`: those of its methods.
@@ -145,7 +145,12 @@ def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict
     )
 
 
-def verdicts(run: Mapping[str, Any], scores: Scores) -> list[TargetVerdict]:
-    """That of each target of a run, `run` being the content of its run.yaml."""
-    early: Design | None = "fixed_order" if run.get("card", {}).get("fixed_order") else None
-    return [verdict(scores, target, run["cohort"].get("design") or early) for target in scores.headlines]
+def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]:
+    """Target -> the verdict on it, of a run whose run.yaml holds `run`."""
+    design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
+    return {target: verdict(scores, target, design) for target in scores.headlines}
+
+
+def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
+    """The design of a study: that of the record, or what the card of an early one tells; None where neither does."""
+    return recorded or ("fixed_order" if fixed_order else None)

@@ -81,7 +81,7 @@ class Check:
             self.of = before
 
     def _line(self, error: BaseException) -> str:
-        """Where in the file of the class an error was raised; empty where none of its lines took part."""
+        """The line of the file of the class in which an error was raised; empty where none took part."""
         with contextlib.suppress(OSError, TypeError):
             file = inspect.getsourcefile(self.cls)
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

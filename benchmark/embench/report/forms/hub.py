@@ -34,7 +34,7 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
         UsageError: `benchmark` is no such name. CheckFailed: a run has nothing to submit, with the reason.
     """
     _check_repository(benchmark)
-    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.verdicts]
+    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.verdicts.values()]
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 

@@ -20,15 +20,15 @@ def reforms_checklist(folder: Path, record: Record) -> str:
     """The checklist as Markdown. Raises DataError where the run's audit is damaged."""
     run = RunFacts(record, Path(folder))
     about, rules = run.manifest, run.label_rules
-    ranked = {head.metric for head in run.verdicts}
-    others = {metric for head in run.verdicts for metric in run.scores.of(head.target)} - ranked
+    ranked = {head.metric for head in run.verdicts.values()}
+    others = {metric for head in run.verdicts.values() for metric in run.scores.of(head.target)} - ranked
     findings = run.audit["findings"] if run.audit else []
     return render_text(
         "reforms.md",
         run=run,
         codes=[f"{part}: {made['code']}" for part, made in run.parts.items() if "code" in made],
         labels=[f"{target}: {rule}" for target, rule in rules.items()],
-        outcomes=[f"{in_words(h.target)} ({rules.get(h.target, NOT_RECORDED)})" for h in run.verdicts],
+        outcomes=[f"{in_words(h.target)} ({rules.get(h.target, NOT_RECORDED)})" for h in run.verdicts.values()],
         frequencies=_frequencies(run),
         added=describe_added_modalities(record.run),
         dropped=sum(map(len, about.dropped.values())),
@@ -36,13 +36,13 @@ def reforms_checklist(folder: Path, record: Record) -> str:
         selection=_selection(run),
         baselines=_baselines(run),
         findings=[f"{found['severity']}: {found['what']}" for found in findings if found["severity"] != "note"],
-        headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts],
+        headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts.values()],
         others=[metric_facts(metric).title for metric in sorted(others)],
         scored=[
             f"{head.title} of {in_words(head.target)} {format_score(head.score)}"
             if head.score
             else f"{in_words(head.target)}: {'. '.join(head.sentences)}"
-            for head in run.verdicts
+            for head in run.verdicts.values()
         ],
     )
 
@@ -68,7 +68,7 @@ def _selection(run: RunFacts) -> list[str]:
 def _baselines(run: RunFacts) -> list[str]:
     """Each control that was compared, with its score and the verdict."""
     made = []
-    for head in run.verdicts:
+    for head in run.verdicts.values():
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
             verdict = "not cleared" if control.name in head.failed else "cleared"

@@ -62,7 +62,7 @@ def _predicted(run: RunFacts) -> list[str]:
     rules = {rule.name: rule for rule in run.manifest.card.label_rules}
     units, target, mine = (run.record.predictions[name] for name in ("unit", "target", "method"))
     made = []
-    for head in run.verdicts:
+    for head in run.verdicts.values():
         ids = np.unique(units[(mine == MODEL) & (target == head.target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
@@ -109,7 +109,7 @@ def _headline(run: RunFacts, metric: str) -> str:
 
 
 def _controls(some: Sequence[RunFacts]) -> list[str]:
-    return sorted({control.name for run in some for head in run.verdicts for control in head.compared})
+    return sorted({control.name for run in some for head in run.verdicts.values() for control in head.compared})
 
 
 def _sources(run: RunFacts) -> list[str]:

@@ -121,7 +121,7 @@ def _counts(run: RunFacts) -> dict[str, int]:
 
 def _mark(run: RunFacts, target: str) -> str:
     """The mark of a run that is not shown to be better than every control, or not compared; empty where it is."""
-    told = next(told for told in run.verdicts if told.target == target)
+    told = run.verdicts[target]
     if told.score is None:
         return _NOT_COMPARED
     return _FAILED if told.failed or not told.compared else ""
