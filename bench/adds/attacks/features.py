@@ -4,7 +4,7 @@ each subject."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -80,12 +80,11 @@ def context(study: Study, values: np.ndarray, *widths: int) -> np.ndarray:
 
 def lagged(study: Study, values: np.ndarray, reach: int, step: int = 2) -> np.ndarray:
     """(n, lags) what a column is up to `reach` units earlier and later; its ends are repeated."""
-    lags = range(-reach, reach + 1, step)
-    moved = [
-        per_subject(study, values, lambda x, lag=lag: x[np.clip(np.arange(len(x)) - lag, 0, len(x) - 1)])
-        for lag in lags
-    ]
-    return np.stack(moved, 1)
+
+    def moved(x: np.ndarray, lag: int) -> np.ndarray:
+        return x[np.clip(np.arange(len(x)) - lag, 0, len(x) - 1)]
+
+    return np.stack([per_subject(study, values, partial(moved, lag=lag)) for lag in range(-reach, reach + 1, step)], 1)
 
 
 # Of the accelerometer
@@ -173,19 +172,23 @@ def gravity(study: Study) -> np.ndarray:
     return mean / (np.linalg.norm(mean, axis=1, keepdims=True) + 1e-6)
 
 
+AGO = (1, 3, 6, 12)
+"""Units."""
+
+
 @cache
 def turns(study: Study) -> Columns:
     """The angles between the wrist's position now and some units ago."""
     down = gravity(study).T
 
-    def angle(x: np.ndarray, ago: int) -> np.ndarray:
-        before = x[:, np.maximum(np.arange(x.shape[1]) - ago, 0)]
-        return np.arccos(np.clip((x * before).sum(0), -1, 1))[None]
+    def angles(x: np.ndarray) -> np.ndarray:
+        before = [x[:, np.maximum(np.arange(x.shape[1]) - ago, 0)] for ago in AGO]
+        return np.stack([np.arccos(np.clip((x * b).sum(0), -1, 1)) for b in before])
 
-    made = {}
-    for ago in (1, 3, 6, 12):
-        made[f"angle_{ago}"] = per_subject(study, down, lambda x, ago=ago: np.repeat(angle(x, ago), 3, 0))[0]
-    return made
+    made = np.empty((len(AGO), len(study.y)))
+    for own in study.order:
+        made[:, own] = angles(down[:, own])
+    return {f"angle_{ago}": made[k] for k, ago in enumerate(AGO)}
 
 
 # Scores of controls
