@@ -120,6 +120,8 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     assert found["a method reads of test subjects"] == "all their signals, without labels"
     assert document(embench, "subject-independent-v1")["superseded by"] == "subject-independent-v2"
     assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"
+    assert (rows["subject-independent-v2"]["status"], rows["subject-independent-v3"]["status"]) == ("", "draft")
+    assert document(embench, "subject-independent-v3")["status"].startswith("draft: its rules may change")
 
 
 def test_one_package_is_named_below_the_list_and_takes_no_column(embench):

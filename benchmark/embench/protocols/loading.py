@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 
 
 def protocol_names() -> list[str]:
-    """The names of the published protocols.
+    """The names of the published protocols, drafts among them.
 
     >>> "subject-independent-v2" in protocol_names()
     True
@@ -41,13 +41,18 @@ def about_protocol(name: str) -> str:
 
 
 def superseded_by(name: str) -> str | None:
-    """The published protocol that took the place of the published one of this name; None where none did.
+    """The published protocol that took the place of the published one of this name; None where none did. A draft takes
+    no place.
 
     >>> superseded_by("subject-independent-v1")
     'subject-independent-v2'
     """
-    latest = latest_version(name, protocol_names())
-    return None if name == latest or name not in protocol_names() else latest
+    names = protocol_names()
+    if name not in names:
+        return None
+    while (latest := latest_version(name, names)) != name and load_protocol(latest).draft:
+        names.remove(latest)
+    return None if name == latest else latest
 
 
 @seen
@@ -90,7 +95,7 @@ def load_current_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def _current_names() -> list[str]:
-    return [name for name in protocol_names() if not superseded_by(name)]
+    return [name for name in protocol_names() if not superseded_by(name) and not load_protocol(name).draft]
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:

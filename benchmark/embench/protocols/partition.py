@@ -154,7 +154,7 @@ class _Deal:
     k: int
 
     def _hash(self, purpose: str, name: str) -> bytes:
-        key = (self.protocol.name, str(self.protocol.version), self.dataset, str(self.k), purpose, name)
+        key = (*map(str, self.protocol.dealt_as), self.dataset, str(self.k), purpose, name)
         return hashlib.sha256("\x1f".join(key).encode()).digest()
 
     def _shuffled(self, names: Iterable[str], purpose: str) -> list[str]:

@@ -140,7 +140,11 @@ class Protocol(_Rules):
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
     (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
     variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
-    that it names alone."""
+    that it names alone.
+
+    With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
+    the scores of version 3, see docs/protocol.md; None, for those of version 2. A `draft` may still change: it takes
+    runs, but no leaderboard takes them."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -158,6 +162,9 @@ class Protocol(_Rules):
     labels: dict[str, dict[str, LabelRules]] | None = None
     people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
+    folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
+    scoring: Literal[3] | None = None
+    draft: Literal[True] | None = None
 
     @field_validator("stimuli")
     @classmethod
@@ -214,6 +221,13 @@ class Protocol(_Rules):
         # Leaving None out lets a later version of the schema add optional rules without moving published hashes.
         rules = self.model_dump(mode="json", exclude_none=True)
         return hashlib.sha256(json.dumps(rules, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def dealt_as(self) -> tuple[str, int]:
+        """The name and version by which names are dealt to folds: its own, or those of `folds_of`."""
+        if self.folds_of is None:
+            return self.name, self.version
+        return self.folds_of, int(self.folds_of.rpartition("-v")[2])
 
     @property
     def target_access(self) -> str:
