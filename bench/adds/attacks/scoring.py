@@ -49,5 +49,7 @@ def matched(study: Study, scores: np.ndarray) -> float | Undefined:
         made = conditioned.over_folds(MATCHED, every, study.names)
         if isinstance(made, Undefined):
             return made
+        if isinstance(share := conditioned.share_won(MATCHED, made), Undefined):
+            return share
         tables.append(made)
     return conditioned.share_won(MATCHED, conditioned.sum_tables(tables))
