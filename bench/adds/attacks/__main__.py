@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.adds import DATASETS, KEPT
-from bench.adds.attacks import Attack, contact, fresh
+from bench.adds.attacks import Attack, clocks, contact, events, fresh, movement, registered, transforms, windows
 from bench.adds.attacks.scoring import matched, within
 from bench.adds.study import Study, read_study
 from embench.interfaces.metric import Undefined
 
-THEMES = (fresh, contact)
+THEMES = (fresh, registered, windows, clocks, transforms, movement, contact, events)
 
 
 def kept(dataset: str) -> Path:

@@ -71,3 +71,9 @@ def beats_in(study: Study) -> dict[str, np.ndarray]:
         made["since"][own] = np.minimum(end - padded[after], FAR_S)
         made["until"][own] = np.minimum(padded[before + 1] - begin, FAR_S)
     return made
+
+
+def time_of_day(study: Study) -> np.ndarray:
+    """(n,) hours on the clock of the files."""
+    begins = np.array([_begins(folder) for folder in _folders(study).values()])
+    return (begins[study.subject] + study.start) % 86400 / 3600
