@@ -53,6 +53,32 @@ class Gap(_Part):
     clears: bool
 
 
+class AddsAt(_Part):
+    """What a method adds to the nuisances of one level.
+
+    `effect`: the partial correlation of score and label. `score`: that of what is left of the scores; `share_left`: how
+    much of their variance that is. `adds`: whether all conditions hold.
+    """
+
+    effect: Score
+    score: Score
+    share_left: float
+    adds: bool
+
+
+class Adds(_Part):
+    """What a method adds to clock and movement, or why nothing can be said.
+
+    `score`: the name of the score of what is left. `movement`: whether an accelerometer was recorded. `levels`: `local`
+    and `full`, see docs/statistics.md; each also with `_contact`, where the contact of sensors is held constant too.
+    """
+
+    undefined: Line | None = None
+    score: InstalledName | None = None
+    movement: bool = False
+    levels: dict[Word, AddsAt] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Control:
     """A control on one target.
@@ -87,6 +113,7 @@ class _File(_Part):
     differences: dict[Word, dict[Word, Gap]]
     not_cleared: list[Line]
     cleared_all: Any
+    adds: dict[Word, Adds] = Field(default_factory=dict)
     folds: Sequence[Mapping[str, Any]] = ()
 
 
@@ -182,6 +209,10 @@ class Scores(Mapping[str, Any]):
         """The reason why the method has no such score; empty where it has."""
         found = self.of(target).get(metric)
         return "it was not computed" if found is None else found.undefined or ""
+
+    def adds(self, target: str) -> Adds | None:
+        """What the method adds to clock and movement; None where the protocol does not ask."""
+        return self._file.adds.get(target)
 
     def controls(self, target: str) -> list[Control]:
         """The controls of a target, in the order of their scoring; with those that do not apply to it."""

@@ -34,7 +34,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
     for stage in {expected.stage for expected in plan.graph.predictions}:
         Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
-    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, adds=not plan.request.dev)
     if picked:
         evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated

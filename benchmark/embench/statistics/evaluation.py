@@ -37,7 +37,10 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
+from embench.statistics.adding import laid_out, what_it_adds
 from embench.statistics.controls import CONTROLS, control_scores
+from embench.statistics.nuisance import accelerometer
+from embench.statistics.nuisance.accelerometer import control_features
 from embench.statistics.scores import compute_scores
 from embench.store.kept import kept
 from embench.system import version_of
@@ -84,12 +87,18 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
 
 
 def score_predictions(
-    by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol, progress: ProgressCallback | None = None
+    by_fold: Sequence[FoldPredictions],
+    cohort: Cohort,
+    protocol: Protocol,
+    progress: ProgressCallback | None = None,
+    *,
+    adds: bool = True,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
+        adds: whether it is asked what the method adds, where the protocol asks it.
 
     Raises:
         DataError: there is no prediction.
@@ -133,6 +142,9 @@ def score_predictions(
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in absent.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
+    if protocol.scoring == 3 and not protocol.leaks and adds:
+        values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        more["adds"] = what_it_adds(values, cohort, protocol, scores)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 
@@ -316,16 +328,5 @@ def movement_features(cohort: Cohort) -> np.ndarray | None:
     if "acc" not in cohort.store.modalities:
         return None
     where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
-    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
-    return kept(cohort.store, key, lambda: _movement_of(cohort))
-
-
-def _movement_of(cohort: Cohort) -> np.ndarray:
-    array, entry = cohort.store.array("acc"), cohort.store.modalities["acc"]
-    table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
-    for i, unit in enumerate(cohort.units):
-        span = cohort.store.recording(unit.recording).spans.get("acc")
-        part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
-        if part.shape[1]:
-            table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
-    return table
+    key = ["movement", sha256(Path(accelerometer.__file__)), version_of("numpy"), where]
+    return kept(cohort.store, key, lambda: control_features(cohort))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from embench.protocols import Design
-from embench.records.scores import Control, Score, Scores
+from embench.records.scores import Adds, AddsAt, Control, Score, Scores
 from embench.records.wording import BESIDE, format_controls, format_figure, format_score, in_words
 from embench.statistics.metrics import metric_facts
 
 NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
+_NOT_EXCLUDED = "a less reliable accelerometer, contact and the order of tasks are not excluded"
 _TOO_FEW = "not estimable: "
 """So begin the reasons of scores for which there are too few subjects or labels."""
 
@@ -51,6 +52,30 @@ class Exploratory:
         return f"{told}; the highest control, {in_words(name)}, reaches {reached}"
 
 
+def adds_in_words(adds: Adds) -> str:
+    """Sentence on what a method adds to clock and movement, for one that may see a whole session."""
+    if adds.undefined:
+        return f"what it adds to clock and movement is undefined: {adds.undefined}"
+    full, local = adds.levels["full"], adds.levels["local"]
+    if not adds.movement:
+        told = "adds to the time since the start" if full.adds else "is not shown to add to the time since the start"
+        return f"{told} ({_partial(full)}); movement was not recorded"
+    clock = "" if adds.score is None or "_within" not in adds.score else "; the clock is held by these alone"
+    if not local.adds:
+        told = "is not shown to add to what the accelerometer shows within ten minutes and to the time since the start"
+        return f"{told} ({_partial(local)}), which does not mean that it is not physiological{clock}"
+    beyond = "and also" if full.adds else "and not"
+    return (
+        f"adds to a finer look at this accelerometer within ten minutes and to the time since the start "
+        f"({_partial(local)}), on these people and tasks, {beyond} to a clock that movement sets ({_partial(full)}); "
+        f"{_NOT_EXCLUDED}{clock}"
+    )
+
+
+def _partial(at: AddsAt) -> str:
+    return f"partial correlation {format_score(at.effect)}"
+
+
 @dataclass(frozen=True)
 class TargetVerdict:
     """The evidence of a run on a target.
@@ -59,6 +84,7 @@ class TargetVerdict:
         metric: the headline, which ranks. `score`: None where it is undefined, for the reason `why`.
         compared: the controls with a paired difference of the headline.
         exploratory: other scores that the subjects of this run allow.
+        adds: what it adds to clock and movement; None where the protocol does not ask.
     """
 
     target: str
@@ -67,6 +93,7 @@ class TargetVerdict:
     why: str
     compared: tuple[Control, ...]
     exploratory: tuple[Exploratory, ...]
+    adds: Adds | None = None
 
     @property
     def shown(self) -> str:
@@ -106,7 +133,8 @@ class TargetVerdict:
         """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.controls}", needs]
-        return [*filter(None, told), *(each.sentence for each in self.exploratory)]
+        added = [adds_in_words(self.adds)] if self.adds else []
+        return [*filter(None, told), *added, *(each.sentence for each in self.exploratory)]
 
 
 def unranked(headline: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
@@ -142,6 +170,7 @@ def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict
             for name, varies in (_EXPLORATORY[design].items() if design else ())
             if name != metric and (score := scores.score(target, name))
         ),
+        scores.adds(target),
     )
 
 

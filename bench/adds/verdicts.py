@@ -1,0 +1,109 @@
+"""What `adds` says of published rows and of attacks: `python -m bench.adds.verdicts stress_predict`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bench.adds import PROTOCOL
+from bench.adds.study import SEEDS, Study, read_study
+from embench.errors import DataError
+from embench.interfaces.metric import Undefined
+from embench.protocols import load_protocol
+from embench.statistics.adding import ADDS_LEVELS, tested_units
+from embench.statistics.adds import Added, Held, added
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
+from embench.statistics.nuisance import columns
+
+
+class Judge:
+    """A study's nuisances in all seeds."""
+
+    def __init__(self, study: Study) -> None:
+        """Fits them, or reads what was kept."""
+        protocol, cohort = load_protocol(PROTOCOL), study.cohort
+        self.study, self.held = study, dict[int, Held]()
+        for seed in SEEDS:
+            of_seed = columns.study_of(cohort, study.target, cohort.folds(protocol, seed), seed)
+            if isinstance(of_seed, Undefined):
+                raise DataError(of_seed.reason, where=study.dataset)
+            blocks = {}
+            for name in columns.BLOCKS:
+                began = time.time()
+                blocks[name] = columns.block(name, of_seed)
+                print(f"seed {seed}, {name}: {blocks[name].shape[1]} columns, {time.time() - began:.0f} s", flush=True)
+            self.held[seed] = Held(blocks, of_seed.parts)
+            self.units = of_seed.units
+        self.tested = tested_units(cohort, study.target, self.units)
+        place = {position: k for k, position in enumerate(self.units.tolist())}
+        self.at = np.array([place[position] for position in study.positions.tolist()])
+        self.parts = {seed: held.parts for seed, held in self.held.items()}
+        self.headline = "auroc_crossed_matched" if study.dataset == "stress_predict" else "auroc_within"
+        joined = self.tested.joined(self.laid(next(iter(study.rows.values()))), self.parts)
+        self.jackknife: Jackknife = leave_one_out(joined.tested_subjects(), cohort.groups)
+
+    def laid(self, scores: np.ndarray) -> dict[int, np.ndarray]:
+        """Seed -> (n, 1) of scores (S, m) of the study's units."""
+        out = {}
+        for k, seed in enumerate(SEEDS):
+            out[seed] = np.full((len(self.units), 1), np.nan)
+            out[seed][self.at, 0] = scores[k]
+        return out
+
+    def verdicts(self, scores: np.ndarray, levels: Mapping[str, tuple[str, ...]]) -> tuple[object, dict[str, Added]]:
+        """The headline of scores (S, m), and what they add at each level."""
+        values = self.laid(scores)
+        own, _ = estimate(self.headline, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
+        if own is None:
+            raise DataError(f"{self.headline} is undefined", where=self.study.dataset)
+        made = {
+            level: added(values, self.tested, self.held, blocks, self.headline, own, self.jackknife)
+            for level, blocks in levels.items()
+        }
+        return own, made
+
+
+def _told(own: object, made: Mapping[str, Added]) -> Iterator[str]:
+    yield f"{own.mean:.3f} [{own.low:.3f}]" if isinstance(own, Estimate) and own.low is not None else str(own)
+    for of_level in made.values():
+        score, effect = of_level.score, of_level.effect
+        if isinstance(score, Estimate) and isinstance(effect, Estimate):
+            mark = "ADDS" if of_level.adds else "-"
+            told = f"{score.mean:.3f} [{score.low:.3f}] {effect.mean:+.3f} [{effect.low:+.3f}]"
+            yield f"{told} {of_level.share:.2f} {mark}"
+
+
+def main() -> None:
+    """Prints a line for each row and attack, and the counts."""
+    dataset, *rest = sys.argv[1:]
+    judge = Judge(read_study(dataset, Path(rest[0])))
+    attacks = Path(".embench/adds") / f"{dataset}-attacks.npz"
+    counts: dict[str, dict[str, int]] = {}
+    for name, scores in judge.study.rows.items():
+        _count(counts, "rows", judge.verdicts(scores, ADDS_LEVELS), name)
+    if attacks.exists():
+        with np.load(attacks) as table:
+            for i, name in enumerate(table["names"].tolist()):
+                kind = f"{table['held'][i]}, {table['sees'][i]}"
+                _count(counts, kind, judge.verdicts(table["scores"][i], ADDS_LEVELS), name)
+    for kind, of_kind in counts.items():
+        print(kind, of_kind)
+
+
+def _count(
+    counts: dict[str, dict[str, int]], kind: str, verdict: tuple[object, Mapping[str, Added]], name: str
+) -> None:
+    of_kind = counts.setdefault(kind, {"all": 0, **dict.fromkeys(ADDS_LEVELS, 0)})
+    of_kind["all"] += 1
+    for level, made in verdict[1].items():
+        of_kind[level] += made.adds
+    print(f"{kind[:10]:10s} {name[:44]:44s} | " + " | ".join(_told(*verdict)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The part `adds` of `scores.json`: what a method's predictions for a cohort add to clock, movement and contact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.protocols import Protocol
+from embench.records.scores import Scores
+from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added
+from embench.statistics.estimates import ScoreOrReason, estimate
+from embench.statistics.intervals import Estimate, leave_one_out
+from embench.statistics.joined import shared_stimuli
+from embench.statistics.nuisance.columns import BLOCKS, block, study_of
+
+ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
+    "local": ("local",),
+    "full": ("registered", "local"),
+    "local_contact": ("local", "contact"),
+    "full_contact": ("registered", "local", "contact"),
+}
+"""Level -> the blocks of nuisances that are held constant. `local`: what is seen within ten minutes, and the time since
+the start. `full`: also clocks that movement sets."""
+
+
+def what_it_adds(
+    values: Mapping[str, Mapping[int, np.ndarray]], cohort: Cohort, protocol: Protocol, scores: Scores
+) -> dict[str, dict[str, Any]]:
+    """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
+
+    Args:
+        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
+    """
+    found = {}
+    for target in cohort.targets:
+        made = _of_target(values[target.name], target, cohort, protocol, scores)
+        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else made
+    return found
+
+
+def _of_target(
+    values: Mapping[int, np.ndarray], target: Target, cohort: Cohort, protocol: Protocol, scores: Scores
+) -> dict[str, Any] | Undefined:
+    metric = _metric(scores, target)
+    if isinstance(metric, Undefined):
+        return metric
+    studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in values}
+    held: dict[int, Held] = {}
+    for seed, study in studies.items():
+        if isinstance(study, Undefined):
+            return study
+        held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
+        units = study.units
+    tested = tested_units(cohort, target, units)
+    of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
+    joined = tested.joined(of_units, {seed: held[seed].parts for seed in held})
+    jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
+    own, _ = estimate(metric, joined, target, jackknife)
+    if not isinstance(own, Estimate):
+        return own or Undefined(f"{metric} scores no such target")
+    levels = {
+        level: _as_json(added(of_units, tested, held, blocks, metric, own, jackknife))
+        for level, blocks in ADDS_LEVELS.items()
+    }
+    return {"score": metric, "movement": "acc" in cohort.store.modalities, "levels": levels}
+
+
+def _metric(scores: Scores, target: Target) -> str | Undefined:
+    """The score of what is left: the headline; where it can't be estimated, the score inside subjects, unless a clock
+    alone tells the label there."""
+    headline = scores.headlines[target.name]
+    if scores.score(target.name, headline):
+        return headline
+    within = target.traits.within
+    for control in ("elapsed_time", "session_position"):
+        known = scores.score(target.name, within, control)
+        if known and known.mean >= CLOCK_TELLS_ALL:
+            alone = f"in {within} the clock alone reaches {known.mean:.3f}"
+            return Undefined(f"not estimable: {headline} can't be estimated, and {alone}")
+    return within
+
+
+def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:
+    """What is known of the units at `positions` (n,) of a cohort."""
+    units = cohort.of(positions.tolist())
+    subject = np.array([unit.subject for unit in units])
+    return LabelledUnits(
+        target=target,
+        subject=subject,
+        stimulus=np.array([unit.stimulus for unit in units]),
+        group=np.array([cohort.groups[name] for name in subject.tolist()]),
+        start_s=np.array([unit.start_s for unit in units], float),
+        session_s=np.array([cohort.sessions.get(name, np.nan) for name in subject.tolist()]),
+        y=cohort.label[target.name][positions],
+        unit_s=cohort.length_s,
+    )
+
+
+def _as_json(made: Added) -> dict[str, Any]:
+    return {
+        "effect": _number(made.effect),
+        "score": _number(made.score),
+        "share_left": made.share,
+        "adds": made.adds,
+    }
+
+
+def _number(value: ScoreOrReason) -> dict[str, Any]:
+    return {"undefined": value.reason} if isinstance(value, Undefined) else value.as_json()
+
+
+def laid_out(
+    cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
+) -> dict[str, dict[int, np.ndarray]]:
+    """Target -> seed -> (N, K) scores of the cohort's N units, NaN where there is none, of (target, seed, positions
+    (n,), scores (n,) or (n, K))."""
+    out: dict[str, dict[int, np.ndarray]] = {target.name: {} for target in cohort.targets}
+    for target, seed, positions, score in predictions:
+        table = score if score.ndim == 2 else score[:, None]
+        of_seed = out[target.name].setdefault(seed, np.full((len(cohort.units), table.shape[1]), np.nan))
+        of_seed[positions] = table
+    return out

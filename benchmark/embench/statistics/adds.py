@@ -1,0 +1,238 @@
+"""Whether a method's scores tell more of the label than clock and movement do.
+
+Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
+subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if the headline of what is
+left of *x* does, and if what is left of *x* and *y* goes together inside subjects: the generalised covariance measure
+(Shah & Peters 2020, doi 10.1214/19-AOS1857). Neither of the last two is enough alone: the first is passed by nonlinear
+functions of movement, the second by clocks that are sharper than those in *Z*. `docs/statistics.md` has the attacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target, Units
+from embench.statistics.estimates import ScoreOrReason, estimate
+from embench.statistics.intervals import Estimate, Jackknife, mean_over_subjects, shared_variance, widen
+from embench.statistics.joined import Joined
+from embench.statistics.nuisance.members import Parts
+from embench.statistics.nuisance.sessions import CLIP
+
+PENALTY = 100.0
+"""On the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+SHARE_LEFT = 0.05, 1.25
+"""Within these bounds lies the part of a score's variance that is left, if its rest means anything."""
+CLOCK_TELLS_ALL = 0.95
+"""From this AUROC inside subjects on, a clock leaves too little of the label to add anything to."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Nuisances in one seed, in blocks of columns.
+
+    Args:
+        blocks: name -> (n, k).
+        parts: of each fold, the positions of its training units and of those it predicts.
+    """
+
+    blocks: Mapping[str, np.ndarray]
+    parts: Parts
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """(n, k) of all blocks."""
+        return np.hstack(list(self.blocks.values()))
+
+    @cached_property
+    def _products(self) -> list[np.ndarray]:
+        """Of each fold, Z'Z over its training units."""
+        trained = [set(train.tolist()) for train, _ in self.parts]
+        every = sorted(set().union(*trained))
+        whole = self._columns[every].T @ self._columns[every]
+        rests = [sorted(set(every) - train) for train in trained]  # fewer than the training units
+        return [whole - self._columns[rest].T @ self._columns[rest] for rest in rests]
+
+    def _slice(self, names: Sequence[str]) -> slice:
+        ends = np.cumsum([0, *(block.shape[1] for block in self.blocks.values())]).tolist()
+        at = [list(self.blocks).index(name) for name in names]
+        return slice(ends[min(at)], ends[max(at) + 1])
+
+    def left(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
+        units that no fold tests."""
+        used = self._slice(names)
+        x = self._columns[:, used]
+        out = np.full(values.shape, np.nan)
+        for (train, test), weights in zip(self.parts, self._weights(used), strict=True):
+            chosen = np.zeros_like(values)
+            chosen[train] = values[train]
+            out[test] = values[test] - (x @ (weights @ (x.T @ chosen)))[test]
+        return out
+
+    def _weights(self, used: slice) -> list[np.ndarray]:
+        """Of each fold, the inverse of the penalised products of some columns."""
+        if (used.start, used.stop) not in self._inverted:
+            penalty = PENALTY * np.eye(used.stop - used.start)
+            self._inverted[used.start, used.stop] = [np.linalg.inv(p[used, used] + penalty) for p in self._products]
+        return self._inverted[used.start, used.stop]
+
+    @cached_property
+    def _inverted(self) -> dict[tuple[int, int], list[np.ndarray]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class LabelledUnits:
+    """The n units of a target and what is known of them.
+
+    Args:
+        subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
+        y: (n,) labels, NaN where there is none.
+        unit_s: the length of a unit in s.
+    """
+
+    target: Target
+    subject: np.ndarray
+    stimulus: np.ndarray
+    group: np.ndarray
+    start_s: np.ndarray
+    session_s: np.ndarray
+    y: np.ndarray
+    unit_s: float
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n, K) of several classes a column each, NaN where there is no label."""
+        if not self.target.traits.several:
+            return self.y[:, None]
+        return np.where(np.isnan(self.y)[:, None], np.nan, self.y[:, None] == np.arange(self.target.n))
+
+    def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts]) -> Joined:
+        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; NaN ones are left out."""
+        seeds = {}
+        for seed, of_seed in values.items():
+            known = np.isfinite(self.y) & np.isfinite(of_seed[:, 0])
+            seeds[seed] = {
+                fold: self._units(np.sort(test[known[test]]), of_seed, fold)
+                for fold, (_, test) in enumerate(parts[seed])
+                if known[test].any()
+            }
+        return Joined(seeds)
+
+    def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
+        score = values[rows] if self.target.traits.several else values[rows, 0]
+        return Units(
+            kind=self.target.kind,
+            y_true=self.y[rows],
+            score=score,
+            decision=np.zeros(len(rows)),
+            subject=self.subject[rows],
+            stimulus=self.stimulus[rows],
+            start_s=self.start_s[rows],
+            fold=np.full(len(rows), fold),
+            group=self.group[rows],
+            length_s=self.unit_s,
+            session_s=self.session_s[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Added:
+    """What is left of a method's scores, given the nuisances of one level.
+
+    Args:
+        effect: the partial correlation of score and label, -1 to 1, mean over subjects.
+        score: the headline of what is left of the scores.
+        share: of the scores' variance, how much is left.
+        adds: whether all conditions hold.
+    """
+
+    effect: Estimate | Undefined
+    score: ScoreOrReason
+    share: float
+    adds: bool
+
+
+def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
+    """(n, K) scores in standard deviations from the subject's mean, cut at 4; first by fold, so that no scale of a
+    model matters. 0 where `values` (n, K) are NaN or do not vary."""
+    out = np.zeros(values.shape)
+    for _, test in parts:
+        part = _z(values[test])
+        for name in np.unique(subject[test]):
+            mine = subject[test] == name
+            part[mine] = _z(part[mine])
+        out[test] = np.clip(part, -CLIP, CLIP)
+    return np.nan_to_num(out)
+
+
+def _z(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).any():
+        return values
+    around = values - np.nanmean(values, 0)
+    return np.asarray(around / (np.nanstd(around, 0) + 1e-9))
+
+
+def added(
+    values: Mapping[int, np.ndarray],
+    tested: LabelledUnits,
+    held: Mapping[int, Held],
+    blocks: Sequence[str],
+    headline: str,
+    own: ScoreOrReason,
+    jackknife: Jackknife,
+) -> Added:
+    """What a method adds to the nuisances in `blocks`.
+
+    Args:
+        values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
+        own: its headline.
+    """
+    parts = {seed: held[seed].parts for seed in values}
+    of_scores, of_labels, before = {}, {}, 0.0
+    for seed, raw in values.items():
+        x = standardised_scores(raw, tested.subject, parts[seed])
+        left = held[seed].left(np.hstack([x, np.nan_to_num(tested.labels)]), blocks)
+        unknown = ~(np.isfinite(raw[:, 0]) & np.isfinite(tested.y))
+        left[unknown] = np.nan
+        of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
+        before += float((x[~unknown] ** 2).mean())
+    share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
+    joined = tested.joined(of_scores, parts)
+    score, _ = estimate(headline, joined, tested.target, jackknife)
+    effect = _effect(of_scores, of_labels, tested, joined, jackknife)
+    passed = [_low(own) > 0.5, _low(score) > 0.5, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+    return Added(effect, score if score is not None else Undefined("no score"), share, all(passed))
+
+
+def _low(value: ScoreOrReason | None) -> float:
+    return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
+
+
+def _effect(
+    scores: Mapping[int, np.ndarray],
+    labels: Mapping[int, np.ndarray],
+    tested: LabelledUnits,
+    joined: Joined,
+    jackknife: Jackknife,
+) -> Estimate | Undefined:
+    """The mean over subjects of the products of what is left of score and label, over the root of their mean squares,
+    and over classes."""
+    x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
+    scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
+    products = (x * y / np.maximum(scale, 1e-12)).mean(2)  # (S, n)
+    by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
+    for p, name in enumerate(jackknife.subjects.tolist()):
+        mine = products[:, tested.subject == name]
+        known = np.isfinite(mine).any(1)
+        by_subject[known, p] = np.nanmean(mine[known], axis=1)
+    found = mean_over_subjects(np.nanmean(by_subject, 0), jackknife.codes)
+    if isinstance(found, Undefined) or len(by_subject) < 2:
+        return found
+    by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
+    return widen(found, shared_variance(by_seed, joined.trained(jackknife)))

@@ -1,0 +1,152 @@
+"""What an accelerometer shows in each unit: size and jerk of movement, posture, power in bands, orientation, and what
+random convolutions find in its samples. Offsets of logarithms are for samples in g."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+
+BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
+CONVOLUTIONS = 400
+SAMPLES = 160
+"""Random convolutions see windows of about so many samples."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Features (n, k) of the accelerometer in each unit, NaN where it is missing.
+
+    Args:
+        size: mean, SD (log), jerk (log), median change (log), SD and range of the acceleration's size.
+        posture: mean of each axis. `axis_sd`: its SD (log).
+        bands: power (log) in `BANDS_HZ`, of all axes together, then of each axis. `shape`: spectral centroid and
+            entropy, kurtosis, skewness and zero crossings of the acceleration's size.
+        direction: (n, C) that of gravity, of length 1. `turn`: (n, 1) by how much it changes within the unit.
+        convolved: what random convolutions find.
+    """
+
+    size: np.ndarray
+    posture: np.ndarray
+    axis_sd: np.ndarray
+    bands: np.ndarray
+    shape: np.ndarray
+    direction: np.ndarray
+    turn: np.ndarray
+    convolved: np.ndarray
+
+
+def movement_of(windows: np.ndarray, rate: float) -> Movement:
+    """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
+    x = windows.astype(np.float64)
+    size = np.linalg.norm(x, axis=1)
+    change, spread = np.abs(np.diff(size, axis=1)), size.std(1)
+    jerk = np.abs(np.diff(x, axis=2)).mean((1, 2))
+    around = size - size.mean(1, keepdims=True)
+    variance = (around**2).mean(1)
+    bands, total, frequencies = _spectrum(x, rate)
+    share = total / total.sum(1, keepdims=True)
+    crossings = (np.diff(np.sign(around), axis=1) != 0).mean(1) + np.where(np.isnan(variance), np.nan, 0.0)
+    mean = x.mean(2)
+    half = x.shape[2] // 2
+    return Movement(
+        size=np.stack(
+            [
+                size.mean(1),
+                np.log(spread + 1e-3),
+                np.log(jerk + 1e-3),
+                np.log(np.median(change, axis=1) + 1e-3),
+                spread,
+                np.ptp(size, axis=1),
+            ],
+            axis=1,
+        ),
+        posture=mean,
+        axis_sd=np.log(x.std(2) + 1e-3),
+        bands=bands,
+        shape=np.stack(
+            [
+                (total * frequencies).sum(1) / total.sum(1),
+                -(share * np.log(share)).sum(1),
+                (around**4).mean(1) / (variance**2 + 1e-9),
+                (around**3).mean(1) / (variance**1.5 + 1e-6),
+                crossings,
+            ],
+            axis=1,
+        ),
+        direction=mean / (np.linalg.norm(mean, axis=1, keepdims=True) + 1e-6),
+        turn=np.linalg.norm(x[:, :, :half].mean(2) - x[:, :, half:].mean(2), axis=1, keepdims=True),
+        convolved=_convolved(x),
+    )
+
+
+def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Power (log) in bands (n, B (1 + C)), power at each frequency (n, F), and the frequencies (F,) in Hz."""
+    power = np.abs(np.fft.rfft(x - x.mean(2, keepdims=True), axis=2)) ** 2
+    frequencies = np.fft.rfftfreq(x.shape[2], 1 / rate)
+    all_axes, each_axis = [], []
+    for low, high in pairwise(BANDS_HZ):
+        band = power[:, :, (frequencies >= low) & (frequencies < high)].sum(2)
+        all_axes.append(np.log(band.sum(1, keepdims=True) + 1e-4))
+        each_axis.append(np.log(band + 1e-4))
+    return np.hstack([*all_axes, *each_axis]), power.sum(1) + 1e-9, frequencies
+
+
+def _convolved(x: np.ndarray) -> np.ndarray:
+    """(n, 2 K) of each of K random kernels, the share of samples above its bias, and the largest value (log), after
+    Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). They are the same for all data."""
+    random = np.random.default_rng(0)
+    x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
+    centred = ((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32)
+    samples = x.shape[2]
+    found = np.empty((len(x), 2 * CONVOLUTIONS), np.float32)
+    for k in range(CONVOLUTIONS):
+        taps = int(random.choice([7, 9, 11]))
+        dilation = int(2 ** random.uniform(0, max(0.0, np.log2((samples - 1) / (taps - 1)))))
+        axis = random.integers(x.shape[1])
+        weights = random.standard_normal(taps)
+        weights = (weights - weights.mean()).astype(np.float32)
+        bias = np.float32(random.uniform(-0.3, 0.3))
+        left = max(1, samples - dilation * (taps - 1))
+        made = np.zeros((len(x), left), np.float32)
+        for j, weight in enumerate(weights):
+            made += weight * centred[:, axis, j * dilation : j * dilation + left][:, :left]
+        made -= bias
+        found[:, 2 * k] = np.where(np.isnan(made[:, 0]), np.nan, (made > 0).mean(1))
+        found[:, 2 * k + 1] = np.log1p(np.maximum(made.max(1), 0))
+    return found
+
+
+def windows_of(cohort: Cohort, modality: str, units: np.ndarray) -> np.ndarray:
+    """(n, C, T) the samples of a modality in each of the cohort's `units` (n,) positions, of the length of most; short
+    ones repeat their last sample, and what is missing is NaN."""
+    array, entry = cohort.store.array(modality), cohort.store.modalities[modality]
+    cuts = []
+    for i in units.tolist():
+        unit = cohort.units[i]
+        span = cohort.store.recording(unit.recording).spans.get(modality)
+        cuts.append(span.cut(unit.start, unit.stop, entry.rate) if span else slice(0, 0))
+    samples = max(2, round(float(np.median([cut.stop - cut.start for cut in cuts if cut.stop > cut.start] or [2]))))
+    out = np.full((len(units), len(entry.channels), samples), np.nan, np.float32)
+    for row, cut in zip(out, cuts, strict=True):
+        part = array[:, cut][:, :samples]
+        if part.shape[1]:
+            row[:, : part.shape[1]] = part
+            row[:, part.shape[1] :] = part[:, -1:]
+    return out
+
+
+def control_features(cohort: Cohort) -> np.ndarray:
+    """(units, 3 C) mean, SD and range of each axis in each of the cohort's units, NaN where it is missing: what the
+    control `movement` reads."""
+    array, entry = cohort.store.array("acc"), cohort.store.modalities["acc"]
+    table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
+    for i, unit in enumerate(cohort.units):
+        span = cohort.store.recording(unit.recording).spans.get("acc")
+        part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
+        if part.shape[1]:
+            table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
+    return table

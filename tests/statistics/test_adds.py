@@ -1,0 +1,106 @@
+"""What a method adds to clock and movement, in made sessions whose causes are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from embench.interfaces.units import LabelRule, Target
+from embench.statistics.adds import Added, Held, LabelledUnits, added, standardised_scores
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import leave_one_out
+from embench.statistics.nuisance.members import Parts
+from embench.statistics.nuisance.registered import Cells
+from embench.statistics.nuisance.sessions import Sessions
+
+SUBJECTS, UNITS = 30, 80
+TARGET = Target("stress", "binary", LabelRule(), "stress")
+
+
+class World:
+    """Sessions in which movement and body each tell the label a little, and do not know of each other."""
+
+    def __init__(self, seed: int = 0) -> None:
+        random = np.random.default_rng(seed)
+        subject = np.repeat(np.arange(SUBJECTS), UNITS)
+        self.y = (random.random(len(subject)) < 0.4).astype(float)
+        noise = random.standard_normal((3, len(subject)))
+        self.movement = 0.8 * self.y + noise[0]
+        self.body = 0.8 * self.y + noise[1]
+        self.noise = noise[2]
+        fold = np.arange(SUBJECTS) % 5
+        every = np.arange(len(subject))
+        self.parts: Parts = [(every[fold[subject] != k], every[fold[subject] == k]) for k in range(5)]
+        names = np.array([f"p{k:02d}" for k in subject])
+        start = np.tile(np.arange(UNITS) * 10.0, SUBJECTS)
+        length = np.full(len(subject), UNITS * 10.0)
+        self.sessions = Sessions(subject, start, length, 10.0)
+        self.tested = LabelledUnits(TARGET, names, names, names, start, length, self.y, 10.0)
+        moved = self.sessions.standardised(self.movement[:, None])
+        self.held = Held({"local": np.hstack([np.ones_like(moved), moved, moved**2 / 2])}, self.parts)
+
+    def judged(self, score: np.ndarray) -> Added:
+        values = {0: score[:, None]}
+        joined = self.tested.joined(values, {0: self.parts})
+        jackknife = leave_one_out(joined.tested_subjects(), {})
+        own, _ = estimate("auroc_within", joined, TARGET, jackknife)
+        assert own is not None
+        return added(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+def test_what_the_body_tells_beside_movement_adds(world: World) -> None:
+    found = world.judged(world.body + world.movement)
+    assert found.adds
+    assert found.effect.low > 0.1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("make", [lambda m, _: m, lambda m, _: np.exp(m), lambda m, e: m + e, lambda m, _: -m])
+def test_movement_does_not_add_to_itself(world: World, make) -> None:
+    assert not world.judged(make(world.movement, world.noise)).adds
+
+
+def test_noise_does_not_add(world: World) -> None:
+    assert not world.judged(world.noise).adds
+
+
+def test_labels_of_a_subject_do_not_reach_what_is_left_of_its_own_scores(world: World) -> None:
+    of_first = world.tested.subject == "p00"
+    changed = np.where(of_first, 1 - world.y, world.y)
+    before, after = (world.held.left(y[:, None], ["local"])[:, 0] for y in (world.y, changed))
+    np.testing.assert_allclose((world.y - before)[of_first], (changed - after)[of_first], atol=1e-12)
+
+
+def test_no_scale_of_a_fold_or_a_subject_matters(world: World) -> None:
+    score = world.body[:, None]
+    scaled = score * (1.0 + np.arange(len(score))[:, None] // UNITS) + 7.0
+    one, other = (standardised_scores(values, world.tested.subject, world.parts) for values in (score, scaled))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_ridge_of_numpy_leaves_the_same(world: World) -> None:
+    x, y = world.held.blocks["local"], world.body
+    train, test = world.parts[2]
+    weights = np.linalg.solve(x[train].T @ x[train] + 100 * np.eye(3), x[train].T @ y[train])
+    np.testing.assert_allclose(world.held.left(y[:, None], ["local"])[test, 0], y[test] - x[test] @ weights, atol=1e-9)
+
+
+def test_a_clock_set_by_movement_reads_labels_of_shifted_sessions() -> None:
+    random = np.random.default_rng(3)
+    late = random.integers(0, 20, SUBJECTS)
+    subject = np.repeat(np.arange(SUBJECTS), 200)
+    place = np.tile(np.arange(200), SUBJECTS)
+    task = place - late[subject]
+    y = ((task > 60) & (task < 120)).astype(float)
+    tasks = random.standard_normal(400)  # what the wrist does in each task, which tells nothing of stress
+    trace = tasks[task + 100] + 0.3 * random.standard_normal(len(subject))
+    sessions = Sessions(subject, place * 10.0, np.full(len(subject), 2000.0), 10.0)
+    grid = Cells(sessions)
+    train = [np.flatnonzero(subject % 5 != p % 5) for p in range(SUBJECTS)]
+    clocks = grid.clocks(grid.likeness([trace]), y[:, None], train)
+    assert np.corrcoef(clocks[:, 0], y)[0, 1] > 0.95
+    assert np.corrcoef(np.exp(-(((place - 100) / 30) ** 2)), y)[0, 1] < 0.9  # which the time of the session does not
