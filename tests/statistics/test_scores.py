@@ -50,6 +50,31 @@ def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> N
     assert out["cleared_all"] is True
 
 
+def test_version_3_changes_the_ends_of_scores_like_auroc_and_nothing_else(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(strength=4.0)
+    arguments: dict[str, Any] = {"targets": [binary], "design": "fixed_order", "groups": run.groups}
+    arguments |= {"unit_length_s": 10.0, "sessions": LENGTHS}
+    before, now = (
+        compute_scores(run.predictions, run.labels, protocol=load_protocol(f"subject-independent-{v}"), **arguments)
+        for v in ("v2", "v3")
+    )
+    like_auroc = {"auroc", "auroc_within", "auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time"}
+    like_auroc |= {"auroc_crossed_matched", "auroc_crossed_balanced"}
+    sides = [(before["scores"], now["scores"]), *((before["controls"][c], now["controls"][c]) for c in now["controls"])]
+    for old, new in sides:
+        for name, score in new["stress"].items():
+            ends = {"low": old["stress"][name].get("low"), "high": old["stress"][name].get("high")}
+            if name in like_auroc and "mean" in score:
+                assert score | ends == old["stress"][name]
+                assert 0.0 <= score["low"] <= score["mean"] <= score["high"] <= 1.0
+            else:
+                assert score == old["stress"][name]
+    old, new = before["scores"]["stress"], now["scores"]["stress"]
+    assert all(new[name]["low"] != old[name]["low"] for name in like_auroc if "mean" in new[name])
+    rest = {"scores": None, "controls": None}
+    assert {**now.content, **rest} == {**before.content, **rest}
+
+
 def test_the_same_every_time_whatever_the_order_of_rows(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     order = np.random.default_rng(0).permutation(len(run.predictions))

@@ -18,6 +18,7 @@ from embench.report.page import by_target, html_table, missing_note, paragraph
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import join, labels_of, shared_stimuli, unit_length
+from embench.statistics.scores import with_interval_of
 from embench.store import Store
 
 _NOTE = (
@@ -84,6 +85,7 @@ def _shown(run: RunFacts, target: Target, metric: str, some: Any, length_s: floa
     found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
     if found is None:
         return None
+    found = with_interval_of(run.rules.scoring if run.rules else None, metric, found)
     if isinstance(found, Estimate):
         return metric, found.mean, found.low, found.high, "; ".join(found.left_out)
     return metric, None, None, None, f"undefined: {found.reason}"

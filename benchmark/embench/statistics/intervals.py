@@ -1,4 +1,5 @@
-"""Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores.
+"""Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores. The
+add-one interval is for scores between 0 and 1.
 
 Subjects recorded together are not independent, so that the group is what varies in both; a subject recorded alone is a
 group. All intervals are two-sided at 95 %.
@@ -29,8 +30,9 @@ class Estimate:
     Args:
         std: the standard deviation over what `over` names: subjects (`people`, `people and stimuli`), the `folds` of a
             seed (mean over seeds), or the `jackknife` (a standard error).
-        low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom; None where nothing
-            can vary. `shared`: the part of `error`^2 that is `shared_variance`, None where seeds do not show it.
+        low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
+            `add_one`; None where nothing can vary. `shared`: the part of `error`^2 that is `shared_variance`, None
+            where seeds do not show it. `groups`: of subjects, from which `error` comes.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
@@ -53,6 +55,7 @@ class Estimate:
     by_seed: np.ndarray | None = None
     error: float | None = None
     df: int = 0
+    groups: int = 0
     shared: float | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -146,7 +149,7 @@ def mean_over_subjects(
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
-    return _with_interval(estimate, float(error), len(sums) - 1)
+    return _with_interval(replace(estimate, groups=len(sums)), float(error), len(sums) - 1)
 
 
 def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
@@ -236,4 +239,22 @@ def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out
     """An estimate whose standard error and t interval come from the score without each group (G,)."""
     error, df = jackknife_error(without)
     estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
-    return _with_interval(replace(estimate, std=error), error, df) if df else estimate
+    return _with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate
+
+
+def add_one(estimate: Estimate) -> Estimate:
+    """The estimate of a score in 0..1, with chance at .5, with the ends of the interval that it has when one more group
+    of subjects scores .5 (after Agresti & Coull 1998, doi 10.1080/00031305.1998.10480550). Only the ends are changed.
+
+    Near 1 few subjects differ, so that the spread of those at hand says too little of the others: a t interval then
+    leaves the truth out far more often than in 5 %.
+    """
+    if estimate.error is None:
+        return estimate
+    from scipy import stats  # boards are shown without it
+
+    n, shared = estimate.groups, estimate.shared or 0.0
+    centre = (n * estimate.mean + 0.5) / (n + 1)
+    own = ((n - 1) * (estimate.error**2 - shared) + (estimate.mean - 0.5) ** 2 / (n + 1)) / (n + 1)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, estimate.df)) * math.sqrt(own + shared)
+    return replace(estimate, low=max(0.0, centre - half), high=min(1.0, centre + half))

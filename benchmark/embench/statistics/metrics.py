@@ -17,7 +17,7 @@ class MetricFacts:
     Args:
         title: in text. `short`: as the head of a column. `about`: what it measures, in a sentence.
         chance: what predictions without information score; None where that depends on the labels.
-        higher: whether more is better. `bounded`: whether it has a least and a greatest value.
+        higher: whether more is better. `range`: its least and its greatest value.
         why_unranked: why rows are not ranked by it, in a clause; empty where they are.
         needs: what it takes to estimate it, in a sentence; empty where any subjects do.
     """
@@ -27,9 +27,19 @@ class MetricFacts:
     about: str
     chance: float | None = None
     higher: bool = True
-    bounded: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
     why_unranked: str = ""
     needs: str = ""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it has a least and a greatest value."""
+        return all(map(math.isfinite, self.range))
+
+    @property
+    def is_like_auroc(self) -> bool:
+        """Whether it lies in 0..1 and chance is in the middle, whatever the labels."""
+        return self.range == (0.0, 1.0) and self.chance == 0.5
 
 
 def _conditioned(title: str, short: str, about: str, needs: str) -> MetricFacts:
@@ -89,7 +99,8 @@ def metric_facts(name: str) -> MetricFacts:
     try:
         metric = registry.load("metric", name)
     except EmbenchError:
-        return MetricFacts(words, words, "", bounded=False, why_unranked="headline of a metric that is not installed")
+        unknown = "headline of a metric that is not installed"
+        return MetricFacts(words, words, "", range=(-math.inf, math.inf), why_unranked=unknown)
     title = metric.title or words
     return MetricFacts(
         title,
@@ -97,6 +108,6 @@ def metric_facts(name: str) -> MetricFacts:
         metric.about or (inspect.getdoc(metric) or "").partition("\n\n")[0].replace("\n", " "),
         metric.chance_level,
         metric.direction == "higher",
-        all(map(math.isfinite, metric.range)),
+        metric.range,
         "headline depends on a decision threshold" if metric.depends_on_cut else "",
     )

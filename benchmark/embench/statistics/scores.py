@@ -22,16 +22,22 @@ from embench.statistics.intervals import (
     LEVEL,
     Estimate,
     Jackknife,
+    add_one,
     leave_one_out,
     paired_difference,
     shared_variance,
     widen,
 )
 from embench.statistics.joined import Joined, join, shared_stimuli
+from embench.statistics.metrics import metric_facts
 
 
 class HeadlineRule(Protocol):
     """What scoring needs of a protocol."""
+
+    @property
+    def scoring(self) -> int | None:
+        """3 for the scores of version 3; None for those of version 2."""
 
     def headline_for(self, kind: KindName, design: Design) -> str:
         """The metric that ranks runs on targets of a kind in a study of this design."""
@@ -86,7 +92,7 @@ def compute_scores(
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         if MODEL in methods:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
-            _add_target(out, target, methods, jackknife, took)
+            _add_target(out, target, methods, jackknife, protocol.scoring, took)
         else:
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
@@ -95,14 +101,28 @@ def compute_scores(
     return Scores({**out, "cleared_all": bool(out["differences"]) and not not_cleared, "not_cleared": not_cleared})
 
 
+def with_interval_of(scoring: int | None, name: str, score: ScoreOrReason) -> ScoreOrReason:
+    """The score of this name with the interval of a version of scoring: in version 3, scores like AUROC have that of
+    `add_one`."""
+    if scoring == 3 and isinstance(score, Estimate) and metric_facts(name).is_like_auroc:
+        return add_one(score)
+    return score
+
+
 def _add_target(
-    out: dict[str, Any], target: Target, methods: Mapping[str, Joined], jackknife: Jackknife, took: dict[str, float]
+    out: dict[str, Any],
+    target: Target,
+    methods: Mapping[str, Joined],
+    jackknife: Jackknife,
+    scoring: int | None,
+    took: dict[str, float],
 ) -> None:
     """Adds the scores of the model and of every control on a target, and what the model is above."""
     headline = out["headlines"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
-        scored[method], folds = _estimated(joined, target, headline, jackknife, took)
+        scores, folds = _estimated(joined, target, headline, jackknife, took)
+        scored[method] = {name: with_interval_of(scoring, name, score) for name, score in scores.items()}
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
     out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
