@@ -3,7 +3,7 @@ what can be seen of the method and the controls all the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from embench.statistics.metrics import metric_facts
 
 NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
 _NOT_EXCLUDED = "a less reliable accelerometer, contact and the order of tasks are not excluded"
+NEAR_BOUND = 0.01
+"""A low end that is at most so far from the bound that decides is borderline."""
 _TOO_FEW = "not estimable: "
 """So begin the reasons of scores for which there are too few subjects or labels."""
 
@@ -85,6 +87,7 @@ class TargetVerdict:
         compared: the controls with a paired difference of the headline.
         exploratory: other scores that the subjects of this run allow.
         adds: what it adds to clock and movement; None where the protocol does not ask.
+        borderline: what a low end is near to: `chance` for the headline, or controls. Under scoring 3 alone.
     """
 
     target: str
@@ -94,6 +97,7 @@ class TargetVerdict:
     compared: tuple[Control, ...]
     exploratory: tuple[Exploratory, ...]
     adds: Adds | None = None
+    borderline: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -126,7 +130,8 @@ class TargetVerdict:
             return NOT_COMPARED
         if not self.compared:
             return "compared with no control"
-        return format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
+        told = format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
+        return f"{told}; borderline: {', '.join(self.borderline)}" if self.borderline else told
 
     @property
     def sentences(self) -> list[str]:
@@ -156,8 +161,12 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
     return f"{told}; {in_words(best[0])} alone reaches {format_figure(best[1].mean)}, and {n} higher."
 
 
-def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict:
-    """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores."""
+def verdict(scores: Scores, target: str, design: Design | None, scoring: int | None = None) -> TargetVerdict:
+    """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores.
+
+    Args:
+        scoring: that of the protocol.
+    """
     metric = scores.headlines[target]
     return TargetVerdict(
         target,
@@ -171,13 +180,26 @@ def verdict(scores: Scores, target: str, design: Design | None) -> TargetVerdict
             if name != metric and (score := scores.score(target, name))
         ),
         scores.adds(target),
+        tuple(_borderline(scores, target)) if scoring == 3 else (),
     )
+
+
+def _borderline(scores: Scores, target: str) -> Iterator[str]:
+    metric = scores.headlines[target]
+    score, chance = scores.score(target, metric), metric_facts(metric).chance
+    if score and score.low is not None and chance is not None and abs(score.low - chance) <= NEAR_BOUND:
+        yield "chance"
+    for control in scores.compared(target):
+        low = control.gap.difference.low if control.gap else None
+        if low is not None and abs(low) <= NEAR_BOUND:
+            yield control.name
 
 
 def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]:
     """Target -> the verdict on it, of a run whose run.yaml holds `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
-    return {target: verdict(scores, target, design) for target in scores.headlines}
+    scoring = run["protocol"].get("rules", {}).get("scoring")
+    return {target: verdict(scores, target, design, scoring) for target in scores.headlines}
 
 
 def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:

@@ -1,0 +1,48 @@
+"""What a verdict says in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from embench.records.scores import Scores
+from embench.statistics.verdict import verdicts
+
+
+def found(low: float, **gaps: float) -> Scores:
+    """Scores of a method with this low end, and those of its differences to controls."""
+    gap = {
+        c: {"difference": {"mean": end + 0.1, "low": end, "high": end + 0.2}, "clears": end > 0}
+        for c, end in gaps.items()
+    }
+    return Scores(
+        {
+            "headlines": {"stress": "auroc_within"},
+            "scores": {"stress": {"auroc_within": {"mean": low + 0.1, "low": low, "high": low + 0.2}}},
+            "controls": {c: {"stress": {"auroc_within": {"mean": 0.5, "low": 0.5, "high": 0.5}}} for c in gaps},
+            "differences": {c: {"stress": of} for c, of in gap.items()},
+            "not_cleared": [f"stress: {c}" for c, end in gaps.items() if end <= 0],
+            "cleared_all": all(end > 0 for end in gaps.values()),
+        }
+    )
+
+
+def run(**rules: Any) -> dict[str, Any]:
+    return {"cohort": {"design": "free"}, "card": {"fixed_order": False}, "protocol": {"rules": rules}}
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (found(0.508, prior=0.004, movement=0.2), "above all 2 controls; borderline: chance, prior"),
+        (found(0.494, prior=-0.009, movement=0.2), "not above prior; borderline: chance, prior"),
+        (found(0.52, prior=0.02, movement=0.2), "above all 2 controls"),
+    ],
+)
+def test_a_low_end_near_what_decides_is_called_borderline_from_version_3_on(scores: Scores, words: str) -> None:
+    now, before = verdicts(run(scoring=3), scores)["stress"], verdicts(run(), scores)["stress"]
+    assert now.controls == words
+    assert now.sentences[0].endswith(words)
+    assert before.controls == words.partition("; borderline")[0]
+    assert now.failed == before.failed
