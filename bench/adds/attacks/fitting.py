@@ -23,18 +23,17 @@ from bench.adds.study import Study
 Make = Callable[[int], Any]
 """Seed -> an estimator of scikit-learn."""
 THINNED = 2
-"""Trees and neighbours train on every second unit, which is almost what its neighbour in time is."""
+"""Forests and neighbours train on every second unit, which is almost what its neighbour in time is."""
 
 
 def boosting(_: int) -> Any:
+    # Without class weights, by which scikit-learn finds its bins ten times slower: ranks are scored, not decisions.
     return HistGradientBoostingClassifier(
         early_stopping=False,
-        max_iter=30,
-        max_bins=32,
+        max_iter=50,
         max_leaf_nodes=12,
         min_samples_leaf=60,
         l2_regularization=5.0,
-        class_weight="balanced",
         random_state=0,
     )
 
@@ -84,7 +83,7 @@ ESTIMATORS: dict[str, Make] = {
     made.__name__: made
     for made in (boosting, extra, forest, logistic, kernel, neighbours, network, linear, quadratic, bayes)
 }
-_SLOW = (boosting, extra, forest, neighbours)
+_SLOW = (extra, forest, neighbours)
 
 
 def crossfit(study: Study, table: np.ndarray, make: Make) -> np.ndarray:
