@@ -15,8 +15,7 @@ from embench.errors import DataError
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
 from embench.statistics.adding import ADDS_LEVELS, tested_units
-from embench.statistics.adds import Added, Held, added
-from embench.statistics.estimates import estimate
+from embench.statistics.adds import Added, Held, added, scored
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 from embench.statistics.nuisance import columns
 
@@ -58,9 +57,7 @@ class Judge:
     def verdicts(self, scores: np.ndarray, levels: Mapping[str, tuple[str, ...]]) -> tuple[object, dict[str, Added]]:
         """The headline of scores (S, m), and what they add at each level."""
         values = self.laid(scores)
-        own, _ = estimate(self.headline, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
-        if own is None:
-            raise DataError(f"{self.headline} is undefined", where=self.study.dataset)
+        own = scored(self.headline, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
         made = {
             level: added(values, self.tested, self.held, blocks, self.headline, own, self.jackknife)
             for level, blocks in levels.items()

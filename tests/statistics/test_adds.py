@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from embench.interfaces.units import LabelRule, Target
-from embench.statistics.adds import Added, Held, LabelledUnits, added, standardised_scores
-from embench.statistics.estimates import estimate
+from embench.statistics.adds import Added, Held, LabelledUnits, added, scored, standardised_scores
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.registered import Cells
@@ -43,8 +42,7 @@ class World:
         values = {0: score[:, None]}
         joined = self.tested.joined(values, {0: self.parts})
         jackknife = leave_one_out(joined.tested_subjects(), {})
-        own, _ = estimate("auroc_within", joined, TARGET, jackknife)
-        assert own is not None
+        own = scored("auroc_within", joined, TARGET, jackknife)
         return added(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife)
 
 

@@ -12,9 +12,9 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
 from embench.records.scores import Scores
-from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added
-from embench.statistics.estimates import ScoreOrReason, estimate
-from embench.statistics.intervals import Estimate, leave_one_out
+from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added, scored
+from embench.statistics.estimates import ScoreOrReason
+from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import shared_stimuli
 from embench.statistics.nuisance.columns import BLOCKS, block, study_of
 
@@ -60,9 +60,9 @@ def _of_target(
     of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
     joined = tested.joined(of_units, {seed: held[seed].parts for seed in held})
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    own, _ = estimate(metric, joined, target, jackknife)
-    if not isinstance(own, Estimate):
-        return own or Undefined(f"{metric} scores no such target")
+    own = scored(metric, joined, target, jackknife)
+    if isinstance(own, Undefined):
+        return own
     levels = {
         level: _as_json(added(of_units, tested, held, blocks, metric, own, jackknife))
         for level, blocks in ADDS_LEVELS.items()

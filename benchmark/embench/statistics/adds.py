@@ -20,8 +20,10 @@ from embench.interfaces.units import Target, Units
 from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import Estimate, Jackknife, mean_over_subjects, shared_variance, widen
 from embench.statistics.joined import Joined
+from embench.statistics.metrics import metric_facts
 from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.sessions import CLIP
+from embench.statistics.scores import with_interval_of
 
 PENALTY = 100.0
 """On the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
@@ -204,13 +206,24 @@ def added(
         before += float((x[~unknown] ** 2).mean())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
     joined = tested.joined(of_scores, parts)
-    score, _ = estimate(headline, joined, tested.target, jackknife)
+    score, chance = (
+        scored(headline, joined, tested.target, jackknife),
+        0.5 if metric_facts(headline).is_like_auroc else 0,
+    )
     effect = _effect(of_scores, of_labels, tested, joined, jackknife)
-    passed = [_low(own) > 0.5, _low(score) > 0.5, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
-    return Added(effect, score if score is not None else Undefined("no score"), share, all(passed))
+    passed = [_low(own) > chance, _low(score) > chance, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+    return Added(effect, score, share, all(passed))
 
 
-def _low(value: ScoreOrReason | None) -> float:
+def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
+    """A score with the interval of version 3."""
+    found, _ = estimate(metric, joined, target, jackknife)
+    if found is None:
+        return Undefined(f"{metric} scores no such target")
+    return with_interval_of(3, metric, found)
+
+
+def _low(value: ScoreOrReason) -> float:
     return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
 
 
