@@ -1,54 +1,92 @@
-"""Recomputes an entry's headlines and their intervals from its files: python -W ignore docs/recompute.py FOLDER"""
+"""Recomputes the scores of an entry, or of a run, from its files: python docs/recompute.py FOLDER
+
+It needs numpy, and nothing of embench; docs/statistics.md has the formulas. The last line says how many scores agree
+with `scores.json`, or why none can be recomputed. It exits with 1 if one disagrees.
+"""
 
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 
+CROSSED = ("auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
+FILES = ("predictions.csv.gz", "labels.csv.gz", "folds.csv")
 
-def own(S, Y, p, fold, cell, P, F):  # (classes, 2, P, F, C, C): positive units in one cell over negative in another,
-    tables = np.zeros((len(S), 2, P, F, cell.max() + 1, cell.max() + 1))  # won, and how many
-    for k, a, f in np.ndindex(len(S), P, F):
-        up, down = (np.flatnonzero((p == a) & (fold == f) & (Y[k] == one)) for one in (True, False))
-        gap, at = S[k, up][:, None] - S[k, down], (cell[up][:, None], cell[down])
-        counts, tie = (at[0] != at[1]) | (cell.max() == 0), 1e-9 * np.ptp(S[:, fold == f]) if gap.size else 0
-        np.add.at(tables[k, :, a, f], np.s_[:, *at], [counts * ((gap > tie) + 0.5 * (np.abs(gap) <= tie)), counts])
-    return tables
+# A seed is (S, Y, p, fold, cell, film): scores and labels (classes, n), and (n,) each. `of` (P, G): subjects in groups.
+# An estimate is [score, parts, adds, without] and a factor: the parts (groups,) have the variance factor * sum((parts -
+# mean)^2), groups add `adds` (seeds, groups), and `without` (stimuli,) is the score without each, if it may vary, too.
 
 
-def enough(t, least):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
-    return t[(t[:, 1].sum((1, 2)) >= 400) & ((t[:, 1].sum(2) > 0).sum(1) >= 10) & ((t[:, 1] > 0).sum((1, 2)) >= least)]
+def comparisons(S, Y, p, fold):  # of positive units i and negative ones j of a class, subject and fold: which are won
+    for k, a, f in np.ndindex(len(Y), p.max() + 1, fold.max() + 1):
+        i, j = (np.flatnonzero((p == a) & (fold == f) & (Y[k] == label)) for label in (True, False))
+        if len(i) and len(j):
+            gap, tie = S[k, i][:, None] - S[k, j], 1e-9 * np.ptp(S[:, fold == f])
+            yield k, a, f, i, j, (gap > tie) + 0.5 * (np.abs(gap) <= tie)
 
 
-def recompute(name, group, near, seed, *units):  # the score and the ends of its interval
-    def crossed(tables):  # (classes, 2, P, P): comparisons inside p (row) that those inside q (column) cross
-        return near * np.array([t.reshape(2, P, -1) @ t[1].swapaxes(-1, -2).reshape(P, -1).T for t in tables])
+def inside(seeds, of, films):  # auroc_within
+    def values(but):  # (seeds, subjects), without the units of one stimulus
+        each = np.full((len(seeds), len(seeds[0][1]), len(of), 1 + max(s[3].max() for s in seeds)), np.nan)
+        for s, (S, Y, p, fold, _, film) in enumerate(seeds):
+            for k, a, f, i, j, won in comparisons(S, Y, p, fold):
+                each[s, k, a, f] = won[np.ix_(film[i] != but, film[j] != but)].mean()
+        return np.nanmean(np.nanmean(each, 1), -1)
 
-    P, F, groups, least = len(group), units[3].max() + 1, np.arange(group.max() + 1), 20 * name.endswith("matched")
-    by_seed = [[x[..., seed == s] for x in units] for s in np.unique(seed)]
-    tests = np.array([[np.isin(groups, group[p[fold == f]]) for f in range(F)] for *_, p, fold, _ in by_seed])
-    tables = [own(*u[:4], u[4] * ("crossed" in name), P, F) for u in by_seed]
-    if name == "auroc_within":
-        adds = np.array([np.nanmean(np.nanmean(t[:, 0] / t[:, 1], 0)[..., 0, 0], 1) for t in tables])
-        known, value = np.isfinite(adds).any(0), np.nanmean(adds, 0)
-        score, adds, df = value[known].mean(), np.nan_to_num(adds) / known.sum(), len(np.unique(group[known])) - 1
-        variance = (df + 1) / df * (np.bincount(group[known], (value - score)[known] / known.sum()) ** 2).sum()
-    else:
-        mates = [crossed(t) for t in tables]
-        pooled = enough(sum(t for t in mates if len(enough(t, least))), least)
-        kept = [group != g for g in (-1, *groups) if g < 0 or pooled[:, 1, group == g].any()]
-        score, *without = [np.mean([W[k][:, k].sum() / K[k][:, k].sum() for W, K in pooled]) for k in kept]
-        df, variance = len(without) - 1, (len(without) - 1) * np.var(without)
-        free = [enough(crossed(t.sum(3, keepdims=True)), least) for t in tables]
-        adds = np.array([np.nanmean([P * [np.nan], *(W.sum(1) / K.sum() for W, K in t)], axis=0) for t in free])
-        adds *= not all(np.allclose(t[:, 0] + t[:, 0].swapaxes(1, 2), t[:, 1], rtol=0, atol=1e-6) for t in mates)
-    adds = (adds @ (group[:, None] == groups))[seeds := np.isfinite(adds).all(1)]
-    trained = 1.0 - (tests[seeds, :, :, None] & tests[seeds, :, None]).any(1)
+    value, by_seed = np.nanmean(values(None), 0), np.nan_to_num(values(None))
+    known, score = np.isfinite(value), np.nanmean(value)
+    if not known.any():
+        return None, None
+    parts = ((value - score)[known] @ of[known])[of[known].any(0)] / known.sum()
+    without = np.array([np.nanmean(np.nanmean(values(film), 0)) for film in films])
+    return [score, parts, by_seed @ of / known.sum(), without], len(parts) / max(1, len(parts) - 1)
+
+
+def crossed(seeds, of, near, least):  # auroc_crossed, _time and _matched; `near` (P, P): who is compared with whom
+    def enough(t):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
+        pairs = t[:, 1]
+        return t[(pairs.sum((1, 2)) >= 400) & ((pairs.sum(2) > 0).sum(1) >= 10) & ((pairs > 0).sum((1, 2)) >= least)]
+
+    mates, free = np.zeros((2, len(seeds), len(seeds[0][1]), 2, *near.shape))  # comparisons inside p (row) that those
+    for s, (S, Y, p, fold, cell, _) in enumerate(
+        seeds
+    ):  # inside q (column) cross, in p's fold, or in any: won, and all
+        has = np.zeros((len(Y), 2, len(of), fold.max() + 1, cell.max() + 1))  # units of both labels in each cell
+        for k, y in enumerate(Y.astype(int)):
+            np.add.at(has[k], (y, p, fold, cell), 1)
+        for k, a, f, i, j, won in comparisons(S, Y, p, fold):
+            apart, (down, up) = cell[i][:, None] != cell[j], has[k]
+            for n, these in enumerate((won * apart, apart)):
+                by_fold = (up[..., cell[j]] @ these.T * down[..., cell[i]]).sum(-1) * near[a][:, None]
+                mates[s, k, n, a], free[s, k, n, a] = (
+                    mates[s, k, n, a] + by_fold[:, f],
+                    free[s, k, n, a] + by_fold.sum(1),
+                )
+    total = sum(t for t in mates if len(enough(t)))
+    if not len(pooled := enough(total) if np.any(total) else ()):
+        return None, None
+    involved = total[:, 1].any((0, 2)) @ of > 0
+    kept = [of.any(1), *~of.T[involved]]
+    score, *parts = [np.nanmean([W[k][:, k].sum() / K[k][:, k].sum() for W, K in pooled]) for k in kept]
+    adds = [np.mean([W.sum(1) / K.sum() for W, K in enough(t)] or [[np.nan] * len(of)], 0) @ of for t in free]
+    if np.allclose(mates[:, :, 0] + mates[:, :, 0].swapaxes(-1, -2), mates[:, :, 1], rtol=0, atol=1e-6):
+        adds = np.zeros_like(adds)  # it is decided by the stimulus, or by the time
+    return [score, np.array(parts), np.array(adds), np.zeros(0)], (len(parts) - 1) / len(parts)
+
+
+def interval(score, parts, adds, without, factor, trained):  # the score and the ends of its interval
+    df, variance = len(parts) - 1, factor * ((parts - parts.mean()) ** 2).sum()
+    if df < 1:
+        return np.array([score, np.nan, np.nan])
+    if len(without) > 1:
+        df, variance = min(df, len(without) - 1), variance + (len(without) - 1) * without.var()
+    adds, trained = (x[np.isfinite(adds).all(1)] for x in (adds, trained))
     share, change = trained.mean(0), adds - adds.mean(0)
     if (moved := (trained - share) ** 2).any():
-        products = (moved * change[:, :, None] * change[:, None]).sum(0) * (1 - np.eye(len(groups)))
+        products = (moved * change[:, :, None] * change[:, None]).sum(0) * (1 - np.eye(len(share)))
         covariance = (products.sum() + np.sqrt(2 * (products**2).sum())) / (moved**2).sum()
         variance += min((share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum()), 2 * variance)
     phi = np.linspace(0, np.pi / 2, 10**6)  # t = sqrt(df) tan(phi), where phi has the density cos(phi)^(df - 1)
@@ -56,25 +94,93 @@ def recompute(name, group, near, seed, *units):  # the score and the ends of its
     return score + np.sqrt(df * variance) * np.tan(np.interp(0.95 * area[-1], area, phi[1:])) * np.array([0, -1, 1])
 
 
-folder, files = Path(sys.argv[1]).resolve(), ["predictions.csv.gz", "labels.csv.gz", "folds.csv"]
-manifest, scores = (folder / "run.yaml").read_text(), json.loads((folder / "scores.json").read_text())
-shared = [f"../../shared/{k}-{of}.csv.gz" for k, of in re.findall(r"\n  (rows|labels|folds): '?(\w+)", manifest)]
-tables = (np.loadtxt(folder / name, str, None, ",", quotechar='"', encoding="utf-8") for name in shared or files)
-table, labels, folds = ({column[0]: column[1:] for column in file.T} for file in tables)
-numbers = np.load(folder / "predictions.npz") if shared else {}  # the first bytes of all numbers, then the second ..
-table |= {k: np.ascontiguousarray(v.T).view(f"<f{len(v)}")[:, 0].astype(str) for k, v in numbers.items() if k > "s"}
-known = {("model", *of): y for *of, y in np.transpose([labels[k] for k in ("target", "unit", "seed", "label")])}
-rows = np.transpose([table[k] for k in ("method", "target", "unit", "seed")])
-table["label"] = np.array([known.get(tuple(row)) or known.get((*row[:3], "")) or "nan" for row in rows])
-for target, name in [(t, n) for t, n in scores["headlines"].items() if "mean" in scores["scores"][t][n] and n != "ccc"]:
-    x = {k: v[(table["target"] == target) & (table["label"] != "nan")] for k, v in table.items()}
+def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained`, for the interval
     S = np.array([v for k, v in x.items() if k.startswith("score") and v[0] not in ("", "nan")], float)
-    Y = x["label"].astype(float)[None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
-    subject, p = np.unique(x["subject"], return_inverse=True)
-    group = np.unique([folds["group"][folds["subject"] == s][0] for s in subject], return_inverse=True)[1]
-    T = np.array([re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subject], float)
-    near = ~np.eye(len(T), dtype=bool) & ((np.abs(T[:, None] - T) <= 60) | (name != "auroc_crossed_matched"))
-    length = np.median([np.ptp(np.array(u.rsplit(":", 1)[1].split("-"), float)) / 1000 for u in set(x["unit"])])
-    moment = np.floor(x["start_s"].astype(float) / length + 1e-6) if name[14:] else x["stimulus"]
-    seed, fold, cell = (np.unique(of, return_inverse=True)[1] for of in (x["seed"], x["fold"], moment))
-    print(target, name, *recompute(name, group, near, seed, S, Y, p, fold, cell).round(8))
+    Y = x["label"][None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
+    subjects, p = np.unique(x["subject"], return_inverse=True)
+    of = np.array([group_of[s] for s in subjects])[:, None] == np.unique([group_of[s] for s in subjects])
+    spans = [unit.rsplit(":", 1) for unit in set(x["unit"])]
+    length = np.median([-np.subtract(*map(int, span.split("-"))) / 1000 for _, span in spans])
+    start, cell = np.where(x["start_s"] == "", "nan", x["start_s"]).astype(float), x["stimulus"]
+    if name in CROSSED[1:]:
+        if np.isnan(start).any() or len({recording for recording, _ in spans}) == len(spans):
+            return None, None, None
+        cell = np.floor(start / length + 1e-6)
+    fold, cell = (np.unique(v, return_inverse=True)[1] for v in (x["fold"], cell))
+    seeds = [[v[..., x["seed"] == s] for v in (S, Y, p, fold, cell, x["stimulus"])] for s in np.unique(x["seed"])]
+    tested = [[of[p[fold == f]].any(0) for f in np.unique(fold)] for _, _, p, fold, *_ in seeds]
+    trained = np.array([1.0 - np.any([t[:, None] & t for t in folds], axis=0) for folds in tested])
+    if name == "auroc_within":
+        films = np.unique(x["stimulus"])
+        return *inside(seeds, of, films if "\n  design: shared_stimuli" in manifest and len(films) > 1 else []), trained
+    sessions = [re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subjects]
+    apart, matched = np.abs(np.subtract.outer(*[np.array(sessions, float)] * 2)), name == "auroc_crossed_matched"
+    return *crossed(seeds, of, ~np.eye(len(of), dtype=bool) & ((apart <= 60) | (not matched)), 20 * matched), trained
+
+
+def read(folder, manifest):  # method -> its labelled rows, as columns; subject -> group
+    def arrays(path, prefix):  # the first bytes of all numbers, then the second ..; decisions have one
+        found = {k: np.ascontiguousarray(v.T).view(f"<f{len(v)}") for k, v in np.load(path).items() if len(v) > 1}
+        return {prefix + k: v[:, 0].astype(str) for k, v in found.items()}
+
+    entry = dict(re.findall(r"\n  (\w+): '?(\w+)", manifest.partition("\nentry:")[2]))
+    shared = {k: folder.parents[1] / "shared" / f"{k}-{key}" for k, key in entry.items()}
+    paths = [f"{shared[k]}.csv.gz" for k in ("rows", "labels", "folds")] if entry else [folder / f for f in FILES]
+    tables = (np.loadtxt(path, str, None, ",", quotechar='"', encoding="utf-8") for path in paths)
+    rows, labels, folds = ({column[0]: column[1:] for column in table.T} for table in tables)
+    of, to = (np.transpose([table[k] for k in ("unit", "target", "seed")]) for table in (labels, rows))
+    known = {tuple(key): label for *key, label in np.c_[of, labels["label"]].tolist()}
+    rows["label"] = np.array([known.get((u, t, s), known.get((u, t, ""), "nan")) for u, t, s in to.tolist()], float)
+    if entry:
+        numbers = arrays(folder / "predictions.npz", "model/") | arrays(f"{shared['controls']}.npz", "")
+        methods = {k.split("/")[0]: dict(rows) for k in numbers}
+        for k, v in numbers.items():
+            methods[k.split("/")[0]][k.split("/")[1]] = v
+    else:
+        methods = {m: {k: v[rows["method"] == m] for k, v in rows.items()} for m in set(rows["method"])}
+    return methods, dict(np.c_[folds["subject"], folds["group"]].tolist())
+
+
+def why_not(folder, manifest, headlines):  # why nothing can be recomputed, or None
+    if (folder / "labels.hmac").exists():
+        return "sealed, predictions and labels are not public. Holders of the data use `embench leaderboard verify`"
+    if int(re.search(r"\nscoring:\n(?:  .*\n)*?  revision: (\d+)", manifest)[1]) < 3:
+        return "scored by older formulas, under a protocol of version 1, which is superseded"
+    if "\n    scoring: " in manifest:
+        return "its protocol asks for other intervals, which this script does not know"
+    if others := {*headlines.values()} - {"auroc_within", *CROSSED}:
+        return f"the headline {', '.join(sorted(others))} is none of the scores that this script knows"
+    return None
+
+
+def main(folder):  # whether all agrees
+    manifest, scores = ((folder / name).read_text(encoding="utf-8") for name in ("run.yaml", "scores.json"))
+    scores, agree, n = json.loads(scores), 0, 0
+    if reason := why_not(folder, manifest, scores["headlines"]):
+        print(f"not recomputed: {reason}")
+        return True
+    methods, group_of = read(folder, manifest)
+    for target, headline in scores["headlines"].items():
+        used = {m: (x["target"] == target) & np.isfinite(x["label"]) for m, x in methods.items()}
+        of = {m: {k: v[used[m]] for k, v in x.items()} for m, x in methods.items()}
+        for name in dict.fromkeys([headline, "auroc_within"]):
+            ours, factor, trained = estimate(of["model"], name, group_of, manifest)
+            lines = [(name, scores["scores"][target][name], ours)]
+            for control, by_target in scores["differences"].items() if ours and name == headline else ():
+                theirs = estimate(of[control], name, group_of, manifest)[0]
+                gap = [a - b for a, b in zip(ours, theirs, strict=True)]
+                lines.append((f"{name} less {control}", by_target[target]["difference"], gap))
+            for what, recorded, parts in lines:
+                there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)
+                found = interval(*parts, factor, trained) if parts else np.array([np.nan] * 3)
+                same = np.allclose(found, there, rtol=0, atol=1e-6, equal_nan=True)
+                text = "{:.6f} [{:.6f}, {:.6f}]".format(*found) if parts else recorded.get("undefined")
+                print(target, what, text, *() if same else (f"DISAGREES with {recorded}",))
+                agree, n = agree + same, n + 1
+    print(f"{agree} of {n} agree with scores.json to 1e-6")
+    return agree == n
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # a mean of nothing is NaN, and is left out
+    sys.exit(not main(Path(sys.argv[1]).resolve()))

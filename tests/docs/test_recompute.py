@@ -1,5 +1,8 @@
-"""The script that recomputes an entry's headline from its files, with none of embench's code, gets what a run wrote."""
+"""The script that recomputes scores from the files of a run or an entry, with none of embench's code, gets what embench
+wrote, or says why it can't."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +16,15 @@ from ..tiny.world import make_subject, write
 from .pages import ROOT
 
 __all__ = ["cache"]
+
+AGREE = "agree with scores.json to 1e-6"
+
+
+def recompute(folder, code=0):
+    script = [sys.executable, ROOT / "docs" / "recompute.py", folder]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    return done
 
 
 def one_order(number):
@@ -48,15 +60,53 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
     result = bench.run(**method, protocol="subject-independent-v2", seeds="0,1")
     entry = tmp_path / "boards" / "protocol" / result.id
     write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")
-    script = [sys.executable, "-W", "ignore", ROOT / "docs" / "recompute.py"]
-    done, published = (
-        subprocess.run([*script, folder], capture_output=True, text=True, check=True)
-        for folder in (result.folder, entry)
-    )
+    done, published = recompute(result.folder), recompute(entry)
     assert published.stdout == done.stdout
     assert result.scores["headlines"] == {target: headline}
-    named, name, *numbers = done.stdout.split()
+    first, *_, last = done.stdout.splitlines()
+    named, name, *numbers = first.replace("[", "").replace(",", "").replace("]", "").split()
     score = result.scores["scores"][target][headline]
     assert (named, name) == (target, headline)
     assert score["shared_variance"] is not None
     assert [float(n) for n in numbers] == pytest.approx([score[k] for k in ("mean", "low", "high")], abs=1e-6)
+    controls = len(result.scores["differences"])
+    assert controls >= 4
+    within = headline != "auroc_within"
+    assert last == f"{1 + controls + within} of {1 + controls + within} {AGREE}"
+
+
+def entry_of(pattern):
+    """The first entry of a protocol of a board."""
+    return min(path.parent for path in (ROOT / "leaderboards").glob(f"{pattern}/*/run.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ends"),
+    [
+        ("eegmat/subject-independent-v2", f"2 of 2 {AGREE}"),
+        ("eegmat/segment-random-legacy", f"2 of 2 {AGREE}"),
+        ("hku956/subject-independent-v2", "not recomputed: sealed, predictions and labels are not public. Holders of"),
+        ("hku956/segment-random-legacy", "not recomputed: sealed, predictions and labels are not public. Holders of"),
+        ("stress_predict/subject-independent-v1", "not recomputed: scored by older formulas, under a protocol of"),
+        ("stress_predict/subject-independent-strict-v1", "not recomputed: scored by older formulas, under a protocol"),
+        pytest.param("wearable_stress/subject-independent-v2", AGREE, marks=pytest.mark.slow),
+        pytest.param("wearable_stress/segment-random-legacy", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-v2", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-strict-v2", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/segment-random-legacy", AGREE, marks=pytest.mark.slow),
+    ],
+)
+def test_published_entries_agree_or_say_why_they_can_t_be_recomputed(protocol, ends):
+    assert ends in recompute(entry_of(protocol)).stdout.splitlines()[-1]
+
+
+def test_a_score_that_does_not_follow_from_the_files_is_named(tmp_path):
+    published = entry_of("eegmat/subject-independent-v2")
+    shutil.copytree(published, forged := tmp_path / "protocol" / published.name)
+    shutil.copytree(published.parents[1] / "shared", tmp_path / "shared")
+    scores = json.loads((forged / "scores.json").read_text())
+    scores["scores"]["task"]["auroc_within"]["mean"] += 0.01
+    (forged / "scores.json").write_text(json.dumps(scores))
+    said = recompute(forged, code=1).stdout
+    assert "DISAGREES" in said
+    assert said.endswith(f"1 of 2 {AGREE}\n")
