@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
 from embench.statistics.adds import Added, Held, LabelledUnits, added, scored, standardised_scores
 from embench.statistics.intervals import leave_one_out
@@ -102,3 +103,27 @@ def test_a_clock_set_by_movement_reads_labels_of_shifted_sessions() -> None:
     clocks = grid.clocks(grid.likeness([trace]), y[:, None], train)
     assert np.corrcoef(clocks[:, 0], y)[0, 1] > 0.95
     assert np.corrcoef(np.exp(-(((place - 100) / 30) ** 2)), y)[0, 1] < 0.9  # which the time of the session does not
+
+
+def test_plain_numpy_gives_the_same_effect_and_share(world: World) -> None:
+    z, folds, person = world.held.blocks["local"], np.arange(SUBJECTS) % 5, np.repeat(np.arange(SUBJECTS), UNITS)
+
+    def left(v: np.ndarray) -> np.ndarray:
+        out = np.empty(len(v))
+        for k in range(5):
+            train, test = folds[person] != k, folds[person] == k
+            gram = z[train].T @ z[train] + 100 * np.eye(z.shape[1])
+            out[test] = v[test] - z[test] @ np.linalg.inv(gram) @ z[train].T @ v[train]
+        return out
+
+    x = world.body + world.movement
+    for group in (folds[person], person):
+        for k in np.unique(group):
+            x = np.where(group == k, (x - x[group == k].mean()) / x[group == k].std(), x)
+    x = x.clip(-4, 4)
+    rx, ry = left(x), left(world.y)
+    by_subject = [(rx * ry)[person == p].mean() for p in range(SUBJECTS)]
+    found = world.judged(world.body + world.movement)
+    assert not isinstance(found.effect, Undefined)
+    assert abs(found.effect.mean - np.mean(by_subject) / np.sqrt((rx**2).mean() * (ry**2).mean())) < 1e-6
+    assert abs(found.share - (rx**2).mean() / (x**2).mean()) < 1e-6

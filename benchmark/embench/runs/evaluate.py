@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
+from embench.callbacks import EventCallback
 from embench.data.cohort import Cohort
 from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
@@ -24,7 +25,7 @@ from embench.statistics.evaluation import Evaluation, FoldPredictions
 from embench.statistics.joined import units_of
 
 
-def evaluate(plan: Plan, stages: Path) -> Evaluation:
+def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) -> Evaluation:
     """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`.
 
     Raises:
@@ -34,7 +35,13 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
     for stage in {expected.stage for expected in plan.graph.predictions}:
         Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
-    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, adds=not plan.request.dev)
+
+    def held(begun: int, total: int, target: str) -> None:
+        if on_event:
+            what = f"what clock and movement tell of {target}, once for this dataset: seed {begun} of {total}"
+            on_event({"event": "note", "text": what})
+
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, adds=not plan.request.dev, held=held)
     if picked:
         evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated

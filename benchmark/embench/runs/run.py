@@ -223,7 +223,7 @@ def _conclude(
         opening["dev"] = True
     data = find.raw_digest_of(request.dataset, request.data_root)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
-    evaluated = evaluate.evaluate(planned, root)
+    evaluated = evaluate.evaluate(planned, root, on_event)
     content = manifest(planned, outcome, looks, conformance, videos).content()
     written = record.Record(
         content,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -29,31 +30,44 @@ the start. `full`: also clocks that movement sets."""
 
 
 def what_it_adds(
-    values: Mapping[str, Mapping[int, np.ndarray]], cohort: Cohort, protocol: Protocol, scores: Scores
+    values: Mapping[str, Mapping[int, np.ndarray]],
+    cohort: Cohort,
+    protocol: Protocol,
+    scores: Scores,
+    progress: ProgressCallback | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
+        progress: called with (seeds whose nuisances are begun, seeds in all, the target): they take a minute or two
+            each, once for a dataset.
     """
     found = {}
     for target in cohort.targets:
-        made = _of_target(values[target.name], target, cohort, protocol, scores)
+        made = _of_target(values[target.name], target, cohort, protocol, scores, progress)
         found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else made
     return found
 
 
 def _of_target(
-    values: Mapping[int, np.ndarray], target: Target, cohort: Cohort, protocol: Protocol, scores: Scores
+    values: Mapping[int, np.ndarray],
+    target: Target,
+    cohort: Cohort,
+    protocol: Protocol,
+    scores: Scores,
+    progress: ProgressCallback | None,
 ) -> dict[str, Any] | Undefined:
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
     studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in values}
     held: dict[int, Held] = {}
-    for seed, study in studies.items():
+    for begun, (seed, study) in enumerate(studies.items(), 1):
         if isinstance(study, Undefined):
             return study
+        if progress:
+            progress(begun, len(studies), target.name)
         held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
         units = study.units
     tested = tested_units(cohort, target, units)

@@ -93,12 +93,13 @@ def score_predictions(
     progress: ProgressCallback | None = None,
     *,
     adds: bool = True,
+    held: ProgressCallback | None = None,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
-        adds: whether it is asked what the method adds, where the protocol asks it.
+        adds: whether it is asked what the method adds, where the protocol asks it. `held`: the `progress` of that.
 
     Raises:
         DataError: there is no prediction.
@@ -142,10 +143,28 @@ def score_predictions(
     more: dict[str, Any] = {"absent": {name: len(units) for name, units in absent.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
+    if protocol.scoring == 3:
+        more["coverage"] = _coverage(cohort, by_fold)
     if protocol.scoring == 3 and not protocol.leaks and adds:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        more["adds"] = what_it_adds(values, cohort, protocol, scores)
+        more["adds"] = what_it_adds(values, cohort, protocol, scores, held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
+
+
+def _coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
+    """Target -> the share of the labelled units of eligible subjects that were predicted, over all seeds. Subjects
+    without any of the run's modalities count too, and all that they have is not predicted."""
+    outside = np.setdiff1d(cohort.eligible, cohort.positions)
+    shares = {}
+    for target in cohort.targets:
+        own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
+        labelled = [np.isfinite(cohort.labels(target, of.train or ())[of.units]) for of in own]
+        predicted = sum(int((of.predicted & known).sum()) for of, known in zip(own, labelled, strict=True))
+        values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
+        never = int(np.isfinite(values[target.name][outside]).sum()) * len({of.seed for of in own})
+        if asked := sum(int(known.sum()) for known in labelled) + never:
+            shares[target.name] = predicted / asked
+    return shares
 
 
 def scoring_identity() -> dict[str, Any]:

@@ -42,6 +42,8 @@ BURSTS = (0.5, 1.0, 1.5, 2.0)
 MOST_SINCE = 60
 """Units since the last burst are counted up to here."""
 COMPONENTS = 60
+_CODE = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+"""Of what this process runs, whatever becomes of the files."""
 BLOCKS = ("registered", "local", "contact")
 """In an order in which those of a level are neighbours."""
 
@@ -120,9 +122,9 @@ def _local(study: Study) -> np.ndarray:
     places = clock.places(sessions)
     columns = [np.ones((len(study.units), 1)), clock.basis(sessions)]
     members: Members = {
-        "elapsed": (places[:, :1], balanced_trees),
-        "position": (places, balanced_trees),
-        "drift": (np.column_stack([places[:, [0, 3]], sessions.subject]), balanced_trees),
+        "elapsed": (places[:, :1], trees),
+        "position": (places, trees),
+        "drift": (np.column_stack([places[:, [0, 3]], sessions.subject]), trees),
     }
     smoothed: dict[str, Sequence[tuple[float, float]]] = {}
     if (movement := _movement(study)) is not None:
