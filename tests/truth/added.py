@@ -1,0 +1,340 @@
+"""How often a verdict `adds` is false, and how often a body is found, in made sessions whose causes are known.
+`python -m tests.truth.added 200` prints the table of `docs/adds.md`; names of cells after the number choose some.
+
+Three tasks come in one order, later in longer sessions, and move the wrist of most people. A method is trained on eight
+features, which show movement, the clock or the body, and lasting noise. Nuisances are held as the product holds them,
+but for their members, which are ridge regressions here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from zlib import crc32
+
+import numpy as np
+from scipy import optimize, signal, stats
+from sklearn.tree import DecisionTreeClassifier
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import Pairs
+from embench.statistics.adding import ADDS_LEVELS
+from embench.statistics.adds import SHARE_LEFT, Held, LabelledUnits, added, scored, standardised_scores
+from embench.statistics.conditioned import MATCHED_S, sum_tables
+from embench.statistics.estimates import ScoreOrReason
+from embench.statistics.intervals import (
+    Estimate,
+    Jackknife,
+    jackknife_estimate,
+    leave_one_out,
+    mean_over_subjects,
+    paired_difference,
+    shared_variance,
+    widen,
+)
+from embench.statistics.joined import Joined
+from embench.statistics.nuisance import clock
+from embench.statistics.nuisance.members import Parts
+from embench.statistics.nuisance.sessions import CLIP, Sessions, standard
+
+from .cohorts import TARGET, draw_lengths, partitions, subject_names
+from .sessions import EDGES
+
+UNIT_S, SEEDS, FEATURES = 20, 3, 8
+NEAR_S = (60.0, 120.0, 240.0)
+GAIN_SPREAD = 0.5
+"""How much an effect differs between people, an SD as a share of its mean."""
+REGISTERED_NOISE = 0.71
+"""Beside the label in a clock that scores about .84 inside subjects."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A world, of which many are drawn.
+
+    Args:
+        movement: the AUROC of movement inside subjects. `reliability`: the share of what the accelerometer shows that
+            is the movement in the features.
+        artefact, drift, body: how much of movement, of the clock and of the label the features show, in SDs of their
+            noise.
+        waves: whether features are random Fourier features of what the accelerometer shows, and nothing else.
+    """
+
+    subjects: int
+    movement: float = 0.75
+    artefact: float = 0.0
+    drift: float = 0.0
+    body: float = 0.0
+    waves: bool = False
+    reliability: float = 1.0
+
+    @property
+    def headline(self) -> str:
+        """Of few subjects too few have a partner whose session is as long."""
+        return "auroc_within" if self.subjects < 20 else "auroc_crossed_matched"
+
+    @property
+    def levels(self) -> Sequence[str]:
+        """Nuisances of level `local` are the easier ones to pass."""
+        return ("local", "full") if self.body else ("local",)
+
+
+SUBJECTS = 16, 24, 34, 120
+CELLS = {
+    **{f"nothing {n}": Cell(n) for n in SUBJECTS},
+    **{f"movement {n}": Cell(n, artefact=0.7) for n in SUBJECTS},
+    **{f"movement {auroc:g} 34": Cell(34, movement=auroc, artefact=0.7) for auroc in (0.6, 0.9)},
+    **{f"waves {n}": Cell(n, waves=True) for n in SUBJECTS},
+    **{f"clock {n}": Cell(n, artefact=0.7, drift=1.0) for n in SUBJECTS},
+    **{f"body {n}": Cell(n, movement=0.62, body=0.25) for n in (24, 34)},
+    "unreliable 34": Cell(34, artefact=0.7, reliability=0.7),
+}
+
+Score = np.ndarray
+"""(n,) of one seed."""
+SHAPES: Mapping[str, Callable[[Score], Score]] = {
+    "ridge": lambda s: s,
+    "skewed": np.exp,
+    "bounded": lambda s: 1 / (1 + np.exp(-2 * s)),
+    "tied": lambda s: np.round(1.5 * s),
+    "votes": lambda s: np.mean([s > bound for bound in (-1, -0.5, 0, 0.5, 1)], axis=0),
+}
+METHODS = (*SHAPES, "tree")
+
+
+class World:
+    """One draw of a cell."""
+
+    def __init__(self, cell: Cell, rng: np.random.Generator) -> None:
+        lengths = draw_lengths(rng, cell.subjects)
+        y, start, subject = _labels(rng, lengths)
+        n, last = len(y), partial(_lasting, rng, subject)
+        gain = partial(_gain, rng, subject)
+        moved = gain(_effect_of(cell.movement)) * y + last(0.7)
+        shown = np.sqrt(cell.reliability) * moved + np.sqrt(1 - cell.reliability) * last(0.7)
+        change = np.abs(np.diff(shown, prepend=shown[0]))
+        self.sessions = Sessions(subject, start, lengths[subject], float(UNIT_S))
+        self.movement = self.sessions.standardised(np.stack([shown, change, shown + rng.normal(size=n)], 1))
+        if cell.waves:
+            directions = rng.normal(size=(self.movement.shape[1], 80)) / np.sqrt(self.movement.shape[1])
+            self.features = np.cos(self.movement @ directions + rng.uniform(0, 2 * np.pi, 80))
+        else:
+            place, answers = start / lengths[subject], gain(cell.body) if cell.body else 0.0
+            drift = np.sin(3 * np.pi * place[:, None] + rng.uniform(0, 2 * np.pi, FEATURES))
+            made = cell.artefact * rng.normal(size=FEATURES) * moved[:, None]
+            made += 1.4 * cell.drift * rng.normal(size=FEATURES) * drift
+            made += np.abs(rng.normal(size=FEATURES)) * np.reshape(answers * y, (-1, 1))
+            self.features = self.sessions.standardised(made + np.stack([last(0.8) for _ in range(FEATURES)], 1))
+        every, folds = np.arange(n), partitions(rng, lengths, SEEDS)
+        self.parts: dict[int, Parts] = {
+            seed: [(every[of[subject] != k], every[of[subject] == k]) for k in range(of.max() + 1)]
+            for seed, of in enumerate(folds)
+        }
+        names = np.array(subject_names(cell.subjects))[subject]
+        self.y, self.cell = y, cell
+        self.tested = LabelledUnits(TARGET, names, names, names, start, lengths[subject], y, float(UNIT_S))
+        registered = self.sessions.standardised((y + REGISTERED_NOISE * last(0.9))[:, None])
+        self.held = {
+            seed: Held({"registered": registered, "local": self._local(parts)}, parts)
+            for seed, parts in self.parts.items()
+        }
+        self.jackknife = leave_one_out(self.joined(self.control).tested_subjects(), {})
+
+    def _local(self, parts: Parts) -> np.ndarray:
+        """(n, k) nuisances of one seed: clock, movement with its context and squares, and what ridges read off them."""
+        of_time = clock.basis(self.sessions)
+        wide = np.clip(self.sessions.context(self.movement, NEAR_S), -CLIP, CLIP)
+        seen = [self.movement, _squared(self.movement), _squared(wide), of_time, np.hstack([_squared(wide), of_time])]
+        members = [standard(ridge(columns, self.y, parts)[:, None]) for columns in seen]
+        smooth = [self.sessions.mean(members[k], s, s) for k in (1, 2) for s in NEAR_S]
+        return np.hstack([np.ones((len(self.y), 1)), of_time, _squared(wide), *members, *smooth])
+
+    def joined(self, values: Mapping[int, Score]) -> Joined:
+        return self.tested.joined({seed: score[:, None] for seed, score in values.items()}, self.parts)
+
+    @property
+    def control(self) -> dict[int, Score]:
+        """Of each seed, what movement alone predicts."""
+        return {seed: ridge(_squared(self.movement), self.y, parts) for seed, parts in self.parts.items()}
+
+    def scores(self, methods: Collection[str]) -> dict[str, dict[int, Score]]:
+        """Method -> seed -> its out-of-fold scores."""
+        linear = {seed: stats.zscore(ridge(self.features, self.y, parts)) for seed, parts in self.parts.items()}
+        made = {name: {seed: shape(s) for seed, s in linear.items()} for name, shape in SHAPES.items()}
+        if "tree" in methods:
+            made["tree"] = {seed: tree(self.features, self.y, parts) for seed, parts in self.parts.items()}
+        return {name: made[name] for name in methods}
+
+
+def _labels(rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) 1 in tasks and 0 between them, starts in s, and subjects, of sessions of these lengths."""
+    shift = 0.4 * (lengths - lengths.mean()) + 45.0 * rng.normal(size=len(lengths))
+    edges = EDGES + shift[:, None] + 20.0 * rng.normal(size=(len(lengths), len(EDGES)))
+    units = (lengths // UNIT_S).astype(int)
+    subject = np.repeat(np.arange(len(lengths)), units)
+    start = UNIT_S * np.concatenate([np.arange(k) for k in units]).astype(float)
+    return (edges[subject] < start[:, None] + UNIT_S / 2).sum(1) % 2.0, start, subject
+
+
+def _lasting(rng: np.random.Generator, subject: np.ndarray, kept: float) -> np.ndarray:
+    """(n,) noise of variance 1 that lasts: its correlation is `kept` after a unit."""
+    noise = [rng.normal(size=size + 50) for size in np.bincount(subject)]
+    return np.concatenate([signal.lfilter([np.sqrt(1 - kept**2)], [1.0, -kept], each)[50:] for each in noise])
+
+
+def _gain(rng: np.random.Generator, subject: np.ndarray, mean: float) -> np.ndarray:
+    """(n,) an effect of this mean, which differs between people."""
+    return np.asarray((mean * (1 + GAIN_SPREAD * rng.normal(size=subject.max() + 1)))[subject])
+
+
+def _effect_of(auroc: float) -> float:
+    """The mean effect, in SDs, of scores with this AUROC inside subjects."""
+    spread = 1 + GAIN_SPREAD * stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
+    return float(optimize.brentq(lambda d: stats.norm.cdf(d * spread / np.sqrt(2)).mean() - auroc, 0, 30))
+
+
+def _squared(columns: np.ndarray) -> np.ndarray:
+    return np.hstack([columns, columns**2 / 2])
+
+
+def ridge(x: np.ndarray, y: np.ndarray, parts: Parts, penalty: float = 10.0) -> Score:
+    """Out-of-fold predictions of a ridge regression on columns `x` (n, k)."""
+    out, centre = np.zeros(len(y)), y.mean()
+    for train, test in parts:
+        weight = np.linalg.solve(x[train].T @ x[train] + penalty * np.eye(x.shape[1]), x[train].T @ (y[train] - centre))
+        out[test] = x[test] @ weight
+    return out
+
+
+def tree(x: np.ndarray, y: np.ndarray, parts: Parts) -> Score:
+    out = np.zeros(len(y))
+    for train, test in parts:
+        model = DecisionTreeClassifier(max_depth=5, min_samples_leaf=40, random_state=0).fit(x[train], y[train])
+        out[test] = model.predict_proba(x[test])[:, 1]
+    return out
+
+
+def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[str, bool]]:
+    """Of each method and level: whether it `adds`; whether it does where the mean `difference` of what is left takes
+    the place of its headline; and whether its own headline lies above chance, and above that of movement."""
+    of, jackknife = world.cell, world.jackknife
+    control = scored(of.headline, world.joined(world.control), TARGET, jackknife)
+    out = {}
+    for name, scores in world.scores(methods).items():
+        joined = world.joined(scores)
+        own = scored(of.headline, joined, TARGET, jackknife)
+        values = {seed: score[:, None] for seed, score in scores.items()}
+        for level in of.levels:
+            found = added(values, world.tested, world.held, ADDS_LEVELS[level], of.headline, own, jackknife)
+            left = _left(world, values, ADDS_LEVELS[level])
+            rest = [_low(own) > 0.5, _low(found.effect) > 0, SHARE_LEFT[0] <= found.share <= SHARE_LEFT[1]]
+            apart = difference(left, world.tested, joined, of.headline, jackknife)
+            out[f"{name}, {level}"] = {
+                "adds": found.adds,
+                "difference": all([*rest, _low(apart) > 0]),
+                "above chance": _low(own) > 0.5,
+                "above movement": _low(_above(own, control, joined, jackknife)) > 0,
+            }
+    return out
+
+
+def _left(world: World, values: Mapping[int, np.ndarray], blocks: Sequence[str]) -> dict[int, Score]:
+    left = {}
+    for seed, held in world.held.items():
+        x = standardised_scores(values[seed], world.tested.subject, held.parts)
+        left[seed] = held.left(x, blocks)[:, 0]
+    return left
+
+
+def _above(own: ScoreOrReason, control: ScoreOrReason, joined: Joined, jackknife: Jackknife) -> ScoreOrReason:
+    """How far a headline lies above the control's, paired, as in a record."""
+    if isinstance(own, Undefined) or isinstance(control, Undefined):
+        return Undefined("not estimable")
+    gap = paired_difference(own, control, jackknife.codes)
+    if isinstance(gap, Undefined):
+        return gap
+    return widen(gap, shared_variance(gap.by_seed, joined.trained(jackknife)))
+
+
+def _low(value: ScoreOrReason) -> float:
+    return float(value.low) if isinstance(value, Estimate) and value.low is not None else -np.inf
+
+
+def difference(
+    left: Mapping[int, Score], tested: LabelledUnits, joined: Joined, headline: str, jackknife: Jackknife
+) -> Estimate | Undefined:
+    """The mean difference of positive and negative units over the headline's own comparisons: inside subjects, then
+    over these; or over quadruples of units of two subjects, as they are matched."""
+    if headline == "auroc_within":
+        of_subjects = _inside(left, tested)
+        found = mean_over_subjects(of_subjects.mean(0), jackknife.codes)
+        by_seed = of_subjects / len(jackknife.subjects)
+    else:
+        of_seeds = [_apart(score, tested) for score in left.values()]
+        together = [~trained for trained in joined.trained(jackknife)]  # subjects whom one model predicts
+        [pooled] = sum_tables([[Pairs(t.wins * of, t.pairs * of)] for t, of in zip(of_seeds, together, strict=True)])
+        involved = pooled.pairs.sum(1) > 0
+        without = jackknife.without_involved(pooled.resampled(jackknife.counts), involved)
+        found = jackknife_estimate(pooled.wins.sum() / pooled.pairs.sum(), without, int(involved.sum()))
+        # Each subject's own part, with whoever is matched: who shares a fold changes between seeds.
+        by_seed = np.stack([table.wins.sum(1) / table.pairs.sum() for table in of_seeds])
+    if isinstance(found, Undefined):
+        return found
+    return widen(found, shared_variance(jackknife.by_group(by_seed), joined.trained(jackknife)))
+
+
+def _inside(left: Mapping[int, Score], tested: LabelledUnits) -> np.ndarray:
+    """(S, P) of each seed and subject, the mean of positive units less that of negative ones."""
+    _, subject = np.unique(tested.subject, return_inverse=True)
+    means = [
+        [np.bincount(subject, score * (tested.y == k)) / np.bincount(subject, tested.y == k) for k in (1, 0)]
+        for score in left.values()
+    ]
+    return np.array([high - low for high, low in means])
+
+
+def _apart(score: Score, tested: LabelledUnits) -> Pairs:
+    """(P, P) the sums of differences over the quadruples of two subjects with sessions of like length, in the row of
+    each the one inside them."""
+    _, subject = np.unique(tested.subject, return_inverse=True)
+    cells = (tested.start_s // tested.unit_s).astype(int)
+    laid = np.zeros((3, subject.max() + 1, cells.max() + 1))
+    laid[:, subject, cells] = score, tested.y == 1, tested.y == 0
+    x, high, low = laid
+    length = np.zeros(len(x))
+    length[subject] = tested.session_s
+    met = np.abs(np.subtract.outer(length, length)) <= MATCHED_S
+    np.fill_diagonal(met, False)
+    first = high @ low.T
+    return Pairs(met * (first.T * ((x * high) @ low.T) - first * ((x * low) @ high.T)), met * first * first.T)
+
+
+def trials(name: str, methods: Collection[str] = METHODS, subjects: int | None = None) -> Iterator[dict]:
+    """What is said in each draw of a cell."""
+    cell = CELLS[name] if subjects is None else replace(CELLS[name], subjects=subjects)
+    draw = 0
+    while True:
+        yield judged(World(cell, np.random.default_rng([crc32(name.encode()), draw])), methods)
+        draw += 1
+
+
+def main(times: int, names: Sequence[str]) -> None:
+    for name in names or CELLS:
+        counts: dict[str, Counter[str]] = {}
+        for found in islice(trials(name), times):
+            for method, verdicts in found.items():
+                counts.setdefault(method, Counter()).update(what for what, is_so in verdicts.items() if is_so)
+        for method, count in counts.items():
+            what = [f"{kind} {count[kind]} ({100 * count[kind] / times:.0f} %)" for kind in VERDICTS]
+            print(f"{name}, {method}: n {times}, {', '.join(what)}", flush=True)
+
+
+VERDICTS = "adds", "difference", "above chance", "above movement"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])
