@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ..fuzz.harness import DATASETS as DAMAGED
 from ..mutants.faults import load
 from ..sealed.boards import DATASETS as SEALED
+from ..truth.added import CELLS as ADDED
 from ..truth.allowance import CELLS
 from ..truth.test_every_dataset import SMALL
 
@@ -49,6 +50,8 @@ def _rates() -> Iterator[tuple[str, tuple[str, ...]]]:
     for models, n_subjects, effect in CELLS:
         cell = (models, str(n_subjects), str(effect))
         yield f"allowance {' '.join(cell)}", (*PYTHON, "tests.truth.allowance", DRAWN, *cell)
+    for cell in ADDED:
+        yield f"added {cell}", (*PYTHON, "tests.truth.added", "200", cell)
     yield "films", (*PYTHON, "tests.truth.films", "300")
 
 
