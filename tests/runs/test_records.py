@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import embench as package
+from embench import report
 from embench.audits.collect import collect_evidence
+from embench.cli import show
 from embench.errors import CheckFailed, PluginError, Unfinished, UsageError
 from embench.leaderboard.export import export_entry
 from embench.records import ledger, record
@@ -61,6 +63,20 @@ def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
     # p01 keeps a place in the partition, whatever the modalities, but neither trains nor is tested.
     assert {row["role"] for row in rows if row["subject"] == "p01"} >= {"test"}
     assert "p01" not in set(result.predictions["subject"])
+
+
+def test_under_version_3_a_result_says_what_share_of_the_labelled_units_it_is_of(mixed, tmp_path, capsys):
+    rules = tmp_path / "few.yaml"
+    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+    result = Bench(mixed, tmp_path / "runs", "Tiny", str(rules)).run("Moments", fusion="logreg", modalities="eda")
+    # Of p01, p02 and p04 to p06, who rated arousal four times each: nothing of p01, one recording less of p02.
+    assert result.scores["coverage"] == {"arousal": 15 / 20}
+    show.result(result)
+    assert "predicted are 75.0 % of the labelled units" in capsys.readouterr().out
+    page = report.write_report(result.folder, tmp_path / "report.html", trust_code=True)
+    assert "predicted are 75.0 % of the labelled units" in page.read_text()
+    before = in_few_folds(mixed, tmp_path / "before").run("Moments", fusion="logreg", modalities="eda")
+    assert "coverage" not in before.scores
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from embench.records.predictions import MODEL
 from embench.records.scores import Control, Gap, Scores
 from embench.records.wording import (
     format_control,
+    format_coverage,
     format_figure,
     format_over_folds,
     format_score,
@@ -159,6 +160,8 @@ def _verdict(told: TargetVerdict, scores: Scores) -> None:
     if len(shown) > 1:
         show_table(rows, shown)
     for text in others:
+        console.wrapped(text)
+    if text := format_coverage(scores.coverage(told.target)):
         console.wrapped(text)
     silent = grouped((control.reason, control.name) for control in scores.controls(told.target) if control.reason)
     for reason, names in silent.items():

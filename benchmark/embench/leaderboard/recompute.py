@@ -11,9 +11,9 @@ from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
 from embench.statistics.verdict import design_of
 
-FROM_DATA = ("absent", "cuts", "adds")
-"""Parts of `scores.json` that only the data can tell: units that were not predicted, cuts fitted on training labels,
-and what the method adds to clock and movement."""
+FROM_DATA = ("absent", "cuts", "coverage", "adds")
+"""Parts of `scores.json` that only the data can tell: units that were not predicted and the share that was, cuts fitted
+on training labels, and what the method adds to clock and movement."""
 
 
 def recomputed_scores(record: Record) -> Scores:

@@ -114,6 +114,7 @@ class _File(_Part):
     not_cleared: list[Line]
     cleared_all: Any
     adds: dict[Word, Adds] = Field(default_factory=dict)
+    coverage: dict[Word, float] = Field(default_factory=dict)
     folds: Sequence[Mapping[str, Any]] = ()
 
 
@@ -213,6 +214,11 @@ class Scores(Mapping[str, Any]):
     def adds(self, target: str) -> Adds | None:
         """What the method adds to clock and movement; None where the protocol does not ask."""
         return self._file.adds.get(target)
+
+    def coverage(self, target: str) -> float | None:
+        """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None under protocols
+        of version 2."""
+        return self._file.coverage.get(target)
 
     def controls(self, target: str) -> list[Control]:
         """The controls of a target, in the order of their scoring; with those that do not apply to it."""

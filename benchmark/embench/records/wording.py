@@ -100,6 +100,17 @@ def format_over_folds(score: Score, folds: int) -> str:
     return f"{score.mean:.3f} ± {stdtrit(folds - 1, 0.975) * score.std / folds**0.5:.4f}"
 
 
+def format_coverage(share: float | None) -> str:
+    """A sentence on the share of units that a method predicts; empty where it predicts all, or none is recorded.
+
+    >>> format_coverage(0.954), format_coverage(1.0)
+    ('predicted are 95.4 % of the labelled units; all scores are of these alone', '')
+    """
+    if share is None or share == 1:
+        return ""
+    return f"predicted are {min(99.9, 100 * share):.1f} % of the labelled units; all scores are of these alone"
+
+
 def is_by_construction(score: Interval | None) -> bool:
     """Whether a control's score has no error at all: no subjects could give it another.
 

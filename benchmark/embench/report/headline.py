@@ -11,7 +11,13 @@ from markupsafe import Markup
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.scores import Gap, Score
-from embench.records.wording import format_figure, format_score, is_by_construction, join_with_and
+from embench.records.wording import (
+    format_coverage,
+    format_figure,
+    format_score,
+    is_by_construction,
+    join_with_and,
+)
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
 from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import (
@@ -43,7 +49,8 @@ def _controls(run: RunFacts, target: Target) -> Markup:
     told = run.verdicts[name]
     metric, model = told.metric, told.score
     first, *others = told.sentences
-    beside = join_parts(map(paragraph, others)) + _side_by_side(run, told)
+    covered = [text] if (text := format_coverage(scores.coverage(name))) else []
+    beside = join_parts(map(paragraph, [*others, *covered])) + _side_by_side(run, told)
     if model is None:
         return missing_note(first) + beside
     applied: dict[str, Score] = {}

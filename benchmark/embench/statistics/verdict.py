@@ -198,7 +198,7 @@ def _borderline(scores: Scores, target: str) -> Iterator[str]:
 def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]:
     """Target -> the verdict on it, of a run whose run.yaml holds `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
-    scoring = run["protocol"].get("rules", {}).get("scoring")
+    scoring = run.get("protocol", {}).get("rules", {}).get("scoring")
     return {target: verdict(scores, target, design, scoring) for target in scores.headlines}
 
 
