@@ -148,7 +148,7 @@ class World:
             seed: Held({"registered": registered, "local": self._local(parts)}, parts)
             for seed, parts in self.parts.items()
         }
-        self.jackknife = leave_one_out(self.joined(self.control).tested_subjects(), {})
+        self.jackknife = leave_one_out(self.joined(dict.fromkeys(self.parts, y)).tested_subjects(), {})
 
     def _local(self, parts: Parts) -> np.ndarray:
         """(n, k) nuisances of one seed: clock, movement with its context and squares, and what ridges read off them."""
@@ -209,9 +209,10 @@ def _squared(columns: np.ndarray) -> np.ndarray:
 
 def ridge(x: np.ndarray, y: np.ndarray, parts: Parts, penalty: float = 10.0) -> Score:
     """Out-of-fold predictions of a ridge regression on columns `x` (n, k)."""
-    out, centre = np.zeros(len(y)), y.mean()
-    for train, test in parts:
-        weight = np.linalg.solve(x[train].T @ x[train] + penalty * np.eye(x.shape[1]), x[train].T @ (y[train] - centre))
+    out, around = np.zeros(len(y)), y - y.mean()
+    squares, products = x.T @ x + penalty * np.eye(x.shape[1]), x.T @ around
+    for _, test in parts:  # all others train
+        weight = np.linalg.solve(squares - x[test].T @ x[test], products - x[test].T @ around[test])
         out[test] = x[test] @ weight
     return out
 
@@ -228,14 +229,16 @@ def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[s
     """Of each method and level: whether it `adds`; whether it does where the mean `difference` of what is left takes
     the place of its headline; and whether its own headline lies above chance, and above that of movement."""
     of, jackknife = world.cell, world.jackknife
-    control = scored(of.headline, world.joined(world.control), TARGET, jackknife)
     nothing = dict.fromkeys(VERDICTS, False)
     out = {f"{name}, {level}": nothing for name in methods for level in of.levels}
     made = world.scores(methods)
     joined = {name: world.joined(scores) for name, scores in made.items()}
     own = {name: scored(of.headline, each, TARGET, jackknife) for name, each in joined.items()}
     above = [name for name in methods if _low(own[name]) > 0.5]  # nothing else can add
-    for level in of.levels if above else ():
+    if not above:
+        return out
+    control = scored(of.headline, world.joined(world.control), TARGET, jackknife)
+    for level in of.levels:
         left = _left(world, [made[name] for name in above], ADDS_LEVELS[level])
         for name, rest in zip(above, left, strict=True):
             values = {seed: score[:, None] for seed, score in made[name].items()}

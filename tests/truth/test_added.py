@@ -23,7 +23,7 @@ def test_what_is_not_of_the_body_seldom_adds(name: str) -> None:
 
 
 def test_a_strong_body_adds() -> None:
-    cell = Cell(24, movement=0.62, body=0.8)
+    cell = Cell(16, movement=0.62, body=0.8)
     found = [judged(World(cell, np.random.default_rng(k)), ["ridge"]) for k in range(3)]
     assert sum(trial["ridge, local"]["adds"] for trial in found) >= 2
 
