@@ -77,8 +77,8 @@ def crossed(seeds, of, near, least):  # auroc_crossed, _time and _matched; `near
     return [score, np.array(parts), np.array(adds), np.zeros(0)], (len(parts) - 1) / len(parts)
 
 
-def interval(score, parts, adds, without, factor, trained):  # the score and the ends of its interval
-    df, variance = len(parts) - 1, factor * ((parts - parts.mean()) ** 2).sum()
+def interval(score, parts, adds, without, factor, trained, add_one):  # the score and the ends of its interval
+    df, variance, shared, centre = len(parts) - 1, factor * ((parts - parts.mean()) ** 2).sum(), 0.0, score
     if df < 1:
         return np.array([score, np.nan, np.nan])
     if len(without) > 1:
@@ -88,10 +88,16 @@ def interval(score, parts, adds, without, factor, trained):  # the score and the
     if (moved := (trained - share) ** 2).any():
         products = (moved * change[:, :, None] * change[:, None]).sum(0) * (1 - np.eye(len(share)))
         covariance = (products.sum() + np.sqrt(2 * (products**2).sum())) / (moved**2).sum()
-        variance += min((share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum()), 2 * variance)
+        shared = min((share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum()), 2 * variance)
+    if add_one:  # as if one more group scored .5
+        n = len(parts)
+        centre = (n * score + 0.5) / (n + 1)
+        variance = ((n - 1) * variance + (score - 0.5) ** 2 / (n + 1)) / (n + 1)
     phi = np.linspace(0, np.pi / 2, 10**6)  # t = sqrt(df) tan(phi), where phi has the density cos(phi)^(df - 1)
     area = np.cumsum(np.cos(phi[1:]) ** (df - 1) + np.cos(phi[:-1]) ** (df - 1))
-    return score + np.sqrt(df * variance) * np.tan(np.interp(0.95 * area[-1], area, phi[1:])) * np.array([0, -1, 1])
+    half = np.sqrt(df * (variance + shared)) * np.tan(np.interp(0.95 * area[-1], area, phi[1:]))
+    ends = np.array([centre - half, centre + half])
+    return np.array([score, *(ends.clip(0, 1) if add_one else ends)])
 
 
 def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained`, for the interval
@@ -146,8 +152,6 @@ def why_not(folder, manifest, headlines):  # why nothing can be recomputed, or N
         return "sealed, predictions and labels are not public. Holders of the data use `embench leaderboard verify`"
     if int(re.search(r"\nscoring:\n(?:  .*\n)*?  revision: (\d+)", manifest)[1]) < 3:
         return "scored by older formulas, under a protocol of version 1, which is superseded"
-    if "\n    scoring: " in manifest:
-        return "its protocol asks for other intervals, which this script does not know"
     if others := {*headlines.values()} - {"auroc_within", *CROSSED}:
         return f"the headline {', '.join(sorted(others))} is none of the scores that this script knows"
     return None
@@ -172,7 +176,8 @@ def main(folder):  # whether all agrees
                 lines.append((f"{name} less {control}", by_target[target]["difference"], gap))
             for what, recorded, parts in lines:
                 there = np.array([recorded.get(k, np.nan) for k in ("mean", "low", "high")], float)
-                found = interval(*parts, factor, trained) if parts else np.array([np.nan] * 3)
+                add_one = what == name and "\n    scoring: 3\n" in manifest  # differences have none
+                found = interval(*parts, factor, trained, add_one) if parts else np.array([np.nan] * 3)
                 same = np.allclose(found, there, rtol=0, atol=1e-6, equal_nan=True)
                 text = "{:.6f} [{:.6f}, {:.6f}]".format(*found) if parts else recorded.get("undefined")
                 print(target, what, text, *() if same else (f"DISAGREES with {recorded}",))
