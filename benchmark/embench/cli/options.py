@@ -53,7 +53,8 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
-            names = [path.stem for path in (Path(embench.__file__).parent / "protocols").glob("*.yaml")]
+            files = (Path(embench.__file__).parent / "protocols").glob("*.yaml")
+            names = [path.stem for path in files if "\ndraft: true\n" not in path.read_text(encoding="utf-8")]
             known = sorted({latest_version(name, names) for name in names})
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
