@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -19,58 +20,70 @@ THEMES = (fresh, registered, windows, clocks, transforms, movement, contact, eve
 
 
 def kept(dataset: str) -> Path:
-    """The file with the K attacks on a dataset: `names`, `sees`, `held` (K,), `scores` (K, S, n) float32, `unit_ids`
-    (n,), and how well they do, `within` and `matched` (K,), NaN where that is not estimable."""
+    """The file with the K attacks on a dataset: `names`, `themes`, `sees`, `held` (K,), `scores` (K, S, n) float32,
+    `unit_ids` (n,), and how well they do, `within` and `matched` (K,), NaN where that is not estimable."""
     return KEPT / f"{dataset}-attacks.npz"
 
 
-def compute(study: Study, themes: list[str]) -> None:
-    """Prints each attack as soon as it is there."""
+def compute(study: Study, theme: ModuleType) -> dict[str, np.ndarray]:
+    """A theme's attacks as they are kept. Prints each as soon as it is there."""
     made: list[Attack] = []
     scored: list[tuple[float, float]] = []
-    began = time.perf_counter()
-    for theme in THEMES:
-        if themes and theme.__name__.rsplit(".")[-1] not in themes:
-            continue
-        for attack in theme.attacks(study):
-            if attack.scores.shape != (len(study.seeds), len(study.y)) or not np.isfinite(attack.scores).all():
-                raise ValueError(f"{attack.name}: scores of shape {attack.scores.shape}, or not all finite")
-            held_constant = matched(study, attack.scores)
-            score = np.nan if isinstance(held_constant, Undefined) else held_constant
-            made.append(attack)
-            scored.append((within(study, attack.scores), score))
-            seconds = time.perf_counter() - began
-            print(
-                f"{seconds:5.0f} s  {attack.name:78} {attack.sees:8}{attack.held:9} "
-                f"within {scored[-1][0]:.3f}  matched {score:.3f}",
-                flush=True,
-            )
-    names = [attack.name for attack in made]
-    if len(set(names)) < len(names):
-        raise ValueError(f"names that are not unique: {sorted({n for n in names if names.count(n) > 1})}")
+    began = time.process_time()
+    for attack in theme.attacks(study):
+        if attack.scores.shape != (len(study.seeds), len(study.y)) or not np.isfinite(attack.scores).all():
+            raise ValueError(f"{attack.name}: scores of shape {attack.scores.shape}, or not all finite")
+        held_constant = matched(study, attack.scores)
+        score = np.nan if isinstance(held_constant, Undefined) else held_constant
+        made.append(attack)
+        scored.append((within(study, attack.scores), score))
+        print(
+            f"{time.process_time() - began:5.0f} s  {attack.name:78} {attack.sees:8}{attack.held:9} "
+            f"within {scored[-1][0]:.3f}  matched {score:.3f}",
+            flush=True,
+        )
+    return {
+        "names": np.array([attack.name for attack in made]),
+        "themes": np.full(len(made), named(theme)),
+        "sees": np.array([attack.sees for attack in made]),
+        "held": np.array([attack.held for attack in made]),
+        "scores": np.stack([attack.scores for attack in made]).astype(np.float32),
+        "within": np.array([score[0] for score in scored]),
+        "matched": np.array([score[1] for score in scored]),
+    }
+
+
+def named(theme: ModuleType) -> str:
+    return theme.__name__.rpartition(".")[2]
+
+
+def keep(study: Study, new: dict[str, np.ndarray]) -> int:
+    """Writes attacks into the file in place of those of their theme; how many it then holds."""
+    path, every = kept(study.dataset), new
+    if path.is_file():
+        with np.load(path) as old:
+            rest = old["themes"] != new["themes"][0]
+            if np.array_equal(old["unit_ids"], study.unit_ids):
+                every = {name: np.concatenate([old[name][rest], new[name]]) for name in new}
+    if len(set(every["names"].tolist())) < len(every["names"]):
+        raise ValueError("two attacks have one name")
     KEPT.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        kept(study.dataset),
-        names=names,
-        sees=[attack.sees for attack in made],
-        held=[attack.held for attack in made],
-        scores=np.stack([attack.scores for attack in made]).astype(np.float32),
-        unit_ids=study.unit_ids,
-        within=[score[0] for score in scored],
-        matched=[score[1] for score in scored],
-    )
-    print(f"{len(made)} attacks in {kept(study.dataset)}")
+    np.savez_compressed(path, unit_ids=study.unit_ids, **every)  # type: ignore[arg-type]
+    return len(every["names"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", choices=DATASETS)
     parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
-    parser.add_argument("--theme", action="append", default=[], help="these alone, which replace what was kept")
+    parser.add_argument("--theme", action="append", choices=[named(theme) for theme in THEMES], help="these alone")
     chosen = parser.parse_args()
     if chosen.data_root is None:
         parser.error("--data-root, or $EMBENCH_TEST_DATA, is the folder with the dataset's")
-    compute(read_study(chosen.dataset, Path(chosen.data_root)), chosen.theme)
+    study = read_study(chosen.dataset, Path(chosen.data_root))
+    for theme in THEMES:
+        if not chosen.theme or named(theme) in chosen.theme:
+            print(f"{keep(study, compute(study, theme))} attacks in {kept(study.dataset)}", flush=True)
 
 
 if __name__ == "__main__":
