@@ -229,6 +229,8 @@ def test_fetch_of_a_gated_dataset_says_where_to_apply(embench, tmp_path):
     done = embench("data", "fetch", "amigos", "--data-root", tmp_path)
     assert done.code == 3
     assert "EULA" in done.err
+    assert "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos" in done.err
+    assert "embench data synthesize amigos --out demo/amigos" in done.err
     assert not list(tmp_path.iterdir())
 
 

@@ -86,6 +86,7 @@ def test_a_bug_says_how_to_report_it(embench, failing):
         (("run", "--dataset", "amigos", "--encoder", "cnn_tf", "--recipe", "smal"), "'small'"),
         (("data", "synthesise", "amigos"), "Did you mean 'synthesize'"),
         (("list", "encodr"), "did you mean encoder"),
+        (("list", "protocl"), "did you mean protocol"),
         (("info", "cnn_ft"), "did you mean cnn_tf"),
         (("data", "verify", "amigoss"), "did you mean amigos"),
         (("run", "--config", "none.yaml"), "cannot read none.yaml"),

@@ -56,3 +56,10 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
     assert "what to do: choose another --out" in done.err
     assert (tmp_path / "mine" / "run.yaml").read_bytes() == held
     assert embench("score", first, *line).code == 0  # the same record may be made again
+
+
+def test_it_says_how_far_it_is_while_controls_are_fitted(embench, data, predictions, tmp_path):
+    file = predictions("mine.csv", 8)
+    done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
+    assert "controls fitted: 5 of 5 folds" in done.err
+    assert "controls fitted" not in done.out

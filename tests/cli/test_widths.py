@@ -35,6 +35,7 @@ TUNE = f"tune {METHOD} --fusion logreg --target arousal --metric auroc_within --
 RUNS = (
     f"run {METHOD} --fusion lda", f"run {METHOD} --fusion lda --all", f"run {METHOD} --fusion lda --dry-run",
     GRID, f"{GRID} --dry-run", "grid status runs", "compare {0} {1} --metric auroc_within", "audit {0}", TUNE,
+    "score {0}/predictions.csv.gz --dataset amigos", "score {0}/predictions.csv.gz --dataset amigos --all",
     "baselines --dataset amigos --modalities eda --seeds 0 --workers 1", "plugin check embench_plugins/handcrafted", "",
 )  # fmt: skip
 

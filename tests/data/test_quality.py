@@ -189,7 +189,7 @@ def test_an_installation_that_only_scores_has_no_index_of_beats(tmp_path, monkey
     store = prepare(Worn(root), "tests/worn", "1", rate_hz=RATE, cache=tmp_path / "cache")
     monkeypatch.setitem(sys.modules, "neurokit2", None)
     ppg, eda = describe_quality(store, ["a:0-10000"])
-    assert "neurokit2 is not installed" in ppg["undefined"]
+    assert ppg["undefined"] == "neurokit2 is not installed, and finding heartbeats needs it"
     assert eda["median"] == 1
     monkeypatch.undo()
     assert describe_quality(store, ["a:10000-20000"])[0]["median"] > 0.8  # nothing was kept of it

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
 
 
+_KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol")
+
+
 def list_plugins(
     kind: Annotated[
         str | None,
-        Argument(
-            metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality, protocol."
-        ),
+        Argument(metavar="[KIND]", help=f"Kind: {', '.join(_KINDS)}."),
     ] = None,
     matrix: Annotated[
         bool, Option("--matrix", help="Show which modalities, encoders, pretrainers and fusions go together.")
@@ -42,6 +43,12 @@ def list_plugins(
 
         console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
         return
+    if kind is not None and kind not in _KINDS:
+        raise UsageError(
+            f"there is no kind of plugin `{kind}`",
+            expected=f"one of {', '.join(_KINDS)}",
+            hint=did_you_mean(kind, _KINDS),
+        )
     found = registry.entries(kind)
     modalities = registry.modalities() if kind in (None, registry.MODALITY) else []
     if kind is not None:  # a package that can't be read may have offered some

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
+from embench.callbacks import ProgressCallback
 from embench.cli import console
 from embench.records.cost import format_duration
 from embench.texts import visible
@@ -299,6 +300,15 @@ class Steps(_Display):
             self._bars.update(self._task, description=text, total=total or None, completed=done, left=left)
         elif done == total or self._due():
             self._line(text + self._time_left(done, total))
+
+    def part(self, unit: str, verb: str) -> ProgressCallback:
+        """Shows another part of the job, in which something else is counted."""
+
+        def show(done: int, total: int | None, what: str) -> None:
+            self._unit, self._verb = unit, verb
+            self(done, total, what)
+
+        return show
 
     def _time_left(self, done: int, total: int | None) -> str:
         """The time left if the rest goes on as what was done since the first call."""

@@ -41,8 +41,9 @@ def score(
 
     with Steps("subjects", "prepared") as steps:
         result = external.score(
-            file, dataset, name=name, protocol=protocol, targets=target, data_root=data_root, out=out, progress=steps
-        )
+            file, dataset, name=name, protocol=protocol, targets=target, data_root=data_root, out=out,
+            progress=steps, on_fold=steps.part("folds", "controls fitted"),
+        )  # fmt: skip
     run = read_manifest(result.folder)
     # Its names are the user's own.
     audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)

@@ -46,7 +46,8 @@ def fetch(
             f"{card.title} cannot be downloaded: access must be requested",
             where=str(folder),
             expected="files that were put there by hand",
-            hint=card.obtain,
+            hint=f"{card.obtain}. Meanwhile, `embench data synthesize {card.name} --out demo/{card.name}` writes "
+            "synthetic recordings in the same format",
         )
     downloads, folder = chosen(card, subjects), folder.resolve()
     get = _fetch_archives if any(is_archive(download.name) for download in downloads) else _fetch_files

@@ -136,7 +136,7 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     try:
         whole = kept(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
     except ImportError as error:
-        missing: EmbenchError | None = lacking(error)
+        missing: EmbenchError | None = lacking(error, "finding heartbeats")
         return Undefined(missing.what if missing else str(error))
     found, at = {}, 0
     for recording in store.recordings:

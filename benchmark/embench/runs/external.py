@@ -50,6 +50,7 @@ def score(
     data_root: Path | None = None,
     out: Path | None = None,
     progress: ProgressCallback | None = None,
+    on_fold: ProgressCallback | None = None,
 ) -> Result:
     """Scores a file of predictions under a protocol and writes a record like a run's.
 
@@ -57,6 +58,8 @@ def score(
         name: what the method is called; by default as the file.
         targets: those to score, with commas between; by default all that the file has.
         out: the record's folder; by default one below `runs`. The ledger lies beside the records.
+        progress: called while the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in
+            all, the target), which takes minutes on large data.
 
     Raises:
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
@@ -100,7 +103,7 @@ def score(
         "ignored": ignored,
     }
     del rows  # of many lines, which scoring does not need
-    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, out)
+    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, out, on_fold)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -255,6 +258,7 @@ def _write_record(
     folds: Mapping[int, list[Fold]],
     submission: Mapping[str, Any],
     out: Path | None,
+    on_fold: ProgressCallback | None,
 ) -> Result:
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
     units = [cohort.units[i] for i in cohort.eligible]
@@ -269,7 +273,7 @@ def _write_record(
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
-    evaluated = evaluation.score_predictions(predictions, cohort, protocol)
+    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold)
     content = Manifest(
         id=run_id,
         **dict(facts),

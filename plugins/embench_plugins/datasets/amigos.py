@@ -62,7 +62,8 @@ class Amigos(Dataset):
         "and Groups, IEEE Trans. Affective Computing 12(2):479-493, 2021",
         doi="10.1109/TAFFC.2018.2884461",
         licence="EULA, no redistribution (processed copies included)",
-        obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London; " + HINT,
+        obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London, "
+        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + HINT,
         modalities={
             "eeg": ModalityCard(EEG, RATE, "uV", applied=(4.0, 45.0)),
             "ecg": ModalityCard(("right", "left"), RATE, "a.u.", applied=(None, 60.0)),
