@@ -1,10 +1,29 @@
 """Whether scores add something to clock and movement, put to the test on real recordings: the `study` that all of it
 reads, and `attacks`, scores made of movement, clocks and contact alone, which must not add anything."""
 
+import argparse
+import os
+from pathlib import Path
+
 from bench import ROOT
 
 KEPT = ROOT / ".embench" / "adds"
-"""Where what takes minutes to compute is kept."""
+"""The folder of what takes minutes to compute."""
 PROTOCOL = "subject-independent-v2"
 DATASETS = ("stress_predict", "wearable_stress")
 TARGET = "stress"
+
+
+def attacks_file(dataset: str) -> Path:
+    """The file with the K attacks on a dataset: `names`, `themes`, `sees`, `held` (K,), `scores` (K, S, n) float32,
+    `unit_ids` (n,), and how well they do, `within` and `matched` (K,), NaN where that is not estimable."""
+    return KEPT / f"{dataset}-attacks.npz"
+
+
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """A parser for a command on a dataset: `dataset`, and `data_root`, the folder with that of the dataset."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("dataset", choices=DATASETS)
+    root, about_root = os.environ.get("EMBENCH_TEST_DATA"), "the folder above that of the dataset"
+    parser.add_argument("--data-root", type=Path, default=root, required=root is None, help=about_root)
+    return parser

@@ -20,9 +20,10 @@ from embench.protocols import load_protocol
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_manifest, read_record
 from embench.statistics.controls import CONTROLS
+from embench.statistics.nuisance.accelerometer import windows_of
 
 SEEDS = (0, 1, 2)
-"""Of the published entries."""
+"""Seeds of the published entries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,22 +58,10 @@ class Study:
         """(n, C, T) float32, the prepared samples of each unit. What is missing at the end of one repeats its last
         sample; a unit without any samples is 0. The array is kept and is read-only."""
         if modality not in self._windows:
-            self._windows[modality] = self._cut(modality)
+            made = np.nan_to_num(windows_of(self.cohort, modality, self.positions))
+            made.flags.writeable = False
+            self._windows[modality] = made
         return self._windows[modality]
-
-    def _cut(self, modality: str) -> np.ndarray:
-        store = self.cohort.store
-        entry, samples = store.modalities[modality], store.array(modality)
-        made = np.zeros((len(self.y), len(entry.channels), round(self.length_s * entry.rate)), np.float32)
-        for k, unit in enumerate(self.cohort.of(self.positions)):
-            span = store.recording(unit.recording).spans.get(modality)
-            part = samples[:, span.cut(unit.start, unit.stop, entry.rate)] if span else samples[:, :0]
-            part = part[:, : made.shape[2]]
-            if part.shape[1]:
-                made[k, :, : part.shape[1]] = part
-                made[k, :, part.shape[1] :] = part[:, -1:]
-        made.flags.writeable = False
-        return made
 
 
 @cache

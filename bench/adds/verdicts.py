@@ -1,23 +1,19 @@
-"""What `adds` says of published rows and of attacks: `python -m bench.adds.verdicts stress_predict`."""
+"""Verdicts of `adds` on published rows and on attacks: `python -m bench.adds.verdicts stress_predict`."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
-from bench.adds import PROTOCOL
+from bench.adds import PROTOCOL, arguments, attacks_file
 from bench.adds.study import SEEDS, Study, read_study
 from embench.errors import DataError
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
-from embench.statistics.adding import ADDS_LEVELS, tested_units
-from embench.statistics.adds import Added, Held, added, scored
+from embench.statistics.adding import ADDS_LEVELS, held_constant, tested_units
+from embench.statistics.adds import Added, added, scored
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
-from embench.statistics.nuisance import columns
 
 
 class Judge:
@@ -25,19 +21,11 @@ class Judge:
 
     def __init__(self, study: Study) -> None:
         """Fits them, or reads what was kept."""
-        protocol, cohort = load_protocol(PROTOCOL), study.cohort
-        self.study, self.held = study, dict[int, Held]()
-        for seed in SEEDS:
-            of_seed = columns.study_of(cohort, study.target, cohort.folds(protocol, seed), seed)
-            if isinstance(of_seed, Undefined):
-                raise DataError(of_seed.reason, where=study.dataset)
-            blocks = {}
-            for name in columns.BLOCKS:
-                began = time.time()
-                blocks[name] = columns.block(name, of_seed)
-                print(f"seed {seed}, {name}: {blocks[name].shape[1]} columns, {time.time() - began:.0f} s", flush=True)
-            self.held[seed] = Held(blocks, of_seed.parts)
-            self.units = of_seed.units
+        self.study, cohort = study, study.cohort
+        held = held_constant(cohort, study.target, load_protocol(PROTOCOL), SEEDS, _begun)
+        if isinstance(held, Undefined):
+            raise DataError(held.reason, where=study.dataset)
+        self.held, self.units = held, np.array(cohort.eligible)
         self.tested = tested_units(cohort, study.target, self.units)
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])
@@ -65,6 +53,10 @@ class Judge:
         return own, made
 
 
+def _begun(seeds: int, of: int, target: str) -> None:
+    print(f"what clock and movement tell of {target}: seed {seeds} of {of}", flush=True)
+
+
 def _told(own: object, made: Mapping[str, Added]) -> Iterator[str]:
     yield f"{own.mean:.3f} [{own.low:.3f}]" if isinstance(own, Estimate) and own.low is not None else str(own)
     for of_level in made.values():
@@ -77,14 +69,13 @@ def _told(own: object, made: Mapping[str, Added]) -> Iterator[str]:
 
 def main() -> None:
     """Prints a line for each row and attack, and the counts."""
-    dataset, *rest = sys.argv[1:]
-    judge = Judge(read_study(dataset, Path(rest[0])))
-    attacks = Path(".embench/adds") / f"{dataset}-attacks.npz"
+    chosen = arguments(__doc__).parse_args()
+    judge = Judge(read_study(chosen.dataset, chosen.data_root))
     counts: dict[str, dict[str, int]] = {}
     for name, scores in judge.study.rows.items():
         _count(counts, "rows", judge.verdicts(scores, ADDS_LEVELS), name)
-    if attacks.exists():
-        with np.load(attacks) as table:
+    if (path := attacks_file(chosen.dataset)).exists():
+        with np.load(path) as table:
             for i, name in enumerate(table["names"].tolist()):
                 kind = f"{table['held'][i]}, {table['sees'][i]}"
                 _count(counts, kind, judge.verdicts(table["scores"][i], ADDS_LEVELS), name)

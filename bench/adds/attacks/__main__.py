@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from bench.adds import DATASETS, KEPT
+from bench.adds import KEPT, arguments, attacks_file
 from bench.adds.attacks import Attack, clocks, contact, events, fresh, movement, registered, transforms, windows
 from bench.adds.attacks.scoring import matched, within
 from bench.adds.study import Study, read_study
 from embench.interfaces.metric import Undefined
 
 THEMES = (fresh, registered, windows, clocks, transforms, movement, contact, events)
-
-
-def kept(dataset: str) -> Path:
-    """The file with the K attacks on a dataset: `names`, `themes`, `sees`, `held` (K,), `scores` (K, S, n) float32,
-    `unit_ids` (n,), and how well they do, `within` and `matched` (K,), NaN where that is not estimable."""
-    return KEPT / f"{dataset}-attacks.npz"
 
 
 def compute(study: Study, theme: ModuleType) -> dict[str, np.ndarray]:
@@ -59,7 +50,7 @@ def named(theme: ModuleType) -> str:
 
 def keep(study: Study, new: dict[str, np.ndarray]) -> int:
     """Writes attacks into the file in place of those of their theme; how many it then holds."""
-    path, every = kept(study.dataset), new
+    path, every = attacks_file(study.dataset), new
     if path.is_file():
         with np.load(path) as old:
             rest = old["themes"] != new["themes"][0]
@@ -73,17 +64,13 @@ def keep(study: Study, new: dict[str, np.ndarray]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", choices=DATASETS)
-    parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
+    parser = arguments(__doc__)
     parser.add_argument("--theme", action="append", choices=[named(theme) for theme in THEMES], help="these alone")
     chosen = parser.parse_args()
-    if chosen.data_root is None:
-        parser.error("--data-root, or $EMBENCH_TEST_DATA, is the folder with the dataset's")
-    study = read_study(chosen.dataset, Path(chosen.data_root))
+    study = read_study(chosen.dataset, chosen.data_root)
     for theme in THEMES:
         if not chosen.theme or named(theme) in chosen.theme:
-            print(f"{keep(study, compute(study, theme))} attacks in {kept(study.dataset)}", flush=True)
+            print(f"{keep(study, compute(study, theme))} attacks in {attacks_file(study.dataset)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,6 @@ def crossfit(study: Study, table: np.ndarray, make: Make) -> np.ndarray:
 
 
 def log_odds(p: np.ndarray) -> np.ndarray:
-    """Of probabilities, which are kept off 0 and 1."""
+    """Log odds of probabilities, which are kept off 0 and 1."""
     p = np.clip(p, 1e-6, 1 - 1e-6)
     return np.log(p / (1 - p))

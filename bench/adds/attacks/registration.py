@@ -48,8 +48,8 @@ def filled(traces: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Of each subject p: `at`, a cell of each subject q (P, n_p) that matches each unit of p; `weight` (P, 1) or
-    (P, n_p), how like q is to p."""
+    """Cells to read labels at. Of each subject p: `at`, a cell of each subject q (P, n_p) that matches each unit of p;
+    `weight` (P, 1) or (P, n_p), how like q is to p."""
 
     at: Sequence[np.ndarray]
     weight: Sequence[np.ndarray]

@@ -1,4 +1,4 @@
-"""What the wristband's files hold beside the signals: the beats that it found, and presses of its button."""
+"""Parts of the wristband's files beside the signals: the beats that it found, and presses of its button."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _begins(folder: Path) -> float:
 
 @cache
 def presses(study: Study) -> tuple[np.ndarray, ...]:
-    """Of each subject, the seconds since the start at which the button was pressed."""
+    """Seconds since the start at which each subject pressed the button."""
     made = []
     for folder in _folders(study).values():
         times = [e4.presses(path) for path in sorted(folder.glob("tags*.csv"))]
@@ -46,7 +46,7 @@ def presses(study: Study) -> tuple[np.ndarray, ...]:
 
 @cache
 def _beats(study: Study) -> tuple[np.ndarray, ...]:
-    """Of each subject, the seconds since the start of the beats that the wristband found."""
+    """Seconds since the start of the beats that the wristband found, of each subject."""
     made = []
     for folder in _folders(study).values():
         path = folder / "IBI.csv"

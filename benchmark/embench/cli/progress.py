@@ -305,7 +305,8 @@ class Steps(_Display):
         """Shows another part of the job, in which something else is counted."""
 
         def show(done: int, total: int | None, what: str) -> None:
-            self._unit, self._verb = unit, verb
+            if (unit, verb) != (self._unit, self._verb):
+                self._unit, self._verb, self._total = unit, verb, None
             self(done, total, what)
 
         return show

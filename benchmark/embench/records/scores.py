@@ -54,7 +54,7 @@ class Gap(_Part):
 
 
 class AddsAt(_Part):
-    """What a method adds to the nuisances of one level.
+    """An answer to what a method adds to the nuisances of one level.
 
     `effect`: the partial correlation of score and label. `score`: that of what is left of the scores; `share_left`: how
     much of their variance that is. `adds`: whether all conditions hold.
@@ -67,7 +67,7 @@ class AddsAt(_Part):
 
 
 class Adds(_Part):
-    """What a method adds to clock and movement, or why nothing can be said.
+    """Answers to what a method adds to clock and movement, or why nothing can be said.
 
     `score`: the name of the score of what is left. `movement`: whether an accelerometer was recorded. `levels`: `local`
     and `full`, see docs/statistics.md; each also with `_contact`, where the contact of sensors is held constant too.
@@ -212,7 +212,7 @@ class Scores(Mapping[str, Any]):
         return "it was not computed" if found is None else found.undefined or ""
 
     def adds(self, target: str) -> Adds | None:
-        """What the method adds to clock and movement; None where the protocol does not ask."""
+        """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
         return self._file.adds.get(target)
 
     def coverage(self, target: str) -> float | None:

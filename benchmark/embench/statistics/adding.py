@@ -61,15 +61,10 @@ def _of_target(
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
-    studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in values}
-    held: dict[int, Held] = {}
-    for begun, (seed, study) in enumerate(studies.items(), 1):
-        if isinstance(study, Undefined):
-            return study
-        if progress:
-            progress(begun, len(studies), target.name)
-        held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
-        units = study.units
+    held = held_constant(cohort, target, protocol, list(values), progress)
+    if isinstance(held, Undefined):
+        return held
+    units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units)
     of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
     joined = tested.joined(of_units, {seed: held[seed].parts for seed in held})
@@ -82,6 +77,29 @@ def _of_target(
         for level, blocks in ADDS_LEVELS.items()
     }
     return {"score": metric, "movement": "acc" in cohort.store.modalities, "levels": levels}
+
+
+def held_constant(
+    cohort: Cohort,
+    target: Target,
+    protocol: Protocol,
+    seeds: Sequence[int],
+    progress: ProgressCallback | None = None,
+) -> dict[int, Held] | Undefined:
+    """Seed -> the nuisances of the cohort's eligible units; undefined where the release hides their times.
+
+    Args:
+        progress: see `what_it_adds`.
+    """
+    held = {}
+    for begun, seed in enumerate(seeds, 1):
+        study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
+        if isinstance(study, Undefined):
+            return study
+        if progress:
+            progress(begun, len(seeds), target.name)
+        held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
+    return held
 
 
 def _metric(scores: Scores, target: Target) -> str | Undefined:
@@ -100,7 +118,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:
-    """What is known of the units at `positions` (n,) of a cohort."""
+    """The units at `positions` (n,) of a cohort, as scores need them."""
     units = cohort.of(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(

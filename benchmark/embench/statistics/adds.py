@@ -1,16 +1,16 @@
-"""Whether a method's scores tell more of the label than clock and movement do.
+"""A verdict on whether a method's scores tell more of the label than clock and movement do.
 
 Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
 subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if the headline of what is
 left of *x* does, and if what is left of *x* and *y* goes together inside subjects: the generalised covariance measure
 (Shah & Peters 2020, doi 10.1214/19-AOS1857). Neither of the last two is enough alone: the first is passed by nonlinear
-functions of movement, the second by clocks that are sharper than those in *Z*. `docs/statistics.md` has the attacks.
+functions of movement, the second by clocks that are sharper than those in *Z*. `docs/adds.md` has the attacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +21,7 @@ from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import Estimate, Jackknife, mean_over_subjects, shared_variance, widen
 from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
-from embench.statistics.nuisance.members import Parts
+from embench.statistics.nuisance.members import Parts, label_columns
 from embench.statistics.nuisance.sessions import CLIP
 from embench.statistics.scores import with_interval_of
 
@@ -44,6 +44,7 @@ class Held:
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
+    _inverted: dict[tuple[int, int], list[np.ndarray]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _columns(self) -> np.ndarray:
@@ -52,7 +53,7 @@ class Held:
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Of each fold, Z'Z over its training units."""
+        """Z'Z over the training units of each fold."""
         trained = [set(train.tolist()) for train, _ in self.parts]
         every = sorted(set().union(*trained))
         whole = self._columns[every].T @ self._columns[every]
@@ -77,15 +78,11 @@ class Held:
         return out
 
     def _weights(self, used: slice) -> list[np.ndarray]:
-        """Of each fold, the inverse of the penalised products of some columns."""
+        """The inverse of each fold's penalised products of some columns."""
         if (used.start, used.stop) not in self._inverted:
             penalty = PENALTY * np.eye(used.stop - used.start)
             self._inverted[used.start, used.stop] = [np.linalg.inv(p[used, used] + penalty) for p in self._products]
         return self._inverted[used.start, used.stop]
-
-    @cached_property
-    def _inverted(self) -> dict[tuple[int, int], list[np.ndarray]]:
-        return {}
 
 
 @dataclass(frozen=True)
@@ -106,13 +103,6 @@ class LabelledUnits:
     session_s: np.ndarray
     y: np.ndarray
     unit_s: float
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(n, K) of several classes a column each, NaN where there is no label."""
-        if not self.target.traits.several:
-            return self.y[:, None]
-        return np.where(np.isnan(self.y)[:, None], np.nan, self.y[:, None] == np.arange(self.target.n))
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts]) -> Joined:
         """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; NaN ones are left out."""
@@ -145,7 +135,7 @@ class LabelledUnits:
 
 @dataclass(frozen=True)
 class Added:
-    """What is left of a method's scores, given the nuisances of one level.
+    """The rest of a method's scores, given the nuisances of one level.
 
     Args:
         effect: the partial correlation of score and label, -1 to 1, mean over subjects.
@@ -189,27 +179,26 @@ def added(
     own: ScoreOrReason,
     jackknife: Jackknife,
 ) -> Added:
-    """What a method adds to the nuisances in `blocks`.
+    """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
 
     Args:
         values: seed -> (n, K) its out-of-fold scores, NaN where it has none.
         own: its headline.
     """
     parts = {seed: held[seed].parts for seed in values}
+    labels = np.nan_to_num(label_columns(tested.y, tested.target))
     of_scores, of_labels, before = {}, {}, 0.0
     for seed, raw in values.items():
         x = standardised_scores(raw, tested.subject, parts[seed])
-        left = held[seed].left(np.hstack([x, np.nan_to_num(tested.labels)]), blocks)
+        left = held[seed].left(np.hstack([x, labels]), blocks)
         unknown = ~(np.isfinite(raw[:, 0]) & np.isfinite(tested.y))
         left[unknown] = np.nan
         of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
         before += float((x[~unknown] ** 2).mean())
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
     joined = tested.joined(of_scores, parts)
-    score, chance = (
-        scored(headline, joined, tested.target, jackknife),
-        0.5 if metric_facts(headline).is_like_auroc else 0,
-    )
+    chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
+    score = scored(headline, joined, tested.target, jackknife)
     effect = _effect(of_scores, of_labels, tested, joined, jackknife)
     passed = [_low(own) > chance, _low(score) > chance, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
     return Added(effect, score, share, all(passed))

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
-from embench.files import digest, sha256
+from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
@@ -39,8 +38,7 @@ from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.adding import laid_out, what_it_adds
 from embench.statistics.controls import CONTROLS, control_scores
-from embench.statistics.nuisance import accelerometer
-from embench.statistics.nuisance.accelerometer import control_features
+from embench.statistics.nuisance.accelerometer import movement_features
 from embench.statistics.scores import compute_scores
 from embench.store.kept import kept
 from embench.system import version_of
@@ -340,12 +338,3 @@ def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
                 unit = cohort.units[i]
                 rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw[i], known))
     return Labels({name: np.array([row[k] for row in rows]) for k, name in enumerate(Labels.FIXED)})
-
-
-def movement_features(cohort: Cohort) -> np.ndarray | None:
-    """(units, 3 x axes) mean, SD and range of the accelerometer in each unit, NaN where it is missing."""
-    if "acc" not in cohort.store.modalities:
-        return None
-    where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
-    key = ["movement", sha256(Path(accelerometer.__file__)), version_of("numpy"), where]
-    return kept(cohort.store, key, lambda: control_features(cohort))

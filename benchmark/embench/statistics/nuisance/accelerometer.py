@@ -3,12 +3,17 @@ random convolutions find in its samples. Offsets of logarithms are for samples i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from embench.data.cohort import Cohort
+from embench.files import digest, sha256
+from embench.store.kept import kept
+from embench.system import version_of
 
 BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
@@ -124,11 +129,7 @@ def windows_of(cohort: Cohort, modality: str, units: np.ndarray) -> np.ndarray:
     """(n, C, T) the samples of a modality in each of the cohort's `units` (n,) positions, of the length of most; short
     ones repeat their last sample, and what is missing is NaN."""
     array, entry = cohort.store.array(modality), cohort.store.modalities[modality]
-    cuts = []
-    for i in units.tolist():
-        unit = cohort.units[i]
-        span = cohort.store.recording(unit.recording).spans.get(modality)
-        cuts.append(span.cut(unit.start, unit.stop, entry.rate) if span else slice(0, 0))
+    cuts = list(_cuts(cohort, modality, units))
     samples = max(2, round(float(np.median([cut.stop - cut.start for cut in cuts if cut.stop > cut.start] or [2]))))
     out = np.full((len(units), len(entry.channels), samples), np.nan, np.float32)
     for row, cut in zip(out, cuts, strict=True):
@@ -139,14 +140,30 @@ def windows_of(cohort: Cohort, modality: str, units: np.ndarray) -> np.ndarray:
     return out
 
 
-def control_features(cohort: Cohort) -> np.ndarray:
+def _cuts(cohort: Cohort, modality: str, units: np.ndarray) -> Iterator[slice]:
+    """The positions of each unit's samples, empty where there are none."""
+    rate = cohort.store.modalities[modality].rate
+    for i in units.tolist():
+        unit = cohort.units[i]
+        span = cohort.store.recording(unit.recording).spans.get(modality)
+        yield span.cut(unit.start, unit.stop, rate) if span else slice(0, 0)
+
+
+def movement_features(cohort: Cohort) -> np.ndarray | None:
     """(units, 3 C) mean, SD and range of each axis in each of the cohort's units, NaN where it is missing: what the
-    control `movement` reads."""
+    control `movement` reads. None where there is no accelerometer."""
+    if "acc" not in cohort.store.modalities:
+        return None
+    where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
+    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
+    return kept(cohort.store, key, lambda: _movement_features(cohort))
+
+
+def _movement_features(cohort: Cohort) -> np.ndarray:
     array, entry = cohort.store.array("acc"), cohort.store.modalities["acc"]
     table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
-    for i, unit in enumerate(cohort.units):
-        span = cohort.store.recording(unit.recording).spans.get("acc")
-        part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
+    for row, cut in zip(table, _cuts(cohort, "acc", np.arange(len(table))), strict=True):
+        part = array[:, cut]
         if part.shape[1]:
-            table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
+            row[:] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
     return table

@@ -80,9 +80,16 @@ def perceptron(seed: int, classes: bool) -> Any:
     return make_pipeline(StandardScaler(), made((32,), alpha=3.0, max_iter=12, random_state=seed))
 
 
+def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
+    """(n, K) labels `y` (n,), NaN where there is none; of several classes one column each, 0 or 1."""
+    if not target.traits.several:
+        return y[:, None]
+    return np.where(np.isnan(y)[:, None], np.nan, y[:, None] == np.arange(target.n))
+
+
 def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, seed: int) -> dict[str, np.ndarray]:
-    """Of each member, the predictions (n, K) of all units by the models that did not see them: log odds of class 1, or
-    of each of several classes, or values.
+    """Predictions (n, K) of each member for all units, by the models that did not see them: log odds of class 1, or of
+    each of several classes, or values.
 
     Args:
         y: (n,) labels, NaN where there is none.

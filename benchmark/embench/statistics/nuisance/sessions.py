@@ -32,7 +32,7 @@ class Sessions:
 
     @cached_property
     def rows(self) -> list[np.ndarray]:
-        """Of each subject, the positions of the units in the order of time."""
+        """Positions of each subject's units, in the order of time."""
         return [rows[np.argsort(self.start[rows], kind="stable")] for _, rows in rows_of(self.subject)]
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
