@@ -69,12 +69,15 @@ class Held:
         """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
         units that no fold tests."""
         used = self._slice(names)
-        x = self._columns[:, used]
+        x, width = self._columns[:, used], values.shape[1]
+        of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
+        for fold, (train, _) in enumerate(self.parts):
+            of_folds[train, fold * width : (fold + 1) * width] = values[train]
+        products = np.hsplit(x.T @ of_folds, len(self.parts))
+        fitted = x @ np.hstack([w @ xy for w, xy in zip(self._weights(used), products, strict=True)])
         out = np.full(values.shape, np.nan)
-        for (train, test), weights in zip(self.parts, self._weights(used), strict=True):
-            chosen = np.zeros_like(values)
-            chosen[train] = values[train]
-            out[test] = values[test] - (x @ (weights @ (x.T @ chosen)))[test]
+        for fold, (_, test) in enumerate(self.parts):
+            out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
         return out
 
     def _weights(self, used: slice) -> list[np.ndarray]:
