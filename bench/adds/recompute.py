@@ -1,0 +1,150 @@
+"""Verdicts of `adds` on published rows, computed again from arrays: `python -m bench.adds.recompute wearable_stress`.
+
+Scores, labels, folds and Z are given; all else is written from docs/adds.md and docs/statistics.md. It prints the
+largest difference from what embench finds, for each quantity, and exits with 1 if one is above 1e-9. Scores x are (S,
+n): S seeds, n labelled units of P subjects in G groups. An estimate is [value, low, high].
+"""
+
+import sys
+
+import numpy as np
+from scipy.stats import t as student
+
+from bench.adds import arguments
+from bench.adds.study import Study, read_study
+from bench.adds.verdicts import ADDS_LEVELS, Judge
+
+LEVELS = {"local": ["local"], "full": ["local", "registered"]}
+LEVELS |= {f"{level}_contact": [*blocks, "contact"] for level, blocks in LEVELS.items()}
+QUANTITIES = "headline", "headline of the rest", "partial correlation", "share left"
+
+
+def standardised(x: np.ndarray, study: Study) -> np.ndarray:
+    out = x.astype(float)
+    for s in range(len(x)):
+        for parts in (study.folds[s, study.subject], study.subject):
+            for own in (parts == part for part in np.unique(parts)):
+                out[s, own] = (out[s, own] - out[s, own].mean()) / (out[s, own].std() + 1e-9)
+    return np.clip(out, -4, 4)
+
+
+def left(values: np.ndarray, z: np.ndarray, fold: np.ndarray) -> np.ndarray:  # of (n, m), by z (n, k) and fold (n,)
+    rest = np.full(values.shape, np.nan)
+    for tests in (fold == f for f in np.unique(fold)):
+        known = z[~tests]
+        weights = np.linalg.solve(known.T @ known + 100 * np.eye(z.shape[1]), known.T @ values[~tests])
+        rest[tests] = values[tests] - z[tests] @ weights
+    return rest
+
+
+def groups_of(study: Study) -> np.ndarray:  # (P, G), 1 where a subject is of a group
+    names = [study.cohort.groups[name] for name in study.names.tolist()]
+    return 1.0 * (np.array(names)[:, None] == np.unique(names))
+
+
+def allowance(a: np.ndarray, study: Study, v: float) -> float:  # A of docs/statistics.md, of a (S, P)
+    known, of = np.isfinite(a).all(1), groups_of(study)
+    together = study.folds[known][:, :, None] == study.folds[known][:, None]
+    free = of.T @ together @ of == 0  # t_sgh
+    share, d = free.mean(0), (a @ of)[known] - (a @ of)[known].mean(0)
+    m = (free - share) ** 2
+    if not m.any():
+        return 0.0
+    z = (m * d[:, :, None] * d[:, None]).sum(0) * (1 - np.eye(len(share)))
+    f = (share**2).sum() / (m**2).sum()
+    most = (share**2).sum() / m.sum() * (d**2).sum()
+    return min(max(f * z.sum() + f * np.sqrt(2 * (z**2).sum()), 0.0), most, 2 * v)
+
+
+def interval(value: float, v: float, groups: int, shared: float, add_one: bool) -> np.ndarray:
+    centre, t = value, student.ppf(0.975, groups - 1)
+    if add_one:
+        centre = (groups * value + 0.5) / (groups + 1)
+        v = ((groups - 1) * v + (value - 0.5) ** 2 / (groups + 1)) / (groups + 1)
+    ends = centre + t * np.sqrt(v + shared) * np.array([-1, 1])
+    return np.array([value, *(ends.clip(0, 1) if add_one else ends)])
+
+
+def mean_of_subjects(by_seed: np.ndarray, study: Study, add_one: bool) -> np.ndarray:  # (S, P), NaN where unknown
+    known = np.isfinite(by_seed).any(0)
+    values, of = np.nanmean(by_seed[:, known], 0), groups_of(study)[known]
+    sums = ((values - values.mean()) / len(values)) @ of[:, of.any(0)]
+    v = len(sums) / (len(sums) - 1) * (sums**2).sum()
+    shared = allowance(np.nan_to_num(by_seed) / len(values), study, v)
+    return interval(values.mean(), v, len(sums), shared, add_one)
+
+
+def won(x: np.ndarray, study: Study, s: int, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # i, j, c (i, j)
+    i, j = (np.flatnonzero((study.subject == p) & (study.y == label)) for label in (1, 0))
+    tie = 1e-9 * np.ptp(x[s, study.folds[s, study.subject] == study.folds[s, p]])
+    gap = x[s, i][:, None] - x[s, j]
+    return i, j, (gap > tie) + 0.5 * (np.abs(gap) <= tie)
+
+
+def auroc_within(x: np.ndarray, study: Study) -> np.ndarray:
+    by_seed = np.full(study.folds.shape, np.nan)
+    for s, p in np.ndindex(by_seed.shape):
+        *_, c = won(x, study, s, p)
+        by_seed[s, p] = c.mean() if c.size else np.nan
+    return mean_of_subjects(by_seed, study, add_one=True)
+
+
+def auroc_crossed_matched(x: np.ndarray, study: Study) -> np.ndarray:
+    def enough(n: np.ndarray) -> bool:  # 200 quadruples of 10 subjects in 10 pairs; each stands in n (P, P) twice
+        return n.sum() >= 400 and n.any(0).sum() >= 10 and (n > 0).sum() >= 20
+
+    cell, seeds, people = np.floor(study.start / study.length_s + 1e-6).astype(int), len(x), len(study.names)
+    near = (np.abs(study.session_s[:, None] - study.session_s) <= 60) & ~np.eye(people, dtype=bool)
+    pooled, a, mates = np.zeros((2, people, people)), np.full((seeds, people), np.nan), []
+    for s in range(seeds):
+        table = np.zeros((2, people, cell.max() + 1, cell.max() + 1))  # W and K
+        for p in range(people):
+            i, j, c = won(x, study, s, p)
+            apart = cell[i][:, None] != cell[j]
+            np.add.at(table[:, p], (slice(None), cell[i][:, None], cell[j]), [c * apart, apart])
+        whole = np.einsum("tpkl,qlk->tpq", table, table[1], optimize=True) * near  # w and n
+        a[s] = whole[0].sum(1) / whole[1].sum() if enough(whole[1]) else np.nan
+        mates.append(whole * (study.folds[s][:, None] == study.folds[s]))
+        pooled += mates[-1] if enough(mates[-1][1]) else 0
+    kept = [of == 0 for of in groups_of(study).T if pooled[1][of > 0].any()]
+    parts = np.array([np.divide(*pooled[:, others][:, :, others].sum((1, 2))) for others in kept])
+    v = (len(parts) - 1) / len(parts) * ((parts - parts.mean()) ** 2).sum()
+    shared = 0.0 if all(np.allclose(w + w.T, n, rtol=0, atol=1e-6) for w, n in mates) else allowance(a, study, v)
+    return interval(np.divide(*pooled.sum((1, 2))), v, len(parts), shared, add_one=True)
+
+
+def partial_correlation(x: np.ndarray, y: np.ndarray, study: Study) -> np.ndarray:  # of what is left of both
+    products = x * y / np.sqrt((x**2).mean() * (y**2).mean())
+    means = [[of_seed[study.subject == p].mean() for p in range(len(study.names))] for of_seed in products]
+    return mean_of_subjects(np.array(means), study, add_one=False)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--rows", type=int, default=10, help="of so many rows, evenly spread over the list")
+    chosen = parser.parse_args()
+    judge = Judge(study := read_study(chosen.dataset, chosen.data_root))
+    headline = auroc_crossed_matched if chosen.dataset == "stress_predict" else auroc_within
+    rows = [list(study.rows.values())[k] for k in np.linspace(0, len(study.rows) - 1, chosen.rows).astype(int)]
+    x, said = [standardised(raw, study) for raw in rows], [judge.verdicts(raw, ADDS_LEVELS) for raw in rows]
+    own, alike, gaps = [headline(raw, study) for raw in rows], [], []
+    for level, blocks in LEVELS.items():
+        z = [np.hstack([held.blocks[name][judge.at] for name in blocks]) for held in judge.held.values()]
+        both = [np.column_stack([*(scores[s] for scores in x), study.y]) for s in range(len(z))]
+        rests = [left(both[s], z[s], study.folds[s, study.subject]) for s in range(len(z))]
+        *of_rows, y = np.moveaxis(np.array(rests), 2, 0)
+        for k, rest in enumerate(of_rows):
+            ours = [own[k], headline(rest, study), partial_correlation(rest, y, study)]
+            share, theirs = (rest**2).sum() / (x[k] ** 2).sum(), said[k][1][level]
+            adds = ours[0][1] > 0.5 and ours[1][1] > 0.5 and ours[2][1] > 0 and 0.05 <= share <= 1.25
+            alike.append((adds == theirs.adds, adds))
+            found = [[e.mean, e.low, e.high] for e in (said[k][0], theirs.score, theirs.effect)]
+            gaps.append([*np.abs(np.subtract(ours, found)).max(1), abs(share - theirs.share)])
+    (agree, adding), largest = np.sum(alike, 0), np.max(gaps, 0)
+    print(f"{agree} of {len(alike)} verdicts on {len(rows)} rows agree; {adding} say that a row adds")
+    print(*(f"{what}: largest difference {gap:.1e}" for what, gap in zip(QUANTITIES, largest, strict=True)), sep="\n")
+    sys.exit(int(agree < len(alike) or not largest.max() <= 1e-9))
+
+
+if __name__ == "__main__":
+    main()
