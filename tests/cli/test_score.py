@@ -4,6 +4,8 @@ import csv
 
 import pytest
 
+from embench.records.record import read_record
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -63,3 +65,15 @@ def test_it_says_how_far_it_is_while_controls_are_fitted(embench, data, predicti
     done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
     assert "controls fitted: 5 of 5 folds" in done.err
     assert "controls fitted" not in done.out
+
+
+def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(embench, data, predictions, tmp_path):
+    file, out = predictions("mine.csv", 8), tmp_path / "mine"
+    line = ("--dataset", "stress_predict", "--data-root", data, "--out", out, "--protocol", "subject-independent-v3")
+    assert embench("score", file, *line, "--time-context", "unit").code == 0
+    record = read_record(out)
+    assert record.run["time_context"] == "unit"
+    assert record.scores.adds("stress").judged == "full"
+    refused = embench("score", file, *line, "--time-context", "window")
+    assert refused.code == 2
+    assert "'unit', 'causal', 'offline'" in refused.err

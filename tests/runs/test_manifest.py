@@ -31,7 +31,7 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", {"trained_on", "sites", "outside", "objects", "entry"}),
+        ("run", {"trained_on", "sites", "outside", "objects", "entry", "time_context"}),
         ("scored", {"trained_on", "sites", "videos", "started_from", "conformance", "dropped", "objects", "entry"}),
     ],
 )

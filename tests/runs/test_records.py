@@ -71,12 +71,14 @@ def test_under_version_3_a_result_says_what_share_of_the_labelled_units_it_is_of
     result = Bench(mixed, tmp_path / "runs", "Tiny", str(rules)).run("Moments", fusion="logreg", modalities="eda")
     # Of p01, p02 and p04 to p06, who rated arousal four times each: nothing of p01, one recording less of p02.
     assert result.scores["coverage"] == {"arousal": 15 / 20}
+    assert result.manifest["time_context"] == "unit"
     show.result(result)
     assert "predicted are 75.0 % of the labelled units" in capsys.readouterr().out
     page = report.write_report(result.folder, tmp_path / "report.html", trust_code=True)
     assert "predicted are 75.0 % of the labelled units" in page.read_text()
     before = in_few_folds(mixed, tmp_path / "before").run("Moments", fusion="logreg", modalities="eda")
     assert "coverage" not in before.scores
+    assert "time_context" not in before.manifest
 
 
 @pytest.mark.slow

@@ -67,6 +67,16 @@ def test_noise_does_not_add(world: World) -> None:
     assert not world.judged(world.noise).adds
 
 
+def test_scores_of_units_without_a_label_change_nothing() -> None:
+    world = World()
+    world.y[::3] = np.nan
+    score = world.body + world.movement
+    found = [world.judged(np.where(np.isfinite(world.y), score, other)) for other in (np.nan, 0.0, 50.0)]
+    assert found[0].adds
+    told = [(each.effect.mean, each.effect.low, each.score.mean, each.share) for each in found]
+    assert told[0] == told[1] == told[2]
+
+
 def test_labels_of_a_subject_do_not_reach_what_is_left_of_its_own_scores(world: World) -> None:
     of_first = world.tested.subject == "p00"
     changed = np.where(of_first, 1 - world.y, world.y)

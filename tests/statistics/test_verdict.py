@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from embench.records.scores import Scores
-from embench.statistics.verdict import verdicts
+from embench.records.scores import Adds, Scores
+from embench.statistics.verdict import adds_in_words, verdicts
 
 
 def found(low: float, **gaps: float) -> Scores:
@@ -46,3 +46,32 @@ def test_a_low_end_near_what_decides_is_called_borderline_from_version_3_on(scor
     assert now.sentences[0].endswith(words)
     assert before.controls == words.partition("; borderline")[0]
     assert now.failed == before.failed
+
+
+@pytest.mark.parametrize(
+    ("judged", "local", "full", "words"),
+    [
+        ("local", True, False, "adds to a finer look at this accelerometer within ten minutes and to the time"),
+        ("local", True, False, "and not to a clock that movement sets"),
+        ("local", True, True, "and also to a clock that movement sets"),
+        ("local", False, False, "is not shown to add to what the accelerometer shows within ten minutes"),
+        ("full", True, True, "adds to a finer look at this accelerometer, the time since the start and a clock that"),
+        ("full", True, False, "is not shown to add to a finer look"),
+        ("full", True, False, "it adds to the first two (partial correlation"),
+        ("full", True, False, "but may have seen the whole session"),
+        ("full", False, False, "does not mean that it is not physiological"),
+    ],
+)
+def test_what_may_have_seen_the_whole_session_is_judged_by_clocks_that_a_session_sets(
+    judged: str, local: bool, full: bool, words: str
+) -> None:
+    score = {"mean": 0.2, "low": 0.1, "high": 0.3}
+    levels = {
+        name: {"effect": score, "score": score, "share_left": 0.5, "adds": adds}
+        for name, adds in (("local", local), ("full", full))
+    }
+    adds = Adds.model_validate({"score": "auroc_crossed_matched", "movement": True, "judged": judged, "levels": levels})
+    told = adds_in_words(adds)
+    assert words in told
+    assert told.startswith("adds") == {"local": local, "full": full}[judged]
+    assert adds_in_words(adds, whole_session=True) == f"{told}; needs the whole session of the new wearer"

@@ -13,6 +13,7 @@ from embench.cli.options import DataRoot, Every, Json, ProtocolName, completes
 from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
+from embench.records.context import TimeContext
 
 if TYPE_CHECKING:
     from embench.records.manifest import Manifest
@@ -28,6 +29,9 @@ def score(
     name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
     protocol: ProtocolName = Request.protocol,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
+    time_context: Annotated[
+        TimeContext, Option(help="Other units of the test session that reach a prediction: none, earlier ones, any.")
+    ] = "offline",
     data_root: DataRoot = None,
     out: Annotated[Path | None, Option(help="Folder of the record; default: a new one in ./runs.")] = None,
     every: Every = False,
@@ -41,8 +45,8 @@ def score(
 
     with Steps("subjects", "prepared") as steps:
         result = external.score(
-            file, dataset, name=name, protocol=protocol, targets=target, data_root=data_root, out=out,
-            progress=steps, on_fold=steps.part("folds", "controls fitted"),
+            file, dataset, name=name, protocol=protocol, targets=target, time_context=time_context, data_root=data_root,
+            out=out, progress=steps, on_fold=steps.part("folds", "controls fitted"),
         )  # fmt: skip
     run = read_manifest(result.folder)
     # Its names are the user's own.

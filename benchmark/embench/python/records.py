@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from embench.errors import DataError, UsageError
 from embench.planning.request import Request
 from embench.python.door import from_python
+from embench.records.context import TimeContext
 from embench.statistics.result import Result
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def score(
     name: str | None = None,
     protocol: str = Request.protocol,
     target: str | None = None,
+    time_context: TimeContext = "offline",
     data_root: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -92,6 +94,8 @@ def score(
         name: what the method is called; by default as the file.
         protocol: name of a protocol, or a YAML file.
         target: targets to score, with commas between; by default all that the file has.
+        time_context: which other units of a test session reached a prediction: `unit` for none, `causal` for earlier
+            ones, `offline` for any.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         out: folder of the record; by default a new one in `runs`.
 
@@ -105,6 +109,7 @@ def score(
         "name": name,
         "protocol": protocol,
         "targets": target,
+        "time_context": time_context,
         "data_root": _path(data_root),
         "out": _path(out),
     }

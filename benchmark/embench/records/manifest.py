@@ -21,6 +21,7 @@ from pydantic import (
 
 from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
+from embench.records.context import TimeContext
 from embench.texts import has_control, texts_in
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
@@ -208,7 +209,7 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method."""
+    """The data, the rules, the subjects and the code, whatever the method. `time_context`: from version 3 on."""
 
     embench_version: Line
     dataset: DatasetPart
@@ -217,6 +218,7 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
+    time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]
 

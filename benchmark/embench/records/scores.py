@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -70,12 +70,14 @@ class Adds(_Part):
     """Answers to what a method adds to clock and movement, or why nothing can be said.
 
     `score`: the name of the score of what is left. `movement`: whether an accelerometer was recorded. `levels`: `local`
-    and `full`, see docs/statistics.md; each also with `_contact`, where the contact of sensors is held constant too.
+    and `full`, see docs/adds.md; each also with `_contact`, where the contact of sensors is held constant too.
+    `judged`: which of the first two decides: `local` for methods that provably see one unit at a time.
     """
 
     undefined: Line | None = None
     score: InstalledName | None = None
     movement: bool = False
+    judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
 
 

@@ -26,6 +26,7 @@ from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_current_protocol, protocol_deviations
 from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
+from embench.records.context import TimeContext
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
@@ -47,6 +48,7 @@ def score(
     name: str | None = None,
     protocol: str = Request.protocol,
     targets: str | None = None,
+    time_context: TimeContext = "offline",
     data_root: Path | None = None,
     out: Path | None = None,
     progress: ProgressCallback | None = None,
@@ -57,6 +59,7 @@ def score(
     Args:
         name: what the method is called; by default as the file.
         targets: those to score, with commas between; by default all that the file has.
+        time_context: which other units of a test session reached a prediction, as its author declares.
         out: the record's folder; by default one below `runs`. The ledger lies beside the records.
         progress: called while the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in
             all, the target), which takes minutes on large data.
@@ -103,7 +106,7 @@ def score(
         "ignored": ignored,
     }
     del rows  # of many lines, which scoring does not need
-    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, out, on_fold)
+    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -257,6 +260,7 @@ def _write_record(
     predictions: Sequence[FoldPredictions],
     folds: Mapping[int, list[Fold]],
     submission: Mapping[str, Any],
+    time_context: TimeContext,
     out: Path | None,
     on_fold: ProgressCallback | None,
 ) -> Result:
@@ -264,7 +268,7 @@ def _write_record(
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     full = find.full_name(dataset, data_root)
-    facts = evaluation.run_circumstances(full, cohort, protocol, tested)
+    facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
@@ -273,10 +277,10 @@ def _write_record(
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
-    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold)
+    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold, proved=False)
     content = Manifest(
         id=run_id,
-        **dict(facts),
+        **facts.content(),
         method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=submission["name"]),
         outside=dict(submission),
         recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),

@@ -41,7 +41,7 @@ def manifest(
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
     made = Manifest(
         id=planned.id,
-        **dict(facts),
+        **facts.content(),
         **_elsewhere(planned),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},

@@ -34,19 +34,21 @@ def what_it_adds(
     cohort: Cohort,
     protocol: Protocol,
     scores: Scores,
+    judged: str,
     progress: ProgressCallback | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
+        judged: the level that decides.
         progress: called with (seeds whose nuisances are begun, seeds in all, the target): they take a minute or two
             each, once for a dataset.
     """
     found = {}
     for target in cohort.targets:
         made = _of_target(values[target.name], target, cohort, protocol, scores, progress)
-        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else made
+        found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
     return found
 
 

@@ -191,10 +191,11 @@ def added(
     parts = {seed: held[seed].parts for seed in values}
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     of_scores, of_labels, before = {}, {}, 0.0
-    for seed, raw in values.items():
+    for seed, of_seed in values.items():
+        raw = np.where(np.isfinite(tested.y)[:, None], of_seed, np.nan)  # nothing hangs on units without a label
         x = standardised_scores(raw, tested.subject, parts[seed])
         left = held[seed].left(np.hstack([x, labels]), blocks)
-        unknown = ~(np.isfinite(raw[:, 0]) & np.isfinite(tested.y))
+        unknown = np.isnan(raw[:, 0])
         left[unknown] = np.nan
         of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
         before += float((x[~unknown] ** 2).mean())

@@ -24,6 +24,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
 from embench.records.columns import Columns, TextColumn
+from embench.records.context import TimeContext
 from embench.records.manifest import (
     AddedModalityPart,
     CardPart,
@@ -91,6 +92,7 @@ def score_predictions(
     progress: ProgressCallback | None = None,
     *,
     adds: bool = True,
+    proved: bool = True,
     held: ProgressCallback | None = None,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
@@ -98,6 +100,7 @@ def score_predictions(
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
         adds: whether it is asked what the method adds, where the protocol asks it. `held`: the `progress` of that.
+        proved: whether it is known that the method saw one unit at a time, as those that the harness runs do.
 
     Raises:
         DataError: there is no prediction.
@@ -145,7 +148,7 @@ def score_predictions(
         more["coverage"] = _coverage(cohort, by_fold)
     if protocol.scoring == 3 and not protocol.leaks and adds:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        more["adds"] = what_it_adds(values, cohort, protocol, scores, held)
+        more["adds"] = what_it_adds(values, cohort, protocol, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 
@@ -171,11 +174,19 @@ def scoring_identity() -> dict[str, Any]:
     return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
-def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
+def run_circumstances(
+    dataset: str,
+    cohort: Cohort,
+    protocol: Protocol,
+    gives_up: Mapping[str, str],
+    time_context: TimeContext | None = None,
+) -> Circumstances:
     """What run.yaml holds of the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
+        time_context: as declared; by default that of methods that the harness runs, which are given one unit at a time
+            and must predict it alone as they do in a batch (`embench.testing`).
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
@@ -214,6 +225,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             design=cohort.design,
         ),
         target_access=protocol.target_access,
+        **({"time_context": time_context or "unit"} if time_context or protocol.scoring == 3 else {}),
         scoring=scoring_identity(),
         versions={
             "python": platform.python_version(),

@@ -14,6 +14,8 @@ from embench.statistics.metrics import metric_facts
 
 NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
 _NOT_EXCLUDED = "a less reliable accelerometer, contact and the order of tasks are not excluded"
+_REGISTERED = "a clock that movement sets"
+_NOT_SHOWN = "which does not mean that it is not physiological"
 NEAR_BOUND = 0.01
 """A low end that is at most so far from the bound that decides is borderline."""
 _TOO_FEW = "not estimable: "
@@ -54,8 +56,17 @@ class Exploratory:
         return f"{told}; the highest control, {in_words(name)}, reaches {reached}"
 
 
-def adds_in_words(adds: Adds) -> str:
-    """Sentence on what a method adds to clock and movement, for one that may see a whole session."""
+def adds_in_words(adds: Adds, *, whole_session: bool = False) -> str:
+    """Sentence on what a method adds to clock and movement.
+
+    Args:
+        whole_session: whether its normalisation reads the test subject's whole session.
+    """
+    needs = "; needs the whole session of the new wearer" if whole_session and not adds.undefined else ""
+    return _added_in_words(adds) + needs
+
+
+def _added_in_words(adds: Adds) -> str:
     if adds.undefined:
         return f"what it adds to clock and movement is undefined: {adds.undefined}"
     full, local = adds.levels["full"], adds.levels["local"]
@@ -63,13 +74,19 @@ def adds_in_words(adds: Adds) -> str:
         told = "adds to the time since the start" if full.adds else "is not shown to add to the time since the start"
         return f"{told} ({_partial(full)}); movement was not recorded"
     clock = "" if adds.score is None or "_within" not in adds.score else "; the clock is held by these alone"
+    if adds.judged == "full":
+        told = f"a finer look at this accelerometer, the time since the start and {_REGISTERED} ({_partial(full)})"
+        if full.adds:
+            return f"adds to {told}, on these people and tasks; {_NOT_EXCLUDED}{clock}"
+        beside = f"; it adds to the first two ({_partial(local)}), but may have seen the whole session"
+        return f"is not shown to add to {told}, {_NOT_SHOWN}{beside if local.adds else ''}{clock}"
     if not local.adds:
         told = "is not shown to add to what the accelerometer shows within ten minutes and to the time since the start"
-        return f"{told} ({_partial(local)}), which does not mean that it is not physiological{clock}"
+        return f"{told} ({_partial(local)}), {_NOT_SHOWN}{clock}"
     beyond = "and also" if full.adds else "and not"
     return (
         f"adds to a finer look at this accelerometer within ten minutes and to the time since the start "
-        f"({_partial(local)}), on these people and tasks, {beyond} to a clock that movement sets ({_partial(full)}); "
+        f"({_partial(local)}), on these people and tasks, {beyond} to {_REGISTERED} ({_partial(full)}); "
         f"{_NOT_EXCLUDED}{clock}"
     )
 
@@ -87,6 +104,7 @@ class TargetVerdict:
         compared: the controls with a paired difference of the headline.
         exploratory: other scores that the subjects of this run allow.
         adds: what it adds to clock and movement; None where the protocol does not ask.
+        whole_session: whether its normalisation reads the test subject's whole session.
         borderline: what a low end is near to: `chance` for the headline, or controls. Under scoring 3 alone.
     """
 
@@ -98,6 +116,7 @@ class TargetVerdict:
     exploratory: tuple[Exploratory, ...]
     adds: Adds | None = None
     borderline: tuple[str, ...] = ()
+    whole_session: bool = False
 
     @property
     def shown(self) -> str:
@@ -138,7 +157,7 @@ class TargetVerdict:
         """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.controls}", needs]
-        added = [adds_in_words(self.adds)] if self.adds else []
+        added = [adds_in_words(self.adds, whole_session=self.whole_session)] if self.adds else []
         return [*filter(None, told), *added, *(each.sentence for each in self.exploratory)]
 
 
@@ -161,11 +180,13 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
     return f"{told}; {in_words(best[0])} alone reaches {format_figure(best[1].mean)}, and {n} higher."
 
 
-def verdict(scores: Scores, target: str, design: Design | None, scoring: int | None = None) -> TargetVerdict:
+def verdict(
+    scores: Scores, target: str, design: Design | None, scoring: int | None = None, *, whole_session: bool = False
+) -> TargetVerdict:
     """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores.
 
     Args:
-        scoring: that of the protocol.
+        scoring: that of the protocol. `whole_session`: see `TargetVerdict`.
     """
     metric = scores.headlines[target]
     return TargetVerdict(
@@ -181,6 +202,7 @@ def verdict(scores: Scores, target: str, design: Design | None, scoring: int | N
         ),
         scores.adds(target),
         tuple(_borderline(scores, target)) if scoring == 3 else (),
+        whole_session,
     )
 
 
@@ -199,7 +221,8 @@ def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]
     """Target -> the verdict on it, of a run whose run.yaml holds `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     scoring = run.get("protocol", {}).get("rules", {}).get("scoring")
-    return {target: verdict(scores, target, design, scoring) for target in scores.headlines}
+    whole = run.get("target_access") == "unlabelled"
+    return {target: verdict(scores, target, design, scoring, whole_session=whole) for target in scores.headlines}
 
 
 def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
