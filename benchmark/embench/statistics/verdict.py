@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embench.protocols import Design
-from embench.records.scores import Adds, AddsAt, Control, Score, Scores
+from embench.records.scores import Adds, Control, Score, Scores
 from embench.records.wording import BESIDE, format_controls, format_figure, format_score, in_words
 from embench.statistics.metrics import metric_facts
 
@@ -69,30 +69,34 @@ def adds_in_words(adds: Adds, *, whole_session: bool = False) -> str:
 def _added_in_words(adds: Adds) -> str:
     if adds.undefined:
         return f"what it adds to clock and movement is undefined: {adds.undefined}"
-    full, local = adds.levels["full"], adds.levels["local"]
+    full, local = adds.levels["full"].adds, adds.levels["local"].adds
+    at_full, at_local = f"({_measured(adds, 'full')})", f"({_measured(adds, 'local')})"
     if not adds.movement:
-        told = "adds to the time since the start" if full.adds else "is not shown to add to the time since the start"
-        return f"{told} ({_partial(full)}); movement was not recorded"
+        told = "adds to the time since the start" if full else "is not shown to add to the time since the start"
+        return f"{told} {at_full}; movement was not recorded"
     clock = "" if adds.score is None or "_within" not in adds.score else "; the clock is held by these alone"
     if adds.judged == "full":
-        told = f"a finer look at this accelerometer, the time since the start and {_REGISTERED} ({_partial(full)})"
-        if full.adds:
+        told = f"a finer look at this accelerometer, the time since the start and {_REGISTERED} {at_full}"
+        if full:
             return f"adds to {told}, on these people and tasks; {_NOT_EXCLUDED}{clock}"
-        beside = f"; it adds to the first two ({_partial(local)}), but may have seen the whole session"
-        return f"is not shown to add to {told}, {_NOT_SHOWN}{beside if local.adds else ''}{clock}"
-    if not local.adds:
+        beside = f"; it adds to the first two {at_local}, but may have seen the whole session"
+        return f"is not shown to add to {told}, {_NOT_SHOWN}{beside if local else ''}{clock}"
+    if not local:
         told = "is not shown to add to what the accelerometer shows within ten minutes and to the time since the start"
-        return f"{told} ({_partial(local)}), {_NOT_SHOWN}{clock}"
-    beyond = "and also" if full.adds else "and not"
+        return f"{told} {at_local}, {_NOT_SHOWN}{clock}"
+    beyond = "and also" if full else "and not"
     return (
         f"adds to a finer look at this accelerometer within ten minutes and to the time since the start "
-        f"({_partial(local)}), on these people and tasks, {beyond} to {_REGISTERED} ({_partial(full)}); "
+        f"{at_local}, on these people and tasks, {beyond} to {_REGISTERED} {at_full}; "
         f"{_NOT_EXCLUDED}{clock}"
     )
 
 
-def _partial(at: AddsAt) -> str:
-    return f"partial correlation {format_score(at.effect)}"
+def _measured(adds: Adds, level: str) -> str:
+    """The figures that decide at a level."""
+    at = adds.levels[level]
+    rest = f"the rest, {100 * at.share_left:.0f} % of the variance, has {adds.score} {format_score(at.score)}"
+    return f"partial correlation {format_score(at.effect)}; {rest}"
 
 
 @dataclass(frozen=True)
