@@ -76,9 +76,9 @@ def main() -> None:
         _count(counts, "rows", judge.verdicts(scores, ADDS_LEVELS), name)
     if (path := attacks_file(chosen.dataset)).exists():
         with np.load(path) as table:
-            for i, name in enumerate(table["names"].tolist()):
-                kind = f"{table['held'][i]}, {table['sees'][i]}"
-                _count(counts, kind, judge.verdicts(table["scores"][i], ADDS_LEVELS), name)
+            columns = [table[name].tolist() for name in ("names", "held", "sees")]
+            for name, held, sees, scores in zip(*columns, table["scores"], strict=True):
+                _count(counts, f"{held}, {sees}", judge.verdicts(scores, ADDS_LEVELS), name)
     for kind, of_kind in counts.items():
         print(kind, of_kind)
 
