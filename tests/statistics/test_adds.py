@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
 from embench.statistics.adds import Added, Held, LabelledUnits, added, scored, standardised_scores
+from embench.statistics.difference import mean_difference
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.registered import Cells
@@ -75,6 +78,29 @@ def test_scores_of_units_without_a_label_change_nothing() -> None:
     assert found[0].adds
     told = [(each.effect.mean, each.effect.low, each.score.mean, each.share) for each in found]
     assert told[0] == told[1] == told[2]
+
+
+@pytest.mark.parametrize("metric", ["auroc_within", "auroc_crossed_matched"])
+def test_the_mean_difference_is_that_of_the_comparisons_one_by_one(world: World, metric: str) -> None:
+    few = np.flatnonzero(np.isin(world.tested.subject, [f"p{k:02d}" for k in range(15)]))
+    score = {0: np.full((len(world.y), 1), np.nan)}
+    score[0][few, 0] = world.body[few]
+    joined = world.tested.joined(score, {0: world.parts})
+    found = mean_difference(metric, joined, leave_one_out(joined.tested_subjects(), {}))
+    by_fold: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(5)]
+    for k in range(15):
+        mine = world.tested.subject == f"p{k:02d}"
+        by_fold[k % 5].append((world.body[mine], world.y[mine] == 1))
+    gaps = [x[positive].mean() - x[~positive].mean() for fold in by_fold for x, positive in fold]
+    if metric != "auroc_within":  # what two subjects of a fold give whose labels are the other way round
+        gaps = [
+            (a[i] - a[j] + b[j] - b[i]) / 2
+            for fold in by_fold
+            for (a, high), (b, other) in itertools.combinations(fold, 2)
+            for i, j in itertools.permutations(range(UNITS), 2)
+            if high[i] and not high[j] and other[j] and not other[i]
+        ]
+    assert found.mean == pytest.approx(np.mean(gaps), abs=1e-12)  # type: ignore[union-attr]
 
 
 def test_labels_of_a_subject_do_not_reach_what_is_left_of_its_own_scores(world: World) -> None:

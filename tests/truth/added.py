@@ -21,17 +21,13 @@ from scipy import optimize, signal, stats
 from sklearn.tree import DecisionTreeClassifier
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import Pairs
 from embench.statistics.adding import ADDS_LEVELS
-from embench.statistics.adds import SHARE_LEFT, Held, LabelledUnits, added, scored, standardised_scores
-from embench.statistics.conditioned import MATCHED_S, sum_tables
+from embench.statistics.adds import Held, LabelledUnits, added, scored
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
-    jackknife_estimate,
     leave_one_out,
-    mean_over_subjects,
     paired_difference,
     shared_variance,
     widen,
@@ -109,7 +105,7 @@ SHAPES: Mapping[str, Callable[[Score], Score]] = {
     "votes": lambda s: np.mean([s > bound for bound in (-1, -0.5, 0, 0.5, 1)], axis=0),
 }
 METHODS = (*SHAPES, "tree")
-VERDICTS = "adds", "difference", "above chance", "above movement"
+VERDICTS = "adds", "above chance", "above movement"
 
 
 class World:
@@ -226,8 +222,8 @@ def tree(x: np.ndarray, y: np.ndarray, parts: Parts) -> Score:
 
 
 def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[str, bool]]:
-    """Of each method and level: whether it `adds`; whether it does where the mean `difference` of what is left takes
-    the place of its headline; and whether its own headline lies above chance, and above that of movement."""
+    """Of each method and level: whether it `adds`; and whether its own headline lies above chance, and above that of
+    movement."""
     of, jackknife = world.cell, world.jackknife
     nothing = dict.fromkeys(VERDICTS, False)
     out = {f"{name}, {level}": nothing for name in methods for level in of.levels}
@@ -239,29 +235,15 @@ def judged(world: World, methods: Collection[str] = METHODS) -> dict[str, dict[s
         return out
     control = scored(of.headline, world.joined(world.control), TARGET, jackknife)
     for level in of.levels:
-        left = _left(world, [made[name] for name in above], ADDS_LEVELS[level])
-        for name, rest in zip(above, left, strict=True):
+        for name in above:
             values = {seed: score[:, None] for seed, score in made[name].items()}
             found = added(values, world.tested, world.held, ADDS_LEVELS[level], of.headline, own[name], jackknife)
-            apart = difference(rest, world.tested, joined[name], of.headline, jackknife)
-            others = _low(found.effect) > 0 and SHARE_LEFT[0] <= found.share <= SHARE_LEFT[1]
             out[f"{name}, {level}"] = {
                 "adds": found.adds,
-                "difference": others and _low(apart) > 0,
                 "above chance": True,
                 "above movement": _low(_above(own[name], control, joined[name], jackknife)) > 0,
             }
     return out
-
-
-def _left(world: World, scores: Sequence[Mapping[int, Score]], blocks: Sequence[str]) -> list[dict[int, Score]]:
-    """What the nuisances in `blocks` leave of the scores of several methods."""
-    left: list[dict[int, Score]] = [{} for _ in scores]
-    for seed, held in world.held.items():
-        x = standardised_scores(np.stack([each[seed] for each in scores], 1), world.tested.subject, held.parts)
-        for of_method, column in zip(left, held.left(x, blocks).T, strict=True):
-            of_method[seed] = column
-    return left
 
 
 def _above(own: ScoreOrReason, control: ScoreOrReason, joined: Joined, jackknife: Jackknife) -> ScoreOrReason:
@@ -276,55 +258,6 @@ def _above(own: ScoreOrReason, control: ScoreOrReason, joined: Joined, jackknife
 
 def _low(value: ScoreOrReason) -> float:
     return float(value.low) if isinstance(value, Estimate) and value.low is not None else -np.inf
-
-
-def difference(
-    left: Mapping[int, Score], tested: LabelledUnits, joined: Joined, headline: str, jackknife: Jackknife
-) -> Estimate | Undefined:
-    """The mean difference of positive and negative units over the headline's own comparisons: inside subjects, then
-    over these; or over quadruples of units of two subjects, as they are matched."""
-    if headline == "auroc_within":
-        of_subjects = _inside(left, tested)
-        found = mean_over_subjects(of_subjects.mean(0), jackknife.codes)
-        by_seed = of_subjects / len(jackknife.subjects)
-    else:
-        of_seeds = [_apart(score, tested) for score in left.values()]
-        together = [~trained for trained in joined.trained(jackknife)]  # subjects whom one model predicts
-        [pooled] = sum_tables([[Pairs(t.wins * of, t.pairs * of)] for t, of in zip(of_seeds, together, strict=True)])
-        involved = pooled.pairs.sum(1) > 0
-        without = jackknife.without_involved(pooled.resampled(jackknife.counts), involved)
-        found = jackknife_estimate(pooled.wins.sum() / pooled.pairs.sum(), without, int(involved.sum()))
-        # Each subject's own part, with whoever is matched: who shares a fold changes between seeds.
-        by_seed = np.stack([table.wins.sum(1) / table.pairs.sum() for table in of_seeds])
-    if isinstance(found, Undefined):
-        return found
-    return widen(found, shared_variance(jackknife.by_group(by_seed), joined.trained(jackknife)))
-
-
-def _inside(left: Mapping[int, Score], tested: LabelledUnits) -> np.ndarray:
-    """(S, P) of each seed and subject, the mean of positive units less that of negative ones."""
-    _, subject = np.unique(tested.subject, return_inverse=True)
-    means = [
-        [np.bincount(subject, score * (tested.y == k)) / np.bincount(subject, tested.y == k) for k in (1, 0)]
-        for score in left.values()
-    ]
-    return np.array([high - low for high, low in means])
-
-
-def _apart(score: Score, tested: LabelledUnits) -> Pairs:
-    """(P, P) the sums of differences over the quadruples of two subjects with sessions of like length, in the row of
-    each the one inside them."""
-    _, subject = np.unique(tested.subject, return_inverse=True)
-    cells = (tested.start_s // tested.unit_s).astype(int)
-    laid = np.zeros((3, subject.max() + 1, cells.max() + 1))
-    laid[:, subject, cells] = score, tested.y == 1, tested.y == 0
-    x, high, low = laid
-    length = np.zeros(len(x))
-    length[subject] = tested.session_s
-    met = np.abs(np.subtract.outer(length, length)) <= MATCHED_S
-    np.fill_diagonal(met, False)
-    first = high @ low.T
-    return Pairs(met * (first.T * ((x * high) @ low.T) - first * ((x * low) @ high.T)), met * first * first.T)
 
 
 def trials(name: str, methods: Collection[str] = METHODS) -> Iterator[dict[str, dict[str, bool]]]:

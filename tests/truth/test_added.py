@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from embench.interfaces.metric import Undefined
+from embench.statistics.difference import mean_difference
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate
 
-from .added import CELLS, TARGET, Cell, World, difference, judged, trials
+from .added import CELLS, TARGET, Cell, World, judged, trials
 
 NULLS = "nothing 16", "movement 16", "waves 16", "clock 16"
 
@@ -33,7 +34,7 @@ def test_the_mean_difference_of_scores_of_two_values_is_twice_what_auroc_is_abov
     world = World(Cell(subjects, artefact=0.7), np.random.default_rng(1))
     scores = {seed: (score > 0).astype(float) for seed, score in world.scores(["ridge"])["ridge"].items()}
     joined = world.joined(scores)
-    found = difference(scores, world.tested, joined, world.cell.headline, world.jackknife)
+    found = mean_difference(world.cell.headline, joined, world.jackknife)
     auroc, _ = estimate(world.cell.headline, joined, TARGET, world.jackknife)
     assert isinstance(found, Estimate)
     assert isinstance(auroc, Estimate)

@@ -56,8 +56,8 @@ class Gap(_Part):
 class AddsAt(_Part):
     """An answer to what a method adds to the nuisances of one level.
 
-    `effect`: the partial correlation of score and label. `score`: that of what is left of the scores; `share_left`: how
-    much of their variance that is. `adds`: whether all conditions hold.
+    `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
+    difference in SDs; `share_left`: how much of their variance is left. `adds`: whether all conditions hold.
     """
 
     effect: Score
@@ -69,13 +69,16 @@ class AddsAt(_Part):
 class Adds(_Part):
     """Answers to what a method adds to clock and movement, or why nothing can be said.
 
-    `score`: the name of the score of what is left. `movement`: whether an accelerometer was recorded. `levels`: `local`
-    and `full`, see docs/adds.md; each also with `_contact`, where the contact of sensors is held constant too.
-    `judged`: which of the first two decides: `local` for methods that provably see one unit at a time.
+    `score`: the name of the score of what is left; `difference`: whether its mean difference between positive and
+    negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
+    recorded. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of sensors is
+    held constant too. `judged`: which of the first two decides: `local` for methods that provably see one unit at a
+    time.
     """
 
     undefined: Line | None = None
     score: InstalledName | None = None
+    difference: bool = False
     movement: bool = False
     judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)

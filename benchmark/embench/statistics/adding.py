@@ -14,6 +14,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Protocol
 from embench.records.scores import Scores
 from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added, scored
+from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import shared_stimuli
@@ -78,7 +79,12 @@ def _of_target(
         level: _as_json(added(of_units, tested, held, blocks, metric, own, jackknife))
         for level, blocks in ADDS_LEVELS.items()
     }
-    return {"score": metric, "movement": "acc" in cohort.store.modalities, "levels": levels}
+    return {
+        "score": metric,
+        "difference": has_difference(metric),
+        "movement": "acc" in cohort.store.modalities,
+        "levels": levels,
+    }
 
 
 def held_constant(

@@ -1,10 +1,10 @@
 """A verdict on whether a method's scores tell more of the label than clock and movement do.
 
 Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
-subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if the headline of what is
-left of *x* does, and if what is left of *x* and *y* goes together inside subjects: the generalised covariance measure
-(Shah & Peters 2020, doi 10.1214/19-AOS1857). Neither of the last two is enough alone: the first is passed by nonlinear
-functions of movement, the second by clocks that are sharper than those in *Z*. `docs/adds.md` has the attacks.
+subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if what is left of *x* is
+higher in positive units, over the comparisons of the headline, and if what is left of *x* and *y* goes together inside
+subjects: the generalised covariance measure (Shah & Peters 2020, doi 10.1214/19-AOS1857), which alone is passed by
+clocks that are sharper than those in *Z*. `docs/adds.md` has the attacks.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
+from embench.statistics.difference import has_difference, mean_difference
 from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import Estimate, Jackknife, mean_over_subjects, shared_variance, widen
 from embench.statistics.joined import Joined
@@ -142,7 +143,8 @@ class Added:
 
     Args:
         effect: the partial correlation of score and label, -1 to 1, mean over subjects.
-        score: the headline of what is left of the scores.
+        score: of what is left of the scores, the mean difference between positive and negative units over the
+            comparisons of the headline, in SDs of a subject's scores; the headline where it is made of no comparisons.
         share: of the scores' variance, how much is left.
         adds: whether all conditions hold.
     """
@@ -202,9 +204,12 @@ def added(
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
     joined = tested.joined(of_scores, parts)
     chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
-    score = scored(headline, joined, tested.target, jackknife)
+    if has_difference(headline):
+        score, none = mean_difference(headline, joined, jackknife), 0.0
+    else:
+        score, none = scored(headline, joined, tested.target, jackknife), chance
     effect = _effect(of_scores, of_labels, tested, joined, jackknife)
-    passed = [_low(own) > chance, _low(score) > chance, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
+    passed = [_low(own) > chance, _low(score) > none, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
     return Added(effect, score, share, all(passed))
 
 

@@ -35,11 +35,14 @@ MIN_MATCHES = 10
 """Pairs of subjects with sessions of like length."""
 
 
-def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | Undefined:
+def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
     """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
 
     A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
+
+    Args:
+        graded: whether comparisons of a crossed score are won by how much higher the positive unit scores, not by 1.
     """
     cell = cells(name, units)
     if isinstance(cell, Undefined):
@@ -51,7 +54,7 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     if name == "auroc_within_stimulus":
         tie = tie_width(units.score)
         return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
-    tables = [_crossed(own, len(subjects)) for own in own_comparisons(units, cell, subjects)]
+    tables = [_crossed(own, len(subjects)) for own in own_comparisons(units, cell, subjects, graded=graded)]
     return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
 
 
@@ -201,10 +204,12 @@ class OwnComparisons(NamedTuple):
         return high[apart], low[apart], times[apart], self.won[met][apart]
 
 
-def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
+def own_comparisons(
+    units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
+) -> list[list[OwnComparisons]]:
     """For each class, the comparisons of units of one subject, in different cells (n,) and predicted by one fold's
     model."""
-    tie, folds = tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
+    tie, folds = None if graded else tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
     owners = rows_of(subject_codes(units, subjects) * (folds.max() + 1) + folds)
     return [
         [_compared(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie) for owner, rows in owners]
@@ -212,9 +217,11 @@ def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> lis
     ]
 
 
-def _compared(subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float) -> OwnComparisons:
+def _compared(
+    subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float | None
+) -> OwnComparisons:
     gap = np.subtract.outer(score[positive], score[~positive])
-    won = ((gap > tie) + (gap >= -tie).astype(float)) / 2
+    won = gap if tie is None else ((gap > tie) + (gap >= -tie).astype(float)) / 2
     high, low = cell[positive], cell[~positive]
     won[np.equal.outer(high, low)] = 0
     return OwnComparisons(subject, high, low, won)

@@ -95,7 +95,10 @@ def _added_in_words(adds: Adds) -> str:
 def _measured(adds: Adds, level: str) -> str:
     """The figures that decide at a level."""
     at = adds.levels[level]
-    rest = f"the rest, {100 * at.share_left:.0f} % of the variance, has {adds.score} {format_score(at.score)}"
+    what = f"{adds.score} {format_score(at.score)}"
+    if adds.difference:
+        what = f"a mean difference of {format_score(at.score)} SD in the comparisons of {adds.score}"
+    rest = f"the rest, {100 * at.share_left:.0f} % of the variance, has {what}"
     return f"partial correlation {format_score(at.effect)}; {rest}"
 
 
