@@ -21,9 +21,15 @@ def attacks_file(dataset: str) -> Path:
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:
-    """A parser for a command on a dataset: `dataset`, and `data_root`, the folder with that of the dataset."""
-    parser = argparse.ArgumentParser(description=about)
+    """A parser for a command on a dataset: `dataset`, and what `with_data_root` has."""
+    parser = with_data_root(about)
     parser.add_argument("dataset", choices=DATASETS)
+    return parser
+
+
+def with_data_root(about: str | None) -> argparse.ArgumentParser:
+    """A parser of `data_root`, the folder with that of the dataset."""
+    parser = argparse.ArgumentParser(description=about)
     root, about_root = os.environ.get("EMBENCH_TEST_DATA"), "the folder above that of the dataset"
     parser.add_argument("--data-root", type=Path, default=root, required=root is None, help=about_root)
     return parser

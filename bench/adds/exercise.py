@@ -6,15 +6,13 @@ methods that tell exercise from what comes before and after add to clock and mov
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 import embench
-from bench.adds import KEPT
+from bench.adds import KEPT, with_data_root
 from bench.adds.study import SEEDS
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset
@@ -123,10 +121,7 @@ def labels_of(presses: np.ndarray, duration_s: float, stage: str) -> dict[str, L
 
 def main() -> None:
     """Prints a line for each method: its headline, and of each level the effect, the share left and the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    root, about_root = os.environ.get("EMBENCH_TEST_DATA"), "the folder above that of wearable_stress"
-    parser.add_argument("--data-root", type=Path, default=root, required=root is None, help=about_root)
-    chosen = parser.parse_args()
+    chosen = with_data_root(__doc__).parse_args()
     print("| target | method | score | " + " | ".join(ADDS_LEVELS) + " |\n|" + "---|" * (len(ADDS_LEVELS) + 3))
     adding = []
     for modalities, fusion in METHODS:

@@ -209,7 +209,10 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method. `time_context`: from version 3 on."""
+    """The data, the rules, the subjects and the code, whatever the method.
+
+    `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it.
+    """
 
     embench_version: Line
     dataset: DatasetPart

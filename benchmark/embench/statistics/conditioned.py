@@ -143,9 +143,11 @@ def is_even(tables: Sequence[Pairs]) -> bool:
     return all(np.allclose(t.wins + t.wins.T, t.pairs, rtol=0, atol=1e-6) for t in tables)
 
 
-def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
+def over_folds(
+    name: str, folds: Iterable[Units], subjects: np.ndarray, *, graded: bool = False
+) -> list[Pairs] | Undefined:
     """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
-    return sum_of_known([comparisons(name, units, subjects) for units in folds])
+    return sum_of_known([comparisons(name, units, subjects, graded=graded) for units in folds])
 
 
 def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:

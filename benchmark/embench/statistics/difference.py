@@ -13,6 +13,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes
 from embench.interfaces.units import Units
 from embench.statistics import conditioned
+from embench.statistics.estimates import subject_scores_by_seed
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
@@ -27,7 +28,7 @@ WITHIN = "auroc_within"
 
 
 def has_difference(metric: str) -> bool:
-    """Whether a score is a share of comparisons won, so that there is a mean difference over them."""
+    """Tells whether a score is a share of comparisons won, so that there is a mean difference over them."""
     return metric in (WITHIN, "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
 
 
@@ -43,12 +44,8 @@ def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estima
 
 def _inside(joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
     """The mean over subjects, and what each group adds in each seed (S, G)."""
-    seeds = np.stack(
-        [
-            mean_of_known([_by_subject(units, jackknife.subjects) for units in folds.values()])
-            for folds in joined.seeds.values()
-        ]
-    )
+    by_fold = {(seed, fold): _by_subject(units, jackknife.subjects) for seed, fold, units in joined}
+    seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_of_known(seeds)
     found = mean_over_subjects(values, jackknife.codes)
     if isinstance(found, Undefined):
@@ -74,9 +71,7 @@ def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimat
     fold changes between seeds."""
     subjects, whole, by_seed = jackknife.subjects, [], []
     for folds in joined.seeds.values():
-        mates = conditioned.sum_of_known(
-            conditioned.comparisons(metric, units, subjects, graded=True) for units in folds.values()
-        )
+        mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
         first, *rest = folds.values()
         every = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
         if isinstance(mates, Undefined) or isinstance(every, Undefined) or not conditioned.estimable(metric, mates):

@@ -181,7 +181,7 @@ def run_circumstances(
     gives_up: Mapping[str, str],
     time_context: TimeContext | None = None,
 ) -> Circumstances:
-    """What run.yaml holds of the data, the rules, the subjects and the code, whatever the method.
+    """Facts for run.yaml on the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
