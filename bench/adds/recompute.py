@@ -1,8 +1,8 @@
 """Verdicts of `adds` on published rows, computed again from arrays: `python -m bench.adds.recompute wearable_stress`.
 
-Scores, labels, folds and Z are given; the rest is written from docs/adds.md and docs/statistics.md. Exits with 1 if one
-of the largest differences from what embench finds, which it prints, is above 1e-9. Scores x are (S, n): S seeds, n
-labelled units of P subjects in G groups. An estimate is [value, low, high]. `graded`: comparisons are won by how much.
+Scores, labels, folds and Z are given; the rest is written from docs/adds.md and docs/statistics.md. Exits with 1 if a
+largest difference from embench is above 1e-9. Scores x are (S, n): S seeds, n labelled units of P subjects in G groups.
+An estimate is [value, low, high]. `graded`: comparisons are won by how much.
 """
 
 import sys

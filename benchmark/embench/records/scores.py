@@ -58,12 +58,14 @@ class AddsAt(_Part):
 
     `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
     difference in SDs; `share_left`: how much of their variance is left. `adds`: whether all conditions hold.
+    `of_groups`: what each group of subjects adds to the effect, in the order of the groups' names.
     """
 
     effect: Score
     score: Score
     share_left: float
     adds: bool
+    of_groups: Sequence[float] = ()
 
 
 class Adds(_Part):
@@ -73,7 +75,8 @@ class Adds(_Part):
     negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
     recorded. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of sensors is
     held constant too. `judged`: which of the first two decides: `local` for methods that provably see one unit at a
-    time.
+    time. There, `seeds`: those in which it adds by itself; `tasks`: the effect over the units of one stimulus and all
+    negative ones, where several stimuli have positive units alone.
     """
 
     undefined: Line | None = None
@@ -82,6 +85,13 @@ class Adds(_Part):
     movement: bool = False
     judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
+    seeds: Sequence[int] = ()
+    tasks: dict[Line, Score] = Field(default_factory=dict)
+
+    @property
+    def decides(self) -> AddsAt | None:
+        """The answer at the level that decides; None where nothing can be said."""
+        return self.levels.get(self.judged)
 
 
 @dataclass(frozen=True)

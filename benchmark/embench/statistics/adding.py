@@ -17,7 +17,7 @@ from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits,
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.joined import shared_stimuli
+from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance.columns import BLOCKS, block, study_of
 
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def what_it_adds(
     """
     found = {}
     for target in cohort.targets:
-        made = _of_target(values[target.name], target, cohort, protocol, scores, progress)
+        made = _of_target(values[target.name], target, cohort, protocol, scores, judged, progress)
         found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
     return found
 
@@ -59,6 +59,7 @@ def _of_target(
     cohort: Cohort,
     protocol: Protocol,
     scores: Scores,
+    judged: str,
     progress: ProgressCallback | None,
 ) -> dict[str, Any] | Undefined:
     metric = _metric(scores, target)
@@ -75,16 +76,25 @@ def _of_target(
     own = scored(metric, joined, target, jackknife)
     if isinstance(own, Undefined):
         return own
-    levels = {
-        level: _as_json(added(of_units, tested, held, blocks, metric, own, jackknife))
-        for level, blocks in ADDS_LEVELS.items()
-    }
+
+    def at(level: str, values: Mapping[int, np.ndarray], own: ScoreOrReason) -> Added:
+        return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife)
+
+    levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
+    alone = {seed: {seed: of_seed} for seed, of_seed in of_units.items()}
+    own_alone = {seed: scored(metric, _of_seed(joined, seed), target, jackknife) for seed in alone}
     return {
         "score": metric,
         "difference": has_difference(metric),
         "movement": "acc" in cohort.store.modalities,
-        "levels": levels,
+        "levels": {level: _as_json(made) for level, made in levels.items()},
+        "seeds": [seed for seed, values in alone.items() if at(judged, values, own_alone[seed]).adds],
+        "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
+
+
+def _of_seed(joined: Joined, seed: int) -> Joined:
+    return Joined({seed: joined.seeds[seed]})
 
 
 def held_constant(
@@ -147,6 +157,7 @@ def _as_json(made: Added) -> dict[str, Any]:
         "score": _number(made.score),
         "share_left": made.share,
         "adds": made.adds,
+        "of_groups": made.of_groups.tolist(),
     }
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.statistics.difference import has_difference, mean_difference
 from embench.statistics.estimates import ScoreOrReason, estimate
@@ -147,12 +148,17 @@ class Added:
             comparisons of the headline, in SDs of a subject's scores; the headline where it is made of no comparisons.
         share: of the scores' variance, how much is left.
         adds: whether all conditions hold.
+        of_groups: (G,) what each group of subjects adds to the effect.
+        tasks: stimulus -> the effect over its units and all negative ones, where several stimuli have positive units
+            alone.
     """
 
     effect: Estimate | Undefined
     score: ScoreOrReason
     share: float
     adds: bool
+    of_groups: np.ndarray
+    tasks: Mapping[str, Estimate | Undefined]
 
 
 def standardised_scores(values: np.ndarray, subject: np.ndarray, parts: Parts) -> np.ndarray:
@@ -208,9 +214,15 @@ def added(
         score, none = mean_difference(headline, joined, jackknife), 0.0
     else:
         score, none = scored(headline, joined, tested.target, jackknife), chance
-    effect = _effect(of_scores, of_labels, tested, joined, jackknife)
+    products = _products(of_scores, of_labels)
+    by_subject = _by_subject(products, tested, jackknife)
+    effect = _effect(by_subject, joined, jackknife)
     passed = [_low(own) > chance, _low(score) > none, _low(effect) > 0, SHARE_LEFT[0] <= share <= SHARE_LEFT[1]]
-    return Added(effect, score, share, all(passed))
+    tasks = {
+        name: _effect(_by_subject(np.where(units, products, np.nan), tested, jackknife), joined, jackknife)
+        for name, units in _tasks(tested).items()
+    }
+    return Added(effect, score, share, all(passed), jackknife.by_group(_of_subjects(by_subject)), tasks)
 
 
 def scored(metric: str, joined: Joined, target: Target, jackknife: Jackknife) -> ScoreOrReason:
@@ -225,25 +237,43 @@ def _low(value: ScoreOrReason) -> float:
     return value.low if isinstance(value, Estimate) and value.low is not None else -np.inf
 
 
-def _effect(
-    scores: Mapping[int, np.ndarray],
-    labels: Mapping[int, np.ndarray],
-    tested: LabelledUnits,
-    joined: Joined,
-    jackknife: Jackknife,
-) -> Estimate | Undefined:
-    """The mean over subjects of the products of what is left of score and label, over the root of their mean squares,
-    and over classes."""
+def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
+    """(S, n) what is left of score times what is left of label, over the root of their mean squares; mean over
+    classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
     scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))
-    products = (x * y / np.maximum(scale, 1e-12)).mean(2)  # (S, n)
+    return np.asarray((x * y / np.maximum(scale, 1e-12)).mean(2))
+
+
+def _by_subject(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
+    """(S, P) the mean over each subject's units, NaN for one without any."""
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
     for p, name in enumerate(jackknife.subjects.tolist()):
         mine = products[:, tested.subject == name]
         known = np.isfinite(mine).any(1)
         by_subject[known, p] = np.nanmean(mine[known], axis=1)
-    found = mean_over_subjects(np.nanmean(by_subject, 0), jackknife.codes)
+    return by_subject
+
+
+def _of_subjects(by_subject: np.ndarray) -> np.ndarray:
+    """(P,) what subjects add to the mean over seeds and subjects."""
+    values = mean_of_known(by_subject)
+    return np.nan_to_num(values / np.isfinite(values).sum())
+
+
+def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
+    found = mean_over_subjects(mean_of_known(by_subject), jackknife.codes)
     if isinstance(found, Undefined) or len(by_subject) < 2:
         return found
     by_seed = jackknife.by_group(np.nan_to_num(by_subject / len(jackknife.subjects)))
     return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
+
+
+def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Stimulus -> (n,) bool, its units and all negative ones, of stimuli that have positive units alone; none where
+    there are not two, or there are several classes."""
+    positive, negative = tested.y == 1, tested.y == 0
+    names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
+    if tested.target.kind != "binary" or len(names) < 2:
+        return {}
+    return {name: negative | (tested.stimulus == name) for name in names.tolist()}
