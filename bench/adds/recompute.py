@@ -2,7 +2,6 @@
 
 Scores, labels, folds and Z are given; the rest is written from docs/adds.md and docs/statistics.md. Exits with 1 if a
 largest difference from embench is above 1e-9. Scores x are (S, n): S seeds, n labelled units of P subjects in G groups.
-An estimate is [value, low, high]. `graded`: comparisons are won by how much.
 """
 
 import sys
@@ -56,7 +55,7 @@ def allowance(a: np.ndarray, study: Study, v: float) -> float:  # A of docs/stat
     return min(max(f * z.sum() + f * np.sqrt(2 * (z**2).sum()), 0.0), most, 2 * v)
 
 
-def interval(value: float, v: float, groups: int, shared: float, add_one: bool) -> np.ndarray:
+def interval(value: float, v: float, groups: int, shared: float, add_one: bool) -> np.ndarray:  # value, low, high
     centre, t = value, student.ppf(0.975, groups - 1)
     if add_one:
         centre = (groups * value + 0.5) / (groups + 1)

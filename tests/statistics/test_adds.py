@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_movement_does_not_add_to_itself(world: World, make) -> None:
 
 def test_noise_does_not_add(world: World) -> None:
     assert not world.judged(world.noise).adds
+
+
+def test_what_groups_of_subjects_add_sums_up_to_the_effect(world: World) -> None:
+    found = world.judged(world.body)
+    assert len(found.of_groups) == SUBJECTS
+    assert found.of_groups.sum() == pytest.approx(found.effect.mean)  # type: ignore[union-attr]
+
+
+def test_the_effect_in_a_task_tells_in_which_task_the_body_answers() -> None:
+    world = World()
+    half = np.arange(len(world.y)) % UNITS < UNITS // 2
+    stimulus = np.where(world.y == 0, "rest", np.where(half, "sums", "speech"))
+    world.tested = replace(world.tested, stimulus=stimulus)
+    found = world.judged(np.where(stimulus == "sums", world.body, world.noise)).tasks
+    assert list(found) == ["speech", "sums"]
+    assert found["sums"].low > 0.05 > found["speech"].mean  # type: ignore[union-attr]
 
 
 def test_scores_of_units_without_a_label_change_nothing() -> None:
