@@ -5,7 +5,7 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import clock, copies, embeddings, nuisance, recorded, sharing, subjects
+from embench.audits.checks import clock, copies, embeddings, nuisance, one_statistic, recorded, sharing, subjects
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult
@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "order": nuisance.check_explained_by_order,
     "missing": nuisance.check_missing,
     "balance": clock.check_balance,
+    "one_statistic": one_statistic.check_one_statistic,
     "controls": nuisance.check_controls,
     "suspicious": subjects.check_suspicious,
     "shift": subjects.check_shift,
