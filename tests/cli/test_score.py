@@ -74,6 +74,8 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     record = read_record(out)
     assert record.run["time_context"] == "unit"
     assert record.scores.adds("stress").judged == "full"
+    assert record.scores.score("stress", "auroc", "registered_clock")
+    assert "registered_clock" not in {control.name for control in record.scores.compared("stress")}
     refused = embench("score", file, *line, "--time-context", "window")
     assert refused.code == 2
     assert "'unit', 'causal', 'offline'" in refused.err

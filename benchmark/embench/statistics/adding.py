@@ -18,7 +18,7 @@ from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
-from embench.statistics.nuisance.columns import BLOCKS, block, study_of
+from embench.statistics.nuisance.columns import BLOCKS, block, registered_clock, study_of
 
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
     "local": ("local",),
@@ -118,6 +118,25 @@ def held_constant(
             progress(begun, len(seeds), target.name)
         held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
     return held
+
+
+def registered_clocks(
+    cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]
+) -> dict[tuple[str, int], np.ndarray | Undefined]:
+    """(target, seed) -> (N, K) what the control `registered_clock` predicts for the cohort's N units, NaN where it
+    predicts nothing, or why it does not apply; of these `seeds` of each target."""
+    found: dict[tuple[str, int], np.ndarray | Undefined] = {}
+    units = np.array(cohort.eligible)
+    for target in cohort.targets:
+        for seed in seeds.get(target.name, ()):
+            study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
+            read = study if isinstance(study, Undefined) else registered_clock(study)
+            if not isinstance(read, Undefined):
+                table = np.full((len(cohort.units), read.shape[1]), np.nan)
+                table[units] = read
+                read = table
+            found[target.name, seed] = read
+    return found
 
 
 def _metric(scores: Scores, target: Target) -> str | Undefined:

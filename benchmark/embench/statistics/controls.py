@@ -223,8 +223,12 @@ CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
     "movement": _movement,
 }
 """Control -> the function that predicts; records list controls in this order."""
-NOT_TO_CLEAR = frozenset({"study_drift"})
-"""Controls that are shown beside a method, which need not lie above them: they know who is tested."""
+REGISTERED_CLOCK = "registered_clock"
+"""The control that reads labels at the time at which a session's movements fit those of training subjects. It needs a
+whole session, and is shown under the scores of version 3."""
+NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK})
+"""Controls that are shown beside a method, which need not lie above them: they know who is tested, or what comes after
+the unit."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:

@@ -37,8 +37,8 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import laid_out, what_it_adds
-from embench.statistics.controls import CONTROLS, control_scores
+from embench.statistics.adding import laid_out, registered_clocks, what_it_adds
+from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, control_scores
 from embench.statistics.nuisance.accelerometer import movement_features
 from embench.statistics.scores import compute_scores
 from embench.store.kept import kept
@@ -106,6 +106,9 @@ def score_predictions(
         DataError: there is no prediction.
     """
     movement = movement_features(cohort)
+    asked = protocol.scoring == 3 and not protocol.leaks and adds
+    seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
+    registered = registered_clocks(cohort, protocol, seeds) if asked else {}
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -118,7 +121,11 @@ def score_predictions(
         index = of_fold.units[known]
         about = about_units(of_fold, cohort, index)
         parts.append(prediction_rows(MODEL, target, about, of_fold.score[known], of_fold.decision[known]))
-        for name, control in _controls(of_fold, cohort, index, movement).items():
+        controls = _controls(of_fold, cohort, index, movement)
+        if (clock := registered.get((target.name, of_fold.seed))) is not None:
+            read = clock if isinstance(clock, Undefined) else decide(target, clock[index], protocol)
+            controls[REGISTERED_CLOCK] = read
+        for name, control in controls.items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
@@ -146,7 +153,7 @@ def score_predictions(
         more["cuts"] = cuts
     if protocol.scoring == 3:
         more["coverage"] = _coverage(cohort, by_fold)
-    if protocol.scoring == 3 and not protocol.leaks and adds:
+    if asked:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         more["adds"] = what_it_adds(values, cohort, protocol, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))

@@ -168,6 +168,21 @@ def _registered(study: Study) -> np.ndarray:
     return standard(np.hstack([*clocks, *first]))
 
 
+def registered_clock(study: Study) -> np.ndarray | Undefined:
+    """(n, k) the labels of training subjects at the time at which all that their accelerometers show fits the subject's
+    best, from 0 to 1 for each class; undefined where there is no accelerometer."""
+    moved = study.moved
+    if moved is None:
+        return Undefined("there is no accelerometer")
+
+    def make() -> np.ndarray:
+        cells, labels = Cells(study.sessions), label_columns(study.y, study.target)
+        likeness = np.mean([cells.likeness(each) for each in moved.traces()], axis=0)
+        return cells.clocks(likeness, labels, _training_of_subjects(study))[:, : labels.shape[1]]
+
+    return study.kept("registered clock", make)
+
+
 def _training_of_subjects(study: Study) -> list[np.ndarray]:
     """Training units of the fold that predicts each subject's first unit."""
     fold = np.zeros(len(study.units), int)
