@@ -22,7 +22,7 @@ from embench.system import version_of
 
 SAME_ORDER = 0.95
 """Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
-FEWEST_UNITS, FEWEST_SUBJECTS = 5, 5
+_FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
 """A subject with fewer units says nothing, nor do fewer subjects: few moments are in some statistic's order by luck."""
 STATISTICS = ("mean", "SD", "minimum", "maximum", "range", "slope")
 
@@ -56,7 +56,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
             findings.append(AuditFinding("note", what, evidence, todo))
     if figures:
         return CheckResult(figures, tuple(findings))
-    few = f"fewer than {FEWEST_SUBJECTS} subjects have scores that differ between {FEWEST_UNITS} units with samples"
+    few = f"fewer than {_FEWEST_SUBJECTS} subjects have scores that differ between {_FEWEST_UNITS} units with samples"
     return Undefined(f"{few}, of a target with one score a unit")
 
 
@@ -98,12 +98,12 @@ def _correlations(score: np.ndarray, table: np.ndarray, subject: np.ndarray) -> 
     found = []
     for name in np.unique(subject[known]).tolist():
         mine = known & (subject == name)
-        if mine.sum() >= FEWEST_UNITS and np.ptp(score[mine]) > 0:
+        if mine.sum() >= _FEWEST_UNITS and np.ptp(score[mine]) > 0:
             ranks = stats.rankdata(np.column_stack([score[mine], table[mine]]), axis=0)
             ranks -= ranks.mean(0)
             scale = np.sqrt((ranks**2).sum(0))
             products = ranks[:, 0] @ ranks[:, 1:]
             found.append(products / np.maximum(scale[0] * scale[1:], 1e-12))  # 0 of what does not vary
-    if len(found) < FEWEST_SUBJECTS:
+    if len(found) < _FEWEST_SUBJECTS:
         return np.full(table.shape[1], np.nan)
     return np.asarray(np.mean(found, axis=0))
