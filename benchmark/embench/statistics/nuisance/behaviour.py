@@ -1,5 +1,5 @@
-"""What recordings of muscles, eyes and breathing show in each unit; of an EEG without EOG or EMG beside it, what eyes and
-jaw leave there. Values are logarithms whose offset follows the signal, so that units of measurement do not matter."""
+"""What recordings of muscles, eyes and breathing show in each unit; where there is no EOG or EMG, what eyes and jaw
+leave in the EEG. Offsets of logarithms follow the signal, so that units of measurement do not matter."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def breath(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 2) blinks a second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at `rate` Hz.
-    Deflections of either sign count, those of lobes beside a peak with it."""
+    """(n, 2) blinks a second, deflections of either sign, and power below 4 Hz (log), of an electrode near the eyes:
+    samples (n, T) at `rate` Hz."""
     around = x - x.mean(1, keepdims=True)
     frequencies = np.fft.rfftfreq(x.shape[1], 1 / rate)
     within = (frequencies >= BLINK_HZ[0]) & (frequencies < BLINK_HZ[1])

@@ -1,5 +1,5 @@
-"""Nuisances as columns of a cohort's units: what the clock, the accelerometer and the contact of sensors tell, with
-models that read the label off them, fitted on the training subjects of each fold."""
+"""Nuisances as columns of a cohort's units: what the clock, the accelerometer, muscles, eyes and breathing, and the
+contact of sensors tell, with models that read the label off them, fitted on the training subjects of each fold."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold
 from embench.statistics.nuisance import clock
 from embench.statistics.nuisance.accelerometer import Movement, movement_features, movement_of, windows_of
+from embench.statistics.nuisance.behaviour import behaviour_of
 from embench.statistics.nuisance.members import (
     Members,
     Parts,
     balanced_trees,
     careful_trees,
-    forest,
     label_columns,
-    linear,
     predictions,
     trees,
 )
-from embench.statistics.nuisance.moved import NEAR_S, Moved, Smoothed
+from embench.statistics.nuisance.moved import NEAR_S, Moved, Smoothed, surrounded
 from embench.statistics.nuisance.registered import Cells
-from embench.statistics.nuisance.sessions import CLIP, Sessions, standard
+from embench.statistics.nuisance.sessions import Sessions, standard
 from embench.store.kept import kept
 from embench.system import version_of
 
@@ -99,6 +98,11 @@ class Study:
         parts = np.split(table, np.cumsum(widths)[:-1], axis=1)
         return Moved(Movement(**dict(zip(names, parts, strict=True))), self.sessions)
 
+    @cached_property
+    def behaviour(self) -> np.ndarray:
+        """(n, k) what other modalities show of muscles, eyes and breathing; no column where there is none."""
+        return self.kept("behaviour", lambda: behaviour_of(self.cohort, self.units), of_seed=False)
+
 
 def study_of(cohort: Cohort, target: Target, folds: Sequence[Fold], seed: int) -> Study | Undefined:
     """The units of a cohort that folds deal out; undefined where the release hides when they were recorded."""
@@ -142,6 +146,11 @@ def _local(study: Study) -> np.ndarray:
         members = {**members, **more, "control": (features[study.units], balanced_trees)}
         around = [(s, s) for s in (*NEAR_S, 240.0)]
         smoothed = {**smoothed, "control": [*around, (120.0, 0.0), (0.0, 120.0), (60.0, 0.0), (0.0, 60.0)]}
+    if np.isfinite(study.behaviour).any():
+        made, more, around_it = surrounded(study.behaviour, sessions, "behaviour")
+        columns += made
+        members = {**members, **more, "behaviour clock": (np.hstack([*made, places]), careful_trees)}
+        smoothed = {**smoothed, **around_it}
     return np.hstack([*columns, *_predicted(members, smoothed, study)])
 
 
@@ -193,7 +202,7 @@ def _training_of_subjects(study: Study) -> list[np.ndarray]:
 
 def _contact(study: Study) -> np.ndarray:
     """Signs of how well sensors sat: the quality of each signal, its gaps, and size and roughness of the pulse wave."""
-    sessions, store = study.sessions, study.cohort.store
+    store = study.cohort.store
     ids = [study.cohort.units[i].id for i in study.units.tolist()]
     columns = []
     for modality in sorted(set(store.modalities) - {"acc"}):
@@ -204,12 +213,8 @@ def _contact(study: Study) -> np.ndarray:
         columns += list(_pulse(windows_of(study.cohort, "ppg", study.units)).T)
     if not columns:
         return np.zeros((len(study.units), 0))
-    own = sessions.standardised(np.stack(columns, axis=1))
-    wide = sessions.context(own, NEAR_S)
-    members: Members = {"trees": (wide, careful_trees), "linear": (wide, linear), "forest": (own, forest)}
-    predicted = _predicted(members, {"trees": [(60.0, 60.0)]}, study)
-    wide = np.clip(wide, -CLIP, CLIP)
-    return np.hstack([wide, wide**2 / 2, *predicted])
+    made, members, smoothed = surrounded(np.stack(columns, axis=1), study.sessions, "contact")
+    return np.hstack([*made, *_predicted(members, smoothed, study)])
 
 
 def _pulse(windows: np.ndarray) -> np.ndarray:

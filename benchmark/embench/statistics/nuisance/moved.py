@@ -150,6 +150,20 @@ class Moved:
         ]
 
 
+def surrounded(values: np.ndarray, sessions: Sessions, about: str) -> tuple[list[np.ndarray], Members, Smoothed]:
+    """Columns of a subject's `values` (n, k) with their means over two minutes to each side, and the squares of these;
+    models on them, called after what they are `about`, and which predictions are smoothed."""
+    own = sessions.standardised(values)
+    wide = sessions.context(own, NEAR_S)
+    members: Members = {
+        f"{about} trees": (wide, careful_trees),
+        f"{about} linear": (wide, linear),
+        f"{about} forest": (own, forest),
+    }
+    wide = np.clip(wide, -CLIP, CLIP)
+    return [wide, wide**2 / 2], members, {f"{about} trees": [(60.0, 60.0)]}
+
+
 def _components(convolved: np.ndarray) -> np.ndarray:
     """(n, 60) principal components; no label decides them."""
     from sklearn.decomposition import PCA
