@@ -73,16 +73,18 @@ class Adds(_Part):
 
     `score`: the name of the score of what is left; `difference`: whether its mean difference between positive and
     negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
-    recorded. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of sensors is
-    held constant too. `judged`: which of the first two decides: `local` for methods that provably see one unit at a
-    time. There, `seeds`: those in which it adds by itself; `tasks`: the effect over the units of one stimulus and all
-    negative ones, where several stimuli have positive units alone.
+    recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
+    muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
+    sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
+    unit at a time. There, `seeds`: those in which it adds by itself; `tasks`: the effect over the units of one stimulus
+    and all negative ones, where several stimuli have positive units alone.
     """
 
     undefined: Line | None = None
     score: InstalledName | None = None
     difference: bool = False
     movement: bool = False
+    held: Sequence[Word] = ()
     judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
     seeds: Sequence[int] = ()

@@ -18,6 +18,7 @@ from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
+from embench.statistics.nuisance.behaviour import modalities_held
 from embench.statistics.nuisance.columns import BLOCKS, block, registered_clock, study_of
 
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -87,6 +88,7 @@ def _of_target(
         "score": metric,
         "difference": has_difference(metric),
         "movement": "acc" in cohort.store.modalities,
+        "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made) for level, made in levels.items()},
         "seeds": [seed for seed, values in alone.items() if at(judged, values, own_alone[seed]).adds],
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
