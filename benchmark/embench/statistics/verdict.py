@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from embench.interfaces.recording import names_in
 from embench.protocols import Design
 from embench.records.scores import Adds, Control, Score, Scores
 from embench.records.wording import BESIDE, format_controls, format_figure, format_score, in_words
@@ -16,6 +17,13 @@ NOT_COMPARED = "not compared with controls, since the headline can't be estimate
 _NOT_EXCLUDED = "a less reliable accelerometer, contact and the order of tasks are not excluded"
 _REGISTERED = "a clock that movement sets"
 _NOT_SHOWN = "which does not mean that it is not physiological"
+_RECORDED = {
+    "emg": "muscles (emg)",
+    "eog": "eyes (eog)",
+    "resp": "breathing (resp)",
+    "eeg": "eyes and muscles (eeg)",
+}
+"""Modalities that are held constant besides an accelerometer, and what they show."""
 NEAR_BOUND = 0.01
 """A low end that is at most so far from the bound that decides is borderline."""
 _TOO_FEW = "not estimable: "
@@ -56,14 +64,19 @@ class Exploratory:
         return f"{told}; the highest control, {in_words(name)}, reaches {reached}"
 
 
-def adds_in_words(adds: Adds, *, whole_session: bool = False) -> str:
+def adds_in_words(adds: Adds, *, whole_session: bool = False, reads: Sequence[str] = ()) -> str:
     """Sentence on what a method adds to clock and movement.
 
     Args:
         whole_session: whether its normalisation reads the test subject's whole session.
+        reads: the modalities that it reads.
     """
-    needs = "; needs the whole session of the new wearer" if whole_session and not adds.undefined else ""
-    return _added_in_words(adds) + needs
+    told = _added_in_words(adds)
+    if adds.undefined:
+        return told
+    if own := [name for name in adds.held if name in reads and name in _RECORDED]:
+        told += f"; the method itself reads {_listed(own)}, and what is held constant of it can't add"
+    return told + ("; needs the whole session of the new wearer" if whole_session else "")
 
 
 def _added_in_words(adds: Adds) -> str:
@@ -71,25 +84,35 @@ def _added_in_words(adds: Adds) -> str:
         return f"what it adds to clock and movement is undefined: {adds.undefined}"
     full, local = adds.levels["full"].adds, adds.levels["local"].adds
     at_full, at_local = f"({_measured(adds, 'full')})", f"({_measured(adds, 'local')})"
+    shown = [_RECORDED[name] for name in adds.held if name in _RECORDED]
+    beside = f"what is recorded of {_listed(shown)}" if shown else ""
     if not adds.movement:
         told = "adds to the time since the start" if full else "is not shown to add to the time since the start"
+        if beside:
+            return f"{told} and to {beside} {at_full}; movement was not recorded by an accelerometer"
         return f"{told} {at_full}; movement was not recorded"
     clock = "" if adds.score is None or "_within" not in adds.score else "; the clock is held by these alone"
     if adds.judged == "full":
-        told = f"a finer look at this accelerometer, the time since the start and {_REGISTERED} {at_full}"
+        look = f"a finer look at this accelerometer, {beside}" if beside else "a finer look at this accelerometer"
+        told = f"{look}, the time since the start and {_REGISTERED} {at_full}"
         if full:
             return f"adds to {told}, on these people and tasks; {_NOT_EXCLUDED}{clock}"
-        beside = f"; it adds to the first two {at_local}, but may have seen the whole session"
-        return f"is not shown to add to {told}, {_NOT_SHOWN}{beside if local else ''}{clock}"
+        most = "all but the last" if beside else "the first two"
+        at_least = f"; it adds to {most} {at_local}, but may have seen the whole session"
+        return f"is not shown to add to {told}, {_NOT_SHOWN}{at_least if local else ''}{clock}"
+    within = f"within ten minutes{f', to {beside}' if beside else ''} and to the time since the start {at_local}"
     if not local:
-        told = "is not shown to add to what the accelerometer shows within ten minutes and to the time since the start"
-        return f"{told} {at_local}, {_NOT_SHOWN}{clock}"
+        return f"is not shown to add to what the accelerometer shows {within}, {_NOT_SHOWN}{clock}"
     beyond = "and also" if full else "and not"
     return (
-        f"adds to a finer look at this accelerometer within ten minutes and to the time since the start "
-        f"{at_local}, on these people and tasks, {beyond} to {_REGISTERED} {at_full}; "
-        f"{_NOT_EXCLUDED}{clock}"
+        f"adds to a finer look at this accelerometer {within}, on these people and tasks, "
+        f"{beyond} to {_REGISTERED} {at_full}; {_NOT_EXCLUDED}{clock}"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _measured(adds: Adds, level: str) -> str:
@@ -111,7 +134,7 @@ class TargetVerdict:
         compared: the controls with a paired difference of the headline.
         exploratory: other scores that the subjects of this run allow.
         adds: what it adds to clock and movement; None where the protocol does not ask.
-        whole_session: whether its normalisation reads the test subject's whole session.
+        whole_session: whether its normalisation reads the test subject's whole session. `reads`: its modalities.
         borderline: what a low end is near to: `chance` for the headline, or controls. Under scoring 3 alone.
     """
 
@@ -124,6 +147,7 @@ class TargetVerdict:
     adds: Adds | None = None
     borderline: tuple[str, ...] = ()
     whole_session: bool = False
+    reads: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -164,7 +188,8 @@ class TargetVerdict:
         """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.controls}", needs]
-        added = [adds_in_words(self.adds, whole_session=self.whole_session)] if self.adds else []
+        whole, reads = self.whole_session, self.reads
+        added = [adds_in_words(self.adds, whole_session=whole, reads=reads)] if self.adds else []
         return [*filter(None, told), *added, *(each.sentence for each in self.exploratory)]
 
 
@@ -188,12 +213,18 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
 
 
 def verdict(
-    scores: Scores, target: str, design: Design | None, scoring: int | None = None, *, whole_session: bool = False
+    scores: Scores,
+    target: str,
+    design: Design | None,
+    scoring: int | None = None,
+    *,
+    whole_session: bool = False,
+    reads: tuple[str, ...] = (),
 ) -> TargetVerdict:
     """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores.
 
     Args:
-        scoring: that of the protocol. `whole_session`: see `TargetVerdict`.
+        scoring: that of the protocol. `whole_session`, `reads`: see `TargetVerdict`.
     """
     metric = scores.headlines[target]
     return TargetVerdict(
@@ -210,6 +241,7 @@ def verdict(
         scores.adds(target),
         tuple(_borderline(scores, target)) if scoring == 3 else (),
         whole_session,
+        reads,
     )
 
 
@@ -229,7 +261,11 @@ def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     scoring = run.get("protocol", {}).get("rules", {}).get("scoring")
     whole = run.get("target_access") == "unlabelled"
-    return {target: verdict(scores, target, design, scoring, whole_session=whole) for target in scores.headlines}
+    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
+    return {
+        target: verdict(scores, target, design, scoring, whole_session=whole, reads=reads)
+        for target in scores.headlines
+    }
 
 
 def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
