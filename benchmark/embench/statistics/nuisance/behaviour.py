@@ -1,5 +1,5 @@
 """What recordings of muscles, eyes and breathing show in each unit; where there is no EOG or EMG, what eyes and jaw
-leave in the EEG. Offsets of logarithms follow the signal, so that units of measurement do not matter."""
+leave in the EEG. Offsets of logarithms follow the subject's signal, so that its unit does not matter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from embench.data.cohort import Cohort
+from embench.interfaces.ranking import rows_of
 from embench.statistics.nuisance.accelerometer import windows_of
 from embench.store import Store
 
@@ -19,7 +20,7 @@ BANDS_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
-"""A blink deflects an electrode by so many (robust) standard deviations of the unit, and lasts so long."""
+"""A blink deflects an electrode by so many (robust) standard deviations of the subject, and lasts so long."""
 SLOW_HZ, FAST_HZ = 4.0, 20.0
 FRONTAL = re.compile(r"(EEG[ _-]?)?(Fp(1|2|z)|AF(z|\d+)|F[78])(?![\dA-Za-z])", re.IGNORECASE)
 """Electrodes near the eyes."""
@@ -27,6 +28,7 @@ TEMPORAL = re.compile(r"(EEG[ _-]?)?(T(3|4|7|8|9|10)|FT\d+|TP\d+)(?![\dA-Za-z])"
 """Electrodes near the muscles of the jaw."""
 
 _Features = Callable[[np.ndarray, float], np.ndarray]
+"""Of samples (n, T) of a subject's units at a rate in Hz: (n, k), NaN in units with a sample that is NaN."""
 
 
 def modalities_held(store: Store) -> list[str]:
@@ -39,11 +41,14 @@ def behaviour_of(cohort: Cohort, units: np.ndarray) -> np.ndarray:
     """(n, k) features of the cohort's `units` (n,) positions, NaN where a recording is missing; no column where there
     is no such modality."""
     columns = [np.zeros((len(units), 0))]
+    _, subject = np.unique([unit.subject for unit in cohort.of(units)], return_inverse=True)
+    own = [rows for _, rows in rows_of(subject)]
+    place = np.argsort(np.concatenate(own))
     for name, channels, features in _sources(cohort.store):
         rate = cohort.store.modalities[name].rate
         for channel in channels:
             samples = windows_of(cohort, name, units, channel)[:, 0].astype(np.float64)
-            columns.append(features(samples, rate))
+            columns.append(np.concatenate([features(samples[rows], rate) for rows in own])[place])
     return np.hstack(columns)
 
 
@@ -84,16 +89,18 @@ def breath(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
-    """(n, 2) blinks a second, deflections of either sign, and power below 4 Hz (log), of an electrode near the eyes:
-    samples (n, T) at `rate` Hz."""
+    """(n, 2) blinks a second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at `rate` Hz.
+    Blinks deflect it all to one side, that of the largest deflections."""
     around = x - x.mean(1, keepdims=True)
     frequencies = np.fft.rfftfreq(x.shape[1], 1 / rate)
-    within = (frequencies >= BLINK_HZ[0]) & (frequencies < BLINK_HZ[1])
-    size = np.abs(np.fft.irfft(np.fft.rfft(around, axis=1) * within, x.shape[1], axis=1))
-    least = BLINK_SD * 1.4826 * np.median(size, axis=1)
+    low, high = (np.exp(-((frequencies / edge) ** 2)) for edge in BLINK_HZ)
+    wave = np.fft.irfft(np.fft.rfft(around, axis=1) * (high - low), x.shape[1], axis=1)
+    known = wave[np.isfinite(wave).all(1)]
+    least = BLINK_SD * 1.4826 * np.median(np.abs(known)) if len(known) else 0.0
+    wave *= np.sign((known**3).sum())
     apart = max(1, round(APART_S * rate))
-    blinks = [len(find_peaks(one, height=height, distance=apart)[0]) for one, height in zip(size, least, strict=True)]
-    rated = np.where(np.isnan(least), np.nan, np.array(blinks, float)) * rate / x.shape[1]
+    blinks = [len(find_peaks(one, height=least, distance=apart)[0]) for one in wave]
+    rated = np.where(np.isfinite(wave).all(1), np.array(blinks, float), np.nan) * rate / x.shape[1]
     power, frequencies = _power(x, rate)
     return np.column_stack([rated, _log(power[:, frequencies < SLOW_HZ].sum(1))])
 
