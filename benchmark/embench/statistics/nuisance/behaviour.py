@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from embench.data.cohort import Cohort
 from embench.interfaces.ranking import rows_of
@@ -91,6 +90,8 @@ def breath(x: np.ndarray, rate: float) -> np.ndarray:
 def eyes(x: np.ndarray, rate: float) -> np.ndarray:
     """(n, 2) blinks a second, and power below 4 Hz (log), of an electrode near the eyes: samples (n, T) at `rate` Hz.
     Blinks deflect it all to one side, that of the largest deflections."""
+    from scipy.signal import find_peaks
+
     around = x - x.mean(1, keepdims=True)
     frequencies = np.fft.rfftfreq(x.shape[1], 1 / rate)
     low, high = (np.exp(-((frequencies / edge) ** 2)) for edge in BLINK_HZ)
