@@ -225,6 +225,19 @@ def test_headline_depends_on_target_and_design() -> None:
     assert {p.headline_for("value", d) for p in (protocol, before) for d in ("fixed_order", "free")} == {"ccc"}
 
 
+def test_version_3_ranks_every_kind_by_the_share_of_rightly_ordered_pairs() -> None:
+    protocol = load_protocol("subject-independent-v3")
+    for kind, share in (("binary", "auroc"), ("classes", "auroc"), ("value", "concordance")):
+        assert protocol.headline_for(kind, "fixed_order") == f"{share}_crossed_matched"
+        assert protocol.headline_for(kind, "fixed_order", True) == f"{share}_crossed_matched"
+        assert protocol.headline_for(kind, "shared_stimuli") == f"{share}_crossed"
+        assert protocol.headline_for(kind, "shared_stimuli", True) == f"{share}_crossed_moment"
+        assert protocol.headline_for(kind, "free", True) == f"{share}_within"
+    before = load_protocol("subject-independent-v2")
+    assert before.headline_for("binary", "shared_stimuli", True) == "auroc_crossed"
+    assert before.headline_for("value", "shared_stimuli", True) == "ccc"
+
+
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
     assert load_protocol(own(headline="f1_weighted")).headline_for("binary", "fixed_order") == "f1_weighted"
 

@@ -26,6 +26,8 @@ class Kind:
         within: the score inside subjects, by which runs are ranked.
         crossed: what ranks them instead where all subjects met the same stimuli, so that no knowledge of stimuli wins;
             `matched` where tasks came in one order, so that no clock wins (`without_clock` in protocols of version 1).
+        share: how names of scores begin that are the share of rightly ordered pairs, by which protocols of version 3
+            rank whatever the kind: within a subject, or crossed.
     """
 
     words: str
@@ -38,6 +40,7 @@ class Kind:
     crossed: str
     matched: str
     without_clock: str
+    share: str
 
 
 KINDS: Mapping[KindName, Kind] = {
@@ -52,6 +55,7 @@ KINDS: Mapping[KindName, Kind] = {
         crossed="auroc_crossed",
         matched="auroc_crossed_matched",
         without_clock="auroc_crossed_time",
+        share="auroc",
     ),
     "classes": Kind(
         words="several classes",
@@ -64,6 +68,7 @@ KINDS: Mapping[KindName, Kind] = {
         crossed="auroc_crossed",
         matched="auroc_crossed_matched",
         without_clock="auroc_crossed_time",
+        share="auroc",
     ),
     "value": Kind(
         words="values",
@@ -76,6 +81,7 @@ KINDS: Mapping[KindName, Kind] = {
         crossed="ccc",
         matched="ccc",
         without_clock="ccc",
+        share="concordance",
     ),
 }
 """Kind -> what is true of its targets."""

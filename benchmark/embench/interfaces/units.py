@@ -98,8 +98,13 @@ class Target:
     """Something to predict. `label` names the raw label it is made from; `kind` decides the loss, the decision and the
     metrics, see `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (three at least), `value` none.
 
+    Args:
+        scale: the least and the greatest value of the raw label, where it has such.
+        step: of values, how far two must differ for one to be higher: see `step_over`.
+
     Raises:
-        ValueError: there is no such kind, or several classes are fewer than three: two are a binary target.
+        ValueError: there is no such kind, several classes are fewer than three (two are a binary target), or `step` is
+            not above 0 or that of classes.
 
     >>> Target("mood", "classes", LabelRule(), label="mood", n=3).columns
     ('score_0', 'score_1', 'score_2')
@@ -111,12 +116,30 @@ class Target:
     label: str
     n: int = 2
     scale: tuple[float, float] | None = None
+    step: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"target {self.name} is of kind {self.kind!r}, which is none of {', '.join(KINDS)}")
         if self.traits.several and self.n < 3:
             raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
+        if self.step is not None and (self.traits.has_classes or not self.step > 0):
+            raise ValueError(f"target {self.name}: a step is one of values, above 0")
+
+    def step_over(self, labels: np.ndarray) -> float:
+        """How far two values must differ for one to be higher: `step`, else a tenth of the scale, else a tenth of the
+        range of all `labels` (n,), NaN left out; 0 for classes.
+
+        >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).step_over(np.array([]))
+        0.8
+        """
+        if self.traits.has_classes:
+            return 0.0
+        if self.step is not None:
+            return self.step
+        known = np.asarray(self.scale or labels, float)
+        known = known[np.isfinite(known)]
+        return float(np.ptp(known)) / 10 if len(known) else 0.0
 
     @property
     def traits(self) -> Kind:
@@ -170,7 +193,8 @@ class Units:
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
     `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the
-    length of the session in which a unit was recorded, in s, None where that is not known.
+    length of the session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its
+    stimulus, began, in s; both None where that is not known. Of two values one is higher if they differ by `step`.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")
@@ -189,6 +213,8 @@ class Units:
     group: np.ndarray
     length_s: float = float("nan")
     session_s: np.ndarray | None = None
+    moment_s: np.ndarray | None = None
+    step: float = 0.0
 
     def __len__(self) -> int:
         return len(self.y_true)
@@ -212,4 +238,4 @@ class Units:
 
     def _columns(self) -> list[str]:
         known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]
-        return known if self.session_s is None else [*known, "session_s"]
+        return [*known, *(name for name in ("session_s", "moment_s") if getattr(self, name) is not None)]

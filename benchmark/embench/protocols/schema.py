@@ -247,10 +247,15 @@ class Protocol(_Rules):
             found["select"] = "the epoch is chosen by the test score"
         return found
 
-    def headline_for(self, kind: KindName, design: Design) -> str:
+    def headline_for(self, kind: KindName, design: Design, moments: bool = False) -> str:
         """The metric that ranks a target of this kind in a study of this design: `by_design`, one that neither a clock
-        nor knowledge of the stimuli can win; `auroc_within`, of version 1, heeds the clock alone."""
+        nor knowledge of the stimuli can win, in version 3 the share of rightly ordered pairs for each kind;
+        `auroc_within`, of version 1, heeds the clock alone. `moments`: whether labels vary while a stimulus lasts."""
         of_kind = KINDS[kind]
+        if self.headline == "by_design" and self.scoring == 3:
+            shared = "crossed_moment" if moments else "crossed"
+            held = {"fixed_order": "crossed_matched", "shared_stimuli": shared, "free": "within"}[design]
+            return f"{of_kind.share}_{held}"
         if self.headline == "by_design":
             return {"fixed_order": of_kind.matched, "shared_stimuli": of_kind.crossed, "free": of_kind.within}[design]
         if self.headline == "auroc_within":

@@ -140,12 +140,14 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """What a record keeps of its dataset's card."""
+    """What a record keeps of its dataset's card. `steps`: of targets that are values, see `Target.step_over`; in those
+    of protocols of version 3 alone."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
     label_rules_hash: str
     label_rules: list[RuleOfTargetPart] = []
+    steps: dict[Word, float] = {}
 
 
 class TrainedOnPart(_Part):

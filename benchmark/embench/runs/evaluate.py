@@ -22,6 +22,7 @@ from embench.records.predictions import MODEL
 from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Evaluation, FoldPredictions
+from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import units_of
 
 
@@ -107,9 +108,10 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
     that are scored, by the protocol's headline; the last one where it is undefined in all.
 
     Where the headline follows from the design, it is taken as that of a free one: a fold alone has few of the
-    comparisons that hold a clock or a stimulus constant.
+    comparisons that hold a clock or a stimulus constant. That of values in version 3 is no metric: it is `ccc` then.
     """
-    metric = registry.load("metric", plan.protocol.headline_for(target.kind, "free"))()
+    headline = plan.protocol.headline_for(target.kind, "free")
+    metric = registry.load("metric", target.traits.within if headline in WITHIN_SUBJECT_SCORES else headline)()
     index = np.array(expected.units, np.int64)
     y = cohort.labels(target, expected.train)[index]
     known = np.isfinite(y) & np.isfinite(every[0, :, 0])

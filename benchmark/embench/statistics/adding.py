@@ -169,6 +169,7 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> Label
         session_s=np.array([cohort.sessions.get(name, np.nan) for name in subject.tolist()]),
         y=cohort.label[target.name][positions],
         unit_s=cohort.length_s,
+        moment_s=np.array([unit.start for unit in units], float),
     )
 
 

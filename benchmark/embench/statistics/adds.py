@@ -98,6 +98,7 @@ class LabelledUnits:
         subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
         y: (n,) labels, NaN where there is none.
         unit_s: the length of a unit in s.
+        moment_s: (n,) the time since its recording began, in s; None where it is not known.
     """
 
     target: Target
@@ -108,6 +109,7 @@ class LabelledUnits:
     session_s: np.ndarray
     y: np.ndarray
     unit_s: float
+    moment_s: np.ndarray | None = None
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts]) -> Joined:
         """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; NaN ones are left out."""
@@ -135,6 +137,8 @@ class LabelledUnits:
             group=self.group[rows],
             length_s=self.unit_s,
             session_s=self.session_s[rows],
+            moment_s=None if self.moment_s is None else self.moment_s[rows],
+            step=self.target.step_over(self.y),
         )
 
 

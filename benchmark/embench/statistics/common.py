@@ -78,9 +78,10 @@ def recorded_target(of: Record, name: str) -> Target:
 
 def recorded_targets(of: Record) -> list[Target]:
     """The targets that were scored, from the label rules in the record."""
-    rules = {row["name"]: row for row in of.run["card"].get("label_rules", [])}
+    card = of.run["card"]
+    rules, steps = {row["name"]: row for row in card.get("label_rules", [])}, card.get("steps", {})
     return [
-        Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
+        Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"], step=steps.get(name))
         for name in of.scores.headlines
         if (row := rules.get(name))
     ]

@@ -3,7 +3,8 @@
 All take the units of one fold and one seed, and count comparisons by the pair of subjects they involve. A score is the
 share of comparisons won, over all folds and seeds; without some subjects it is then a quadratic form. Several classes
 are taken one against the rest. Where a subject has several units at one stimulus (or in one bin of time), every pair of
-units counts as a comparison of its own.
+units counts as a comparison of its own. Values have no opposite labels but labels in opposite order, see
+`embench.statistics.ordered`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,33 @@ from embench.interfaces.ranking import (
     subject_codes,
     tie_width,
 )
-from embench.interfaces.units import Units
+from embench.interfaces.units import Target, Units
+from embench.statistics.ordered import crossed_pairs
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
-BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced")
+"""Those of all versions of scoring, of classes."""
+OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
+"""Those of values, where a score of version 3 is the headline."""
+BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
+"""Those of labels that vary while a stimulus lasts; they are made where one is the headline."""
+BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
+MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
 """Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
 MIN_MATCHES = 10
 """Pairs of subjects with sessions of like length."""
+
+
+def is_conditioned(name: str) -> bool:
+    """Whether the score of this name is made of comparisons with a nuisance held constant."""
+    return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
+
+
+def is_of(name: str, target: Target) -> bool:
+    """Whether a conditioned score scores targets of this kind."""
+    return name.startswith(target.traits.share)
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool = False) -> list[Pairs] | Undefined:
@@ -51,16 +69,22 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
         nothing = np.zeros((len(subjects), len(subjects)))
         return [Pairs(nothing, nothing) for _ in one_against_rest(units)]
     subject = subject_codes(units, subjects)
+    if name in (*OF_VALUES, "concordance_crossed_moment"):
+        ordered = crossed_pairs(units, cell, subjects, graded=graded)
+        return [_of_like_length(units, subject, ordered) if name in MATCHED else ordered]
     if name == "auroc_within_stimulus":
         tie = tie_width(units.score)
         return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
     tables = [_crossed(own, len(subjects)) for own in own_comparisons(units, cell, subjects, graded=graded)]
-    return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
+    return [_of_like_length(units, subject, table) for table in tables] if name in MATCHED else tables
 
 
 def cells(name: str, units: Units) -> np.ndarray | Undefined:
-    """(n,) from 0 on, the stimulus or the bin of time of each unit: what a conditioned score holds constant."""
+    """(n,) from 0 on, the stimulus, the moment of it or the bin of time of each unit: what a conditioned score holds
+    constant."""
     by_time = name in BY_TIME
+    if name in BY_MOMENT:
+        return _moments(units)
     if by_time:
         if not np.isfinite(units.length_s):
             return Undefined("units are whole recordings and have no common length")
@@ -75,6 +99,16 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
         what = "bin of time" if by_time else "stimulus"
         return Undefined(f"there is one {what} only, so that nothing can be held constant")
     return np.asarray(cell)
+
+
+def _moments(units: Units) -> np.ndarray | Undefined:
+    """(n,) from 0 on, the moment of the stimulus: bins of the units' length, from where the stimulus began."""
+    if units.moment_s is None or not np.isfinite(units.length_s):
+        return Undefined("it is not known at which moment of its stimulus a unit lies")
+    bins = np.floor(units.moment_s / units.length_s + 1e-6)
+    _, stimulus = np.unique(units.stimulus, return_inverse=True)
+    _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
+    return np.asarray(cell).reshape(-1)
 
 
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
@@ -97,7 +131,7 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
-    if name == "auroc_crossed_matched":
+    if name in MATCHED:
         matches = max(_matches(table) for table in tables)
         return Undefined(
             f"not estimable: {involved} subjects have a partner whose session is of like length, in {matches} pairs "
@@ -117,7 +151,7 @@ def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
     """The classes that have comparisons and subjects enough."""
     sizes = [comparison_counts(name, table) for table in tables]
     enough = [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
-    return [k for k in enough if name != "auroc_crossed_matched" or _matches(tables[k]) >= MIN_MATCHES]
+    return [k for k in enough if name not in MATCHED or _matches(tables[k]) >= MIN_MATCHES]
 
 
 def _matches(table: Pairs) -> int:

@@ -1,5 +1,5 @@
-"""The mean difference of scores between positive and negative units, over the very comparisons that a score like AUROC
-is the share won of: inside subjects, or in the quadruples of a crossed score.
+"""The mean difference of scores between positive and negative units, or units of higher and lower label, over the very
+comparisons that a score like AUROC is the share won of: inside subjects, or in the quadruples of a crossed score.
 
 Of what is left of scores, once nuisances are taken off, it is 0 where they tell nothing, whatever the shape of the
 scores; the share won need not be .5 there.
@@ -7,13 +7,16 @@ scores; the share won need not be .5 there.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import numpy as np
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes
 from embench.interfaces.units import Units
 from embench.statistics import conditioned
-from embench.statistics.estimates import subject_scores_by_seed
+from embench.statistics.inside import NOTHING_INSIDE, subject_scores_by_seed
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
@@ -23,33 +26,32 @@ from embench.statistics.intervals import (
     widen,
 )
 from embench.statistics.joined import Joined
-
-WITHIN = "auroc_within"
+from embench.statistics.ordered import order_by_subject
 
 
 def has_difference(metric: str) -> bool:
     """Tells whether a score is a share of comparisons won, so that there is a mean difference over them."""
-    return metric in (WITHIN, "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
+    return metric in BY_SUBJECT or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
 
 
 def mean_difference(metric: str, joined: Joined, jackknife: Jackknife) -> Estimate | Undefined:
     """The mean difference over the comparisons of `metric`, in units of the scores; mean over classes, each against
     the rest."""
-    made = _inside(joined, jackknife) if metric == WITHIN else _crossed(metric, joined, jackknife)
+    made = _inside(metric, joined, jackknife) if metric in BY_SUBJECT else _crossed(metric, joined, jackknife)
     if isinstance(made, Undefined) or len(joined.seeds) < 2:
         return made if isinstance(made, Undefined) else made[0]
     found, by_seed = made
     return widen(found, shared_variance(by_seed, joined.trained(jackknife)))
 
 
-def _inside(joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
+def _inside(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
     """The mean over subjects, and what each group adds in each seed (S, G)."""
-    by_fold = {(seed, fold): _by_subject(units, jackknife.subjects) for seed, fold, units in joined}
+    by_fold = {(seed, fold): BY_SUBJECT[metric](units, jackknife.subjects) for seed, fold, units in joined}
     seeds = subject_scores_by_seed(joined, by_fold)
     values = mean_of_known(seeds)
     found = mean_over_subjects(values, jackknife.codes)
     if isinstance(found, Undefined):
-        return Undefined("no test subject has both classes")
+        return Undefined(NOTHING_INSIDE[metric][1])
     return found, jackknife.by_group(np.nan_to_num(seeds / np.isfinite(values).sum()))
 
 
@@ -64,6 +66,13 @@ def _by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
             )
         by_class.append(high - low)
     return mean_of_known(by_class)
+
+
+BY_SUBJECT: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
+    "auroc_within": _by_subject,
+    "concordance_within": partial(order_by_subject, graded=True),
+}
+"""Score inside subjects -> the function that makes the difference inside each."""
 
 
 def _crossed(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:

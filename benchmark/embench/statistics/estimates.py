@@ -14,13 +14,19 @@ import numpy as np
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
-from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
-from embench.interfaces.kinds import KINDS, KindName
+from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs, auroc_by_subject, auroc_without_stimulus, mean_of_known
+from embench.interfaces.ranking import Pairs, mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
 from embench.statistics.balanced import BALANCED, balanced_score
+from embench.statistics.inside import (
+    NOTHING_INSIDE,
+    WITHOUT_STIMULUS,
+    is_inside_subjects,
+    subject_scores_by_fold,
+    subject_scores_by_seed,
+)
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
@@ -31,12 +37,6 @@ from embench.statistics.intervals import (
     widen,
 )
 from embench.statistics.joined import Joined
-
-WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
-"""The scores inside subjects: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
-
-WITHOUT_STIMULUS = {"auroc_within": auroc_without_stimulus, "ccc": concordance_without_stimulus}
-"""The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 SLOW_S = 5.0
 """Seconds from which on a metric is named that could be faster."""
@@ -58,7 +58,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
-    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
+    for name in _names(target, headline):
         began = time.perf_counter()
         score, by_fold = estimate(name, joined, target, jackknife)
         took[name] = took.get(name, 0.0) + time.perf_counter() - began
@@ -67,12 +67,21 @@ def estimate_all(
         scores[name] = score
         if name == "auroc_crossed_matched":
             scores[BALANCED] = balanced_score(joined, jackknife, score)
-        if by_fold and name not in conditioned.CONDITIONED:  # of those, a fold alone has few comparisons
+        if by_fold and not conditioned.is_conditioned(name):  # of those, a fold alone has few comparisons
             for row in folds:
                 row[name] = by_fold[row["seed"], row["fold"]]
     if headline not in scores:
         scores[headline] = Undefined(f"no metric named {headline} scores targets that are of kind {target.kind}")
     return scores, folds
+
+
+def _names(target: Target, headline: str) -> list[str]:
+    """The scores to be made, in order. Those of version 3 are made where one of them is the headline."""
+    made = [target.traits.within, *conditioned.CONDITIONED]
+    if headline.startswith(KINDS["value"].share):
+        made += ["concordance_within", *conditioned.OF_VALUES]
+    made += [headline] if conditioned.is_conditioned(headline) else []
+    return list(dict.fromkeys([*made, *registry.names("metric")]))
 
 
 ByFold = dict[tuple[int, int], float | None]
@@ -101,10 +110,10 @@ def _estimate(
     name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: list[Tables]
 ) -> tuple[ScoreOrReason | None, ByFold]:
     """The estimate without what seeds share; `tables` gets the comparisons of each seed, where it is made of some."""
-    if name == target.traits.within:
-        return _within_subjects(joined, jackknife, target.kind)
-    if name in conditioned.CONDITIONED:
-        return _conditioned(name, joined, jackknife, tables) if target.traits.has_classes else (None, {})
+    if is_inside_subjects(name, target):
+        return _within_subjects(name, joined, jackknife)
+    if conditioned.is_conditioned(name):
+        return _conditioned(name, joined, jackknife, tables) if conditioned.is_of(name, target) else (None, {})
     metric = metric_of(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -146,47 +155,31 @@ def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
     return Undefined(f"the metric {entry.full_name} {what}")
 
 
-def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[ScoreOrReason, ByFold]:
+def _within_subjects(name: str, joined: Joined, jackknife: Jackknife) -> tuple[ScoreOrReason, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
     subjects = jackknife.subjects
-    by_fold = subject_scores_by_fold(joined, subjects, kind)
+    by_fold = subject_scores_by_fold(name, joined, subjects)
     values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
-    why_some, why_all = (
-        ("one class only", "no test subject has both classes")
-        if KINDS[kind].has_classes
-        else ("labels that do not vary", "the labels of no test subject vary")
-    )
+    why_some, why_all = NOTHING_INSIDE[name]
     excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
     estimate = mean_over_subjects(scores, jackknife.codes, excluded)
     if isinstance(estimate, Undefined):
         return Undefined(why_all), values
     if jackknife.stimuli:
-        estimate = over_stimuli_too(estimate, _without_each_stimulus(joined, jackknife, kind))
+        estimate = over_stimuli_too(estimate, _without_each_stimulus(name, joined, jackknife))
     return estimate, values
 
 
-def _without_each_stimulus(joined: Joined, jackknife: Jackknife, kind: KindName) -> np.ndarray:
+def _without_each_stimulus(name: str, joined: Joined, jackknife: Jackknife) -> np.ndarray:
     """(K,) the score inside subjects without the units of each stimulus."""
-    inside = WITHOUT_STIMULUS[KINDS[kind].within]
+    inside = WITHOUT_STIMULUS[name]
     seeds = [
         mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
         for folds in joined.seeds.values()
     ]
     return mean_of_known(mean_of_known(seeds).T)
-
-
-def subject_scores_by_fold(joined: Joined, subjects: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
-    """(seed, fold) -> the score inside each subject (P,), NaN where there is none."""
-    inside = WITHIN_SUBJECT_SCORES[KINDS[kind].within]
-    return {(seed, fold): inside(units, subjects) for seed, fold, units in joined}
-
-
-def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
-    """(S, P) the same, mean over a seed's folds."""
-    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
-    return np.stack(seeds)
 
 
 def _conditioned(
@@ -283,11 +276,11 @@ def contributions(
 ) -> np.ndarray:
     """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; NaN in seeds without a
     score. `tables` are the comparisons of each seed, where they are known."""
-    if name in conditioned.CONDITIONED and not tables:
+    if conditioned.is_conditioned(name) and not tables:
         tables = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
     none = np.full(len(jackknife.counts), np.nan)
-    if name == target.traits.within:
-        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
+    if is_inside_subjects(name, target):
+        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, jackknife.subjects))
         return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
@@ -297,7 +290,7 @@ def contributions(
             else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
             for t in tables
         ]
-    elif name in conditioned.CONDITIONED:
+    elif conditioned.is_conditioned(name):
         by_seed = _own_comparisons(name, joined, jackknife, tables)
     else:
         metric = metric_of(name)

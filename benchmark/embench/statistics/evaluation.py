@@ -197,6 +197,7 @@ def run_circumstances(
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
+    steps = {t.name: step for t in cohort.targets if (step := t.step_over(cohort.label[t.name]))}
     added = {
         m: AddedModalityPart.model_validate({"package": own.package, "version": own.version, **own.definition()})
         for m, own in registry.added_modalities(card, dataset).items()
@@ -223,6 +224,7 @@ def run_circumstances(
             fixed_order=card.fixed_order,
             label_rules_hash=digest(rules),
             label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
+            **({"steps": steps} if protocol.scoring == 3 and steps else {}),
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -48,6 +48,21 @@ def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
     return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
+def varies_within_stimuli(joined: Joined) -> bool:
+    """Whether a subject has different labels, of values a step apart, at one stimulus that holds several units."""
+    return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
+
+
+def _varies(units: Units) -> bool:
+    stimuli, stimulus = np.unique(units.stimulus, return_inverse=True)
+    at = units.subjects[1] * len(stimuli) + stimulus
+    low, high = np.full((2, at.max() + 1), units.y_true[0])
+    low[at] = high[at] = units.y_true
+    np.minimum.at(low, at, units.y_true)
+    np.maximum.at(high, at, units.y_true)
+    return bool(((high - low > 0) & (high - low >= units.step)).any())
+
+
 def join(
     predictions: Predictions,
     labels: Labels,
@@ -74,15 +89,15 @@ def join(
     method_of = ours.texts("method")
     at = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
+    step = target.step_over(labels["label"][labels["target"] == target.name])
     methods = {}
     for method in sorted(at, key=lambda name: (name != MODEL, name)):
         rows = np.flatnonzero(at[method] & known)
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
-        methods[method] = _split(
-            units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions), ours["seed"][rows]
-        )
+        units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
+        methods[method] = _split(replace(units_in_order, step=step), ours["seed"][rows])
     return methods
 
 
@@ -160,4 +175,12 @@ def units_of(
         session_s=None
         if sessions is None
         else np.array([sessions.get(s, np.nan) for s in subject.names.tolist()])[subject.code],
+        moment_s=_moments(rows),
+        step=target.step_over(y),
     )
+
+
+def _moments(rows: Predictions) -> np.ndarray:
+    """(n,) the time since its recording began, in s, of each row's unit: a recording is one stimulus."""
+    units = rows.texts("unit")
+    return np.array([UnitId.read(unit).start_ms / 1000 for unit in units.names.tolist()])[units.code]

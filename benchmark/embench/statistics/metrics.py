@@ -48,6 +48,10 @@ def _conditioned(title: str, short: str, about: str, needs: str) -> MetricFacts:
 
 _PAIRS = "in which the positive {} has the higher score (chance is .5 for every score that the {} explains)."
 _QUADRUPLES = "with opposite labels for the two subjects, "
+_OPPOSED = "with labels that are higher at one for the one subject and at the other for the other, by a step at least, "
+_ORDERED = (
+    "in which the {} with the higher label has the higher score (chance is .5 for every score that the {} explains)."
+)
 
 CONDITIONED_FACTS = {
     "auroc_within_stimulus": _conditioned(
@@ -87,8 +91,47 @@ CONDITIONED_FACTS = {
         "as the others.",
         "with opposite labels at the same times, in pairs of which now the one, now the other had the longer session",
     ),
+    "auroc_crossed_moment": _conditioned(
+        "AUROC with subject and moment of the stimulus held constant",
+        "AUROC crossed in moments",
+        "The share of quadruples of two subjects of one fold and two moments of stimuli, "
+        + _QUADRUPLES
+        + _PAIRS.format("moment", "moment or the subject"),
+        "of one fold who labelled two moments in opposite ways: more subjects, or stimuli that divide them",
+    ),
+    "concordance_within": MetricFacts(
+        "concordance within subject",
+        "concordance within",
+        "The share of pairs of a subject's units, whose labels differ by a step at least, in which the one with the "
+        "higher label has the higher score (chance is .5).",
+        chance=0.5,
+    ),
+    "concordance_crossed": _conditioned(
+        "concordance with subject and stimulus held constant",
+        "concordance crossed",
+        "The share of quadruples of two subjects of one fold and two stimuli, "
+        + _OPPOSED
+        + _ORDERED.format("stimulus", "stimulus or the subject"),
+        "of one fold who put two stimuli in opposite orders: more subjects, or stimuli that divide them",
+    ),
+    "concordance_crossed_moment": _conditioned(
+        "concordance with subject and moment of the stimulus held constant",
+        "concordance crossed in moments",
+        "The share of quadruples of two subjects of one fold and two moments of stimuli, "
+        + _OPPOSED
+        + _ORDERED.format("moment", "moment or the subject"),
+        "of one fold who put two moments in opposite orders: more subjects, or stimuli that divide them",
+    ),
+    "concordance_crossed_matched": _conditioned(
+        "concordance with subject, clock and session length held constant",
+        "concordance matched",
+        "The share of quadruples of two subjects of one fold, whose sessions differ by at most 60 s in length, and two "
+        "times, " + _OPPOSED + _ORDERED.format("time", "clock or the subject"),
+        "of one fold whose labels have opposite orders at the same times, in ten pairs whose sessions are of like "
+        "length: more subjects, or sessions of one length",
+    ),
 }
-"""The scores with a nuisance held constant, see `embench.statistics.conditioned`."""
+"""The scores that are no plugins, most with a nuisance held constant, see `embench.statistics.conditioned`."""
 
 
 def metric_facts(name: str) -> MetricFacts:

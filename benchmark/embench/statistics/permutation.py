@@ -20,7 +20,7 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import mean_of_known, tie_width
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
-from embench.statistics.estimates import subject_scores_by_fold, subject_scores_by_seed
+from embench.statistics.inside import is_inside_subjects, subject_scores_by_fold, subject_scores_by_seed
 from embench.statistics.joined import Joined
 from embench.statistics.significance import group_permutations
 
@@ -35,10 +35,10 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
     labels.
     """
-    if name == target.traits.within:
-        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind)))
+    if is_inside_subjects(name, target):
+        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(name, joined, subjects)))
         return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
-    if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
+    if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
     known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]

@@ -28,7 +28,7 @@ from embench.statistics.intervals import (
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined, join, shared_stimuli
+from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 from embench.statistics.metrics import metric_facts
 
 
@@ -39,8 +39,9 @@ class HeadlineRule(Protocol):
     def scoring(self) -> int | None:
         """3 for the scores of version 3; None for those of version 2."""
 
-    def headline_for(self, kind: KindName, design: Design) -> str:
-        """The metric that ranks runs on targets of a kind in a study of this design."""
+    def headline_for(self, kind: KindName, design: Design, moments: bool) -> str:
+        """The metric that ranks runs on targets of a kind in a study of this design; `moments`: whether labels vary
+        while a stimulus lasts."""
 
 
 def compute_scores(
@@ -74,7 +75,7 @@ def compute_scores(
         DataError: predictions do not fit together or with `groups`.
         PluginError: a metric raised.
     """
-    headlines = {target.name: protocol.headline_for(target.kind, design) for target in targets}
+    headlines: dict[str, str] = {}
     out: dict[str, Any] = {
         "headlines": headlines,
         "level": LEVEL,
@@ -90,6 +91,8 @@ def compute_scores(
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
         for control, reason in {**partial, **(not_applicable or {}).get(target.name, {})}.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
+        moments = MODEL in methods and varies_within_stimuli(methods[MODEL])
+        headlines[target.name] = protocol.headline_for(target.kind, design, moments)
         if MODEL in methods:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
             _add_target(out, target, methods, jackknife, protocol.scoring, took)

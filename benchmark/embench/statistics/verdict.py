@@ -30,10 +30,16 @@ _TOO_FEW = "not estimable: "
 """So begin the reasons of scores for which there are too few subjects or labels."""
 
 _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
-    "fixed_order": {"auroc_crossed_matched": "movement", "auroc_within": "the clock and movement"},
+    "fixed_order": {
+        "auroc_crossed_matched": "movement",
+        "auroc_within": "the clock and movement",
+        "concordance_within": "the clock and movement",
+    },
     "shared_stimuli": {
         "auroc_crossed": "the clock and movement",
         "auroc_within": "the stimulus, the clock and movement",
+        "concordance_crossed": "the moment of the stimulus, the clock and movement",
+        "concordance_within": "the stimulus, the clock and movement",
     },
     "free": {"auroc_within": "the clock and movement"},
 }

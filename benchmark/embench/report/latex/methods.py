@@ -23,6 +23,7 @@ from embench.records.wording import (
 from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
 from embench.report.text import cite, code, escape, render_text
+from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
 
@@ -100,7 +101,7 @@ def _headline(run: RunFacts, metric: str) -> str:
     facts = metric_facts(metric)
     what = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
     what = f"the {what.removeprefix('The ')}" if what.startswith("The ") else what
-    if metric in {kind.within for kind in KINDS.values()}:
+    if metric in WITHIN_SUBJECT_SCORES:
         return rf"{what}, with a 95~\% $t$ interval over groups of subjects"
     if metric not in CONDITIONED_FACTS:
         what = f"{escape(facts.title)}, computed for each fold and seed and averaged over seeds, then over folds"

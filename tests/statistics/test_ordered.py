@@ -1,0 +1,223 @@
+"""Values in order: the concordances against loops over every quadruple, and what no curve of other subjects may win."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter1d
+from scipy.stats import kendalltau
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import TIE
+from embench.interfaces.units import LabelRule, Target, Units
+from embench.statistics import ordered
+from embench.statistics.difference import has_difference, mean_difference
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
+from embench.statistics.joined import Joined, varies_within_stimuli
+from embench.statistics.ordered import crossed_pairs, order_by_subject, order_without_stimulus
+
+FELT = Target("felt", "value", LabelRule("mean"), "felt", scale=(0, 10), step=0.5)
+SUBJECTS, FILMS, MOMENTS, FOLDS = 20, 4, 15, 4
+SHAPE = SUBJECTS, FILMS, MOMENTS
+
+
+def few(seed: int) -> tuple[Units, np.ndarray]:
+    """Few subjects and stimuli, met several times; scores tie, and many labels are exactly a step apart."""
+    rng, n = np.random.default_rng(seed), 50
+    score, y = np.round(rng.random(n), 1), rng.integers(0, 10, n) / 10
+    subject, stimulus = rng.integers(0, 4, n).astype(str), rng.integers(0, 5, n).astype(str)
+    none = np.zeros(n)
+    units = Units("value", y, score, none, subject, stimulus, none, rng.integers(0, 2, n), subject, 10.0, step=0.3)
+    return units, np.array(["0", "1", "absent", "2", "3"])
+
+
+def loop(units: Units, subjects: np.ndarray, graded: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Each comparison of p, with each of q that is its mirror image."""
+    wins, pairs = np.zeros((2, len(subjects), len(subjects)))
+    at = {name: k for k, name in enumerate(subjects.tolist())}
+    who, cell, tie = units.subject, units.stimulus, TIE * np.ptp(units.score)
+    own = [
+        (i, j)
+        for i, j in product(range(len(units)), repeat=2)
+        if who[i] == who[j] and units.fold[i] == units.fold[j] and cell[i] != cell[j]
+        if round(units.y_true[i] - units.y_true[j], 6) >= units.step
+    ]
+    for (i, j), (k, m) in product(own, repeat=2):
+        if who[i] != who[k] and cell[k] == cell[j] and cell[m] == cell[i]:
+            gap = units.score[i] - units.score[j]
+            wins[at[who[i]], at[who[k]]] += gap if graded else 0.5 if abs(gap) <= tie else gap > 0
+            pairs[at[who[i]], at[who[k]]] += 1
+    return wins, pairs
+
+
+@pytest.mark.parametrize(("seed", "in_memory"), [(0, 2_000_000), (1, 2_000_000), (0, 30)])
+@pytest.mark.parametrize("graded", [False, True])
+def test_crossed_pairs_equal_a_loop_over_quadruples(
+    monkeypatch: pytest.MonkeyPatch, seed: int, in_memory: int, graded: bool
+) -> None:
+    monkeypatch.setattr(ordered, "IN_MEMORY", in_memory)
+    units, subjects = few(seed)
+    made = crossed_pairs(units, units.stimulus.astype(int), subjects, graded=graded)
+    wins, pairs = loop(units, subjects, graded)
+    np.testing.assert_allclose(made.wins, wins, atol=1e-9)
+    np.testing.assert_array_equal(made.pairs, pairs)
+    assert pairs.sum() > 100
+
+
+def test_order_inside_a_subject_is_that_of_kendall() -> None:
+    rng = np.random.default_rng(3)
+    units = made(rng.normal(size=SHAPE), rng.normal(size=SHAPE))[0]
+    units = replace(units, step=0.0, fold=np.zeros(len(units), int))
+    names = units.subjects[0]
+    for p, share in enumerate(order_by_subject(units, names)):
+        mine = units.take(units.subject == names[p])
+        assert share == pytest.approx((1 + kendalltau(mine.score, mine.y_true).statistic) / 2)
+    assert np.isnan(order_by_subject(replace(units, step=100.0), names)).all()
+
+
+def test_order_without_a_stimulus_is_that_of_the_other_units() -> None:
+    units, subjects = few(2)
+    every = order_without_stimulus(units, subjects, ["3", "unseen"])
+    np.testing.assert_allclose(every[0], order_by_subject(units.take(units.stimulus != "3"), subjects))
+    np.testing.assert_allclose(every[1], order_by_subject(units, subjects))
+
+
+def smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Curves over moments, of SD 1."""
+    curves = uniform_filter1d(rng.normal(size=shape), 5, axis=-1)
+    return np.asarray(curves / curves.std())
+
+
+def made(
+    y: np.ndarray, score: np.ndarray, *, seeds: int = 2, binary: bool = False, one_order: bool = False
+) -> tuple[Units, Joined]:
+    """Labels and scores (subjects, films, moments) as units, each subject's films in an order of its own."""
+    rng = np.random.default_rng(5)
+    subject, film, moment = (part.ravel() for part in np.indices(y.shape))
+    order = np.array([rng.permutation(y.shape[1]) for _ in range(y.shape[0])])
+    if one_order:
+        order[:] = np.arange(y.shape[1])
+    values, n = y.ravel(), y.size
+    units = Units(
+        kind="binary" if binary else "value",
+        y_true=(values > 0).astype(float) if binary else values,
+        score=np.broadcast_to(score, y.shape).ravel(),
+        decision=np.zeros(n),
+        subject=np.char.mod("p%02d", subject),
+        stimulus=np.char.mod("film%d", film),
+        start_s=order[subject, film] * 1000.0 + moment * 10.0,
+        fold=np.zeros(n, int),
+        group=np.char.mod("p%02d", subject),
+        length_s=10.0,
+        session_s=np.full(n, 4000.0),
+        moment_s=moment * 10.0,
+        step=0.0 if binary else 0.5,
+    )
+    folds = {seed: (subject * (2 * seed + 1) + subject // FOLDS) % FOLDS for seed in range(seeds)}
+    parts = {
+        seed: {k: replace(units.take(of == k), fold=np.full((of == k).sum(), k)) for k in range(FOLDS)}
+        for seed, of in folds.items()
+    }
+    return units, Joined(parts)
+
+
+def scored(name: str, joined: Joined, target: Target = FELT) -> Estimate:
+    found, _ = estimate(name, joined, target, jackknife(joined))
+    assert isinstance(found, Estimate)
+    return found
+
+
+def jackknife(joined: Joined) -> Jackknife:
+    return leave_one_out(joined.tested_subjects(), {})
+
+
+RNG = np.random.default_rng(0)
+SHARED, OWN = smooth(RNG, SHAPE[1:]), smooth(RNG, SHAPE)
+LABELS = SHARED + OWN
+OTHERS = (SHARED + smooth(RNG, (30, *SHAPE[1:]))).mean(0)
+"""What 30 other subjects felt on average."""
+CURVES = {
+    "others": OTHERS,
+    "one other": SHARED + smooth(RNG, SHAPE[1:]),
+    "lagged": np.roll(OTHERS, 2, axis=1),
+    "early": np.roll(OTHERS, -3, axis=1),
+    "smoothed": uniform_filter1d(OTHERS, 7, axis=1),
+    "changes": np.gradient(OTHERS, axis=1),
+    "squared": OTHERS**2,
+    "clock": np.broadcast_to(np.arange(MOMENTS) * 10.0, SHAPE[1:]),
+    "film": np.broadcast_to(OTHERS.mean(1, keepdims=True), SHAPE[1:]),
+    "constant": np.zeros(SHAPE[1:]),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
+def test_no_curve_of_other_subjects_wins(curve: np.ndarray) -> None:
+    rng = np.random.default_rng(1)
+    gain, offset = rng.uniform(0.2, 5, (SUBJECTS, 1, 1)), rng.normal(size=(SUBJECTS, 1, 1))
+    for score in (curve, -curve, 0.01 * curve - 7, curve * gain, curve + offset, -curve * gain + offset):
+        _, joined = made(LABELS, score)
+        assert scored("concordance_crossed_moment", joined).mean == pytest.approx(0.5, abs=1e-9)
+    _, joined = made(LABELS, curve, binary=True)
+    felt = Target("felt", "binary", LabelRule(cut=0.0), "felt")
+    assert scored("auroc_crossed_moment", joined, felt).mean == pytest.approx(0.5, abs=1e-9)
+
+
+def test_a_curve_of_others_wins_where_the_moment_is_not_held_constant() -> None:
+    _, joined = made(LABELS, OTHERS)
+    assert scored("concordance_within", joined).low > 0.55
+    assert scored("ccc", joined).low > 0.1
+
+
+def test_an_own_part_of_a_tenth_is_found() -> None:
+    known = np.sqrt(0.9) * OTHERS / OTHERS.std() + np.sqrt(0.1) * OWN
+    _, joined = made(LABELS, known)
+    found = add_one(scored("concordance_crossed_moment", joined))
+    assert found.low > 0.5
+    _, unknown = made(LABELS, np.sqrt(0.9) * OTHERS / OTHERS.std() + np.sqrt(0.1) * smooth(RNG, SHAPE))
+    assert add_one(scored("concordance_crossed_moment", unknown)).low < 0.5
+    _, best = made(LABELS, LABELS)
+    assert scored("concordance_crossed_moment", best).mean == 1
+
+
+def test_the_clock_does_not_win_where_tasks_came_in_one_order() -> None:
+    time = np.indices(SHAPE)[1] * 1000.0 + np.indices(SHAPE)[2] * 10.0
+    for score in (time, -time, np.sin(time / 100)):
+        _, joined = made(LABELS, score, one_order=True)
+        assert scored("concordance_crossed_matched", joined).mean == pytest.approx(0.5, abs=1e-9)
+    assert scored("concordance_crossed_matched", made(LABELS, OWN, one_order=True)[1]).low > 0.5
+
+
+def test_one_label_of_a_film_is_compared_between_films() -> None:
+    y = smooth(np.random.default_rng(4), (SUBJECTS, 12))[:, :, None]
+    _, joined = made(y, np.arange(12.0)[:, None])
+    assert not varies_within_stimuli(joined)
+    assert scored("concordance_crossed", joined).mean == pytest.approx(0.5, abs=1e-9)
+    _, known = made(y, y)
+    assert scored("concordance_crossed", known).mean == 1
+    assert varies_within_stimuli(made(LABELS, LABELS)[1])
+
+
+def test_nobody_who_orders_alike_can_be_compared() -> None:
+    _, joined = made(np.broadcast_to(SHARED, SHAPE), OTHERS)
+    found, _ = estimate("concordance_crossed_moment", joined, FELT, jackknife(joined))
+    assert isinstance(found, Undefined)
+    assert "quadruples" in found.reason
+
+
+@pytest.mark.parametrize("name", ["concordance_within", "concordance_crossed", "concordance_crossed_moment"])
+def test_the_mean_difference_is_that_of_the_comparisons(name: str) -> None:
+    assert has_difference(name)
+    _, joined = made(LABELS, OWN)
+    found = mean_difference(name, joined, jackknife(joined))
+    assert isinstance(found, Estimate)
+    assert found.low > 0
+    doubled = mean_difference(
+        name, made(LABELS, 2 * OWN + OTHERS * (name != "concordance_within"))[1], jackknife(joined)
+    )
+    assert doubled.mean > 1.5 * found.mean
+    if name == "concordance_crossed_moment":  # what all share cancels
+        assert doubled.mean == pytest.approx(2 * found.mean)
