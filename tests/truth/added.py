@@ -3,7 +3,8 @@
 
 Three tasks come in one order, later in longer sessions, and move the wrist of most people. A method is trained on eight
 features, which show movement, the clock or the body, and lasting noise. Nuisances are held as the product holds them,
-but for their members, which are ridge regressions here.
+but for their members, which are ridge regressions here: on columns, and on random Fourier features of them in place of
+the product's kernels. Some cells hold trees, forests, kernels and a perceptron too; these take a hundred times as long.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from zlib import crc32
@@ -34,7 +35,17 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined
 from embench.statistics.nuisance import clock
-from embench.statistics.nuisance.members import Parts
+from embench.statistics.nuisance.members import (
+    Members,
+    Parts,
+    careful_trees,
+    forest,
+    kernel,
+    linear,
+    perceptron,
+    predictions,
+    trees,
+)
 from embench.statistics.nuisance.sessions import CLIP, Sessions, standard
 
 from .cohorts import TARGET, draw_lengths, partitions, subject_names
@@ -58,6 +69,7 @@ class Cell:
         artefact, drift, body: how much of movement, of the clock and of the label the features show, in SDs of their
             noise.
         waves: whether features are random Fourier features of what the accelerometer shows, and nothing else.
+        members: whether models of the product are among the nuisances.
     """
 
     subjects: int
@@ -67,6 +79,7 @@ class Cell:
     body: float = 0.0
     waves: bool = False
     reliability: float = 1.0
+    members: bool = False
 
     @property
     def headline(self) -> str:
@@ -94,6 +107,12 @@ CELLS = {
     **{f"body {n}": Cell(n, movement=0.62, body=0.25) for n in (24, 34)},
     "unreliable 34": Cell(34, artefact=0.7, reliability=0.7),
 }
+CELLS |= {
+    f"{name}, members": replace(CELLS[name], members=True)
+    for name in ("movement 0.9 34", "waves 34", "clock 34", "body 34")
+}
+FEW = 10
+"""So many draws of cells with members are made at most."""
 
 Score = np.ndarray
 """(n,) of one seed."""
@@ -120,6 +139,7 @@ class World:
         shown = np.sqrt(cell.reliability) * moved + np.sqrt(1 - cell.reliability) * last(0.7)
         change = np.abs(np.diff(shown, prepend=shown[0]))
         self.sessions = Sessions(subject, start, lengths[subject], float(UNIT_S))
+        self.cell = cell
         self.movement = self.sessions.standardised(np.stack([shown, change, shown + rng.normal(size=n)], 1))
         if cell.waves:
             directions = rng.normal(size=(self.movement.shape[1], 80)) / np.sqrt(self.movement.shape[1])
@@ -137,7 +157,7 @@ class World:
             for seed, of in enumerate(folds)
         }
         names = np.array(subject_names(cell.subjects))[subject]
-        self.y, self.cell = y, cell
+        self.y = y
         self.tested = LabelledUnits(TARGET, names, names, names, start, lengths[subject], y, float(UNIT_S))
         registered = self.sessions.standardised((y + REGISTERED_NOISE * last(0.9))[:, None])
         self.held = {
@@ -151,8 +171,22 @@ class World:
         of_time = clock.basis(self.sessions)
         wide = np.clip(self.sessions.context(self.movement, NEAR_S), -CLIP, CLIP)
         seen = [self.movement, _squared(self.movement), _squared(wide), of_time, np.hstack([_squared(wide), of_time])]
-        members = [standard(ridge(columns, self.y, parts)[:, None]) for columns in seen]
-        smooth = [self.sessions.mean(members[k], s, s) for k in (1, 2) for s in NEAR_S]
+        seen += [_waves(self.movement, 1), _waves(wide, 2)]
+        predicted = [ridge(columns, self.y, parts)[:, None] for columns in seen]
+        if self.cell.members:
+            models: Members = {
+                "trees": (self.movement, trees),
+                "trees near": (wide, trees),
+                "kernel": (self.movement, kernel),
+                "kernel near": (wide, kernel),
+                "forest": (wide, forest),
+                "linear": (wide, linear),
+                "perceptron": (wide, perceptron),
+                "joint": (np.hstack([wide, of_time]), careful_trees),
+            }
+            predicted += predictions(models, self.y, TARGET, parts, 0).values()
+        members = [standard(each) for each in predicted]
+        smooth = [self.sessions.mean(members[k], s, s) for k in (1, 2, 5) for s in NEAR_S]
         return np.hstack([np.ones((len(self.y), 1)), of_time, _squared(wide), *members, *smooth])
 
     def joined(self, values: Mapping[int, Score]) -> Joined:
@@ -201,6 +235,13 @@ def _effect_of(auroc: float) -> float:
 
 def _squared(columns: np.ndarray) -> np.ndarray:
     return np.hstack([columns, columns**2 / 2])
+
+
+def _waves(columns: np.ndarray, seed: int) -> np.ndarray:
+    """(n, 150) random Fourier features of columns (n, k), by which a ridge regression is one with a Gaussian kernel."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(columns.shape[1], 150)) / np.sqrt(columns.shape[1])
+    return np.cos(columns @ directions + rng.uniform(0, 2 * np.pi, 150))
 
 
 def ridge(x: np.ndarray, y: np.ndarray, parts: Parts, penalty: float = 10.0) -> Score:
@@ -274,13 +315,14 @@ def main(times: int, names: Sequence[str]) -> int:
     too_many = False
     for name in names or CELLS:
         counts: dict[str, Counter[str]] = {}
-        for found in islice(trials(name), times):
+        draws = min(times, FEW) if CELLS[name].members else times
+        for found in islice(trials(name), draws):
             for method, verdicts in found.items():
                 counts.setdefault(method, Counter()).update(what for what, is_so in verdicts.items() if is_so)
         for method, count in counts.items():
-            what = [f"{kind} {count[kind]} ({100 * count[kind] / times:.0f} %)" for kind in VERDICTS]
-            print(f"{name}, {method}: n {times}, {', '.join(what)}", flush=True)
-            if not CELLS[name].may_add and count["adds"] > stats.binom.isf(0.001, times, 0.05):
+            what = [f"{kind} {count[kind]} ({100 * count[kind] / draws:.0f} %)" for kind in VERDICTS]
+            print(f"{name}, {method}: n {draws}, {', '.join(what)}", flush=True)
+            if not CELLS[name].may_add and count["adds"] > stats.binom.isf(0.001, draws, 0.05):
                 print(f"{name}, {method}: adds in more than 5 %", flush=True)
                 too_many = True
     return int(too_many)

@@ -23,6 +23,11 @@ def test_what_is_not_of_the_body_seldom_adds(name: str) -> None:
     assert sum(trial["ridge, local"]["adds"] for trial in found) <= 1
 
 
+def test_a_bounded_function_of_strong_movement_does_not_add() -> None:
+    found = list(islice(trials("movement 0.9 34", ["bounded"]), 3))
+    assert not any(trial["bounded, local"]["adds"] for trial in found)
+
+
 def test_a_strong_body_adds() -> None:
     cell = Cell(16, movement=0.62, body=0.8)
     found = [judged(World(cell, np.random.default_rng(k)), ["ridge"]) for k in range(3)]
