@@ -53,6 +53,7 @@ def score(
     out: Path | None = None,
     progress: ProgressCallback | None = None,
     on_fold: ProgressCallback | None = None,
+    on_seed: ProgressCallback | None = None,
 ) -> Result:
     """Scores a file of predictions under a protocol and writes a record like a run's.
 
@@ -62,7 +63,8 @@ def score(
         time_context: which other units of a test session reached a prediction, as its author declares.
         out: the record's folder; by default one below `runs`. The ledger lies beside the records.
         progress: called while the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in
-            all, the target), which takes minutes on large data.
+            all, the target), which takes minutes on large data. `on_seed`: with (seeds whose nuisances are begun, seeds
+            in all, the target), see `what_it_adds`.
 
     Raises:
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
@@ -106,7 +108,7 @@ def score(
         "ignored": ignored,
     }
     del rows  # of many lines, which scoring does not need
-    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold)
+    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold, on_seed)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -263,6 +265,7 @@ def _write_record(
     time_context: TimeContext,
     out: Path | None,
     on_fold: ProgressCallback | None,
+    on_seed: ProgressCallback | None,
 ) -> Result:
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
     units = [cohort.units[i] for i in cohort.eligible]
@@ -277,7 +280,7 @@ def _write_record(
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
-    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold, proved=False)
+    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold, proved=False, held=on_seed)
     content = Manifest(
         id=run_id,
         **facts.content(),

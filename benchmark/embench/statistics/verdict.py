@@ -266,7 +266,8 @@ def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]
     """Target -> the verdict on it, of a run whose run.yaml holds `run`."""
     design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
     scoring = run.get("protocol", {}).get("rules", {}).get("scoring")
-    whole = run.get("target_access") == "unlabelled"
+    # How the signals behind a file of predictions were normalised is not known.
+    whole = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     return {
         target: verdict(scores, target, design, scoring, whole_session=whole, reads=reads)
