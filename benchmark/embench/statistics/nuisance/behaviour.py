@@ -14,7 +14,7 @@ from embench.interfaces.ranking import rows_of
 from embench.statistics.nuisance.accelerometer import windows_of
 from embench.store import Store
 
-BANDS_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
+MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
 """Bands of muscles and eyes begin here, those that begin below the Nyquist frequency; the last one ends there."""
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
@@ -69,7 +69,7 @@ def muscle(x: np.ndarray, rate: float) -> np.ndarray:
     """(n, 4 + B) mean size, SD, change from sample to sample, range, and power in B bands, of samples (n, T) at `rate`
     Hz; logarithms."""
     power, frequencies = _power(x, rate)
-    edges = [low for low in BANDS_HZ if low < rate / 2] + [np.inf]
+    edges = [low for low in MUSCLE_HZ if low < rate / 2] + [np.inf]
     bands = [power[:, (frequencies >= low) & (frequencies < high)].sum(1) for low, high in pairwise(edges)]
     return _log(np.abs(x).mean(1), x.std(1), _change(x), np.ptp(x, axis=1), *bands)
 
