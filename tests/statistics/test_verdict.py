@@ -75,3 +75,39 @@ def test_what_may_have_seen_the_whole_session_is_judged_by_clocks_that_a_session
     assert words in told
     assert told.startswith("adds") == {"local": local, "full": full}[judged]
     assert adds_in_words(adds, whole_session=True) == f"{told}; needs the whole session of the new wearer"
+
+
+@pytest.mark.parametrize(
+    ("held", "words", "end"),
+    [
+        ([], "adds to the time since the start (", "; movement was not recorded"),
+        (
+            ["emg", "resp"],
+            "adds to the time since the start and to what is recorded of muscles (emg) and breathing (resp) (",
+            "; movement was not recorded by an accelerometer",
+        ),
+        (["acc"], "adds to a finer look at this accelerometer within ten minutes and to the time since", "excluded"),
+        (
+            ["acc", "eog"],
+            "adds to a finer look at this accelerometer within ten minutes, to what is recorded of eyes (eog) and to",
+            "excluded",
+        ),
+    ],
+)
+def test_a_sentence_names_what_else_is_held_constant_and_whether_the_method_reads_it(
+    held: list[str], words: str, end: str
+) -> None:
+    score = {"mean": 0.2, "low": 0.1, "high": 0.3}
+    levels = {name: {"effect": score, "score": score, "share_left": 0.5, "adds": True} for name in ("local", "full")}
+    about = {"score": "auroc_crossed", "judged": "local", "movement": "acc" in held, "held": held, "levels": levels}
+    content = {**found(0.6, prior=0.1), "adds": {"stress": about}}
+    pulse, all_four = (
+        verdicts({**run(scoring=3), "method": {"modalities": reads}}, Scores(content))["stress"].sentences[1]
+        for reads in (["ppg"], ["ppg", "acc", "emg[zygomaticus]+eog"])
+    )
+    assert pulse.startswith(words)
+    assert pulse.endswith(end)
+    own = [name for name in ("emg", "eog") if name in held]
+    assert all_four.removeprefix(pulse) == "".join(
+        f"; the method itself reads {name}, and what is held constant of it can't add" for name in own
+    )
