@@ -13,12 +13,16 @@ from scipy.stats import kendalltau
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import TIE
 from embench.interfaces.units import LabelRule, Target, Units
+from embench.protocols import load_protocol
+from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics import ordered
 from embench.statistics.difference import has_difference, mean_difference
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
 from embench.statistics.joined import Joined, varies_within_stimuli
 from embench.statistics.ordered import crossed_pairs, order_by_subject, order_without_stimulus
+from embench.statistics.scores import compute_scores
+from embench.statistics.verdict import verdict
 
 FELT = Target("felt", "value", LabelRule("mean"), "felt", scale=(0, 10), step=0.5)
 SUBJECTS, FILMS, MOMENTS, FOLDS = 20, 4, 15, 4
@@ -221,3 +225,67 @@ def test_the_mean_difference_is_that_of_the_comparisons(name: str) -> None:
     assert doubled.mean > 1.5 * found.mean
     if name == "concordance_crossed_moment":  # what all share cancels
         assert doubled.mean == pytest.approx(2 * found.mean)
+
+
+def tables(y: np.ndarray, scores: dict[str, np.ndarray]) -> tuple[Predictions, Labels]:
+    """What methods predict, as a record holds it, of films that begin where a recording does."""
+    labels: dict[str, list[object]] = {name: [] for name in Labels.FIXED}
+    columns: dict[str, list[object]] = {name: [] for name in (*Predictions.FIXED, "score", "decision")}
+    for p, film, moment in np.ndindex(*y.shape):
+        recording, start = f"p{p:02d}-film{film}", moment * 10_000
+        unit, value = f"{recording}:{start}-{start + 10_000}", y[p, film, moment]
+        for column, cell in zip(
+            Labels.FIXED, (f"p{p:02d}", recording, unit, "felt", ANY_SEED, value, value), strict=True
+        ):
+            labels[column].append(cell)
+        for (method, score), seed in product(scores.items(), (0, 1)):
+            given = np.broadcast_to(score, y.shape)[p, film, moment]
+            fold = (p * (2 * seed + 1) + p // FOLDS) % FOLDS
+            row = (method, "felt", fold, seed, f"p{p:02d}", recording, f"film{film}", unit, np.nan, given, given)
+            for column, cell in zip(columns, row, strict=True):
+                columns[column].append(cell)
+    return (
+        Predictions({name: np.array(column) for name, column in columns.items()}),
+        Labels({name: np.array(column) for name, column in labels.items()}),
+    )
+
+
+def test_the_moment_of_films_is_held_constant_by_the_headline_of_version_3_alone() -> None:
+    """Also where a release hides when recordings were made."""
+    predictions, labels = tables(LABELS, {"model": OWN, "stimulus_mean": OTHERS})
+    groups = {f"p{p:02d}": f"p{p:02d}" for p in range(SUBJECTS)}
+    target = replace(FELT, step=None)
+    before, now = (
+        compute_scores(
+            predictions,
+            labels,
+            targets=[target],
+            protocol=load_protocol(f"subject-independent-{version}"),
+            design="shared_stimuli",
+            groups=groups,
+            unit_length_s=10.0,
+        )
+        for version in ("v2", "v3")
+    )
+    assert before["headlines"] == {"felt": "ccc"}
+    assert set(before["scores"]["felt"]) == {"ccc", "rmse"}
+    assert now["headlines"] == {"felt": "concordance_crossed_moment"}
+    assert {name for name in now["scores"]["felt"] if "concordance" in name} == {
+        "concordance_within", "concordance_crossed", "concordance_crossed_matched", "concordance_crossed_moment"
+    }  # fmt: skip
+    assert now["scores"]["felt"]["ccc"] == before["scores"]["felt"]["ccc"]
+    others = now["controls"]["stimulus_mean"]["felt"]
+    assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
+    assert others["concordance_within"]["low"] > 0.55
+    told = verdict(now, "felt", "shared_stimuli", 3)
+    assert [each.metric for each in told.exploratory] == ["concordance_crossed", "concordance_within"]
+
+
+def test_a_step_is_that_of_the_card_or_a_tenth() -> None:
+    bare = Target("felt", "value", LabelRule(), "felt")
+    assert replace(bare, scale=(1, 9), step=2.0).step_over(np.array([1.0, 3.0])) == 2
+    assert replace(bare, scale=(1, 9)).step_over(np.array([1.0, 3.0])) == pytest.approx(0.8)
+    assert bare.step_over(np.array([1.0, np.nan, 3.0])) == pytest.approx(0.2)
+    for kind, step in (("value", 0.0), ("binary", 1.0)):
+        with pytest.raises(ValueError, match="step"):
+            Target("felt", kind, LabelRule(), "felt", step=step)

@@ -50,7 +50,9 @@ def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> N
     assert out["cleared_all"] is True
 
 
-def test_version_3_changes_the_ends_of_scores_like_auroc_and_nothing_else(make_run: MakeRun, binary: Target) -> None:
+def test_version_3_changes_the_ends_of_scores_like_auroc_and_compares_no_controls(
+    make_run: MakeRun, binary: Target
+) -> None:
     run = make_run(strength=4.0)
     arguments: dict[str, Any] = {"targets": [binary], "design": "fixed_order", "groups": run.groups}
     arguments |= {"unit_length_s": 10.0, "sessions": LENGTHS}
@@ -71,7 +73,9 @@ def test_version_3_changes_the_ends_of_scores_like_auroc_and_nothing_else(make_r
                 assert score == old["stress"][name]
     old, new = before["scores"]["stress"], now["scores"]["stress"]
     assert all(new[name]["low"] != old[name]["low"] for name in like_auroc if "mean" in new[name])
-    rest = {"scores": None, "controls": None}
+    assert before["differences"]
+    assert not now["differences"]
+    rest = dict.fromkeys(("scores", "controls", "differences", "not_cleared", "cleared_all"))
     assert {**now.content, **rest} == {**before.content, **rest}
 
 

@@ -32,20 +32,45 @@ def run(**rules: Any) -> dict[str, Any]:
     return {"cohort": {"design": "free"}, "card": {"fixed_order": False}, "protocol": {"rules": rules}}
 
 
+def added(local: bool, full: bool, judged: str = "local", low: float = 0.1) -> dict[str, Any]:
+    """What a method adds, with this low end of the partial correlation and of what is left."""
+    score = {"mean": low + 0.1, "low": low, "high": low + 0.2}
+    levels = {
+        name: {"effect": score, "score": score, "share_left": 0.5, "adds": adds}
+        for name, adds in (("local", local), ("full", full))
+    }
+    about = {"score": "auroc_crossed_matched", "difference": True, "movement": True}
+    return {**about, "judged": judged, "levels": levels}
+
+
 @pytest.mark.parametrize(
-    ("scores", "words"),
+    ("low", "adds", "words", "fails"),
     [
-        (found(0.508, prior=0.004, movement=0.2), "above all 2 controls; borderline: chance, prior"),
-        (found(0.494, prior=-0.009, movement=0.2), "not above prior; borderline: chance, prior"),
-        (found(0.52, prior=0.02, movement=0.2), "above all 2 controls"),
+        (0.508, added(True, False), "adds to clock and movement; borderline: chance", False),
+        (
+            0.6,
+            added(True, True, low=0.004),
+            "adds to clock and movement; borderline: partial correlation, what is",
+            False,
+        ),
+        (0.494, added(False, False), "is not shown to add to clock and movement; borderline: chance", True),
+        (0.6, added(True, False, "full"), "is not shown to add to clock and movement", True),
+        (0.6, {"undefined": "no times"}, "what it adds is undefined", True),
+        (0.6, None, "what it adds is not asked", False),
     ],
 )
-def test_a_low_end_near_what_decides_is_called_borderline_from_version_3_on(scores: Scores, words: str) -> None:
-    now, before = verdicts(run(scoring=3), scores)["stress"], verdicts(run(), scores)["stress"]
-    assert now.controls == words
-    assert now.sentences[0].endswith(words)
-    assert before.controls == words.partition("; borderline")[0]
-    assert now.failed == before.failed
+def test_a_run_of_version_3_is_judged_by_what_it_adds(low: float, adds: Any, words: str, fails: bool) -> None:
+    scores = Scores({**found(low, prior=-0.1), "differences": {}, "adds": {"stress": adds} if adds else {}})
+    now = verdicts(run(scoring=3), scores)["stress"]
+    assert now.finding.startswith(words)
+    assert now.sentences[0] == f"{now.headline}; {now.finding}"
+    assert now.fails is fails
+
+
+def test_a_run_of_version_2_is_judged_by_the_controls() -> None:
+    before = verdicts(run(), found(0.508, prior=-0.004, movement=0.2))["stress"]
+    assert before.finding == "not above prior"
+    assert before.fails
 
 
 @pytest.mark.parametrize(
@@ -65,12 +90,7 @@ def test_a_low_end_near_what_decides_is_called_borderline_from_version_3_on(scor
 def test_what_may_have_seen_the_whole_session_is_judged_by_clocks_that_a_session_sets(
     judged: str, local: bool, full: bool, words: str
 ) -> None:
-    score = {"mean": 0.2, "low": 0.1, "high": 0.3}
-    levels = {
-        name: {"effect": score, "score": score, "share_left": 0.5, "adds": adds}
-        for name, adds in (("local", local), ("full", full))
-    }
-    adds = Adds.model_validate({"score": "auroc_crossed_matched", "movement": True, "judged": judged, "levels": levels})
+    adds = Adds.model_validate(added(local, full, judged))
     told = adds_in_words(adds)
     assert words in told
     assert told.startswith("adds") == {"local": local, "full": full}[judged]

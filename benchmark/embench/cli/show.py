@@ -20,7 +20,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
+from embench.statistics.verdict import TargetVerdict
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -59,7 +59,7 @@ def results(found: Sequence[Result]) -> None:
             **({"target": told.target} if several else {}),
             "headline": told.metric,
             "score": format_score(told.score, missing="not estimable"),
-            "verdict": told.controls if told.score else NOT_COMPARED.partition(",")[0],
+            "verdict": told.finding.partition(",")[0] if told.score is None else told.finding,
             "time": cost.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
@@ -148,15 +148,15 @@ def _plan_value(key: str, item: Any) -> str:
 
 def _verdict(told: TargetVerdict, scores: Scores) -> None:
     """The headline with its verdict, a table of the method and the controls, and what must be known to read it."""
-    bad = told.score is None or bool(told.failed)
     first, *others = told.sentences
-    console.wrapped(f"target {told.target}: {first}", bold=True, colour="red" if bad else None)
+    console.wrapped(f"target {told.target}: {first}", bold=True, colour="red" if told.fails else None)
     own = Control("the method", scores.of(told.target), "", None)
     rows = [own, *(control for control in scores.controls(told.target) if not control.reason)]
     ranked = TableColumn(f"{told.metric} *", lambda c: format_control(c.scores.get(told.metric)))
     gap = TableColumn("difference, cleared", lambda c: _gap(c.gap) if c.gap else "")
     more = [_exploratory(each.metric, interval=told.score is None) for each in told.exploratory]
-    shown = [field("name", ""), *([ranked, gap] if told.score else []), *more]
+    headline = [ranked, *([gap] if told.compared else [])] if told.score else []
+    shown = [field("name", ""), *headline, *more]
     if len(shown) > 1:
         show_table(rows, shown)
     for text in others:

@@ -33,6 +33,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
     worse = "on {}, the method is not shown to be better than {}"
     failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts.values() if told.failed]
+    failed += [f"on {t.target}, the method {t.finding}" for t in run.verdicts.values() if t.adds and t.fails]
     unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts.values() if told.score is None]
     severe = [found["what"] for found in run.audit["findings"] if found["severity"] == "severe"] if run.audit else []
     differences = "" if outside else ", ".join(describe_differences(about))
@@ -72,12 +73,13 @@ def _sentence(text: str) -> str:
 def _card(told: TargetVerdict) -> dict[str, str]:
     n, failed = len(told.compared), len(told.failed)
     cleared = f"clears {n - failed} of {n} controls" if n else "no control applies"
+    verdict = told.finding if told.asked else cleared if told.score else NOT_COMPARED
     return {
         "target": told.target,
         "metric": told.title,
         "value": format_score(told.score, missing="\N{EM DASH}", interval=False),
         "interval": format_interval(told.score, "{} to {}") if told.score else "not estimable",
-        "verdict": cleared if told.score else NOT_COMPARED,
+        "verdict": verdict,
     }
 
 

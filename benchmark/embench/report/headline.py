@@ -70,7 +70,7 @@ def _controls(run: RunFacts, target: Target) -> Markup:
     extra = [control for control in applied if control in NOT_TO_CLEAR]
     notes = [
         f"Controls that do not apply: {'; '.join(silent)}." if silent else "",
-        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra else "",
+        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not told.asked else "",
         _by_construction(metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
     ]

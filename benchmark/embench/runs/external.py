@@ -108,7 +108,9 @@ def score(
         "ignored": ignored,
     }
     del rows  # of many lines, which scoring does not need
-    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold, on_seed)
+    return _write_record(
+        dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold, on_seed
+    )
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:

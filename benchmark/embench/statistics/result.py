@@ -167,14 +167,16 @@ class Result:
         for told in self.verdicts.values():
             shown: dict[str, Callable[..., str]] = {told.metric: format_control} if told.score else {}
             shown |= {each.metric: format_score for each in told.exploratory}
-            rows = [[MODEL, *(format_score(self.scores.score(told.target, name)) for name in shown), ""]]
+            last = [] if told.asked else ["cleared"]
+            own = (format_score(self.scores.score(told.target, name)) for name in shown)
+            rows = [[MODEL, *own, *("" for _ in last)]]
             for control in self.scores.controls(told.target):
                 if not control.reason:
                     cleared = ("yes" if control.gap.clears else "no") if control.gap and told.score else ""
                     cells = [as_text(control.scores.get(name)) for name, as_text in shown.items()]
-                    rows.append([control.name, *cells, cleared])
+                    rows.append([control.name, *cells, *(cleared for _ in last)])
             body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *shown, "cleared"))
+            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *shown, *last))
             parts.append(f"<p>{escape(told.target)}: {escape(told.sentences[0])}</p>")
             parts.append(f"<table><tr>{heads}</tr>{body}</table>")
             parts += [f"<p>{escape(line)}</p>" for line in told.sentences[1:]]

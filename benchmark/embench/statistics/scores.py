@@ -68,8 +68,9 @@ def compute_scores(
         Their content: `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls`
         {control: {target: {metric: number}}}, or {target: {"undefined": reason}} where it does not apply;
         `differences` {control: {target: {"difference": number, "clears": bool}}} of the headlines, model less control,
-        paired; `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and fold by itself. A
-        number is {mean, std, low, high, people, over, left_out} or {"undefined": reason}, see `Estimate`.
+        paired, none in version 3; `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and
+        fold by itself. A number is {mean, std, low, high, people, over, left_out} or {"undefined": reason}, see
+        `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
@@ -132,7 +133,7 @@ def _add_target(
     for control in sorted(set(scored) - {MODEL}):
         values = {name: _json(value) for name, value in scored[control].items()}
         out["controls"].setdefault(control, {})[target.name] = values
-        if control in NOT_TO_CLEAR:
+        if control in NOT_TO_CLEAR or scoring == 3:  # which asks what a method adds to them
             continue
         gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
         clears = isinstance(gap, Estimate) and gap.low is not None and gap.low > 0

@@ -85,6 +85,16 @@ def adds_in_words(adds: Adds, *, whole_session: bool = False, reads: Sequence[st
     return told + ("; needs the whole session of the new wearer" if whole_session else "")
 
 
+def added_in_short(adds: Adds | None) -> str:
+    """What a method adds to clock and movement, in a few words."""
+    if adds is None:
+        return "what it adds is not asked"
+    if adds.decides is None:
+        return "what it adds is undefined"
+    told = "adds" if adds.decides.adds else "is not shown to add"
+    return f"{told} to clock and movement" if adds.movement else f"{told} to the clock"
+
+
 def _added_in_words(adds: Adds) -> str:
     if adds.undefined:
         return f"what it adds to clock and movement is undefined: {adds.undefined}"
@@ -141,7 +151,8 @@ class TargetVerdict:
         exploratory: other scores that the subjects of this run allow.
         adds: what it adds to clock and movement; None where the protocol does not ask.
         whole_session: whether its normalisation reads the test subject's whole session. `reads`: its modalities.
-        borderline: what a low end is near to: `chance` for the headline, or controls. Under scoring 3 alone.
+        asked: whether it is judged by what it adds, as from version 3 on, and not by the controls that it is above.
+        borderline: what a low end is near to where it is: chance, or 0 of a figure that decides what it adds.
     """
 
     target: str
@@ -151,6 +162,7 @@ class TargetVerdict:
     compared: tuple[Control, ...]
     exploratory: tuple[Exploratory, ...]
     adds: Adds | None = None
+    asked: bool = False
     borderline: tuple[str, ...] = ()
     whole_session: bool = False
     reads: tuple[str, ...] = ()
@@ -180,20 +192,29 @@ class TargetVerdict:
         return f"{self.metric} is undefined: {self.why}"
 
     @property
-    def controls(self) -> str:
-        """The relation of the headline to the controls, in words."""
+    def fails(self) -> bool:
+        """Whether there is no headline, or it does not hold what it is judged by."""
+        if self.adds is not None:
+            return not (self.adds.decides and self.adds.decides.adds)
+        return self.score is None or bool(self.failed)
+
+    @property
+    def finding(self) -> str:
+        """The verdict in a few words."""
+        if self.asked:
+            told = added_in_short(self.adds)
+            return f"{told}; borderline: {', '.join(self.borderline)}" if self.borderline else told
         if self.score is None:
             return NOT_COMPARED
         if not self.compared:
             return "compared with no control"
-        told = format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
-        return f"{told}; borderline: {', '.join(self.borderline)}" if self.borderline else told
+        return format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
 
     @property
     def sentences(self) -> list[str]:
         """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
-        told = [f"{self.headline}; {self.controls}", needs]
+        told = [f"{self.headline}; {self.finding}", needs]
         whole, reads = self.whole_session, self.reads
         added = [adds_in_words(self.adds, whole_session=whole, reads=reads)] if self.adds else []
         return [*filter(None, told), *added, *(each.sentence for each in self.exploratory)]
@@ -245,21 +266,26 @@ def verdict(
             if name != metric and (score := scores.score(target, name))
         ),
         scores.adds(target),
-        tuple(_borderline(scores, target)) if scoring == 3 else (),
+        scoring == 3,
+        tuple(borderline(scores, target)) if scoring == 3 else (),
         whole_session,
         reads,
     )
 
 
-def _borderline(scores: Scores, target: str) -> Iterator[str]:
+def borderline(scores: Scores, target: str) -> Iterator[str]:
+    """What decides on a target by a low end that is within `NEAR_BOUND` of its bound."""
     metric = scores.headlines[target]
-    score, chance = scores.score(target, metric), metric_facts(metric).chance
-    if score and score.low is not None and chance is not None and abs(score.low - chance) <= NEAR_BOUND:
-        yield "chance"
-    for control in scores.compared(target):
-        low = control.gap.difference.low if control.gap else None
-        if low is not None and abs(low) <= NEAR_BOUND:
-            yield control.name
+    known: list[tuple[str, Score | None, float | None]] = [
+        ("chance", scores.score(target, metric), metric_facts(metric).chance)
+    ]
+    adds = scores.adds(target)
+    if adds and (at := adds.decides):
+        none = 0.0 if adds.difference or adds.score is None else metric_facts(adds.score).chance
+        known += [("partial correlation", at.effect, 0.0), ("what is left", at.score, none)]
+    for what, score, bound in known:
+        if score and score.low is not None and bound is not None and abs(score.low - bound) <= NEAR_BOUND:
+            yield what
 
 
 def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]:

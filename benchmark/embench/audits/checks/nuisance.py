@@ -3,7 +3,7 @@ order of the files. The clock has a module of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
+from embench.records.scores import Adds
+from embench.statistics.verdict import added_in_short
 
 MAX_EXPLAINED_IN_CLASS = 0.5
 """Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
@@ -171,7 +173,10 @@ _NUISANCES = {
 
 
 def check_controls(e: Evidence) -> CheckResult:
-    """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared."""
+    """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared, and
+    from version 3 on what the method adds to clock and movement."""
+    if adds := {t: found for t in e.rescored.headlines if (found := e.rescored.adds(t)) and found.decides}:
+        return _adds(adds)
     not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
     figures = {"not cleared": not_cleared}
     if not not_cleared:
@@ -184,6 +189,17 @@ def check_controls(e: Evidence) -> CheckResult:
         what = f"controls that score higher than the method, by the interval of the difference: {', '.join(above)}"
         findings.append(AuditFinding("warning", what, {"differences": _differences(e, above)}, todo))
     return CheckResult(figures, tuple(findings))
+
+
+def _adds(adds: Mapping[str, Adds]) -> CheckResult:
+    """A warning where a method is not shown to add."""
+    nothing = [target for target, found in adds.items() if not (found.decides and found.decides.adds)]
+    figures = {target: found.decides.model_dump(mode="json") for target, found in adds.items() if found.decides}
+    if not nothing:
+        return CheckResult(figures)
+    told = "; ".join(f"on {target}, the method {added_in_short(adds[target])}" for target in nothing)
+    todo = "do not present this score as evidence of a physiological effect"
+    return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
 
 
 def _above(e: Evidence) -> list[str]:

@@ -21,8 +21,12 @@ runs differ in them, and in the caption where they don't. As wide as a page of a
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
-_FAILED, _NOT_COMPARED = r"\textdagger", r"\textdaggerdbl"
-_MARKS = {_FAILED: "not shown to be better than every control", _NOT_COMPARED: NOT_COMPARED}
+_FAILED, _NOT_COMPARED, _NOT_ADDED = r"\textdagger", r"\textdaggerdbl", r"\textsection"
+_MARKS = {
+    _FAILED: "not shown to be better than every control",
+    _NOT_COMPARED: NOT_COMPARED,
+    _NOT_ADDED: "not shown to add to clock and movement",
+}
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
@@ -120,8 +124,10 @@ def _counts(run: RunFacts) -> dict[str, int]:
 
 
 def _mark(run: RunFacts, target: str) -> str:
-    """The mark of a run that is not shown to be better than every control, or not compared; empty where it is."""
+    """The mark of a run that is not shown to be better than every control, or to add to them; empty where it is."""
     told = run.verdicts[target]
+    if told.asked:
+        return _NOT_ADDED if told.fails else ""
     if told.score is None:
         return _NOT_COMPARED
     return _FAILED if told.failed or not told.compared else ""
