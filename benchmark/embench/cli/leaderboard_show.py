@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from embench.leaderboard.columns import Row
     from embench.leaderboard.sections import BoardSection
 
-_WHOLE = ("rank", "score", "cleared", "entry")
+_WHOLE = ("rank", "score", "cleared", "adds", "entry")
 _SPARE = ("suspicious", "subjects", "recipe", "access", "evidence", "marks", "modalities")
 """Columns that a narrow terminal has no room for, the first ones first."""
 _FOLDED = {
@@ -146,6 +146,7 @@ def _summary(section: BoardSection) -> dict[str, str]:
     ]
     hardest = max(controls, key=lambda each: sign * each[1], default=None)
     above = None if chance is None else sum(score.low is not None and score.low > chance for score in scores)
+    adding = section.adding
     clear = sum(row.controls > 0 and not row.not_cleared for row in ranked)
     return {
         "board": f"{section.dataset}, {section.target}: {metric}",
@@ -153,7 +154,7 @@ def _summary(section: BoardSection) -> dict[str, str]:
         "above chance": "-" if above is None else str(above),
         "best": format_figure(best, missing="-"),
         "best control": f"{format_figure(hardest[1])} {hardest[0]}" if hardest else "-",
-        "clear all": str(clear) if ranked else "-",
+        **({"add": str(adding.adding)} if adding else {"clear all": str(clear) if ranked else "-"}),
     }
 
 
@@ -191,6 +192,7 @@ def _print_board(
         sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")
     if whole and not chosen:
         sentences += filter(None, map(luck_sentence, section.rankings.values()))
+        sentences += [section.adding.sentence] if section.adding else []
     shown, title = [_column(name, scored) for name in heads], _title(section)
     if output is Format.table and not chosen:
         there = fitting(rows, shown, _SPARE)
@@ -224,14 +226,16 @@ def _title(section: BoardSection) -> str:
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """The default columns, and in words those that are the same for all methods. Ranks and cleared controls are of the
     headline, so they are left out where another score is shown."""
-    from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
+    from embench.leaderboard.columns import ASKED_COLUMNS, TERMINAL_COLUMNS, columns
 
     texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
+    asked = ASKED_COLUMNS if any(row.adds for row in methods) else {}
     kept = {"rank": any(row.rank for row in methods), "cleared": any(row.controls for row in methods)}
     empty = [name for name, shown in kept.items() if not (ranked and shown)]
-    return [n for n in TERMINAL_COLUMNS if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
+    shown = [asked.get(name, name) for name in TERMINAL_COLUMNS]
+    return [n for n in shown if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
 
 
 def _column(name: str, scored: str) -> TableColumn:
@@ -247,7 +251,7 @@ def _column(name: str, scored: str) -> TableColumn:
         return TableColumn(name, lambda each: _method(each[1]))
     if known and name == "rank":
         return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
-    if known and name in (*COST_FIELDS, "cleared"):
+    if known and name in (*COST_FIELDS, "cleared", "adds"):
         return TableColumn(known.title, lambda each: known.text(each[1]), whole)
     return TableColumn(name, lambda each: _plain(each[0][name]))
 

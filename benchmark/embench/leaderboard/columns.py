@@ -12,15 +12,18 @@ from functools import cache
 from typing import Any, Literal
 
 from embench.leaderboard.attestations import LEVEL_NAMES, Backing
+from embench.records.context import TimeContext
 from embench.records.cost import format_cost
 from embench.records.manifest import CostPart
-from embench.records.scores import Score
+from embench.records.scores import Adds, Score
 from embench.records.superseded import Superseded
 from embench.records.wording import format_control, format_controls, format_score
 from embench.statistics.metrics import metric_facts
 
 DASH = "—"
 
+ASKED_COLUMNS = {"controls": "adds", "cleared": "adds"}
+"""Columns of boards on which rows are asked what they add, in place of others."""
 MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
 """The columns of a board in Markdown, with the entry at the end."""
 
@@ -66,6 +69,8 @@ class Row:
             share one of their `letters` can't be told apart.
         apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
         controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
+        adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
+            that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
         openings, tried, dev: what the author had seen before (see `embench.records.ledger`), where `looks_known`.
     """
 
@@ -94,6 +99,9 @@ class Row:
     pretrain_overlap: str = ""
     controls: int = 0
     not_cleared: tuple[str, ...] = ()
+    adds: Adds | None = None
+    borderline: tuple[str, ...] = ()
+    time_context: TimeContext | None = None
     audit: str = ""
     cost: CostPart | None = None
     openings: int | None = None
@@ -132,6 +140,16 @@ class Row:
     @property
     def _apart(self) -> str:
         return f" ({'; '.join(self.apart)})" if self.apart else ""
+
+    @property
+    def does_add(self) -> bool:
+        """Whether it adds to clock and movement, at the level that decides."""
+        return bool(self.adds and self.adds.decides and self.adds.decides.adds)
+
+    @property
+    def effect(self) -> Score | None:
+        """The partial correlation at the level that decides."""
+        return self.adds.decides.effect if self.adds and self.adds.decides else None
 
     def scored(self, metric: str) -> Score | None:
         """A score, whether it is the headline or another; None where it is undefined or not shown."""
@@ -208,6 +226,16 @@ def _ranks(row: Row) -> str:
         return f"({', '.join(row.marks)})" if row.is_method else ""
     best, worst = row.rank
     return str(best) if best == worst else f"{best}-{worst}"
+
+
+_ABOUT_ADDS = "Whether it adds to clock and movement: the partial correlation that is left, and what decides."
+
+
+def _adds(row: Row) -> str:
+    if row.adds is None or row.adds.decides is None:
+        return "undefined" if row.adds else ""
+    told = f"{'adds' if row.does_add else 'no'} {format_score(row.effect)} ({row.adds.judged})"
+    return f"{told}; borderline: {', '.join(row.borderline)}" if row.borderline else told
 
 
 def _looks(row: Row) -> str:
@@ -299,6 +327,13 @@ _COLUMNS: Sequence[Column] = (
             number=True,
         )
     ),
+    _of_methods(Column("adds", "adds", _ABOUT_ADDS, lambda row: row.does_add if row.adds else None, _adds)),
+    _plain("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
+    _plain("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
+    _plain("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
+    _of_methods(_plain("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged)),
+    _of_methods(_plain("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline))),
+    _of_methods(_plain("time_context", "What other units of a session reach a prediction.", lambda r: r.time_context)),
     _plain("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
     _of_methods(_plain("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters)),
     _of_methods(

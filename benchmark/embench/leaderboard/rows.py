@@ -18,6 +18,7 @@ from embench.records.wording import BESIDE, bare_name, format_value, in_words
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
 from embench.statistics.ranking import Ranking, rank_methods
+from embench.statistics.verdict import borderline
 
 BOARD_SEEDS = (0, 1, 2)
 """The partitions that ranked rows share: who chooses seeds after looking chooses the luckiest."""
@@ -33,23 +34,39 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
     `BOARD_SEEDS`, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which come
     last, and rows of which nobody but their author has run anything (see `RANKED_LEVELS`). They are in the order of
     their headline all the same, or of `auroc_within` where it is undefined.
+
+    Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
+    too, and ranked among each other.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=_order)
     summands = {entry.run.id: entry.summands.get(target) for entry in entries}
     rankings, ranked = {}, dict[str, Row]()
-    for access, group in groupby((row for row in rows if not row.marks), key=lambda row: row.target_access):
+    for access, group in groupby((row for row in rows if not row.marks), key=class_of):
         alike = list(group)
         found = rank_methods([row.score for row in alike if row.score], [summands[row.id] for row in alike])
         rankings[access] = found
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
-    return [ranked.get(row.id, row) for row in rows] + _control_rows(entries, target), rankings
+    rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
+    return rows + _control_rows(entries, target), rankings
+
+
+def class_of(row: Row) -> str:
+    """The rows that it is ranked among: those with the same access to data of the test subjects and, where it is known,
+    with predictions that the same other units of a session reach."""
+    return f"{row.target_access}, {row.time_context}" if row.time_context else row.target_access
 
 
 def _order(row: Row) -> tuple[Any, ...]:
     apart = row.superseded is not None
-    return row.target_access, apart, bool(row.marks), -mean(row), -mean(row, BESIDE), row.id
+    return class_of(row), apart, bool(row.marks), -mean(row), -mean(row, BESIDE), row.id
+
+
+def _adding_first(row: Row) -> tuple[Any, ...]:
+    """Puts rows that add first, by how much, among those that `_order` keeps together."""
+    effect = row.effect.mean if row.does_add and row.effect else 0.0
+    return class_of(row), row.superseded is not None, bool(row.marks), not row.does_add, -effect
 
 
 def mean(row: Row, metric: str | None = None) -> float:
@@ -106,6 +123,9 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         pretrain_overlap=run.pretrain_overlap,
         controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
+        adds=entry.scores.adds(target),
+        borderline=tuple(borderline(entry.scores, target)) if entry.scores.adds(target) else (),
+        time_context=run.time_context,
         audit=audit_status(entry.audit),
         cost=run.cost,
         openings=_of(run.test_looks, target),

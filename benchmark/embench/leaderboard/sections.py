@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -27,8 +27,12 @@ from embench.leaderboard.rows import ranked_rows
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
 from embench.records.wording import BESIDE
+from embench.statistics.many_rows import ManyRows, count_adding
 from embench.statistics.ranking import Ranking
 from embench.statistics.verdict import design_of, unranked
+
+BY_LUCK = "as many rows would add by luck"
+"""What makes rows that add borderline, where they are few."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class BoardSection:
     Args:
         superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
             part of the test data. `design`: that of the study, None where early records do not tell.
-        rankings: `target_access` -> the ranking of its methods.
+        rankings: `class_of` rows -> the ranking of its methods. `adding`: how many rows add to clock and movement; None
+            where that is not asked.
     """
 
     dataset: str
@@ -51,6 +56,7 @@ class BoardSection:
     design: Design | None
     rows: tuple[Row, ...]
     rankings: Mapping[str, Ranking]
+    adding: ManyRows | None = None
 
     @property
     def methods(self) -> list[Row]:
@@ -110,8 +116,18 @@ def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
             about = (board, protocol, successor or None, other or None, target, leaks, _design(of_protocol))
             rows, rankings = ranked_rows(of_protocol, target)
-            sections.append(BoardSection(*about, tuple(rows), rankings))
+            adding = _count(rows)
+            if adding and not adding.beyond_luck:
+                rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]
+            sections.append(BoardSection(*about, tuple(rows), rankings, adding))
     return sections
+
+
+def _count(rows: Sequence[Row]) -> ManyRows | None:
+    """How many rows add, of those that were asked and have no successor."""
+    asked = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
+    effects = [row.adds.decides.of_groups for row in asked if row.adds and row.adds.decides]
+    return count_adding(effects, sum(row.does_add for row in asked))
 
 
 def _design(entries: Sequence[LeaderboardEntry]) -> Design | None:

@@ -3,4 +3,5 @@
 from typing import Literal
 
 TimeContext = Literal["unit", "causal", "offline"]
-"""None, earlier ones, any; normalisation apart."""
+OTHER_UNITS: dict[TimeContext, str] = {"unit": "none", "causal": "earlier ones", "offline": "any"}
+"""What is meant, in words; normalisation apart."""

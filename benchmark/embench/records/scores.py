@@ -58,14 +58,14 @@ class AddsAt(_Part):
 
     `effect`: the partial correlation of score and label. `score`: that of what is left of the scores, or its mean
     difference in SDs; `share_left`: how much of their variance is left. `adds`: whether all conditions hold.
-    `of_groups`: what each group of subjects adds to the effect, in the order of the groups' names.
+    `of_groups`: group of subjects -> what it adds to the effect.
     """
 
     effect: Score
     score: Score
     share_left: float
     adds: bool
-    of_groups: Sequence[float] = ()
+    of_groups: dict[Line, float] = Field(default_factory=dict)
 
 
 class Adds(_Part):
@@ -76,8 +76,8 @@ class Adds(_Part):
     recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
     muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
     sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
-    unit at a time. There, `seeds`: those in which it adds by itself; `tasks`: the effect over the units of one stimulus
-    and all negative ones, where several stimuli have positive units alone.
+    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `tasks`: the effect over the units of
+    one stimulus and all negative ones, where several stimuli have positive units alone.
     """
 
     undefined: Line | None = None
@@ -87,7 +87,7 @@ class Adds(_Part):
     held: Sequence[Word] = ()
     judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
-    seeds: Sequence[int] = ()
+    seeds: dict[str, bool] = Field(default_factory=dict)
     tasks: dict[Line, Score] = Field(default_factory=dict)
 
     @property

@@ -12,10 +12,12 @@ from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
+from embench.leaderboard.rows import class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
 from embench.site.pages import link
+from embench.statistics.many_rows import ManyRows
 from embench.statistics.metrics import metric_facts
 from embench.statistics.verdict import NOT_COMPARED
 
@@ -26,7 +28,7 @@ EVIDENCE = {
     "reproduced": "all of it was run again, with the same result",
 }
 
-_OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by")
+_OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "adding")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Board:
             (R,) what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share
             of it.
         unranked: why nothing is ranked, as a sentence; empty where something is.
+        adding: how many rows add to clock and movement; None where that is not asked.
         luck: how far the best row would lead by luck, as a sentence; empty where nothing is ranked.
         several_access: whether the section has rows of another access to data of the test subjects.
     """
@@ -50,6 +53,7 @@ class Board:
     access: str
     leaks: bool
     superseded_by: str | None
+    adding: ManyRows | None
     headline: str
     metric: str
     rows: list[Row]
@@ -99,8 +103,11 @@ class Board:
             "alike": first.rank[1] - first.rank[0] if first and first.rank else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
-            "clears": sum(1 for row in self.rows if row.controls and row.score and not row.not_cleared),
-            "has_controls": any(row.controls and row.score for row in self.rows),
+            "asked": self.adding is not None,
+            "clears": self.adding.adding
+            if self.adding
+            else sum(1 for row in self.rows if row.controls and row.score and not row.not_cleared),
+            "has_controls": bool(self.adding) or any(row.controls and row.score for row in self.rows),
             "evidence": Counter(row.evidence.level for row in self.rows),
         }
 
@@ -126,6 +133,7 @@ class Board:
             "pairs": self.pairs,
             "fits": self.fits,
             "leaks": self.leaks,
+            "asked": self.adding is not None,
         }
 
 
@@ -143,9 +151,9 @@ def _of_section(
     section: BoardSection, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     methods = section.methods
-    several = len({row.target_access for row in methods}) > 1
+    several = len(set(map(class_of, methods))) > 1
     boards = []
-    for access, group in groupby(methods, key=lambda row: row.target_access):
+    for access, group in groupby(methods, key=class_of):
         rows = list(group)
         headline = Counter(row.headline for row in rows).most_common(1)[0][0]
         metric = headline if any(row.scored(headline) for row in rows) else BESIDE
@@ -179,7 +187,9 @@ def rank_text(row: Row) -> str:
 
 
 def controls_text(row: Row) -> str:
-    """Which controls a row lies above, in words."""
+    """What a row adds, or which controls it lies above, in words."""
+    if row.adds is not None:
+        return columns()["adds"].text(row)
     if not row.score:
         return NOT_COMPARED
     if not row.controls:
@@ -223,6 +233,7 @@ def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection
         "o": {name: _triple(score) for name in others if (score := row.scores.get(name))},
         "controls": row.controls,
         "not_cleared": row.not_cleared,
+        **({"adds": [row.does_add, controls_text(row)]} if row.adds else {}),
         "evidence": evidence_of(row),
         "superseded": superseded_text(row),
         "suspicious": row.suspicious,

@@ -21,6 +21,7 @@ from embench.site.boards import Board, controls_text, evidence_of, rank_text, su
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
 from embench.statistics.metrics import metric_facts
+from embench.statistics.verdict import verdicts
 
 COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
@@ -76,6 +77,7 @@ def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
         for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
     ]  # fmt: skip
     about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
+    about["adds"] = " ".join(verdicts(entry.run.content(), entry.scores)[target].adds_sentences)
     return {**about, "scores": ordered, "controls": controls}
 
 

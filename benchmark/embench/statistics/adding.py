@@ -82,6 +82,7 @@ def _of_target(
         return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife)
 
     levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
+    groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
     alone = {seed: {seed: of_seed} for seed, of_seed in of_units.items()}
     own_alone = {seed: scored(metric, _of_seed(joined, seed), target, jackknife) for seed in alone}
     return {
@@ -89,8 +90,8 @@ def _of_target(
         "difference": has_difference(metric),
         "movement": "acc" in cohort.store.modalities,
         "held": modalities_held(cohort.store),
-        "levels": {level: _as_json(made) for level, made in levels.items()},
-        "seeds": [seed for seed, values in alone.items() if at(judged, values, own_alone[seed]).adds],
+        "levels": {level: _as_json(made, groups) for level, made in levels.items()},
+        "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
 
@@ -173,13 +174,13 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> Label
     )
 
 
-def _as_json(made: Added) -> dict[str, Any]:
+def _as_json(made: Added, groups: Sequence[str]) -> dict[str, Any]:
     return {
         "effect": _number(made.effect),
         "score": _number(made.score),
         "share_left": made.share,
         "adds": made.adds,
-        "of_groups": made.of_groups.tolist(),
+        "of_groups": dict(zip(groups, made.of_groups.tolist(), strict=True)),
     }
 
 

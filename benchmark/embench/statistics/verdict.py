@@ -211,13 +211,25 @@ class TargetVerdict:
         return format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
 
     @property
+    def adds_sentences(self) -> list[str]:
+        """What it adds to clock and movement; in which seeds it does so by itself, and in which tasks, where several
+        were asked. Empty where the protocol does not ask."""
+        if self.adds is None:
+            return []
+        told = [adds_in_words(self.adds, whole_session=self.whole_session, reads=self.reads)]
+        if len(seeds := self.adds.seeds) > 1:
+            told.append(f"taken alone, {sum(seeds.values())} of {len(seeds)} seeds say that it adds")
+        if self.adds.tasks:
+            tasks = (f"{name} {format_score(effect)}" for name, effect in self.adds.tasks.items())
+            told.append(f"partial correlation in each task: {', '.join(tasks)}")
+        return told
+
+    @property
     def sentences(self) -> list[str]:
         """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.finding}", needs]
-        whole, reads = self.whole_session, self.reads
-        added = [adds_in_words(self.adds, whole_session=whole, reads=reads)] if self.adds else []
-        return [*filter(None, told), *added, *(each.sentence for each in self.exploratory)]
+        return [*filter(None, told), *self.adds_sentences, *(each.sentence for each in self.exploratory)]
 
 
 def unranked(headline: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:

@@ -18,8 +18,8 @@ const COLUMNS = () => [
     cell: row => (row.s ? `<span class="num"><b>${three(row.s[0])}</b> <small>${interval(row.s)}</small></span>${bar(row.s)}` : `<span class="none">undefined</span><small>${safe(row.undefined)}</small>`)},
   ...board.secondary.map(name => ({...of(name), id: `o-${name}`, off: true, value: row => row.o[name]?.[0],
     cell: row => (row.o[name] ? `<span title="${interval(row.o[name])}">${three(row.o[name][0])}</span>` : "—")})),
-  {...of("controls"), number: false, value: row => (row.controls ? row.not_cleared.length : undefined),
-    cell: row => (!row.controls ? '<span class="none">—</span>' : row.not_cleared.length ? `clears ${row.controls - row.not_cleared.length} of ${row.controls}${row.not_cleared.length < row.controls ? `<small>not ${safe(row.not_cleared.join(", "))}</small>` : ""}` : `<span class="badge e-verified">clears all ${row.controls}</span>`)},
+  {...of(board.asked ? "adds" : "controls"), number: false, value: row => (row.adds ? Number(!row.adds[0]) : row.controls ? row.not_cleared.length : undefined),
+    cell: row => (row.adds ? (row.adds[0] ? `<span class="badge e-verified">adds</span> <small>${safe(row.adds[1].replace(/^adds /, ""))}</small>` : safe(row.adds[1])) : !row.controls ? '<span class="none">—</span>' : row.not_cleared.length ? `clears ${row.controls - row.not_cleared.length} of ${row.controls}${row.not_cleared.length < row.controls ? `<small>not ${safe(row.not_cleared.join(", "))}</small>` : ""}` : `<span class="badge e-verified">clears all ${row.controls}</span>`)},
   {...of("evidence"), narrow: true, value: row => row.evidence.level,
     cell: row => `<span class="badge e-${safe(row.evidence.level)}">${safe(row.evidence.label)}</span>${row.evidence.by ? `<small>by ${safe(row.evidence.by)}</small>` : ""}${row.evidence.on ? `<small>${safe(row.evidence.on)}</small>` : ""}`},
   ...board.plain.map(({id, on}) => ({...of(id), narrow: on, off: !on, value: row => row.cells[id][0] ?? undefined,
@@ -82,7 +82,7 @@ const kept = row => filters => {
     (!filters.kind || row.kind === filters.kind) &&
     (!filters.pretraining || (row.pre.length > 0) === (filters.pretraining === "some")) &&
     (!filters.evidence || row.evidence.level === filters.evidence) &&
-    (!filters.clears || (row.controls > 0 && !row.not_cleared.length));
+    (!filters.clears || (row.adds ? row.adds[0] : row.controls > 0 && !row.not_cleared.length));
 };
 
 function makeTable(columns) {
