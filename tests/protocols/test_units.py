@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_the_grid_stands_in_session_time() -> None:
     assert spans(units) == [(6.6, 16.6), (16.6, 26.6), (26.6, 36.6)]
     assert [unit.start_s for unit in units] == pytest.approx([130.0, 140.0, 150.0])
     assert units[0].id == "p1/session:6600-16600"
+
+
+def test_the_grid_of_version_3_begins_with_the_stimulus_where_tasks_came_in_several_orders() -> None:
+    draft, shown = load_protocol("subject-independent-v3"), recording("p1", duration_s=45.0, start_s=123.4)
+    units = make_units([shown], card(), "continuous", draft)
+    assert spans(units) == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]
+    assert [unit.start_s for unit in units] == pytest.approx([123.4, 133.4, 143.4, 153.4])
+    one_order = replace(card(), fixed_order=True)
+    in_session = make_units([shown], one_order, "continuous", PROTOCOL)
+    assert make_units([shown], one_order, "continuous", draft) == in_session
 
 
 def test_a_hidden_start_puts_the_grid_on_the_recordings_own_clock() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,23 @@ def test_majority_and_prior_are_constant_scores() -> None:
     assert 0.15 < decision.mean() < 0.55
     np.testing.assert_array_equal(decision, control("prior", units, y)[1])
     assert (decision != control("prior", units, y, seed=4)[1]).any()
+
+
+def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there() -> None:
+    units, y = cohort()
+    at = [(f"film{k % MOMENTS // 10}", k % 10 * 10.0) for k in range(len(units))]
+    films = [
+        replace(unit, stimulus=film, start=start, stop=start + 10)
+        for unit, (film, start) in zip(units, at, strict=True)
+    ]
+    for target, labels in ((BINARY, y), (VALUE, 3 * y + np.arange(len(y)) % 7)):
+        made = scores_of(films, labels, target, moments=True)
+        for k, score in zip(TEST, made["stimulus_moment"][0], strict=True):
+            assert score == pytest.approx(labels[TRAIN][k % MOMENTS == TRAIN % MOMENTS].mean())
+    assert "stimulus_moment" not in scores_of(films, y)
+    alike = (np.arange(len(y)) % MOMENTS >= 20).astype(float)  # one label a film
+    reason = scores_of(films, alike, moments=True)["stimulus_moment"].reason
+    assert reason == "labels do not vary while a stimulus lasts"
 
 
 def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> None:

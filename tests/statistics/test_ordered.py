@@ -205,6 +205,17 @@ def test_one_label_of_a_film_is_compared_between_films() -> None:
     assert varies_within_stimuli(made(LABELS, LABELS)[1])
 
 
+def test_units_that_begin_at_other_times_of_a_film_are_not_compared() -> None:
+    """The curve of others, read where each subject's own unit begins, would tell who is later."""
+    units, _ = made(LABELS, OTHERS)
+    assert units.moment_s is not None
+    later = units.moment_s + 5 * (units.subject < "p10")
+    parts = {seed: {0: replace(units, moment_s=later)} for seed in range(2)}
+    found, _ = estimate("concordance_crossed_moment", Joined(parts), FELT, jackknife(Joined(parts)))
+    assert isinstance(found, Undefined)
+    assert "begin up to 5.0 s apart" in found.reason
+
+
 def test_nobody_who_orders_alike_can_be_compared() -> None:
     _, joined = made(np.broadcast_to(SHARED, SHAPE), OTHERS)
     found, _ = estimate("concordance_crossed_moment", joined, FELT, jackknife(joined))

@@ -88,15 +88,17 @@ def make_units(
     """The units of labels of one kind, in the order of the recordings, then of time; they never depend on labels.
 
     A rating belongs to the whole recording, or to each segment of it. Continuous and condition labels are scored on a
-    grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
-    started). Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is excluded;
-    where it normalises a subject, no segment of it is scored, since the method knows that it is rest. With
+    grid of the protocol's unit length, in session time; in the recording's own where the release hides when it
+    started, and in version 3 where tasks came in several orders, so that units of two subjects lie at the same moments
+    of a stimulus. Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is
+    excluded; where it normalises a subject, no segment of it is scored, since the method knows that it is rest. With
     `unit.last_s`, a rating's units lie in the last so many seconds of a recording; a shorter one is used whole.
     Recordings at stimuli that take no part in the protocol have no units.
     """
     cut, baseline = cut_of(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
         baseline = replace(baseline, in_unit=False)
+    in_session = cut.in_session and (protocol.scoring != 3 or card.fixed_order)
     units = []
     for recording in including(protocol, card, recordings):
         pieces = _pieces(recording.duration_s, baseline)
@@ -106,7 +108,7 @@ def make_units(
             spans = [max(pieces, key=lambda piece: piece[1] - piece[0])] if pieces else []
         else:
             step_s = protocol.unit.step_s or cut.length_s
-            from_s = (recording.start_s or 0.0) if cut.in_session else None
+            from_s = (recording.start_s or 0.0) if in_session else None
             spans = [cell for piece in pieces for cell in _grid(piece, cut.length_s, step_s, from_s)]
         units += [_unit(recording, start, stop) for start, stop in spans]
     return units

@@ -37,6 +37,8 @@ BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balance
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
 """Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
+APART = 0.1
+"""Units at one moment of a stimulus begin within this share of their length."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
 MIN_MATCHES = 10
@@ -108,7 +110,11 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     bins = np.floor(units.moment_s / units.length_s + 1e-6)
     _, stimulus = np.unique(units.stimulus, return_inverse=True)
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
-    return np.asarray(cell).reshape(-1)
+    cell = cell.reshape(-1)
+    apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in rows_of(cell))
+    if apart > APART * units.length_s:  # else what changes within a unit tells who is later
+        return Undefined(f"units at one moment of a stimulus begin up to {apart:.1f} s apart")
+    return np.asarray(cell)
 
 
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:

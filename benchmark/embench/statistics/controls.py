@@ -121,14 +121,16 @@ def control_scores(
     movement: np.ndarray | None,
     seed: int,
     keep: Keep = made_anew,
+    moments: bool = False,
 ) -> dict[str, ControlPrediction]:
     """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
-    `ControlTask`."""
+    `ControlTask`. `moments`: whether `STIMULUS_MOMENT` is one of them."""
     train = np.asarray(train)[np.isfinite(y[train])]
+    controls = {**CONTROLS, STIMULUS_MOMENT: _stimulus_moment} if moments else CONTROLS
     if not len(train):
-        return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
+        return dict.fromkeys(controls, Undefined("no training unit has a label"))
     task = ControlTask(target, units, y, train, test, durations, sessions, movement, seed, keep)
-    return {name: control(task) for name, control in CONTROLS.items()}
+    return {name: control(task) for name, control in controls.items()}
 
 
 def _majority(q: ControlTask) -> ControlPrediction:
@@ -151,8 +153,29 @@ def _stimulus_mean(q: ControlTask) -> ControlPrediction:
     """The share of each class among the training units of the same stimulus; of values their mean there. Of a stimulus
     at which nobody has a label, so that no unit is scored there, those of all training units."""
     codes = q.stimuli()
+    return codes if isinstance(codes, Undefined) else _mean_at(q, codes)
+
+
+def _stimulus_moment(q: ControlTask) -> ControlPrediction:
+    """The same of the training units at the same moment of the stimulus: bins of a unit's length, from the start of
+    the recording on."""
+    codes = q.stimuli()
     if isinstance(codes, Undefined):
         return codes
+    length = float(np.median(q.column(lambda unit: unit.stop - unit.start)))
+    moments = np.floor(q.column(lambda unit: unit.start) / length + 1e-6).astype(int)
+    _, own = np.unique(np.stack([q.subject, codes])[:, q.train], axis=1, return_inverse=True)
+    least, most = np.full((2, own.max() + 1), q.known[0])
+    least[own] = most[own] = q.known
+    np.minimum.at(least, own, q.known)
+    np.maximum.at(most, own, q.known)
+    if not (most > least).any():
+        return Undefined("labels do not vary while a stimulus lasts")
+    return _mean_at(q, codes * (moments.max() + 1) + moments)
+
+
+def _mean_at(q: ControlTask, codes: np.ndarray) -> ControlPrediction:
+    """The share of each class among the training units with the same code (n,); of values their mean there."""
     sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
     if not q.target.traits.has_classes:
         sums = np.bincount(codes[q.train], q.known, len(sizes))
@@ -226,9 +249,12 @@ CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
 REGISTERED_CLOCK = "registered_clock"
 """The control that reads labels at the time at which a session's movements fit those of training subjects. It needs a
 whole session, and is shown under the scores of version 3."""
-NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK})
-"""Controls that are shown beside a method, which need not lie above them: they know who is tested, or what comes after
-the unit."""
+STIMULUS_MOMENT = "stimulus_moment"
+"""The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
+version 3, where subjects share stimuli."""
+NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
+"""Controls that are shown beside a method, which need not lie above them: they know who is tested, what comes after the
+unit, or what the headline holds constant."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:

@@ -121,7 +121,8 @@ def score_predictions(
         index = of_fold.units[known]
         about = about_units(of_fold, cohort, index)
         parts.append(prediction_rows(MODEL, target, about, of_fold.score[known], of_fold.decision[known]))
-        controls = _controls(of_fold, cohort, index, movement)
+        moments = protocol.scoring == 3 and cohort.design == "shared_stimuli"
+        controls = _controls(of_fold, cohort, index, movement, moments)
         if (clock := registered.get((target.name, of_fold.seed))) is not None:
             read = clock if isinstance(clock, Undefined) else decide(target, clock[index], protocol)
             controls[REGISTERED_CLOCK] = read
@@ -323,7 +324,7 @@ def prediction_rows(
 
 
 def _controls(
-    of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None
+    of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None, moments: bool
 ) -> dict[str, Any]:
     """Controls of a fold, fitted on the labels of its training subjects."""
     if of_fold.train is None:
@@ -339,6 +340,7 @@ def _controls(
         movement=movement,
         seed=of_fold.seed,
         keep=partial(kept, cohort.store),
+        moments=moments,
     )
     return dict(made)
 

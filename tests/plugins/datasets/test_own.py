@@ -148,9 +148,12 @@ class TestLabels:
     def test_moments_are_values_with_times(self, tmp_path):
         write(tmp_path, {"A.csv": column(range(1, 241)), "A_joystick.tsv": "s\tvalence\n0.5\t3\n1\t4.5\n99\t9\n"})
         labels = {"valence": {"table": "{participant}_joystick.tsv", "time": "s", "column": "valence", "scale": [1, 9]}}
-        describe(tmp_path, labels=labels, targets={"v": {"label": "valence", "kind": "value"}})
+        describe(tmp_path, labels=labels, targets={"v": {"label": "valence", "kind": "value", "step": 2}})
         label = read(tmp_path)["A"].labels["valence"]
         assert (label.kind, label.times.tolist(), label.values.tolist()) == ("continuous", [0.5, 1], [3, 4.5])
+        assert Own(tmp_path).card.targets[0].step == 2
+        describe(tmp_path, labels=labels, targets={"v": {"label": "valence", "kind": "binary", "cut": 5, "step": 2}})
+        assert "a step is one of values" in refused(tmp_path).what
 
     def test_a_column_beside_the_signal(self, tmp_path):
         rows = "".join(f"{k + 1},{'stress' if k >= 120 else 'rest'}\n" for k in range(240))

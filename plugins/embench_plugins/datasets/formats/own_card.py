@@ -80,4 +80,4 @@ def _target(of: Description, name: str, rule: TargetRule) -> Target:
         edges=rule.edges,
     )
     n = len(rule.classes or classes) if classes else len(rule.edges) + 1
-    return Target(name, rule.kind, made, rule.label, n if rule.kind == "classes" else 2, label.scale)
+    return Target(name, rule.kind, made, rule.label, n if rule.kind == "classes" else 2, label.scale, rule.step)

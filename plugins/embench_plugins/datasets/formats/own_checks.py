@@ -213,6 +213,8 @@ def _of_target(of: Description, target: str, rule: TargetRule) -> Iterator[Disag
         yield at("dead_band"), "it ends before it begins", "dead_band: [4.5, 5.5], for example"
     if list(rule.edges) != sorted(set(rule.edges)):
         yield at("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
+    if rule.step and rule.kind != "value":
+        yield at("step"), "a step is one of values", "kind: value"
     yield from (_of_classes if classes else _of_numbers)(of, target, rule)
 
 

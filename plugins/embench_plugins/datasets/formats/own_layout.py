@@ -267,6 +267,7 @@ class TargetRule(_Part):
     aggregate: Literal["value", "mean", "majority", "unanimous"] | None = None
     lag_s: float = 0.0
     annotator: str = "self"
+    step: Annotated[float, Field(gt=0)] | None = None
 
 
 class People(_Part):
