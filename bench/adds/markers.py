@@ -1,88 +1,111 @@
 """Whether published rows hold event markers: `python -m bench.adds.markers stress_predict`.
 
 Markers are pressed where labels begin and end, so that no row can add to what they predict. But a row that holds them
-goes together with this prediction beyond all that the other rows of the board tell: their partial correlation, of the
-kind that `adds` asks for, has an interval above 0. Rows that do so are printed, and how many of the rows would do so if
-the prediction were mixed into them.
+goes together with this prediction beyond what the clock and the other rows of the board tell: their partial
+correlation, of the kind that `adds` asks for, has an interval above 0. So has a row that tells labels by what no other
+row reads, which is printed, too: the attacks, and rows without those that share a signal with them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.adds import arguments
+from bench.adds import PROTOCOL, arguments, attacks_file
 from bench.adds.attacks.events import pressed
 from bench.adds.attacks.fitting import boosting, crossfit
 from bench.adds.attacks.scoring import within
 from bench.adds.recompute import left, partial_correlation, standardised
 from bench.adds.study import Study, read_study
+from bench.boards import BOARDS
+from embench.interfaces.recording import names_in
+from embench.records.record import read_manifest
 from embench.statistics.nuisance.clock import basis
 from embench.statistics.nuisance.sessions import Sessions
 
 WEIGHTS = 0.0, 0.02, 0.05, 0.1, 0.2
+HONEST = (0.0,)
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row with event markers mixed in by `weight`, 0 to 1: `scores` (S, n), and `effect` (3,), its partial
-    correlation with what markers predict, given the other rows, and the ends of its interval."""
+    """A row with event markers mixed in: `scores` (S, n), and `effect` (3,), its partial correlation with what markers
+    predict, given clock and other rows, and the ends of its interval."""
 
-    weight: float
     scores: np.ndarray
     effect: np.ndarray
 
     @property
     def flagged(self) -> bool:
-        """Whether it holds event markers."""
+        """Whether it knows of the markers what nothing else does."""
         return bool(self.effect[1] > 0)
 
 
-def suspects(study: Study, name: str, marked: np.ndarray, weights: Sequence[float] = WEIGHTS) -> list[Suspect]:
-    """A row of the study, with `marked` (S, n), what event markers predict, mixed in by each weight; all scores are
-    standardised before."""
-    row, marked = standardised(study.rows[name], study), standardised(marked, study)
+def suspects(
+    study: Study, row: np.ndarray, others: Sequence[np.ndarray], marked: np.ndarray, weights: Sequence[float]
+) -> list[Suspect]:
+    """A row with `marked`, what event markers predict, mixed in by each weight, 0 to 1; all standardised, (S, n)."""
     mixed = [standardised((1 - weight) * row + weight * marked, study) for weight in weights]
-    others = [standardised(scores, study) for other, scores in study.rows.items() if other != name]
-    sessions = Sessions(study.subject, study.start, study.session_s[study.subject], study.length_s)
-    bumps, rests = basis(sessions), []
+    clock = basis(Sessions(study.subject, study.start, study.session_s[study.subject], study.length_s))
+    rests = []
     for s, folds in enumerate(study.folds):
-        z = np.column_stack([np.ones(len(study.y)), bumps, *(scores[s] for scores in others)])
+        z = np.column_stack([np.ones(len(study.y)), clock, *(scores[s] for scores in others)])
         asked = np.column_stack([*(scores[s] for scores in mixed), marked[s]])
         rests.append(left(asked, z, folds[study.subject]))
     *of_rows, of_markers = np.moveaxis(np.array(rests), 2, 0)
-    return [
-        Suspect(weight, scores, partial_correlation(rest, of_markers, study))
-        for weight, scores, rest in zip(weights, mixed, of_rows, strict=True)
-    ]
+    effects = [partial_correlation(rest, of_markers, study) for rest in of_rows]
+    return [Suspect(scores, effect) for scores, effect in zip(mixed, effects, strict=True)]
+
+
+def print_mixtures(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray) -> None:
+    """A line for each weight; before it, the rows that are flagged as they are."""
+    made = []
+    for name, row in rows.items():
+        made.append(suspects(study, row, [x for other, x in rows.items() if other != name], marked, WEIGHTS))
+        if made[-1][0].flagged:
+            print(f"{name}: {made[-1][0].effect[0]:.3f} [{made[-1][0].effect[1]:.3f}]")
+    honest = [within(study, row) for row in rows.values()]
+    for weight, found in zip(WEIGHTS, zip(*made, strict=True), strict=True):
+        effects = [suspect.effect[0] for suspect in found]
+        gain = np.median(np.subtract([within(study, suspect.scores) for suspect in found], honest))
+        told = f"{np.median(effects):.3f} ({min(effects):.3f} to {max(effects):.3f}) | {gain:.3f}"
+        print(f"| {weight:g} | {sum(suspect.flagged for suspect in found)} of {len(found)} | {told} |", flush=True)
+
+
+def print_others(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray) -> None:
+    """How many are flagged of rows of one signal, given those without it, and of the attacks, given all rows."""
+    runs = {name: read_manifest(BOARDS / study.dataset / PROTOCOL / name) for name in rows}
+    reads = {name: {part for m in run.method.modalities for part in names_in(m)} for name, run in runs.items()}
+    flagged, asked = Counter[str](), Counter[str]()
+    for name, row in rows.items():
+        if len(reads[name]) == 1:
+            kind = f"first row of {min(reads[name])}"
+            others = [x for other, x in rows.items() if not reads[name] & reads[other]]
+            asked[kind] += 1
+            flagged[kind] += suspects(study, row, others, marked, HONEST)[0].flagged
+    if (path := attacks_file(study.dataset)).exists():
+        with np.load(path) as table:
+            for held, sees, scores in zip(table["held"].tolist(), table["sees"].tolist(), table["scores"], strict=True):
+                kind = f"attack of {held}, {sees}"
+                row = standardised(scores, study)
+                asked[kind] += 1
+                flagged[kind] += bool(row.any()) and suspects(study, row, [*rows.values()], marked, HONEST)[0].flagged
+    for kind, count in asked.items():
+        print(f"{kind}: {flagged[kind]} of {count}")
 
 
 def main() -> None:
-    """Prints each row that is flagged, and the table."""
+    """Prints all of it."""
     chosen = arguments(__doc__).parse_args()
     study = read_study(chosen.dataset, chosen.data_root)
-    marked = crossfit(study, pressed(study), boosting)
+    rows = {name: standardised(scores, study) for name, scores in study.rows.items()}
+    marked = standardised(crossfit(study, pressed(study), boosting), study)
     print(f"event markers alone: auroc_within {within(study, marked):.3f}")
-    by_weight: list[list[Suspect]] = [[] for _ in WEIGHTS]
-    for name in study.rows:
-        found = suspects(study, name, marked)
-        if found[0].flagged:
-            print(f"{name} holds event markers: {found[0].effect[0]:.3f} [{found[0].effect[1]:.3f}]")
-        for of_weight, suspect in zip(by_weight, found, strict=True):
-            of_weight.append(suspect)
-    honest = [within(study, suspect.scores) for suspect in by_weight[0]]
-    print(
-        "| weight | flagged | partial correlation: median, range | `auroc_within` gains: median |",
-        "|---|---|---|---|",
-        sep="\n",
-    )
-    for weight, found in zip(WEIGHTS, by_weight, strict=True):
-        values = [suspect.effect[0] for suspect in found]
-        gains = np.subtract([within(study, suspect.scores) for suspect in found], honest)
-        told = f"{np.median(values):.3f}, {min(values):.3f} to {max(values):.3f} | {np.median(gains):.3f}"
-        print(f"| {weight:g} | {sum(suspect.flagged for suspect in found)} of {len(found)} | {told} |", flush=True)
+    print_mixtures(study, rows, marked)
+    print_others(study, rows, marked)
 
 
 if __name__ == "__main__":

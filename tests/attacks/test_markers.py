@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.adds.markers import suspects
+from bench.adds.markers import Suspect, suspects
+from bench.adds.recompute import standardised
 from bench.adds.study import Study, in_order
 
 SUBJECTS, UNITS, SEEDS = 20, 60, 2
@@ -35,16 +37,28 @@ def made() -> tuple[Study, np.ndarray]:
     return study, marked
 
 
+def judged(study: Study, name: str, marked: np.ndarray, weights: tuple[float, ...]) -> list[Suspect]:
+    rows = {other: standardised(scores, study) for other, scores in study.rows.items()}
+    row = rows.pop(name)
+    return suspects(study, row, list(rows.values()), standardised(marked, study), weights)
+
+
 def test_a_row_with_markers_mixed_in_is_flagged_and_no_honest_one_is(made: tuple[Study, np.ndarray]) -> None:
     study, marked = made
-    found = {name: suspects(study, name, marked, (0.0, 0.1)) for name in study.rows}
+    found = {name: judged(study, name, marked, (0.0, 0.1)) for name in study.rows}
     assert [[suspect.flagged for suspect in of_row] for of_row in found.values()] == [[False, True]] * len(study.rows)
     honest, mixed = found["row0"]
     assert honest.effect[0] < 0.1 < mixed.effect[0]
 
 
-def test_the_effect_is_the_same_on_another_scale(made: tuple[Study, np.ndarray]) -> None:
+def test_a_row_that_reads_what_no_other_does_is_flagged_too(made: tuple[Study, np.ndarray]) -> None:
+    study, marked = made
+    other_body = study.y + 1.5 * np.random.default_rng(1).standard_normal((SEEDS, len(study.y)))
+    assert judged(replace(study, rows={**study.rows, "other": other_body}), "other", marked, (0.0,))[0].flagged
+
+
+def test_no_scale_of_a_subject_matters(made: tuple[Study, np.ndarray]) -> None:
     study, marked = made
     scaled = marked * (1 + study.subject) + 7
-    one, other = (suspects(study, "row1", values, (0.05,))[0].effect for values in (marked, scaled))
+    one, other = (judged(study, "row1", values, (0.05,))[0].effect for values in (marked, scaled))
     np.testing.assert_allclose(one, other, atol=1e-9)
