@@ -77,7 +77,8 @@ class Adds(_Part):
     muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
     sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
     unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `tasks`: the effect over the units of
-    one stimulus and all negative ones, where several stimuli have positive units alone.
+    one stimulus and all negative ones, where several stimuli have positive units alone. `placebo`: axis of
+    the accelerometer -> the partial correlation of what it tells with the label, given the other axes and the clock.
     """
 
     undefined: Line | None = None
@@ -89,6 +90,7 @@ class Adds(_Part):
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
     seeds: dict[str, bool] = Field(default_factory=dict)
     tasks: dict[Line, Score] = Field(default_factory=dict)
+    placebo: dict[Line, Score] = Field(default_factory=dict)
 
     @property
     def decides(self) -> AddsAt | None:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
+from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
 from embench.records.scores import Scores
+from embench.statistics import adds, intervals
 from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added, scored
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
-from embench.statistics.intervals import leave_one_out
+from embench.statistics.intervals import Jackknife, leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance.behaviour import modalities_held
-from embench.statistics.nuisance.columns import BLOCKS, block, registered_clock, study_of
+from embench.statistics.nuisance.columns import BLOCKS, Study, block, registered_clock, study_of
+from embench.statistics.nuisance.placebo import axes_of, placebo
 
+_OF_EFFECT = ("mean", "low", "high")
+_RULE = [sha256(Path(adds.__file__)), sha256(Path(intervals.__file__))]
+"""Digests of the code that makes effects of scores and nuisances."""
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
     "local": ("local",),
     "full": ("registered", "local"),
@@ -92,7 +100,39 @@ def _of_target(
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
+        "placebo": _placebo(cohort, target, protocol, tested, held, metric, jackknife),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
+    }
+
+
+def _placebo(
+    cohort: Cohort,
+    target: Target,
+    protocol: Protocol,
+    tested: LabelledUnits,
+    held: Mapping[int, Held],
+    metric: str,
+    jackknife: Jackknife,
+) -> dict[str, dict[str, Any]]:
+    """Axis of the accelerometer -> what it adds to the other axes and the clock."""
+    studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in held}
+    known = {seed: study for seed, study in studies.items() if isinstance(study, Study)}
+    if not known:
+        return {}
+
+    def effect(axis: str) -> np.ndarray:
+        made = {seed: placebo(study, axis) for seed, study in known.items()}
+        values = {seed: score for seed, (score, _) in made.items()}
+        others = {seed: Held({"others": columns}, held[seed].parts) for seed, (_, columns) in made.items()}
+        found = added(values, tested, others, ["others"], metric, Undefined("not asked"), jackknife).effect
+        return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
+
+    first, about = next(iter(known.values())), f"{_RULE} {protocol.hash} {metric} {sorted(known)}"
+    told = {axis: first.kept(f"placebo {axis} {about}", partial(effect, axis))[0] for axis in axes_of(first)}
+    return {
+        axis: dict(zip(_OF_EFFECT, values.tolist(), strict=True))
+        for axis, values in told.items()
+        if np.isfinite(values).all()
     }
 
 

@@ -219,6 +219,9 @@ class TargetVerdict:
         told = [adds_in_words(self.adds, whole_session=self.whole_session, reads=self.reads)]
         if len(seeds := self.adds.seeds) > 1:
             told.append(f"taken alone, {sum(seeds.values())} of {len(seeds)} seeds say that it adds")
+        if known := [score for score in self.adds.placebo.values() if score.defined]:
+            most = format_score(max(known, key=lambda score: score.mean))
+            told.append(f"one axis of the accelerometer alone adds up to {most} to the others, by movement alone")
         if self.adds.tasks:
             tasks = (f"{name} {format_score(effect)}" for name, effect in self.adds.tasks.items())
             told.append(f"partial correlation in each task: {', '.join(tasks)}")

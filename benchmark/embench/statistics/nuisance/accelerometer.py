@@ -44,7 +44,7 @@ class Movement:
     convolved: np.ndarray
 
 
-def movement_of(windows: np.ndarray, rate: float) -> Movement:
+def movement_of(windows: np.ndarray, rate: float, convolutions: int = CONVOLUTIONS) -> Movement:
     """The features of `windows` (n, C, T), in g at `rate` Hz; of one that is all NaN they are NaN."""
     x = windows.astype(np.float64)
     size = np.linalg.norm(x, axis=1)
@@ -84,7 +84,7 @@ def movement_of(windows: np.ndarray, rate: float) -> Movement:
         ),
         direction=mean / (np.linalg.norm(mean, axis=1, keepdims=True) + 1e-6),
         turn=np.linalg.norm(x[:, :, :half].mean(2) - x[:, :, half:].mean(2), axis=1, keepdims=True),
-        convolved=_convolved(x),
+        convolved=_convolved(x, convolutions),
     )
 
 
@@ -100,15 +100,15 @@ def _spectrum(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.nd
     return np.hstack([*all_axes, *each_axis]), power.sum(1) + 1e-9, frequencies
 
 
-def _convolved(x: np.ndarray) -> np.ndarray:
+def _convolved(x: np.ndarray, kernels: int) -> np.ndarray:
     """(n, 2 K) of each of K random kernels, the share of samples above its bias, and the largest value (log), after
     Dempster et al. 2020 (doi 10.1007/s10618-020-00701-z). They are the same for all data."""
     random = np.random.default_rng(0)
     x = x[:, :, :: max(1, x.shape[2] // SAMPLES)]
     centred = ((x - x.mean(2, keepdims=True)) / 0.1).astype(np.float32)
     samples = x.shape[2]
-    found = np.empty((len(x), 2 * CONVOLUTIONS), np.float32)
-    for k in range(CONVOLUTIONS):
+    found = np.empty((len(x), 2 * kernels), np.float32)
+    for k in range(kernels):
         taps = int(random.choice([7, 9, 11]))
         dilation = int(2 ** random.uniform(0, max(0.0, np.log2((samples - 1) / (taps - 1)))))
         axis = random.integers(x.shape[1])
