@@ -1,10 +1,17 @@
 """`embench score` on the command line: what it says first, and what it leaves alone."""
 
 import csv
+from html import unescape
 
 import pytest
 
+import embench as embench_module
 from embench.records.record import read_record
+from embench.statistics.verdict import verdicts
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,14 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     record = read_record(out)
     assert record.run["time_context"] == "unit"
     assert record.scores.adds("stress").judged == "full"
+    sentences = verdicts(record.run, record.scores)["stress"].adds_sentences
+    assert sentences
+    page, opened = tmp_path / "page.html", embench_module.open(out)
+    assert embench("report", out, "--out", page).code == 0
+    texts = (done.out, page.read_text(), opened._repr_html_(), str(opened))
+    for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
+        assert all(sentence.removesuffix(".") in text or _capital(sentence) in text for sentence in sentences)
+    assert "not shown to add to clock and movement" in embench("export", out, "--latex").out
     assert record.scores.score("stress", "auroc", "registered_clock")
     assert "registered_clock" not in {control.name for control in record.scores.compared("stress")}
     refused = embench("score", file, *line, "--time-context", "window")
