@@ -188,7 +188,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
     headline = scores.headlines[target.name]
     if scores.score(target.name, headline):
         return headline
-    within = target.traits.within
+    within = f"{target.traits.share}_within"
     for control in ("elapsed_time", "session_position"):
         known = scores.score(target.name, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
