@@ -79,7 +79,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(em
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", out, "--protocol", "subject-independent-v3")
     done = embench("score", file, *line, "--time-context", "unit")
     assert done.code == 0
-    assert "clock and movement fitted, once for this dataset: 1 of 1 seeds" in done.err
+    assert "clock and movement fitted, once for this dataset: 1 of 1 steps" in done.err
     assert "needs the whole session" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)
     assert record.run["time_context"] == "unit"

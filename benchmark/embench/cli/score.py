@@ -47,7 +47,7 @@ def score(
         result = external.score(
             file, dataset, name=name, protocol=protocol, targets=target, time_context=time_context, data_root=data_root,
             out=out, progress=steps, on_fold=steps.part("folds", "controls fitted"),
-            on_seed=steps.part("seeds", "clock and movement fitted, once for this dataset"),
+            on_seed=steps.part("steps", "clock and movement fitted, once for this dataset"),
         )  # fmt: skip
     run = read_manifest(result.folder)
     # Its names are the user's own.

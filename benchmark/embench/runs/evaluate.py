@@ -39,7 +39,7 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
 
     def held(begun: int, total: int, target: str) -> None:
         if on_event:
-            what = f"what clock and movement tell of {target}, once for this dataset: seed {begun} of {total}"
+            what = f"what clock and movement tell of {target}, once for this dataset: {begun} of {total}"
             on_event({"event": "note", "text": what})
 
     evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, adds=not plan.request.dev, held=held)

@@ -52,8 +52,8 @@ def what_it_adds(
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
         judged: the level that decides.
-        progress: called with (seeds whose nuisances are begun, seeds in all, the target): they take a minute or two
-            each, once for a dataset.
+        progress: called with (seeds whose nuisances are begun, seeds in all, the target), then with axes of the
+            accelerometer: each takes a minute or two, once for a dataset.
     """
     found = {}
     for target in cohort.targets:
@@ -100,7 +100,7 @@ def _of_target(
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
-        "placebo": _placebo(cohort, target, protocol, tested, held, metric, jackknife),
+        "placebo": _placebo(cohort, target, protocol, tested, held, metric, jackknife, progress),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
 
@@ -113,6 +113,7 @@ def _placebo(
     held: Mapping[int, Held],
     metric: str,
     jackknife: Jackknife,
+    progress: ProgressCallback | None,
 ) -> dict[str, dict[str, Any]]:
     """Axis of the accelerometer -> what it adds to the other axes and the clock."""
     studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in held}
@@ -120,15 +121,20 @@ def _placebo(
     if not known:
         return {}
 
+    first = next(iter(known.values()))
+    axes = axes_of(first)
+
     def effect(axis: str) -> np.ndarray:
+        if progress:
+            progress(axes.index(axis) + 1, len(axes), f"{target.name}, one axis of the accelerometer by itself")
         made = {seed: placebo(study, axis) for seed, study in known.items()}
         values = {seed: score for seed, (score, _) in made.items()}
         others = {seed: Held({"others": columns}, held[seed].parts) for seed, (_, columns) in made.items()}
         found = added(values, tested, others, ["others"], metric, Undefined("not asked"), jackknife).effect
         return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
 
-    first, about = next(iter(known.values())), f"{_RULE} {protocol.hash} {metric} {sorted(known)}"
-    told = {axis: first.kept(f"placebo {axis} {about}", partial(effect, axis))[0] for axis in axes_of(first)}
+    about = f"{_RULE} {protocol.hash} {metric} {sorted(known)}"
+    told = {axis: first.kept(f"placebo {axis} {about}", partial(effect, axis))[0] for axis in axes}
     return {
         axis: dict(zip(_OF_EFFECT, values.tolist(), strict=True))
         for axis, values in told.items()
