@@ -23,7 +23,7 @@ from embench.leaderboard.attestations import (
 )
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
-from embench.leaderboard.own_data import wrong_labels
+from embench.leaderboard.own_data import wrong_adds, wrong_labels
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
 from embench.records.entry import PREDICTIONS_FILE
@@ -127,6 +127,10 @@ def _labels(of: _Subject) -> _Found:
     return wrong_labels(of.folder, of.run, of.record, of.data_root)
 
 
+def _adds(of: _Subject) -> _Found:
+    return wrong_adds(of.run, of.record, of.data_root)
+
+
 def _audit(of: _Subject) -> _Found:
     audit = of.entry.audit
     if audit is None:
@@ -175,6 +179,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found]] = {
     "scores": _scores,
     "summands": _summands,
     "labels": _labels,
+    "adds": _adds,
     "audit": _audit,
     "looks": _looks,
     "superseded": _superseded,
@@ -196,6 +201,8 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
     of, name, broken = _Subject(folder, data_root), entry_name(folder), ""
     with installed_only(str(folder / "run.yaml")):
         for check, made in (_ADDED if unchanged else _ALL).items():
+            if check == "adds" and not broken and "adds" not in of.entry.scores:
+                continue  # under its protocol, nobody asks
             if broken:
                 yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
                 continue

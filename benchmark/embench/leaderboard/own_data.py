@@ -1,9 +1,12 @@
-"""An entry's labels, compared with those of the reader's own copy of the data."""
+"""An entry's labels, and what it says that it adds to clock and movement, compared with the reader's own copy of the
+data."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
@@ -12,9 +15,14 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.records.differences import differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import Labels
+from embench.records.predictions import MODEL, Labels
 from embench.records.record import Record
+from embench.statistics.adding import laid_out, what_it_adds
+
+NUISANCES_DIFFER = 1e-3
+"""Numbers that hang on nuisances may differ by so much, since their models are fitted anew."""
 
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -43,6 +51,41 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     if cohort.store.key != run.dataset.fingerprint:
         return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
     return labels_apart(record.labels, mine)
+
+
+def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """How what an entry says that it adds to clock and movement differs from what follows from its predictions and the
+    data here; undefined where there are no such data.
+
+    Raises:
+        EmbenchError: the data are damaged, or predictions are of units that they do not have.
+    """
+    if record.labels is None:
+        return Undefined("the labels are not public, and the entry holds none")
+    try:
+        find.open_dataset(run.dataset.name, data_root)
+    except (DataError, UsageError) as error:
+        return Undefined(f"not compared with the data: {error.what}")
+    protocol = protocol_of(run)
+    cohort = _cohort(run.dataset.name, data_root, protocol, tuple(run.targets), tuple(run.method.modalities))
+    if cohort.store.key != run.dataset.fingerprint:
+        return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
+    rows = record.predictions.take(record.predictions["method"] == MODEL)
+    at, parts = {unit.id: i for i, unit in enumerate(cohort.units)}, []
+    for target in cohort.targets:
+        for seed in run.seeds:
+            mine = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
+            names = mine["unit"].tolist()
+            if unknown := [name for name in names if name not in at]:
+                return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
+            columns = target.columns if target.traits.several else ["score"]
+            parts.append(
+                (target, seed, np.array([at[name] for name in names]), np.stack([mine[c] for c in columns], 1))
+            )
+    judged = "full" if run.outside else "local"
+    again = what_it_adds(laid_out(cohort, parts), cohort, protocol, record.scores, judged)
+    found = differences(record.scores["adds"], again, "adds", NUISANCES_DIFFER)
+    return [f"scores.json: {difference}" for difference in found]
 
 
 def labels_apart(recorded: Labels, mine: Labels) -> list[str]:

@@ -24,24 +24,24 @@ class Difference(NamedTuple):
         return f"{self.place}: {_short(self.recorded)}, but it follows {_short(self.recomputed)}"
 
 
-def differences(recorded: Any, recomputed: Any, place: str = "") -> Iterator[Difference]:
+def differences(recorded: Any, recomputed: Any, place: str = "", tolerance: float = TOLERANCE) -> Iterator[Difference]:
     """The values that differ, or that one document lacks, in the order of the recorded one."""
     if isinstance(recorded, Mapping) and isinstance(recomputed, Mapping):
         for name in dict.fromkeys([*recorded, *recomputed]):
             at = f"{place}.{name}" if place else str(name)
-            yield from differences(recorded.get(name, ABSENT), recomputed.get(name, ABSENT), at)
+            yield from differences(recorded.get(name, ABSENT), recomputed.get(name, ABSENT), at, tolerance)
     elif isinstance(recorded, list) and isinstance(recomputed, list) and len(recorded) == len(recomputed):
         for i, (one, other) in enumerate(zip(recorded, recomputed, strict=True)):
-            yield from differences(one, other, f"{place}[{i}]")
-    elif not _same(recorded, recomputed):
+            yield from differences(one, other, f"{place}[{i}]", tolerance)
+    elif not _same(recorded, recomputed, tolerance):
         yield Difference(place, recorded, recomputed)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, tolerance: float) -> bool:
     numbers = [value for value in (one, other) if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < 2:
         return type(one) is type(other) and bool(one == other)
-    return abs(one - other) <= TOLERANCE * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))
+    return abs(one - other) <= tolerance * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))
 
 
 def _short(value: Any) -> str:

@@ -238,10 +238,10 @@ def laid_out(
     cohort: Cohort, predictions: Sequence[tuple[Target, int, np.ndarray, np.ndarray]]
 ) -> dict[str, dict[int, np.ndarray]]:
     """Target -> seed -> (N, K) scores of the cohort's N units, NaN where there is none, of (target, seed, positions
-    (n,), scores (n,) or (n, K))."""
+    (n,), scores (n,) or (n, K)), as precise as a record holds them."""
     out: dict[str, dict[int, np.ndarray]] = {target.name: {} for target in cohort.targets}
     for target, seed, positions, score in predictions:
         table = score if score.ndim == 2 else score[:, None]
         of_seed = out[target.name].setdefault(seed, np.full((len(cohort.units), table.shape[1]), np.nan))
-        of_seed[positions] = table
+        of_seed[positions] = table.astype(np.float32)
     return out

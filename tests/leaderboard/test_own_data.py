@@ -1,0 +1,74 @@
+"""What an entry says that it adds to clock and movement is computed again where the data are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embench.cli import main
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.own_data import wrong_adds
+from embench.records.record import Record, read_manifest, read_record
+from embench.records.scores import Scores
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made data of nine subjects, with a run of version 3."""
+    root = tmp_path_factory.mktemp("own")
+    made = ["data", "synthesize", "stress_predict", "--out", root / "data" / "stress_predict"]
+    assert main([str(word) for word in (*made, "--subjects", 9, "--length-s", 90)]) == 0
+    run = ["run", "--dataset", "stress_predict", "--encoder", "handcrafted", "--fusion", "lda", "--modalities", "temp"]
+    more = ["--protocol", "subject-independent-v3", "--seeds", "0,1", "--data-root", root / "data"]
+    assert main([str(word) for word in (*run, *more, "--runs", root / "runs")]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(root: Path) -> Path:
+    return next(root.glob("runs/stress_predict/handcrafted-lda-*"))
+
+
+def found(record: Record, folder: Path, root: Path) -> list[str]:
+    wrong = wrong_adds(read_manifest(folder), record, root / "data")
+    assert not isinstance(wrong, Undefined)
+    return wrong
+
+
+def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
+    record = read_record(folder)
+    assert record.scores.adds("stress")
+    assert found(record, folder, root) == []
+
+
+def verdict(adds: dict[str, Any]) -> None:
+    adds["levels"]["local"]["adds"] = not adds["levels"]["local"]["adds"]
+
+
+def effect(adds: dict[str, Any]) -> None:
+    adds["levels"]["full"]["effect"]["low"] += 0.01
+
+
+def groups(adds: dict[str, Any]) -> None:
+    name = next(iter(adds["levels"]["local"]["of_groups"]))
+    adds["levels"]["local"]["of_groups"][name] *= -2
+
+
+@pytest.mark.parametrize("forged", [verdict, effect, groups])
+def test_a_forged_answer_is_found(root: Path, folder: Path, forged: Callable[[dict[str, Any]], None]) -> None:
+    record = read_record(folder)
+    content = copy.deepcopy(dict(record.scores.content))
+    forged(content["adds"]["stress"])
+    [wrong] = found(replace(record, scores=Scores(content)), folder, root)
+    assert wrong.startswith("scores.json: adds.stress.levels.")
+
+
+def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
+    assert isinstance(wrong_adds(read_manifest(folder), read_record(folder), tmp_path), Undefined)
