@@ -11,7 +11,7 @@ from bench.adds.study import SEEDS, Study, read_study
 from embench.errors import DataError
 from embench.interfaces.metric import Undefined
 from embench.protocols import load_protocol
-from embench.statistics.adding import ADDS_LEVELS, held_constant, tested_units
+from embench.statistics.adding import ADDS_LEVELS, held_constant, studies_of, tested_units
 from embench.statistics.adds import Added, added, scored
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 
@@ -22,10 +22,10 @@ class Judge:
     def __init__(self, study: Study) -> None:
         """Fits them, or reads what was kept."""
         self.study, cohort = study, study.cohort
-        held = held_constant(cohort, study.target, load_protocol(PROTOCOL), SEEDS, _begun)
-        if isinstance(held, Undefined):
-            raise DataError(held.reason, where=study.dataset)
-        self.held, self.units = held, np.array(cohort.eligible)
+        studies = studies_of(cohort, study.target, load_protocol(PROTOCOL), SEEDS)
+        if isinstance(studies, Undefined):
+            raise DataError(studies.reason, where=study.dataset)
+        self.held, self.units = held_constant(studies, _begun), np.array(cohort.eligible)
         self.tested = tested_units(cohort, study.target, self.units)
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])

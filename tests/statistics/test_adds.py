@@ -87,6 +87,20 @@ def test_the_effect_in_a_task_tells_in_which_task_the_body_answers() -> None:
     assert found["sums"].low > 0.05 > found["speech"].mean  # type: ignore[union-attr]
 
 
+def test_in_a_session_that_is_one_stimulus_each_block_of_positive_units_is_a_task() -> None:
+    world = World()
+    place = np.arange(len(world.y)) % UNITS
+    world.y[:] = np.isin(place // 10, (1, 3, 6))
+    world.y[world.tested.subject == "p03"] = place[world.tested.subject == "p03"] < 30  # one block, as nobody else has
+    world.body = 0.8 * (world.y * (place // 10 == 3)) + world.noise  # answers in the second
+    stimulus = np.full(len(world.y), "session")
+    world.tested = replace(world.tested, stimulus=stimulus, y=world.y)
+    found = world.judged(world.body).tasks
+    assert list(found) == ["block 1 of 3", "block 2 of 3", "block 3 of 3"]
+    first, second, third = (effect.mean for effect in found.values())  # type: ignore[union-attr]
+    assert second > 0.15 > max(first, third)
+
+
 def test_scores_of_units_without_a_label_change_nothing() -> None:
     world = World()
     world.y[::3] = np.nan

@@ -76,8 +76,8 @@ class Adds(_Part):
     recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
     muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
     sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
-    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `tasks`: the effect over the units of
-    one stimulus and all negative ones, where several stimuli have positive units alone. `placebo`: axis of
+    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `tasks`: task -> the effect over
+    its units and all negative ones, where there are several. `placebo`: axis of
     the accelerometer -> the partial correlation of what it tells with the label, given the other axes and the clock.
     """
 

@@ -74,9 +74,10 @@ def _of_target(
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
-    held = held_constant(cohort, target, protocol, list(values), progress)
-    if isinstance(held, Undefined):
-        return held
+    studies = studies_of(cohort, target, protocol, list(values))
+    if isinstance(studies, Undefined):
+        return studies
+    held = held_constant(studies, progress)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units)
     of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
@@ -100,14 +101,13 @@ def _of_target(
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
-        "placebo": _placebo(cohort, target, protocol, tested, held, metric, jackknife, progress),
+        "placebo": _placebo(studies, protocol, tested, held, metric, jackknife, progress),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
 
 
 def _placebo(
-    cohort: Cohort,
-    target: Target,
+    studies: Mapping[int, Study],
     protocol: Protocol,
     tested: LabelledUnits,
     held: Mapping[int, Held],
@@ -116,24 +116,21 @@ def _placebo(
     progress: ProgressCallback | None,
 ) -> dict[str, dict[str, Any]]:
     """Axis of the accelerometer -> what it adds to the other axes and the clock."""
-    studies = {seed: study_of(cohort, target, cohort.folds(protocol, seed), seed) for seed in held}
-    known = {seed: study for seed, study in studies.items() if isinstance(study, Study)}
-    if not known:
-        return {}
-
-    first = next(iter(known.values()))
+    first = next(iter(studies.values()))
     axes = axes_of(first)
 
     def effect(axis: str) -> np.ndarray:
         if progress:
-            progress(axes.index(axis) + 1, len(axes), f"{target.name}, one axis of the accelerometer by itself")
-        made = {seed: placebo(study, axis) for seed, study in known.items()}
+            progress(axes.index(axis) + 1, len(axes), f"{first.target.name}, one axis of the accelerometer by itself")
+        if first.moved is None:  # an accelerometer without a sample
+            return np.full((1, len(_OF_EFFECT)), np.nan)
+        made = {seed: placebo(study, axis) for seed, study in studies.items()}
         values = {seed: score for seed, (score, _) in made.items()}
         others = {seed: Held({"others": columns}, held[seed].parts) for seed, (_, columns) in made.items()}
         found = added(values, tested, others, ["others"], metric, Undefined("not asked"), jackknife).effect
         return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
 
-    about = f"{_RULE} {protocol.hash} {metric} {sorted(known)}"
+    about = f"{_RULE} {protocol.hash} {metric} {sorted(studies)}"
     told = {axis: first.kept(f"placebo {axis} {about}", partial(effect, axis))[0] for axis in axes}
     return {
         axis: dict(zip(_OF_EFFECT, values.tolist(), strict=True))
@@ -146,25 +143,30 @@ def _of_seed(joined: Joined, seed: int) -> Joined:
     return Joined({seed: joined.seeds[seed]})
 
 
-def held_constant(
-    cohort: Cohort,
-    target: Target,
-    protocol: Protocol,
-    seeds: Sequence[int],
-    progress: ProgressCallback | None = None,
-) -> dict[int, Held] | Undefined:
-    """Seed -> the nuisances of the cohort's eligible units; undefined where the release hides their times.
+def studies_of(
+    cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]
+) -> dict[int, Study] | Undefined:
+    """Seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
+    times."""
+    studies = {}
+    for seed in seeds:
+        study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
+        if isinstance(study, Undefined):
+            return study
+        studies[seed] = study
+    return studies
+
+
+def held_constant(studies: Mapping[int, Study], progress: ProgressCallback | None = None) -> dict[int, Held]:
+    """Seed -> the nuisances of its units.
 
     Args:
         progress: see `what_it_adds`.
     """
     held = {}
-    for begun, seed in enumerate(seeds, 1):
-        study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
-        if isinstance(study, Undefined):
-            return study
+    for begun, (seed, study) in enumerate(studies.items(), 1):
         if progress:
-            progress(begun, len(seeds), target.name)
+            progress(begun, len(studies), study.target.name)
         held[seed] = Held({name: block(name, study) for name in BLOCKS}, study.parts)
     return held
 

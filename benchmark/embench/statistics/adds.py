@@ -9,6 +9,7 @@ clocks that are sharper than those in *Z*. `docs/adds.md` has the attacks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +32,8 @@ PENALTY = 100.0
 """On the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
 SHARE_LEFT = 0.05, 1.25
 """Within these bounds lies the part of a score's variance that is left, if its rest means anything."""
+MOST_BLOCKS = 8
+"""Sessions with more blocks of positive units are no row of tasks."""
 CLOCK_TELLS_ALL = 0.95
 """From this AUROC inside subjects on, a clock leaves too little of the label to add anything to."""
 
@@ -153,8 +156,7 @@ class Added:
         share: of the scores' variance, how much is left.
         adds: whether all conditions hold.
         of_groups: (G,) what each group of subjects adds to the effect.
-        tasks: stimulus -> the effect over its units and all negative ones, where several stimuli have positive units
-            alone.
+        tasks: task -> the effect over its units and all negative ones, where there are several.
     """
 
     effect: Estimate | Undefined
@@ -274,10 +276,30 @@ def _effect(by_subject: np.ndarray, joined: Joined, jackknife: Jackknife) -> Est
 
 
 def _tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
-    """Stimulus -> (n,) bool, its units and all negative ones, of stimuli that have positive units alone; none where
-    there are not two, or there are several classes."""
+    """Task -> (n,) bool, its units and all negative ones: each stimulus that has positive units alone, or, where all is
+    one session, each block of positive units, if most subjects have as many; none where there are not two tasks, or
+    several classes."""
     positive, negative = tested.y == 1, tested.y == 0
-    names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
-    if tested.target.kind != "binary" or len(names) < 2:
+    if tested.target.kind != "binary":
         return {}
-    return {name: negative | (tested.stimulus == name) for name in names.tolist()}
+    names = np.setdiff1d(tested.stimulus[positive], tested.stimulus[negative])
+    tasks = {name: tested.stimulus == name for name in names.tolist()}
+    if len(np.unique(tested.stimulus)) == 1:
+        tasks = _blocks(tested)
+    return {name: negative | units for name, units in tasks.items()} if len(tasks) > 1 else {}
+
+
+def _blocks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+    """Positive units by the block of neighbours that they are in, of subjects with as many blocks as most have."""
+    block, counts = np.zeros(len(tested.y), int), {}
+    for name in np.unique(tested.subject).tolist():
+        rows = np.flatnonzero((tested.subject == name) & np.isfinite(tested.y))
+        rows = rows[np.argsort(tested.start_s[rows], kind="stable")]
+        begins = np.diff(tested.y[rows], prepend=0.0) == 1
+        block[rows] = np.cumsum(begins) * (tested.y[rows] == 1)
+        counts[name] = int(begins.sum())
+    [(most, _)] = Counter(counts.values()).most_common(1)
+    if most > MOST_BLOCKS:
+        return {}
+    like_most = np.array([counts[name] == most for name in tested.subject.tolist()])
+    return {f"block {k} of {most}": like_most & (block == k) for k in range(1, most + 1)}

@@ -15,10 +15,8 @@ from embench.statistics.nuisance.sessions import standard
 
 def axes_of(study: Study) -> list[str]:
     """The names of the accelerometer's axes; none where there are not two, or no accelerometer."""
-    if study.moved is None:
-        return []
-    channels = list(study.cohort.store.modalities["acc"].channels)
-    return channels if len(channels) > 1 else []
+    acc = study.cohort.store.modalities.get("acc")
+    return list(acc.channels) if acc and len(acc.channels) > 1 else []
 
 
 def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
