@@ -22,7 +22,7 @@ class Judge:
     def __init__(self, study: Study) -> None:
         """Fits them, or reads what was kept."""
         self.study, cohort = study, study.cohort
-        studies = studies_of(cohort, study.target, load_protocol(PROTOCOL), SEEDS)
+        studies = studies_of(cohort, load_protocol(PROTOCOL), {study.target.name: SEEDS})[study.target.name]
         if isinstance(studies, Undefined):
             raise DataError(studies.reason, where=study.dataset)
         self.held, self.units = held_constant(studies, _begun), np.array(cohort.eligible)

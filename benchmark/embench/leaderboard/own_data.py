@@ -19,8 +19,9 @@ from embench.records.differences import differences
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels
 from embench.records.record import Record
-from embench.statistics.adding import laid_out, what_it_adds
+from embench.statistics.adding import laid_out, studies_of, what_it_adds
 
+OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
 NUISANCES_DIFFER = 1e-3
 """Numbers that hang on nuisances may differ by so much, since their models are fitted anew."""
 
@@ -34,12 +35,10 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     """
     if run.config.get("train_dataset"):
         return Undefined("the method was trained on another dataset")
-    try:
-        find.open_dataset(run.dataset.name, data_root)
-    except (DataError, UsageError) as error:
-        return Undefined(f"not compared with the data: {error.what}")
+    cohort = _cohort_here(run, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
     protocol = protocol_of(run)
-    cohort = _cohort(run.dataset.name, data_root, protocol, tuple(run.targets), tuple(run.method.modalities))
     mine = cohort_labels(
         cohort, cohort.targets, {seed: cohort.folds(protocol, seed) for seed in run.seeds}, cohort.positions
     )
@@ -49,27 +48,24 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
             return Undefined("not compared with the data: the files here are not those that were sealed")
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
     if cohort.store.key != run.dataset.fingerprint:
-        return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
+        return OTHER_FILES
     return labels_apart(record.labels, mine)
 
 
 def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """How what an entry says that it adds to clock and movement differs from what follows from its predictions and the
-    data here; undefined where there are no such data.
+    """Differences between what an entry says that it adds to clock and movement and what follows from its predictions
+    and the data here; undefined where there are no such data.
 
     Raises:
         EmbenchError: the data are damaged, or predictions are of units that they do not have.
     """
     if record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")
-    try:
-        find.open_dataset(run.dataset.name, data_root)
-    except (DataError, UsageError) as error:
-        return Undefined(f"not compared with the data: {error.what}")
-    protocol = protocol_of(run)
-    cohort = _cohort(run.dataset.name, data_root, protocol, tuple(run.targets), tuple(run.method.modalities))
+    cohort = _cohort_here(run, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
     if cohort.store.key != run.dataset.fingerprint:
-        return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
+        return OTHER_FILES
     rows = record.predictions.take(record.predictions["method"] == MODEL)
     at, parts = {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
@@ -83,7 +79,8 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
                 (target, seed, np.array([at[name] for name in names]), np.stack([mine[c] for c in columns], 1))
             )
     judged = "full" if run.outside else "local"
-    again = what_it_adds(laid_out(cohort, parts), cohort, protocol, record.scores, judged)
+    studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
+    again = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
     found = differences(record.scores["adds"], again, "adds", NUISANCES_DIFFER)
     return [f"scores.json: {difference}" for difference in found]
 
@@ -104,6 +101,15 @@ def protocol_of(run: Manifest) -> Protocol:
     about = run.protocol.content()
     recorded = None if run.protocol.name in protocol_names() else recorded_protocol(about)
     return recorded or load_protocol(run.protocol.name)
+
+
+def _cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
+    """The subjects of a run, of the data here."""
+    try:
+        find.open_dataset(run.dataset.name, data_root)
+    except (DataError, UsageError) as error:
+        return Undefined(f"not compared with the data: {error.what}")
+    return _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
 
 
 @lru_cache(maxsize=16)

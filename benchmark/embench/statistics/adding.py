@@ -11,7 +11,7 @@ import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
-from embench.files import sha256
+from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
@@ -20,7 +20,7 @@ from embench.statistics import adds, intervals
 from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added, scored
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
-from embench.statistics.intervals import Jackknife, leave_one_out
+from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.nuisance.behaviour import modalities_held
 from embench.statistics.nuisance.columns import BLOCKS, Study, block, registered_clock, study_of
@@ -41,8 +41,8 @@ the start. `full`: also clocks that movement sets."""
 
 def what_it_adds(
     values: Mapping[str, Mapping[int, np.ndarray]],
+    studies: Studies,
     cohort: Cohort,
-    protocol: Protocol,
     scores: Scores,
     judged: str,
     progress: ProgressCallback | None = None,
@@ -51,22 +51,22 @@ def what_it_adds(
 
     Args:
         values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
-        judged: the level that decides.
+        studies: of the seeds of these values. `judged`: the level that decides.
         progress: called with (seeds whose nuisances are begun, seeds in all, the target), then with axes of the
             accelerometer: each takes a minute or two, once for a dataset.
     """
     found = {}
     for target in cohort.targets:
-        made = _of_target(values[target.name], target, cohort, protocol, scores, judged, progress)
+        made = _of_target(values[target.name], studies[target.name], target, cohort, scores, judged, progress)
         found[target.name] = {"undefined": made.reason} if isinstance(made, Undefined) else {**made, "judged": judged}
     return found
 
 
 def _of_target(
     values: Mapping[int, np.ndarray],
+    studies: dict[int, Study] | Undefined,
     target: Target,
     cohort: Cohort,
-    protocol: Protocol,
     scores: Scores,
     judged: str,
     progress: ProgressCallback | None,
@@ -74,7 +74,6 @@ def _of_target(
     metric = _metric(scores, target)
     if isinstance(metric, Undefined):
         return metric
-    studies = studies_of(cohort, target, protocol, list(values))
     if isinstance(studies, Undefined):
         return studies
     held = held_constant(studies, progress)
@@ -101,21 +100,15 @@ def _of_target(
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
-        "placebo": _placebo(studies, protocol, tested, held, metric, jackknife, progress),
+        "placebo": _placebo(studies, tested, metric, progress),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }
 
 
 def _placebo(
-    studies: Mapping[int, Study],
-    protocol: Protocol,
-    tested: LabelledUnits,
-    held: Mapping[int, Held],
-    metric: str,
-    jackknife: Jackknife,
-    progress: ProgressCallback | None,
+    studies: Mapping[int, Study], tested: LabelledUnits, metric: str, progress: ProgressCallback | None
 ) -> dict[str, dict[str, Any]]:
-    """Axis of the accelerometer -> what it adds to the other axes and the clock."""
+    """Axis of the accelerometer -> what it adds to the other axes and the clock, whatever the method predicts."""
     first = next(iter(studies.values()))
     axes = axes_of(first)
 
@@ -126,12 +119,14 @@ def _placebo(
             return np.full((1, len(_OF_EFFECT)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
         values = {seed: score for seed, (score, _) in made.items()}
-        others = {seed: Held({"others": columns}, held[seed].parts) for seed, (_, columns) in made.items()}
+        others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
+        joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
+        jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
         found = added(values, tested, others, ["others"], metric, Undefined("not asked"), jackknife).effect
         return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
 
-    about = f"{_RULE} {protocol.hash} {metric} {sorted(studies)}"
-    told = {axis: first.kept(f"placebo {axis} {about}", partial(effect, axis))[0] for axis in axes}
+    folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])
+    told = {axis: first.kept(f"placebo {axis} {_RULE} {folds}", partial(effect, axis))[0] for axis in axes}
     return {
         axis: dict(zip(_OF_EFFECT, values.tolist(), strict=True))
         for axis, values in told.items()
@@ -143,11 +138,17 @@ def _of_seed(joined: Joined, seed: int) -> Joined:
     return Joined({seed: joined.seeds[seed]})
 
 
-def studies_of(
-    cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]
-) -> dict[int, Study] | Undefined:
-    """Seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
-    times."""
+Studies = Mapping[str, dict[int, Study] | Undefined]
+"""Target -> seed -> the cohort's eligible units, as nuisances are made of them; undefined where the release hides their
+times."""
+
+
+def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
+    """The studies of these `seeds` of each target."""
+    return {target.name: _studies(cohort, target, protocol, seeds[target.name]) for target in cohort.targets}
+
+
+def _studies(cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[int, Study] | Undefined:
     studies = {}
     for seed in seeds:
         study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
@@ -171,22 +172,20 @@ def held_constant(studies: Mapping[int, Study], progress: ProgressCallback | Non
     return held
 
 
-def registered_clocks(
-    cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]
-) -> dict[tuple[str, int], np.ndarray | Undefined]:
-    """(target, seed) -> (N, K) what the control `registered_clock` predicts for the cohort's N units, NaN where it
-    predicts nothing, or why it does not apply; of these `seeds` of each target."""
-    found: dict[tuple[str, int], np.ndarray | Undefined] = {}
-    units = np.array(cohort.eligible)
-    for target in cohort.targets:
-        for seed in seeds.get(target.name, ()):
-            study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
-            read = study if isinstance(study, Undefined) else registered_clock(study)
-            if not isinstance(read, Undefined):
-                table = np.full((len(cohort.units), read.shape[1]), np.nan)
-                table[units] = read
-                read = table
-            found[target.name, seed] = read
+def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, np.ndarray] | Undefined]:
+    """Target -> seed -> (N, K) what the control `registered_clock` predicts for the cohort's N units, NaN where it
+    predicts nothing; or why it does not apply."""
+    return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
+
+
+def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
+    found = {}
+    for seed, study in studies.items():
+        read = registered_clock(study)
+        if isinstance(read, Undefined):
+            return read
+        found[seed] = np.full((len(cohort.units), read.shape[1]), np.nan)
+        found[seed][study.units] = read
     return found
 
 

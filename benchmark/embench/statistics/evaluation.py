@@ -37,7 +37,7 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import laid_out, registered_clocks, what_it_adds
+from embench.statistics.adding import laid_out, registered_clocks, studies_of, what_it_adds
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, control_scores
 from embench.statistics.nuisance.accelerometer import movement_features
 from embench.statistics.scores import compute_scores
@@ -108,7 +108,8 @@ def score_predictions(
     movement = movement_features(cohort)
     asked = protocol.scoring == 3 and not protocol.leaks and adds
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
-    registered = registered_clocks(cohort, protocol, seeds) if asked else {}
+    studies = studies_of(cohort, protocol, seeds) if asked else {}
+    registered = registered_clocks(cohort, studies)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -123,9 +124,10 @@ def score_predictions(
         parts.append(prediction_rows(MODEL, target, about, of_fold.score[known], of_fold.decision[known]))
         moments = protocol.scoring == 3 and cohort.design == "shared_stimuli"
         controls = _controls(of_fold, cohort, index, movement, moments)
-        if (clock := registered.get((target.name, of_fold.seed))) is not None:
-            read = clock if isinstance(clock, Undefined) else decide(target, clock[index], protocol)
-            controls[REGISTERED_CLOCK] = read
+        if isinstance(clocks := registered.get(target.name), dict):
+            controls[REGISTERED_CLOCK] = decide(target, clocks[of_fold.seed][index], protocol)
+        elif clocks is not None:
+            controls[REGISTERED_CLOCK] = clocks
         for name, control in controls.items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
@@ -156,7 +158,7 @@ def score_predictions(
         more["coverage"] = _coverage(cohort, by_fold)
     if asked:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
-        more["adds"] = what_it_adds(values, cohort, protocol, scores, "local" if proved else "full", held)
+        more["adds"] = what_it_adds(values, studies, cohort, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
 
 
