@@ -146,15 +146,15 @@ def _summary(section: BoardSection) -> dict[str, str]:
     ]
     hardest = max(controls, key=lambda each: sign * each[1], default=None)
     above = None if chance is None else sum(score.low is not None and score.low > chance for score in scores)
-    adding = section.adding
     clear = sum(row.controls > 0 and not row.not_cleared for row in ranked)
+    verdict = {"add": section.adding.adding} if section.adding else {"clear all": clear if ranked else "-"}
     return {
         "board": f"{section.dataset}, {section.target}: {metric}",
         "rows": str(len(methods)),
         "above chance": "-" if above is None else str(above),
         "best": format_figure(best, missing="-"),
         "best control": f"{format_figure(hardest[1])} {hardest[0]}" if hardest else "-",
-        **({"add": str(adding.adding)} if adding else {"clear all": str(clear) if ranked else "-"}),
+        **{name: str(count) for name, count in verdict.items()},
     }
 
 
@@ -226,16 +226,16 @@ def _title(section: BoardSection) -> str:
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
     """The default columns, and in words those that are the same for all methods. Ranks and cleared controls are of the
     headline, so they are left out where another score is shown."""
-    from embench.leaderboard.columns import ASKED_COLUMNS, TERMINAL_COLUMNS, columns
+    from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
+    from embench.leaderboard.rows import asked_of
 
     texts = {name: {_plain(columns()[name].value(row)) for row in methods} for name in _FOLDED}
     same = {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
     words = [_FOLDED[name].format(value) for name, value in same.items() if value]
-    asked = ASKED_COLUMNS if any(row.adds for row in methods) else {}
     kept = {"rank": any(row.rank for row in methods), "cleared": any(row.controls for row in methods)}
     empty = [name for name, shown in kept.items() if not (ranked and shown)]
-    shown = [asked.get(name, name) for name in TERMINAL_COLUMNS]
-    return [n for n in shown if n not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
+    shown = [name for name in asked_of(methods, TERMINAL_COLUMNS) if name not in (*same, *empty)]
+    return [*shown, "entry"], "; ".join(filter(None, words))
 
 
 def _column(name: str, scored: str) -> TableColumn:

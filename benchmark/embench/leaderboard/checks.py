@@ -127,7 +127,9 @@ def _labels(of: _Subject) -> _Found:
     return wrong_labels(of.folder, of.run, of.record, of.data_root)
 
 
-def _adds(of: _Subject) -> _Found:
+def _adds(of: _Subject) -> _Found | None:
+    if "adds" not in of.entry.scores:
+        return None
     return wrong_adds(of.run, of.record, of.data_root)
 
 
@@ -169,7 +171,7 @@ _READING: dict[str, Callable[[_Subject], _Found]] = {
     "contents": _contents,
 }
 """Without these, nothing else can be checked."""
-_CHECKS: dict[str, Callable[[_Subject], _Found]] = {
+_CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "version": _of_run(verify.wrong_version),
     "card": _of_run(verify.wrong_card),
     "protocol": _of_run(verify.wrong_rules),
@@ -201,12 +203,13 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
     of, name, broken = _Subject(folder, data_root), entry_name(folder), ""
     with installed_only(str(folder / "run.yaml")):
         for check, made in (_ADDED if unchanged else _ALL).items():
-            if check == "adds" and not broken and "adds" not in of.entry.scores:
-                continue  # under its protocol, nobody asks
             if broken:
                 yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
                 continue
-            status, reason = _outcome(made, of)
+            outcome = _outcome(made, of)
+            if outcome is None:
+                continue
+            status, reason = outcome
             if status == "failed" and check in _READING:
                 broken = check
             yield EntryCheck(name, check, status, reason)
@@ -214,9 +217,12 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
             yield EntryCheck(name, "attestations", "passed", _attested(of))
 
 
-def _outcome(check: Callable[[_Subject], _Found], of: _Subject) -> tuple[CheckStatus, str]:
+def _outcome(check: Callable[[_Subject], _Found | None], of: _Subject) -> tuple[CheckStatus, str] | None:
+    """None where there is nothing to check."""
     try:
         found = check(of)
+        if found is None:
+            return None
         if isinstance(found, Undefined):
             return "not possible", found.reason
         wrong = list(found)

@@ -22,8 +22,6 @@ from embench.statistics.metrics import metric_facts
 
 DASH = "—"
 
-ASKED_COLUMNS = {"controls": "adds", "cleared": "adds"}
-"""Columns of boards on which rows are asked what they add, in place of others."""
 MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
 """The columns of a board in Markdown, with the entry at the end."""
 
@@ -143,7 +141,7 @@ class Row:
 
     @property
     def does_add(self) -> bool:
-        """Whether it adds to clock and movement, at the level that decides."""
+        """True where it adds to clock and movement, at the level that decides."""
         return bool(self.adds and self.adds.decides and self.adds.decides.adds)
 
     @property
@@ -226,9 +224,6 @@ def _ranks(row: Row) -> str:
         return f"({', '.join(row.marks)})" if row.is_method else ""
     best, worst = row.rank
     return str(best) if best == worst else f"{best}-{worst}"
-
-
-_ABOUT_ADDS = "Whether it adds to clock and movement: the partial correlation that is left, and what decides."
 
 
 def _adds(row: Row) -> str:
@@ -327,7 +322,11 @@ _COLUMNS: Sequence[Column] = (
             number=True,
         )
     ),
-    _of_methods(Column("adds", "adds", _ABOUT_ADDS, lambda row: row.does_add if row.adds else None, _adds)),
+    _of_methods(
+        Column(
+            "adds", "adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds
+        )
+    ),
     _plain("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
     _plain("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
     _plain("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -67,6 +67,23 @@ def _adding_first(row: Row) -> tuple[Any, ...]:
     """Puts rows that add first, by how much, among those that `_order` keeps together."""
     effect = row.effect.mean if row.does_add and row.effect else 0.0
     return class_of(row), row.superseded is not None, bool(row.marks), not row.does_add, -effect
+
+
+def first_of(rows: Iterable[Row]) -> Row | None:
+    """The row that is called the first: of those with a rank, in order; where it is asked what rows add, one whose
+    interval lies above chance."""
+    return next((row for row in rows if row.rank and (row.adds is None or _above_chance(row))), None)
+
+
+def _above_chance(row: Row) -> bool:
+    chance = metric_facts(row.headline).chance
+    return bool(row.score and row.score.low is not None and chance is not None and row.score.low > chance)
+
+
+def asked_of(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """The columns of these names, with what rows add in place of the controls that they are above where it is asked."""
+    asked = any(row.adds for row in rows)
+    return ["adds" if asked and name in ("controls", "cleared") else name for name in names]
 
 
 def mean(row: Row, metric: str | None = None) -> float:

@@ -124,7 +124,7 @@ def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
 
 
 def _count(rows: Sequence[Row]) -> ManyRows | None:
-    """How many rows add, of those that were asked and have no successor."""
+    """The number of rows that add, of those that were asked and have no successor."""
     asked = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
     effects = [row.adds.decides.of_groups for row in asked if row.adds and row.adds.decides]
     return count_adding(effects, sum(row.does_add for row in asked))

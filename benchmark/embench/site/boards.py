@@ -12,7 +12,7 @@ from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.leaderboard.rows import class_of
+from embench.leaderboard.rows import class_of, first_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
@@ -88,7 +88,7 @@ class Board:
         """The board in one line of the overview."""
         scores = [row["s"] for row in self.shown if row["s"]]
         level = metric_facts(self.metric).chance
-        first = next((row for row in self.rows if row.rank), None)
+        first = first_of(self.rows)
         control = max(self.controls, key=lambda row: _mean(row.scored(self.metric)), default=None)
         return {
             "rows": len(self.rows),
@@ -158,7 +158,7 @@ def _of_section(
         headline = Counter(row.headline for row in rows).most_common(1)[0][0]
         metric = headline if any(row.scored(headline) for row in rows) else BESIDE
         rows.sort(key=lambda row: 0 if row.rank else 1)  # stable: those without a rank keep their order below
-        if metric != headline:
+        if metric != headline and not section.adding:  # rows that add stay first
             rows.sort(key=lambda row: -_mean(row.scored(metric)))
         found = [paired.get((row.id, section.target)) if metric == headline else None for row in rows]
         keys = {pair["fits"]: pair["shared"] for pair in found if pair}
@@ -187,7 +187,7 @@ def rank_text(row: Row) -> str:
 
 
 def controls_text(row: Row) -> str:
-    """What a row adds, or which controls it lies above, in words."""
+    """Text on what a row adds, or which controls it lies above."""
     if row.adds is not None:
         return columns()["adds"].text(row)
     if not row.score:

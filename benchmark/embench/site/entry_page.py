@@ -77,8 +77,8 @@ def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
         for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
     ]  # fmt: skip
     about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
-    about["adds"] = " ".join(verdicts(entry.run.content(), entry.scores)[target].adds_sentences)
-    return {**about, "scores": ordered, "controls": controls}
+    adds = verdicts(entry.run.content(), entry.scores)[target].adds_sentences
+    return {**about, "adds": adds, "scores": ordered, "controls": controls}
 
 
 def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
