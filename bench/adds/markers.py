@@ -40,7 +40,7 @@ class Suspect:
 
     @property
     def flagged(self) -> bool:
-        """Whether it knows of the markers what nothing else does."""
+        """True of a row that knows of the markers what nothing else does."""
         return bool(self.effect[1] > 0)
 
 
@@ -76,7 +76,7 @@ def print_mixtures(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray
 
 
 def print_others(study: Study, rows: dict[str, np.ndarray], marked: np.ndarray) -> None:
-    """How many are flagged of rows of one signal, given those without it, and of the attacks, given all rows."""
+    """Prints how many are flagged of rows of one signal, given those without it, and of the attacks, given all rows."""
     runs = {name: read_manifest(BOARDS / study.dataset / PROTOCOL / name) for name in rows}
     reads = {name: {part for m in run.method.modalities for part in names_in(m)} for name, run in runs.items()}
     flagged, asked = Counter[str](), Counter[str]()

@@ -127,8 +127,8 @@ class Target:
             raise ValueError(f"target {self.name}: a step is one of values, above 0")
 
     def step_over(self, labels: np.ndarray) -> float:
-        """How far two values must differ for one to be higher: `step`, else a tenth of the scale, else a tenth of the
-        range of all `labels` (n,), NaN left out; 0 for classes.
+        """The difference from which on one of two values is higher: `step`, else a tenth of the scale, else a tenth of
+        the range of all `labels` (n,), NaN left out; 0 for classes.
 
         >>> Target("calm", "value", LabelRule(), "calm", scale=(1, 9)).step_over(np.array([]))
         0.8

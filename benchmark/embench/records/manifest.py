@@ -140,8 +140,8 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """What a record keeps of its dataset's card. `steps`: of targets that are values, see `Target.step_over`; in those
-    of protocols of version 3 alone."""
+    """The part of its dataset's card that a record keeps. `steps`: of targets that are values, see `Target.step_over`;
+    in those of protocols of version 3 alone."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool

@@ -46,12 +46,12 @@ MIN_MATCHES = 10
 
 
 def is_conditioned(name: str) -> bool:
-    """Whether the score of this name is made of comparisons with a nuisance held constant."""
+    """Tells whether the score of this name is made of comparisons with a nuisance held constant."""
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
 def is_of(name: str, target: Target) -> bool:
-    """Whether a conditioned score scores targets of this kind."""
+    """Tells whether a conditioned score scores targets of this kind."""
     return name.startswith(target.traits.share)
 
 

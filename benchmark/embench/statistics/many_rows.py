@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embench.statistics.intervals import LEVEL
-from embench.statistics.significance import group_permutations
+from embench.statistics.significance import sign_flips
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ManyRows:
 
     @property
     def beyond_luck(self) -> bool:
-        """Whether more rows add than luck explains."""
+        """True where more rows add than luck explains."""
         return self.adding > self.by_luck
 
     @property
@@ -60,8 +60,7 @@ def count_adding(effects: Sequence[Mapping[str, float]], adding: int) -> ManyRow
     parts = np.array([[of.get(name, np.nan) for name in names] for of in effects])
     n = np.isfinite(parts).sum(1)
     around = np.nan_to_num(parts - np.nanmean(parts, axis=1, keepdims=True))
-    signs = 1.0 - 2.0 * group_permutations(len(names))[1:]  # the first turns none
-    turned = signs @ around.T
+    turned = sign_flips(around.T)[1:]  # the first turns none
     variance = np.maximum((around**2).sum(1) - turned**2 / n, 1e-12) * n / np.maximum(n - 1, 1)
     counts = (turned > stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
     p = float(((counts >= adding).sum() + 1) / (len(counts) + 1))

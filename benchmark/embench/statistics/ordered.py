@@ -78,8 +78,8 @@ def order_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
 def _table(
     units: Units, rows: np.ndarray, cell: np.ndarray, cells: int, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is won, and the number of comparisons, (cells, cells), of units of one subject, those of higher label in
-    rows."""
+    """Sums of what is won, and the number of comparisons, (cells, cells), of units of one subject, those of higher
+    label in rows."""
     won, number = np.zeros((2, cells * cells))
     for here in np.array_split(np.arange(len(rows)), 1 + len(rows) ** 2 // IN_MEMORY):
         higher, _, ahead = _compared(units, rows, here, tie)

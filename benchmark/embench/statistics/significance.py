@@ -52,7 +52,8 @@ def shared_training_test(values: np.ndarray, shared: float) -> float:
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
-    """(R,) the sum of `summands` (G,), one a group, after each of the `group_permutations`: a swap turns a sign."""
+    """(R,) the sum of `summands` (G,), one a group, after each of the `group_permutations`: a swap turns a sign. (R, M)
+    of those of M methods (G, M)."""
     return np.asarray((1.0 - 2.0 * group_permutations(len(summands))) @ summands)
 
 

@@ -86,7 +86,7 @@ def adds_in_words(adds: Adds, *, whole_session: bool = False, reads: Sequence[st
 
 
 def added_in_short(adds: Adds | None) -> str:
-    """What a method adds to clock and movement, in a few words."""
+    """A few words on what a method adds to clock and movement."""
     if adds is None:
         return "what it adds is not asked"
     if adds.decides is None:
@@ -193,7 +193,7 @@ class TargetVerdict:
 
     @property
     def fails(self) -> bool:
-        """Whether there is no headline, or it does not hold what it is judged by."""
+        """True where the method is not shown to be above what it is judged by, or there is no headline."""
         if self.adds is not None:
             return not (self.adds.decides and self.adds.decides.adds)
         return self.score is None or bool(self.failed)
@@ -212,8 +212,8 @@ class TargetVerdict:
 
     @property
     def adds_sentences(self) -> list[str]:
-        """What it adds to clock and movement; in which seeds it does so by itself, and in which tasks, where several
-        were asked. Empty where the protocol does not ask."""
+        """Sentences on what it adds to clock and movement, in which seeds it does so by itself, on the placebo, and on
+        each task where there are several; none where the protocol does not ask."""
         if self.adds is None:
             return []
         told = [adds_in_words(self.adds, whole_session=self.whole_session, reads=self.reads)]
@@ -289,7 +289,7 @@ def verdict(
 
 
 def borderline(scores: Scores, target: str) -> Iterator[str]:
-    """What decides on a target by a low end that is within `NEAR_BOUND` of its bound."""
+    """The figures that decide on a target by a low end within `NEAR_BOUND` of their bound."""
     metric = scores.headlines[target]
     known: list[tuple[str, Score | None, float | None]] = [
         ("chance", scores.score(target, metric), metric_facts(metric).chance)
