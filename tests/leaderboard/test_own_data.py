@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from embench.audits.checks.nuisance import check_controls
+from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.own_data import wrong_adds
@@ -72,3 +74,13 @@ def test_a_forged_answer_is_found(root: Path, folder: Path, forged: Callable[[di
 
 def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
     assert isinstance(wrong_adds(read_manifest(folder), read_record(folder), tmp_path), Undefined)
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_an_audit_warns_of_a_row_that_is_not_shown_to_add(root: Path, folder: Path, adds: bool) -> None:
+    evidence = collect_evidence(folder, root / "data")
+    content = copy.deepcopy(dict(evidence.record.scores.content))
+    content["adds"]["stress"]["levels"]["local"]["adds"] = adds
+    found = check_controls(replace(evidence, record=replace(evidence.record, scores=Scores(content)))).findings
+    warned = ["on stress, the method is not shown to add to clock and movement"]
+    assert [finding.what for finding in found] == ([] if adds else warned)

@@ -14,7 +14,7 @@ from embench.files import parse_json, read_text, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
-VERSION = 5
+VERSION = 6
 """Rises when the same run and data give other findings."""
 
 Severity = Literal["severe", "warning", "note"]

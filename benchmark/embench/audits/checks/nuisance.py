@@ -172,11 +172,15 @@ _NUISANCES = {
 }
 
 
-def check_controls(e: Evidence) -> CheckResult:
+def check_controls(e: Evidence) -> CheckResult | Undefined:
     """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared, and
-    from version 3 on what the method adds to clock and movement."""
-    if adds := {t: found for t in e.rescored.headlines if (found := e.rescored.adds(t)) and found.decides}:
-        return _adds(adds)
+    from version 3 on what the method adds to clock and movement. The latter is read from the record;
+    `embench leaderboard verify` computes it again."""
+    if e.protocol.scoring == 3:
+        asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
+        adds = {target: found for target, found in asked.items() if found.decides}
+        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or ["what it adds was not asked"]
+        return _adds(adds) if adds else Undefined("\n".join(reasons))
     not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
     figures = {"not cleared": not_cleared}
     if not not_cleared:
