@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
@@ -49,7 +51,7 @@ class Held:
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
-    _inverted: dict[tuple[int, int], list[np.ndarray]] = field(default_factory=dict, repr=False)
+    _factored: dict[tuple[int, int], list[tuple[np.ndarray, bool]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _columns(self) -> np.ndarray:
@@ -58,12 +60,15 @@ class Held:
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Z'Z over the training units of each fold."""
-        trained = [set(train.tolist()) for train, _ in self.parts]
-        every = sorted(set().union(*trained))
-        whole = self._columns[every].T @ self._columns[every]
-        rests = [sorted(set(every) - train) for train in trained]  # fewer than the training units
-        return [whole - self._columns[rest].T @ self._columns[rest] for rest in rests]
+        """Z'Z over the training units of each fold, with the penalty."""
+        trains = np.zeros((len(self._columns), len(self.parts)), bool)
+        for fold, (train, _) in enumerate(self.parts):
+            trains[train, fold] = True
+        patterns, pattern = np.unique(trains, axis=0, return_inverse=True)
+        alike = (self._columns[pattern == k] for k in range(len(patterns)))  # units that train the same folds
+        products = [rows.T @ rows for rows in alike]
+        whole = sum(products, PENALTY * np.eye(self._columns.shape[1]))
+        return [whole - sum(compress(products, ~trained)) for trained in patterns.T]
 
     def _slice(self, names: Sequence[str]) -> slice:
         ends = np.cumsum([0, *(block.shape[1] for block in self.blocks.values())]).tolist()
@@ -79,18 +84,18 @@ class Held:
         for fold, (train, _) in enumerate(self.parts):
             of_folds[train, fold * width : (fold + 1) * width] = values[train]
         products = np.hsplit(x.T @ of_folds, len(self.parts))
-        fitted = x @ np.hstack([w @ xy for w, xy in zip(self._weights(used), products, strict=True)])
+        weights = [cho_solve(factor, xy) for factor, xy in zip(self._factors(used), products, strict=True)]
+        fitted = x @ np.hstack(weights)
         out = np.full(values.shape, np.nan)
         for fold, (_, test) in enumerate(self.parts):
             out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
         return out
 
-    def _weights(self, used: slice) -> list[np.ndarray]:
-        """The inverse of each fold's penalised products of some columns."""
-        if (used.start, used.stop) not in self._inverted:
-            penalty = PENALTY * np.eye(used.stop - used.start)
-            self._inverted[used.start, used.stop] = [np.linalg.inv(p[used, used] + penalty) for p in self._products]
-        return self._inverted[used.start, used.stop]
+    def _factors(self, used: slice) -> list[tuple[np.ndarray, bool]]:
+        """The Cholesky factor of each fold's penalised products of some columns."""
+        if (used.start, used.stop) not in self._factored:
+            self._factored[used.start, used.stop] = [cho_factor(product[used, used]) for product in self._products]
+        return self._factored[used.start, used.stop]
 
 
 @dataclass(frozen=True)
