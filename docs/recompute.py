@@ -24,8 +24,11 @@ def comparisons(S, Y, p, fold):  # of positive units i and negative ones j of a 
     for k, a, f in np.ndindex(len(Y), p.max() + 1, fold.max() + 1):
         i, j = (np.flatnonzero((p == a) & (fold == f) & (Y[k] == label)) for label in (True, False))
         if len(i) and len(j):
-            gap, tie = S[k, i][:, None] - S[k, j], 1e-9 * np.ptp(S[:, fold == f])
-            yield k, a, f, i, j, (gap > tie) + 0.5 * (np.abs(gap) <= tie)
+            of_fold, one, other = S[:, fold == f], S[k, i][:, None], S[k, j]
+            gap, tie = one - other, 1e-9 * np.ptp(of_fold[np.isfinite(of_fold)])
+            won = (gap > tie) + 0.5 * (np.abs(gap) <= tie)  # 0 where a unit without a prediction is lost: NaN
+            tied = (np.isinf(one) | np.isinf(other)) & ~np.isnan(one) & ~np.isnan(other)
+            yield k, a, f, i, j, np.where(tied, 0.5, won)
 
 
 def inside(seeds, of, films):  # auroc_within
@@ -101,7 +104,8 @@ def interval(score, parts, adds, without, factor, trained, add_one):  # the scor
 
 
 def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained`, for the interval
-    S = np.array([v for k, v in x.items() if k.startswith("score") and v[0] not in ("", "nan")], float)
+    S = [np.where(v == "", "nan", v).astype(float) for k, v in x.items() if k.startswith("score")]
+    S = np.array([v for v in S if np.isfinite(v).any()])
     Y = x["label"][None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
     subjects, p = np.unique(x["subject"], return_inverse=True)
     of = np.array([group_of[s] for s in subjects])[:, None] == np.unique([group_of[s] for s in subjects])
@@ -143,6 +147,10 @@ def read(folder, manifest):  # method -> its labelled rows, as columns; subject 
         for k, v in numbers.items():
             methods[k.split("/")[0]][k.split("/")[1]] = v
     else:
+        if (owed := rows["method"] == "unpredicted").any():  # each comparison of theirs counts 0, or .5
+            counts = np.where(rows["score"] == "0.5", "inf", "nan")
+            rows |= {k: np.where(owed, counts, v) for k, v in rows.items() if k.startswith("score")}
+            rows["method"] = np.where(owed, "model", rows["method"])
         methods = {m: {k: v[rows["method"] == m] for k, v in rows.items()} for m in set(rows["method"])}
     return methods, dict(np.c_[folds["subject"], folds["group"]].tolist())
 

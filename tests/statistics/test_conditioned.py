@@ -31,12 +31,14 @@ MakeUnits = Callable[..., Units]
 
 
 def over(a: float, b: float, tie: float) -> float:
-    return 0.5 if abs(a - b) <= tie else float(a > b)
+    if np.isnan([a, b]).any():  # lost
+        return 0.0
+    return 0.5 if np.isinf([a, b]).any() or abs(a - b) <= tie else float(a > b)
 
 
 def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every quadruple of units, one after the other: the comparison inside p in row p, the one inside q in row q."""
-    tie = TIE * np.ptp(units.score)
+    tie = TIE * np.ptp(units.score[np.isfinite(units.score)])
     wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
     y, score = units.y_true, units.score
     rows = {(p, k): (units.subject == subjects[p]) & (y == k) for p, k in product(range(len(subjects)), (0, 1))}
@@ -55,7 +57,7 @@ def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[
 
 
 def loop_within_stimulus(units: Units, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tie = TIE * np.ptp(units.score)
+    tie = TIE * np.ptp(units.score[np.isfinite(units.score)])
     wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
     owner = {name: p for p, name in enumerate(subjects)}
     for i, j in permutations(range(len(units)), 2):
@@ -68,13 +70,16 @@ def loop_within_stimulus(units: Units, subjects: np.ndarray) -> tuple[np.ndarray
 
 
 def small(make_units: MakeUnits, seed: int) -> tuple[Units, np.ndarray]:
-    """Few subjects and stimuli; some meet a stimulus several times, scores tie."""
+    """Few subjects and stimuli; some meet a stimulus several times, scores tie. With odd seeds, some units are not
+    predicted."""
     rng = np.random.default_rng(seed)
     n = 40
     score = np.round(rng.random(n), 1)
     score[:4] = score[4:8] + 1e-12  # ties but for rounding
     start = rng.integers(0, 6, n) * 10.0
     subject, stimulus = rng.integers(0, 4, n), rng.integers(0, 3, n)
+    if seed % 2:
+        score[8:20] = np.where(np.arange(12) % 2, np.nan, np.inf)
     return make_units(score, rng.integers(0, 2, n), subject, stimulus, start), np.array(["0", "1", "2", "3", "absent"])
 
 
@@ -184,6 +189,16 @@ def test_constant_and_subject_level_scores_get_exactly_half_inside_subjects(make
     for score in (np.full(len(y), 0.2), subject / 6):
         values = auroc_by_subject(make_units(score, y, subject, subject), subjects)
         np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inside_a_subject_it_is_the_share_of_pairs_won(make_units: MakeUnits, seed: int) -> None:
+    units, subjects = small(make_units, seed)
+    tie = TIE * np.ptp(units.score[np.isfinite(units.score)])
+    for name, found in zip(subjects, auroc_by_subject(units, subjects), strict=True):
+        high, low = (units.score[(units.subject == name) & (units.y_true == k)] for k in (1, 0))
+        won = [over(a, b, tie) for a, b in product(high, low)]
+        np.testing.assert_allclose(found, np.mean(won) if won else np.nan)
 
 
 def test_inside_a_subject_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None:

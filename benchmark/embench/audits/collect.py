@@ -24,6 +24,7 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
 from embench.runs.rebuild import rebuild_plan
+from embench.statistics.fold_predictions import wrongly_owed
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import version_of
@@ -98,8 +99,14 @@ def collect_evidence(
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
+        owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, protocol, manifest) else (),
         seal=_seal(folder, labels, name, root) if known.labels is None else None,
     )
+
+
+def _owes(known: record.Record, protocol: Protocol, manifest: Manifest) -> bool:
+    """Whether units that the record does not predict count."""
+    return protocol.scoring == 3 and not manifest.dev and len(known.predictions) > 0
 
 
 def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:

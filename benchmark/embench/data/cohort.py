@@ -48,7 +48,7 @@ class Cohort:
     neither, see `labels`. `eligible` are the positions of units of subjects with any of the card's targets, whatever
     its kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible subjects'
     recordings as units: what is dealt out to folds, so that a subject is in the same fold whichever targets a run is
-    about. `length_s` is NaN where units are whole recordings.
+    about. `length_s` is NaN where units are whole recordings. `modalities` are those of which subjects have any.
     """
 
     store: Store
@@ -62,6 +62,7 @@ class Cohort:
     excluded: tuple[Mapping[str, str], ...]
     length_s: float
     roster: tuple[Unit, ...]
+    modalities: tuple[str, ...] = ()
 
     @property
     def subjects(self) -> list[str]:
@@ -160,6 +161,12 @@ class Cohort:
         """Whether each unit (n,) is of a recording with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
         return _fixed(np.array([unit.recording in having for unit in self.units], bool))
+
+    @cached_property
+    def silent(self) -> np.ndarray:
+        """(n,) whether the data have no signal of any of the run's modalities in each unit."""
+        spoken = [any(recorded_share(self.store, m, unit) for m in self.modalities) for unit in self.units]
+        return ~np.array(spoken, bool)
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
@@ -276,7 +283,21 @@ def build_cohort(
     shown = including(protocol, card, store.recordings)
     roster = tuple(whole(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
-    return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, excluded, float(seconds), roster)
+    of_targets = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
+    return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()))
+
+
+def recorded_share(store: Store, modality: str, unit: Unit) -> float:
+    """How much of a unit was recorded of all parts of a modality, 0 to 1; of videos whether there is one."""
+    entry, shares = store.recording(unit.recording), []
+    for part in names_in(modality):
+        span, known = entry.spans.get(part), store.modalities.get(part)
+        if span is None or known is None:
+            return float(span is not None)
+        cut = span.cut(unit.start, unit.stop, known.rate)
+        samples = max(1.0, (unit.stop - unit.start) * known.rate)
+        shares.append(round((cut.stop - cut.start) / samples, 2))  # the last sample says nothing
+    return min(shares)
 
 
 @seen

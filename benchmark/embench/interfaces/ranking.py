@@ -32,12 +32,31 @@ class Pairs(NamedTuple):
 
 
 def tie_width(score: np.ndarray) -> float:
-    """The distance within which scores (n,) are tied: `TIE` of their range.
+    """The distance within which scores (n,) are tied: `TIE` of the range of those that are finite.
 
     >>> tie_width(np.array([0.0, 0.5, 1.0]))
     1e-09
     """
-    return TIE * float(np.ptp(score)) if len(score) else 0.0
+    known = score[np.isfinite(score)]
+    return TIE * float(np.ptp(known)) if len(known) else 0.0
+
+
+def outranks(one: np.ndarray, other: np.ndarray, tie: float) -> np.ndarray:
+    """(m, n) what scores (m,) win against `other` ones (n,): 1, half where tied. A unit without a prediction wins
+    nothing, and nothing is won against it: NaN; or is tied with all that are not lost: inf (see `Units`).
+
+    >>> outranks(np.array([0.9, np.nan, np.inf]), np.array([0.2, 0.9, np.nan]), 0.0)
+    array([[1. , 0.5, 0. ],
+           [0. , 0. , 0. ],
+           [0.5, 0.5, 0. ]])
+    """
+    with np.errstate(invalid="ignore"):
+        gap = np.subtract.outer(one, other)
+    won = ((gap > tie) + (gap >= -tie).astype(float)) / 2
+    if np.isinf(one).any() or np.isinf(other).any():
+        tied = np.logical_or.outer(np.isinf(one), np.isinf(other))
+        won[tied & ~np.logical_or.outer(np.isnan(one), np.isnan(other))] = 0.5
+    return won
 
 
 def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -54,7 +73,7 @@ def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float) -> Pairs:
-    """Every positive unit against every negative one.
+    """Every positive unit against every negative one, units without a prediction as in `outranks`.
 
     Args:
         score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
@@ -65,6 +84,8 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
     array([[1. , 1. ],
            [1. , 0.5]])
     """
+    if not (known := np.isfinite(score)).all():
+        return _with_unpredicted(score, positive, subject, subjects, tie, known)
     high, owner = score[positive], subject[positive]
     low, rival = score[~positive], subject[~positive]
     order = np.lexsort((low, rival))
@@ -76,6 +97,21 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
         beaten = np.searchsorted(theirs, high - tie, "left") + np.searchsorted(theirs, high + tie, "right")
         wins[:, q] = np.bincount(owner, beaten / 2, subjects)
     return Pairs(wins, np.outer(np.bincount(owner, minlength=subjects), np.diff(ends)).astype(float))
+
+
+def _with_unpredicted(
+    score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float, known: np.ndarray
+) -> Pairs:
+    """`compare_subjects` where some scores are not `known` (n,): of the pairs in which no unit is lost, those that are
+    not between two predictions are ties."""
+    between = compare_subjects(score[known], positive[known], subject[known], subjects, tie)
+
+    def pairs(used: np.ndarray) -> np.ndarray:
+        each = [np.bincount(subject[used & side], minlength=subjects) for side in (positive, ~positive)]
+        return np.outer(*each).astype(float)
+
+    ties = pairs(~np.isnan(score)) - between.pairs
+    return Pairs(between.wins + ties / 2, pairs(np.ones(len(score), bool)))
 
 
 def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:

@@ -192,9 +192,11 @@ class Units:
     """Predictions of one target joined with labels, as arrays over units (n,).
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
-    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the
-    length of the session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its
-    stimulus, began, in s; both None where that is not known. Of two values one is higher if they differ by `step`.
+    Metrics get units with a prediction alone; in the shares of comparisons won, the score of a unit without one is NaN
+    where its comparisons are lost, and inf where they are ties, since the data have no signal there. `length_s` is the
+    nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the length of the
+    session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its stimulus,
+    began, in s; both None where that is not known. Of two values one is higher if they differ by `step`.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")

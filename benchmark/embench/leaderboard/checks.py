@@ -23,7 +23,7 @@ from embench.leaderboard.attestations import (
 )
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
-from embench.leaderboard.own_data import wrong_adds, wrong_labels
+from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
 from embench.records.entry import PREDICTIONS_FILE
@@ -127,6 +127,12 @@ def _labels(of: _Subject) -> _Found:
     return wrong_labels(of.folder, of.run, of.record, of.data_root)
 
 
+def _unpredicted(of: _Subject) -> _Found | None:
+    if "coverage" not in of.entry.scores:
+        return None
+    return wrong_unpredicted(of.run, of.record, of.data_root)
+
+
 def _adds(of: _Subject) -> _Found | None:
     if "adds" not in of.entry.scores:
         return None
@@ -181,6 +187,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "scores": _scores,
     "summands": _summands,
     "labels": _labels,
+    "unpredicted": _unpredicted,
     "adds": _adds,
     "audit": _audit,
     "looks": _looks,

@@ -17,9 +17,10 @@ from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import MODEL, Labels
+from embench.records.predictions import MODEL, TIED, UNPREDICTED, Labels
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
+from embench.statistics.fold_predictions import wrongly_owed
 
 OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
 NUISANCES_DIFFER = 1e-3
@@ -40,7 +41,10 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
         return cohort
     protocol = protocol_of(run)
     mine = cohort_labels(
-        cohort, cohort.targets, {seed: cohort.folds(protocol, seed) for seed in run.seeds}, cohort.positions
+        cohort,
+        cohort.targets,
+        {seed: cohort.folds(protocol, seed) for seed in run.seeds},
+        cohort.eligible if protocol.scoring == 3 else cohort.positions,
     )
     if record.labels is None:
         found = compare_seal(folder / SEAL_FILE, mine, find.raw_digest_of(run.dataset.name, data_root))
@@ -50,6 +54,19 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     if cohort.store.key != run.dataset.fingerprint:
         return OTHER_FILES
     return labels_apart(record.labels, mine)
+
+
+def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """Units of the data here that an entry neither predicts nor counts as units without a prediction; undefined where
+    there are no such data."""
+    if record.labels is None:
+        return Undefined("the predictions are not public")
+    cohort = _cohort_here(run, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
+    if cohort.store.key != run.dataset.fingerprint:
+        return OTHER_FILES
+    return wrongly_owed(record.predictions, cohort, run.seeds)
 
 
 def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -66,7 +83,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
         return cohort
     if cohort.store.key != run.dataset.fingerprint:
         return OTHER_FILES
-    rows = record.predictions.take(record.predictions["method"] == MODEL)
+    rows = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     at, parts = {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
@@ -75,9 +92,10 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
             if unknown := [name for name in names if name not in at]:
                 return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
             columns = target.columns if target.traits.several else ["score"]
-            parts.append(
-                (target, seed, np.array([at[name] for name in names]), np.stack([mine[c] for c in columns], 1))
-            )
+            scores = np.stack([mine[c] for c in columns], 1)
+            owed = mine["method"] == UNPREDICTED
+            scores[owed] = np.where(mine["score"] == TIED, np.inf, np.nan)[owed, None]
+            parts.append((target, seed, np.array([at[name] for name in names]), scores))
     judged = "full" if run.outside else "local"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
     again = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
@@ -118,7 +136,8 @@ def _cohort(
 ) -> Cohort:
     store = find.prepared(name, data_root, protocol)
     card = card_for_protocol(protocol, find.card_of(name, data_root))
-    return build_cohort(store, card, choose_targets(card, ",".join(targets)), list(modalities), protocol)
+    chosen = choose_targets(card, ",".join(targets))
+    return build_cohort(store, card, chosen, list(modalities or store.modalities), protocol)
 
 
 def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:

@@ -23,7 +23,7 @@ from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.differences import ABSENT, Difference, differences
-from embench.records.predictions import MODEL
+from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record, read_record
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
@@ -170,14 +170,14 @@ def wrong_design(record: Record) -> Iterator[str]:
 
 def wrong_folds(record: Record) -> Iterator[str]:
     """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
-    people = record.run["cohort"]["people"]
-    if isinstance(people, list) and (
-        foreign := sorted(set(record.predictions.texts("subject").names.tolist()) - set(people))
-    ):
-        yield f"run.yaml: cohort.people: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among them"
+    subjects, rows = record.run["cohort"]["subjects"], record.predictions
+    model, owed = (rows.take(rows["method"] == name) for name in (MODEL, UNPREDICTED))
+    if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
+        yield f"run.yaml: cohort: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among its subjects"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
-    model = record.predictions.take(record.predictions["method"] == MODEL)
+    tested = {(seed, subject) for seed, _, subject in tests}  # not all subjects where folds are a file's own
     seen = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
+    seen |= {row for of in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, of)))[::2] in tested}
     if apart := sorted(seen - tests):
         seed, fold, subject = apart[0]
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"

@@ -19,7 +19,16 @@ from embench.errors import DataError
 from embench.files import read_arrays, read_bytes, unzipped, write_whole
 from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import EntryPart
-from embench.records.predictions import MODEL, Predictions, columns_text, nine_digits, read_columns
+from embench.records.predictions import (
+    LOST,
+    MODEL,
+    TIED,
+    UNPREDICTED,
+    Predictions,
+    columns_text,
+    nine_digits,
+    read_columns,
+)
 
 ENTRY_VERSION = 2
 """Of the format. Entries without one hold gzipped tables of their own, as a run does."""
@@ -169,17 +178,18 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
 
 
 def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The predicted rows as CSV, in the order of target, unit and seed; the model's numbers for them; and the controls'
-    (`elapsed_time/score`), NaN where a control has none. `join_predictions` gives the predictions again, exactly.
+    """The predicted rows as CSV, in the order of target, unit and seed; the model's numbers for them, not finite in
+    units that it did not predict (see `Units`); and the controls' (`elapsed_time/score`), NaN where a control has none.
+    `join_predictions` gives the predictions again, exactly.
 
     Raises:
         DataError: a row is predicted twice by a method, or by a control and not by the model.
     """
-    model = predictions.take(predictions["method"] == MODEL)
+    model = predictions.take(np.isin(predictions["method"], (MODEL, UNPREDICTED)))
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
     place = {row: i for i, row in enumerate(_rows(model))}
     controls = {}
-    for name in sorted(set(predictions["method"].tolist()) - {MODEL}):
+    for name in sorted(set(predictions["method"].tolist()) - {MODEL, UNPREDICTED}):
         own = predictions.take(predictions["method"] == name)
         at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
         if (at < 0).any() or len(np.unique(at)) < len(at):
@@ -190,7 +200,8 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
             controls[f"{name}/{column}"][at] = values
     if len(place) < len(model):
         raise DataError("the model predicts a unit twice", where="predictions")
-    return columns_text({name: model[name] for name in _ROW}), _numbers(model), controls
+    text = columns_text({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
+    return text, _numbers(_without_predictions(model)), controls
 
 
 def join_predictions(rows: str, model: Numbers, controls: Numbers, path: Path) -> Predictions:
@@ -208,8 +219,29 @@ def join_predictions(rows: str, model: Numbers, controls: Numbers, path: Path) -
         if any(len(values) != about.rows for values in columns.values()):
             raise DataError(f"the numbers of `{method}` do not fit the rows that were predicted", where=str(path))
         part = Predictions(Columns({**about.stored, "method": TextColumn.same(method, about.rows), **columns}))
-        parts.append(part if method == MODEL else part.take(np.asarray(~np.isnan(list(columns.values())).all(0))))
+        known = np.isfinite(np.stack(list(columns.values()))).any(0)
+        parts.append(part.take(known))
+        if method == MODEL and not known.all():
+            parts.append(_unpredicted(part.take(~known)))
     return Predictions.concatenate(parts)
+
+
+def _without_predictions(model: Predictions) -> Predictions:
+    """The model's rows, with numbers that are not finite in those of `UNPREDICTED`: inf where ties, else NaN."""
+    missing = model["method"] == UNPREDICTED
+    if not missing.any():
+        return model
+    counted = np.where(model["score"] == TIED, np.inf, np.nan)
+    numbers = [name for name in model.columns if name not in Predictions.FIXED]
+    return Predictions({**model.columns, **{name: np.where(missing, counted, model[name]) for name in numbers}})
+
+
+def _unpredicted(rows: Predictions) -> Predictions:
+    """The rows of `UNPREDICTED` again, of the model's that hold no finite number."""
+    tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
+    nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
+    method = TextColumn.same(UNPREDICTED, len(rows))
+    return Predictions(Columns({**rows.table.stored, **nothing, "method": method, "score": np.where(tied, TIED, LOST)}))
 
 
 def _rows(of: Predictions) -> list[tuple[object, ...]]:

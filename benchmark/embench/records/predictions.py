@@ -25,7 +25,12 @@ from embench.texts import has_control
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
 INTEGER_COLUMNS = ("fold", "seed")
 MODEL = "model"
-"""The method name of what was run; every other method is a control."""
+"""The method name of what was run; every other method but `UNPREDICTED` is a control."""
+
+UNPREDICTED = "unpredicted"
+"""The method name of units that the model should have predicted, and did not. Their score is what each of their
+comparisons counts: `LOST`, or `TIED` where the data have no signal of any of the model's modalities."""
+LOST, TIED = 0.0, 0.5
 
 ANY_SEED = -1
 """The seed of a label that holds for all seeds; blank in the file."""

@@ -103,12 +103,15 @@ def format_over_folds(score: Score, folds: int) -> str:
 def format_coverage(share: float | None) -> str:
     """A sentence on the share of units that a method predicts; empty where it predicts all, or none is recorded.
 
-    >>> format_coverage(0.954), format_coverage(1.0)
-    ('predicted are 95.4 % of the labelled units; all scores are of these alone', '')
+    >>> format_coverage(0.954)
+    'predicted are 95.4 % of the labelled units; comparisons with the others are lost, or tied if nothing was recorded'
+    >>> format_coverage(1.0)
+    ''
     """
     if share is None or share == 1:
         return ""
-    return f"predicted are {min(99.9, 100 * share):.1f} % of the labelled units; all scores are of these alone"
+    others = "comparisons with the others are lost, or tied if nothing was recorded"
+    return f"predicted are {min(99.9, 100 * share):.1f} % of the labelled units; {others}"
 
 
 def is_by_construction(score: Interval | None) -> bool:

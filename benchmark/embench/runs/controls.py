@@ -35,7 +35,7 @@ def describe_controls(
         progress: called with (folds whose controls are fitted, folds in all, the target).
 
     Returns:
-        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `scores.json`; `to_beat`
+        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `Scores.content`; `to_beat`
         {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
         `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of:
         `dataset`, `synthetic`, `protocol`, `seeds`.
@@ -60,7 +60,7 @@ def describe_controls(
             progress(done + of_target, total, name)
 
     for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
-        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, adds=False).scores
+        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, whole=False).scores
         done += len(folds)
         found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
         found["headlines"] |= scores.headlines

@@ -42,7 +42,7 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
             what = f"what clock and movement tell of {target}, once for this dataset: {begun} of {total}"
             on_event({"event": "note", "text": what})
 
-    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, adds=not plan.request.dev, held=held)
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, whole=not plan.request.dev, held=held)
     if picked:
         evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated

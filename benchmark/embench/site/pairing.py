@@ -21,7 +21,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.entry import PREDICTIONS_FILE, read_numbers
-from embench.records.predictions import MODEL, Predictions, nine_digits
+from embench.records.predictions import MODEL, UNPREDICTED, Predictions, nine_digits
 from embench.records.record import read_record
 from embench.statistics.common import joined_on_common, recorded_target
 from embench.statistics.estimates import estimate
@@ -29,6 +29,7 @@ from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.ranking import Summands
 from embench.statistics.significance import MAX_PERMUTATIONS, group_permutations, smallest_detectable
+from embench.statistics.summands import shared_part
 
 _DIGITS = 9
 
@@ -36,7 +37,7 @@ _DIGITS = 9
 def pairings(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], dict[str, Any]]:
     """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
     `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
-    in common. Rows without summands are not in it.
+    in common. `seeds`: those that are compared, where a row has more. Rows without summands are not in it.
 
     Raises:
         DataError: an entry's predictions, or what it shares with others, are damaged.
@@ -81,6 +82,7 @@ def _pairing(
         "fits": summands.fits,
         "adds": _listed(summands.adds),
         "by_seed": [_listed(seed) for seed in summands.by_seed],
+        **({"seeds": list(frame.joined.seeds)} if len(frame.joined.seeds) < len(entry.run.seeds) else {}),
         "shared": {
             "trained": [["".join(map(str, row)) for row in seed] for seed in trained.tolist()],
             "codes": frame.jackknife.codes.tolist(),
@@ -96,12 +98,15 @@ def _pairing(
 
 def _frame(entry: LeaderboardEntry, name: str) -> _Frame | None:
     record = read_record(entry.folder)
-    model = record.predictions.take(record.predictions["method"] == MODEL)
+    model = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     if "score_0" in model.columns:
         return None
-    numbered = Predictions({**model.columns, "score": np.arange(len(model), dtype=float)})
+    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))  # as the shared rows lie
+    number, n = np.arange(len(model), dtype=float), len(model)
+    numbered = Predictions({**model.columns, "method": np.full(n, MODEL), "score": number, "decision": np.zeros(n)})
     target, groups = recorded_target(record, name), record.groups
     [joined] = joined_on_common([replace(record, predictions=numbered)], target, groups)
+    joined = shared_part(joined, record.run)
     return _Frame(joined, target, leave_one_out(joined.tested_subjects(), groups), len(model))
 
 

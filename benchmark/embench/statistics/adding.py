@@ -21,9 +21,10 @@ from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits,
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
-from embench.statistics.joined import Joined, shared_stimuli
+from embench.statistics.joined import shared_stimuli
 from embench.statistics.nuisance.behaviour import modalities_held
 from embench.statistics.nuisance.columns import BLOCKS, Study, block, registered_clock, study_of
+from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.placebo import axes_of, placebo
 
 _OF_EFFECT = ("mean", "low", "high")
@@ -50,7 +51,7 @@ def what_it_adds(
     """Target -> what the method adds at each of `ADDS_LEVELS`, or why nothing can be said.
 
     Args:
-        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, NaN where there is none.
+        values: target -> seed -> (N, K) out-of-fold scores of the cohort's N units, not finite where there is none.
         studies: of the seeds of these values. `judged`: the level that decides.
         progress: called with (seeds whose nuisances are begun, seeds in all, the target), then with axes of the
             accelerometer: each takes a minute or two, once for a dataset.
@@ -79,10 +80,12 @@ def _of_target(
     held = held_constant(studies, progress)
     units = np.array(cohort.eligible)
     tested = tested_units(cohort, target, units)
-    of_units = {seed: of_seed[units] for seed, of_seed in values.items()}
-    joined = tested.joined(of_units, {seed: held[seed].parts for seed in held})
+    with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
+    of_units = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
+    parts = {seed: held[seed].parts for seed in held}
+    joined = tested.joined(of_units, parts)
     jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
-    own = scored(metric, joined, target, jackknife)
+    own = _own(metric, tested, with_missing, parts, cohort)
     if isinstance(own, Undefined):
         return own
 
@@ -92,7 +95,7 @@ def _of_target(
     levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
     alone = {seed: {seed: of_seed} for seed, of_seed in of_units.items()}
-    own_alone = {seed: scored(metric, _of_seed(joined, seed), target, jackknife) for seed in alone}
+    own_alone = {seed: _own(metric, tested, {seed: with_missing[seed]}, parts, cohort) for seed in alone}
     return {
         "score": metric,
         "difference": has_difference(metric),
@@ -134,8 +137,13 @@ def _placebo(
     }
 
 
-def _of_seed(joined: Joined, seed: int) -> Joined:
-    return Joined({seed: joined.seeds[seed]})
+def _own(
+    metric: str, tested: LabelledUnits, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], cohort: Cohort
+) -> ScoreOrReason:
+    """The method's own score, in which units without a prediction count."""
+    joined = tested.joined(values, parts, whole=True)
+    jackknife = leave_one_out(joined.tested_subjects(), cohort.groups, shared_stimuli(cohort.design, joined))
+    return scored(metric, joined, tested.target, jackknife)
 
 
 Studies = Mapping[str, dict[int, Study] | Undefined]

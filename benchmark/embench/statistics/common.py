@@ -10,7 +10,7 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import LabelRule, Target
-from embench.records.predictions import ANY_SEED, MODEL, Predictions
+from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Predictions
 from embench.records.record import Record
 from embench.statistics.joined import Joined, join, unit_length
 
@@ -92,7 +92,8 @@ def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """The labelled units that all methods predict. Raises DataError where there are none, or they don't fit."""
+    """The labelled units that all methods predict or, under protocols of version 3, should have predicted. Raises
+    DataError where there are none, or they don't fit."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
@@ -102,7 +103,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length, records[0].sessions)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        every.append(join(ours, r.labels, target, groups, length, records[0].sessions, whole=True)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
@@ -116,7 +117,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
 
 
 def _labelled_predictions(of: Record, target: str) -> Predictions:
-    """The method's own predictions for units that have a label."""
+    """The method's own rows of units that have a label."""
     if of.labels is None:
         raise DataError(
             "the record holds no labels, as those of this dataset are not public",
@@ -127,7 +128,8 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
     table = of.predictions
-    mine = np.flatnonzero((table["method"] == MODEL) & (table["target"] == target))
+    own = np.isin(table["method"], (MODEL, UNPREDICTED))
+    mine = np.flatnonzero(own & (table["target"] == target))
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
     known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
     return table.take(mine[np.array(known, bool)])

@@ -43,6 +43,7 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.metrics import metric_facts
+from embench.statistics.scores import with_interval_of
 
 UNEQUAL_TUNING_RATIO = 2.0
 """Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
@@ -103,7 +104,7 @@ def compare_all(
             different[a, b] = different[b, a] = pair.different
         groups = significance.rank_groups(different)
         standings = [
-            Standing(m.name, m.record.run["id"], m.score, group, _tried(m.record, target))
+            Standing(m.name, m.record.run["id"], m.told, group, _tried(m.record, target))
             for m, group in zip(those, groups, strict=True)
         ]
         tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
@@ -139,6 +140,12 @@ class _Method:
     by_fold: ByFold
     summands: np.ndarray | None
     about: _About
+
+    @property
+    def told(self) -> Estimate:
+        """The score with the interval that the record's version of scoring gives it."""
+        rules = self.record.run["protocol"].get("rules") or {}
+        return with_interval_of(rules.get("scoring"), self.about.metric, self.score)
 
 
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
@@ -198,7 +205,7 @@ def _pair(one: _Method, other: _Method) -> Comparison:
         metric=about.metric,
         one=one.name,
         other=other.name,
-        scores=(one.score, other.score),
+        scores=(one.told, other.told),
         difference=gap,
         p=p,
         holm=p,
@@ -241,7 +248,7 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
     if shared is not None:
         tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
         gap = widen(gap, shared)
-    if gap.over == "people and stimuli" and gap.error is not None:
+    if gap.over == "subjects and stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
         tests = {"t, subjects and stimuli": significance.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(apart) > 1:

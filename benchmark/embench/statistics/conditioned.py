@@ -20,6 +20,7 @@ from embench.interfaces.ranking import (
     compare_subjects,
     mean_of_known,
     one_against_rest,
+    outranks,
     rows_of,
     subject_codes,
     tie_width,
@@ -262,8 +263,8 @@ def own_comparisons(
 def _compared(
     subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float | None
 ) -> OwnComparisons:
-    gap = np.subtract.outer(score[positive], score[~positive])
-    won = gap if tie is None else ((gap > tie) + (gap >= -tie).astype(float)) / 2
+    one, other = score[positive], score[~positive]
+    won = np.subtract.outer(one, other) if tie is None else outranks(one, other, tie)
     high, low = cell[positive], cell[~positive]
     won[np.equal.outer(high, low)] = 0
     return OwnComparisons(subject, high, low, won)

@@ -55,7 +55,7 @@ def estimate_all(
     `took` is added to: metric -> seconds."""
     scores: dict[str, ScoreOrReason] = {}
     folds: list[dict[str, Any]] = [
-        {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
+        {"seed": seed, "fold": fold, "units": len(units), "subjects": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
     for name in _names(target, headline):
@@ -69,7 +69,7 @@ def estimate_all(
             scores[BALANCED] = balanced_score(joined, jackknife, score)
         if by_fold and not conditioned.is_conditioned(name):  # of those, a fold alone has few comparisons
             for row in folds:
-                row[name] = by_fold[row["seed"], row["fold"]]
+                row[name] = by_fold.get((row["seed"], row["fold"]))
     if headline not in scores:
         scores[headline] = Undefined(f"no metric named {headline} scores targets that are of kind {target.kind}")
     return scores, folds
@@ -117,7 +117,7 @@ def _estimate(
     metric = metric_of(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined, jackknife) if target.kind in metric.kinds else (None, {})
+    return _over_folds(name, metric, joined.predicted, jackknife) if target.kind in metric.kinds else (None, {})
 
 
 def metric_of(name: str) -> Metric | Undefined:
@@ -294,7 +294,7 @@ def contributions(
         by_seed = _own_comparisons(name, joined, jackknife, tables)
     else:
         metric = metric_of(name)
-        by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
+        by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined.predicted, jackknife)
     return np.stack(by_seed)
 
 

@@ -34,40 +34,16 @@ from embench.records.manifest import (
     ProtocolPart,
     RuleOfTargetPart,
 )
-from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.predictions import ANY_SEED, LOST, MODEL, TIED, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.adding import laid_out, registered_clocks, studies_of, what_it_adds
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, control_scores
+from embench.statistics.fold_predictions import FoldPredictions, completed, coverage
 from embench.statistics.nuisance.accelerometer import movement_features
 from embench.statistics.scores import compute_scores
 from embench.store.kept import kept
 from embench.system import version_of
-
-
-@dataclass(frozen=True)
-class FoldPredictions:
-    """A method's predictions in one fold and seed of one target, unit by unit, each unit once per seed.
-
-    Args:
-        units: (n,) positions in the cohort.
-        train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
-        score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction.
-        decision: (n,).
-    """
-
-    target: Target
-    seed: int
-    fold: int
-    units: np.ndarray
-    train: tuple[int, ...] | None
-    score: np.ndarray
-    decision: np.ndarray
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """(n,) bool: whether there is a prediction."""
-        return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
 
 
 @dataclass(frozen=True)
@@ -77,6 +53,44 @@ class Evaluation:
     predictions: Predictions
     labels: Labels
     scores: Scores
+
+
+@dataclass(frozen=True)
+class _Controls:
+    """What the controls of a cohort's folds know."""
+
+    cohort: Cohort
+    protocol: Protocol
+    movement: np.ndarray | None
+    registered: Mapping[str, dict[int, np.ndarray] | Undefined]
+
+    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, Any]:
+        """Control -> its predictions for the units at `index`, fitted on the labels of the fold's training subjects, or
+        why it does not apply."""
+        if of_fold.train is None:
+            made: dict[str, Any] = dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
+        else:
+            cohort = self.cohort
+            found = control_scores(
+                of_fold.target,
+                cohort.units,
+                cohort.labels(of_fold.target, of_fold.train),
+                np.array(of_fold.train, np.int64),
+                index,
+                durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+                sessions=cohort.sessions,
+                movement=self.movement,
+                seed=of_fold.seed,
+                keep=partial(kept, cohort.store),
+                moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
+            )
+            made = dict(found)
+        clocks = self.registered.get(of_fold.target.name)
+        if isinstance(clocks, dict):
+            made[REGISTERED_CLOCK] = decide(of_fold.target, clocks[of_fold.seed][index], self.protocol)
+        elif clocks is not None:
+            made[REGISTERED_CLOCK] = clocks
+        return made
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +105,7 @@ def score_predictions(
     protocol: Protocol,
     progress: ProgressCallback | None = None,
     *,
-    adds: bool = True,
+    whole: bool = True,
     proved: bool = True,
     held: ProgressCallback | None = None,
 ) -> Evaluation:
@@ -99,43 +113,41 @@ def score_predictions(
 
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
-        adds: whether it is asked what the method adds, where the protocol asks it. `held`: the `progress` of that.
+        whole: whether all eligible subjects are tested. Under protocols of version 3, units of theirs without a
+            prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs do.
 
     Raises:
         DataError: there is no prediction.
     """
-    movement = movement_features(cohort)
-    asked = protocol.scoring == 3 and not protocol.leaks and adds
+    whole = whole and protocol.scoring == 3
+    asked = whole and not protocol.leaks
+    by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
     studies = studies_of(cohort, protocol, seeds) if asked else {}
-    registered = registered_clocks(cohort, studies)
+    controls = _Controls(cohort, protocol, movement_features(cohort), registered_clocks(cohort, studies))
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for done, of_fold in enumerate(by_fold, 1):
-        target = of_fold.target
-        known = of_fold.predicted
+        target, known = of_fold.target, of_fold.predicted
         absent[target.name] |= set(of_fold.units[~known].tolist())
-        if not known.any():
+        counted = known | (whole & np.isfinite(cohort.labels(target, of_fold.train or ())[of_fold.units]))
+        if not counted.any():
             continue
-        index = of_fold.units[known]
+        parts.append(_model_rows(of_fold, cohort, known))
+        if not known[counted].all():
+            parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
+        index = of_fold.units[counted]
         about = about_units(of_fold, cohort, index)
-        parts.append(prediction_rows(MODEL, target, about, of_fold.score[known], of_fold.decision[known]))
-        moments = protocol.scoring == 3 and cohort.design == "shared_stimuli"
-        controls = _controls(of_fold, cohort, index, movement, moments)
-        if isinstance(clocks := registered.get(target.name), dict):
-            controls[REGISTERED_CLOCK] = decide(target, clocks[of_fold.seed][index], protocol)
-        elif clocks is not None:
-            controls[REGISTERED_CLOCK] = clocks
-        for name, control in controls.items():
+        for name, control in controls.of(of_fold, index).items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
                 parts.append(prediction_rows(name, target, about, *control))
         if progress:
             progress(done, len(by_fold), target.name)
-    if not parts:
+    if not any(of_fold.predicted.any() for of_fold in by_fold):
         raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
     del parts  # which are as large
@@ -155,27 +167,11 @@ def score_predictions(
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
     if protocol.scoring == 3:
-        more["coverage"] = _coverage(cohort, by_fold)
+        more["coverage"] = coverage(cohort, by_fold)
     if asked:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         more["adds"] = what_it_adds(values, studies, cohort, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
-
-
-def _coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
-    """Target -> the share of the labelled units of eligible subjects that were predicted, over all seeds. Subjects
-    without any of the run's modalities count too, and all that they have is not predicted."""
-    outside = np.setdiff1d(cohort.eligible, cohort.positions)
-    shares = {}
-    for target in cohort.targets:
-        own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
-        labelled = [np.isfinite(cohort.labels(target, of.train or ())[of.units]) for of in own]
-        predicted = sum(int((of.predicted & known).sum()) for of, known in zip(own, labelled, strict=True))
-        values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
-        never = int(np.isfinite(values[target.name][outside]).sum()) * len({of.seed for of in own})
-        if asked := sum(int(known.sum()) for known in labelled) + never:
-            shares[target.name] = predicted / asked
-    return shares
 
 
 def scoring_identity() -> dict[str, Any]:
@@ -231,7 +227,7 @@ def run_circumstances(
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(
-            people=cohort.subjects,
+            subjects=cohort.subjects,
             left_out=[dict(row) for row in cohort.excluded],
             session_s=cohort.sessions,
             design=cohort.design,
@@ -299,12 +295,22 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
 
 def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
     """A method's predictions as rows of the record, without labels or controls."""
-    parts = []
-    for of_fold in by_fold:
-        known = of_fold.predicted
-        about = about_units(of_fold, cohort, of_fold.units[known])
-        parts.append(prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known]))
+    parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
     return Predictions.concatenate(parts) if parts else Predictions.none()
+
+
+def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> Predictions:
+    about = about_units(of_fold, cohort, of_fold.units[known])
+    return prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known])
+
+
+def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:
+    """The rows of units (n,) bool that should have been predicted."""
+    about = about_units(of_fold, cohort, of_fold.units[missing])
+    silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
+    nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
+    rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
+    return Predictions({**rows.columns, "score": np.where(silent, TIED, LOST)})
 
 
 def prediction_rows(
@@ -323,28 +329,6 @@ def prediction_rows(
     if several:
         columns |= dict(zip(target.columns, table.T, strict=True))
     return Predictions(Columns(columns))
-
-
-def _controls(
-    of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None, moments: bool
-) -> dict[str, Any]:
-    """Controls of a fold, fitted on the labels of its training subjects."""
-    if of_fold.train is None:
-        return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
-    made = control_scores(
-        of_fold.target,
-        cohort.units,
-        cohort.labels(of_fold.target, of_fold.train),
-        np.array(of_fold.train, np.int64),
-        index,
-        durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
-        sessions=cohort.sessions,
-        movement=movement,
-        seed=of_fold.seed,
-        keep=partial(kept, cohort.store),
-        moments=moments,
-    )
-    return dict(made)
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:

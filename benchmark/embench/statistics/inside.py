@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
 from embench.interfaces.ranking import auroc_by_subject, auroc_without_stimulus, mean_of_known
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Units
 from embench.statistics.joined import Joined
 from embench.statistics.ordered import order_by_subject, order_without_stimulus
 
+
+def _ccc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+    return concordance_by_subject(_predicted(units), subjects)
+
+
+def _ccc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
+    return concordance_without_stimulus(_predicted(units), subjects, stimuli)
+
+
+def _predicted(units: Units) -> Units:
+    """The units with a prediction: agreement is no share of comparisons, of which others could lose theirs."""
+    return units.take(np.isfinite(units.score))
+
+
 WITHIN_SUBJECT_SCORES = {
     "auroc_within": auroc_by_subject,
-    "ccc": concordance_by_subject,
+    "ccc": _ccc_by_subject,
     "concordance_within": order_by_subject,
 }
 """Score -> the function that makes it: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
 
 WITHOUT_STIMULUS = {
     "auroc_within": auroc_without_stimulus,
-    "ccc": concordance_without_stimulus,
+    "ccc": _ccc_without_stimulus,
     "concordance_within": order_without_stimulus,
 }
 """The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""

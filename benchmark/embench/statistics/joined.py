@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design, UnitId
-from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.predictions import ANY_SEED, MODEL, TIED, UNPREDICTED, Labels, Predictions
 from embench.statistics.intervals import Jackknife
 
 
@@ -26,6 +27,18 @@ class Joined:
         for seed, folds in self.seeds.items():
             for fold, units in folds.items():
                 yield seed, fold, units
+
+    @cached_property
+    def predicted(self) -> Joined:
+        """The units with a prediction alone; itself where all have one."""
+        known = [np.isfinite(units.score).reshape(len(units), -1).all(1) for _, _, units in self]
+        if all(each.all() for each in known):
+            return self
+        seeds: dict[int, dict[int, Units]] = {}
+        for (seed, fold, units), each in zip(self, known, strict=True):
+            if each.any():
+                seeds.setdefault(seed, {})[fold] = units.take(each)
+        return Joined(seeds)
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """For each seed, fold -> the subjects (P,) tested in it."""
@@ -70,11 +83,14 @@ def join(
     groups: Mapping[str, str],
     unit_length_s: float,
     sessions: Mapping[str, float] | None = None,
+    *,
+    whole: bool = False,
 ) -> dict[str, Joined]:
-    """Method -> its labelled units; a control's are limited to the units that the model predicted.
+    """Method -> its labelled units; a control's are limited to those of the model.
 
     Args:
         groups: subject -> group. `sessions`: subject -> length of the session in s, where known.
+        whole: whether units that the model should have predicted, and did not, are among them.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
@@ -88,6 +104,9 @@ def join(
     key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(units.names)) + unit
     method_of = ours.texts("method")
     at = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
+    not_predicted = at.pop(UNPREDICTED, None)
+    if whole and not_predicted is not None:
+        at[MODEL] = at.get(MODEL, False) | not_predicted
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
     step = target.step_over(labels["label"][labels["target"] == target.name])
     methods = {}
@@ -154,9 +173,14 @@ def units_of(
         if rows.classes < len(target.columns):
             raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
         score = np.stack([rows[name] for name in target.columns], axis=1)
-    decision = rows["decision"]
-    if not np.isfinite(score).all() or (target.traits.has_classes and not np.isfinite(decision).all()):
+    decision, missing = rows["decision"], rows["method"] == UNPREDICTED
+    if not np.isfinite(score[~missing]).all() or (
+        target.traits.has_classes and not np.isfinite(decision[~missing]).all()
+    ):
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
+    if missing.any():
+        score = score.copy()
+        score[missing] = np.where(rows["score"] == TIED, np.inf, np.nan)[missing].reshape(-1, *[1] * (score.ndim - 1))
     subject = rows.texts("subject")
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:

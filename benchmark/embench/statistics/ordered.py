@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from embench.interfaces.ranking import Pairs, rows_of, subject_codes, tie_width
+from embench.interfaces.ranking import Pairs, outranks, rows_of, subject_codes, tie_width
 from embench.interfaces.units import Units
 
 ROUNDED = 1e-9
@@ -105,6 +105,5 @@ def _compared(
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))
     gap, least = np.subtract.outer(y[here], y), units.step * (1 - ROUNDED)
     apart = np.equal.outer(fold[here], fold) & (np.abs(gap) >= least)
-    ahead = np.subtract.outer(score[here], score)
-    won = ahead if tie is None else ((ahead > tie) + (ahead >= -tie).astype(float)) / 2
+    won = np.subtract.outer(score[here], score) if tie is None else outranks(score[here], score, tie)
     return apart & (gap > 0), apart & (gap < 0), won

@@ -105,7 +105,10 @@ def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, 
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold with the predictions of both methods; each subject is there once per method."""
+    """The units of a fold with the predictions of both methods; each subject is there once per method. A metric gets
+    those with a prediction."""
+    if metric is not None:
+        one, other = (units.take(_predicted(units)) for units in (one, other))
     ranked = _ranked(one), _ranked(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
@@ -116,8 +119,13 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
 def _ranked(units: Units) -> Units:
     """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
-    ranks = np.stack([_ranks(column, tie_width(units.score)) for column in columns.T], axis=1)
+    known, ranks = _predicted(units), columns.astype(float)
+    ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
     return replace(units, score=ranks.reshape(units.score.shape))
+
+
+def _predicted(units: Units) -> np.ndarray:
+    return np.isfinite(units.score).reshape(len(units), -1).all(1)
 
 
 def _ranks(score: np.ndarray, tie: float) -> np.ndarray:

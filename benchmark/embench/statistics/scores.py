@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.schema_1 import SCHEMA
 from embench.records.scores import Scores
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import ScoreOrReason, estimate_all, metric_of, name_slow
@@ -69,7 +70,7 @@ def compute_scores(
         {control: {target: {metric: number}}}, or {target: {"undefined": reason}} where it does not apply;
         `differences` {control: {target: {"difference": number, "clears": bool}}} of the headlines, model less control,
         paired, none in version 3; `cleared_all` and `not_cleared` ("target: control"); `folds`, every method, seed and
-        fold by itself. A number is {mean, std, low, high, people, over, left_out} or {"undefined": reason}, see
+        fold by itself. A number is {mean, std, low, high, subjects, over, left_out} or {"undefined": reason}, see
         `Estimate`.
 
     Raises:
@@ -78,6 +79,7 @@ def compute_scores(
     """
     headlines: dict[str, str] = {}
     out: dict[str, Any] = {
+        "schema": SCHEMA,
         "headlines": headlines,
         "level": LEVEL,
         "scores": {},
@@ -89,12 +91,12 @@ def compute_scores(
     took: dict[str, float] = {}
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
+        methods, partial = _whole(join(predictions, labels, target, groups, length, sessions, whole=True))
         for control, reason in {**partial, **(not_applicable or {}).get(target.name, {})}.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         moments = MODEL in methods and varies_within_stimuli(methods[MODEL])
         headlines[target.name] = protocol.headline_for(target.kind, design, moments)
-        if MODEL in methods:
+        if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
             _add_target(out, target, methods, jackknife, protocol.scoring, took)
         else:
@@ -105,6 +107,10 @@ def compute_scores(
     return Scores({**out, "cleared_all": bool(out["differences"]) and not not_cleared, "not_cleared": not_cleared})
 
 
+@overload
+def with_interval_of(scoring: int | None, name: str, score: Estimate) -> Estimate: ...
+@overload
+def with_interval_of(scoring: int | None, name: str, score: ScoreOrReason) -> ScoreOrReason: ...
 def with_interval_of(scoring: int | None, name: str, score: ScoreOrReason) -> ScoreOrReason:
     """The score of this name with the interval of a version of scoring: in version 3, scores like AUROC have that of
     `add_one`."""

@@ -20,6 +20,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "stages": recorded.check_stages,
     "labels": recorded.check_labels,
     "scores": recorded.check_scores,
+    "unpredicted": recorded.check_unpredicted,
     "statements": recorded.check_statements,
     "access": recorded.check_access,
     "person": nuisance.check_explained_by_subject,

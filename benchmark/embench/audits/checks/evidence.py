@@ -53,6 +53,7 @@ class Evidence:
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
         baselines: folders of runs with handcrafted features next to the run.
+        owed: what is wrong with the units that the record does not predict, under protocols of version 3.
         seal: whether the labels of the data are those that a published entry without labels was scored against; None
             in records with labels. `other files`: it was made with a key that these raw files don't give.
     """
@@ -77,6 +78,7 @@ class Evidence:
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Path] = ()
+    owed: Sequence[str] = ()
     seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
     @property

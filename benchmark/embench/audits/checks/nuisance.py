@@ -11,11 +11,13 @@ import numpy as np
 from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
+from embench.data.cohort import recorded_share
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
-from embench.interfaces.units import Target, Unit
+from embench.interfaces.units import Target
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
+from embench.records.schema_1 import with_people
 from embench.records.scores import Adds
 from embench.statistics.verdict import added_in_short
 
@@ -88,7 +90,7 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
     for m in e.store.modalities:
         if used and m not in used:
             continue
-        share = {unit: _recorded_share(e, m, about) for unit, about in e.units.items()}
+        share = {unit: recorded_share(e.store, m, about) for unit, about in e.units.items()}
         for target, _ in e.binary_targets():
             areas, pairs = _by_place(e, target, share)
             figures[f"{target.name}: labels by what was recorded of {m}"] = round(areas, 3)
@@ -97,15 +99,6 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
                 what = f"labels of {target.name} follow how much of {m} was recorded"
                 findings.append(AuditFinding("severe", what, evidence, _TODO["missing"]))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
-
-
-def _recorded_share(e: Evidence, modality: str, unit: Unit) -> float:
-    """How much of a unit was recorded, 0 to 1."""
-    span, rate = e.store.recording(unit.recording).spans.get(modality), e.store.modalities[modality].rate
-    if span is None:
-        return 0.0
-    cut = span.cut(unit.start, unit.stop, rate)
-    return round((cut.stop - cut.start) / max(1.0, (unit.stop - unit.start) * rate), 2)  # the last sample says nothing
 
 
 def _follows(e: Evidence, areas: float, pairs: int) -> bool:
@@ -220,5 +213,5 @@ def _differences(e: Evidence, names: list[str]) -> dict[str, Any]:
     for name in names:
         target, _, control = name.partition(": ")
         gap = e.rescored.gap(target, control)
-        found[name] = gap and gap.difference.as_json()
+        found[name] = gap and with_people(gap.difference.as_json())
     return found

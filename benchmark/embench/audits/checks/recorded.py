@@ -92,6 +92,17 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
 
 
+def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
+    """Labelled units that the method does not predict count as lost, or as ties where nothing was recorded."""
+    if e.protocol.scoring != 3:
+        return Undefined("under protocols of version 2, units that are not predicted do not count")
+    if not e.owed:
+        return CheckResult({"targets and seeds": 0})
+    todo = "score again, with the same `embench run` or `embench score` command"
+    evidence = {"targets and seeds": len(e.owed), "such as": list(e.owed[:3])}
+    return CheckResult(evidence, (AuditFinding("severe", "; ".join(e.owed[:3]), evidence, todo),))
+
+
 def check_statements(e: Evidence) -> CheckResult:
     """What the record says of its dataset, protocol, method and folds fits together, and the published card and
     rules."""
@@ -239,6 +250,6 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
     own = [s for s in seen if family_of(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
     if own and overlap == "none":
         what = "pretraining used the tested dataset, but the record states no overlap"
-        evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
+        evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("subjects") for s in own]}
         findings.append(AuditFinding("severe", what, evidence, "pretrain on other subjects"))
     return findings

@@ -1,0 +1,110 @@
+"""A method's predictions fold by fold, and those that it owes: under protocols of version 3, labelled units without one
+count in every score that is a share of comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.interfaces.units import Target
+from embench.protocols import Protocol
+from embench.records.predictions import LOST, MODEL, TIED, UNPREDICTED, Predictions
+
+
+@dataclass(frozen=True)
+class FoldPredictions:
+    """A method's predictions in one fold and seed of one target, unit by unit, each unit once per seed.
+
+    Args:
+        units: (n,) positions in the cohort.
+        train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
+        score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction, inf where the data
+            have no signal there.
+        decision: (n,).
+    """
+
+    target: Target
+    seed: int
+    fold: int
+    units: np.ndarray
+    train: tuple[int, ...] | None
+    score: np.ndarray
+    decision: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) bool: whether there is a prediction."""
+        return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
+
+
+def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
+    """The predictions with all units of eligible subjects, those of subjects without a prediction in the fold that
+    tests them. Where folds are not the protocol's own, such subjects are dealt out to them."""
+    made = list(by_fold)
+    for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
+        own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
+        outside = np.setdiff1d(cohort.eligible, np.concatenate([of.units for of in own.values()]))
+        if len(outside):
+            tested = {unit: fold.index for fold in cohort.folds(protocol, seed) for unit in fold.test}
+            fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
+            alike = all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist())
+            places = [of.fold if alike else place for place, of in enumerate(own.values())]
+            for (k, of), place in zip(own.items(), places, strict=True):
+                there = (fold_of if alike else fold_of % len(own)) == place
+                made[k] = _with_units(of, outside[there & (fold_of >= 0)])
+    return [replace(of, score=_silent_tied(of, cohort)) for of in made]
+
+
+def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
+    """The predictions with more units, which have none."""
+    nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
+    return replace(
+        of,
+        units=np.concatenate([of.units, more]),
+        score=np.concatenate([of.score, nothing]),
+        decision=np.concatenate([of.decision, np.full(len(more), np.nan)]),
+    )
+
+
+def _silent_tied(of: FoldPredictions, cohort: Cohort) -> np.ndarray:
+    """The scores of units (n,) or (n, K), inf in those without a prediction in which no signal was recorded."""
+    if of.predicted.all():
+        return of.score
+    silent = ~of.predicted & cohort.silent[of.units]
+    return np.where(silent.reshape(-1, *[1] * (of.score.ndim - 1)), np.inf, of.score)
+
+
+def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, float]:
+    """Target -> the share of the labelled units that were predicted, over all seeds."""
+    shares = {}
+    for target in cohort.targets:
+        own = [of_fold for of_fold in by_fold if of_fold.target.name == target.name]
+        labelled = [np.isfinite(cohort.labels(target, of.train or ())[of.units]) for of in own]
+        if asked := sum(int(known.sum()) for known in labelled):
+            predicted = sum(int((of.predicted & known).sum()) for of, known in zip(own, labelled, strict=True))
+            shares[target.name] = predicted / asked
+    return shares
+
+
+def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
+    """In words, how many labelled units of eligible subjects a record neither predicts nor counts as it should."""
+    wrong = []
+    ids = [unit.id for unit in cohort.of(cohort.eligible)]
+    silent = dict(zip(ids, cohort.silent[list(cohort.eligible)].tolist(), strict=True))
+    for target in cohort.targets:
+        values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
+        known = np.isfinite(values[target.name][list(cohort.eligible)])
+        labelled = {id_ for id_, has_label in zip(ids, known.tolist(), strict=True) if has_label}
+        for seed in seeds:
+            mine = predictions.take(predictions.rows_with(target=target.name) & (predictions["seed"] == seed))
+            predicted = set(mine["unit"][mine["method"] == MODEL].tolist())
+            owed = mine.take(mine["method"] == UNPREDICTED)
+            counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
+            should = {id_: TIED if silent[id_] else LOST for id_ in labelled - predicted}
+            if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
+                which = f"such as {min(odd)} of {target.name} with seed {seed}"
+                wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")
+    return wrong

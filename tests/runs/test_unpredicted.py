@@ -1,0 +1,156 @@
+"""Under protocols of version 3, units that a method does not predict are lost, and ties where nothing was recorded."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.leaderboard.recompute import recomputed_scores
+from embench.records.predictions import MODEL, UNPREDICTED, Predictions
+from embench.records.record import read_record
+from embench.runs import external
+from embench.statistics.comparison import compare_all
+from embench.statistics.result import Result
+
+from ..audits.planting import abouts, audit_run, copy_of, method, put, table
+from ..tiny.world import TIMELESS, make_subjects, plugin, write
+
+
+def version_3(root: Path) -> str:
+    rules = root / "few3.yaml"
+    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+    return str(rules)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine subjects with eight recordings each; the last two have no ECG, the one before none in one recording."""
+    subjects = make_subjects(9, stimuli=8, **TIMELESS)
+    for row in (*subjects["p07"], *subjects["p08"], subjects["p06"][0]):
+        row["modalities"] = ("eda",)
+    return write(tmp_path_factory.mktemp("world"), subjects)
+
+
+def scored(root: Path, name: str, protocol: str, kept: Callable[[dict, float, bool], bool]) -> Result:
+    """Of noise, where `kept(about, score, label)`."""
+    noise, path = np.random.default_rng(3), root / f"{name}.csv"
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["subject", "recording", "unit", "target", "score"])
+        for about in abouts(root):
+            score, label = float(noise.uniform()), about["ratings"]["arousal"] > 5
+            if kept(about, score, label):
+                unit = f"{about['id']}:0-{round(1000 * about['seconds'])}"
+                lines.writerow([about["subject"], about["id"], unit, "arousal", f"{score:.6f}"])
+    return external.score(path, plugin("Tiny"), protocol=protocol, data_root=root, out=root / "out" / name)
+
+
+def headline(result: Result) -> float:
+    score = result.scores.score("arousal", "auroc_within")
+    assert score
+    return score.mean
+
+
+@pytest.mark.parametrize("chosen", ["units", "subjects"])
+def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -> None:
+    def right(about: dict, score: float, label: bool) -> bool:
+        return (score > 0.5) == label if chosen == "units" else about["subject"] in good
+
+    own = read_record(scored(root, "all2", external.Request.protocol, lambda *_: True).folder)
+    rows = own.predictions.take(own.predictions["method"] == MODEL)
+    label = dict(zip(own.labels["unit"].tolist(), own.labels["label"].tolist(), strict=True))
+    y = np.array([label[unit] for unit in rows["unit"].tolist()])
+    good = [
+        name
+        for name in set(rows["subject"].tolist())
+        for mine in [rows["subject"] == name]
+        if rows["score"][mine & (y == 1)].mean() > rows["score"][mine & (y == 0)].mean()
+    ]
+    whole, some = (
+        scored(root, f"{name}-{chosen}", version_3(root), kept)
+        for name, kept in (("whole", lambda *_: True), ("some", right))
+    )
+    before = scored(root, f"before-{chosen}", external.Request.protocol, right)
+    assert headline(before) > headline(whole) + 0.1  # as it is worth doing under version 2
+    assert headline(some) < headline(whole)
+    coverage = some.scores.coverage("arousal")
+    assert coverage == pytest.approx(0.55, abs=0.25)
+
+
+def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
+    result = method(root, plugin("Moments"), fusion="logreg", protocol=version_3(root))
+    record = read_record(result.folder)
+    owed = record.predictions.take(record.predictions["method"] == UNPREDICTED)
+    assert set(owed["subject"].tolist()) == {"p06", "p07", "p08"}
+    assert min(owed["recording"].tolist()) == "p06-v0"
+    assert set(owed["score"].tolist()) == {0.5}
+    assert result.scores.coverage("arousal") == pytest.approx(55 / 72)
+    assert recomputed_scores(record).content == record.scores.content
+
+
+def test_a_published_entry_keeps_what_was_not_predicted(root: Path) -> None:
+    from embench.records.entry import join_predictions, split_predictions
+
+    record = read_record(scored(root, "kept", version_3(root), lambda about, *_: about["order"] != 3).folder)
+    path = Path("rows.csv.gz")
+    again = join_predictions(*split_predictions(record.predictions), path)
+    assert lines(again) == lines(record.predictions)
+
+
+def lines(of: Predictions) -> list[tuple[str, ...]]:
+    names = list(of.columns)
+    return sorted(tuple(map(str, row)) for row in zip(*(of[name].tolist() for name in names), strict=True))
+
+
+@pytest.fixture(scope="module")
+def partial(root: Path) -> Path:
+    """The record of a file without p00 and the third recordings."""
+    some = scored(root, "partial", version_3(root), lambda about, *_: about["order"] != 3 and about["subject"] != "p00")
+    return some.folder
+
+
+def as_it_is(rows: list[dict]) -> list[dict]:
+    return rows
+
+
+def without_some(rows: list[dict]) -> list[dict]:
+    return [row for row in rows if not (row["method"] == UNPREDICTED and row["subject"] == "p00")]
+
+
+def tied_instead(rows: list[dict]) -> list[dict]:
+    return [{**row, "score": "0.5"} if row["method"] == UNPREDICTED else row for row in rows]
+
+
+def elsewhere(rows: list[dict]) -> list[dict]:
+    return [{**row, "fold": str((int(row["fold"]) + 1) % 3)} if row["method"] == UNPREDICTED else row for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("forged", "found"),
+    [
+        (as_it_is, set()),
+        (without_some, {"unpredicted", "scores"}),
+        (tied_instead, {"unpredicted", "scores"}),
+        (elsewhere, {"people", "samples", "statements", "scores"}),
+    ],
+)
+def test_an_audit_finds_what_is_not_counted(
+    root: Path, partial: Path, tmp_path: Path, forged: Callable[[list[dict]], list[dict]], found: set[str]
+) -> None:
+    folder = copy_of(partial, tmp_path)
+    put(folder / "predictions.csv.gz", forged(table(folder / "predictions.csv.gz")))
+    findings = audit_run(folder, data_root=root).findings
+    assert {name for name, finding in findings if finding.severity == "severe"} == found
+
+
+def test_a_comparison_shows_the_interval_of_the_record(root: Path, partial: Path) -> None:
+    whole = scored(root, "whole", version_3(root), lambda *_: True)
+    [first, second] = compare_all([read_record(partial), read_record(whole.folder)])[0].standings
+    for folder, standing in ((whole.folder, first), (partial, second)):
+        recorded = read_record(folder).scores.score("arousal", "auroc_within")
+        assert recorded
+        assert (standing.score.low, standing.score.high) == pytest.approx((recorded.low, recorded.high), abs=1e-9)
