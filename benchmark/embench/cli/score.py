@@ -41,6 +41,7 @@ def score(
     from embench import audits
     from embench.cli import audit, show
     from embench.records.record import read_manifest
+    from embench.records.schema_1 import written_run
     from embench.runs import external
 
     with Steps("subjects", "prepared") as steps:
@@ -53,27 +54,30 @@ def score(
     # Its names are the user's own.
     audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)
     if as_json:
-        console.document({**result.json(), "outside": run.outside, "audit": audited.json()})
+        held = written_run(result.manifest)
+        console.document({**result.json(), "outside": held["outside"], "audit": audited.json()})
         return
     show.result(result, every=every)
-    _print_submission(run)
+    _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
     audit.print_audit(audited, skipped=console.asked.verbose)
 
 
-def _print_submission(run: Manifest) -> None:
-    """Prints what a reader must know of a submission."""
+def _print_submission(run: Manifest, *, counted: bool) -> None:
+    """Prints what a reader must know of a submission; `counted`: whether what it does not predict counts."""
+    from embench.runs.external import ABSENT
+
     submission = run.outside or {}
     folds = " and ".join(sorted(set(submission["folds"].values())))
-    labelled = run.cohort.size + sum(row["reason"] == "no prediction in the file" for row in run.cohort.left_out)
+    labelled = run.cohort.size + sum(row["reason"] == ABSENT for row in run.cohort.left_out)
     count = f"{run.cohort.size} of {labelled} labelled subjects"
     console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
-        by_subject = _some([f"{subject} {count}" for subject, count in missing["people"].items()])
+        by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
         line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
         console.wrapped(f"{line} ({by_subject})", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
-        console.wrapped(f"not scored: {_some(names)}: {reason}")
+        console.wrapped(f"{'lost' if counted and reason == ABSENT else 'not scored'}: {_some(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
     console.wrapped("submission: training data are as declared by its author, not checked")

@@ -28,6 +28,7 @@ from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
+from embench.records.seeds import seeds_taken
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
 from embench.statistics import evaluation
@@ -37,8 +38,8 @@ from embench.store import Store
 from embench.texts import has_control
 
 LEDGER = Path("runs")
-SEEDS = (0, 1, 2)
-"""The partitions that a list of units names."""
+ABSENT = "no prediction in the file"
+"""Why a subject is left out who has labels."""
 
 
 def score(
@@ -116,13 +117,13 @@ def score(
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
     """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit."""
-    rows = []
+    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
+    rows, seeds = [], seeds_taken(protocol.scoring, "network")[-1]
     for target in targets:
         if target.label not in store.label_kinds:
             continue
         cohort = build_cohort(store, card, (target,), None, protocol)
-        tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in SEEDS]
+        tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in seeds]
         groups = cohort.groups
         for i in cohort.eligible:
             unit, label = cohort.units[i], cohort.label[target.name][i]
@@ -131,7 +132,7 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
                     "subject": unit.subject, "group": groups[unit.subject], "recording": unit.recording,
                     "stimulus": unit.stimulus, "unit": unit.id, "start_s": unit.start, "stop_s": unit.stop,
                     "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
-                    **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(SEEDS, tested, strict=True)},
+                    **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(seeds, tested, strict=True)},
                 }
             )  # fmt: skip
     return rows
@@ -178,7 +179,7 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
     ignored = {subject: reasons.get(subject, "no unit") for subject in sorted(predicted - eligible)}
     excluded = [row for row in cohort.excluded if row["subject"] not in predicted or row["subject"] in ignored]
     excluded += [
-        {"subject": p, "reason": "no prediction in the file"} for p in sorted(eligible - predicted - set(reasons))
+        {"subject": p, "reason": ABSENT} for p in sorted(eligible - predicted - set(reasons))
     ]
     positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in predicted)
     if not positions:
@@ -246,13 +247,13 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
     for fold_predictions in predictions:
         absent = fold_predictions.units[~fold_predictions.predicted]
         if len(absent):
-            counts = missing.setdefault(fold_predictions.target.name, {"units": 0, "labelled": 0, "people": {}})
+            counts = missing.setdefault(fold_predictions.target.name, {"units": 0, "labelled": 0, "subjects": {}})
             counts["units"] += len(absent)
             counts["labelled"] += int(
                 np.isfinite(cohort.labels(fold_predictions.target, fold_predictions.train or ())[absent]).sum()
             )
             by_subject = Counter(cohort.units[i].subject for i in absent.tolist())
-            counts["people"] = dict(sorted((by_subject + Counter(counts["people"])).items()))
+            counts["subjects"] = dict(sorted((by_subject + Counter(counts["subjects"])).items()))
     return missing
 
 
