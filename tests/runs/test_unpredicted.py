@@ -154,3 +154,14 @@ def test_a_comparison_shows_the_interval_of_the_record(root: Path, partial: Path
         recorded = read_record(folder).scores.score("arousal", "auroc_within")
         assert recorded
         assert (standing.score.low, standing.score.high) == pytest.approx((recorded.low, recorded.high), abs=1e-9)
+
+
+def test_a_record_scored_again_counts_the_same(root: Path, partial: Path) -> None:
+    again = external.score(
+        partial / "predictions.csv.gz",
+        plugin("Tiny"),
+        protocol=version_3(root),
+        data_root=root,
+        out=root / "out" / "re",
+    )
+    assert again.scores.of("arousal") == read_record(partial).scores.of("arousal")
