@@ -14,9 +14,10 @@ from embench.audits.checks.nuisance import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import wrong_adds
+from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
+from embench.runs import external
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +71,17 @@ def test_a_forged_answer_is_found(root: Path, folder: Path, forged: Callable[[di
     forged(content["adds"]["stress"])
     [wrong] = found(replace(record, scores=Scores(content)), folder, root)
     assert wrong.startswith("scores.json: adds.stress.levels.")
+
+
+def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Path) -> None:
+    name = read_manifest(folder).targets[0]
+    place = {"data_root": root / "data", "out": root / "scored", "protocol": "subject-independent-v3"}
+    outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
+    run, record = read_manifest(outside), read_record(outside)
+    assert record.scores.adds(name).judged == "full"
+    assert wrong_labels(outside, run, record, root / "data") == []
+    assert wrong_unpredicted(run, record, root / "data") == []
+    assert found(record, outside, root) == []
 
 
 def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
