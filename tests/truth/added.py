@@ -68,6 +68,7 @@ class Cell:
             is the movement in the features.
         artefact, drift, body: how much of movement, of the clock and of the label the features show, in SDs of their
             noise.
+        gains: how much movement shows in one person's features and another's, the SD of its logarithm.
         waves: whether features are random Fourier features of what the accelerometer shows, and nothing else.
         members: whether models of the product are among the nuisances.
     """
@@ -79,6 +80,7 @@ class Cell:
     body: float = 0.0
     waves: bool = False
     reliability: float = 1.0
+    gains: float = 0.0
     members: bool = False
 
     @property
@@ -105,7 +107,8 @@ CELLS = {
     **{f"waves {n}": Cell(n, waves=True) for n in SUBJECTS},
     **{f"clock {n}": Cell(n, artefact=0.7, drift=1.0) for n in SUBJECTS},
     **{f"body {n}": Cell(n, movement=0.62, body=0.25) for n in (24, 34)},
-    "unreliable 34": Cell(34, artefact=0.7, reliability=0.7),
+    **{f"gains {sd:g} {n}": Cell(n, artefact=0.7, gains=sd) for sd in (0.7, 1.2) for n in (24, 34)},
+    **{f"reliable {share:g} 34": Cell(34, artefact=0.7, reliability=share) for share in (0.9, 0.7, 0.5)},
 }
 CELLS |= {
     f"{name}, members": replace(CELLS[name], members=True)
@@ -148,6 +151,8 @@ class World:
             place, answers = start / lengths[subject], gain(cell.body) if cell.body else 0.0
             drift = np.sin(3 * np.pi * place[:, None] + rng.uniform(0, 2 * np.pi, FEATURES))
             made = cell.artefact * rng.normal(size=FEATURES) * moved[:, None]
+            if cell.gains:
+                made *= np.exp(cell.gains * rng.normal(size=cell.subjects))[subject, None]
             made += 1.4 * cell.drift * rng.normal(size=FEATURES) * drift
             made += np.abs(rng.normal(size=FEATURES)) * np.reshape(answers * y, (-1, 1))
             self.features = self.sessions.standardised(made + np.stack([last(0.8) for _ in range(FEATURES)], 1))
