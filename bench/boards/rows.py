@@ -12,7 +12,6 @@ from typing import NamedTuple
 from embench.planning.request import Request
 
 FIXED, STRICT, LEGACY = "subject-independent-v2", "subject-independent-strict-v2", "segment-random-legacy"
-SEEDS = "0,1,2"
 ALL, BOTH = "ppg,eda,temp", "ecg,eeg"
 ESTIMATORS = ("logreg", "linear_svm", "svm", "lda", "naive_bayes", "knn", "forest", "boosting", "mlp")
 FAST = ("svm", "forest", "boosting")
@@ -59,7 +58,6 @@ class Row(NamedTuple):
             label_subjects=self.labelled,
             settings=self.settings,
             recipe="small",
-            seeds=SEEDS,
             device="cpu",
             **places,  # type: ignore[arg-type]
         )

@@ -37,6 +37,13 @@ def test_the_matrix_of_what_goes_with_what_fits_80_columns(embench, monkeypatch)
     assert embench("list", "encoder", "--matrix").code == 2
 
 
+def test_a_card_says_which_other_units_reach_a_prediction(embench):
+    names = ("cnn_tf", "handcrafted", "cross_attn", "logreg", "tcn")
+    found = {name: document(embench, name)["time_context"] for name in names}
+    assert found == {**dict.fromkeys(names, "unit"), "tcn": "causal"}  # which reads the minute that ends with the unit
+    assert "time_context" not in document(embench, "masked_value")
+
+
 def test_a_recipe_that_was_used_shows_its_settings_alone(embench):
     first = document(embench, "masked_value")["recipes"]
     for recipe in registry.load("pretrainer", "masked_value").recipes.values():

@@ -11,7 +11,7 @@ import torch
 
 from embench.cli.grid import grid_points
 from embench.errors import UsageError
-from embench.planning.request import command_of
+from embench.planning.request import command_again
 from embench.records.record import read_manifest
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
@@ -53,10 +53,9 @@ def test_every_option_reaches_the_request(embench, runner):
 def test_an_entry_is_repeated_and_prints_the_command_that_does_so(embench, runner, entry):
     record = read_manifest(entry)
     assert embench("run", "--from", str(entry), "--runs", "r").code == 0
-    assert (
-        embench(*shlex.split(command_of({**record.config["request"], "recipe": "small"}))[1:], "--runs", "r").code == 0
-    )
+    assert embench(*shlex.split(command_again(record))[1:], "--runs", "r").code == 0
     repeated, stated = runner
+    assert stated.seeds is None  # the default
     assert repeated == replace(stated, seeds="0,1,2")
     assert repeated.dataset == record.config["request"]["dataset"]
 

@@ -54,6 +54,26 @@ def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp
     assert "(7 in all)" in line
 
 
+@pytest.mark.slow
+def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_them_all(embench, data, tmp_path):
+    line = ("data", "labels", "stress_predict", "--data-root", data, "--protocol", "subject-independent-v3")
+    assert embench(*line, "--units", tmp_path / "units.csv").code == 0
+    before, rows = (list(csv.DictReader((folder / "units.csv").open())) for folder in (data, tmp_path))
+    folds = [[name for name in of[0] if name.startswith("fold_")] for of in (before, rows)]
+    assert folds == [[f"fold_{seed}" for seed in range(n)] for n in (3, 10)]
+    with (tmp_path / "ten.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", "recording", "unit", "target", "seed", "fold", "score"])
+        for seed in range(10):
+            for k, row in enumerate(rows):
+                own = [row[key] for key in ("subject", "recording", "unit", "target")]
+                writer.writerow([*own, seed, row[f"fold_{seed}"], k % 7 / 7])
+    options = ("--dataset", "stress_predict", "--data-root", data, "--protocol", "subject-independent-v3")
+    done = embench("score", tmp_path / "ten.csv", *options, "--out", tmp_path / "ten")
+    assert done.code == 0, done.err
+    assert read_record(tmp_path / "ten").run["seeds"] == list(range(10))
+
+
 def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_path):
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
     first, second = predictions("first.csv", 8), predictions("second.csv", 7)

@@ -17,6 +17,7 @@ from embench.records import record
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.statistics.comparison import compare
+from embench.statistics.intervals import add_one, mean_over_subjects
 from embench.statistics.ranking import Ranking, Summands, rank_methods
 from embench.statistics.scores import compute_scores
 from embench.statistics.significance import SHARED_TRAINING
@@ -113,6 +114,19 @@ def test_without_summands_of_the_same_units_intervals_decide_with_more_care() ->
     assert rank_methods(scores, apart) == alone
     far = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.9, told=False))
     assert far.ranks[0] == (1, 1)
+
+
+def test_methods_near_1_are_not_told_apart_by_add_one_intervals_because_one_of_them_varies_less() -> None:
+    """These intervals are centred below the score and cut at 1; t intervals tell every other pair apart here."""
+    rng, told_apart = np.random.default_rng(1), np.zeros(2)
+    for _ in range(40):
+        pair = [mean_over_subjects(rng.beta(0.98 * k, 0.02 * k, GROUPS), np.arange(GROUPS)) for k in (50, 1)]
+        for kind, estimates in enumerate((pair, [add_one(estimate) for estimate in pair])):
+            scores = [Score(mean=e.mean, low=e.low, high=e.high, subjects=GROUPS) for e in estimates]
+            scores.sort(key=lambda score: -score.mean)
+            told_apart[kind] += not all_share(rank_methods(scores, [None, None]))
+    assert told_apart[0] > 10
+    assert told_apart[1] <= 2
 
 
 def test_a_row_without_an_interval_shares_its_rank_with_all() -> None:

@@ -34,7 +34,6 @@ MEANING = (
 @takes(
     *("recipe", "seeds", "device", "data-root", "runs", "set", "workers"),
     help_texts={
-        "seeds": "Seeds, comma-separated.",
         "set": "Change a setting on both sides, encoder[video]... on those that read video; repeatable.",
     },
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},

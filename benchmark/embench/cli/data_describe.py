@@ -181,7 +181,7 @@ def controls(
     ] = None,
     data_root: DataRoot = None,
     protocol: ProtocolName = Request.protocol,
-    seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = str(Request.seeds),
+    seeds: Annotated[str, Option(help="Seeds, comma-separated; each has its own folds.")] = "0,1,2",
     as_json: Json = False,
 ) -> None:
     """Score the controls, which need no method and no signal: the numbers that a method must beat."""

@@ -35,7 +35,7 @@ _STATES = {
 
 @takes(
     points=True,
-    help_texts={"seeds": "Seeds of every point, comma-separated."},
+    help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
     before={"executor": "workers", "cluster": "workers"},
 )
 def grid(

@@ -15,6 +15,7 @@ from embench.cli.options import DataRoot, Json, completes
 from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.errors import EmbenchError, UsageError
 from embench.planning.request import Request
+from embench.records.context import context_of
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
         plugin = registry.load(entry.kind, entry.full_name)
     except (EmbenchError, ImportError) as error:
         return {**document, "not_loaded": str(error).partition("\n")[0]}
+    if entry.kind != "pretrainer":
+        document["time_context"] = context_of(recipe.view for recipe in plugin.recipes.values())
     document["recipes"] = recipes.recipe_facts(entry.kind, plugin.recipes, dataset)
     if dataset and entry.kind == "encoder":
         preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))

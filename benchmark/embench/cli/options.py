@@ -65,7 +65,7 @@ def completes(kind: str | None) -> Callable[[str], list[str]]:
     return offered
 
 
-_KINDS: dict[str, Any] = {"recipe": Preset | None, "seeds": str}
+_KINDS: dict[str, Any] = {"recipe": Preset | None, "seeds": str | None}
 """Fields that the command line reads more strictly than `Request` holds them."""
 _MORE: dict[str, dict[str, Any]] = {
     "device": {"callback": _tried, "autocompletion": _devices},

@@ -49,7 +49,7 @@ def smaller(request: Request) -> list[str]:
     """Options that make a run smaller than it was requested."""
     ways = {
         "--recipe quick": request.recipe != "quick",
-        "--seeds 0": len(request.seed_list) > 1,
+        "--seeds 0": request.seeds is None or len(request.seed_list) > 1,
         "--modalities with one of them": not request.modalities or "," in request.modalities,
     }
     return [way for way, helps in ways.items() if helps]
@@ -62,7 +62,6 @@ def smaller(request: Request) -> list[str]:
         "modalities": "a,b,c; default: the dataset's own.",
         "target": "Targets, comma-separated.",
         "recipe": "Recipe of the handcrafted methods.",
-        "seeds": "Seeds, comma-separated.",
     },
 )
 def baselines(*, as_json: Json = False, **options: Any) -> None:

@@ -14,14 +14,12 @@ from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
+from embench.records.seeds import seeds_not_taken
 from embench.records.wording import BESIDE, bare_name, format_value, in_words
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
 from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.verdict import borderline
-
-BOARD_SEEDS = (0, 1, 2)
-"""The partitions that ranked rows share: who chooses seeds after looking chooses the luckiest."""
 
 
 def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
@@ -31,9 +29,9 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows
     of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
-    `BOARD_SEEDS`, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which come
-    last, and rows of which nobody but their author has run anything (see `RANKED_LEVELS`). They are in the order of
-    their headline all the same, or of `auroc_within` where it is undefined.
+    the board takes, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which
+    come last, and rows of which nobody but their author has run anything (see `RANKED_LEVELS`). They are in the order
+    of their headline all the same, or of `auroc_within` where it is undefined.
 
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
@@ -104,8 +102,8 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append("pretrained on unknown subjects")
     if why := metric_facts(headline).why_unranked:
         marks.append(why)
-    if sorted(run.seeds) != list(BOARD_SEEDS):
-        marks.append(f"seeds {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
+    if seeds := seeds_not_taken(run):
+        marks.append(f"seeds {seeds}")
     if entry.scores.score(target, headline) is None:
         marks.append(f"{headline} undefined")
     if entry.superseded:

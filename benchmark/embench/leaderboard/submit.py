@@ -13,13 +13,13 @@ from embench.leaderboard.checks import check_boards, failures
 from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
 from embench.leaderboard.publish import publish_runs
-from embench.leaderboard.rows import BOARD_SEEDS
 from embench.leaderboard.verify import means_in
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
 from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest, read_scores
+from embench.records.seeds import seeds_not_taken
 
 
 def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
@@ -39,8 +39,8 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
         reasons.append(f"its protocol {protocol} is superseded by {successor}")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
-    if sorted(run.seeds) != list(BOARD_SEEDS):
-        reasons.append(f"its seeds are {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
+    if seeds := seeds_not_taken(run):
+        reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
         reasons.append("it starts from weights that nobody else has")
     return [*reasons, *not_for_others(run)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from embench.planning.request import Request
 from embench.planning.stacks import stacked
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
+from embench.records.seeds import seeds_taken
 from embench.records.wording import name_without_package
 from embench.snapshot import snapshot
 from embench.store import blank_clips
@@ -150,7 +151,10 @@ class Plan:
         """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
         cohort can show."""
         from embench.planning.forecast import forecast
+        from embench.planning.nuisances import seconds_to_fit
 
+        asked = not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():
@@ -179,6 +183,7 @@ class Plan:
                 self.graph.stages.keys() - {stage.id for stage in left_to_do(stages, root)},
                 seconds_like_done(stages, root),
             ),
+            **({"nuisances_s": once_s} if once_s else {}),
             "smallest_difference": round(self.smallest_difference(), 3),
             "smallest_difference_note": f"AUROC, paired over subjects, power .8, an SD of {ASSUMED_SD} assumed",
         }
@@ -218,6 +223,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     on_step = every_fifth(f"preparing {card.name}", progress)
     store = find.prepared(request.dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
+    request = _with_seeds(request, protocol, method)
     if method.joins == "estimator":
         _check_estimator(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
@@ -270,6 +276,14 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
+
+
+def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request:
+    """The request with seeds: where it names none, those that a board takes of such a method."""
+    if request.seeds is not None:
+        return request
+    usual = seeds_taken(protocol.scoring, "features" if method.inputs == "features" else "network")[0]
+    return replace(request, seeds=",".join(map(str, usual)))
 
 
 def _check_frozen(method: Method, started: weights.Weights | None) -> None:

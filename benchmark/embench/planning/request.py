@@ -6,15 +6,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from embench.errors import UsageError
 from embench.registry.naming import did_you_mean
 
+if TYPE_CHECKING:
+    from embench.records.manifest import Manifest
+
 
 @dataclass(frozen=True)
 class Request:
-    """One run, as the command line or Python states it; see `embench run --help` for what each field means."""
+    """One run, as the command line or Python states it; see `embench run --help` for what each field means. Without
+    `seeds`, a plan fills in those that a board takes of its method."""
 
     dataset: str
     encoders: tuple[str, ...] = ("cnn_tf",)
@@ -24,7 +28,7 @@ class Request:
     targets: str | None = None
     protocol: str = "subject-independent-v2"
     recipe: str | None = None
-    seeds: str | int | Sequence[int] = "0,1,2"
+    seeds: str | int | Sequence[int] | None = None
     device: str = "auto"
     data_root: Path | None = None
     runs: Path | None = None
@@ -42,7 +46,7 @@ class Request:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds as numbers from 0, each once. Raises UsageError where they are anything else."""
-        values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
+        values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds or ()
         parts = values.split(",") if isinstance(values, str) else values
         try:
             seeds = tuple(dict.fromkeys(int(part) for part in parts))
@@ -142,7 +146,11 @@ OPTIONS = (
         points="Size of networks and training.",
         panel="Method and data",
     ),
-    Option("seeds", "Seeds, comma-separated; each has its own folds.", panel="Method and data"),
+    Option(
+        "seeds",
+        "Seeds, comma-separated; each has its own folds. Default: 0,1,2, or 0 to 9 for estimators under version 3.",
+        panel="Method and data",
+    ),
     Option(
         "device",
         "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps.",
@@ -258,11 +266,22 @@ OF_THE_MACHINE = ("data_root", "runs", "workers", "observers")
 """Fields of a request that say where and how it is run, and not what."""
 
 
-def command_of(request: Mapping[str, Any]) -> str:
-    """The command that asks for what a recorded request asked for, on any machine.
+def command_again(run: Manifest) -> str:
+    """The command that asks for a recorded run, without the seeds that it has by default; empty for a submission."""
+    from embench.records.method_kind import method_kind
+    from embench.records.seeds import seeds_taken
 
-    >>> command_of({"dataset": "deap", "encoders": ["tcn"], "seeds": "0,1,2", "settings": ["fusion.lr=1e-4"]})
-    'embench run --dataset deap --encoder tcn --set fusion.lr=1e-4'
+    request = run.config.get("request")
+    usual = seeds_taken(run.protocol.scoring, method_kind(run.method))[0]
+    seeds = {"seeds": None} if tuple(run.seeds) == usual else {}
+    return command_of({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
+
+
+def command_of(request: Mapping[str, Any]) -> str:
+    """The command of a request, on any machine.
+
+    >>> command_of({"dataset": "deap", "encoders": ["tcn"], "seeds": "0", "settings": ["fusion.lr=1e-4"]})
+    'embench run --dataset deap --encoder tcn --seeds 0 --set fusion.lr=1e-4'
     """
     words = ["embench", "run"]
     for option in (o for o in OPTIONS if o.field not in OF_THE_MACHINE):

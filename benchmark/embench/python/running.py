@@ -63,7 +63,7 @@ def run(
     target: Texts | None = None,
     protocol: str = Request.protocol,
     recipe: str | None = None,
-    seeds: str | int | Sequence[int] = "0,1,2",
+    seeds: str | int | Sequence[int] | None = None,
     device: str = "auto",
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
@@ -91,7 +91,8 @@ def run(
         protocol: name of a protocol, or a YAML file.
         recipe: `paper`, `small` or `quick`: the size of networks and training; by default `paper` on a GPU, `small` on
             a CPU. Runs with `quick` never enter a leaderboard.
-        seeds: as a text, a number or several; each seed has its own folds.
+        seeds: as a text, a number or several; each seed has its own folds. By default 0, 1 and 2, or 0 to 9 for
+            estimators on features under version 3 of the protocols.
         device: on which networks are trained: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         runs: folder to which runs are written; by default `runs` in the working folder.
@@ -129,7 +130,7 @@ def benchmark(
     target: Texts | None = None,
     protocol: str = Request.protocol,
     recipe: str | None = None,
-    seeds: str | int | Sequence[int] = "0,1,2",
+    seeds: str | int | Sequence[int] | None = None,
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
     workers: int | None = None,

@@ -1,7 +1,19 @@
 """Which other units of a test session reach a prediction; on its own, since commands need it at their start."""
 
-from typing import Literal
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from embench.interfaces.units import View
 
 TimeContext = Literal["unit", "causal", "offline"]
 OTHER_UNITS: dict[TimeContext, str] = {"unit": "none", "causal": "earlier ones", "offline": "any"}
 """What is meant, in words; normalisation apart."""
+
+
+def context_of(views: Iterable[View | None]) -> TimeContext:
+    """What reaches a prediction of methods with these views, since embench hands them one unit at a time and refuses
+    those that predict it otherwise in a batch: of a context, the samples before the unit, too."""
+    return "causal" if any(view is not None and view.kind == "context" for view in views) else "unit"

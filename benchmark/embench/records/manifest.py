@@ -113,6 +113,11 @@ class ProtocolPart(_Part):
     gives_up: dict[str, str] = {}
     rules: dict[str, Any] = {}
 
+    @property
+    def scoring(self) -> int | None:
+        """The version of its scores, from 3 on; None of earlier ones."""
+        return self.rules.get("scoring")
+
 
 class RulePart(_Part):
     """How labels were made; see `embench.interfaces.units.LabelRule`."""

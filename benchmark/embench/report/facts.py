@@ -16,7 +16,7 @@ from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.planning.request import command_of
+from embench.planning.request import command_again
 from embench.records import audit, cost
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
@@ -169,8 +169,7 @@ class RunFacts:
     @property
     def command(self) -> str:
         """The command that asks for the run; empty for a submission."""
-        request = self.manifest.config.get("request")
-        return command_of({**request, "recipe": self.manifest.recipe.preset}) if request else ""
+        return command_again(self.manifest)
 
     @property
     def excluded(self) -> list[str]:

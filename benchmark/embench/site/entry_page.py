@@ -12,7 +12,7 @@ from embench.files import read_text, sha256
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import describe_differences
-from embench.planning.request import command_of
+from embench.planning.request import command_again
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.scores import Score
@@ -121,10 +121,8 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
     """How to repeat the run, check it, and write its report, in a clone of the repository."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
-    request = run.config.get("request")
-    repeat = command_of({**request, "recipe": run.recipe.preset}) if request else ""
     return {
-        "run": repeat,
+        "run": command_again(run),
         "from": shlex.join(["embench", "run", "--from", place]),
         "report": shlex.join(["embench", "report", place]),
         "audit": shlex.join(["embench", "audit", place]),

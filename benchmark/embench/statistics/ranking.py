@@ -27,7 +27,7 @@ class Summands:
 
     Args:
         fits: equal for methods that predicted the same units in the same folds and seeds.
-        adds: (G,) they add up to the score.
+        adds: (G,) they add up to the score in the seeds that are compared (see `summands.shared_part`).
         by_seed: (S, G) what groups add in each seed, NaN in seeds without a score, and `trained` (S, G, G): see
             `intervals.shared_variance`.
     """
@@ -160,7 +160,11 @@ def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
 
 
 def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
-    """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike."""
+    """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike.
+
+    Half an add-one interval, whose centre lies nearer to .5 than the score, and which ends at 0 and 1, stands for the
+    error of such a score, too (`tests/leaderboard/test_ranking.py`).
+    """
     from scipy.special import stdtrit
 
     df = max(1, min(score.subjects or 0 for score in scores) - 1)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from embench.files import digest
 from embench.records.record import Record
+from embench.records.seeds import SHARED_SEEDS
 from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
 from embench.statistics.estimates import contributions
 from embench.statistics.intervals import leave_one_out
+from embench.statistics.joined import Joined
 from embench.statistics.permutation import per_subject_contributions
 from embench.statistics.ranking import Summands
 
 
 def headline_summands(record: Record, target: str) -> Summands | None:
-    """What groups of subjects add to the headline of a target; None where it is undefined or no sum over subjects,
-    where subjects are tested by models that they trained, or where an old record does not hold the label's rule.
+    """What groups of subjects add to the headline of a target, in the partitions of `shared_part`; None where it is
+    undefined or no sum over subjects, where subjects are tested by models that they trained, or where an old record
+    does not hold the label's rule.
 
     Raises:
         DataError: the record holds no labels.
@@ -26,6 +32,7 @@ def headline_summands(record: Record, target: str) -> Summands | None:
     if rule is None or record.scores.score(target, metric) is None or has_shared_subjects(record):
         return None
     [joined] = joined_on_common([record], rule, groups)
+    joined = shared_part(joined, record.run)
     jackknife = leave_one_out(joined.tested_subjects(), groups)
     adds = per_subject_contributions(metric, joined, rule, jackknife.subjects)
     if adds is None:
@@ -37,3 +44,11 @@ def headline_summands(record: Record, target: str) -> Summands | None:
         for seed, fold, part in joined
     ]
     return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, joined.trained(jackknife))
+
+
+def shared_part(joined: Joined, run: Mapping[str, Any]) -> Joined:
+    """The partitions in which rows are compared: under version 3 of the scores, where boards take rows of several lists
+    of seeds, those that all of them have."""
+    shared = {seed: folds for seed, folds in joined.seeds.items() if seed in SHARED_SEEDS}
+    several = run["protocol"].get("rules", {}).get("scoring") == 3
+    return Joined(shared) if several and len(shared) == len(SHARED_SEEDS) else joined

@@ -38,6 +38,7 @@ const Compare = (() => {
         ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric)}.`
         : "A and B can't be told apart.";
       notes = `p is that of sign flips over ${found.groups} groups of subjects, with an allowance for subjects who train each other's models, as in <code>embench compare</code>. It holds for one comparison chosen beforehand: whoever tries many pairs finds some by luck. `;
+      if (found.seeds) notes += `The difference is that in the partitions ${found.seeds.join(", ")}, which all rows have; the scores above are of all seeds of a row. `;
       if (found.smallest != null) notes += `So many subjects would show a true difference of ${three(found.smallest)} with 80 % power; smaller ones are often missed. `;
       notes += "The interval lets labels vary with subjects and the test does not, so at the edge the two may disagree; the test decides.";
     } else {

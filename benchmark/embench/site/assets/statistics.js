@@ -103,7 +103,7 @@ const Statistics = (() => {
     const gaps = a.adds.map((value, g) => value - b.adds[g]);
     const bySeed = a.by_seed.map((seed, s) => seed.map((value, g) => (known(value) && known(b.by_seed[s][g]) ? value - b.by_seed[s][g] : null)));
     const shared = sharedVariance(bySeed, fit.trained);
-    const found = {paired: true, difference: sum(gaps), p: permutationP(signFlips(gaps), shared), groups: gaps.length, gaps};
+    const found = {paired: true, difference: sum(gaps), p: permutationP(signFlips(gaps), shared), groups: gaps.length, gaps, seeds: a.seeds ?? b.seeds};
     const own = ownError(a, b, fit.codes);
     if (!own) return {...found, low: null, high: null, smallest: null};
     const error = Math.sqrt(own.error ** 2 + Math.min(shared ?? 0, SHARED_AT_MOST * own.error ** 2));

@@ -1,0 +1,54 @@
+"""The seeds of runs that name none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from embench.planning.request import command_again
+from embench.records.record import read_manifest
+
+from ..tiny.running import Bench
+from ..tiny.world import TIMELESS, make_subjects, write
+
+THREE, TEN = [0, 1, 2], list(range(10))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("data"), make_subjects(6, **TIMELESS))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "encoder", "fusion", "seeds"),
+    [
+        ("subject-independent-v2", "Moments", "logreg", THREE),
+        ("subject-independent-v3", "Moments", "logreg", TEN),
+        ("subject-independent-v3", "Pool", "logreg", THREE),
+        ("subject-independent-v3", "Pool", "single", THREE),
+    ],
+)
+def test_only_estimators_under_version_3_have_ten_seeds_by_default(
+    data: Path, tmp_path: Path, protocol: str, encoder: str, fusion: str, seeds: list[int]
+) -> None:
+    bench = Bench(data, tmp_path, protocol=protocol)
+    plan = bench.plan(encoder, fusion=fusion, modalities="eda", seeds=None)
+    assert list(plan.folds) == seeds
+    assert dict.fromkeys(fold["seed"] for fold in plan.describe()["folds"]) == dict.fromkeys(seeds)
+    assert bench.plan(encoder, fusion=fusion, modalities="eda", seeds=",".join(map(str, seeds))).id == plan.id
+
+
+@pytest.mark.slow
+def test_a_record_names_its_seeds_and_its_command_only_those_that_are_not_the_default(
+    data: Path, tmp_path: Path
+) -> None:
+    rules = tmp_path / "few.yaml"
+    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+    bench = Bench(data, tmp_path / "runs", protocol=str(rules))
+    for seeds, said in ((None, ""), ("0,1,2", "--seeds 0,1,2")):
+        run = read_manifest(bench.run("Moments", fusion="logreg", modalities="eda", seeds=seeds).folder)
+        assert run.seeds == (THREE if seeds else TEN)
+        assert run.config["request"]["seeds"] == ",".join(map(str, run.seeds))
+        assert ("--seeds" in command_again(run)) == bool(said)
+        assert said in command_again(run)
