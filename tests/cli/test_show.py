@@ -41,6 +41,11 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
     assert "0.925" in next(line for line in lines if line.startswith("auroc_within *"))
 
 
+def test_a_plan_says_how_long_clock_and_movement_take_the_first_time(capsys):
+    show.print_plan({"expected_s": 61.0, "nuisances_s": 300.0})
+    assert "clock and movement, fitted once for this dataset: about 5 min" in capsys.readouterr().out
+
+
 def test_real_data_are_not_called_generated(capsys):
     show.result(a_result(SCORES, synthetic=False))
     assert "SYNTHETIC" not in capsys.readouterr().out

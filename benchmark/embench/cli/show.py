@@ -127,6 +127,7 @@ _PLAN_WORDS = {
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs",
     "expected_s": "expected time",
+    "nuisances_s": "clock and movement, fitted once for this dataset",
     "smallest_difference": "smallest detectable difference",
 }
 
@@ -139,7 +140,7 @@ def _plan_value(key: str, item: Any) -> str:
         return "none: no network is trained"
     if key == "expected_s" and not item:
         return "not estimated where no network is left to train"
-    if key == "expected_s":
+    if key in ("expected_s", "nuisances_s"):
         return f"about {cost.format_duration(item)}"
     if key in ("parameters", "flops"):
         return cost.format_cost({key: item})["FLOPs" if key == "flops" else key]

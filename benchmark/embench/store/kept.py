@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
     Args:
         key: plain values that name all that decides the array beside the prepared data, versions of code included.
     """
-    path = store.path / "kept" / f"{digest(key)}.npz"
+    path = _path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
     array = make()
@@ -31,3 +32,12 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
             np.savez(whole, array=array, allow_pickle=False)
             whole.replace(path)
     return array
+
+
+def is_kept(store: Store, key: object) -> bool:
+    """Whether there is a file of the array with this `key`."""
+    return _path(store, key).exists()
+
+
+def _path(store: Store, key: object) -> Path:
+    return store.path / "kept" / f"{digest(key)}.npz"

@@ -31,7 +31,7 @@ from embench.statistics.nuisance.members import (
 from embench.statistics.nuisance.moved import NEAR_S, Moved, Smoothed, surrounded
 from embench.statistics.nuisance.registered import Cells
 from embench.statistics.nuisance.sessions import Sessions, standard
-from embench.store.kept import kept
+from embench.store.kept import is_kept, kept
 from embench.system import version_of
 
 _CODE = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -68,13 +68,20 @@ class Study:
 
     def kept(self, name: str, make: Callable[[], np.ndarray], *, of_seed: bool = True) -> np.ndarray:
         """The array that `make` gives, or gave before for this study."""
+        return kept(self.cohort.store, self._about(name, of_seed), make)
+
+    def is_kept(self, name: str, *, of_seed: bool = True) -> bool:
+        """Whether the array of this name was made before."""
+        return is_kept(self.cohort.store, self._about(name, of_seed))
+
+    def _about(self, name: str, of_seed: bool) -> list[object]:
         where = {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}
         libraries = [version_of(n) for n in ("numpy", "scipy", "scikit-learn")]
         about: list[object] = ["nuisance", name, _CODE, libraries, where]
         if of_seed:
             folds = [[digest(train), digest(test)] for train, test in self.parts]
             about += [repr(self.target), self.seed, digest(self.y), folds]
-        return kept(self.cohort.store, about, make)
+        return about
 
     @cached_property
     def moved(self) -> Moved | None:

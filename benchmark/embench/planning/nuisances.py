@@ -1,0 +1,92 @@
+"""How long it takes to fit what clock and movement tell of a dataset's labels, once, as scores of version 3 hold it
+constant. Nothing is fitted but one model, and a few windows are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.interfaces.metric import Undefined
+from embench.protocols import Protocol
+from embench.statistics.adding import studies_of
+from embench.statistics.nuisance.accelerometer import movement_of, windows_of
+from embench.statistics.nuisance.behaviour import behaviour_of, modalities_held
+from embench.statistics.nuisance.columns import Study
+from embench.statistics.nuisance.members import careful_trees
+from embench.statistics.nuisance.placebo import axes_of
+from embench.system import cores, limited_threads
+
+_COLUMNS = 112
+"""What the one model reads: as much as those that take most of the time."""
+_CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT, _AXIS = 0.6, 12.0, 2.0, 0.8, 3.3
+"""How often as long as that model all models of a fold take: those on the clock, the accelerometer, other modalities of
+movement, contact, and one axis of the accelerometer. Of 2,000 and of 9,000 training units they differ by a tenth."""
+_READ_FOR_AXIS = 0.75
+"""What it takes to read one axis and the others, in each seed, as a share of what it takes to read them for all."""
+_WINDOWS = 64
+
+
+def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> float:
+    """Seconds until all nuisances and placebos are fitted that a run in these seeds asks for and that are not kept."""
+    if protocol.scoring != 3 or protocol.leaks:
+        return 0.0
+    studies = studies_of(cohort, protocol, {target.name: seeds for target in cohort.targets})
+    of_targets = [list(of_seeds.values()) for of_seeds in studies.values() if not isinstance(of_seeds, Undefined)]
+    if not of_targets:
+        return 0.0
+    seconds, study = 0.0, of_targets[0][0]
+    for of_target in of_targets:
+        if models := sum(_models(each) for each in of_target):
+            seconds += models * _model_s(of_target[0]) / cores()
+    if acc := cohort.store.modalities.get("acc"):
+        rate, axes = acc.rate, sum(len(_axes(each)) for of_target in of_targets for each in of_target)
+        if readings := _READ_FOR_AXIS * axes + (not study.is_kept("movement", of_seed=False)):
+            seconds += readings * _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
+    if _has_behaviour(study) and not study.is_kept("behaviour", of_seed=False):
+        seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
+    return seconds
+
+
+def _models(study: Study) -> float:
+    """The models of all folds that are not kept, in units of the one that is measured."""
+    has_acc = "acc" in study.cohort.store.modalities
+    local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
+    of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.is_kept(name))
+    return len(study.parts) * (of_blocks + _AXIS * len(_axes(study)))
+
+
+def _has_behaviour(study: Study) -> bool:
+    return bool(set(modalities_held(study.cohort.store)) - {"acc"})
+
+
+def _axes(study: Study) -> list[str]:
+    """The axes whose placebo is not kept."""
+    return [axis for axis in axes_of(study) if not study.is_kept(f"placebo {axis}")]
+
+
+def _model_s(study: Study) -> float:
+    train, _ = study.parts[0]
+    classes = study.target.traits.has_classes
+    x = np.random.default_rng(0).standard_normal((len(train), _COLUMNS))
+    y = study.y[train].astype(int) if classes else study.y[train]
+    with limited_threads(1):
+        return _shortest(lambda: careful_trees(0, classes).fit(x, y))
+
+
+def _reading_s(study: Study, read: Callable[[np.ndarray], object]) -> float:
+    """Seconds to read all units, of those for a few."""
+    few = study.units[np.unique(np.linspace(0, len(study.units) - 1, _WINDOWS).astype(int))]
+    return _shortest(lambda: read(few)) * len(study.units) / len(few)
+
+
+def _shortest(work: Callable[[], object]) -> float:
+    """The shorter of two times, in s of this process, whatever else runs: libraries are loaded in the first one."""
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took)

@@ -1,0 +1,94 @@
+"""What a plan says of the minutes in which clock and movement are fitted, once for a dataset, where version 3 asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from embench.data.cohort import Cohort
+from embench.planning import nuisances
+from embench.protocols import load_protocol, whole
+from embench.statistics.adding import studies_of
+from embench.statistics.nuisance.columns import BLOCKS
+
+from ..statistics.nuisance.test_behaviour import SAMPLES, SUBJECTS, UNITS, store_of, study_over
+
+V3 = "subject-independent-v3"
+
+
+@pytest.fixture
+def expected(monkeypatch):
+    """The seconds that are expected of a cohort, where each piece that is measured takes one on the one core."""
+
+    class Clock:
+        def __init__(self) -> None:
+            self.now = 0.0
+
+        def process_time(self) -> float:
+            self.now += 1.0
+            return self.now
+
+    monkeypatch.setattr(nuisances, "time", Clock())
+    monkeypatch.setattr(nuisances, "cores", lambda: 1)
+
+    def of(cohort: Cohort, seeds: tuple[int, ...] = (0, 1), protocol: str = V3) -> float:
+        return nuisances.seconds_to_fit(cohort, load_protocol(protocol), seeds)
+
+    return of
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """The cohort of a study of these modalities."""
+    random = np.random.default_rng(0)
+
+    def recorded(*modalities: str) -> Cohort:
+        axes = {"acc": ("x", "y", "z")}
+        signals = {m: random.standard_normal((SUBJECTS, len(axes.get(m, m[:1])), UNITS * SAMPLES)) for m in modalities}
+        folder = tmp_path / "-".join(modalities)
+        folder.mkdir(exist_ok=True)
+        cohort = study_over(
+            store_of(folder, signals, axes), (random.random(SUBJECTS * UNITS) < 0.4).astype(float)
+        ).cohort
+        return replace(cohort, roster=tuple(whole(cohort.store.recordings)))
+
+    return recorded
+
+
+def test_more_seeds_take_longer_and_an_accelerometer_most_of_it(expected, recorded):
+    clock_alone = expected(recorded("ppg"))
+    assert expected(recorded("ppg", "acc")) > 5 * clock_alone > 0
+    assert expected(recorded("ppg", "emg")) > clock_alone
+    assert expected(recorded("ppg"), (0, 1, 2)) == pytest.approx(1.5 * clock_alone)
+
+
+def test_nothing_is_expected_where_version_3_is_not_asked_for(expected, recorded):
+    assert expected(recorded("ppg", "acc"), protocol="subject-independent-v2") == 0
+
+
+def test_what_is_kept_is_not_expected_again(expected, recorded):
+    cohort = recorded("ppg", "acc")
+    before = expected(cohort)
+    studies = studies_of(cohort, load_protocol(V3), {"stress": (0, 1)})["stress"]
+    for study in studies.values():
+        for name in ("movement", "behaviour"):
+            study.kept(name, lambda: np.zeros(1), of_seed=False)
+        for name in (*BLOCKS, "placebo x", "placebo y", "placebo z"):
+            study.kept(name, lambda: np.zeros(1))
+        now = expected(cohort)
+        assert now < before
+        before = now
+    assert now == 0
+    assert expected(cohort, (2,)) > 0
+
+
+@pytest.mark.usefixtures("expected")
+def test_a_dry_run_says_so_of_version_3_alone(shared):
+    def keys(protocol: str, **options: bool) -> set[str]:
+        return set(shared.plan("Pool", modalities="ecg", protocol=protocol, **options).describe())
+
+    second = keys("subject-independent-v2")
+    assert keys(V3) - second == {"nuisances_s"}
+    assert keys(V3, dev=True) == second
