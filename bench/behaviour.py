@@ -38,6 +38,7 @@ from embench.files import digest
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records.record import read_record
+from embench.records.schema_1 import scoring_of, written_scores
 
 PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
 BOARDS, ROOT = rescore.BOARDS, rescore.BOARDS.parent
@@ -172,7 +173,9 @@ def rescored(to: Recording, entry: Path) -> None:
     shutil.copytree(entry, copy)
     shutil.copytree(entry.parents[1] / "shared", to.scratch / "rescored" / "shared", dirs_exist_ok=True)
     to.keep(f"rescored/{entry.name}.txt", "\n".join(rescore.rescore(copy)) + "\n")
-    to.keep(f"rescored/{entry.name}.json", json.dumps(read_record(copy).scores.content, indent=1))
+    known = read_record(copy)
+    scores = written_scores(known.scores, scoring_of(known.run))
+    to.keep(f"rescored/{entry.name}.json", json.dumps(scores, indent=1))
 
 
 def runs(to: Recording) -> None:

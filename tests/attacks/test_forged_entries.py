@@ -23,6 +23,7 @@ from embench.leaderboard.recompute import recomputed_scores
 from embench.protocols import load_protocol
 from embench.records import entry
 from embench.records.record import read_record
+from embench.records.schema_1 import scoring_of, written_scores
 
 from ..sample import WHOLE, proof
 
@@ -94,7 +95,8 @@ class Forger:
         from embench.leaderboard.recompute import FROM_DATA
         from embench.statistics.summands import headline_summands
 
-        again = recomputed_scores(known := read_record(self.folder))
+        known = read_record(self.folder)
+        again = written_scores(recomputed_scores(known), scoring_of(known.run))
         self.edit_scores(lambda s: s.update({k: again[k] for k in s if k in again and k not in FROM_DATA}))
         found = {t: headline_summands(read_record(self.folder), t) for t in known.scores["headlines"]}
         (self.folder / SUMMANDS_FILE).write_text(json.dumps({t: s.as_json() for t, s in found.items() if s}))

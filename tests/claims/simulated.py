@@ -66,7 +66,7 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         },
         "target_access": "unlabelled",
         "seeds": list(range(SEEDS)),
-        "cohort": {"people": len(set(of["subject"].tolist())), "left_out": []},
+        "cohort": {"subjects": len(set(of["subject"].tolist())), "left_out": []},
         "dev": False,
         "targets": ["stress"],
         "tried": {"stress": 1},

@@ -104,7 +104,7 @@ def test_another_number_of_subjects_than_that_of_all_rows_is_said(tmp_path: Path
     published(tmp_path, record)
     run = read_manifest(published(tmp_path / "trial", run_again(record)))
     assert other_subjects(run, tmp_path / "boards") is None
-    more = run.model_copy(update={"cohort": run.cohort.model_copy(update={"people": 99})})
+    more = run.model_copy(update={"cohort": run.cohort.model_copy(update={"subjects": 99})})
     assert "has 99 subjects, and 1 of 1 rows" in str(other_subjects(more, tmp_path / "boards"))
 
 

@@ -43,7 +43,7 @@ def made_record(made: Any, target: Target, design: Design = "shared_stimuli") ->
     run["dataset"]["name"] = "acme/own"
     run["protocol"]["hash"] = PROTOCOL.hash
     run["card"]["label_rules"] = RULES
-    run["cohort"] |= {"design": design, "people": sorted(set(made.predictions["subject"].tolist()))}
+    run["cohort"] |= {"design": design, "subjects": sorted(set(made.predictions["subject"].tolist()))}
     run["scoring"] = evaluation.scoring_identity()
     parts = {"encoder[ppg]": {"plugin": "embench_plugins/cnn_tf"}, "fusion": {"plugin": "embench_plugins/single"}}
     run["config"] = {"parts": parts, "preset": "small", "modalities": ["ppg"], "seeds": [0, 1]}
@@ -183,7 +183,7 @@ STATEMENTS: dict[str, tuple[Edit, str]] = {
     "seeds": (lambda r: r.update(seeds=[0, 1, 2]), "config.seeds"),
     "preset": (lambda r: r["recipe"].update(preset="paper"), "config.preset"),
     "design": (lambda r: r["cohort"].update(design="free"), "cohort.design: free"),
-    "subject": (lambda r: r["cohort"]["people"].remove("s00"), "cohort.people: s00"),
+    "subject": (lambda r: r["cohort"]["people"].remove("s00"), "cohort: s00"),
 }
 
 

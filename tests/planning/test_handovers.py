@@ -56,7 +56,7 @@ def test_one_that_reads_what_both_have_is_trained_on_one_and_tested_on_the_other
     one_epoch = ("encoder.epochs=1", "pretrainer.epochs=1")
     make(request(made, tmp_path, "cnn_tf", "eeg", test, pretrainers=(f"masked_value:{train}",)))
     done = run(request(made, tmp_path, "cnn_tf", "eeg", test, train_dataset=train, settings=one_epoch[:1]))
-    assert done.manifest["trained_on"]["people"] == 3
+    assert done.manifest["trained_on"]["subjects"] == 3
 
 
 @pytest.mark.slow

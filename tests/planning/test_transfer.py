@@ -37,10 +37,10 @@ def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
     result = bench.run("Moments", fusion="logreg", modalities="ecg", train_dataset=plugin("Other"))
     about = result.manifest["trained_on"]
     assert about["name"].endswith(":Other")
-    assert about["people"] == 5
+    assert about["subjects"] == 5
     assert [row["rule"]["cut"] for row in about["label_rules"]] == [5.0, 5.0]
     assert about["fingerprint"] == result.manifest["config"]["train_data"] != result.manifest["dataset"]["fingerprint"]
-    assert result.manifest["cohort"]["people"] == ["p00", "p01", "p02", "p03"]
+    assert result.manifest["cohort"]["subjects"] == ["p00", "p01", "p02", "p03"]
     assert "trained on another dataset" in result.scores["controls"]["elapsed_time"]["arousal"]["undefined"]
     plain = bench.run("Moments", fusion="logreg", modalities="ecg")
     assert "trained_on" not in plain.manifest
@@ -113,7 +113,7 @@ def test_from_case_to_k_emocon(tmp_path):
     assert cuts == [[5.0], [2.5]]
     assert result.manifest["dataset"]["synthetic"]
     model = result.predictions.take(result.predictions["method"] == "model")
-    assert set(model["subject"]) <= set(result.manifest["cohort"]["people"])
+    assert set(model["subject"]) <= set(result.manifest["cohort"]["subjects"])
     assert np.isfinite(model["score"]).all()
     values = replace(request, targets="arousal_value", encoders=("cnn_tf",), fusion=None, modalities="eda")
     with pytest.raises(UsageError, match=r"a value of 1 to 5 in k_emocon, and a value of 0\.5 to 9\.5 in case"):

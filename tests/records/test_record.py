@@ -15,6 +15,7 @@ from embench.interfaces.units import Target
 from embench.leaderboard.export import board_name, export_entry
 from embench.protocols import load_protocol
 from embench.records.record import Record, read_manifest, read_record, write_record
+from embench.records.schema_1 import written_run
 from embench.statistics.scores import compute_scores
 
 RUN: dict[str, Any] = {
@@ -32,7 +33,7 @@ RUN: dict[str, Any] = {
     "recipe": {"preset": "small", "on_board": True, "stages": {}, "assumed": ["batch"]},
     "targets": ["stress"],
     "seeds": [0, 1],
-    "cohort": {"people": 12, "left_out": [], "design": "free"},
+    "cohort": {"subjects": 12, "left_out": [], "design": "free"},
     "target_access": "unlabelled",
     "pretrain_overlap": "none",
     "dev": False,
@@ -55,6 +56,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         part = part[name]
     part[last] = value
     return run
+
+
+def dumped(run: dict[str, Any]) -> str:
+    """The text of its run.yaml."""
+    return yaml.safe_dump(written_run(run))
 
 
 @pytest.fixture
@@ -136,12 +142,12 @@ def test_a_folder_whose_writing_failed_is_no_record(
     [
         ("", "holds no run"),
         ("a: [", "no YAML"),
-        (yaml.safe_dump({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
-        (yaml.safe_dump(changed("card.labels_public", "perhaps")), "card.labels_public"),
-        (yaml.safe_dump(changed("card.label_rules", [{"name": "x"}])), r"card\.label_rules\.0\.kind"),
-        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "n": "two"}])), r"card\.label_rules\.0\.n"),
-        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "rule": {"dead_band": "a-b"}}])), r"rule\.dead_band"),
-        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "rule": {"cut": [1]}}])), r"rule\.cut"),
+        (dumped({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
+        (dumped(changed("card.labels_public", "perhaps")), "card.labels_public"),
+        (dumped(changed("card.label_rules", [{"name": "x"}])), r"card\.label_rules\.0\.kind"),
+        (dumped(changed("card.label_rules", [{**RULE, "n": "two"}])), r"card\.label_rules\.0\.n"),
+        (dumped(changed("card.label_rules", [{**RULE, "rule": {"dead_band": "a-b"}}])), r"rule\.dead_band"),
+        (dumped(changed("card.label_rules", [{**RULE, "rule": {"cut": [1]}}])), r"rule\.cut"),
     ],
 )
 def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, text: str) -> None:

@@ -137,7 +137,7 @@ def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record
 @pytest.mark.parametrize("name", NAMES)
 def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> None:
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
-    about = {"missing": {"stress": {"units": 3, "labelled": 3, "people": {}}}, "folds": {}}
+    about = {"missing": {"stress": {"units": 3, "labelled": 3, "subjects": {}}}, "folds": {}}
     of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
     rows = check_latex(latex.latex_tables([of]))
     assert rows[1][0].startswith(escape(name))
@@ -161,7 +161,7 @@ def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list
 def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
     text = latex.methods_section(published)
     run = published[0].run
-    assert f"with {len(run['cohort']['people'])} subjects" in text
+    assert f"with {len(run['cohort']['subjects'])} subjects" in text
     assert "five folds" in text
     assert "three seeds" in text
     assert r"resampled to 128~Hz" in text

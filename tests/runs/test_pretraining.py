@@ -255,7 +255,7 @@ def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretraine
     assert record["started_from"]["weights"] == {"ecg": made.manifest["sha256"]}
     assert "files" not in record["started_from"]["manifest"]
     (seen,) = record["pretraining"]
-    assert (seen["dataset"], seen["people"]) == (full_name(corpus, None), 5)
+    assert (seen["dataset"], seen["subjects"]) == (full_name(corpus, None), 5)
 
 
 def test_weights_are_those_of_their_manifest_and_nobody_edits_it(two, tmp_path):

@@ -53,7 +53,7 @@ def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
     result = bench.run("Moments", fusion="logreg", modalities="eda")
     left_out = {row["subject"]: row["reason"] for row in result.manifest["cohort"]["left_out"]}
     assert left_out == {"p00": "no label of any target", "p01": "none of eda"}
-    assert result.manifest["cohort"]["people"] == ["p02", "p03", "p04", "p05", "p06"]
+    assert result.manifest["cohort"]["subjects"] == ["p02", "p03", "p04", "p05", "p06"]
     rows = folds_of(result)
     reasons = {row["subject"]: {r["reason"] for r in rows if r["subject"] == row["subject"]} for row in rows}
     assert reasons.pop("p00") == {"left out: no label of any target"}
@@ -105,7 +105,7 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
     headline = result.scores["scores"]["arousal"]["auroc_within"]
     assert auroc["left_out"]
     assert "class" in json.dumps(auroc["left_out"])
-    assert headline["people"] == 3
+    assert headline["subjects"] == 3
     assert headline["left_out"] == ["1 of 4 subjects: one class only"]
     assert np.isfinite(auroc["mean"])
 

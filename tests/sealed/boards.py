@@ -216,7 +216,7 @@ def _run(layout: Layout, name: str, public: str) -> dict[str, Any]:
         "dataset": {"name": layout.dataset, "fingerprint": "f", "synthetic": None},
         "protocol": {"name": layout.protocol, "version": 2, "hash": "a", "leaks": False}, "card": card,
         "method": method, "recipe": {"preset": "small", "on_board": True, "assumed": []}, "targets": [TARGET.name],
-        "seeds": list(SEEDS), "cohort": {"people": len(layout.groups), "left_out": [], "design": layout.design},
+        "seeds": list(SEEDS), "cohort": {"subjects": len(layout.groups), "left_out": [], "design": layout.design},
         "target_access": "unlabelled", "pretrain_overlap": "none", "dev": False,
         "cost": {"wall_s": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1}, "test_looks": 1,
         "tried": 1, "versions": {}, "device": "cpu", "config": {},

@@ -65,9 +65,9 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     assert out["headlines"][target.name] == "auroc_crossed_matched"
     subjects = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
     crossed = clock["auroc_crossed_time"]
-    assert (crossed["mean"], crossed["people"]) == (0.5, subjects)
+    assert (crossed["mean"], crossed["subjects"]) == (0.5, subjects)
     matched = clock["auroc_crossed_matched"]
     assert (matched["mean"], matched["low"], matched["high"]) == (0.5, 0.5, 0.5)
-    assert matched["people"] >= 0.8 * subjects  # neighbours in length share a fold
+    assert matched["subjects"] >= 0.8 * subjects  # neighbours in length share a fold
     assert matched["comparisons"] > 5000
     assert out["not_cleared"] == [f"{target.name}: majority"]

@@ -122,7 +122,7 @@ def test_headline_averages_a_subjects_seeds_first(make_run: MakeRun, binary: Tar
     number = scored(run, binary)["scores"]["stress"]["auroc_within"]
     assert number["mean"] == pytest.approx(np.mean(subjects))
     assert number["std"] == pytest.approx(np.std(subjects, ddof=1))
-    assert number["people"] == 12
+    assert number["subjects"] == 12
 
 
 def test_where_the_order_is_fixed_no_clock_can_win_the_headline(make_run: MakeRun, binary: Target) -> None:
@@ -232,9 +232,9 @@ def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_sti
     for stimulus in sorted(set(run.predictions["stimulus"])):
         kept = run.predictions.take(run.predictions["stimulus"] != stimulus)
         without.append(scored(replace(run, predictions=kept), target)["scores"]["stress"][metric]["mean"])
-    own = (alone["high"] - alone["mean"]) / stats.t.ppf(0.975, alone["people"] - 1)
+    own = (alone["high"] - alone["mean"]) / stats.t.ppf(0.975, alone["subjects"] - 1)
     error = np.hypot(own, jackknife_error(np.array(without))[0])
-    assert (both["mean"], both["over"]) == (alone["mean"], "people and stimuli")
+    assert (both["mean"], both["over"]) == (alone["mean"], "subjects and stimuli")
     assert both["high"] - both["mean"] == pytest.approx(stats.t.ppf(0.975, 11) * error)
 
 
@@ -261,7 +261,7 @@ def test_folds_and_subjects_of_one_class_are_left_out_counted_and_said(make_run:
     numbers = out["scores"]["stress"]
     assert numbers["auroc"]["left_out"] == ["1 of 4 folds and seeds: one class only"]
     assert numbers["auroc_within"]["left_out"] == [f"{len(in_fold)} of 12 subjects: one class only"]
-    assert numbers["auroc_within"]["people"] == 12 - len(in_fold)
+    assert numbers["auroc_within"]["subjects"] == 12 - len(in_fold)
     [row] = [r for r in out["folds"] if r["method"] == "model" and r["fold"] == 2]
     assert row["auroc"] is None
     assert row["accuracy"] is not None
@@ -314,7 +314,7 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
     assert out["headlines"] == {"stress": "ccc"}
     assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
     ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
-    assert (ccc["over"], ccc["people"], rmse["over"]) == ("people", 12, "folds")
+    assert (ccc["over"], ccc["subjects"], rmse["over"]) == ("subjects", 12, "folds")
     assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"]
     _, y = by_hand(run)
     p, subjects = run.predictions, []
@@ -337,7 +337,7 @@ def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeR
     labels["label"] = np.where(alike, 1.0, labels["label"])
     run.labels = Labels(labels)
     ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
-    assert ccc["people"] == 10
+    assert ccc["subjects"] == 10
     assert ccc["left_out"] == ["2 of 12 subjects: labels that do not vary"]
     labels["label"] = np.ones(len(labels["label"]))
     run.labels = Labels(labels)
@@ -349,7 +349,7 @@ def test_few_subjects_are_not_estimable(make_run: MakeRun, binary: Target) -> No
     out = scored(make_run(n_subjects=8), binary, design="fixed_order", sessions=LENGTHS)
     assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
     assert out["scores"]["stress"]["auroc_crossed_matched"]["undefined"].startswith("not estimable: ")
-    assert out["scores"]["stress"]["auroc_within"]["people"] == 8
+    assert out["scores"]["stress"]["auroc_within"]["subjects"] == 8
     assert out["not_cleared"] == ["stress: elapsed_time", "stress: majority"]
 
 

@@ -173,7 +173,7 @@ def recorded(
         "targets": [TARGET.name],
         "seeds": list(range(seeds)),
         "cohort": {
-            "people": n_subjects,
+            "subjects": n_subjects,
             "left_out": [],
             "session_s": None if lengths is None else dict(zip(subject.tolist(), lengths.tolist(), strict=True)),
             "design": design or ("free" if lengths is None else "fixed_order"),

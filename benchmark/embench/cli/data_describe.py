@@ -192,7 +192,9 @@ def controls(
     with Steps("folds", "controls fitted") as steps:
         found = describe_controls(store, card, chosen, rules, numbers, steps)
     if as_json:
-        console.document(found)
+        from embench.records.schema_1 import written_scores
+
+        console.document(written_scores(found, rules.scoring))
         return
     from embench.cli import show
     from embench.records.scores import Scores

@@ -26,8 +26,8 @@ DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE})
-_KEPT = ("headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
-_KEPT_NUMBERS = ("mean", "std", "low", "high", "people", "over")
+_KEPT = ("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
+_KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
 CONSTANT_CONTROLS = frozenset({"majority", "prior"})
 """Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
 accuracy how many of them are right."""

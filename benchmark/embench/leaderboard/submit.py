@@ -63,8 +63,7 @@ def _plugins(run: Manifest) -> tuple[object, ...]:
 
 
 def _subjects(run: Manifest) -> int:
-    people = run.cohort.people  # a number where names are not public
-    return people if isinstance(people, int) else len(people)
+    return run.cohort.size
 
 
 def _beside(run: Manifest, boards: Path) -> list[Path]:

@@ -51,7 +51,7 @@ class Weights:
     def seen(self) -> list[dict[str, Any]]:
         """Whom the weights were trained on, one entry a dataset and use of its labels."""
         if self.manifest:
-            return [dict(entry) for entry in self.manifest["seen"]]
+            return [as_recorded(entry) for entry in self.manifest["seen"]]
         if self.run is None:
             return []
         dataset, config = self.run["dataset"], self.run["config"]
@@ -59,7 +59,7 @@ class Weights:
             "dataset": config.get("train_dataset") or dataset["name"],
             "store": config.get("train_data", dataset["fingerprint"]),
             "synthetic": dataset["synthetic"] is not None,
-            "people": self.run["cohort"]["people"],
+            "subjects": self.run["cohort"]["subjects"],
             "labels": "source",
         }
         return [fitted, *map(dict, self.run.get("pretraining", []))]
@@ -91,7 +91,7 @@ class Weights:
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
-            manifest = {**known, "seen": [count_subjects(entry) for entry in self.manifest["seen"]]}
+            manifest = {**known, "seen": [count_subjects(entry) for entry in self.seen()]}
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
@@ -171,10 +171,15 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def as_recorded(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of what stages saw under the names of a run's record: stages, and manifests of weights, say `people`."""
+    return {"subjects" if name == "people" else name: value for name, value in entry.items()}
+
+
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of what was seen with the number of subjects in place of their names; None where it is not known."""
-    subjects = entry["people"]
-    return {**entry, "people": len(subjects) if isinstance(subjects, list) else subjects}
+    """A recorded entry with the number of subjects in place of their names; None where it is not known."""
+    subjects = entry["subjects"]
+    return {**entry, "subjects": len(subjects) if isinstance(subjects, list) else subjects}
 
 
 def _short(plugin: str) -> str:

@@ -160,7 +160,7 @@ class TrainedOnPart(_Part):
 
     name: PluginName
     fingerprint: Word
-    people: int
+    subjects: int
     label_rules_hash: str
     label_rules: list[RuleOfTargetPart]
 
@@ -193,7 +193,7 @@ class CohortPart(_Part):
     """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
     the session was long; `design`: see `embench.protocols.Design`."""
 
-    people: int | list[Line]
+    subjects: int | list[Line]
     left_out: list[Any]
     session_s: dict[str, float] | None = None
     design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
@@ -201,7 +201,7 @@ class CohortPart(_Part):
     @property
     def size(self) -> int:
         """How many subjects were scored."""
-        return self.people if isinstance(self.people, int) else len(self.people)
+        return self.subjects if isinstance(self.subjects, int) else len(self.subjects)
 
 
 class CostPart(_Part):

@@ -32,6 +32,8 @@ from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions, columns_text, read_columns
+from embench.records.schema_1 import read_run as as_schema_2
+from embench.records.schema_1 import scoring_of, written_run, written_scores
 from embench.records.scores import Scores
 from embench.texts import has_control
 
@@ -45,9 +47,9 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 class Record:
     """All of a run but its weights.
 
-    `run` is the content of run.yaml (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`: why a subject is
-    excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a dataset whose
-    labels are not public, `labels` is None and there are no predictions.
+    `run` is the content of run.yaml in the names of schema 2 (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`:
+    why a subject is excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a
+    dataset whose labels are not public, `labels` is None and there are no predictions.
     """
 
     run: Mapping[str, Any]
@@ -90,11 +92,11 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.labels is not None:
             write_whole(folder / "labels.csv.gz", record.labels.write)
         write_text(folder / "folds.csv", format_csv(record.folds, FOLD_FIELDS))
-        write_text(folder / "scores.json", _as_json(record.scores.content))
+        write_text(folder / "scores.json", _as_json(written_scores(record.scores, scoring_of(record.run))))
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
-        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**record.run, FILES: _sums(folder)})))
+        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**written_run(record.run), FILES: _sums(folder)})))
     except OSError as error:
         raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
@@ -141,10 +143,11 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
         parts["labels"] = entry.share_text(shared, "labels", columns_text(record.labels.columns))
         parts["controls"] = entry.share_numbers(shared, "controls", controls)
     parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
-    scores = {name: value for name, value in record.scores.items() if name not in ("controls", "folds")}
-    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(record.scores["controls"]))
-    write_text(folder / "scores.json", _as_json(scores))
-    write_text(folder / "run.yaml", as_yaml({**record.run, "entry": parts}))
+    scores = written_scores(record.scores, scoring_of(record.run))
+    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(scores["controls"]))
+    own = {name: value for name, value in scores.items() if name not in ("controls", "folds")}
+    write_text(folder / "scores.json", _as_json(own))
+    write_text(folder / "run.yaml", as_yaml({**written_run(record.run), "entry": parts}))
 
 
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
@@ -179,9 +182,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_run(folder: Path) -> Any:
-    """The content of a record's run.yaml. Raises DataError where it is missing or no YAML, CheckFailed where it was
-    edited."""
-    return read_sealed(Path(folder) / RUN_FILE)
+    """The content of a record's run.yaml, in the names of schema 2. Raises DataError where it is missing, no YAML or of
+    an unknown schema, CheckFailed where it was edited."""
+    path = Path(folder) / RUN_FILE
+    return as_schema_2(read_sealed(path), str(path))
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:

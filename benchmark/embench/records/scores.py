@@ -11,11 +11,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench.errors import DataError, breaks_schema, faults
+from embench.records import schema_1
 from embench.records.manifest import InstalledName, Line, Word
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
 
 
 class Score(_Part):
@@ -29,7 +30,7 @@ class Score(_Part):
     std: float | None = None
     low: float | None = None
     high: float | None = None
-    subjects: int | None = Field(default=None, validation_alias="people", serialization_alias="people")
+    subjects: int | None = None
     over: Line | None = None
     shared_variance: float | None = None
     left_out: Sequence[Line] = ()
@@ -42,8 +43,8 @@ class Score(_Part):
         return not math.isnan(self.mean)
 
     def as_json(self) -> dict[str, Any]:
-        """As `scores.json` holds it."""
-        return self.model_dump(by_alias=True, exclude_unset=True)
+        """As `Scores.content` holds it."""
+        return self.model_dump(exclude_unset=True)
 
 
 class Gap(_Part):
@@ -138,7 +139,7 @@ class _File(_Part):
 
 
 class Scores(Mapping[str, Any]):
-    """The content of `scores.json`, as the mapping that it is and as objects.
+    """The content of `scores.json`, as a mapping and as objects; of a file of schema 1 in the names of schema 2.
 
     >>> found = Scores({
     ...     "headlines": {"stress": "auroc"},
@@ -155,12 +156,12 @@ class Scores(Mapping[str, Any]):
     """
 
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
-        """Raises DataError that names every field of `content` that is missing or wrong."""
+        """Raises DataError that names every field of `content` that is missing or wrong, or its unknown schema."""
         if not isinstance(content, Mapping):
             raise DataError("the file holds no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
-        self.content = content
+        self.content = schema_1.read_scores(content, where)
         try:
-            self._file = _File.model_validate(content)
+            self._file = _File.model_validate(self.content)
         except ValidationError as error:
             found = faults(error)
             fields = ", ".join(dict.fromkeys(fault.field for fault in found))
@@ -213,7 +214,7 @@ class Scores(Mapping[str, Any]):
     def none(cls, **parts: Any) -> Scores:
         """Those of a record without predictions, but for these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
-        return cls({**nothing, "not_cleared": [], "cleared_all": False, **parts})
+        return cls({"schema": schema_1.SCHEMA, **nothing, "not_cleared": [], "cleared_all": False, **parts})
 
     def of(self, target: str) -> Mapping[str, Score]:
         """Metric -> the method's score on a target, undefined ones too; empty where nothing was scored."""

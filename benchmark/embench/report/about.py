@@ -112,7 +112,7 @@ def audit_section(run: RunFacts) -> Markup:
 def facts_section(run: RunFacts) -> Markup:
     """The section on how the run came about: data, protocol, cohort, method, versions."""
     about = run.manifest
-    subjects = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
+    subjects = "" if isinstance(about.cohort.subjects, int) else f": {', '.join(about.cohort.subjects)}"
     rows = [
         *([("command", f"`{run.command}`")] if run.command else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),

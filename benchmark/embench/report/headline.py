@@ -89,10 +89,7 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
     listed = ", ".join(f"{method} {format_figure(score.mean)}" for method, score in scores.items())
     about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
-    rows = [
-        (method, s.mean, s.low, s.high, s.std, "subjects" if s.over == "people" else s.over, s.subjects)
-        for method, s in scores.items()
-    ]
+    rows = [(method, s.mean, s.low, s.high, s.std, s.over, s.subjects) for method, s in scores.items()]
     note = f"The headline with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
     drawn = figure([panel], f"Headline {metric} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
@@ -145,8 +142,8 @@ def _by_construction(metric: str, controls: Mapping[str, Score]) -> str:
 
 
 _OF_WHAT = {
-    "people": "the mean over subjects, with a t interval over groups of subjects",
-    "people and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+    "subjects": "the mean over subjects, with a t interval over groups of subjects",
+    "subjects and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
     "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
     "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",

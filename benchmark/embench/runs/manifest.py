@@ -90,7 +90,7 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     trained_on = TrainedOnPart(
         name=planned.trained_on,
         fingerprint=planned.fit.store.key,
-        people=len(planned.fit.subjects),
+        subjects=len(planned.fit.subjects),
         label_rules_hash=digest(rules),
         label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
@@ -132,7 +132,8 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
     """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
     with hash, licence, hours, number of subjects."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
-    here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
+    merged = weights.merged(m for m in kept if m)
+    here = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
     return [weights.count_subjects(entry) for entry in (*here, *before)]
 

@@ -162,11 +162,11 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
             made.wrong.append(f"the request gives another configuration: {difference}")
     stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
     here: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
-    if isinstance(run.cohort.people, list):
-        theirs, mine = set(run.cohort.people), set(planned.test.subjects)
+    if isinstance(run.cohort.subjects, list):
+        theirs, mine = set(run.cohort.subjects), set(planned.test.subjects)
         if theirs != mine:
             other = ", ".join(sorted(theirs ^ mine)[:_MOST_NAMED])
-            made.wrong.append(f"run.yaml: cohort.people: {len(theirs)}, but {len(mine)} in the data here ({other} ..)")
+            made.wrong.append(f"run.yaml: cohort: {len(theirs)} subjects, in the data {len(mine)} ({other} ..)")
     made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
     if record.labels is not None:
         made.wrong += labels_apart(record.labels, _labels(planned))

@@ -21,6 +21,8 @@ from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
+from embench.records.schema_1 import written_scores
+from embench.records.scores import Scores
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, guards, kept
 from embench.runs.grids import GridFile
@@ -207,7 +209,7 @@ def _conclude(
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
         if known.run.get("scoring") == evaluation.scoring_identity():
-            observers.run_ended({"id": planned.id, **planned.config}, known.scores)
+            _notify(observers, planned, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
         guards.ask_alone(planned, root)
@@ -238,5 +240,10 @@ def _conclude(
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
-    observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
+    _notify(observers, planned, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
+
+
+def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:
+    """Tells observers that a run is over, and what its scores.json holds."""
+    observers.run_ended({"id": planned.id, **planned.config}, written_scores(scores, planned.protocol.scoring))

@@ -12,6 +12,7 @@ from typing import Any
 
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
 from embench.leaderboard.sections import BoardSection
+from embench.records.schema_1 import with_people
 from embench.site.pages import write_page
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
@@ -45,8 +46,8 @@ def _row(row: Row) -> dict[str, Any]:
     numbers = {
         "people": row.subjects,
         "headline": row.headline,
-        "score": row.score and row.score.as_json(),
-        "scores": {name: score and score.as_json() for name, score in row.scores.items()},
+        "score": row.score and with_people(row.score.as_json()),
+        "scores": {name: score and with_people(score.as_json()) for name, score in row.scores.items()},
     }
     seeds = {"seeds": row.seeds}
     if not row.is_method:

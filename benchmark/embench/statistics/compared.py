@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from embench.records.schema_1 import with_people
 from embench.records.wording import format_p, format_points, join_with_and
 from embench.statistics.intervals import Estimate
 from embench.statistics.metrics import metric_facts
@@ -82,8 +83,11 @@ class Comparison:
         apart = ("scores", "difference", "tests")
         return {
             **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
-            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
-            "difference": self.difference.as_json(),
+            "scores": {
+                self.one: with_people(self.scores[0].as_json()),
+                self.other: with_people(self.scores[1].as_json()),
+            },
+            "difference": with_people(self.difference.as_json()),
             "tests": dict(self.tests),
             "equivalent": self.equivalent,
             "better": self.better,
@@ -104,7 +108,7 @@ class Standing:
 
     def as_json(self) -> dict[str, Any]:
         """The standing as `embench compare --json` prints it."""
-        return {**vars(self), "score": self.score.as_json()}
+        return {**vars(self), "score": with_people(self.score.as_json())}
 
 
 @dataclass(frozen=True)

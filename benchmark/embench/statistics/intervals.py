@@ -28,8 +28,8 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`people`, `people and stimuli`), the `folds` of a
-            seed (mean over seeds), or the `jackknife` (a standard error).
+        std: the standard deviation over what `over` names: subjects (`subjects`, `subjects and stimuli`), the
+            `folds` of a seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom, or of the interval of
             `add_one`; None where nothing can vary. `shared`: the part of `error`^2 that is `shared_variance`, None
             where seeds do not show it. `groups`: of subjects, from which `error` comes.
@@ -46,7 +46,7 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["people", "people and stimuli", "folds", "jackknife"]
+    over: Literal["subjects", "subjects and stimuli", "folds", "jackknife"]
     left_out: tuple[str, ...] = ()
     comparisons: int | None = None
     without: np.ndarray | None = None
@@ -59,13 +59,13 @@ class Estimate:
     shared: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The estimate as `scores.json` holds it."""
+        """The estimate as `Scores.content` holds it."""
         values: dict[str, Any] = {
             "mean": self.mean,
             "std": self.std,
             "low": self.low,
             "high": self.high,
-            "people": self.subjects,
+            "subjects": self.subjects,
             "over": self.over,
             "shared_variance": self.shared,
             "left_out": list(self.left_out),
@@ -145,7 +145,7 @@ def mean_over_subjects(
     _, codes = np.unique(group[known], return_inverse=True)
     sums = np.bincount(codes, values - mean)
     std = float(values.std(ddof=1)) if len(values) > 1 else None
-    estimate = Estimate(mean, std, None, None, len(values), "people", left_out, subject_values=subject_values)
+    estimate = Estimate(mean, std, None, None, len(values), "subjects", left_out, subject_values=subject_values)
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
@@ -172,7 +172,7 @@ def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
     if estimate.error is None or not df:
         return estimate
     widened = _with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
-    return replace(widened, over="people and stimuli", without_stimulus=without)
+    return replace(widened, over="subjects and stimuli", without_stimulus=without)
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from embench.errors import UsageError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
+from embench.records.schema_1 import scoring_of, written_scores
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
@@ -32,7 +33,7 @@ class Result:
     Args:
         id: of the run, unique to its configuration.
         folder: where the run's record lies.
-        manifest: the content of its `run.yaml`.
+        manifest: the content of its `run.yaml`, in the names of schema 2.
         scores: its `scores.json`: `scores.score(target, metric)` has `mean`, `low` and `high`, or is None for the
             reason of `scores.why_undefined`; `scores.controls(target)` has the same of each control.
     """
@@ -76,12 +77,13 @@ class Result:
 
     def json(self) -> dict[str, Any]:
         """What `embench run --json` prints."""
+        written = written_scores(self.scores, scoring_of(self.manifest))
         return {
             "run": self.id,
             "folder": str(self.folder),
             "synthetic": self.synthetic,
             "headline": next(iter(self.scores.headlines.values())),
-            **{name: self.scores.content[name] for name in ("scores", "controls", "not_cleared")},
+            **{name: written[name] for name in ("scores", "controls", "not_cleared")},
             "cost": self.manifest["cost"],
         }
 
