@@ -9,6 +9,7 @@ import numpy as np
 
 from embench.files import digest
 from embench.records.record import Record
+from embench.records.schema_1 import scoring_of
 from embench.records.seeds import SHARED_SEEDS
 from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
 from embench.statistics.estimates import contributions
@@ -50,5 +51,4 @@ def shared_part(joined: Joined, run: Mapping[str, Any]) -> Joined:
     """The partitions in which rows are compared: under version 3 of the scores, where boards take rows of several lists
     of seeds, those that all of them have."""
     shared = {seed: folds for seed, folds in joined.seeds.items() if seed in SHARED_SEEDS}
-    several = run["protocol"].get("rules", {}).get("scoring") == 3
-    return Joined(shared) if several and len(shared) == len(SHARED_SEEDS) else joined
+    return Joined(shared) if scoring_of(run) == 3 and len(shared) == len(SHARED_SEEDS) else joined
