@@ -119,11 +119,14 @@ class LabelledUnits:
     unit_s: float
     moment_s: np.ndarray | None = None
 
-    def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts]) -> Joined:
-        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; NaN ones are left out."""
+    def joined(
+        self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False
+    ) -> Joined:
+        """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
+        finite, unless the `whole` is asked for."""
         seeds = {}
         for seed, of_seed in values.items():
-            known = np.isfinite(self.y) & np.isfinite(of_seed[:, 0])
+            known = np.isfinite(self.y) & (whole | np.isfinite(of_seed[:, 0]))
             seeds[seed] = {
                 fold: self._units(np.sort(test[known[test]]), of_seed, fold)
                 for fold, (_, test) in enumerate(parts[seed])
