@@ -96,7 +96,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
             owed = mine["method"] == UNPREDICTED
             scores[owed] = np.where(mine["score"] == TIED, np.inf, np.nan)[owed, None]
             parts.append((target, seed, np.array([at[name] for name in names]), scores))
-    judged = "full" if run.outside else "local"
+    judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
     again = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
     found = differences(record.scores["adds"], again, "adds", NUISANCES_DIFFER)

@@ -22,6 +22,8 @@ from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.interfaces.units import View
+from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record, read_record
@@ -147,6 +149,9 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"run.yaml: id: {run['id']} does not name the method"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
     yield from in_run(differences(stated, {name: config[name] for name in stated}, "config"))
+    views = [View(**part["view"]) for name, part in parts.items() if part.get("view") and "pretrainer" not in name]
+    if run.get("time_context") not in (None, context_of(views)):
+        yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context_of(views)}"
 
 
 def in_run(found: Iterable[Difference]) -> Iterator[str]:

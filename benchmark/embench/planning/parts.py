@@ -8,6 +8,7 @@ from typing import Literal
 
 from embench.engine.specs import Part
 from embench.interfaces.recipe import Recipe
+from embench.records.context import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
 
 FUSION = "fusion"
@@ -65,6 +66,11 @@ class Method:
     def recipe(self) -> Recipe:
         """The recipe of the last fitted stage."""
         return next(iter(self.encoders.values())).recipe if self.joins == "unimodal" else self.fusion.recipe
+
+    @property
+    def time_context(self) -> TimeContext:
+        """The other units of a test session that reach a prediction."""
+        return context_of(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
     def of(self, step: Pretraining) -> list[str]:
         """The modalities whose encoders a step trains."""

@@ -42,7 +42,10 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
             what = f"what clock and movement tell of {target}, once for this dataset: {begun} of {total}"
             on_event({"event": "note", "text": what})
 
-    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol, whole=not plan.request.dev, held=held)
+    alone = plan.method.time_context == "unit"
+    evaluated = evaluation.score_predictions(
+        predictions, cohort, plan.protocol, whole=not plan.request.dev, proved=alone, held=held
+    )
     if picked:
         evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated

@@ -34,7 +34,8 @@ def manifest(
     """What run.yaml holds of a run; `looks` are the ledger's counts, `conformance` is what became of the checks of
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
+    context = method.time_context if planned.protocol.scoring == 3 else None
+    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations, context)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})

@@ -115,7 +115,7 @@ def score_predictions(
         progress: called with (folds whose controls are fitted, folds in all, the target).
         whole: whether all eligible subjects are tested. Under protocols of version 3, units of theirs without a
             prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
-        proved: whether it is known that the method saw one unit at a time, as those that the harness runs do.
+        proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
 
     Raises:
         DataError: there is no prediction.
@@ -191,8 +191,7 @@ def run_circumstances(
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
-        time_context: as declared; by default that of methods that the harness runs, which are given one unit at a time
-            and must predict it alone as they do in a batch (`embench.testing`).
+        time_context: of a method that the harness runs, or as declared; not recorded without one.
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
@@ -233,7 +232,7 @@ def run_circumstances(
             design=cohort.design,
         ),
         target_access=protocol.target_access,
-        **({"time_context": time_context or "unit"} if time_context or protocol.scoring == 3 else {}),
+        **({"time_context": time_context} if time_context else {}),
         scoring=scoring_identity(),
         versions={
             "python": platform.python_version(),
