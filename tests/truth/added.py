@@ -107,7 +107,8 @@ CELLS = {
     **{f"waves {n}": Cell(n, waves=True) for n in SUBJECTS},
     **{f"clock {n}": Cell(n, artefact=0.7, drift=1.0) for n in SUBJECTS},
     **{f"body {n}": Cell(n, movement=0.62, body=0.25) for n in (24, 34)},
-    **{f"gains {sd:g} {n}": Cell(n, artefact=0.7, gains=sd) for sd in (0.7, 1.2) for n in (24, 34)},
+    **{f"gains 0.7 {n}": Cell(n, artefact=0.7, gains=0.7) for n in (24, 34)},
+    **{f"gains 1.2 {n}": Cell(n, movement=0.77, artefact=1.2, gains=1.2) for n in (16, 24, 34)},
     **{f"reliable {share:g} 34": Cell(34, artefact=0.7, reliability=share) for share in (0.9, 0.7, 0.5)},
 }
 CELLS |= {

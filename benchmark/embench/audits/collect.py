@@ -215,6 +215,6 @@ def _baselines(folder: Path, manifest: Manifest) -> list[Path]:
         other = record.read_manifest(path.parent)
         simple = other.method.encoders and all(n.endswith("/handcrafted") for n in other.method.encoders.values())
         same = other.protocol.hash == manifest.protocol.hash and other.dataset.name == manifest.dataset.name
-        if simple and same and not other.dev and other.id != manifest.id and set(other.seeds) == set(manifest.seeds):
+        if simple and same and not other.dev and other.id != manifest.id and set(manifest.seeds) <= set(other.seeds):
             found.append(path.parent)
     return found

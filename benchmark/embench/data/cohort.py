@@ -165,7 +165,8 @@ class Cohort:
     @cached_property
     def silent(self) -> np.ndarray:
         """(n,) whether the data have no signal of any of the run's modalities in each unit."""
-        spoken = [any(recorded_share(self.store, m, unit) for m in self.modalities) for unit in self.units]
+        share = self.store.recorded_share
+        spoken = [any(share(u.recording, m, u.start, u.stop) for m in self.modalities) for u in self.units]
         return ~np.array(spoken, bool)
 
     @cached_property
@@ -285,19 +286,6 @@ def build_cohort(
     seconds = np.nan if cut.length_s is None else cut.length_s
     of_targets = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
     return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()))
-
-
-def recorded_share(store: Store, modality: str, unit: Unit) -> float:
-    """How much of a unit was recorded of all parts of a modality, 0 to 1; of videos whether there is one."""
-    entry, shares = store.recording(unit.recording), []
-    for part in names_in(modality):
-        span, known = entry.spans.get(part), store.modalities.get(part)
-        if span is None or known is None:
-            return float(span is not None)
-        cut = span.cut(unit.start, unit.stop, known.rate)
-        samples = max(1.0, (unit.stop - unit.start) * known.rate)
-        shares.append(round((cut.stop - cut.start) / samples, 2))  # the last sample says nothing
-    return min(shares)
 
 
 @seen

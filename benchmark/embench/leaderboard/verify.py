@@ -17,12 +17,12 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import cache_root, digest
+from embench.interfaces.units import View
 from embench.leaderboard.attestations import entry_digest
 from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
-from embench.interfaces.units import View
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
 from embench.records.predictions import MODEL, UNPREDICTED

@@ -65,6 +65,7 @@ class Held:
         for fold, (train, _) in enumerate(self.parts):
             trains[train, fold] = True
         patterns, pattern = np.unique(trains, axis=0, return_inverse=True)
+        pattern = pattern.reshape(-1)  # numpy 2.0 gives it two dimensions
         alike = (self._columns[pattern == k] for k in range(len(patterns)))  # units that train the same folds
         products = [rows.T @ rows for rows in alike]
         whole = sum(products, PENALTY * np.eye(self._columns.shape[1]))
@@ -119,9 +120,7 @@ class LabelledUnits:
     unit_s: float
     moment_s: np.ndarray | None = None
 
-    def joined(
-        self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False
-    ) -> Joined:
+    def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
         """Seed -> `values` (n, K) as scores of the labelled units that each fold tests; without those that are not
         finite, unless the `whole` is asked for."""
         seeds = {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from embench.checksums import DamagedError
 from embench.errors import DataError
-from embench.interfaces.recording import Label, Signal
+from embench.interfaces.recording import Label, Signal, names_in
 from embench.store.arrays import AGAIN, open_rows
 from embench.store.folders import check_folder
 from embench.store.labels import read_labels
@@ -130,6 +130,19 @@ class Store:
         span, entry = self.recording(recording).spans[modality], self.modalities[modality]
         data = self.array(modality)[:, span.offset : span.offset + span.samples]
         return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
+
+    def recorded_share(self, recording: str, modality: str, start: float, stop: float) -> float:
+        """How much of the seconds [start, stop) of a recording holds all parts of a modality, 0 to 1; of videos whether
+        there is one."""
+        entry, shares = self.recording(recording), []
+        for part in names_in(modality):
+            span, known = entry.spans.get(part), self.modalities.get(part)
+            if span is None or known is None:
+                return float(span is not None)
+            cut = span.cut(start, stop, known.rate)
+            samples = max(1.0, (stop - start) * known.rate)
+            shares.append(round((cut.stop - cut.start) / samples, 2))  # the last sample says nothing
+        return min(shares)
 
     def labels(self) -> dict[str, dict[str, Label]]:
         """{label name: {recording id: Label}}, raw."""

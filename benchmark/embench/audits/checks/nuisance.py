@@ -11,7 +11,6 @@ import numpy as np
 from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
-from embench.data.cohort import recorded_share
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
@@ -90,7 +89,7 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
     for m in e.store.modalities:
         if used and m not in used:
             continue
-        share = {unit: recorded_share(e.store, m, about) for unit, about in e.units.items()}
+        share = {id_: e.store.recorded_share(u.recording, m, u.start, u.stop) for id_, u in e.units.items()}
         for target, _ in e.binary_targets():
             areas, pairs = _by_place(e, target, share)
             figures[f"{target.name}: labels by what was recorded of {m}"] = round(areas, 3)
