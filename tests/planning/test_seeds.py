@@ -27,6 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("subject-independent-v3", "Moments", "logreg", TEN),
         ("subject-independent-v3", "Pool", "logreg", THREE),
         ("subject-independent-v3", "Pool", "single", THREE),
+        ("leave-one-subject-out-v3", "Moments", "logreg", THREE),
     ],
 )
 def test_only_estimators_under_version_3_have_ten_seeds_by_default(

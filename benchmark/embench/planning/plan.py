@@ -27,6 +27,7 @@ from embench.planning.request import Request
 from embench.planning.stacks import stacked
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
+from embench.records.method_kind import MethodKind
 from embench.records.seeds import seeds_taken
 from embench.records.wording import name_without_package
 from embench.snapshot import snapshot
@@ -282,7 +283,8 @@ def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request
     """The request with seeds: where it names none, those that a board takes of such a method."""
     if request.seeds is not None:
         return request
-    usual = seeds_taken(protocol.scoring, "features" if method.inputs == "features" else "network")[0]
+    kind: MethodKind = "features" if method.inputs == "features" else "network"
+    usual = seeds_taken(protocol.scoring, kind, protocol.split.folds)[0]
     return replace(request, seeds=",".join(map(str, usual)))
 
 

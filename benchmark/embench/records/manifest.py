@@ -118,6 +118,12 @@ class ProtocolPart(_Part):
         """The version of its scores, from 3 on; None of earlier ones."""
         return self.rules.get("scoring")
 
+    @property
+    def folds(self) -> int | Literal["each"]:
+        """How many folds a partition has; `each` is one for each group of subjects."""
+        folds: int | Literal["each"] = self.rules.get("split", {}).get("folds", "each")
+        return folds
+
 
 class RulePart(_Part):
     """How labels were made; see `embench.interfaces.units.LabelRule`."""

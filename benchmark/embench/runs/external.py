@@ -118,7 +118,7 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
     """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
     where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
-    rows, seeds = [], seeds_taken(protocol.scoring, "network")[-1]
+    rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
     for target in targets:
         if target.label not in store.label_kinds:
             continue
