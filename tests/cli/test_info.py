@@ -124,6 +124,9 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     found = document(embench, "subject-independent-v2")
     assert found["folds"].startswith("5 folds of subjects")
     assert "auroc_crossed_matched where tasks came in one order" in found["headline"]
+    assert found["headline"].endswith("; of values, ccc")
+    draft = document(embench, "subject-independent-v3")["headline"]
+    assert "of values, concordance_crossed_matched where tasks came in one order" in draft
     assert found["a method reads of test subjects"] == "all their signals, without labels"
     assert document(embench, "subject-independent-v1")["superseded by"] == "subject-independent-v2"
     assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"

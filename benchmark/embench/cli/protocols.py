@@ -8,7 +8,7 @@ from typing import Any
 
 from embench import protocols
 from embench.cli.tables import fields, show_table
-from embench.interfaces.kinds import KINDS
+from embench.interfaces.kinds import KindName
 from embench.protocols import Protocol
 
 KIND = "protocol"
@@ -74,13 +74,19 @@ def described(name: str) -> dict[str, Any]:
 
 
 def _headline(protocol: Protocol) -> str:
+    told = {"classes": _of_kind(protocol, "binary"), "values": _of_kind(protocol, "value")}
+    if len(set(told.values())) == 1:
+        return told["classes"]
+    return "; ".join(f"of {words}, {scores}" for words, scores in told.items())
+
+
+def _of_kind(protocol: Protocol, kind: KindName) -> str:
     designs: Mapping[Any, str] = {
         "fixed_order": "where tasks came in one order",
         "shared_stimuli": "where subjects shared stimuli",
         "free": "elsewhere",
     }
-    scores = {text: protocol.headline_for("binary", design) for design, text in designs.items()}
+    scores = {text: protocol.headline_for(kind, design) for design, text in designs.items()}
     if len(set(scores.values())) == 1:
         return next(iter(scores.values()))
-    told = ", ".join(f"{score} {text}" for text, score in scores.items())
-    return f"{told} (of targets with {KINDS['binary'].words})"
+    return ", ".join(f"{score} {text}" for text, score in scores.items())
