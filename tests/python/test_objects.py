@@ -1,7 +1,6 @@
 """Objects as methods: what they score, that nothing of them is shared between folds, and what is refused."""
 
 import inspect
-import json
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
 from embench.leaderboard.export import why_not_publishable
 from embench.python.estimators import estimator_class, needs_imputing, weight_parameter
-from embench.records.manifest import Manifest
+from embench.records.record import read_manifest, read_scores
 from embench.registry import objects
 from embench.testing import check_encoder, check_estimator
 
@@ -75,7 +74,7 @@ def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
     predictions.to_csv(tmp_path / "mine.csv", index=False)
     line = ["score", tmp_path / "mine.csv", "--dataset", plugin("Tiny"), "--data-root", features["data_root"]]
     assert main([str(word) for word in [*line, "--out", tmp_path / "cli", "--name", "mine"]]) == 0
-    assert json.loads((tmp_path / "cli" / "scores.json").read_text()) == inside.scores
+    assert read_scores(tmp_path / "cli") == inside.scores
 
 
 @pytest.mark.slow
@@ -167,7 +166,7 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     run = yaml.safe_load((result.folder / "run.yaml").read_text())
     (about,) = run["objects"].values()
     assert "LogisticRegression(max_iter=2000)" in about["repr"]
-    assert any("code or files that nobody else has" in why for why in why_not_publishable(Manifest.model_validate(run)))
+    assert any("code or files that nobody else has" in why for why in why_not_publishable(read_manifest(result.folder)))
     objects._GIVEN.clear()  # as in another process
     assert main(["run", "--from", str(result.folder), "--data-root", str(features["data_root"])]) == 2
     assert "is an object of the Python process that made it" in capsys.readouterr().err

@@ -163,7 +163,7 @@ def test_videomae_starts_from_weights_then_clips_of_both_then_the_other_sets_lab
         dataset: len(names) for dataset, names in FILMED.items()
     }
     outside = found.run["pretraining"]
-    assert {(row["dataset"], row["people"]) for row in outside} == {("embench_plugins/amigos", 4)}
+    assert {(row["dataset"], row["subjects"]) for row in outside} == {("embench_plugins/amigos", 4)}
     assert all(row["synthetic"] for row in outside)
 
 
@@ -174,4 +174,4 @@ def test_videomae_learns_the_other_sets_labels_first(dataset, source, embench_ru
     assert predicted_recordings(found, "valence") == FILMED[dataset]
     assert found.run["pretrain_overlap"] == "none"
     (row,) = found.run["pretraining"]
-    assert (row["dataset"], row["people"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])
+    assert (row["dataset"], row["subjects"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])
