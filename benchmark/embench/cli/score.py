@@ -65,11 +65,11 @@ def score(
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
     """Prints what a reader must know of a submission; `counted`: whether what it does not predict counts."""
-    from embench.runs.external import ABSENT
+    from embench.runs.external import NOT_IN_FILE
 
     submission = run.outside or {}
     folds = " and ".join(sorted(set(submission["folds"].values())))
-    labelled = run.cohort.size + sum(row["reason"] == ABSENT for row in run.cohort.left_out)
+    labelled = run.cohort.size + sum(row["reason"] == NOT_IN_FILE for row in run.cohort.left_out)
     count = f"{run.cohort.size} of {labelled} labelled subjects"
     console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
@@ -77,7 +77,7 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
         line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
         console.wrapped(f"{line} ({by_subject})", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
-        console.wrapped(f"{'lost' if counted and reason == ABSENT else 'not scored'}: {_some(names)}: {reason}")
+        console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
     console.wrapped("submission: training data are as declared by its author, not checked")

@@ -17,7 +17,7 @@ from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import MODEL, TIED, UNPREDICTED, Labels
+from embench.records.predictions import COUNTS_TIED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
 from embench.statistics.fold_predictions import wrongly_owed
@@ -94,7 +94,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
             columns = target.columns if target.traits.several else ["score"]
             scores = np.stack([mine[c] for c in columns], 1)
             owed = mine["method"] == UNPREDICTED
-            scores[owed] = np.where(mine["score"] == TIED, np.inf, np.nan)[owed, None]
+            scores[owed] = np.where(mine["score"] == COUNTS_TIED, np.inf, np.nan)[owed, None]
             parts.append((target, seed, np.array([at[name] for name in names]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})

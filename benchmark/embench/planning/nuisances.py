@@ -42,9 +42,9 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
             seconds += models * _model_s(of_target[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
         rate, axes = acc.rate, sum(len(_axes(each)) for of_target in of_targets for each in of_target)
-        if readings := axes + (not study.is_kept("movement", of_seed=False)):  # each axis beside the others: all again
+        if readings := axes + (not study.was_kept("movement", of_seed=False)):  # each axis beside the others: all again
             seconds += readings * _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
-    if _has_behaviour(study) and not study.is_kept("behaviour", of_seed=False):
+    if _has_behaviour(study) and not study.was_kept("behaviour", of_seed=False):
         seconds += _reading_s(study, lambda units: behaviour_of(cohort, units))
     return seconds
 
@@ -53,7 +53,7 @@ def _models(study: Study) -> float:
     """The models of all folds that are not kept, in units of the one that is measured."""
     has_acc = "acc" in study.cohort.store.modalities
     local = _CLOCK + _MOVEMENT * has_acc + _BEHAVIOUR * _has_behaviour(study)
-    of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.is_kept(name))
+    of_blocks = sum(cost for name, cost in (("local", local), ("contact", _CONTACT)) if not study.was_kept(name))
     return len(study.parts) * (of_blocks + _AXIS * len(_axes(study)))
 
 
@@ -63,7 +63,7 @@ def _has_behaviour(study: Study) -> bool:
 
 def _axes(study: Study) -> list[str]:
     """The axes whose placebo is not kept."""
-    return [axis for axis in axes_of(study) if not study.is_kept(f"placebo {axis}")]
+    return [axis for axis in axes_of(study) if not study.was_kept(f"placebo {axis}")]
 
 
 def _model_s(study: Study) -> float:

@@ -20,9 +20,9 @@ from embench.files import read_arrays, read_bytes, unzipped, write_whole
 from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import EntryPart
 from embench.records.predictions import (
-    LOST,
+    COUNTS_LOST,
+    COUNTS_TIED,
     MODEL,
-    TIED,
     UNPREDICTED,
     Predictions,
     columns_text,
@@ -231,7 +231,7 @@ def _without_predictions(model: Predictions) -> Predictions:
     missing = model["method"] == UNPREDICTED
     if not missing.any():
         return model
-    counted = np.where(model["score"] == TIED, np.inf, np.nan)
+    counted = np.where(model["score"] == COUNTS_TIED, np.inf, np.nan)
     numbers = [name for name in model.columns if name not in Predictions.FIXED]
     return Predictions({**model.columns, **{name: np.where(missing, counted, model[name]) for name in numbers}})
 
@@ -241,7 +241,9 @@ def _unpredicted(rows: Predictions) -> Predictions:
     tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
     nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
     method = TextColumn.same(UNPREDICTED, len(rows))
-    return Predictions(Columns({**rows.table.stored, **nothing, "method": method, "score": np.where(tied, TIED, LOST)}))
+    return Predictions(
+        Columns({**rows.table.stored, **nothing, "method": method, "score": np.where(tied, COUNTS_TIED, COUNTS_LOST)})
+    )
 
 
 def _rows(of: Predictions) -> list[tuple[object, ...]]:

@@ -29,8 +29,8 @@ MODEL = "model"
 
 UNPREDICTED = "unpredicted"
 """The method name of units that the model should have predicted, and did not. Their score is what each of their
-comparisons counts: `LOST`, or `TIED` where the data have no signal of any of the model's modalities."""
-LOST, TIED = 0.0, 0.5
+comparisons counts: `COUNTS_LOST`, or `COUNTS_TIED` where the data have no signal of any of the model's modalities."""
+COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
 ANY_SEED = -1
 """The seed of a label that holds for all seeds; blank in the file."""

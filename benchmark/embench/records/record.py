@@ -32,8 +32,7 @@ from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions, columns_text, read_columns
-from embench.records.schema_1 import read_run as as_schema_2
-from embench.records.schema_1 import scoring_of, written_run, written_scores
+from embench.records.schema_1 import run_in_schema_2, scoring_of, written_run, written_scores
 from embench.records.scores import Scores
 from embench.texts import has_control
 
@@ -185,7 +184,7 @@ def read_run(folder: Path) -> Any:
     """The content of a record's run.yaml, in the names of schema 2. Raises DataError where it is missing, no YAML or of
     an unknown schema, CheckFailed where it was edited."""
     path = Path(folder) / RUN_FILE
-    return as_schema_2(read_sealed(path), str(path))
+    return run_in_schema_2(read_sealed(path), str(path))
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:

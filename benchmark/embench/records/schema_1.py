@@ -23,7 +23,7 @@ _IN_SCORES = (
 """Where subjects are counted or named: there alone is `people` no name of a target, a metric or a group."""
 
 
-def read_run(content: Any, where: str) -> Any:
+def run_in_schema_2(content: Any, where: str) -> Any:
     """The content of a run.yaml in the form of schema 2, without the schema; as it is where it is no mapping.
 
     Raises:
@@ -32,7 +32,7 @@ def read_run(content: Any, where: str) -> Any:
     return _read(content, _IN_RUN, where)
 
 
-def read_scores(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+def scores_in_schema_2(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The same of a scores.json; `schema` stays in it, so that it can be read again."""
     return {_KEY: SCHEMA, **_read(content, _IN_SCORES, where)}
 

@@ -159,7 +159,7 @@ class Scores(Mapping[str, Any]):
         """Raises DataError that names every field of `content` that is missing or wrong, or its unknown schema."""
         if not isinstance(content, Mapping):
             raise DataError("the file holds no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
-        self.content = schema_1.read_scores(content, where)
+        self.content = schema_1.scores_in_schema_2(content, where)
         try:
             self._file = _File.model_validate(self.content)
         except ValidationError as error:

@@ -38,7 +38,7 @@ from embench.store import Store
 from embench.texts import has_control
 
 LEDGER = Path("runs")
-ABSENT = "no prediction in the file"
+NOT_IN_FILE = "no prediction in the file"
 """Why a subject is left out who has labels."""
 
 
@@ -178,7 +178,7 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
     eligible = {cohort.units[i].subject for i in cohort.eligible}
     ignored = {subject: reasons.get(subject, "no unit") for subject in sorted(predicted - eligible)}
     excluded = [row for row in cohort.excluded if row["subject"] not in predicted or row["subject"] in ignored]
-    excluded += [{"subject": p, "reason": ABSENT} for p in sorted(eligible - predicted - set(reasons))]
+    excluded += [{"subject": p, "reason": NOT_IN_FILE} for p in sorted(eligible - predicted - set(reasons))]
     positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in predicted)
     if not positions:
         raise DataError("no subject in the file has a label", where=cohort.card.name)

@@ -34,7 +34,7 @@ from embench.records.manifest import (
     ProtocolPart,
     RuleOfTargetPart,
 )
-from embench.records.predictions import ANY_SEED, LOST, MODEL, TIED, UNPREDICTED, Labels, Predictions
+from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.adding import laid_out, registered_clocks, studies_of, what_it_adds
@@ -309,7 +309,7 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
     silent = np.isinf(of_fold.score[missing]).reshape(about.rows, -1).any(1)
     nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
-    return Predictions({**rows.columns, "score": np.where(silent, TIED, LOST)})
+    return Predictions({**rows.columns, "score": np.where(silent, COUNTS_TIED, COUNTS_LOST)})
 
 
 def prediction_rows(

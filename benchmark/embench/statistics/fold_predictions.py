@@ -11,7 +11,7 @@ import numpy as np
 from embench.data.cohort import Cohort
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
-from embench.records.predictions import LOST, MODEL, TIED, UNPREDICTED, Predictions
+from embench.records.predictions import COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Predictions
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
             predicted = set(mine["unit"][mine["method"] == MODEL].tolist())
             owed = mine.take(mine["method"] == UNPREDICTED)
             counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
-            should = {id_: TIED if silent[id_] else LOST for id_ in labelled - predicted}
+            should = {id_: COUNTS_TIED if silent[id_] else COUNTS_LOST for id_ in labelled - predicted}
             if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
                 which = f"such as {min(odd)} of {target.name} with seed {seed}"
                 wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")

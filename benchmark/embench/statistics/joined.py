@@ -12,7 +12,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design, UnitId
-from embench.records.predictions import ANY_SEED, MODEL, TIED, UNPREDICTED, Labels, Predictions
+from embench.records.predictions import ANY_SEED, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.statistics.intervals import Jackknife
 
 
@@ -180,7 +180,9 @@ def units_of(
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
     if missing.any():
         score = score.copy()
-        score[missing] = np.where(rows["score"] == TIED, np.inf, np.nan)[missing].reshape(-1, *[1] * (score.ndim - 1))
+        score[missing] = np.where(rows["score"] == COUNTS_TIED, np.inf, np.nan)[missing].reshape(
+            -1, *[1] * (score.ndim - 1)
+        )
     subject = rows.texts("subject")
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:

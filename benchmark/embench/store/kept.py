@@ -34,7 +34,7 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
     return array
 
 
-def is_kept(store: Store, key: object) -> bool:
+def was_kept(store: Store, key: object) -> bool:
     """Whether there is a file of the array with this `key`."""
     return _path(store, key).exists()
 

@@ -31,7 +31,7 @@ from embench.statistics.nuisance.members import (
 from embench.statistics.nuisance.moved import NEAR_S, Moved, Smoothed, surrounded
 from embench.statistics.nuisance.registered import Cells
 from embench.statistics.nuisance.sessions import Sessions, standard
-from embench.store.kept import is_kept, kept
+from embench.store.kept import kept, was_kept
 from embench.system import version_of
 
 _CODE = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -70,9 +70,9 @@ class Study:
         """The array that `make` gives, or gave before for this study."""
         return kept(self.cohort.store, self._about(name, of_seed), make)
 
-    def is_kept(self, name: str, *, of_seed: bool = True) -> bool:
+    def was_kept(self, name: str, *, of_seed: bool = True) -> bool:
         """Whether the array of this name was made before."""
-        return is_kept(self.cohort.store, self._about(name, of_seed))
+        return was_kept(self.cohort.store, self._about(name, of_seed))
 
     def _about(self, name: str, of_seed: bool) -> list[object]:
         where = {key: digest(column) for key, column in self.cohort.arrays(self.units).items()}
