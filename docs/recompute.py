@@ -12,7 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-CROSSED = ("auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
+CROSSED = ("crossed", "crossed_time", "crossed_matched", "crossed_moment")
+KNOWN = (
+    "auroc_within",
+    "concordance_within",
+    *(f"{share}_{of}" for share in ("auroc", "concordance") for of in CROSSED),
+)
 FILES = ("predictions.csv.gz", "labels.csv.gz", "folds.csv")
 
 # A seed is (S, Y, p, fold, cell, film): scores and labels (classes, n), and (n,) each. `of` (P, G): subjects in groups.
@@ -20,23 +25,25 @@ FILES = ("predictions.csv.gz", "labels.csv.gz", "folds.csv")
 # mean)^2), groups add `adds` (seeds, groups), and `without` (stimuli,) is the score without each, if it may vary, too.
 
 
-def comparisons(S, Y, p, fold):  # of positive units i and negative ones j of a class, subject and fold: which are won
+def comparisons(S, Y, p, fold, step):  # of units i and j of a subject and fold: is i's label higher, and what it wins
     for k, a, f in np.ndindex(len(Y), p.max() + 1, fold.max() + 1):
-        i, j = (np.flatnonzero((p == a) & (fold == f) & (Y[k] == label)) for label in (True, False))
-        if len(i) and len(j):
+        rows = np.flatnonzero((p == a) & (fold == f))
+        higher = np.subtract.outer(Y[k, rows], Y[k, rows]) >= step * (1 - 1e-9)
+        if higher.any():
+            i, j = rows[higher.any(1)], rows[higher.any(0)]
             of_fold, one, other = S[:, fold == f], S[k, i][:, None], S[k, j]
             gap, tie = one - other, 1e-9 * np.ptp(of_fold[np.isfinite(of_fold)])
             won = (gap > tie) + 0.5 * (np.abs(gap) <= tie)  # 0 where a unit without a prediction is lost: NaN
             tied = (np.isinf(one) | np.isinf(other)) & ~np.isnan(one) & ~np.isnan(other)
-            yield k, a, f, i, j, np.where(tied, 0.5, won)
+            yield k, a, f, i, j, higher[np.ix_(higher.any(1), higher.any(0))], np.where(tied, 0.5, won)
 
 
-def inside(seeds, of, films):  # auroc_within
+def inside(seeds, of, films, step):  # auroc_within and concordance_within
     def values(but):  # (seeds, subjects), without the units of one stimulus
         each = np.full((len(seeds), len(seeds[0][1]), len(of), 1 + max(s[3].max() for s in seeds)), np.nan)
         for s, (S, Y, p, fold, _, film) in enumerate(seeds):
-            for k, a, f, i, j, won in comparisons(S, Y, p, fold):
-                each[s, k, a, f] = won[np.ix_(film[i] != but, film[j] != but)].mean()
+            for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
+                each[s, k, a, f] = won[higher & np.logical_and.outer(film[i] != but, film[j] != but)].mean()
         return np.nanmean(np.nanmean(each, 1), -1)
 
     value, by_seed = np.nanmean(values(None), 0), np.nan_to_num(values(None))
@@ -48,26 +55,26 @@ def inside(seeds, of, films):  # auroc_within
     return [score, parts, by_seed @ of / known.sum(), without], len(parts) / max(1, len(parts) - 1)
 
 
-def crossed(seeds, of, near, least):  # auroc_crossed, _time and _matched; `near` (P, P): who is compared with whom
+def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is compared with whom
     def enough(t):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
         pairs = t[:, 1]
         return t[(pairs.sum((1, 2)) >= 400) & ((pairs.sum(2) > 0).sum(1) >= 10) & ((pairs > 0).sum((1, 2)) >= least)]
 
-    mates, free = np.zeros((2, len(seeds), len(seeds[0][1]), 2, *near.shape))  # comparisons inside p (row) that those
-    for s, (S, Y, p, fold, cell, _) in enumerate(
-        seeds
-    ):  # inside q (column) cross, in p's fold, or in any: won, and all
-        has = np.zeros((len(Y), 2, len(of), fold.max() + 1, cell.max() + 1))  # units of both labels in each cell
-        for k, y in enumerate(Y.astype(int)):
-            np.add.at(has[k], (y, p, fold, cell), 1)
-        for k, a, f, i, j, won in comparisons(S, Y, p, fold):
-            apart, (down, up) = cell[i][:, None] != cell[j], has[k]
-            for n, these in enumerate((won * apart, apart)):
-                by_fold = (up[..., cell[j]] @ these.T * down[..., cell[i]]).sum(-1) * near[a][:, None]
-                mates[s, k, n, a], free[s, k, n, a] = (
-                    mates[s, k, n, a] + by_fold[:, f],
-                    free[s, k, n, a] + by_fold.sum(1),
-                )
+    # Comparisons inside p (row) that those inside q (column) cross, in p's fold, or in any: won, and all.
+    mates, free = np.zeros((2, len(seeds), len(seeds[0][1]), 2, *near.shape))
+    for s, (S, Y, p, fold, cell, _) in enumerate(seeds):
+        tables, size = [[] for _ in Y], cell.max() + 1
+        for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
+            place = np.add.outer(cell[i] * size, cell[j])
+            here = higher & np.not_equal.outer(cell[i], cell[j])
+            counts = [np.bincount(place[here], w, size**2) for w in (won[here], np.ones(here.sum()))]
+            tables[k].append((a, f, *counts, counts[1].reshape(size, size).T.ravel()))
+        for k, of_class in enumerate(tables):
+            if of_class:
+                a, f, won, number, crossing = map(np.array, zip(*of_class, strict=True))
+                for n, of_both in enumerate((won @ crossing.T, number @ crossing.T)):
+                    np.add.at(mates[s, k, n], np.ix_(a, a), of_both * np.equal.outer(f, f) * near[np.ix_(a, a)])
+                    np.add.at(free[s, k, n], np.ix_(a, a), of_both * near[np.ix_(a, a)])
     total = sum(t for t in mates if len(enough(t)))
     if not len(pooled := enough(total) if np.any(total) else ()):
         return None, None
@@ -106,13 +113,22 @@ def interval(score, parts, adds, without, factor, trained, add_one):  # the scor
 def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained`, for the interval
     S = [np.where(v == "", "nan", v).astype(float) for k, v in x.items() if k.startswith("score")]
     S = np.array([v for v in S if np.isfinite(v).any()])
-    Y = x["label"][None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
+    values = name.startswith("concordance")
+    Y = x["label"][None] if values else (x["label"][None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)) * 1.0
+    step = (
+        float(re.search(rf"\n    {re.escape(x['target'][0])}: (.*)", manifest.partition("\n  steps:")[2])[1])
+        if values
+        else 1
+    )
     subjects, p = np.unique(x["subject"], return_inverse=True)
     of = np.array([group_of[s] for s in subjects])[:, None] == np.unique([group_of[s] for s in subjects])
     spans = [unit.rsplit(":", 1) for unit in set(x["unit"])]
     length = np.median([-np.subtract(*map(int, span.split("-"))) / 1000 for _, span in spans])
     start, cell = np.where(x["start_s"] == "", "nan", x["start_s"]).astype(float), x["stimulus"]
-    if name in CROSSED[1:]:
+    if name.endswith("_moment"):
+        begins = np.array([int(unit.rsplit(":", 1)[1].split("-")[0]) for unit in x["unit"]]) / 1000
+        cell = np.char.add(np.char.add(cell, " "), np.floor(begins / length + 1e-6).astype(str))
+    if name.endswith(("_time", "_matched")):
         if np.isnan(start).any() or len({recording for recording, _ in spans}) == len(spans):
             return None, None, None
         cell = np.floor(start / length + 1e-6)
@@ -120,12 +136,14 @@ def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained
     seeds = [[v[..., x["seed"] == s] for v in (S, Y, p, fold, cell, x["stimulus"])] for s in np.unique(x["seed"])]
     tested = [[of[p[fold == f]].any(0) for f in np.unique(fold)] for _, _, p, fold, *_ in seeds]
     trained = np.array([1.0 - np.any([t[:, None] & t for t in folds], axis=0) for folds in tested])
-    if name == "auroc_within":
+    if name.endswith("_within"):
         films = np.unique(x["stimulus"])
-        return *inside(seeds, of, films if "\n  design: shared_stimuli" in manifest and len(films) > 1 else []), trained
+        films = films if "\n  design: shared_stimuli" in manifest and len(films) > 1 else []
+        return *inside(seeds, of, films, step), trained
     sessions = [re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subjects]
-    apart, matched = np.abs(np.subtract.outer(*[np.array(sessions, float)] * 2)), name == "auroc_crossed_matched"
-    return *crossed(seeds, of, ~np.eye(len(of), dtype=bool) & ((apart <= 60) | (not matched)), 20 * matched), trained
+    apart, matched = np.abs(np.subtract.outer(*[np.array(sessions, float)] * 2)), name.endswith("_matched")
+    near = ~np.eye(len(of), dtype=bool) & ((apart <= 60) | (not matched))
+    return *crossed(seeds, of, near, 20 * matched, step), trained
 
 
 def read(folder, manifest):  # method -> its labelled rows, as columns; subject -> group
@@ -160,7 +178,7 @@ def why_not(folder, manifest, headlines):  # why nothing can be recomputed, or N
         return "sealed, predictions and labels are not public. Holders of the data use `embench leaderboard verify`"
     if int(re.search(r"\nscoring:\n(?:  .*\n)*?  revision: (\d+)", manifest)[1]) < 3:
         return "scored by older formulas, under a protocol of version 1, which is superseded"
-    if others := {*headlines.values()} - {"auroc_within", *CROSSED}:
+    if others := {*headlines.values()} - {*KNOWN}:
         return f"the headline {', '.join(sorted(others))} is none of the scores that this script knows"
     return None
 
@@ -175,7 +193,7 @@ def main(folder):  # whether all agrees
     for target, headline in scores["headlines"].items():
         used = {m: (x["target"] == target) & np.isfinite(x["label"]) for m, x in methods.items()}
         of = {m: {k: v[used[m]] for k, v in x.items()} for m, x in methods.items()}
-        for name in dict.fromkeys([headline, "auroc_within"]):
+        for name in dict.fromkeys([headline, f"{headline.partition('_')[0]}_within"]):
             ours, factor, trained = estimate(of["model"], name, group_of, manifest)
             lines = [(name, scores["scores"][target][name], ours)]
             for control, by_target in scores["differences"].items() if ours and name == headline else ():
