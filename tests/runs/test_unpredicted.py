@@ -92,6 +92,29 @@ def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
     assert recomputed_scores(record).content == record.scores.content
 
 
+def test_a_fold_of_whose_subjects_nothing_was_recorded_is_tied(root: Path) -> None:
+    rules = root / "each3.yaml"
+    rules.write_text("extends: leave-one-subject-out-v3\nname: each\n")
+    result = method(root, plugin("Moments"), fusion="logreg", protocol=str(rules))
+    assert result.scores.coverage("arousal") == pytest.approx(55 / 72)
+    score = result.scores.score("arousal", "auroc_within")
+    assert score
+    assert score.subjects == 9
+    assert not [f for _, f in audit_run(result.folder, data_root=root).findings if f.severity == "severe"]
+
+
+def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
+    path, whole = root / "seeds.csv", scored(root, "one-seed", version_3(root), lambda *_: True)
+    with (root / "one-seed.csv").open() as file:
+        head, *rows = csv.reader(file)
+    both = [[*row, seed] for row in rows for seed in "01"] + [[*row[:3], "valence", row[4], "0"] for row in rows]
+    path.write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
+    some = external.score(path, plugin("Tiny"), protocol=version_3(root), data_root=root, out=root / "out" / "seeds")
+    assert headline(some) == pytest.approx(headline(whole))
+    assert (some.scores.coverage("arousal"), some.scores.coverage("valence")) == (1.0, 0.5)
+    assert not [f for _, f in audit_run(some.folder, data_root=root).findings if f.severity == "severe"]
+
+
 def test_a_published_entry_keeps_what_was_not_predicted(root: Path) -> None:
     from embench.records.entry import join_predictions, split_predictions
 

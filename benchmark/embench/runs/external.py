@@ -223,7 +223,8 @@ def _fold_predictions(
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
     predicted = {(row.target, row.unit): row for row in rows if row.seed == seed}
-    targets = [t for t in cohort.targets if any(name == t.name for name, _ in predicted)]
+    asked = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
+    targets = [t for t in cohort.targets if t.name in asked]
     for fold in folds:
         index = [position[u] for u in fold.test if position[u] in keep]
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]

@@ -10,7 +10,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.units import Target
-from embench.protocols import Protocol
+from embench.protocols import Fold, Protocol
 from embench.records.predictions import COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Predictions
 
 
@@ -47,15 +47,28 @@ def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Prot
     for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
         own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
         outside = np.setdiff1d(cohort.eligible, np.concatenate([of.units for of in own.values()]))
-        if len(outside):
-            tested = {unit: fold.index for fold in cohort.folds(protocol, seed) for unit in fold.test}
-            fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
-            alike = all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist())
-            places = [of.fold if alike else place for place, of in enumerate(own.values())]
-            for (k, of), place in zip(own.items(), places, strict=True):
-                there = (fold_of if alike else fold_of % len(own)) == place
-                made[k] = _with_units(of, outside[there & (fold_of >= 0)])
+        if not len(outside):
+            continue
+        folds = cohort.folds(protocol, seed)
+        tested = {unit: fold.index for fold in folds for unit in fold.test}
+        fold_of = np.array([tested.get(cohort.units[i].id, -1) for i in outside.tolist()])
+        if all(tested.get(cohort.units[i].id) == of.fold for of in own.values() for i in of.units.tolist()):
+            known = {of.fold for of in own.values()}
+            made += [_nothing(target, seed, fold, cohort) for fold in folds if fold.index not in known]
+            place = {of.fold: k for k, of in enumerate(made) if (of.target, of.seed) == (target, seed)}
+        else:
+            place = dict(enumerate(own))
+            fold_of = np.where(fold_of >= 0, fold_of % len(own), -1)
+        for fold, k in place.items():
+            made[k] = _with_units(made[k], outside[fold_of == fold])
     return [replace(of, score=_silent_tied(of, cohort)) for of in made]
+
+
+def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredictions:
+    """A fold of whose subjects none is predicted."""
+    train = tuple(cohort.positions_of(fold.train).tolist())
+    score = np.empty((0, len(target.columns)) if target.traits.several else 0)
+    return FoldPredictions(target, seed, fold.index, np.empty(0, np.int64), train, score, np.empty(0))
 
 
 def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
