@@ -18,6 +18,7 @@ from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredi
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external
+from embench.statistics.adds import VARIANTS
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,8 @@ def found(record: Record, folder: Path, root: Path) -> list[str]:
 
 def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
     record = read_record(folder)
-    assert record.scores.adds("stress")
+    adds = record.scores.adds("stress")
+    assert set(adds.variants) == set(VARIANTS)
     assert found(record, folder, root) == []
 
 

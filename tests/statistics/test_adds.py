@@ -10,7 +10,17 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
-from embench.statistics.adds import Added, Held, LabelledUnits, added, scored, standardised_scores
+from embench.statistics.adds import (
+    RULE,
+    VARIANTS,
+    Added,
+    Held,
+    LabelledUnits,
+    Variant,
+    added,
+    scored,
+    standardised_scores,
+)
 from embench.statistics.difference import mean_difference
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance.members import Parts
@@ -43,12 +53,12 @@ class World:
         moved = self.sessions.standardised(self.movement[:, None])
         self.held = Held({"local": np.hstack([np.ones_like(moved), moved, moved**2 / 2])}, self.parts)
 
-    def judged(self, score: np.ndarray) -> Added:
+    def judged(self, score: np.ndarray, by: Variant = RULE) -> Added:
         values = {0: score[:, None]}
         joined = self.tested.joined(values, {0: self.parts})
         jackknife = leave_one_out(joined.tested_subjects(), {})
         own = scored("auroc_within", joined, TARGET, jackknife)
-        return added(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife)
+        return added(values, self.tested, {0: self.held}, ["local"], "auroc_within", own, jackknife, by)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +75,16 @@ def test_what_the_body_tells_beside_movement_adds(world: World) -> None:
 @pytest.mark.parametrize("make", [lambda m, _: m, lambda m, _: np.exp(m), lambda m, e: m + e, lambda m, _: -m])
 def test_movement_does_not_add_to_itself(world: World, make) -> None:
     assert not world.judged(make(world.movement, world.noise)).adds
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_of_the_rule_tell_a_body_from_movement_too(world: World, name: str) -> None:
+    by, usual = VARIANTS[name], world.judged(world.body + world.movement)
+    found = world.judged(world.body + world.movement, by)
+    assert found.adds
+    assert not world.judged(world.movement, by).adds
+    assert (found.share == usual.share) == (by.penalty == RULE.penalty)
+    assert found.score.mean != usual.score.mean  # type: ignore[union-attr]
 
 
 def test_noise_does_not_add(world: World) -> None:
@@ -151,8 +171,10 @@ def test_no_scale_of_a_fold_or_a_subject_matters(world: World) -> None:
 def test_a_ridge_of_numpy_leaves_the_same(world: World) -> None:
     x, y = world.held.blocks["local"], world.body
     train, test = world.parts[2]
-    weights = np.linalg.solve(x[train].T @ x[train] + 100 * np.eye(3), x[train].T @ y[train])
-    np.testing.assert_allclose(world.held.left(y[:, None], ["local"])[test, 0], y[test] - x[test] @ weights, atol=1e-9)
+    for penalty in (100.0, 300.0):
+        weights = np.linalg.solve(x[train].T @ x[train] + penalty * np.eye(3), x[train].T @ y[train])
+        left = world.held.left(y[:, None], ["local"], penalty)[test, 0]
+        np.testing.assert_allclose(left, y[test] - x[test] @ weights, atol=1e-9)
 
 
 def test_a_clock_set_by_movement_reads_labels_of_shifted_sessions() -> None:

@@ -77,9 +77,10 @@ class Adds(_Part):
     recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
     muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
     sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
-    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `tasks`: task -> the effect over
-    its units and all negative ones, where there are several. `placebo`: axis of
-    the accelerometer -> the partial correlation of what it tells with the label, given the other axes and the clock.
+    unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `variants`: a variant of the rule ->
+    whether it adds by that; `tasks`: task -> the effect over its units and all negative ones, where there are several.
+    `placebo`: axis of the accelerometer -> the partial correlation of what it tells with the label, given the other
+    axes and the clock.
     """
 
     undefined: Line | None = None
@@ -90,6 +91,7 @@ class Adds(_Part):
     judged: Literal["local", "full"] = "full"
     levels: dict[Word, AddsAt] = Field(default_factory=dict)
     seeds: dict[str, bool] = Field(default_factory=dict)
+    variants: dict[Line, bool] = Field(default_factory=dict)
     tasks: dict[Line, Score] = Field(default_factory=dict)
     placebo: dict[Line, Score] = Field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Protocol
 from embench.records.scores import Scores
 from embench.statistics import adds, intervals
-from embench.statistics.adds import CLOCK_TELLS_ALL, Added, Held, LabelledUnits, added, scored
+from embench.statistics.adds import CLOCK_TELLS_ALL, RULE, VARIANTS, Added, Held, LabelledUnits, Variant, added, scored
 from embench.statistics.difference import has_difference
 from embench.statistics.estimates import ScoreOrReason
 from embench.statistics.intervals import leave_one_out
@@ -89,8 +89,8 @@ def _of_target(
     if isinstance(own, Undefined):
         return own
 
-    def at(level: str, values: Mapping[int, np.ndarray], own: ScoreOrReason) -> Added:
-        return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife)
+    def at(level: str, values: Mapping[int, np.ndarray], own: ScoreOrReason, by: Variant = RULE) -> Added:
+        return added(values, tested, held, ADDS_LEVELS[level], metric, own, jackknife, by)
 
     levels = {level: at(level, of_units, own) for level in ADDS_LEVELS}
     groups = np.unique([cohort.groups.get(name, name) for name in jackknife.subjects.tolist()]).tolist()
@@ -103,6 +103,7 @@ def _of_target(
         "held": modalities_held(cohort.store),
         "levels": {level: _as_json(made, groups) for level, made in levels.items()},
         "seeds": {str(seed): at(judged, values, own_alone[seed]).adds for seed, values in alone.items()},
+        "variants": {name: at(judged, of_units, own, by).adds for name, by in VARIANTS.items()},
         "placebo": _placebo(studies, tested, metric, progress),
         "tasks": {name: _number(effect) for name, effect in levels[judged].tasks.items()},
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -51,7 +52,7 @@ class Held:
 
     blocks: Mapping[str, np.ndarray]
     parts: Parts
-    _factored: dict[tuple[int, int], list[tuple[np.ndarray, bool]]] = field(default_factory=dict, repr=False)
+    _factored: dict[tuple[int, int, float], list[tuple[np.ndarray, bool]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def _columns(self) -> np.ndarray:
@@ -60,7 +61,7 @@ class Held:
 
     @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Z'Z over the training units of each fold, with the penalty."""
+        """Z'Z over the training units of each fold."""
         trains = np.zeros((len(self._columns), len(self.parts)), bool)
         for fold, (train, _) in enumerate(self.parts):
             trains[train, fold] = True
@@ -68,7 +69,7 @@ class Held:
         pattern = pattern.reshape(-1)  # numpy 2.0 gives it two dimensions
         alike = (self._columns[pattern == k] for k in range(len(patterns)))  # units that train the same folds
         products = [rows.T @ rows for rows in alike]
-        whole = sum(products, PENALTY * np.eye(self._columns.shape[1]))
+        whole = sum(products[1:], products[0])
         return [whole - sum(compress(products, ~trained)) for trained in patterns.T]
 
     def _slice(self, names: Sequence[str]) -> slice:
@@ -76,7 +77,7 @@ class Held:
         at = [list(self.blocks).index(name) for name in names]
         return slice(ends[min(at)], ends[max(at) + 1])
 
-    def left(self, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    def left(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
         """(n, m) `values` (n, m) less what the blocks of these names, which are neighbours, predict of them; NaN in
         units that no fold tests."""
         used = self._slice(names)
@@ -85,18 +86,36 @@ class Held:
         for fold, (train, _) in enumerate(self.parts):
             of_folds[train, fold * width : (fold + 1) * width] = values[train]
         products = np.hsplit(x.T @ of_folds, len(self.parts))
-        weights = [cho_solve(factor, xy) for factor, xy in zip(self._factors(used), products, strict=True)]
+        weights = [cho_solve(factor, xy) for factor, xy in zip(self._factors(used, penalty), products, strict=True)]
         fitted = x @ np.hstack(weights)
         out = np.full(values.shape, np.nan)
         for fold, (_, test) in enumerate(self.parts):
             out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
         return out
 
-    def _factors(self, used: slice) -> list[tuple[np.ndarray, bool]]:
+    def _factors(self, used: slice, penalty: float) -> list[tuple[np.ndarray, bool]]:
         """The Cholesky factor of each fold's penalised products of some columns."""
-        if (used.start, used.stop) not in self._factored:
-            self._factored[used.start, used.stop] = [cho_factor(product[used, used]) for product in self._products]
-        return self._factored[used.start, used.stop]
+        key, ridge = (used.start, used.stop, penalty), penalty * np.eye(used.stop - used.start)
+        if key not in self._factored:
+            self._factored[key] = [cho_factor(product[used, used] + ridge) for product in self._products]
+        return self._factored[key]
+
+
+class Variant(NamedTuple):
+    """A way to judge: the penalty of ridge regressions on the nuisances, and whether what is left is judged by its mean
+    `difference` over the headline's comparisons or by the headline itself."""
+
+    penalty: float = PENALTY
+    difference: bool = True
+
+
+RULE = Variant()
+VARIANTS: Mapping[str, Variant] = {
+    "a third of the penalty": Variant(PENALTY / 3),
+    "three times the penalty": Variant(PENALTY * 3),
+    "the headline of what is left": Variant(difference=False),
+}
+"""How stable a verdict is: what else the rule might have been."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +221,7 @@ def added(
     headline: str,
     own: ScoreOrReason,
     jackknife: Jackknife,
+    by: Variant = RULE,
 ) -> Added:
     """The rest of a method's scores, less the nuisances in `blocks`, and whether it adds to them.
 
@@ -215,7 +235,7 @@ def added(
     for seed, of_seed in values.items():
         raw = np.where(np.isfinite(tested.y)[:, None], of_seed, np.nan)  # nothing hangs on units without a label
         x = standardised_scores(raw, tested.subject, parts[seed])
-        left = held[seed].left(np.hstack([x, labels]), blocks)
+        left = held[seed].left(np.hstack([x, labels]), blocks, by.penalty)
         unknown = np.isnan(raw[:, 0])
         left[unknown] = np.nan
         of_scores[seed], of_labels[seed] = left[:, : x.shape[1]], left[:, x.shape[1] :]
@@ -223,7 +243,7 @@ def added(
     share = sum(float(np.nanmean(left**2)) for left in of_scores.values()) / max(before, 1e-12)
     joined = tested.joined(of_scores, parts)
     chance = 0.5 if metric_facts(headline).is_like_auroc else 0.0
-    if has_difference(headline):
+    if has_difference(headline) and by.difference:
         score, none = mean_difference(headline, joined, jackknife), 0.0
     else:
         score, none = scored(headline, joined, tested.target, jackknife), chance

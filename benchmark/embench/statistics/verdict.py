@@ -212,13 +212,16 @@ class TargetVerdict:
 
     @property
     def adds_sentences(self) -> list[str]:
-        """Sentences on what it adds to clock and movement, in which seeds it does so by itself, on the placebo, and on
-        each task where there are several; none where the protocol does not ask."""
+        """Sentences on what it adds to clock and movement, in which seeds and by which variants of the rule it does so,
+        on the placebo, and on each task where there are several; none where the protocol does not ask."""
         if self.adds is None:
             return []
         told = [adds_in_words(self.adds, whole_session=self.whole_session, reads=self.reads)]
         if len(seeds := self.adds.seeds) > 1:
             told.append(f"taken alone, {sum(seeds.values())} of {len(seeds)} seeds say that it adds")
+        if variants := self.adds.variants:
+            answers = (f"{name} {'yes' if adds else 'no'}" for name, adds in variants.items())
+            told.append(f"by variants of the rule it adds: {', '.join(answers)}")
         if known := [score for score in self.adds.placebo.values() if score.defined]:
             most = format_score(max(known, key=lambda score: score.mean))
             told.append(f"one axis of the accelerometer alone adds up to {most} to the others, by movement alone")
