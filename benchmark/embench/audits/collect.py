@@ -105,7 +105,7 @@ def collect_evidence(
 
 
 def _owes(known: record.Record, protocol: Protocol, manifest: Manifest) -> bool:
-    """Whether units that the record does not predict count."""
+    """Tells whether units that the record does not predict count."""
     return protocol.scoring == 3 and not manifest.dev and len(known.predictions) > 0
 
 

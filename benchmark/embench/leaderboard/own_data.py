@@ -17,7 +17,7 @@ from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import COUNTS_TIED, MODEL, UNPREDICTED, Labels
+from embench.records.predictions import MODEL, UNPREDICTED, Labels, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
 from embench.statistics.fold_predictions import wrongly_owed
@@ -59,14 +59,8 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
 def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
     """Units of the data here that an entry neither predicts nor counts as units without a prediction; undefined where
     there are no such data."""
-    if record.labels is None:
-        return Undefined("the predictions are not public")
-    cohort = _cohort_here(run, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
-    if cohort.store.key != run.dataset.fingerprint:
-        return OTHER_FILES
-    return wrongly_owed(record.predictions, cohort, run.seeds)
+    cohort = _cohort_of(run, record, data_root)
+    return cohort if isinstance(cohort, Undefined) else wrongly_owed(record.predictions, cohort, run.seeds)
 
 
 def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -76,13 +70,9 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
     Raises:
         EmbenchError: the data are damaged, or predictions are of units that they do not have.
     """
-    if record.labels is None:
-        return Undefined("the labels are not public, and the entry holds none")
-    cohort = _cohort_here(run, data_root)
+    cohort = _cohort_of(run, record, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    if cohort.store.key != run.dataset.fingerprint:
-        return OTHER_FILES
     rows = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     at, parts = {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
@@ -94,7 +84,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
             columns = target.columns if target.traits.several else ["score"]
             scores = np.stack([mine[c] for c in columns], 1)
             owed = mine["method"] == UNPREDICTED
-            scores[owed] = np.where(mine["score"] == COUNTS_TIED, np.inf, np.nan)[owed, None]
+            scores[owed] = as_scored(mine["score"])[owed, None]
             parts.append((target, seed, np.array([at[name] for name in names]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
@@ -119,6 +109,16 @@ def protocol_of(run: Manifest) -> Protocol:
     about = run.protocol.content()
     recorded = None if run.protocol.name in protocol_names() else recorded_protocol(about)
     return recorded or load_protocol(run.protocol.name)
+
+
+def _cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
+    """The subjects of a run whose predictions are public, of the same data here."""
+    if record.labels is None:
+        return Undefined("the labels are not public, and the entry holds none")
+    cohort = _cohort_here(run, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
+    return cohort if cohort.store.key == run.dataset.fingerprint else OTHER_FILES
 
 
 def _cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:

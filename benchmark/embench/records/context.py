@@ -14,6 +14,6 @@ OTHER_UNITS: dict[TimeContext, str] = {"unit": "none", "causal": "earlier ones",
 
 
 def context_of(views: Iterable[View | None]) -> TimeContext:
-    """What reaches a prediction of methods with these views, since embench hands them one unit at a time and refuses
-    those that predict it otherwise in a batch: of a context, the samples before the unit, too."""
+    """The other units that reach a prediction of methods with these views, since embench hands them one unit at a time
+    and refuses those that predict it otherwise in a batch: of a context, the samples before the unit, too."""
     return "causal" if any(view is not None and view.kind == "context" for view in views) else "unit"

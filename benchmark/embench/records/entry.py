@@ -25,6 +25,7 @@ from embench.records.predictions import (
     MODEL,
     UNPREDICTED,
     Predictions,
+    as_scored,
     columns_text,
     nine_digits,
     read_columns,
@@ -231,7 +232,7 @@ def _without_predictions(model: Predictions) -> Predictions:
     missing = model["method"] == UNPREDICTED
     if not missing.any():
         return model
-    counted = np.where(model["score"] == COUNTS_TIED, np.inf, np.nan)
+    counted = as_scored(model["score"])
     numbers = [name for name in model.columns if name not in Predictions.FIXED]
     return Predictions({**model.columns, **{name: np.where(missing, counted, model[name]) for name in numbers}})
 

@@ -32,6 +32,13 @@ UNPREDICTED = "unpredicted"
 comparisons counts: `COUNTS_LOST`, or `COUNTS_TIED` where the data have no signal of any of the model's modalities."""
 COUNTS_LOST, COUNTS_TIED = 0.0, 0.5
 
+
+def as_scored(counts: np.ndarray) -> np.ndarray:
+    """The scores that stand for what units without a prediction count (n,), see `embench.interfaces.units.Units`: NaN
+    where lost, inf where tied."""
+    return np.where(counts == COUNTS_TIED, np.inf, np.nan)
+
+
 ANY_SEED = -1
 """The seed of a label that holds for all seeds; blank in the file."""
 

@@ -38,12 +38,12 @@ def scores_in_schema_2(content: Mapping[str, Any], where: str) -> dict[str, Any]
 
 
 def written_run(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.yaml holds of a run: in schema 2 under protocols of version 3, else in schema 1."""
+    """The content of run.yaml: in schema 2 under protocols of version 3, else in schema 1."""
     return {_KEY: SCHEMA, **run} if scoring_of(run) == 3 else _changed(run, _IN_RUN, _to_schema_1)
 
 
 def written_scores(scores: Mapping[str, Any], scoring: int | None) -> dict[str, Any]:
-    """What scores.json holds of scores, or of parts of them, under a protocol with this `scoring`."""
+    """The content of scores.json, or of parts of it, under a protocol with this `scoring`."""
     if scoring == 3:
         return dict(scores)
     return _changed({name: part for name, part in scores.items() if name != _KEY}, _IN_SCORES, _to_schema_1)

@@ -19,6 +19,7 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records import record
 from embench.records.record import Record
+from embench.records.schema_1 import scoring_of
 from embench.records.wording import method_name
 from embench.statistics import permutation, significance
 from embench.statistics.common import (
@@ -144,8 +145,7 @@ class _Method:
     @property
     def told(self) -> Estimate:
         """The score with the interval that the record's version of scoring gives it."""
-        rules = self.record.run["protocol"].get("rules") or {}
-        return with_interval_of(rules.get("scoring"), self.about.metric, self.score)
+        return with_interval_of(scoring_of(self.record.run), self.about.metric, self.score)
 
 
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:

@@ -57,7 +57,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Controls:
-    """What the controls of a cohort's folds know."""
+    """The knowledge of the controls of a cohort's folds."""
 
     cohort: Cohort
     protocol: Protocol

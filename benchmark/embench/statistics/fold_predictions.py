@@ -106,7 +106,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
     """In words, how many labelled units of eligible subjects a record neither predicts nor counts as it should."""
     wrong = []
     ids = [unit.id for unit in cohort.of(cohort.eligible)]
-    silent = dict(zip(ids, cohort.silent[list(cohort.eligible)].tolist(), strict=True))
+    position = dict(zip(ids, cohort.eligible, strict=True))
     for target in cohort.targets:
         values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
         known = np.isfinite(values[target.name][list(cohort.eligible)])
@@ -116,7 +116,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
             predicted = set(mine["unit"][mine["method"] == MODEL].tolist())
             owed = mine.take(mine["method"] == UNPREDICTED)
             counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
-            should = {id_: COUNTS_TIED if silent[id_] else COUNTS_LOST for id_ in labelled - predicted}
+            should = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in labelled - predicted}
             if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:
                 which = f"such as {min(odd)} of {target.name} with seed {seed}"
                 wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")

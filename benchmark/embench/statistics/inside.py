@@ -9,7 +9,7 @@ import numpy as np
 from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
 from embench.interfaces.ranking import auroc_by_subject, auroc_without_stimulus, mean_of_known
 from embench.interfaces.units import Target, Units
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, is_predicted
 from embench.statistics.ordered import order_by_subject, order_without_stimulus
 
 
@@ -23,7 +23,7 @@ def _ccc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[
 
 def _predicted(units: Units) -> Units:
     """The units with a prediction: agreement is no share of comparisons, of which others could lose theirs."""
-    return units.take(np.isfinite(units.score))
+    return units.take(is_predicted(units))
 
 
 WITHIN_SUBJECT_SCORES = {

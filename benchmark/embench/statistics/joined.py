@@ -12,7 +12,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
 from embench.protocols import Design, UnitId
-from embench.records.predictions import ANY_SEED, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
+from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.statistics.intervals import Jackknife
 
 
@@ -31,7 +31,7 @@ class Joined:
     @cached_property
     def predicted(self) -> Joined:
         """The units with a prediction alone; itself where all have one."""
-        known = [np.isfinite(units.score).reshape(len(units), -1).all(1) for _, _, units in self]
+        known = [is_predicted(units) for _, _, units in self]
         if all(each.all() for each in known):
             return self
         seeds: dict[int, dict[int, Units]] = {}
@@ -53,6 +53,11 @@ class Joined:
             groups = jackknife.by_group(tested.astype(int))
             together.append(groups.T @ groups > 0)
         return ~np.stack(together)
+
+
+def is_predicted(units: Units) -> np.ndarray:
+    """(n,) whether each unit has a prediction."""
+    return np.asarray(np.isfinite(units.score).reshape(len(units), -1).all(1))
 
 
 def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
@@ -180,9 +185,7 @@ def units_of(
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
     if missing.any():
         score = score.copy()
-        score[missing] = np.where(rows["score"] == COUNTS_TIED, np.inf, np.nan)[missing].reshape(
-            -1, *[1] * (score.ndim - 1)
-        )
+        score[missing] = as_scored(rows["score"][missing]).reshape(-1, *[1] * (score.ndim - 1))
     subject = rows.texts("subject")
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:

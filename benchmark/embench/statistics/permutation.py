@@ -21,7 +21,7 @@ from embench.interfaces.ranking import mean_of_known, tie_width
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
 from embench.statistics.inside import is_inside_subjects, subject_scores_by_fold, subject_scores_by_seed
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, is_predicted
 from embench.statistics.significance import group_permutations
 
 BETWEEN_SUBJECTS = "auroc_within_stimulus"
@@ -108,7 +108,7 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
     """The units of a fold with the predictions of both methods; each subject is there once per method. A metric gets
     those with a prediction."""
     if metric is not None:
-        one, other = (units.take(_predicted(units)) for units in (one, other))
+        one, other = (units.take(is_predicted(units)) for units in (one, other))
     ranked = _ranked(one), _ranked(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
@@ -119,13 +119,9 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
 def _ranked(units: Units) -> Units:
     """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
     columns = units.score if units.score.ndim == 2 else units.score[:, None]
-    known, ranks = _predicted(units), columns.astype(float)
+    known, ranks = is_predicted(units), columns.astype(float)
     ranks[known] = np.stack([_ranks(column[known], tie_width(units.score)) for column in columns.T], axis=1)
     return replace(units, score=ranks.reshape(units.score.shape))
-
-
-def _predicted(units: Units) -> np.ndarray:
-    return np.isfinite(units.score).reshape(len(units), -1).all(1)
 
 
 def _ranks(score: np.ndarray, tie: float) -> np.ndarray:

@@ -20,9 +20,9 @@ from embench.statistics.ranking import Summands
 
 
 def headline_summands(record: Record, target: str) -> Summands | None:
-    """What groups of subjects add to the headline of a target, in the partitions of `shared_part`; None where it is
-    undefined or no sum over subjects, where subjects are tested by models that they trained, or where an old record
-    does not hold the label's rule.
+    """The parts that groups of subjects add to the headline of a target, in the partitions of `shared_part`; None where
+    it is undefined or no sum over subjects, where subjects are tested by models that they trained, or where an old
+    record does not hold the label's rule.
 
     Raises:
         DataError: the record holds no labels.

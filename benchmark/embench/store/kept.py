@@ -35,7 +35,7 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
 
 
 def was_kept(store: Store, key: object) -> bool:
-    """Whether there is a file of the array with this `key`."""
+    """Tells whether there is a file of the array with this `key`."""
     return _path(store, key).exists()
 
 
