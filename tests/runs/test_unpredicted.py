@@ -188,3 +188,8 @@ def test_a_record_scored_again_counts_the_same(root: Path, partial: Path) -> Non
         out=root / "out" / "re",
     )
     assert again.scores.of("arousal") == read_record(partial).scores.of("arousal")
+
+
+def test_a_file_with_one_prediction_is_audited(root: Path) -> None:
+    one = scored(root, "one", version_3(root), lambda about, *_: about["id"] == "p03-v0")
+    assert not [f for _, f in audit_run(one.folder, data_root=root).findings if f.severity == "severe"]

@@ -92,7 +92,7 @@ def compute_scores(
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions, whole=True))
-        for control, reason in {**partial, **(not_applicable or {}).get(target.name, {})}.items():
+        for control, reason in {**(not_applicable or {}).get(target.name, {}), **partial}.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         moments = MODEL in methods and varies_within_stimuli(methods[MODEL])
         headlines[target.name] = protocol.headline_for(target.kind, design, moments)

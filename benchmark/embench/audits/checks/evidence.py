@@ -101,7 +101,8 @@ class Evidence:
         recorded = self.record.labels or self.labels
         groups = {**self.groups, **self.record.groups}
         every = {t.name: join(self.predictions, recorded, t, groups, self.unit_length_s) for t in self.targets}
-        return {name: methods for name, methods in every.items() if methods.get(MODEL) and methods[MODEL].seeds}
+        known = {name: {m: of for m, of in methods.items() if of.seeds} for name, methods in every.items()}
+        return {name: methods for name, methods in known.items() if MODEL in methods}
 
     def model_rows(self, target: str) -> Predictions:
         """The model's rows of a target."""
