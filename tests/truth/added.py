@@ -178,6 +178,7 @@ class World:
         wide = np.clip(self.sessions.context(self.movement, NEAR_S), -CLIP, CLIP)
         seen = [self.movement, _squared(self.movement), _squared(wide), of_time, np.hstack([_squared(wide), of_time])]
         seen += [_waves(self.movement, 1), _waves(wide, 2)]
+        seen += [_waves(np.hstack([self.movement, of_time]), 3), _waves(np.hstack([wide, of_time]), 4)]
         predicted = [ridge(columns, self.y, parts)[:, None] for columns in seen]
         if self.cell.members:
             models: Members = {
