@@ -53,7 +53,7 @@ class Eegmat(Dataset):
         default_modalities=("eeg",),
         targets=(Target("task", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="task"),),
         mains_hz=50.0,
-        longest_s=200.0,  # the longest of 32 files lasts 188 s
+        longest_s=200.0,  # the longest of 72 files lasts 188 s
         labels_public="yes",
         fixed_order=True,
         baseline=None,  # rest is a recording of its own, not a part of each
@@ -66,8 +66,8 @@ class Eegmat(Dataset):
             ),
         ),
         verified_on_real={
-            "by": "tests of this reader, on 16 of 36 subjects: Subject00 to Subject15",
-            "date": "2026-11-22",
+            "by": "tests of this reader, on all 36 subjects",
+            "date": "2026-11-26",
             "fingerprint": "sha256 of subject-info.csv 09c5951145d9f6a170ed7e0195740601"
             "0ff549127ccf96ad7a2ead9fb0e018de",
         },

@@ -79,9 +79,10 @@ class Hku956(Dataset):
         # The address that catalogues of datasets name; its publisher's page gives no digest of it.
         downloads=(Download("https://datahub.hku.hk/ndownloader/files/38149263", "HKU956.zip", sha256=None),),
         verified_on_real={
-            "by": "tests of this reader, on 22 of 30 subjects: hku1903 to hku1924",
-            "date": "2026-11-22",
-            "fingerprint": "none: the table of ratings that was read holds those subjects only",
+            "by": "tests of this reader, on all 30 subjects",
+            "date": "2026-11-26",
+            "fingerprint": "sha256 of 3. AV_ratings.csv 5da90e05ef9db86fb88caa0316829694"
+            "b6654f73aca966f6b5f7ffa24b6e69a4",
         },
     )
 
