@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench import registry
-from embench.engine.assemble import _standardise, assemble
+from embench.engine.assemble import assemble, standardise
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
 from embench.engine.fits import labelled
 from embench.engine.network import token_spec
@@ -115,14 +115,14 @@ def test_features_are_standardised_one_by_one_or_along_an_axis_together():
     subject = np.array(["a", "a", "b", "b"])
     nan = np.nan
     apart = [[[-1, 0]], [[1, nan]], [[0, 0]], [[nan, 0]]]  # 1 and 5: mean 3, SD 2
-    np.testing.assert_allclose(_standardise(values, subject, values, subject), apart)
+    np.testing.assert_allclose(standardise(values, subject, values, subject), apart)
     sd = np.sqrt(8 / 3)  # 1, 3 and 5
     together = [[[-2 / sd, 0]], [[2 / sd, nan]], [[0, 0]], [[nan, 0]]]
-    np.testing.assert_allclose(_standardise(values, subject, values, subject, (-1,)), together, rtol=1e-6)
+    np.testing.assert_allclose(standardise(values, subject, values, subject, (-1,)), together, rtol=1e-6)
     # By what is known of a alone, 2 6 | 4 -: mean 3, SD 1, and 6, which does not vary. Nothing is known of b.
     known, whose = np.array([[[2.0, 6.0]], [[4.0, nan]]]), np.array(["a", "a"])
     by_others = [[[-2, -3]], [[2, nan]], [[nan, nan]], [[nan, nan]]]
-    np.testing.assert_allclose(_standardise(values, subject, known, whose), by_others)
+    np.testing.assert_allclose(standardise(values, subject, known, whose), by_others)
 
 
 def rows_with(noise):

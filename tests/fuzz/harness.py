@@ -46,6 +46,7 @@ DATASETS = {
     "wesad/chest": (2, 60.0, ("stress_predict",)),
     "stress_predict": (2, 60.0, ("k_emocon",)),
     "wearable_stress": (2, 60.0, ("stress_predict",)),
+    "wearable_stress/exercise": (2, 60.0, ("stress_predict",)),
     "hku956": (2, 12.0, ("wearable_stress",)),
     "eegmat": (2, 30.0, ("corpus",)),
     "faced": (2, 4.0, ("eegmat", "wearable_stress")),

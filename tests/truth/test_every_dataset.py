@@ -46,6 +46,7 @@ SMALL = {
     "wesad/chest": Small(6, 300),
     "stress_predict": Small(7, 300),
     "wearable_stress": Small(7, 300),
+    "wearable_stress/exercise": Small(7, 300),
     "hku956": Small(6, 20),
     "eegmat": Small(6, 60),
     "faced": Small(6, 12),
@@ -64,6 +65,7 @@ EFFECTS = {
     "wesad/chest": Effect(15, None, "stress", "ecg,eda"),
     "stress_predict": Effect(20, None, "stress", "ppg,eda"),
     "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
+    "wearable_stress/exercise": Effect(20, None, "exercise", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
     "eegmat": Effect(20, None, "task", "eeg"),
     # On films never seen: those that are known tell of emotions, whatever the effect.

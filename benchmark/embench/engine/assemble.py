@@ -262,7 +262,7 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
         known, owner = (
             (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
         )
-        values = _standardise(values, subject, known, owner, encoder.shared_axes(derive.name_for(encoder, m)))
+        values = standardise(values, subject, known, owner, encoder.shared_axes(derive.name_for(encoder, m)))
     return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
 
 
@@ -339,7 +339,7 @@ def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: floa
     return np.concatenate(rows), np.repeat([entry.subject for entry in rested], [len(row) for row in rows])
 
 
-def _standardise(
+def standardise(
     values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
     """Each feature (n, *shape) z-scored by its subject's rows of `known` (k, *shape), NaN ignored; one that is constant

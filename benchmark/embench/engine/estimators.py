@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.fits import features_dropped, frozen_networks, hidden_data, labelled, task_subjects
+from embench.engine.rows import Grid
 from embench.engine.specs import FusionParams
 from embench.engine.stage import Folder, Stage
 from embench.interfaces.fusion import Estimator
+from embench.interfaces.tokens import InputSpec
 
 ROWS_FILE = "rows.npz"
 
@@ -43,13 +46,8 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     if params.inputs != "features":
         modules, specs = frozen_networks(stage, params, root)
         data = hidden_data(data, modules)
-    X, (labels, weights) = feature_rows(data), data.labels
-    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
-    train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
-    subjects = task_subjects(stage)[grid.unit]
-    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
-    if len(val) and len(np.unique(y[val])) > 1:
-        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
+    train, val = (_labelled_rows(data, part) for part in (train, val))
+    rows = _rows(stage, data, train, val, grid)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -61,14 +59,43 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
 
 
+def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
+    """Those of the positions `part` (k,) with a label."""
+    return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
+
+
+def _rows(
+    stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
+) -> dict[str, np.ndarray]:
+    """What an estimator is fitted to, of the rows at positions `train` (n,) and `val` (v,)."""
+    X, (labels, weights) = feature_rows(data), data.labels
+    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
+    subjects = task_subjects(stage)[grid.unit]
+    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
+    if len(val) and len(np.unique(y[val])) > 1:
+        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
+    return rows
+
+
+def fit_now(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]]:
+    """The estimator on features of a stage, fitted without a file of it, and the specs of the features that it
+    reads."""
+    data, specs, train, val, grid = labelled(stage)
+    rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
+    return _fitted(stage.params, stage.seed, rows), specs
+
+
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
+    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
+        return _fitted(params, folder.result()["seed"], rows)
+
+
+def _fitted(params: FusionParams, seed: int, rows: Mapping[str, np.ndarray]) -> Estimator:
     (target,) = network.output_spec_of(params).targets
     kind = registry.load("fusion", params.fusion.name)
-    seed = folder.result()["seed"]
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
-    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
-        val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
-        estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+    val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
+    estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
     return estimator

@@ -22,6 +22,7 @@ from embench_plugins.datasets.synthetic import (
     k_emocon,
     stress_predict,
     wearable_stress,
+    wearable_stress_exercise,
     wesad,
 )
 
@@ -133,6 +134,12 @@ def of_wearable_stress(subjects: int, seed: int, effect: float) -> Oracle:
         if max(rest, stress) > none and rest != stress:
             rows.append((unit, stress > rest))
     return _under_stress(rows)
+
+
+def of_wearable_stress_exercise(subjects: int, seed: int, effect: float) -> Oracle:
+    """Units of one state."""
+    units = _units_of_people(wearable_stress_exercise.draw(subjects, seed, effect))
+    return _under_stress([(unit, unit["exercise"][0] == 1) for unit in units if np.ptp(unit["exercise"]) == 0])
 
 
 def of_wesad(subjects: int, seed: int, effect: float) -> Oracle:

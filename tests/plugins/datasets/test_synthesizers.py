@@ -32,9 +32,11 @@ from embench_plugins.datasets.synthetic import (
     k_emocon,
     stress_predict,
     wearable_stress,
+    wearable_stress_exercise,
     wesad,
 )
 from embench_plugins.datasets.wearable_stress import WearableStress
+from embench_plugins.datasets.wearable_stress_exercise import WearableStressExercise
 from embench_plugins.datasets.wesad import Wesad
 
 from . import oracles
@@ -67,6 +69,7 @@ KINDS = [
     Kind(k_emocon.synthesize, KEmoCon, 32, 20.0, 19.0, 1e9),
     Kind(stress_predict.synthesize, StressPredict, 35, 60.0, 5.0, 3601.0),
     Kind(wearable_stress.synthesize, WearableStress, 36, 60.0, 5.0, 5401.0),
+    Kind(wearable_stress_exercise.synthesize, WearableStressExercise, 30, 60.0, 5.0, 5401.0),
     Kind(wesad.synthesize, Wesad, 15, 60.0, 20.0, 1e9),
 ]
 
@@ -128,6 +131,7 @@ OF_ONE_SET = {
     "eegmat": (partial(oracles.of_eegmat, 36, 0), 0.05),
     "hku956": (partial(oracles.of_hku956, 30, 0), 0.06),
     "wearable_stress": (partial(oracles.of_wearable_stress, 36, 0), 0.03),
+    "wearable_stress/exercise": (partial(oracles.of_wearable_stress_exercise, 30, 0), 0.03),
 }
 """Oracles of a set of the release's size at an effect, and how far their chance may be off."""
 
@@ -141,7 +145,10 @@ def test_an_oracle_of_one_set_scores_ninety_at_effect_one_and_chance_at_none(nam
             assert np.mean(scores) == pytest.approx(score, abs=off)
 
 
-DRAWN = (amigos, amigos_external, case, deap, eegmat, hku956, k_emocon, stress_predict, wearable_stress, wesad)
+DRAWN = (
+    amigos, amigos_external, case, deap, eegmat, hku956, k_emocon, stress_predict, wearable_stress,
+    wearable_stress_exercise, wesad,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("module", DRAWN, ids=lambda module: module.__name__)

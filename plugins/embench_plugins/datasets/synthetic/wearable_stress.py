@@ -56,22 +56,22 @@ SECONDS = np.dtype([("person", "U3"), ("second", "i8"), ("stage", "i8"), ("heart
 beats and responses a minute."""
 
 
-def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
+def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
     """`Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
-    for person, truth in zip(ORDER, people, strict=False):
-        _person(out / SESSIONS, truth, presses(person, seed, length_s), seed)
+    for rows in people:
+        _person(out / SESSIONS, rows, presses(str(rows["person"][0]), seed, length_s), seed)
     for group, protocol in PROTOCOLS.items():  # both tables hold everybody, as in the release
         names = [stage.name for stage in protocol.stages]
-        rows = [["", *names]]
+        table = [["", *names]]
         for person in PEOPLE:
             if person[0] == group:
                 own = ratings(person, seed)
-                rows.append([person, *(f"{own[name]:.2f}" for name in names)])
-        (out / protocol.ratings).write_text("".join(",".join(row) + "\n" for row in rows), "utf-8")
-    table = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
+                table.append([person, *(f"{own[name]:.2f}" for name in names)])
+        (out / protocol.ratings).write_text("".join(",".join(row) + "\n" for row in table), "utf-8")
+    infos = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
               for number, person in enumerate(PEOPLE)]  # fmt: skip
     notes = ["References:,,,\n", "m:male,,,\n"]
-    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*table, *notes]), "utf-8")
+    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*infos, *notes]), "utf-8")
 
 
 def presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
@@ -103,7 +103,8 @@ def under_stress(mine: np.ndarray) -> np.ndarray:
     return kinds[mine["stage"]]
 
 
-def _truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
+def truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """What is planted in one subject's session."""
     at = presses(person, seed, length_s)
     rng = np.random.default_rng([seed, PEOPLE.index(person), 3])
     rows = np.zeros(at[-1], SECONDS)
@@ -126,16 +127,16 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
     if person in COVERED:
         device = e4.covered(device, rng)
     if person != BROKEN:
-        _folder(place / person, device, start, pressed)
+        write_session(place / person, device, start, pressed)
         return
     first = int(pressed[0]) + 5
     again = first + BREAK_S
-    _folder(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
+    write_session(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
     after = np.maximum(pressed[pressed >= first], again) - again
-    _folder(place / f"{person}_b", device.part(again, len(truth)), start + timedelta(seconds=again), after)
+    write_session(place / f"{person}_b", device.part(again, len(truth)), start + timedelta(seconds=again), after)
 
 
-def _folder(folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray) -> None:
+def write_session(folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray) -> None:
     """One session's files, as pandas writes them: carriage returns, dates, the shortest text of a number."""
     folder.mkdir(parents=True)
 
@@ -153,6 +154,6 @@ def _folder(folder: Path, device: e4.Wristband, start: datetime, pressed: np.nda
 
 
 GENERATOR = Generator(
-    __name__, "wearable_stress", ORDER, SESSION_S, (SHORTEST_S, 5400), "sessions of {} s", _truth, _write
+    __name__, "wearable_stress", ORDER, SESSION_S, (SHORTEST_S, 5400), "sessions of {} s", truth, write
 )
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw
