@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 import embench
@@ -190,3 +191,15 @@ def test_every_name_is_there():
     for name in embench.__all__:
         assert getattr(embench, name) is not None
     assert not any(np.isscalar(getattr(embench, name)) for name in embench.__all__ if name != "__version__")
+
+
+def test_calibration_has_rows_for_tables(entry):
+    found = entry.calibration()
+    bins, benefits = pd.DataFrame(found.bins), pd.DataFrame(found.benefits)
+    assert bins["units"].sum() == pytest.approx(found.units)
+    assert (benefits["model"] <= found.positive).all()
+    with pytest.raises(UsageError, match="no target"):
+        entry.calibration("arousal")
+    sealed = embench.open(next((BOARDS / "hku956" / "subject-independent-v2").glob("handcrafted-forest-b*")))
+    with pytest.raises(DataError, match="not public"):
+        sealed.calibration()

@@ -105,6 +105,7 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         (f"dataset: {{a: {{{GOOD[1:-1]}, sites: wrist}}}}", "`sites` is 'wrist', expected a mapping"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
         ("metric: {a: {target: 'm:C', revision: 1, summary: s, features: true}}", "unknown field `features`"),
+        ("encoder: {a: {target: 'm:C', revision: 1, summary: s, ranks: true}}", "unknown field `ranks`"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "not a plugin itself"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no other fields than"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: a, until: 2.0}}}}", "a version as text"),

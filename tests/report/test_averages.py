@@ -1,5 +1,7 @@
 """Curves and tables averaged over folds and seeds, on numbers worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from embench.interfaces.units import LabelRule, Target, Units
@@ -19,6 +21,13 @@ def units(y, score):
     )
 
 
+def classes(y, score):
+    """Units of three classes; `score` is the probability of class 1, the most probable one."""
+    score = np.array(score, float)
+    several = np.stack([(1 - score) * 0.6, score, (1 - score) * 0.4], 1)
+    return replace(units(y, score), kind="classes", score=several)
+
+
 def test_roc_is_the_mean_of_folds_and_not_of_pooled_scores():
     """Two folds on scales of their own: each is ranked without a fault, pooled they are not."""
     low, high = units([0, 1, 0, 1], [0.1, 0.2, 0.1, 0.2]), units([0, 1, 0, 1], [0.8, 0.9, 0.8, 0.9])
@@ -34,12 +43,12 @@ def test_roc_leaves_out_folds_of_one_class():
 
 def test_calibration_counts_inside_folds():
     y = [0, 0, 0, 1, 1] + [1] * 4
-    score = [0.12, 0.14, 0.16, 0.18, 0.15] + [0.95] * 4  # the last four are too few for a share
-    text, true, share = calibration_curves(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
-    np.testing.assert_allclose(text[:, 1], [0.15, 0.11])
-    np.testing.assert_allclose(true[:, 1], [0.4, 1.0])
+    score = [0.52, 0.54, 0.56, 0.58, 0.55] + [0.95] * 4  # the last four are too few for a share
+    text, true, share = calibration_curves(Joined({0: {0: classes(y, score)}, 1: {0: classes([1] * 5, [0.51] * 5)}}))
+    np.testing.assert_allclose(text[:, 5], [0.55, 0.51])
+    np.testing.assert_allclose(true[:, 5], [0.4, 1.0])
     assert np.isnan(true[:, 9]).all()
-    np.testing.assert_allclose(share[0, [1, 9]], [5 / 9, 4 / 9])
+    np.testing.assert_allclose(share[0, [5, 9]], [5 / 9, 4 / 9])
 
 
 def test_confusion_averages_shares_and_sums_units():

@@ -19,14 +19,15 @@ from embench.report.facts import RunFacts
 from embench.report.headline import scores_section
 from embench.runs import external
 from embench.statistics.common import recorded_target
+from embench.statistics.result import Result
 from embench.statistics.scores import compute_scores
 
 from ..tiny.world import plugin
 from .conftest import alone
 
 SECTIONS = (
-    "headline", "subjects", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "quality",
-    "audit", "cost", "the-run",
+    "headline", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
+    "quality", "audit", "cost", "the-run",
 )  # fmt: skip
 
 
@@ -141,6 +142,18 @@ def test_each_subject_has_the_score_that_the_predictions_give(reported, content)
         assert f"{shown:.3f}" in content.sections["subjects"]
 
 
+def test_probabilities_have_both_curves_with_a_word_on_prevalence(made, page):
+    """With the numbers that Python has."""
+    shown = page(made.html.read_text()).sections["probabilities"]
+    found = Result.read(made.folder).calibration()
+    assert f"the lab's: {100 * found.positive:.0f} % here" in shown
+    assert "neither the calibration nor the net benefit carries over" in shown
+    assert f"Expected calibration error {found.error:.3f}" in shown
+    assert f"{found.by_chance:.3f} by chance" in shown
+    assert all(f"{b.observed:.3f}" in shown for b in found.bins)
+    assert all(f"{b.model:.3f}" in shown for b in found.benefits)
+
+
 def test_marks_stand_on_top(reported):
     top = reported.html.read_text().split("<nav")[0]
     assert "Recipe." in top  # quick is for trying things
@@ -150,7 +163,7 @@ def test_marks_stand_on_top(reported):
 
 @pytest.mark.slow
 def test_every_kind_of_target_has_its_curves(of_kinds):
-    curves = of_kinds.sections["roc-and-calibration"]
+    curves = of_kinds.sections["roc"]
     assert curves.count("ROC curve of") >= 2
     assert "c against the rest" in curves  # states c, a and d
     assert "Predicted and true values of arousal_value" in curves
@@ -172,7 +185,10 @@ def test_commands_are_code_and_classes_have_their_names(kinds, of_kinds):
     assert "run <code>embench audit RUN</code>" in html
     assert "<code>embench run --dataset" in html
     assert "`" not in "".join(of_kinds.sections.values())
-    assert re.search(r"Predicted probability of the class \w+, in ten equal bins", html)
+    assert "Decision curve of arousal" in html
+    assert "Decision curve of state" not in html  # of three classes
+    assert "Predicted probability of the most probable class, in ten equal bins" in html
+    assert "the target is a value, so there are no probabilities" in of_kinds.sections["probabilities"]
 
 
 @pytest.mark.slow
@@ -190,7 +206,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
         (copied / name).unlink()
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path, trust_code=True)
     content = page(path.read_text())
-    for section in ("subjects", "roc-and-calibration", "decisions", "fusion"):
+    for section in ("subjects", "roc", "probabilities", "decisions", "fusion"):
         assert "are not public" in content.sections[section]
     assert "has no history" in content.sections["training"]
     assert "has no embeddings" in content.sections["embeddings"]

@@ -18,6 +18,7 @@ from embench.cli import main
 from embench.records.entry import write_numbers
 from embench.records.schema_1 import with_people
 from embench.site import build_site
+from embench.statistics.result import Result
 
 from .conftest import EVIL, PUBLISHED, link_entries
 
@@ -193,6 +194,24 @@ def test_an_entry_page_says_how_to_repeat_it(site):
         assert command in text
     for name in ("predictions.npz", "summands.json"):
         assert hashlib.sha256((PUBLISHED.parent / place / name).read_bytes()).hexdigest() in text
+
+
+def test_a_row_of_two_classes_shows_its_probabilities_where_predictions_are_public(site):
+    for path in site.glob("*/*/*.html"):
+        text = path.read_text()
+        public = path.parent.parent.name != "hku956"
+        assert ("Decision curve of" in text) == ("Reliability of" in text) == ("carries over" in text) == public, path
+    [path] = site.glob("stress_predict/subject-independent-v2/handcrafted-svm-a5*.html")
+    found = Result.read(PUBLISHED / path.relative_to(site).with_suffix("")).calibration()
+    assert f"Expected calibration error {found.error:.3f}" in path.read_text()
+
+
+def test_scores_that_only_rank_are_not_drawn_as_probabilities(tmp_path):
+    chosen = {"stress_predict/subject-independent-v2": ["handcrafted-linear_svm-0*"]}
+    site = build_site(link_entries(tmp_path / "boards", chosen), tmp_path / "out").parent
+    [path] = site.glob("stress_predict/*/*.html")
+    assert "its scores only rank units" in path.read_text()
+    assert "<figure" not in path.read_text()
 
 
 def test_published_numbers_share_no_page_with_rows(site):

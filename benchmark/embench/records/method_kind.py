@@ -1,4 +1,4 @@
-"""Whether a method is an estimator on features or a network, the same everywhere."""
+"""What kind of method a row is: of features or a network, and whether its scores only rank; the same everywhere."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def method_kind(method: MethodPart) -> MethodKind:
         return "features" if method.inputs == "features" else "network"
     parts = [("fusion", method.fusion), *(("encoder", name) for name in method.encoders.values())]
     return "features" if all(_is_of_features(kind, name) for kind, name in parts) else "network"
+
+
+def only_ranks(method: MethodPart) -> bool:
+    """Whether the catalogue says of what gives the scores that they rank units and are no probabilities. Of what it
+    does not know, such as a submission, whose format asks for probabilities, it does not say so."""
+    return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
 
 
 def _is_of_features(kind: str, name: str | None) -> bool:

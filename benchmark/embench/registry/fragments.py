@@ -30,13 +30,16 @@ _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
 _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
 """The functions that a plugin of a kind may have beside its class."""
-_FEATURES = ("encoder", "fusion")
-"""The kinds whose `features` say that a plugin gives features, or is fitted to them."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
 _SITES = "sites"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
-_PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float), "features": (bool,)}
-_WORDS = {"hours": "a number", "features": "true or false"}
+_FLAGS = ("features", "ranks")
+_FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
+"""What is true or false of the plugins of a kind."""
+_PLAIN: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
+}  # fmt: skip
+_WORDS = {"hours": "a number", **dict.fromkeys(_FLAGS, "true or false")}
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -67,6 +70,7 @@ class Entry:
         sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
             order; one that all share stands alone.
         features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
+        ranks: whether the scores of a fusion only rank units, and are not meant as probabilities.
     """
 
     kind: str
@@ -92,6 +96,7 @@ class Entry:
     hours: float | None = None
     sites: tuple[tuple[str, tuple[str, ...]], ...] = ()
     features: bool = False
+    ranks: bool = False
 
     @property
     def full_name(self) -> str:
@@ -246,6 +251,7 @@ def _entry(
         converter=real.get("converter"),
         sites=tuple((m, tuple(_listed(places))) for m, places in (real.get(_SITES) or {}).items()),
         features=real.get("features", False),
+        ranks=real.get("ranks", False),
         **{field: real[field] for field in _OF_DATASETS if field in real},
     )
     return replace(entry, alias_of=alias_of, until=fields.get("until")) if alias_of is not None else entry
@@ -259,7 +265,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return "it is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
     known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, _SITES) if kind == "dataset" else ()))
-    known += ("features",) if kind in _FEATURES else ()
+    known += _FLAGS_OF.get(kind, ())
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"

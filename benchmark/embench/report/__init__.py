@@ -13,7 +13,7 @@ from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
 from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
-from embench.report import about, curves, embeddings, fusion_gain, headline, quality, training
+from embench.report import about, curves, embeddings, fusion_gain, headline, probabilities, quality, training
 from embench.report.facts import RunFacts
 from embench.report.page import Section, render_page
 from embench.store import Store
@@ -54,7 +54,8 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
         Section("Subjects", "Scores by subject", headline.subjects_section(run)),
-        Section("ROC and calibration", "ROC and calibration", curves.curves_section(run)),
+        Section("ROC", "ROC curve", curves.curves_section(run)),
+        Section("Probabilities", "Probabilities and alarms", probabilities.probabilities_section(run)),
         Section("Decisions", "Decisions", curves.decisions_section(run)),
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),

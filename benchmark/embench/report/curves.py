@@ -1,4 +1,4 @@
-"""ROC and calibration curves, and confusion matrices: each made in every fold and seed, then averaged."""
+"""ROC curves, confusion matrices, calibration of several classes: each made in every fold and seed, then averaged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.metrics import roc_curve
 
 from embench.interfaces.metric import confusion_by_subject
 from embench.interfaces.ranking import mean_of_known, one_against_rest
-from embench.interfaces.units import Target, Units
+from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
@@ -34,7 +34,7 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def curves_section(run: RunFacts) -> Markup:
-    """The section of ROC and calibration curves, for value targets of labels against predictions."""
+    """The section of ROC curves, for value targets of labels against predictions."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
     return by_target(run, _curves)
@@ -45,7 +45,7 @@ def _curves(run: RunFacts, target: Target) -> Markup:
     if MODEL not in joined:
         return missing_note("no labelled unit was predicted")
     if target.traits.has_classes:
-        return figure_row([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
+        return figure_row([_roc(run, target, joined)])
     return figure_row([_values(target, joined[MODEL])])
 
 
@@ -101,10 +101,10 @@ def _roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Markup:
 
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(curves, 10) mean probability, share that came true, and share of units in each bin; NaN where a fold has fewer
-    than `FEWEST` units there. Of several classes it takes the most probable one."""
+    than `MIN_UNITS_IN_BIN` units there. It is that of the most probable class."""
     predicted, true, share = [], [], []
     for _, _, units in joined:
-        p, y = _claimed(units)
+        p, y = units.score.max(1), units.score.argmax(1) == units.y_true
         code = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         n = np.bincount(code, minlength=CALIBRATION_BINS)
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
@@ -114,10 +114,12 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(predicted), np.array(true), np.array(share)
 
 
-def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
-    if units.score.ndim == 2:
-        return units.score.max(1), (units.score.argmax(1) == units.y_true).astype(float)
-    return np.clip(units.score, 0, 1), units.y_true.astype(float)
+def calibration_of_classes(run: RunFacts, target: Target) -> Markup:
+    """The calibration of a target of several classes."""
+    joined = run.joined_units(target).get(MODEL)
+    if joined is None:
+        return missing_note("no labelled unit was predicted")
+    return figure_row([_calibration(run, target, joined)])
 
 
 def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
@@ -125,7 +127,6 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     there = np.isfinite(x)
-    what = "the most probable class" if target.traits.several else f"the class {run.classes(target)[1]}"
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars(
@@ -139,8 +140,8 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
         line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
     ]
     note = (
-        f"Predicted probability of {what}, in ten equal bins, against the observed frequency: mean over "
-        f"{_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
+        "Predicted probability of the most probable class, in ten equal bins, against the observed frequency: mean "
+        f"over {_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
         if score := run.scores.score(target.name, metric):

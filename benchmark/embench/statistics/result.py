@@ -8,19 +8,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from embench.errors import UsageError
+from embench.errors import DataError, UsageError
+from embench.interfaces.metric import Undefined
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.schema_1 import scoring_of, written_scores
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
+from embench.statistics.common import recorded_target
 from embench.statistics.metrics import metric_facts
 from embench.statistics.verdict import TargetVerdict, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+
+    from embench.statistics.calibration import Calibration
 
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "cleared", "undefined")
@@ -121,6 +125,27 @@ class Result:
             rows = rows.take(rows.rows_with(method=wanted))
         return self._labelled(pd.DataFrame(dict(rows.columns)))
 
+    def calibration(self, target: str | None = None) -> Calibration:
+        """How far the method's probabilities can be believed, and what alarms made of them gain.
+
+        `error` is the expected calibration error, and `by_chance` what it would be of calibrated probabilities; `bins`
+        and `benefits` are rows: `pandas.DataFrame(result.calibration().bins)`.
+
+        Args:
+            target: of two classes; by default the first.
+
+        Raises:
+            UsageError: there is no such target. DataError: it does not have two classes, its labels are not public, its
+                scores only rank units, or the predictions are missing or damaged.
+        """
+        from embench.statistics.calibration import recorded_calibration
+
+        target = self._target(target)
+        found = recorded_calibration(self._record, recorded_target(self._record, target))
+        if isinstance(found, Undefined):
+            raise DataError(f"{target} has no calibration: {found.reason}", where=str(self.folder))
+        return found
+
     def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
         """Draws the score with its 95 % interval against those of the controls, the highest at the top.
 
@@ -139,10 +164,8 @@ class Result:
         """
         from embench.statistics.plot import draw_scores
 
-        target = target or next(iter(self.scores.headlines))
+        target = self._target(target)
         own = self.scores.of(target)
-        if not own:
-            raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores.headlines))
         metric = metric or self.verdicts[target].shown
         if metric not in own:
             hint = did_you_mean(metric, own)
@@ -183,6 +206,13 @@ class Result:
             parts.append(f"<table><tr>{heads}</tr>{body}</table>")
             parts += [f"<p>{escape(line)}</p>" for line in told.sentences[1:]]
         return "".join([*parts, f"<p>files: <code>{escape(str(self.folder))}</code></p>"])
+
+    def _target(self, name: str | None) -> str:
+        """The target of this name, by default the first. Raises UsageError where there is none."""
+        name = name or next(iter(self.scores.headlines))
+        if not self.scores.of(name):
+            raise UsageError(f"no target `{name}`", where="target=", expected=", ".join(self.scores.headlines))
+        return name
 
     @property
     def _mark(self) -> str:
