@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.record import Record
+from embench.records.manifest import MethodPart
 from embench.records.wording import counted, format_figure, format_interval
 from embench.report.curves import CURVE_WIDTH, calibration_of_classes
 from embench.report.drawing import Axis, Figure, Panel, error_bars, figure, line, rule
@@ -29,16 +29,19 @@ def probabilities_section(run: RunFacts) -> Markup:
 def _of_target(run: RunFacts, target: Target) -> Markup:
     if not target.traits.has_classes:
         return missing_note("the target is a value, so there are no probabilities")
-    return calibration_of_classes(run, target) if target.traits.several else describe_probabilities(run.record, target)
+    return calibration_of_classes(run, target) if target.traits.several else _of_two_classes(run, target)
 
 
-def describe_probabilities(record: Record, target: Target) -> Markup:
-    """Both curves of a record's method with what they say in words, or why there are none."""
-    found = recorded_calibration(record, target)
+def _of_two_classes(run: RunFacts, target: Target) -> Markup:
+    return describe_probabilities(recorded_calibration(run.record, target), target.name, run.manifest.method)
+
+
+def describe_probabilities(found: Calibration | Undefined, target: str, method: MethodPart) -> Markup:
+    """Both curves with what they say in words, or why there are none."""
     if isinstance(found, Undefined):
         return missing_note(found.reason)
     pictures = [_reliability(found, target), _decision_curve(found, target)]
-    return paragraph(_on_prevalence(found, bool(record.manifest.method.outside))) + figure_row(pictures)
+    return paragraph(_on_prevalence(found, bool(method.outside))) + figure_row(pictures)
 
 
 def _on_prevalence(found: Calibration, outside: bool) -> str:
@@ -53,7 +56,7 @@ def _on_prevalence(found: Calibration, outside: bool) -> str:
     return text
 
 
-def _reliability(found: Calibration, target: Target) -> Markup:
+def _reliability(found: Calibration, target: str) -> Markup:
     bins = found.bins
     at, share = [b.predicted for b in bins], [b.observed for b in bins]
     marks = [
@@ -63,7 +66,7 @@ def _reliability(found: Calibration, target: Target) -> Markup:
     ]
     axes = Axis("mean predicted probability", 0, 1), Axis("share of positive units", 0, 1)
     note = f"{_bins_in_words(found)} {_error_in_words(found)}"
-    title = f"Reliability of {target.name}"
+    title = f"Reliability of {target}"
     drawn = figure([Panel("Reliability", marks, *axes, 300)], title, note, width=CURVE_WIDTH)
     rows = [(b.lowest, b.highest, b.predicted, b.observed, b.low, b.high, b.units, b.subjects) for b in bins]
     return figure_with_table(drawn, _BIN_COLUMNS, rows, note)
@@ -97,7 +100,7 @@ def _error_in_words(found: Calibration) -> str:
     return f"{text}. The mean probability is {mean:.3f}, and {found.positive:.3f} of units are positive: {gap}."
 
 
-def _decision_curve(found: Calibration, target: Target) -> Markup:
+def _decision_curve(found: Calibration, target: str) -> Markup:
     gained = found.benefits
     model, always = (np.array([getattr(b, name) for b in gained]) for name in ("model", "always"))
     top = max(model.max(), always.max(), 0.05)
@@ -119,7 +122,7 @@ def _decision_curve(found: Calibration, target: Target) -> Markup:
         f"{_gains_in_words(found)}"
     )
     axes = Axis("threshold of the alarm", 0, 1), Axis("net benefit", foot, 1.08 * top)
-    drawn: Figure = figure([Panel("Decision curve", marks, *axes, 300)], f"Decision curve of {target.name}", note,
+    drawn: Figure = figure([Panel("Decision curve", marks, *axes, 300)], f"Decision curve of {target}", note,
                            width=CURVE_WIDTH)  # fmt: skip
     rows = [(b.threshold, b.odds, b.model, b.low, b.high, b.always, b.is_shown) for b in gained]
     return figure_with_table(drawn, _DECISION_COLUMNS, rows, note)

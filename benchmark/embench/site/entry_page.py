@@ -17,14 +17,14 @@ from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_again
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
-from embench.records.record import read_record
 from embench.records.scores import Score
 from embench.records.wording import format_value, is_by_construction
 from embench.report.probabilities import describe_probabilities
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
+from embench.site.frames import Frames
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
-from embench.statistics.common import recorded_targets
+from embench.statistics.calibration import calibration
 from embench.statistics.metrics import metric_facts
 from embench.statistics.verdict import verdicts
 
@@ -32,14 +32,13 @@ COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
 
 
-def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board]) -> None:
+def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board], frames: Frames) -> None:
     """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError, and DataError where
     predictions are damaged."""
     run = entry.run
     board_folder = whole / entry.board / run.protocol.name
     placed = [_placed(board, row) for board in boards for row in board.rows if row.id == run.id]
     row: Row = placed[0]["row"]
-    probabilities = _probabilities(entry)
     page = render(
         "entry.html",
         2,
@@ -54,7 +53,7 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
-        targets=[_target(entry, target, probabilities.get(target, Markup())) for target in entry.targets],
+        targets=[_target(entry, target, frames) for target in entry.targets],
         findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
@@ -75,15 +74,16 @@ def _placed(board: Board, row: Row) -> dict[str, Any]:
     return {"board": board, "row": row, "rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
 
 
-def _probabilities(entry: LeaderboardEntry) -> dict[str, Markup]:
-    """Target of two classes -> its curves, where predictions are public. Raises DataError where they are damaged."""
-    if entry.run.card.labels_public != "yes":
-        return {}
-    record = read_record(entry.folder)
-    return {t.name: describe_probabilities(record, t) for t in recorded_targets(record) if t.kind == "binary"}
+def _probabilities(entry: LeaderboardEntry, target: str, frames: Frames) -> Markup:
+    """The curves of a target of two classes, where predictions are public; else nothing."""
+    frame = frames.of(entry, target)
+    if frame is None or frame.target.kind != "binary":
+        return Markup()
+    method = entry.run.method
+    return describe_probabilities(calibration(frame.scored(entry), frame.groups, method), target, method)
 
 
-def _target(entry: LeaderboardEntry, target: str, probabilities: Markup) -> dict[str, Any]:
+def _target(entry: LeaderboardEntry, target: str, frames: Frames) -> dict[str, Any]:
     headline = entry.scores.headlines[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
     controls = [
@@ -93,7 +93,13 @@ def _target(entry: LeaderboardEntry, target: str, probabilities: Markup) -> dict
     ]  # fmt: skip
     about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
     adds = verdicts(entry.run.content(), entry.scores)[target].adds_sentences
-    return {**about, "adds": adds, "scores": ordered, "controls": controls, "probabilities": probabilities}
+    return {
+        **about,
+        "adds": adds,
+        "scores": ordered,
+        "controls": controls,
+        "probabilities": _probabilities(entry, target, frames),
+    }
 
 
 def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:

@@ -2,31 +2,22 @@
 
 p comes from the summands that entries hold. The interval of a difference is that of `statistics.intervals`: a jackknife
 over groups of subjects, or a t interval over subjects. It needs the score without each group, or the values of
-subjects, which are computed here from the entries' predictions. Entries of one board mostly predicted the same units in
-the same folds: these are joined with labels once, with row numbers in place of scores.
+subjects, which are computed here from the entries' predictions.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from embench.errors import DataError
-from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.records.entry import PREDICTIONS_FILE, read_numbers
-from embench.records.predictions import MODEL, UNPREDICTED, Predictions, nine_digits
-from embench.records.record import read_record
-from embench.statistics.common import joined_on_common, recorded_target
+from embench.site.frames import Frames
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
-from embench.statistics.joined import Joined
+from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.ranking import Summands
 from embench.statistics.significance import MAX_PERMUTATIONS, group_permutations, smallest_detectable
 from embench.statistics.summands import shared_part
@@ -34,7 +25,7 @@ from embench.statistics.summands import shared_part
 _DIGITS = 9
 
 
-def pairings(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], dict[str, Any]]:
+def pairings(entries: Sequence[LeaderboardEntry], frames: Frames) -> dict[tuple[str, str], dict[str, Any]]:
     """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
     `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
     in common. `seeds`: those that are compared, where a row has more. Rows without summands are not in it.
@@ -42,39 +33,22 @@ def pairings(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], dict[
     Raises:
         DataError: an entry's predictions, or what it shares with others, are damaged.
     """
-    joins: dict[tuple[str, ...], _Frame | None] = {}
     found = {}
     for entry in entries:
         for target, summands in entry.summands.items():
-            pair = _pairing(entry, target, summands, joins)
+            pair = _pairing(entry, target, summands, frames)
             if pair:
                 found[entry.run.id, target] = pair
     return found
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The units that entries predicted, with the numbers of their rows as scores."""
-
-    joined: Joined
-    target: Target
-    jackknife: Jackknife
-    rows: int
-
-
-def _pairing(
-    entry: LeaderboardEntry, target: str, summands: Summands, joins: dict[tuple[str, ...], _Frame | None]
-) -> dict[str, Any] | None:
-    parts = entry.run.entry
-    if parts is None or not (parts.rows and parts.labels):
-        return None
-    key = (entry.board, parts.rows, parts.labels, parts.folds, target)
-    if key not in joins:
-        joins[key] = _frame(entry, target)
-    frame = joins[key]
+def _pairing(entry: LeaderboardEntry, target: str, summands: Summands, frames: Frames) -> dict[str, Any] | None:
+    frame = frames.of(entry, target)
     if frame is None:
         return None
-    score = _estimate(entry, target, frame)
+    joined = shared_part(frame.scored(entry), entry.run.content())
+    jackknife = leave_one_out(joined.tested_subjects(), frame.groups)
+    score, _ = estimate(entry.scores.headlines[target], joined, frame.target, jackknife)
     if not isinstance(score, Estimate) or score.without_stimulus is not None:
         return None
     groups, trained = len(summands.adds), summands.trained.astype(int)
@@ -82,10 +56,10 @@ def _pairing(
         "fits": summands.fits,
         "adds": _listed(summands.adds),
         "by_seed": [_listed(seed) for seed in summands.by_seed],
-        **({"seeds": list(frame.joined.seeds)} if len(frame.joined.seeds) < len(entry.run.seeds) else {}),
+        **({"seeds": list(joined.seeds)} if len(joined.seeds) < len(entry.run.seeds) else {}),
         "shared": {
             "trained": [["".join(map(str, row)) for row in seed] for seed in trained.tolist()],
-            "codes": frame.jackknife.codes.tolist(),
+            "codes": jackknife.codes.tolist(),
             "quantiles": _quantiles(groups),
         },
     }
@@ -94,34 +68,6 @@ def _pairing(
     if score.without is not None:
         return pair | {"without": _listed(score.without)}
     return None
-
-
-def _frame(entry: LeaderboardEntry, name: str) -> _Frame | None:
-    record = read_record(entry.folder)
-    model = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
-    if "score_0" in model.columns:
-        return None
-    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))  # as the shared rows lie
-    number, n = np.arange(len(model), dtype=float), len(model)
-    numbered = Predictions({**model.columns, "method": np.full(n, MODEL), "score": number, "decision": np.zeros(n)})
-    target, groups = recorded_target(record, name), record.groups
-    [joined] = joined_on_common([replace(record, predictions=numbered)], target, groups)
-    joined = shared_part(joined, record.run)
-    return _Frame(joined, target, leave_one_out(joined.tested_subjects(), groups), len(model))
-
-
-def _estimate(entry: LeaderboardEntry, name: str, frame: _Frame) -> Estimate | Undefined | None:
-    path = entry.folder / PREDICTIONS_FILE
-    numbers = read_numbers(path)
-    if "score" not in numbers or len(numbers["score"]) != frame.rows:
-        raise DataError("the numbers do not fit the rows that were predicted", where=str(path))
-    score = nine_digits(numbers["score"].astype(np.float64))
-    seeds = {
-        seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
-        for seed, folds in frame.joined.seeds.items()
-    }
-    found, _ = estimate(entry.scores.headlines[name], Joined(seeds), frame.target, frame.jackknife)
-    return found
 
 
 def _listed(values: np.ndarray) -> list[float | None]:
