@@ -13,6 +13,7 @@ from .conftest import CHOSEN, EVIL, FULL_BOARD, PUBLISHED, link_entries
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BOARD = "stress_predict/index.html"
+SEALED_BOARD = "hku956/subject-independent-v2"
 KINDS = ("index.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
 
 
@@ -21,7 +22,7 @@ def site(notes, tmp_path_factory):
     """The site with as many rows on a board as are sorted, filtered and paired here."""
     root = link_entries(tmp_path_factory.mktemp("browsed"), {**CHOSEN, FULL_BOARD: [
         "handcrafted-svm-*", "unet_se-single-*", "cnn_tf-single-[01]*",
-    ]})  # fmt: skip
+    ], SEALED_BOARD: ["handcrafted-forest-*"]})  # fmt: skip
     return build_site(root, tmp_path_factory.mktemp("browsed_site") / "out", notes_folder=notes).parent
 
 
