@@ -335,7 +335,7 @@ def kept() -> dict[Row, dict[str, Any]]:
     return {Row(each["method"], each["modalities"]): each for each in read}
 
 
-def exercise() -> str:
+def false_alarms() -> str:
     """The table of `docs/boards/exercise.md`: of each detector the sensitivity, and the false alarms in each state."""
     lines = []
     for row, known in ((row, made) for row in ROWS if (made := kept().get(row))):
@@ -346,7 +346,7 @@ def exercise() -> str:
     return table(["signals", "detector", "sensitivity on stress tasks", *heads], lines)
 
 
-def exercise_facts() -> str:
+def minutes() -> str:
     """How much of each state there is."""
     figures = next(iter(kept().values()))["figures"]
     lines = [[state, str(figures[state][SHARE]["subjects"]), f"{figures[state]['minutes']:,.0f}"] for state in STATES]
@@ -359,9 +359,12 @@ def _shown(number: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = with_data_root("Runs the rows that are not there yet, and writes what they show.")
-    parser.add_argument("--rows", type=int, default=len(ROWS), help="the first so many")
+    methods = list(dict.fromkeys(row.method for row in ROWS))
+    parser.add_argument("--only", choices=methods, action="append", metavar="METHOD", help="may be repeated")
     chosen = parser.parse_args()
-    for row in ROWS[: chosen.rows]:
+    for row in ROWS:
+        if chosen.only and row.method not in chosen.only:
+            continue
         with snapshot(), limited_threads(1):
             plan = planned(row, chosen.data_root)
             stress, rides = read_sessions(plan, chosen.data_root)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import ROOT
+from bench.boards.exercise import false_alarms, minutes
 from bench.boards.published import (
     CLOCKS,
     EVERY,
@@ -327,6 +328,8 @@ TABLES: dict[str, Callable[[], str]] = {
         for dataset in dict.fromkeys(board.dataset for board in EVERY)
     },
     "features within stress_predict stress": partial(features, EVERY[0], WITHIN),
+    "false alarms": false_alarms,
+    "minutes": minutes,
     "subjects apart": partial(subjects_apart, EVERY[0]),
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
     **{of.__name__: of for of in (facts, groups, above, pretraining, leak, elsewhere, choice, noise)},
