@@ -28,7 +28,7 @@ many of its training subjects' do."""
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, session_cache) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("exercise")
-    synthetic.synthesize(folder / "wearable_stress", subjects=12, seed=1, effect=1.0, length_s=240.0)
+    synthetic.synthesize(folder / "wearable_stress", subjects=12, seed=1, effect=1.0, length_s=180.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(session_cache))
         yield folder
