@@ -10,7 +10,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.records.manifest import MethodPart
 from embench.records.record import read_record
-from embench.statistics.calibration import BINS, THRESHOLDS, calibration, recorded_calibration
+from embench.statistics.calibration import N_BINS, THRESHOLDS, calibration, recorded_calibration
 from embench.statistics.common import recorded_target
 from embench.statistics.joined import Joined
 
@@ -46,7 +46,7 @@ def test_right_probabilities_lie_on_the_diagonal_and_have_the_error_of_chance():
         found = calibration(world(rng), {})
         inside += [b.low <= b.predicted <= b.high for b in found.bins]
         errors.append((found.error, found.by_chance))
-        assert len(found.bins) == BINS
+        assert len(found.bins) == N_BINS
     error, by_chance = np.mean(errors, 0)
     assert by_chance == pytest.approx(error, rel=0.1)
     assert 0.01 < error < 0.05  # of 1,200 units, and none at all of infinitely many
@@ -79,7 +79,7 @@ def test_bins_are_those_of_scikit_learn():
         score = np.round(rng.beta(1, 2, 500), digits)
         positive = rng.random(500) < score
         found = calibration(Joined({0: {0: units(score, positive, rng.integers(0, 20, 500))}}), {})
-        observed, predicted = calibration_curve(positive, score, n_bins=BINS, strategy="quantile")
+        observed, predicted = calibration_curve(positive, score, n_bins=N_BINS, strategy="quantile")
         np.testing.assert_allclose([b.observed for b in found.bins], observed)
         np.testing.assert_allclose([b.predicted for b in found.bins], predicted)
         assert sum(b.units for b in found.bins) == pytest.approx(500)

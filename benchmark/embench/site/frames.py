@@ -19,7 +19,7 @@ from embench.statistics.joined import Joined
 
 
 @dataclass(frozen=True)
-class Frame:
+class JoinedRows:
     """The labelled units of a target that entries predicted, or should have, with the numbers of their rows as scores.
 
     `groups`: subject -> group. `rows`: how many rows an entry's file has.
@@ -48,9 +48,9 @@ class Frames:
     """The frames of entries, each made once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, ...], Frame | None] = {}
+        self._made: dict[tuple[str, ...], JoinedRows | None] = {}
 
-    def of(self, entry: LeaderboardEntry, target: str) -> Frame | None:
+    def of(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
         """None where an entry does not hold predictions and the rule of the target's labels, or a target of it has
         several classes. Raises DataError where files are damaged."""
         parts = entry.run.entry
@@ -62,7 +62,7 @@ class Frames:
         return self._made[key]
 
 
-def _frame(entry: LeaderboardEntry, name: str) -> Frame | None:
+def _frame(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     record = read_record(entry.folder)
     model = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     target = next((each for each in recorded_targets(record) if each.name == name), None)
@@ -72,4 +72,4 @@ def _frame(entry: LeaderboardEntry, name: str) -> Frame | None:
     number, n = np.arange(len(model), dtype=float), len(model)
     numbered = Predictions({**model.columns, "method": np.full(n, MODEL), "score": number, "decision": np.zeros(n)})
     [joined] = joined_on_common([replace(record, predictions=numbered)], target, record.groups)
-    return Frame(joined, target, record.groups, len(model))
+    return JoinedRows(joined, target, record.groups, len(model))

@@ -30,7 +30,7 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, join
 
-BINS = 10
+N_BINS = 10
 RARE = 0.02
 """The share of predictions above a threshold, or below, under which what alarms gain has no interval: it hangs on a few
 units, and a false alarm may cost many right ones."""
@@ -207,10 +207,10 @@ def _of(pooled: _Pooled) -> Calibration:
 
 def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
     """The bins that are not empty, the error over them, and what it would be by chance."""
-    edges = np.percentile(pooled.score, np.linspace(0, 100, BINS + 1))
+    edges = np.percentile(pooled.score, np.linspace(0, 100, N_BINS + 1))
     cell = np.searchsorted(edges[1:-1], pooled.score)
-    units, positive = pooled.sums(cell, BINS), pooled.sums(cell, BINS, pooled.positive)
-    probability = pooled.sums(cell, BINS, pooled.score)
+    units, positive = pooled.sums(cell, N_BINS), pooled.sums(cell, N_BINS, pooled.positive)
+    probability = pooled.sums(cell, N_BINS, pooled.score)
     bins, gaps, errors = [], [], []
     for k in np.unique(cell).tolist():
         observed, mine = add_one(pooled.share(positive[k], units[k])), pooled.score[cell == k]

@@ -29,7 +29,10 @@ from embench.signals.resample import resample
 
 FACE = "face_au"
 
-CONTINUOUS = ("amigos/external", "case", "k_emocon", "stress_predict", "wearable_stress", "wesad", "wesad/chest")
+CONTINUOUS = (
+    *("amigos/external", "case", "k_emocon", "stress_predict", "wearable_stress", "wearable_stress/exercise"),
+    *("wesad", "wesad/chest"),
+)
 """Datasets whose units are 10 s of something longer: a method of whole recordings reads the minute that ends there."""
 
 MINUTE: Mapping[str, Any] = {"view": View("context", 60.0)}
