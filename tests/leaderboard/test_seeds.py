@@ -13,7 +13,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import ranked_rows
 from embench.leaderboard.submit import why_not_submitted
 from embench.records.record import read_record
-from embench.site.frames import Frames
+from embench.site.joined_entries import Frames
 from embench.site.pairing import pairings
 from embench.statistics.comparison import compare
 from embench.statistics.ranking import rank_methods

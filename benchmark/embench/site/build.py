@@ -18,7 +18,7 @@ from embench.site import notes
 from embench.site.boards import Board, boards_of
 from embench.site.downloads import write_downloads
 from embench.site.entry_page import write_entry_page
-from embench.site.frames import Frames
+from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import write_method_pages
 from embench.site.overview import overview_page
 from embench.site.pages import render, write_page
@@ -53,8 +53,8 @@ def build_site(
     if not entries:
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
     sections = sections_of(entries)
-    frames = Frames()
-    paired = pairings(entries, frames)
+    joined = JoinedEntries()
+    paired = pairings(entries, joined)
     made = boards_of(sections, entries, paired)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def build_site(
             _write_assets(whole)
             _write_boards(whole, made, notes_folder)
             for done, entry in enumerate(entries, 1):
-                write_entry_page(whole, entry, made, frames)
+                write_entry_page(whole, entry, made, joined)
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, made)

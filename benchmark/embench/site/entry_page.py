@@ -21,7 +21,7 @@ from embench.records.scores import Score
 from embench.records.wording import format_value, is_by_construction
 from embench.report.probabilities import describe_probabilities
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
-from embench.site.frames import Frames
+from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
 from embench.statistics.calibration import calibration
@@ -32,7 +32,7 @@ COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
 
 
-def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board], frames: Frames) -> None:
+def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board], joined: JoinedEntries) -> None:
     """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError, and DataError where
     predictions are damaged."""
     run = entry.run
@@ -53,7 +53,7 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
-        targets=[_target(entry, target, frames) for target in entry.targets],
+        targets=[_target(entry, target, joined) for target in entry.targets],
         findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
@@ -74,16 +74,16 @@ def _placed(board: Board, row: Row) -> dict[str, Any]:
     return {"board": board, "row": row, "rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
 
 
-def _probabilities(entry: LeaderboardEntry, target: str, frames: Frames) -> Markup:
+def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> Markup:
     """The curves of a target of two classes, where predictions are public; else nothing."""
-    frame = frames.of(entry, target)
-    if frame is None or frame.target.kind != "binary":
+    rows = joined.of(entry, target)
+    if rows is None or rows.target.kind != "binary":
         return Markup()
     method = entry.run.method
-    return describe_probabilities(calibration(frame.scored(entry), frame.groups, method), target, method)
+    return describe_probabilities(calibration(rows.scored(entry), rows.groups, method), target, method)
 
 
-def _target(entry: LeaderboardEntry, target: str, frames: Frames) -> dict[str, Any]:
+def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict[str, Any]:
     headline = entry.scores.headlines[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
     controls = [
@@ -98,7 +98,7 @@ def _target(entry: LeaderboardEntry, target: str, frames: Frames) -> dict[str, A
         "adds": adds,
         "scores": ordered,
         "controls": controls,
-        "probabilities": _probabilities(entry, target, frames),
+        "probabilities": _probabilities(entry, target, joined),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.site.frames import Frames
+from embench.site.joined_entries import JoinedEntries, JoinedRows
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.ranking import Summands
@@ -25,7 +25,7 @@ from embench.statistics.summands import shared_part
 _DIGITS = 9
 
 
-def pairings(entries: Sequence[LeaderboardEntry], frames: Frames) -> dict[tuple[str, str], dict[str, Any]]:
+def pairings(entries: Sequence[LeaderboardEntry], joined: JoinedEntries) -> dict[tuple[str, str], dict[str, Any]]:
     """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
     `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
     in common. `seeds`: those that are compared, where a row has more. Rows without summands are not in it.
@@ -36,19 +36,20 @@ def pairings(entries: Sequence[LeaderboardEntry], frames: Frames) -> dict[tuple[
     found = {}
     for entry in entries:
         for target, summands in entry.summands.items():
-            pair = _pairing(entry, target, summands, frames)
+            pair = _pairing(entry, target, summands, joined.of(entry, target))
             if pair:
                 found[entry.run.id, target] = pair
     return found
 
 
-def _pairing(entry: LeaderboardEntry, target: str, summands: Summands, frames: Frames) -> dict[str, Any] | None:
-    frame = frames.of(entry, target)
-    if frame is None:
+def _pairing(
+    entry: LeaderboardEntry, target: str, summands: Summands, rows: JoinedRows | None
+) -> dict[str, Any] | None:
+    if rows is None:
         return None
-    joined = shared_part(frame.scored(entry), entry.run.content())
-    jackknife = leave_one_out(joined.tested_subjects(), frame.groups)
-    score, _ = estimate(entry.scores.headlines[target], joined, frame.target, jackknife)
+    joined = shared_part(rows.scored(entry), entry.run.content())
+    jackknife = leave_one_out(joined.tested_subjects(), rows.groups)
+    score, _ = estimate(entry.scores.headlines[target], joined, rows.target, jackknife)
     if not isinstance(score, Estimate) or score.without_stimulus is not None:
         return None
     groups, trained = len(summands.adds), summands.trained.astype(int)

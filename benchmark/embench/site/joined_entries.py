@@ -44,8 +44,8 @@ class JoinedRows:
         })  # fmt: skip
 
 
-class Frames:
-    """The frames of entries, each made once."""
+class JoinedEntries:
+    """The joined rows of entries, each made once."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, ...], JoinedRows | None] = {}
@@ -58,11 +58,11 @@ class Frames:
             return None
         key = (entry.board, parts.rows, parts.labels, parts.folds, target)
         if key not in self._made:
-            self._made[key] = _frame(entry, target)
+            self._made[key] = _joined(entry, target)
         return self._made[key]
 
 
-def _frame(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
+def _joined(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     record = read_record(entry.folder)
     model = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     target = next((each for each in recorded_targets(record) if each.name == name), None)
