@@ -13,7 +13,7 @@ from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import ranked_rows
 from embench.leaderboard.submit import why_not_submitted
 from embench.records.record import read_record
-from embench.site.joined_entries import Frames
+from embench.site.joined_entries import JoinedEntries
 from embench.site.pairing import pairings
 from embench.statistics.comparison import compare
 from embench.statistics.ranking import rank_methods
@@ -104,7 +104,7 @@ def test_the_page_compares_rows_in_the_partitions_of_both(runs: dict[str, Path],
     assert not refused
     pairs = {
         id_: pair
-        for (id_, _), pair in pairings([load_leaderboard_entry(entry) for entry in published], Frames()).items()
+        for (id_, _), pair in pairings([load_leaderboard_entry(entry) for entry in published], JoinedEntries()).items()
     }
     assert len({pair["fits"] for pair in pairs.values()}) == 1
     assert pairs["ten"].pop("seeds") == [0, 1, 2]
