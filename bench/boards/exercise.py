@@ -1,4 +1,4 @@
-"""How often detectors of stress sound where nobody is stressed: `python -m bench.boards.exercise`.
+"""False alarms of detectors of stress where nobody is stressed: `python -m bench.boards.exercise`.
 
 A detector is an estimator on features, trained on the stress sessions of `wearable_stress` in the folds of `PROTOCOL`.
 For each seed and fold it is applied to the stress and the aerobic session of the fold's test subjects, none of whose
@@ -145,7 +145,7 @@ def planned(row: Row, data_root: Path, seeds: Sequence[int] = SEEDS) -> Plan:
 
 
 def learner_of(row: Row, plan: Plan, stress: Sessions, rides: Sessions) -> Learner:
-    """What fits a row's model and applies it to all units of both kinds of sessions."""
+    """Returns the learner that fits a row's model and applies it to all units of both kinds of sessions."""
     if row.method == MOVEMENT:
         return partial(_by_movement, stress.cohort, rides.cohort)
     here, there = (features(plan, of, stress) for of in (stress, rides))
@@ -203,7 +203,7 @@ def _applied(estimator: Any, specs: Mapping[str, InputSpec], feeds: Mapping[str,
 
 
 def _by_movement(stress: Cohort, rides: Cohort, stage: Stage[FusionParams]) -> tuple[np.ndarray, np.ndarray]:
-    """What the control `movement` says: its own features, as they are, and its own trees."""
+    """The scores of the control `movement`, by its own features, as they are, and its own trees."""
     units = (*stress.units, *rides.units)
     position = {(unit.recording, unit.start): i for i, unit in enumerate(stress.units)}
     recordings = [entry.id for entry in stress.store.recordings]
@@ -236,7 +236,7 @@ def threshold_of(scores: np.ndarray, subject: np.ndarray, sensitivity: float = S
 
 
 def alarms(positive: np.ndarray, recording: np.ndarray, start: np.ndarray, length_s: float) -> int:
-    """How many runs of consecutive positive units there are among units (n,) in order of time."""
+    """The number of runs of consecutive positive units among units (n,) in order of time."""
     follows = (recording[1:] == recording[:-1]) & (np.abs(start[1:] - start[:-1] - length_s) < 1e-3)
     goes_on = np.concatenate([[False], positive[:-1] & follows])
     return int((positive & ~goes_on).sum())
@@ -299,8 +299,8 @@ def measured(plan: Plan, stress: Sessions, rides: Sessions, learner: Learner) ->
 
 
 def summary(plan: Plan, stress: Sessions, rides: Sessions, learner: Learner) -> dict[str, Any]:
-    """Of each state the minutes of all subjects, and of each figure the mean over subjects, its interval, and how many
-    subjects have it."""
+    """The minutes of all subjects in each state; of each figure the mean over subjects, its interval, and the number of
+    subjects who have it."""
     groups = np.array([rides.cohort.groups.get(subject, subject) for subject in plan.test.subjects])
     found: dict[str, Any] = {}
     for state, figures in measured(plan, stress, rides, learner).items():
@@ -322,7 +322,7 @@ def summary(plan: Plan, stress: Sessions, rides: Sessions, learner: Learner) -> 
 
 
 def versions(row: Row, plan: Plan, rides: Sessions) -> dict[str, Any]:
-    """What a row's figures depend on beside this module."""
+    """Versions of all that a row's figures depend on beside this module."""
     libraries = {name: version_of(name) for name in ("embench", "numpy", "scikit-learn")}
     data = {name: each.store.key for name, each in ((STRESS, plan.test), (EXERCISE, rides.cohort))}
     code = {} if row.method == MOVEMENT else {name: part.code for name, part in plan.method.parts()}
@@ -337,9 +337,9 @@ def kept() -> dict[Row, dict[str, Any]]:
 
 def false_alarms() -> str:
     """The table of `docs/boards/exercise.md`: of each detector the sensitivity, and the false alarms in each state."""
-    lines = []
-    for row, known in ((row, made) for row in ROWS if (made := kept().get(row))):
-        figures = known["figures"]
+    known, lines = kept(), []
+    for row in [each for each in ROWS if each in known]:
+        figures = known[row]["figures"]
         cells = [_shown(figures[state][name]) for state in STATES[1:] for name in (SHARE, A_MINUTE)]
         lines.append([row.modalities.replace(",", ", "), row.method, _shown(figures[TASK][SHARE]), *cells])
     heads = [f"{state}: {name}" for state in STATES[1:] for name in ("share of units", "alarms a minute")]
@@ -347,7 +347,7 @@ def false_alarms() -> str:
 
 
 def minutes() -> str:
-    """How much of each state there is."""
+    """The table of the minutes of each state."""
     figures = next(iter(kept().values()))["figures"]
     lines = [[state, str(figures[state][SHARE]["subjects"]), f"{figures[state]['minutes']:,.0f}"] for state in STATES]
     return table(["state", "subjects", "minutes"], lines)
@@ -369,12 +369,13 @@ def main() -> None:
             plan = planned(row, chosen.data_root)
             stress, rides = read_sessions(plan, chosen.data_root)
             made = versions(row, plan, rides)
-            if kept().get(row, {}).get("versions") != made:
+            rows = kept()
+            if rows.get(row, {}).get("versions") != made:
                 figures = summary(plan, stress, rides, learner_of(row, plan, stress, rides))
-                rows = {**kept(), row: {**row._asdict(), "figures": figures, "versions": made}}
+                rows = {**kept(), row: {**row._asdict(), "figures": figures, "versions": made}}  # others write, too
                 content = [rows[each] for each in ROWS if each in rows]
                 write_text(RESULTS, json.dumps(content, indent=1) + "\n")
-        print(row.method, row.modalities, _shown(kept()[row]["figures"][RIDE][SHARE]), flush=True)
+        print(row.method, row.modalities, _shown(rows[row]["figures"][RIDE][SHARE]), flush=True)
 
 
 if __name__ == "__main__":

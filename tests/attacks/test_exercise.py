@@ -116,7 +116,7 @@ class TestWhatIsApplied:
 
     @pytest.mark.parametrize("modality", ["ppg", "eda"])
     def test_features_are_normalised_by_the_subjects_stress_session(self, plan, sessions, modality):
-        """Of all its units, labelled or not, and by no unit of the bicycle."""
+        """The statistics are of all its units, labelled or not, and of no unit of the bicycle."""
         stress, rides = sessions
         part = board.fitted_stages(plan)[0].params.modalities[modality]
         made = board.features(plan, rides, stress)[modality].array.numpy()

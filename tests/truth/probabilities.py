@@ -21,7 +21,7 @@ from embench.statistics.joined import Joined
 SUBJECTS, OTHERS, UNITS, FOLDS, SEEDS = (15, 24, 36), 400, 40, 5, 3
 WORLDS = {"nothing to learn": (0.0, 0.0), "nothing to learn, own": (0.0, 1.0), "learnt": (1.0, 0.0),
           "learnt, own": (1.0, 1.0)}  # fmt: skip
-"""What a feature tells, and how far subjects differ: the SD of their log odds."""
+"""The effect of a feature, and the SD of log odds between subjects."""
 
 
 def people(rng: np.random.Generator, n: int, told: float, own: float) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +34,7 @@ def people(rng: np.random.Generator, n: int, told: float, own: float) -> tuple[n
 def trial(
     rng: np.random.Generator, subjects: int, told: float, own: float
 ) -> tuple[Calibration, np.ndarray, np.ndarray]:
-    """What the models get on their test subjects, and the probabilities and labels (n,) of others."""
+    """The predictions of the models for their test subjects, and the probabilities and labels (n,) of others."""
     (x, y), (others, positive) = people(rng, subjects, told, own), people(rng, OTHERS, told, own)
     seeds: dict[int, dict[int, Units]] = {seed: {} for seed in range(SEEDS)}
     said = []

@@ -60,14 +60,14 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
 
 
 def _labelled_rows(data: Data, part: np.ndarray) -> np.ndarray:
-    """Those of the positions `part` (k,) with a label."""
+    """The positions of `part` (k,) whose rows have a label."""
     return part[np.isfinite(data.labels[0][:, 0].cpu().numpy()[part])]
 
 
 def _rows(
     stage: Stage[FusionParams], data: Data, train: np.ndarray, val: np.ndarray, grid: Grid
 ) -> dict[str, np.ndarray]:
-    """What an estimator is fitted to, of the rows at positions `train` (n,) and `val` (v,)."""
+    """Arrays that an estimator is fitted to, of the rows at positions `train` (n,) and `val` (v,)."""
     X, (labels, weights) = feature_rows(data), data.labels
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     subjects = task_subjects(stage)[grid.unit]

@@ -23,8 +23,8 @@ def method_kind(method: MethodPart) -> MethodKind:
 
 
 def only_ranks(method: MethodPart) -> bool:
-    """Whether the catalogue says of what gives the scores that they rank units and are no probabilities. Of what it
-    does not know, such as a submission, whose format asks for probabilities, it does not say so."""
+    """Tells whether the catalogue says that the scores of a method rank units and are no probabilities. It does not say
+    so of a method that it does not know, such as a submission, whose format asks for probabilities."""
     return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
 
 

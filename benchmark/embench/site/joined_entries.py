@@ -51,8 +51,8 @@ class JoinedEntries:
         self._made: dict[tuple[str, ...], JoinedRows | None] = {}
 
     def of(self, entry: LeaderboardEntry, target: str) -> JoinedRows | None:
-        """None where an entry does not hold predictions and the rule of the target's labels, or a target of it has
-        several classes. Raises DataError where files are damaged."""
+        """Joins an entry's rows of a target. None where it does not hold predictions and the rule of the target's
+        labels, or a target of it has several classes. Raises DataError where files are damaged."""
         parts = entry.run.entry
         if parts is None or not (parts.rows and parts.labels):
             return None

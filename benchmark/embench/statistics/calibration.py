@@ -1,4 +1,4 @@
-"""What predicted probabilities are worth: how often they come true, and what alarms raised by them gain.
+"""The worth of predicted probabilities: how often they come true, and what alarms raised by them gain.
 
 Computed from the predictions of all test units of all seeds, as they are: a probability means the same in each fold, so
 that folds need not be averaged. Units without a prediction are not in it.
@@ -60,7 +60,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """What alarms at a threshold gain, in right alarms for each unit (Vickers & Elkin 2006, doi
+    """The gain of alarms at a threshold, in right alarms for each unit (Vickers & Elkin 2006, doi
     10.1177/0272989X06295361); an alarm that is never raised gains 0.
 
     Args:
@@ -81,7 +81,7 @@ class NetBenefit:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the model is shown to gain more than both, an alarm for every unit and none."""
+        """True where the model is shown to gain more than both, an alarm for every unit and none."""
         return self.low is not None and self.above_always is not None and min(self.low, self.above_always) > 0
 
 
@@ -110,7 +110,7 @@ class Calibration:
 
 
 def recorded_calibration(record: Record, target: Target) -> Calibration | Undefined:
-    """What the probabilities of a record's method are worth for a target; undefined where it holds no labels too."""
+    """The worth of the probabilities of a record's method for a target; undefined where it holds no labels too."""
     if target.kind != "binary":
         return Undefined(TWO_CLASSES)
     if record.labels is None:
@@ -121,7 +121,7 @@ def recorded_calibration(record: Record, target: Target) -> Calibration | Undefi
 
 
 def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | None = None) -> Calibration | Undefined:
-    """What the probabilities of `joined`, labelled units of a target, are worth.
+    """The worth of the probabilities of `joined`, labelled units of a target.
 
     Args:
         groups: subject -> group. `method`: what predicted them, where that is known.
@@ -157,7 +157,7 @@ class _Pooled:
 
     @classmethod
     def of(cls, joined: Joined, score: np.ndarray, groups: Mapping[str, str]) -> _Pooled:
-        """Of units that all have a prediction."""
+        """Pools units that all have a prediction."""
         jackknife, seeds = leave_one_out(joined.tested_subjects(), groups), list(joined.seeds)
         parts = list(joined)
         return cls(
@@ -227,7 +227,7 @@ def _bins(pooled: _Pooled) -> tuple[tuple[Bin, ...], float, float | None]:
 
 
 def _benefits(pooled: _Pooled, positive: np.ndarray, units: np.ndarray) -> tuple[NetBenefit, ...]:
-    """Of `positive` and all `units` (S, P)."""
+    """The net benefit at each threshold, of `positive` and all `units` (S, P)."""
     reached = np.searchsorted(THRESHOLDS, pooled.score, side="right")  # so many thresholds raise an alarm
     right = pooled.sums(reached, len(THRESHOLDS) + 1, pooled.positive)
     alarms = pooled.sums(reached, len(THRESHOLDS) + 1)

@@ -126,7 +126,7 @@ class Result:
         return self._labelled(pd.DataFrame(dict(rows.columns)))
 
     def calibration(self, target: str | None = None) -> Calibration:
-        """How far the method's probabilities can be believed, and what alarms made of them gain.
+        """The calibration of the method's probabilities, and the gain of alarms made of them.
 
         `error` is the expected calibration error, and `by_chance` what it would be of calibrated probabilities; `bins`
         and `benefits` are rows: `pandas.DataFrame(result.calibration().bins)`.
