@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from embench.planning.request import Request
 
-FIXED, STRICT, LEGACY = "subject-independent-v2", "subject-independent-strict-v2", "segment-random-legacy"
+FIXED, STRICT, LEGACY = "subject-independent-v3", "subject-independent-strict-v3", "segment-random-legacy"
 ALL, BOTH = "ppg,eda,temp", "ecg,eeg"
 ESTIMATORS = ("logreg", "linear_svm", "svm", "lda", "naive_bayes", "knn", "forest", "boosting", "mlp")
 FAST = ("svm", "forest", "boosting")

@@ -27,7 +27,7 @@ _ACCESS = {
 
 
 def listed() -> list[dict[str, Any]]:
-    """Name, summary, whether it leaks and whether it is a draft of each protocol that a new run may use."""
+    """Name, summary and whether it leaks of each protocol that a new run may use."""
     names = [name for name in protocols.protocol_names() if not protocols.superseded_by(name)]
     loaded = [protocols.load_protocol(name) for name in names]
     return [
@@ -36,7 +36,6 @@ def listed() -> list[dict[str, Any]]:
             "name": protocol.name,
             "summary": re.split(r"(?<=\.) (?=[A-Z])", protocols.about_protocol(protocol.name))[0],
             "leaks": "yes" if protocol.leaks else "no",
-            "status": "draft" if protocol.draft else "",
         }
         for protocol in loaded
     ]
@@ -44,7 +43,7 @@ def listed() -> list[dict[str, Any]]:
 
 def print_listed() -> None:
     """The same as a table."""
-    show_table(listed(), fields("name", "summary", "leaks", "status"), title=KIND)
+    show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 
 def described(name: str) -> dict[str, Any]:
@@ -60,7 +59,6 @@ def described(name: str) -> dict[str, Any]:
         "name": protocol.name,
         "summary": protocols.about_protocol(name),
         "superseded by": protocols.superseded_by(name),
-        "status": "draft: its rules may change, and no leaderboard takes its runs" if protocol.draft else "",
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
         "folds": f"{count} {_KEPT_APART[split.by]}{within}",
         "validation": f"{held_out:.0%} of the training side" if held_out else "none",

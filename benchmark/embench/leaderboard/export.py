@@ -135,9 +135,6 @@ def why_not_publishable(run: Manifest) -> list[str]:
         reasons.append("it was pretrained on synthetic data")
     if run.dev:
         reasons.append("it scored validation subjects (--dev)")
-    if (rules := run.protocol.rules).get("draft"):
-        instead = f"; run it under {rules['folds_of']}" if "folds_of" in rules else ""
-        reasons.append(f"its protocol {run.protocol.name} is a draft, whose rules may change{instead}")
     failed = {part: result for part, result in run.conformance.items() if result != "passed"}
     reasons += [f"its {part} does not pass the conformance checks ({result})" for part, result in failed.items()]
     if run.method.outside is not None:

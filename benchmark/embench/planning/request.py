@@ -26,7 +26,7 @@ class Request:
     pretrainers: tuple[str, ...] = ()
     modalities: str | None = None
     targets: str | None = None
-    protocol: str = "subject-independent-v2"
+    protocol: str = "subject-independent-v3"
     recipe: str | None = None
     seeds: str | int | Sequence[int] | None = None
     device: str = "auto"

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 
 
 def protocol_names() -> list[str]:
-    """The names of the published protocols, drafts among them.
+    """The names of the published protocols.
 
     >>> "subject-independent-v2" in protocol_names()
     True
@@ -41,17 +41,15 @@ def about_protocol(name: str) -> str:
 
 
 def superseded_by(name: str) -> str | None:
-    """The published protocol that took the place of the published one of this name; None where none did. A draft takes
-    no place.
+    """The published protocol that took the place of the published one of this name; None where none did.
 
     >>> superseded_by("subject-independent-v1")
-    'subject-independent-v2'
+    'subject-independent-v3'
     """
     names = protocol_names()
     if name not in names:
         return None
-    while (latest := latest_version(name, names)) != name and load_protocol(latest).draft:
-        names.remove(latest)
+    latest = latest_version(name, names)
     return None if name == latest else latest
 
 
@@ -95,7 +93,7 @@ def load_current_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def _current_names() -> list[str]:
-    return [name for name in protocol_names() if not superseded_by(name) and not load_protocol(name).draft]
+    return [name for name in protocol_names() if not superseded_by(name)]
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:

@@ -143,8 +143,7 @@ class Protocol(_Rules):
     that it names alone.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
-    the scores of version 3, see docs/protocol.md; None, for those of version 2. A `draft` may still change: it takes
-    runs, but no leaderboard takes them."""
+    the scores of version 3, see docs/protocol.md; None, for those of version 2."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -164,7 +163,6 @@ class Protocol(_Rules):
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
     scoring: Literal[3] | None = None
-    draft: Literal[True] | None = None
 
     @field_validator("stimuli")
     @classmethod
