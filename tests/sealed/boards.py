@@ -35,7 +35,7 @@ DATASETS = {
     "hku956": (20, 30),
 }  # fmt: skip
 """Dataset -> subjects, and seconds that shorten its recordings."""
-PROTOCOLS = [name for name in protocol_names() if not superseded_by(name) and not load_protocol(name).draft]
+PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]
 
 Folds = Mapping[int, Sequence[tuple[np.ndarray, np.ndarray]]]
 """Seed -> (training units, test units) of each fold, as positions."""

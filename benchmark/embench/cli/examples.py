@@ -29,7 +29,7 @@ EXAMPLES = {
     "info": (
         "embench info cnn_tf",
         "embench info cnn_tf --dataset stress_predict",
-        "embench info subject-independent-v2",
+        "embench info subject-independent-v3",
     ),
     "doctor": ("embench doctor", "embench doctor --data-root ~/data"),
     "audit": ("embench audit runs/deap/tcn-single-0123456789", "embench audit predictions.csv --dataset deap"),

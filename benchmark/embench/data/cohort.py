@@ -204,7 +204,7 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
             f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
             where=f"--protocol {protocol.name}",
             expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
-            hint="--protocol subject-independent-v2",
+            hint="--protocol subject-independent-v3",
         )
     own = protocol.targets(card.name)
     if not own:
@@ -352,7 +352,7 @@ def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
         f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
         where=f"--protocol {protocol.name}",
         expected="several stimuli, each met by several subjects, not in one fixed order",
-        hint="--protocol subject-independent-v2",
+        hint="--protocol subject-independent-v3",
     )
 
 

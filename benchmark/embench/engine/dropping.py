@@ -61,7 +61,7 @@ def drop(
                 f"{gone} of {values.shape[1]} features of {m} tell nothing: {_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
                 hint="a feature of the level of a signal needs a protocol that leaves the level, such as --protocol "
-                "subject-independent-v2; else choose other --modalities or another --encoder",
+                "subject-independent-v3; else choose other --modalities or another --encoder",
             )
         feeds[m] = without(feed, found[m])
     return replace(data, feeds=feeds), found
