@@ -8,23 +8,26 @@ scored again, so that its test labels are opened once.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.boards import BOARDS, RUNS
-from bench.boards.rows import GROUPS, MORE, Row
+from bench.boards.published import asked, published, question
+from bench.boards.rescored import rescore
+from bench.boards.rows import BEFORE, GROUPS, MORE, RESCORED, Row
 from embench import audits, leaderboard
 from embench.cli.progress import Progress, format_duration
 from embench.data.find import raw_digest_of
 from embench.errors import CheckFailed, EmbenchError
-from embench.leaderboard.export import board_name
+from embench.leaderboard.entries import load_entries
 from embench.planning.plan import Plan
 from embench.records.audit import AUDIT_FILE
 from embench.records.record import RUN_FILE, read_manifest
+from embench.records.superseded import Superseded, write_superseded
 from embench.runs import run as runner
 from embench.snapshot import snapshot
 
@@ -44,30 +47,34 @@ def finished(plan: Plan) -> bool:
     return (plan.folder / RUN_FILE).is_file()
 
 
-def run_group(plans: Sequence[Plan], data_root: Path | None) -> dict[str, EmbenchError]:
-    """Runs what is not there yet, then audits and publishes the group; why runs are missing."""
+def run_group(rows: Mapping[Row, Plan], data_root: Path | None) -> dict[str, EmbenchError]:
+    """Runs or scores again what is not there yet, then audits and publishes the group; why runs are missing."""
     failures: dict[str, EmbenchError] = {}
-    todo = [plan.request for plan in plans if not finished(plan)]
+    plans, todo = list(rows.values()), {row: plan for row, plan in rows.items() if not finished(plan)}
     with Progress() as progress:
+        for row in [row for row in todo if row in RESCORED]:
+            entry = published()[question(vars(row._replace(protocol=BEFORE).request()))]
+            rescore(todo.pop(row), entry.folder, progress.event)
         if todo:
-            failures = dict(runner.grid(todo, progress=progress.event).failures)
+            failures = dict(runner.grid([plan.request for plan in todo.values()], progress=progress.event).failures)
         done = [plan.folder for plan in plans if finished(plan)]
         for folder in done:
             if not (folder / AUDIT_FILE).is_file():
                 audits.audit_run(folder, data_root=data_root, progress=progress.event)
     _, refused = leaderboard.publish_runs(done, BOARDS, lambda dataset: raw_digest_of(dataset, data_root))
+    supersede(rows)
     leaderboard.build_leaderboards(BOARDS)
     return failures | {folder.name: CheckFailed("; ".join(reasons)) for folder, reasons in refused.items()}
 
 
-def drop_others(plans: Sequence[Plan]) -> None:
-    """Removes the entries of these boards that no row makes: a board is of one version."""
-    made = {plan.id for plan in plans}
-    for board in {(BOARDS / board_name(plan.dataset) / plan.protocol.name) for plan in plans}:
-        for folder in board.glob("*/"):
-            if folder.name not in made:
-                shutil.rmtree(folder)
-    leaderboard.build_leaderboards(BOARDS)
+def supersede(rows: Mapping[Row, Plan]) -> None:
+    """Marks the entries that answered a row's question before, with fewer subjects, as superseded by the row's own."""
+    made = {question(vars(row.request())): plan for row, plan in rows.items() if finished(plan)}
+    for entry in load_entries(BOARDS):
+        plan = made.get(asked(entry.run))
+        if plan is not None and plan.id != entry.run.id and entry.superseded is None:
+            subjects = f"it has {entry.run.cohort.size} subjects, the new entry {len(plan.test.subjects)}"
+            write_superseded(entry.folder, Superseded(by=plan.id, why=subjects, on=dt.datetime.now(dt.UTC).date()))
 
 
 def show(groups: Mapping[str, Sequence[Row]], data_root: Path | None) -> None:
@@ -98,7 +105,6 @@ def main() -> int:
     chosen = arguments.only or [name for name in GROUPS if arguments.more or name not in MORE]
     groups = {name: GROUPS[name] for name in chosen}
     failures: dict[str, EmbenchError] = {}
-    plans: dict[str, list[Plan]] = {}
     try:
         if arguments.list:
             show(groups, arguments.data_root)
@@ -106,14 +112,11 @@ def main() -> int:
         for name, rows in groups.items():
             began = time.monotonic()
             with snapshot():
-                plans[name] = [planned(row, arguments.data_root) for row in rows]
-            wanted = [plan for plan in plans[name] if finished(plan) or not arguments.finished]
+                plans = {row: planned(row, arguments.data_root) for row in rows}
+            wanted = {row: plan for row, plan in plans.items() if finished(plan) or not arguments.finished}
             print(f"{name}: {len(wanted)} runs", flush=True)
             failures |= run_group(wanted, arguments.data_root)
             print(f"{name}: done in {format_duration(time.monotonic() - began)}", flush=True)
-        if not arguments.only:
-            others = [planned(row, arguments.data_root) for name in GROUPS if name not in plans for row in GROUPS[name]]
-            drop_others([*others, *(plan for group in plans.values() for plan in group)])
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 from embench.planning.request import Request
 
-FIXED, STRICT, LEGACY = "subject-independent-v3", "subject-independent-strict-v3", "segment-random-legacy"
+FIXED, BEFORE, STRICT, LEGACY = (
+    "subject-independent-v3",
+    "subject-independent-v2",
+    "subject-independent-strict-v3",
+    "segment-random-legacy",
+)
 ALL, BOTH = "ppg,eda,temp", "ecg,eeg"
 ESTIMATORS = ("logreg", "linear_svm", "svm", "lda", "naive_bayes", "knn", "forest", "boosting", "mlp")
 FAST = ("svm", "forest", "boosting")
@@ -197,3 +202,12 @@ MORE = (
     *(f"stress_predict, {name}" for name in WRISTBANDS["stress_predict"] if name != "networks"),
 )
 GROUPS = {**CHEAP, **NETWORKS}
+
+RESCORED = tuple(
+    row
+    for name, rows in WRISTBANDS["stress_predict"].items()
+    if name != "networks"
+    for row in rows
+    if row.encoder != "handcrafted"
+)
+"""Rows that are not trained: their predictions are those of the entries of version 2, in the same folds."""

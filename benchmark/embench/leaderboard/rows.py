@@ -153,6 +153,8 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
 def describe_differences(run: Manifest) -> list[str]:
     """What sets a run apart from the plain one of the same method, in words."""
     config, differences = run.config, []
+    if run.rescored_from:
+        differences.append(f"not trained: the predictions of {run.rescored_from}")
     if config.get("train_dataset"):
         differences.append(f"trained on {board_name(config['train_dataset'])}")
     differences += [f"{m} {words}" for m, words in run.sites.items()]
