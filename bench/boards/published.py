@@ -56,7 +56,8 @@ CLOCKS, MOVEMENT = ("elapsed_time", "session_position"), "movement"
 
 @cache
 def entries() -> list[LeaderboardEntry]:
-    return load_entries(BOARDS)
+    """All that no other entry took the place of."""
+    return [entry for entry in load_entries(BOARDS) if entry.superseded is None]
 
 
 def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
