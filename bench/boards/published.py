@@ -14,6 +14,7 @@ from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
+from embench.leaderboard.sections import BoardSection, leaderboard_sections
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
@@ -48,7 +49,9 @@ EVERY = (
     Board("hku956", "arousal"),
     Board("eegmat", "task"),
 )
-CLOCKS, MOVEMENT = ("elapsed_time", "session_position"), "movement"
+TASKS = ("stress", "task")
+"""Targets that are tasks which subjects were given, and not what they said."""
+CLOCK, MOVEMENT = "session_position", "movement"
 
 
 # Entries
@@ -72,16 +75,29 @@ def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) 
     ]
 
 
-def metric_of(board: Board) -> str:
+def standing() -> list[Board]:
+    """The boards that have rows."""
+    return [board for board in EVERY if rows_of(board)]
+
+
+def metric_of(board: Board, protocol: str = FIXED) -> str:
     """The headline, or the score within a subject where no row has a headline."""
-    headlines = {e.scores.headlines[board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))}
+    rows = rows_of(board, protocol)
+    headlines = {e.scores.headlines[board.target] for e in rows if e.score(board.target, headline(e, board))}
     return headlines.pop() if headlines else WITHIN
 
 
-def best_first(board: Board) -> list[tuple[LeaderboardEntry, Score]]:
+def best_first(board: Board, protocol: str = FIXED) -> list[tuple[LeaderboardEntry, Score]]:
     """The rows of a board that have a score, with it."""
-    scored = [(e, score) for e in rows_of(board) if (score := e.score(board.target, metric_of(board)))]
+    metric = metric_of(board, protocol)
+    scored = [(e, score) for e in rows_of(board, protocol) if (score := e.score(board.target, metric))]
     return sorted(scored, key=lambda row: -row[1].mean)
+
+
+def section_of(board: Board) -> BoardSection:
+    """The board as `embench leaderboard` shows it."""
+    found = leaderboard_sections(BOARDS, board.dataset, FIXED, board.target)
+    return next(section for section in found if section.trained_on is None)
 
 
 def headline(entry: LeaderboardEntry, board: Board) -> str:

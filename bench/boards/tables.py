@@ -19,8 +19,8 @@ import numpy as np
 
 from bench import ROOT
 from bench.boards.exercise import false_alarms, minutes
+from bench.boards.findings import written
 from bench.boards.published import (
-    CLOCKS,
     EVERY,
     MOVEMENT,
     WITHIN,
@@ -45,7 +45,9 @@ from bench.boards.published import (
     record_of,
     rows_of,
     scored,
+    section_of,
     shown,
+    standing,
     summands_of,
     table,
 )
@@ -57,12 +59,13 @@ from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.predictions import MODEL
-from embench.records.scores import Score
-from embench.statistics.by_subject import gap_to_control, subject_gap, subject_scores
-from embench.statistics.intervals import Estimate
+from embench.statistics.by_subject import subject_gap, subject_scores
 from embench.statistics.ranking import rank_methods
 from embench.statistics.significance import holm
 from embench.statistics.spread import mean_and_error, spread_of
+
+FINDINGS = ROOT / "docs" / "findings.md"
+LEVELS = ("local", "full", "local_contact")
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
 
@@ -70,11 +73,12 @@ BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
 # What a board shows
 
 
-def facts(boards: Sequence[Board] = EVERY) -> str:
+def facts(boards: Sequence[Board] | None = None) -> str:
     """What each board is about."""
     lines = []
-    for board in boards:
-        rows = rows_of(board)
+    for board in boards or standing():
+        if not (rows := rows_of(board)):
+            continue
         entry = max(rows, key=lambda e: e.run.cohort.size)
         units, share = "—", "—"
         if labels := record_of(entry.folder).labels:
@@ -113,8 +117,10 @@ def networks(board: Board) -> str:
 
 def controls(board: Board) -> str:
     """What is scored without a signal of the body, as in the row with most subjects."""
+    lines: list[list[str]] = []
+    if not rows_of(board):
+        return table([], lines)
     entry = max(rows_of(board), key=lambda e: (e.run.cohort.size, is_features(e), e.run.id))
-    lines = []
     metrics = list(dict.fromkeys([headline(entry, board), WITHIN, "auroc"]))
     for name in entry.scores.control_names:
         found = [entry.scores.score(board.target, metric, name) for metric in metrics]
@@ -126,6 +132,8 @@ def controls(board: Board) -> str:
 def subjects_apart(board: Board) -> str:
     """S02 to S25, who were looked at while features were developed, and S26 to S35, at whom nobody looked."""
     rows = [e for e in rows_of(board) if fusion(e) in FAST or not is_features(e)]
+    if not rows:
+        return table([], [])
     lines = [[name_of(e), *_apart(e, board, MODEL)] for e in rows]
     lines.sort(key=lambda line: line[1], reverse=True)
     lines.append([f"`{MOVEMENT}`", *_apart(max(rows_of(board), key=is_features), board, MOVEMENT)])
@@ -144,37 +152,28 @@ def _apart(entry: LeaderboardEntry, board: Board, name: str) -> list[str]:
 # What the boards say together
 
 
-def above(boards: Sequence[Board] = EVERY) -> str:
-    """How many rows of each board lie above chance, clocks and movement."""
+def adding(boards: Sequence[Board] | None = None) -> str:
+    """How many rows of each board lie above chance, and how many add to clock and movement."""
     lines = []
-    for board in boards:
-        metric, rows = metric_of(board), rows_of(board)
-        scores = [e.score(board.target, metric) for e in rows]
-        cells = [board.title, f"`{metric}`", str(len(rows)), str(sum(low(s) > 0.5 for s in scores))]
-        for name in (*CLOCKS, MOVEMENT):
-            gaps = [gap for e in rows if (gap := above_control(e, board, metric, name))]
-            cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
-        clear = sum(bool(e.scores.compared(board.target)) and not e.scores.failed(board.target) for e in rows)
-        lines.append([*cells, str(clear) if metric == headline(rows[0], board) else "—"])
-    names = [f"above `{name}`" for name in (*CLOCKS, MOVEMENT)]
-    return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)
+    for board in boards or standing():
+        metric, rows, found = metric_of(board), rows_of(board), section_of(board)
+        above = sum(low(e.score(board.target, metric)) > 0.5 for e in rows)
+        cells = [board.title, f"`{metric}`", str(len(rows)), str(above)]
+        if found.adding is None:
+            lines.append([*cells, "0", *["—"] * 5])
+            continue
+        asked = [adds for e in rows if (adds := e.scores.adds(board.target)) and adds.decides]
+        levels = [sum(level in adds.levels and adds.levels[level].adds for adds in asked) for level in LEVELS]
+        cells += [str(found.adding.asked), str(found.adding.adding), str(found.adding.by_luck)]
+        lines.append([*cells, *map(str, levels)])
+    heads = ["board", "score", "rows", "above chance", "asked", "add", "by luck at most"]
+    return table([*heads, "to `local`", "to `full`", "to `local` and contact"], lines)
 
 
-def above_control(entry: LeaderboardEntry, board: Board, metric: str, control: str) -> Score | Estimate | None:
-    """By how much an entry's method scores higher than a control; None where the entry does not tell."""
-    if metric == headline(entry, board):
-        gap = entry.scores.gap(board.target, control)
-        return gap.difference if gap and gap.difference.defined else None
-    if not is_open(entry) or entry.scores.score(board.target, metric, control) is None:
-        return None
-    found = gap_to_control(scored(entry, board, metric), control)
-    return None if isinstance(found, Undefined) else found
-
-
-def pretraining(boards: Sequence[Board] = EVERY) -> str:
+def pretraining(boards: Sequence[Board] | None = None) -> str:
     """Each row after pretraining against the same one from scratch."""
     lines = []
-    for board in boards:
+    for board in boards or standing():
         rows = rows_of(board)
         scratch = _from_scratch(rows)
         for entry in [e for e in rows if e.run.method.pretrainers and name_of(e) in scratch]:
@@ -202,9 +201,11 @@ def _gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> 
 def leak() -> str:
     """The same methods under the fixed protocol, under the strict one, and under one that leaks."""
     lines = []
-    for board in (b for b in EVERY if rows_of(b, LEGACY)):
+    for board in (b for b in standing() if rows_of(b, LEGACY)):
         for name in FAST:
             found = {p: _of_estimator(board, p, name) for p in (STRICT, FIXED, LEGACY)}
+            if len({entry.run.cohort.size for p, entry in found.items() if entry and p != STRICT}) > 1:
+                continue  # the leaking row is of fewer subjects, and waits for its successor
             cells = [shown(e.score(board.target, WITHIN)) if e else "—" for e in found.values()]
             lines.append([board.title, name, *cells, _gap(found[LEGACY], found[FIXED], board)])
     return table([f"`{WITHIN}`", "", "strict", "fixed", "leaking", "leaking less fixed"], lines)
@@ -239,10 +240,10 @@ def elsewhere() -> str:
     )
 
 
-def choice(boards: Sequence[Board] = EVERY) -> str:
+def choice(boards: Sequence[Board] | None = None) -> str:
     """The first row of each board, its lead over the mean of all, and how much of it choosing explains."""
     lines = []
-    for board in boards:
+    for board in boards or standing():
         rows, metric = best_first(board), metric_of(board)
         found = rank_methods([score for _, score in rows], [summands_of(e.folder, board, metric) for e, _ in rows])
         if found.luck is None:
@@ -259,10 +260,10 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
     return table([*heads, "rows told apart from any other"], lines)
 
 
-def noise(boards: Sequence[Board] = EVERY) -> str:
+def noise(boards: Sequence[Board] | None = None) -> str:
     """How much scores vary between seeds and between rows, and how wide their intervals are."""
     lines = []
-    for board in boards:
+    for board in boards or standing():
         metric, rows = metric_of(board), best_first(board)
         summands = [s for e, _ in rows if (s := summands_of(e.folder, board, metric))]
         found = vars(spread_of([score for _, score in rows], summands)).values()
@@ -332,9 +333,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "minutes": minutes,
     "subjects apart": partial(subjects_apart, EVERY[0]),
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, groups, above, pretraining, leak, elsewhere, choice, noise)},
+    **{of.__name__: of for of in (facts, groups, adding, pretraining, leak, elsewhere, choice, noise)},
 }
-_MARKED = re.compile(f"({BEGIN.format('(?P<name>[^:]+)')})\n(?P<table>.*?)\n({END})", re.DOTALL)
+_MARKED = re.compile(f"({BEGIN.format('(?P<name>[^:]+)')})\n(?P<table>.*?)({END})", re.DOTALL)
 
 
 def tables_in(page: str) -> Iterator[tuple[str, str]]:
@@ -348,15 +349,17 @@ def filled(page: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Those that show tables; not the page of superseded rows."""
+    """Those that show tables; not those of datasets whose rows are of superseded protocols alone."""
+    run = {board.dataset for board in standing()}
+    waiting = {board.dataset for board in EVERY} - run
     boards = [path for path in sorted((ROOT / "docs" / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
-    return [*boards, ROOT / "docs" / "findings.md", ROOT / "README.md"]
+    return [*(path for path in boards if path.stem not in waiting), FINDINGS, ROOT / "README.md"]
 
 
 def main() -> int:
     try:
         for page in pages():
-            text = page.read_text(encoding="utf-8")
+            text = written() if page == FINDINGS else page.read_text(encoding="utf-8")
             page.write_text(filled(text), encoding="utf-8")
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)

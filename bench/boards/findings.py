@@ -1,0 +1,177 @@
+"""`docs/findings.md`, written from the published entries: `findings.md.j2` has the words, this module the figures.
+
+Not one figure is typed. A sentence names the row that it rests on, with its interval and how often the test labels had
+been opened; where an interval includes the bound it says *not shown*, never *is not*.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+
+from bench import ROOT
+from bench.boards.published import (
+    CLOCK,
+    EVERY,
+    MOVEMENT,
+    TASKS,
+    WITHIN,
+    Board,
+    best_first,
+    compared,
+    figure,
+    headline,
+    low,
+    metric_of,
+    modalities,
+    name_of,
+    rows_of,
+    section_of,
+    shown,
+    standing,
+)
+from bench.boards.rows import BEFORE, FIXED
+from embench.leaderboard.entries import LeaderboardEntry
+from embench.records.scores import AddsAt, Score
+
+
+class Told(NamedTuple):
+    """What the page says of a board."""
+
+    board: Board
+    first: LeaderboardEntry
+    """The row with the highest score."""
+
+    @property
+    def rows(self) -> list[LeaderboardEntry]:
+        return rows_of(self.board)
+
+    @property
+    def metric(self) -> str:
+        return metric_of(self.board)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the headline can be estimated."""
+        return self.metric == headline(self.first, self.board)
+
+    @property
+    def above(self) -> int:
+        """How many rows lie above chance."""
+        return sum(low(e.score(self.board.target, self.metric)) > 0.5 for e in self.rows)
+
+    @property
+    def asked(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
+        """The rows of which it is asked what they add, the largest effect first."""
+        found = [(e, adds.decides) for e in self.rows if (adds := e.scores.adds(self.board.target)) and adds.decides]
+        return sorted(found, key=lambda row: -row[1].effect.mean)
+
+    @property
+    def adding(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
+        """Those that add."""
+        return [(e, at) for e, at in self.asked if at.adds]
+
+    @property
+    def correlated(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
+        """Those whose partial correlation lies above 0, whatever is left of their scores."""
+        return [(e, at) for e, at in self.asked if low(at.effect) > 0]
+
+    @property
+    def luck(self) -> int:
+        """How many rows would add by luck, at most."""
+        adding = section_of(self.board).adding
+        return adding.by_luck if adding else 0
+
+    @property
+    def counted(self) -> str:
+        """How many add, and how many would by luck."""
+        adding = section_of(self.board).adding
+        return adding.sentence if adding else ""
+
+    def control(self, name: str, metric: str | None = None) -> Score | None:
+        """The score of a control, as in the first row."""
+        return self.first.scores.score(self.board.target, metric or self.metric, name)
+
+
+def link(entry: LeaderboardEntry, board: Board) -> str:
+    """The row's name, linked to its entry, with its looks."""
+    place = entry.folder.relative_to(ROOT).as_posix()
+    looks, tried = entry.run.test_looks, entry.run.tried
+    seen = looks.get(board.target) if isinstance(looks, dict) else looks
+    by = tried.get(board.target) if isinstance(tried, dict) else tried
+    known = f"labels opened {seen} times by {by} methods" if seen and by else "looks unknown"
+    return f"[{name_of(entry)}](../{place}) ({known})"
+
+
+def best_of(board: Board, read: str, protocol: str = FIXED) -> tuple[LeaderboardEntry, Score]:
+    """The row with the highest score that reads these modalities alone."""
+    return next((entry, score) for entry, score in best_first(board, protocol) if modalities(entry) == read)
+
+
+def gap(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> Score:
+    """The paired difference of two rows in the score that their board shows."""
+    return compared(one.folder, other.folder, board.target, metric_of(board)).difference
+
+
+def verdict(difference: Score) -> str:
+    """What a paired difference shows.
+
+    >>> verdict(Score(mean=0.1, low=0.02, high=0.18)), verdict(Score(mean=0.1, low=-0.02, high=0.22))
+    ('shown to be higher', 'not shown to be higher')
+    """
+    return "shown to be higher" if low(difference) > 0 else "not shown to be higher"
+
+
+def written() -> str:
+    """The page, its tables still empty."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  Markdown
+    )
+    environment.filters |= {"shown": shown, "figure": figure}
+    found: Sequence[Told] = [Told(board, best_first(board)[0][0]) for board in standing()]
+    page = environment.get_template("findings.md.j2").render(
+        boards={f"{b.board.dataset} {b.board.target}": b for b in found},
+        before={f"{b.dataset} {b.target}": (b, best_first(b, BEFORE)) for b in EVERY if rows_of(b, BEFORE)},
+        missing=[board for board in EVERY if not rows_of(board)],
+        link=link,
+        best_of=best_of,
+        gap=gap,
+        verdict=verdict,
+        clock=CLOCK,
+        movement=MOVEMENT,
+        within=WITHIN,
+        protocol=FIXED,
+        tasks=TASKS,
+    )
+    return "\n\n".join(_wrapped(block) for block in re.split(r"\n{2,}", page.strip())) + "\n"
+
+
+def _wrapped(block: str) -> str:
+    """A paragraph or a list, in lines as long as those of other pages."""
+    if block.startswith(("#", "|", "<!--")):
+        return block
+    items = re.split(r"\n(?=\s*- )", block)
+    return "\n".join(_filled(item) for item in items)
+
+
+def _filled(item: str) -> str:
+    mark = re.match(r"\s*(?:- )?", item)
+    indent = " " * len(mark[0]) if mark else ""
+    return textwrap.fill(
+        " ".join(item.split()),
+        120,
+        initial_indent=indent.removesuffix("  ") if mark and mark[0].endswith("- ") else "",
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
