@@ -98,6 +98,9 @@ class Told(NamedTuple):
         return self.first.scores.score(self.board.target, metric or self.metric, name)
 
 
+TEMPLATE = Path(__file__).with_name("findings.md.j2")
+
+
 def link(entry: LeaderboardEntry, board: Board) -> str:
     """The row's name, linked to its entry, with its looks."""
     place = entry.folder.relative_to(ROOT).as_posix()
@@ -130,7 +133,7 @@ def verdict(difference: Score) -> str:
 def written() -> str:
     """The page, its tables still empty."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -139,7 +142,7 @@ def written() -> str:
     )
     environment.filters |= {"shown": shown, "figure": figure}
     found: Sequence[Told] = [Told(board, best_first(board)[0][0]) for board in standing()]
-    page = environment.get_template("findings.md.j2").render(
+    page = environment.get_template(TEMPLATE.name).render(
         boards={f"{b.board.dataset} {b.board.target}": b for b in found},
         before={f"{b.dataset} {b.target}": (b, best_first(b, BEFORE)) for b in EVERY if rows_of(b, BEFORE)},
         missing=[board for board in EVERY if not rows_of(board)],

@@ -5,11 +5,14 @@ import re
 import pytest
 
 from bench.boards import BOARDS, ROOT, tables
+from bench.boards.findings import TEMPLATE, written
 from bench.boards.published import Board, asked, question
 from bench.boards.rows import GROUPS
 from embench.leaderboard.entries import entry_folders
+from embench.protocols import superseded_by
 from embench.records.audit import read_audit
 from embench.records.record import read_manifest
+from embench.records.superseded import read_superseded
 
 from ..sample import WHOLE
 
@@ -20,7 +23,7 @@ CONSTANTS = {"95", "10", "60", "30"}
 """The level of intervals in %; a unit, the difference of session lengths that counts as none, and a break, in s."""
 
 
-LONG = ("above", "choice", "noise")
+LONG = ("adding", "choice", "noise")
 """Tables that compare every row of every board anew, which takes minutes: a part of a long proof; here the row of one
 board."""
 
@@ -31,12 +34,23 @@ def prose(page):
     return re.sub(r"\]\([^)]*\)|`[^`]*`", "]", text)
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "README.md"])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("README.md", "docs/findings.md")])
 def test_every_figure_of_a_page_stands_in_one_of_its_tables(name):
     known = {found[1] for table in SHOWN[name].values() for found in NUMBER.finditer(table)} | CONSTANTS
     missing = [found[0] for found in NUMBER.finditer(prose(PAGES[name])) if found[1] not in known]
     assert SHOWN[name]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_findings_are_what_their_template_says_of_the_entries():
+    empty = re.sub(r"(<!-- table [^>]*-->\n).*?(<!-- table: end -->)", r"\1\2", PAGES["docs/findings.md"], flags=re.DOTALL)
+    assert empty == written()
+
+
+def test_no_figure_of_the_findings_is_typed():
+    words = re.sub(r"{[%{].*?[%}]}|<!--.*?-->|version \d", "", TEMPLATE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [found[0] for found in NUMBER.finditer(prose(words)) if found[1] not in CONSTANTS] == []
 
 
 @pytest.mark.slow
@@ -57,9 +71,9 @@ def test_a_long_table_has_the_row_that_the_entries_of_a_board_give(title):
 
 @pytest.fixture(scope="module", params=sorted(path.name for path in BOARDS.iterdir() if path.is_dir()))
 def ours(request):
-    """Folder -> manifest of each entry of a board that is not of a superseded protocol."""
-    folders = [f for f in entry_folders(BOARDS) if f.parts[-3] == request.param and not f.parts[-2].endswith("-v1")]
-    return {folder: read_manifest(folder) for folder in folders}
+    """Folder -> manifest of each entry of a board whose place nothing took."""
+    folders = [f for f in entry_folders(BOARDS) if f.parts[-3] == request.param and not superseded_by(f.parts[-2])]
+    return {folder: read_manifest(folder) for folder in folders if not read_superseded(folder)}
 
 
 def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):
