@@ -130,6 +130,7 @@ def test_csv_has_a_line_for_each_row(site, sections):
         assert line["score"] == ("" if row.score is None else str(row.score.mean))
         assert line["best_rank"] == ("" if row.rank is None else str(row.rank[0]))
         within = row.scores.get("auroc_within")
+        assert line["adds"] == ("" if row.adds is None else str(row.does_add))
         assert line["auroc_within_low"] == ("" if within is None else str(within.low))
 
 
@@ -158,15 +159,15 @@ def test_a_row_is_of_features_or_of_a_network(site):
 
 
 def test_current_boards_come_first_and_others_are_marked(site):
-    text = (site / "stress_predict" / "index.html").read_text()
+    text = (site / "wearable_stress" / "index.html").read_text()
     places = [text.index(f'<optgroup label="{label}">') for label in ("Current", "Superseded", "Leaking")]
     assert places == sorted(places)
-    assert [b["key"].split("/")[1] for b in board_data(site, "stress_predict")][-1] == "segment-random-legacy"
+    assert [b["key"].split("/")[1] for b in board_data(site, "wearable_stress")][-1] == "segment-random-legacy"
 
 
 def test_the_first_page_names_the_highest_control(site, sections):
     text = (site / "index.html").read_text()
-    section = next(s for s in sections if s.dataset == "stress_predict" and not s.leaks and not s.trained_on)
+    section = next(s for s in sections if s.dataset == "wearable_stress" and not s.leaks and not s.superseded_by)
     control = section.controls[0]  # they are in the order of their scores
     assert f"Highest control: {control.control} {control.score.mean:.3f}" in text
 

@@ -18,9 +18,10 @@ from embench.site.pages import write_page
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
 _PLAIN = (
     *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
+    *("adds", "adds_level", "adds_effect", "adds_lower", "adds_upper"),
     *("controls", "audit", "test_looks", "tried", "dev_looks"),
 )
-_LISTS = ("modalities", "pretrainers", "apart", "mark", "not_cleared", "assumed", "seeds")
+_LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "not_cleared", "assumed", "seeds")
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
@@ -38,7 +39,8 @@ def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
 def _section(section: BoardSection) -> dict[str, Any]:
     rankings = {access: vars(ranking) for access, ranking in section.rankings.items()}
     rows = [_row(row) for row in section.rows]
-    return {**vars(section), "fixed_order": section.fixed_order, "rows": rows, "rankings": rankings}
+    about = {**vars(section), "fixed_order": section.fixed_order, "adding": section.adding and vars(section.adding)}
+    return {**about, "rows": rows, "rankings": rankings}
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def _row(row: Row) -> dict[str, Any]:
         "id": row.id,
         **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
         **numbers,
+        **_adds(row),
         "controls": row.controls,
         "not_cleared": row.not_cleared,
         "audit": row.audit,
@@ -74,6 +77,20 @@ def _row(row: Row) -> dict[str, Any]:
         "dev_looks": row.dev,
         "looks_known": row.looks_known,
         **seeds,
+    }
+
+
+def _adds(row: Row) -> dict[str, Any]:
+    """What the row adds to clock and movement, at the level that decides; None where that is not asked."""
+    at = row.adds and row.adds.decides
+    effect = at.effect if at else None
+    return {
+        "adds": row.does_add if at else None,
+        "adds_level": row.adds.judged if row.adds and at else None,
+        "adds_effect": effect and effect.mean,
+        "adds_lower": effect and effect.low,
+        "adds_upper": effect and effect.high,
+        "borderline": row.borderline,
     }
 
 
