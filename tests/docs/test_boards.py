@@ -44,7 +44,9 @@ def test_every_figure_of_a_page_stands_in_one_of_its_tables(name):
 
 @pytest.mark.slow
 def test_findings_are_what_their_template_says_of_the_entries():
-    empty = re.sub(r"(<!-- table [^>]*-->\n).*?(<!-- table: end -->)", r"\1\2", PAGES["docs/findings.md"], flags=re.DOTALL)
+    empty = re.sub(
+        r"(<!-- table [^>]*-->\n).*?(<!-- table: end -->)", r"\1\2", PAGES["docs/findings.md"], flags=re.DOTALL
+    )
     assert empty == written()
 
 

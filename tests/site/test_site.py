@@ -187,14 +187,21 @@ def test_transfer_shows_both_trainings_of_a_method_side_by_side(site):
 
 
 def test_an_entry_page_says_how_to_repeat_it(site):
-    [path] = site.glob("stress_predict/subject-independent-v2/cnn_tf-single-*.html")
+    [path] = site.glob("wearable_stress/subject-independent-v3/handcrafted-svm-21*.html")
     text = path.read_text()
-    place = f"leaderboards/stress_predict/subject-independent-v2/{path.stem}"
-    for command in ("embench run --dataset stress_predict --encoder cnn_tf", f"embench run --from {place}",
+    place = f"leaderboards/wearable_stress/subject-independent-v3/{path.stem}"
+    for command in ("embench run --dataset wearable_stress --encoder handcrafted", f"embench run --from {place}\n",
                     f"embench report {place}", f"embench audit {place}"):  # fmt: skip
         assert command in text
     for name in ("predictions.npz", "summands.json"):
         assert hashlib.sha256((PUBLISHED.parent / place / name).read_bytes()).hexdigest() in text
+
+
+def test_an_entry_of_a_superseded_protocol_is_repeated_under_its_successor(site):
+    [path] = site.glob("stress_predict/subject-independent-v2/cnn_tf-single-*.html")
+    text, place = path.read_text(), f"leaderboards/stress_predict/subject-independent-v2/{path.stem}"
+    assert f"embench run --from {place} --protocol subject-independent-v3" in text
+    assert "embench run --dataset" not in text
 
 
 def test_a_row_of_two_classes_shows_its_probabilities_where_predictions_are_public(site):

@@ -15,6 +15,7 @@ from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_again
+from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.scores import Score
@@ -140,11 +141,13 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 
 
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """How to repeat the run, check it, and write its report, in a clone of the repository."""
+    """How to repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol takes
+    no run: the method can be run again under the one that took its place."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
+    successor = superseded_by(run.protocol.name)
     return {
-        "run": command_again(run),
-        "from": shlex.join(["embench", "run", "--from", place]),
+        "run": "" if successor else command_again(run),
+        "from": shlex.join(["embench", "run", "--from", place, *(["--protocol", successor] if successor else [])]),
         "report": shlex.join(["embench", "report", place]),
         "audit": shlex.join(["embench", "audit", place]),
     }
