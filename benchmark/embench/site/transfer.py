@@ -19,21 +19,28 @@ def transfer_page(boards: Sequence[Board]) -> str:
 
 
 def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """A table for each target, protocol and tested dataset."""
+    """A table for each target and tested dataset, of the latest protocol that has such rows."""
     tables = []
-    elsewhere = {(b.target, b.protocol, b.dataset, b.access) for b in boards if b.trained_on and b.current}
-    for target, protocol, dataset, access in sorted(elsewhere):
-        here = [
-            b
-            for b in boards
-            if (b.target, b.protocol, b.dataset, b.access) == (target, protocol, dataset, access) and b.current
-        ]
+    latest: dict[tuple[str, str, str], tuple[bool, str]] = {}
+    for b in boards:
+        if b.trained_on:
+            place = (b.target, b.dataset, b.access)
+            latest[place] = max(latest.get(place, (False, "")), (b.current, b.protocol))
+    for (target, dataset, access), (_, protocol) in sorted(latest.items()):
+        asked = (target, protocol, dataset, access)
+        here = [b for b in boards if (b.target, b.protocol, b.dataset, b.access) == asked]
         here.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
         metric = here[0].headline if all(b.metric == b.headline for b in here) else BESIDE
         sources = [board.trained_on or dataset for board in here]
         methods = sorted({_method(row) for board in here if board.trained_on for row in board.rows})
         rows = [(" on ".join(method), [_cell(board, method, metric) for board in here]) for method in methods]
-        about = {"target": target, "protocol": protocol, "dataset": dataset, "access": access}
+        about = {
+            "target": target,
+            "protocol": protocol,
+            "dataset": dataset,
+            "access": access,
+            "superseded_by": here[0].superseded_by,
+        }
         about |= {"metric": metric, "metric_name": metric_facts(metric).title}
         tables.append({**about, "sources": sources, "rows": rows})
     return tables
