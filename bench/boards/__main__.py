@@ -53,8 +53,8 @@ def run_group(rows: Mapping[Row, Plan], data_root: Path | None) -> dict[str, Emb
     plans, todo = list(rows.values()), {row: plan for row, plan in rows.items() if not finished(plan)}
     with Progress() as progress:
         for row in [row for row in todo if row in RESCORED]:
-            entry = published()[question(vars(row._replace(protocol=BEFORE).request()))]
-            rescore(todo.pop(row), entry.folder, progress.event)
+            if entry := published().get(question(vars(row._replace(protocol=BEFORE).request()))):
+                rescore(todo.pop(row), entry.folder, progress.event)
         if todo:
             failures = dict(runner.grid([plan.request for plan in todo.values()], progress=progress.event).failures)
         done = [plan.folder for plan in plans if finished(plan)]

@@ -210,4 +210,4 @@ RESCORED = tuple(
     for row in rows
     if row.encoder != "handcrafted"
 )
-"""Rows that are not trained: their predictions are those of the entries of version 2, in the same folds."""
+"""Rows that are not trained where version 2 has an entry of theirs: its predictions are scored again."""
