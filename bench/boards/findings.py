@@ -61,6 +61,11 @@ class Told(NamedTuple):
         return self.metric == headline(self.first, self.board)
 
     @property
+    def first_above(self) -> bool:
+        """Whether the first row lies above chance."""
+        return low(self.first.score(self.board.target, self.metric)) > 0.5
+
+    @property
     def above(self) -> int:
         """How many rows lie above chance."""
         return sum(low(e.score(self.board.target, self.metric)) > 0.5 for e in self.rows)

@@ -19,10 +19,12 @@ import pytest
 import yaml
 
 from embench.cli import main
+from embench.data.cohort import Cohort
+from embench.leaderboard import own_data
 from embench.leaderboard.recompute import recomputed_scores
 from embench.protocols import load_protocol
 from embench.records import entry
-from embench.records.record import read_record
+from embench.records.record import read_manifest, read_record
 from embench.records.schema_1 import scoring_of, written_scores
 
 from ..sample import WHOLE, proof
@@ -89,8 +91,8 @@ class Forger:
         truth = np.array([labels.get(unit, np.nan) for unit in model["unit"]])
         self.edit_numbers(lambda scores: np.where(np.isnan(truth), scores, 0.8 * scores + 0.2 * truth))
 
-    def score_again(self) -> None:
-        """As embench would, with summands and what entries share."""
+    def score_again(self, *, with_data: bool = False) -> None:
+        """As embench would, with summands and what entries share; `with_data`, what the method adds, too."""
         from embench.leaderboard.export import SUMMANDS_FILE
         from embench.leaderboard.recompute import FROM_DATA
         from embench.statistics.summands import headline_summands
@@ -100,6 +102,11 @@ class Forger:
         self.edit_scores(lambda s: s.update({k: again[k] for k in s if k in again and k not in FROM_DATA}))
         found = {t: headline_summands(read_record(self.folder), t) for t in known.scores["headlines"]}
         (self.folder / SUMMANDS_FILE).write_text(json.dumps({t: s.as_json() for t, s in found.items() if s}))
+        if with_data:
+            run, known = read_manifest(self.folder), read_record(self.folder)
+            cohort = own_data.cohort_of(run, known, None)
+            assert isinstance(cohort, Cohort)
+            self.edit_scores(lambda s: s.update(adds=own_data.adds_again(run, known, cohort)))
 
 
 def _headline(scores: Any) -> Any:
@@ -107,7 +114,7 @@ def _headline(scores: Any) -> Any:
 
 
 def _folds_of_two() -> Any:
-    rules: Any = load_protocol("subject-independent-v2").model_dump(mode="json", exclude_none=True)
+    rules: Any = load_protocol("subject-independent-v3").model_dump(mode="json", exclude_none=True)
     return {**rules, "split": {**rules["split"], "folds": 2}}
 
 
@@ -149,14 +156,16 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     "the metric of the headline": lambda f: f.edit_scores(lambda s: s["headlines"].update(stress="auroc_within")),
     "scores by fold": lambda f: f.edit_scores(lambda s: s.update(folds=[])),
     "that a control is cleared": lambda f: f.edit_scores(
-        lambda s: s["differences"]["majority"]["stress"].update(
-            clears=not s["differences"]["majority"]["stress"]["clears"]
-        )
+        lambda s: s["differences"].update(majority={"stress": {"difference": _headline(s), "clears": True}})
     ),
-    "the list of controls not cleared": lambda f: f.edit_scores(lambda s: s.update(not_cleared=[])),
     "that all controls are cleared": lambda f: f.edit_scores(lambda s: s.update(cleared_all=True)),
+    "what the method adds": lambda f: f.edit_scores(_adds_more),
     "predictions moved towards the labels": lambda f: f.towards_labels(),
     "predictions moved towards the labels, and scored again": lambda f: (f.towards_labels(), f.score_again()),
+    "predictions moved towards the labels, and scored again with the data": lambda f: (
+        f.towards_labels(),
+        f.score_again(with_data=True),
+    ),
     "the headline's mean, with the labels deleted": _without_labels,
     "the headline's mean, with the labels left out of run.yaml": _labels_left_out,
     "50 labels": lambda f: f.edit_shared(
@@ -171,7 +180,7 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     ),
     "the name of a unit": lambda f: f.edit_shared("rows", lambda rows: rows[0].update(unit="S02/other")),
     "a subject left out": lambda f: f.edit_run(
-        lambda run: (run["cohort"]["people"].remove("S05"), run["cohort"]["session_s"].pop("S05"))
+        lambda run: (run["cohort"]["subjects"].remove("S05"), run["cohort"]["session_s"].pop("S05"))
     ),
     "predictions that are no numbers": lambda f: f.edit_numbers(lambda scores: np.full_like(scores, np.nan)),
     "rows twice": lambda f: f.edit_shared("rows", lambda rows: rows.extend(rows[:2000])),
@@ -193,6 +202,8 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
 SAMPLE = (
     "the headline's mean",
     "an interval",
+    "that a control is cleared",
+    "what the method adds",
     "predictions moved towards the labels, and scored again",
     "50 labels, and scored again",
     "the fold of a subject",
@@ -203,11 +214,18 @@ SAMPLE = (
     "a dataset that is a file",
 )
 """What every test run tries; `make rates` tries all, and gives all to the audit, too."""
-AUDITED = ("the number of looks", "predictions moved towards the labels, and scored again")
+AUDITED = ("the number of looks", "what the method adds", "predictions moved towards the labels, and scored again")
 
 
 def _movement(scores: Any) -> Any:
     return scores["movement"]["stress"]["auroc_within"]
+
+
+def _adds_more(scores: Any) -> None:
+    added = scores["adds"]["stress"]
+    at = added["levels"][added["judged"]]
+    at["effect"].update(mean=0.5, low=0.4, high=0.6)
+    at.update(adds=True)
 
 
 def _cut(path: Path) -> None:

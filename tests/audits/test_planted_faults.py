@@ -103,7 +103,7 @@ def test_prediction_by_clock(tmp_path):
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11)
     score = lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05)  # noqa: E731
-    found = of_file(tmp_path, root, score, "subject-independent-v2")
+    found = of_file(tmp_path, root, score, "subject-independent-v3")
     assert "time since the start" in found["clock"]
     assert set(found) == {"clock"}
 

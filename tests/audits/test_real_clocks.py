@@ -27,7 +27,7 @@ from embench.runs import external
 from ..attacks.clocks import CLOCKS
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
-PROTOCOL = "subject-independent-v2"
+PROTOCOL = "subject-independent-v3"
 BOARDS = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
 pytestmark = [
     pytest.mark.slow,

@@ -181,7 +181,7 @@ def asking(measure, *, metric="accuracy", **own):
 @pytest.mark.slow
 def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them_by_subject(bring):
     both = {"arousal": POOL, "valence": {**POOL, "target": "valence"}}
-    elsewhere = {"arousal": POOL, "others": {**POOL, "protocol": "subject-independent-v2"}}
+    elsewhere = {"arousal": POOL, "others": {**POOL, "protocol": "subject-independent-v3"}}
     run = bring(
         A1=asking("gap_by_subject", runs=both, published={"arousal": 0.7, "valence": 0.4}),
         A2=asking("gap_by_subject", runs=elsewhere),
@@ -193,7 +193,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
     assert one["runs"][0] == two["runs"][0] == three["runs"][0]
     records = [record.read_record(folder) for folder in (*one["runs"], two["runs"][1])]
     assert [r.run["targets"] for r in records] == [["arousal"], ["valence"], ["arousal"]]
-    assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v2"
+    assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v3"
     hits = {target: Asked(of, "", target, "accuracy").right() for target, of in zip(both, records, strict=False)}
     shares = {
         target: [

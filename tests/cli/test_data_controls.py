@@ -24,7 +24,7 @@ def cache(tmp_path_factory, monkeypatch):
 def test_printed_with_reasons_and_the_best_of_them(embench, root):
     done = embench("data", "controls", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
     assert done.code == 0, done.err
-    assert "target arousal, 12 subjects, subject-independent-v2" in done.out
+    assert "target arousal, 12 subjects, subject-independent-v3" in done.out
     rows = {line.split()[0]: line for line in done.out.splitlines() if line}
     assert rows["control"].split()[1:4] == ["auroc_crossed", "auroc_within", "auroc"]
     assert "not applicable: there is no accelerometer" in rows["movement"]
@@ -45,7 +45,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     assert set(found) == {
         "dataset", "synthetic", "protocol", "seeds", "people", "left_out", "headlines", "controls", "to_beat",
     }  # fmt: skip
-    assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v2")
+    assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v3")
     assert found["headlines"] == dict.fromkeys(targets.split(","), "auroc_crossed")
     number = found["controls"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
     assert number["low"] <= number["mean"] <= number["high"]

@@ -118,20 +118,23 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     monkeypatch.setenv("COLUMNS", "300")
     out = embench("list", "protocol").out
     assert "No subject is on both sides: five folds by connected groups of subjects." in out
-    assert "subject-independent-v1" not in out  # superseded: no new run may use it
+    listed = {line.split()[0] for line in out.splitlines() if line}
+    assert "subject-independent-v3" in listed
+    assert not listed & {"subject-independent-v1", "subject-independent-v2"}  # superseded: no new run may use them
     rows = {row["name"]: row for row in json.loads(embench("list", "protocol", "--json").out)}
-    assert (rows["subject-independent-v2"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
-    found = document(embench, "subject-independent-v2")
+    assert (rows["subject-independent-v3"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
+    found = document(embench, "subject-independent-v3")
     assert found["folds"].startswith("5 folds of subjects")
-    assert "auroc_crossed_matched where tasks came in one order" in found["headline"]
-    assert found["headline"].endswith("; of values, ccc")
-    draft = document(embench, "subject-independent-v3")["headline"]
-    assert "of values, concordance_crossed_matched where tasks came in one order" in draft
+    for kind, share in (("classes", "auroc"), ("values", "concordance")):
+        assert f"of {kind}, {share}_crossed_matched where tasks came in one order, " in found["headline"]
+        moments = f"{share}_crossed_moment where labels vary while a shared stimulus lasts"
+        assert f"{share}_crossed where subjects shared stimuli, {moments}" in found["headline"]
     assert found["a method reads of test subjects"] == "all their signals, without labels"
-    assert document(embench, "subject-independent-v1")["superseded by"] == "subject-independent-v2"
+    before = document(embench, "subject-independent-v2")
+    assert before["superseded by"] == document(embench, "subject-independent-v1")["superseded by"] == found["name"]
+    assert before["headline"].endswith("; of values, ccc")
+    assert "moment" not in before["headline"]
     assert document(embench, "wu2023")["leaks"] == "the epoch is chosen by the test score"
-    assert (rows["subject-independent-v2"]["status"], rows["subject-independent-v3"]["status"]) == ("", "draft")
-    assert document(embench, "subject-independent-v3")["status"].startswith("draft: its rules may change")
 
 
 def test_one_package_is_named_below_the_list_and_takes_no_column(embench):

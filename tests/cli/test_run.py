@@ -61,9 +61,9 @@ def test_an_entry_is_repeated_and_prints_the_command_that_does_so(embench, runne
 
 
 def test_what_stands_on_the_command_line_wins_over_an_entry(embench, runner):
-    embench("run", "--from", str(ENTRIES[0]), "--seeds", "1", "--protocol", "leave-one-subject-out-v2")
+    embench("run", "--from", str(ENTRIES[0]), "--seeds", "1", "--protocol", "leave-one-subject-out-v3")
     (request,) = runner
-    assert (request.seeds, request.protocol) == ("1", "leave-one-subject-out-v2")
+    assert (request.seeds, request.protocol) == ("1", "leave-one-subject-out-v3")
     assert request.fusion == read_manifest(ENTRIES[0]).config["request"]["fusion"]
 
 

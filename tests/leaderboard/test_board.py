@@ -16,14 +16,23 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
 from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
+from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, Labels, Predictions
+from embench.records.schema_1 import SCHEMA, written_run, written_scores
 
 from ..packages import installing
 from .conftest import attest
 
 
 def number(mean: float, half: float = 0.05) -> dict[str, Any]:
-    return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "people": 24, "over": "people"}
+    return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "subjects": 24, "over": "subjects"}
+
+
+def answer(effect: float) -> dict[str, Any]:
+    """What a method adds to clock and movement: this partial correlation, equally much of it from each subject."""
+    parts = {f"S{k:02d}": effect / 24 for k in range(24)}
+    at = {"effect": number(effect), "score": number(effect), "share_left": 0.8, "adds": effect > 0.05}
+    return {"movement": True, "judged": "local", "levels": {"local": {**at, "of_groups": parts}}}
 
 
 def put(
@@ -35,18 +44,22 @@ def put(
     leaks: bool = False,
     overlap: str = "none",
     subjects: int = 24,
+    effect: float = 0.0,
     not_cleared: tuple[str, ...] = (),
-    headline: str = "auroc_crossed_time",
+    headline: str = "auroc_crossed_matched",
+    protocol: str = "subject-independent-v3",
     attested: bool = True,
     **changed: Any,
 ) -> Path:
-    """An entry on the stress board, as an exported run leaves it."""
-    protocol = "segment-random-legacy" if leaks else "subject-independent-v2"
+    """An entry on the stress board, as an exported run leaves it. Under protocols of version 3 it holds what the method
+    adds (`effect`), under others which controls it has `not_cleared`."""
+    rules = load_protocol("segment-random-legacy" if leaks else protocol)
+    about = {"name": rules.name, "version": rules.version, "hash": "a", "leaks": leaks}
     run = {
         "id": run_id,
         "embench_version": "0.1.0",
         "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f", "synthetic": None},
-        "protocol": {"name": protocol, "version": 1, "hash": "a", "leaks": leaks},
+        "protocol": {**about, "rules": rules.model_dump(mode="json", exclude_none=True)},
         "card": {"labels_public": "yes", "fixed_order": True, "label_rules_hash": "b"},
         "method": {
             "encoders": {"ppg": "embench_plugins/cnn_tf", "eda": "embench_plugins/cnn_tf"},
@@ -57,7 +70,7 @@ def put(
         "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
         "targets": ["stress"],
         "seeds": [0, 1, 2],
-        "cohort": {"people": subjects, "left_out": []},
+        "cohort": {"subjects": subjects, "left_out": []},
         "target_access": access,
         "pretrain_overlap": overlap,
         "dev": False,
@@ -71,21 +84,27 @@ def put(
         **changed,
     }
     score: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
-    scores = {
+    scores: dict[str, Any] = {
+        "schema": SCHEMA,
         "headlines": {"stress": headline},
         "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
         "controls": {
             "elapsed_time": {"stress": {headline: number(0.5, 0.0), "auroc": number(0.94 + subjects / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
-        "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
-        "cleared_all": not not_cleared,
-        "not_cleared": [f"stress: {name}" for name in not_cleared],
+        "differences": {},
+        "cleared_all": False,
+        "not_cleared": [],
     }
-    folder = root / "stress_predict" / protocol / run_id
+    if rules.scoring == 3:
+        scores["adds"] = {"stress": answer(effect)}
+    else:
+        scores["differences"] = {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}}
+        scores |= {"cleared_all": not not_cleared, "not_cleared": [f"stress: {name}" for name in not_cleared]}
+    folder = root / "stress_predict" / rules.name / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump(run))
-    (folder / "scores.json").write_text(json.dumps(scores))
+    (folder / "run.yaml").write_text(yaml.safe_dump(written_run(run)))
+    (folder / "scores.json").write_text(json.dumps(written_scores(scores, rules.scoring)))
     if attested:
         attest(folder)
     return folder
@@ -134,7 +153,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "(pretrained on labels of the test subjects)" in page
-    assert "(auroc_crossed_time undefined)" in page
+    assert "(auroc_crossed_matched undefined)" in page
 
 
 def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
@@ -154,7 +173,7 @@ def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
     assert ranks(tmp_path) == {"a": (1, 1), "lucky": None, "more": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "| (seeds 7 instead of 0, 1, 2) |" in page
+    assert "| (seeds 7 instead of 0, 1, 2 or 0 to 9) |" in page
     [section] = leaderboard_sections(tmp_path)
     assert "3 / 2 / 12" in [columns()["openings"].text(row) for row in section.methods]
 
@@ -197,7 +216,7 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
     honest, leaking = leaderboard_sections(tmp_path)
-    assert (honest.protocol, leaking.protocol) == ("subject-independent-v2", "segment-random-legacy")
+    assert (honest.protocol, leaking.protocol) == ("subject-independent-v3", "segment-random-legacy")
     assert [row.rank for row in leaking.rows] == [None, None]
     build_leaderboards(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
@@ -239,15 +258,22 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
     assert auroc.mean == pytest.approx(0.9424)
 
 
-def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
-    put(tmp_path, "a", 0.612, not_cleared=("elapsed_time",))
+@pytest.mark.parametrize(
+    ("protocol", "verdict"),
+    [
+        ("subject-independent-v3", r"no 0.000 \[-0.050, 0.050\] (local)"),
+        ("subject-independent-v2", "**not above elapsed_time**"),
+    ],
+)
+def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path, protocol: str, verdict: str) -> None:
+    put(tmp_path, "a", 0.612, not_cleared=("elapsed_time",), protocol=protocol)
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     [row] = [line for line in page.splitlines() if "[a]" in line and "cnn_tf" in line]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
-        "1", "cnn_tf + late, after masked_value", "ppg, eda", "0.612 [0.562, 0.662]", "**not above elapsed_time**",
-        "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v2/a)",
+        "1", "cnn_tf + late, after masked_value", "ppg, eda", "0.612 [0.562, 0.662]", verdict,
+        "not audited", "reproduced by A. Reader, 2026-11-22", f"[a]({protocol}/a)",
     ]  # fmt: skip
     [section] = leaderboard_sections(tmp_path)
     texts = [columns()[name].text(section.methods[0]) for name in ("recipe", "subjects", *COST_FIELDS, "openings")]
@@ -255,7 +281,7 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
         "small (1 assumed)", "24", "2 min, cpu", "1.25 M", "not measured", "not measured", "not measured", "3 / 2 / —",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| rank ")]
-    assert "**auroc_crossed_time**" in head
+    assert "**auroc_crossed_matched**" in head
     assert "| *elapsed_time* |  | 0.500 by construction |" in page
 
 
@@ -296,8 +322,8 @@ def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: P
     found = {s.trained_on: [r.id for r in s.rows if r.is_method] for s in leaderboard_sections(tmp_path)}
     assert found == {None: ["home"], "case": ["away"], "own-mine": ["far"]}
     page, front = (path.read_text() for path in build_leaderboards(tmp_path))
-    assert "## stress, subject-independent-v2, trained on case\n" in page
-    assert "| subject-independent-v2, trained on case | stress | 1 |" in front
+    assert "## stress, subject-independent-v3, trained on case\n" in page
+    assert "| subject-independent-v3, trained on case | stress | 1 |" in front
 
 
 def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
@@ -305,7 +331,7 @@ def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
     assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1
     with pytest.raises(UsageError) as error:
         leaderboard_sections(tmp_path, dataset="amigos")
-    assert "stress_predict subject-independent-v2 stress" in str(error.value.expected)
+    assert "stress_predict subject-independent-v3 stress" in str(error.value.expected)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +390,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
     entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
-    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "a"]
+    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
     attest(entries[0])
@@ -378,7 +404,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
     assert main(line) == 1
     out, err = capsys.readouterr()
-    assert "subject-independent-v2/a" in out
+    assert "subject-independent-v3/a" in out
     assert "validation subjects" in err
     assert "does not follow from its own files: run.yaml: protocol.rules" in err
     assert not (tmp_path / "boards" / "stress_predict" / "README.md").exists()

@@ -21,15 +21,12 @@ from embench.errors import CheckFailed, DataError
 from embench.files import MOST_BYTES
 from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
-from embench.leaderboard.entries import load_leaderboard_entry
 from embench.leaderboard.export import export_entry, rewrite_entry
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import compare_seal, sealed_scores
-from embench.leaderboard.submit import why_not_submitted
 from embench.protocols import load_protocol
 from embench.records import entry
 from embench.records.audit import SEVERITIES
-from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, read_record, write_record
 from embench.records.scores import Scores
@@ -127,24 +124,6 @@ def test_what_entries_have_in_common_lies_once(tmp_path: Path, public: Record) -
 def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: Path, public: Record) -> None:
     kept = replace(public, scores=Scores({**public.scores, "absent": {"stress": 2}}))
     assert recomputed_scores(read_record(published(tmp_path, kept))) == kept.scores
-
-
-def test_a_run_of_a_draft_is_no_entry(tmp_path: Path, public: Record) -> None:
-    rules = load_protocol("subject-independent-v3")
-    about = {"name": rules.name, "version": 3, "hash": rules.hash, "leaks": False}
-    run = public.run | {"protocol": {**about, "rules": rules.model_dump(mode="json", exclude_none=True)}}
-    words = "subject-independent-v3 is a draft, whose rules may change; run it under subject-independent-v2"
-    with pytest.raises(CheckFailed, match=words):
-        published(tmp_path, replace(public, run=run))
-    assert any(words in reason for reason in why_not_submitted(Manifest.model_validate(run), tmp_path / "boards"))
-    folder = published(tmp_path, public)
-    moved = folder.parents[1] / rules.name / folder.name
-    shutil.move(folder, moved)
-    (moved / "run.yaml").write_text(
-        as_yaml(yaml.safe_load((moved / "run.yaml").read_text()) | {"protocol": run["protocol"]})
-    )
-    with pytest.raises(CheckFailed, match=words):
-        load_leaderboard_entry(moved)
 
 
 def test_an_entry_of_the_old_format_is_read_and_written_again(tmp_path: Path, public: Record) -> None:

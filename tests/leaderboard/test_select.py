@@ -32,14 +32,17 @@ def unknown_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
-    """Three methods on one board, one of which took long, and a board that leaks."""
+    """Three methods on one board, one of which adds and one of which took long, and a board that leaks."""
     encoders, fusion = {"eda": "embench_plugins/handcrafted"}, "embench_plugins/svm"
-    svm = {"encoders": encoders, "fusion": fusion, "pretrainers": [], "modalities": ["eda"]}
+    svm: dict[str, Any] = {
+        "method": {"encoders": encoders, "fusion": fusion, "pretrainers": [], "modalities": ["eda"]},
+        "seeds": list(range(10)),
+    }
     put(tmp_path, "late-aaaaaaaaaa", 0.61)
-    put(tmp_path, "svm-bbbbbbbbbb", 0.64, method=svm, not_cleared=("elapsed_time",))
+    put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm)
     slow = {"wall_s": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
-    put(tmp_path, "svm-cccccccccc", 0.58, method=svm, cost=slow, subjects=23)
-    put(tmp_path, "late-dddddddddd", 0.99, leaks=True)
+    put(tmp_path, "svm-cccccccccc", 0.58, cost=slow, subjects=23, **svm)
+    put(tmp_path, "late-dddddddddd", 0.99, leaks=True, not_cleared=("elapsed_time",))
     return tmp_path
 
 
@@ -68,8 +71,9 @@ def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
         ("score>=0.61", "ab"),
         ("time_s<=125", "ab"),
         ("subjects=23", "c"),
-        ("not_cleared=elapsed_time", "b"),
-        ("not_cleared=", "ac"),
+        ("adds=yes", "b"),
+        ("adds=no", "ac"),
+        ("pretrainers=", "bc"),
         ("evidence=reproduced", "abc"),
         ("entry=bbbbbbbbbb", "b"),
         ("entry~BBB", "b"),
@@ -119,7 +123,8 @@ def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: An
     [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
     assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]
     assert "0.640 [0.590, 0.690]" in svm
-    assert "0 of 1" in svm
+    assert "adds 0.070" in svm
+    assert "adds 0.070 [0.020, 0.120] (local)" in show("stress_predict", "--columns", "id,adds")
     assert "(elapsed_time)" in first
     assert "0.500 by construction" in first
 
@@ -149,7 +154,7 @@ def test_chosen_columns_and_another_metric(show: Any) -> None:
 def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
     assert "access" not in show("stress_predict")
     put(boards, "rest-ffffffffff", 0.55, access="baseline")
-    lines = show("--target", "stress", "--protocol", "subject-independent-v2").splitlines()
+    lines = show("--target", "stress", "--protocol", "subject-independent-v3").splitlines()
     assert "access" in lines[1]
     assert any("baseline" in line and "ffffffffff" in line for line in lines)
     controls = show("--filter", "kind=control")
@@ -159,9 +164,11 @@ def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) 
 
 def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show: Any) -> None:
     text = show()
-    assert "stress_predict, stress: auroc_crossed_time" in " ".join(text.split())
+    assert "stress_predict, stress: auroc_crossed_matched" in " ".join(text.split())
     [line] = [line for line in text.splitlines() if "0.640" in line]
-    assert line.split()[-6:] == ["3", "3", "0.640", "0.500", "elapsed_time", "2"]
+    assert line.split()[-6:] == ["3", "3", "0.640", "0.500", "elapsed_time", "1"]
+    assert "Add: rows that add to clock and movement, where that is asked." in " ".join(text.split())
+    assert "lear all" not in text
     assert "leaks" not in text
     assert "not in this table: 1 of other protocols" in text
     assert text.rstrip().endswith("embench leaderboard show stress_predict")
@@ -189,10 +196,14 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     assert [list(row) for row in rows] == [list(row) for row in table]
     [row] = [row for row in rows if row["id"] == "svm-bbbbbbbbbb"]
     assert (row["score"], row["score_low"], row["score_high"]) == (0.64, 0.59, pytest.approx(0.69))
-    assert (row["auroc_crossed_time"], row["modalities"], row["seeds"]) == (0.64, ["eda"], ["0", "1", "2"])
-    assert (row["controls"], row["cleared"], row["not_cleared"]) == (1, 0, ["elapsed_time"])
+    assert (row["auroc_crossed_matched"], row["modalities"], row["subjects"]) == (0.64, ["eda"], 24)
+    assert (row["adds"], row["adds_effect"], row["adds_level"], row["cleared"]) == (True, 0.07, "local", None)
+    [leaking] = [row for row in rows if row["id"] == "late-dddddddddd" and row["kind"] == "method"]
+    assert (leaking["controls"], leaking["cleared"], leaking["not_cleared"]) == (1, 0, ["elapsed_time"])
+    assert (leaking["adds"], leaking["seeds"]) == (None, ["0", "1", "2"])
     [line] = [line for line in table if line["id"] == "svm-bbbbbbbbbb"]
-    assert (line["seeds"], line["leaks"], line["energy_j"], line["score"]) == ("0; 1; 2", "no", "", "0.64")
+    assert (line["leaks"], line["energy_j"], line["score"], line["adds"]) == ("no", "", "0.64", "yes")
+    assert line["seeds"] == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
     assert list(json.loads(show("--format", "json", "--columns", "id,score"))[0]) == ["id", "score"]
     assert json.loads(show("--format", "json", "--filter", "id=nothing")) == []
     assert "no row matches" in show("--filter", "id=nothing")
@@ -200,9 +211,9 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
 
 def test_markdown_is_one_table_for_each_board(show: Any) -> None:
     lines = show("--format", "markdown", "--columns", "method,score").splitlines()
-    assert lines[0] == "## stress_predict, subject-independent-v2, target stress"
+    assert lines[0] == "## stress_predict, subject-independent-v3, target stress"
     assert lines[2:5] == [
-        "| method | auroc_crossed_time |",
+        "| method | auroc_crossed_matched |",
         "| --- | --- |",
         r"| handcrafted + svm | 0.640 \[0.590, 0.690\] |",
     ]

@@ -24,30 +24,30 @@ def boards(tmp_path: Path) -> Path:
     for entry in ENTRIES:
         shutil.copytree(entry, tmp_path / "stress_predict" / "subject-independent-v1" / entry.name)
     shutil.copytree(PUBLISHED / "shared", tmp_path / "stress_predict" / "shared")
-    new = tmp_path / "stress_predict" / "subject-independent-v2" / ENTRIES[0].name
+    new = tmp_path / "stress_predict" / "subject-independent-v3" / ENTRIES[0].name
     shutil.copytree(ENTRIES[0], new)
     run: dict[str, Any] = yaml.safe_load((new / "run.yaml").read_text())
-    run["protocol"] |= {"name": "subject-independent-v2", "version": 2}
+    run["protocol"] |= {"name": "subject-independent-v3", "version": 3}
     (new / "run.yaml").write_text(yaml.safe_dump(run))
     return tmp_path
 
 
 def test_their_board_says_what_took_its_place_and_comes_last(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, last = leaderboard_sections(boards)
-    assert (first.protocol, first.superseded_by) == ("subject-independent-v2", None)
-    assert (last.protocol, last.superseded_by) == ("subject-independent-v1", "subject-independent-v2")
+    assert (first.protocol, first.superseded_by) == ("subject-independent-v3", None)
+    assert (last.protocol, last.superseded_by) == ("subject-independent-v1", "subject-independent-v3")
     assert [sum(row.is_method for row in section.rows) for section in (first, last)] == [1, 2]
     build_leaderboards(boards)
     page = (boards / "stress_predict" / "README.md").read_text()
     new, old = page.split("## stress, subject-independent-v1, superseded\n")
-    assert "**Superseded by `subject-independent-v2`**" in old
+    assert "**Superseded by `subject-independent-v3`**" in old
     assert "uperseded" not in new
     front = (boards / "README.md").read_text().splitlines()
-    assert [("superseded by subject-independent-v2" in line) for line in front if "stress_predict" in line] == [
+    assert [("superseded by subject-independent-v3" in line) for line in front if "stress_predict" in line] == [
         False,
         True,
     ]
-    title = "subject-independent-v1 (superseded by subject-independent-v2), target stress"
+    title = "subject-independent-v1 (superseded by subject-independent-v3), target stress"
     assert main(["leaderboard", "show", "stress_predict", "--boards", str(boards)]) == 0
     done = capsys.readouterr()
     assert title not in done.out

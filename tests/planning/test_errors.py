@@ -28,7 +28,7 @@ WRONG = [
     ("--modalities zzz", "no modality is called that"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
-    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v2"),
+    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v3"),
     ("--modalities ecg --seeds one", "must be integers"),
     ("--modalities ecg --set encoder.lrr=1", "did you mean encoder.lr?"),
     ("--modalities ecg --set encoder.build.dimm=1", "did you mean encoder.build.dim?"),
@@ -119,11 +119,11 @@ def test_wrong_names_are_said_before_data_are_read(embench, tmp_path):
 def test_a_superseded_protocol_takes_no_new_run(embench, tmp_path, command):
     """It is said before data or predictions are read: neither is there."""
     words = command.replace("FILE", str(tmp_path / "mine.csv")).split()
-    options = ["--data-root", tmp_path, "--protocol", "subject-independent-strict-v1"]
+    options = ["--data-root", tmp_path, "--protocol", "subject-independent-strict-v2"]
     done = embench(*words, *([] if words[0] == "pretrain" else ["--dataset", "amigos"]), *options)
     assert done.code == 2
-    assert "superseded by subject-independent-strict-v2 and takes no new run" in done.err
-    assert "--protocol subject-independent-strict-v2" in done.err
+    assert "superseded by subject-independent-strict-v3 and takes no new run" in done.err
+    assert "--protocol subject-independent-strict-v3" in done.err
     assert not list(tmp_path.iterdir())
 
 

@@ -139,16 +139,16 @@ def test_partitions_differ_by_k_dataset_and_protocol() -> None:
     assert all(first != assigned(partition(protocol, name, units, k)) for name, k, protocol in others)
 
 
-def test_a_draft_deals_the_folds_of_the_version_before() -> None:
+def test_version_3_deals_the_folds_of_the_version_before() -> None:
     units = cohort(n_subjects=24, stimuli=6)
     lengths = {f"p{i}": 600.0 + 7 * i for i in range(24)}
     families = "subject-independent", "subject-independent-strict", "leave-one-subject-out"
     for name in (*families, "subject-stimulus-independent"):
-        draft, before = load_protocol(f"{name}-v3"), load_protocol(f"{name}-v2")
+        rules, before = load_protocol(f"{name}-v3"), load_protocol(f"{name}-v2")
         for k in range(10):
-            assert partition(draft, "toy", units, k) == partition(before, "toy", units, k)
-            assert partition(draft, "toy", units, k, lengths) == partition(before, "toy", units, k, lengths)
-        own = draft.model_copy(update={"folds_of": None})
+            assert partition(rules, "toy", units, k) == partition(before, "toy", units, k)
+            assert partition(rules, "toy", units, k, lengths) == partition(before, "toy", units, k, lengths)
+        own = rules.model_copy(update={"folds_of": None})
         assert partition(own, "toy", units, 0) != partition(before, "toy", units, 0)
 
 

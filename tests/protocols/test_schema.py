@@ -73,7 +73,8 @@ def test_published_rules_never_change() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["leave-one-subject-out", "subject-independent-strict", "subject-independent", "subject-stimulus-independent"]
+    "name",
+    ["leave-one-subject-out", "subject-independent-strict", "subject-independent", "subject-stimulus-independent"],
 )
 def test_version_3_scores_anew_what_version_2_trained(name: str) -> None:
     assert superseded_by(f"{name}-v1") == superseded_by(f"{name}-v2") == f"{name}-v3"
@@ -101,16 +102,17 @@ def test_a_protocol_cannot_be_changed_once_read() -> None:
 
 
 def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
-    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v2\?"):
+    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v3\?"):
         load_protocol("LOSO")
 
 
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         load_protocol("subject-independant")
-    assert str(error.value.hint).startswith("did you mean subject-independent-v2")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v3")
     assert "segment-random-legacy" in str(error.value.expected)
-    assert "independent-v1" not in f"{error.value.expected} {error.value.hint}"  # what takes no new run
+    for superseded in ("independent-v1", "independent-v2"):  # what takes no new run
+        assert superseded not in f"{error.value.expected} {error.value.hint}"
 
 
 @pytest.mark.parametrize(
@@ -236,16 +238,17 @@ def test_a_papers_headline_holds_everywhere(own: Any) -> None:
 
 
 def test_a_superseded_protocol_is_read_and_takes_no_new_run(own: Any) -> None:
-    versioned = [name.removesuffix("-v1") for name in protocol_names() if superseded_by(name)]
-    assert len(versioned) == 4
-    for name in versioned:
-        assert load_protocol(f"{name}-v1").version == 1
-        assert load_current_protocol(f"{name}-v2").version == 2
-        with pytest.raises(UsageError, match=f"^{name}-v1 is superseded by {name}-v2 and takes no new run") as error:
-            load_current_protocol(f"{name}-v1")
-        assert error.value.hint == f"--protocol {name}-v2"
+    superseded = [name for name in protocol_names() if superseded_by(name)]
+    assert len(superseded) == 4 * 2
+    for name in superseded:
+        base, _, version = name.rpartition("-v")
+        assert load_protocol(name).version == int(version)
+        assert load_current_protocol(f"{base}-v3").version == 3
+        with pytest.raises(UsageError, match=f"^{name} is superseded by {base}-v3 and takes no new run") as error:
+            load_current_protocol(name)
+        assert error.value.hint == f"--protocol {base}-v3"
     with pytest.raises(UsageError, match="takes no new run"):  # the same rules, from a file
-        load_current_protocol(own(**load_protocol("subject-independent-v1").model_dump(mode="json", exclude_none=True)))
+        load_current_protocol(own(**load_protocol("subject-independent-v2").model_dump(mode="json", exclude_none=True)))
     assert load_current_protocol(own(name="subject-independent-mine-v1")).name == "subject-independent-mine-v1"
 
 
@@ -260,7 +263,7 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path.write_text("extends: subject-independant-v1\nname: own-v1\n")
     with pytest.raises(UsageError, match="no published protocol") as error:
         load_protocol(path)
-    assert str(error.value.hint).startswith("did you mean subject-independent-v2")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v3")
     path.write_text("extends: subject-independent-v2\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from those published"):
         load_protocol(path)
@@ -356,6 +359,6 @@ def test_a_dataset_whose_stimuli_a_protocol_does_not_name_is_refused() -> None:
     with pytest.raises(UsageError, match="does not know the stimuli of deap") as error:
         films.stimulus_rules("deap")
     assert error.value.expected == "--dataset faced or faced/processed"
-    assert "subject-stimulus-independent-v2" in str(error.value.hint)
+    assert "--protocol subject-stimulus-independent-v3" in str(error.value.hint)
     assert films.included_stimuli("deap") is None
     assert load_protocol("chen2023").stimulus_rules("deap") is None

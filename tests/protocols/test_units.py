@@ -40,13 +40,13 @@ def test_the_grid_stands_in_session_time() -> None:
 
 
 def test_the_grid_of_version_3_begins_with_the_stimulus_where_tasks_came_in_several_orders() -> None:
-    draft, shown = load_protocol("subject-independent-v3"), recording("p1", duration_s=45.0, start_s=123.4)
-    units = make_units([shown], card(), "continuous", draft)
+    rules, shown = load_protocol("subject-independent-v3"), recording("p1", duration_s=45.0, start_s=123.4)
+    units = make_units([shown], card(), "continuous", rules)
     assert spans(units) == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]
     assert [unit.start_s for unit in units] == pytest.approx([123.4, 133.4, 143.4, 153.4])
     one_order = replace(card(), fixed_order=True)
     in_session = make_units([shown], one_order, "continuous", PROTOCOL)
-    assert make_units([shown], one_order, "continuous", draft) == in_session
+    assert make_units([shown], one_order, "continuous", rules) == in_session
 
 
 def test_a_hidden_start_puts_the_grid_on_the_recordings_own_clock() -> None:

@@ -169,7 +169,7 @@ def test_a_schema_that_is_not_known_or_not_kept_is_refused(
 
 
 def test_a_file_is_read_by_its_own_schema_whatever_its_protocol(tmp_path: Path, v2: Record, v3: Record) -> None:
-    """Records of the draft of version 3 from before it had a schema of its own are of schema 1."""
+    """The file says which schema it is in: the version of a protocol does not imply it."""
     run, scores = written(tmp_path / "3", v3)
     before, _ = written(tmp_path / "2", v2)
     del before["files"], before["sealed"]

@@ -38,9 +38,9 @@ def published() -> Record:
 
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
-    """Two rows under one protocol, and one under another that leaks."""
+    """Two rows, one of them under the protocol of `NETWORK`, and one under another that leaks."""
     put(tmp_path / "boards", "a-aaaaaaaaaa", 0.61)
-    put(tmp_path / "boards", "b-bbbbbbbbbb", 0.58, not_cleared=("elapsed_time",))
+    put(tmp_path / "boards", "b-bbbbbbbbbb", 0.58, not_cleared=("elapsed_time",), protocol="subject-independent-v2")
     put(tmp_path / "boards", "c-cccccccccc", 0.9, leaks=True)
     return tmp_path / "boards"
 

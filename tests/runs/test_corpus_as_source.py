@@ -160,7 +160,7 @@ class TestPretraining:
         assert content["pretrain_overlap"] == "none"
         (seen,) = content["pretraining"]
         assert (seen["dataset"], seen["licence"], seen["synthetic"]) == ("embench_plugins/corpus", "CC0 1.0", True)
-        assert seen["people"] == subjects
+        assert seen["subjects"] == subjects
         assert seen["hours"][modality] == pytest.approx(subjects * 44 / 3600, abs=0.001)
         assert len(seen["store"]) == 16
 
@@ -181,5 +181,5 @@ class TestPretraining:
         done = embench(*line(root, tmp_path / "runs", "ecg", *QUICK))
         assert done.code == 0, done.err
         (seen,) = record(tmp_path / "runs")["pretraining"]
-        assert (seen["people"], seen["synthetic"], seen["licence"]) == (2, False, "ODC-By 1.0")
+        assert (seen["subjects"], seen["synthetic"], seen["licence"]) == (2, False, "ODC-By 1.0")
         assert seen["hours"]["ecg"] == pytest.approx(368.4 / 3600, abs=0.001)

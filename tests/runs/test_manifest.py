@@ -31,8 +31,21 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", {"trained_on", "sites", "outside", "objects", "entry", "time_context"}),
-        ("scored", {"trained_on", "sites", "videos", "started_from", "conformance", "dropped", "objects", "entry"}),
+        ("run", {"trained_on", "sites", "outside", "objects", "entry", "time_context", "rescored_from"}),
+        (
+            "scored",
+            {
+                "rescored_from",
+                "trained_on",
+                "sites",
+                "videos",
+                "started_from",
+                "conformance",
+                "dropped",
+                "objects",
+                "entry",
+            },
+        ),
     ],
 )
 def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):

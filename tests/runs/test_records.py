@@ -87,8 +87,10 @@ def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scor
     result = bench.run("Moments", fusion="logreg", seeds="0,1", targets="arousal,valence")
     assert result.scores["absent"] == {"arousal": 1, "valence": 1}
     predictions, labels = result.predictions, record.read_record(result.folder).labels
-    of_model = predictions["method"] == "model"
-    assert "p02-v3" not in set(predictions["recording"])
+    of_model, unpredicted = (predictions["method"] == method for method in ("model", "unpredicted"))
+    assert "p02-v3" not in set(predictions["recording"][of_model])
+    assert set(predictions["recording"][unpredicted]) == {"p02-v3"}
+    assert set(predictions["score"][unpredicted]) == {0.5}  # there is nothing that a method could have read
     assert "p03" in set(predictions["subject"][of_model & (predictions["target"] == "arousal")])
     assert "p03" not in set(labels["subject"][labels["target"] == "arousal"])
     per_seed = of_model & (predictions["target"] == "valence") & (predictions["seed"] == 0)
@@ -122,7 +124,7 @@ def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
 
 
 def test_leave_one_subject_out(mixed, tmp_path):
-    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v2")
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v3")
     predictions = result.predictions
     for fold in set(predictions["fold"]):
         assert len(set(predictions["subject"][predictions["fold"] == fold])) == 1
@@ -149,7 +151,10 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
     assert len(bench.stages() - stages) == len({a.fold for a in bench.plan("Pool", fusion="concat").graph.predictions})
     # Who only has what is dropped cannot be answered at all; the others are.
     ecg = bench.run("Pool", fusion="concat", drop="ecg")
-    assert "p01" not in set(ecg.predictions["subject"])
+    method = ecg.predictions["method"]
+    assert "p01" not in set(ecg.predictions["subject"][method == "model"])
+    lost = ecg.predictions["score"][(method == "unpredicted") & (ecg.predictions["subject"] == "p01")]
+    assert lost.tolist() == [0.0] * 4  # there is a signal, which the method did without
     on_hidden = bench.run("Pool", fusion="logreg", drop="eda")
     assert np.isfinite(on_hidden.predictions["score"]).all()
 

@@ -19,7 +19,7 @@ from embench.runs.run import run
 from ..tiny.running import Bench
 from ..tiny.world import RULES, TIMELESS, make_subjects, plugin, write
 
-STRICT = "subject-independent-strict-v2"
+STRICT = "subject-independent-strict-v3"
 REST_S = 4.0
 
 

@@ -20,10 +20,14 @@ from ..audits.planting import abouts, audit_run, copy_of, method, put, table
 from ..tiny.world import TIMELESS, make_subjects, plugin, write
 
 
-def version_3(root: Path) -> str:
-    rules = root / "few3.yaml"
-    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+def few_folds_of(root: Path, version: int) -> str:
+    rules = root / f"few{version}.yaml"
+    rules.write_text(f"extends: subject-independent-v{version}\nname: few\nsplit: {{by: group, folds: 3}}\n")
     return str(rules)
+
+
+def version_3(root: Path) -> str:
+    return few_folds_of(root, 3)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
     def right(about: dict, score: float, label: bool) -> bool:
         return (score > 0.5) == label if chosen == "units" else about["subject"] in good
 
-    own = read_record(scored(root, "all2", external.Request.protocol, lambda *_: True).folder)
+    own = read_record(scored(root, "all2", few_folds_of(root, 2), lambda *_: True).folder)
     rows = own.predictions.take(own.predictions["method"] == MODEL)
     label = dict(zip(own.labels["unit"].tolist(), own.labels["label"].tolist(), strict=True))
     y = np.array([label[unit] for unit in rows["unit"].tolist()])
@@ -74,7 +78,7 @@ def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -
         scored(root, f"{name}-{chosen}", version_3(root), kept)
         for name, kept in (("whole", lambda *_: True), ("some", right))
     )
-    before = scored(root, f"before-{chosen}", external.Request.protocol, right)
+    before = scored(root, f"before-{chosen}", few_folds_of(root, 2), right)
     assert headline(before) > headline(whole) + 0.1  # as it is worth doing under version 2
     assert headline(some) < headline(whole)
     coverage = some.scores.coverage("arousal")

@@ -32,4 +32,6 @@ def found(result: Result) -> None:
     print(scores["auroc_within"], scores["auroc"], result.manifest["cost"])
     assert scores["auroc_within"]["mean"] > 0.7
     assert scores["auroc_within"]["low"] > 0.5
-    assert result.scores["differences"]["majority"][target]["clears"]
+    added = result.scores["adds"][target]
+    print({level: (at["effect"], at["score"], at["adds"]) for level, at in added["levels"].items()})
+    assert added["levels"][added["judged"]]["adds"]

@@ -12,6 +12,7 @@ import pytest
 from embench import registry
 from embench.cli import main
 from embench.data.find import card_of
+from embench.planning.request import Request
 from embench.runs.run import Result
 
 from ..sample import proof
@@ -32,7 +33,7 @@ class Effect(NamedTuple):
     target: str
     modalities: str
     metric: str = "auroc_within"
-    protocol: str = "subject-independent-v2"
+    protocol: str = Request.protocol
 
 
 SMALL = {

@@ -39,9 +39,9 @@ def test_films_learned_by_heart_do_not_help_at_films_never_seen(tmp_path):
         result = bench.run("Moments", fusion="forest", modalities="ecg", protocol=protocol, settings=settings)
         return result.scores["scores"]["arousal"]["auroc_within"]["mean"], result.scores["controls"]["stimulus_mean"]
 
-    known, by_heart = within("subject-independent-v2")
+    known, by_heart = within("subject-independent-v3")
     assert known > 0.95
     assert by_heart["arousal"]["auroc_within"]["mean"] == 1.0
-    unseen, nothing = within("subject-stimulus-independent-v2")
+    unseen, nothing = within("subject-stimulus-independent-v3")
     assert unseen < 0.75  # of few pairs: a fold tests one or two of the eight films
     assert "no training label" in nothing["arousal"]["undefined"]

@@ -223,7 +223,8 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     best = {metric: of["mean"] for metric, of in found["to_beat"][target].items()}
     to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
     title = f"target {target}, {found['people'][target]} subjects, {found['protocol']}"
-    rows = [*(cells(controls[name]) for name in CONTROLS), {"control": "to beat *", **to_beat}]
+    listed = (*CONTROLS, *(name for name in controls if name not in CONTROLS))
+    rows = [*(cells(controls[name]) for name in listed), {"control": "to beat *", **to_beat}]
     shown = fitting(rows, [field(head, head) for head in ("control", headline, *others)], others[::-1])
     show_table(rows, shown, title=title)
     if left := [metric for metric in others if metric not in {column.title for column in shown}]:

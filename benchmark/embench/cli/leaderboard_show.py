@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from embench.leaderboard.columns import Row
     from embench.leaderboard.sections import BoardSection
 
-_WHOLE = ("rank", "score", "cleared", "adds", "entry")
+_WHOLE = ("rank", "score", "cleared", "entry")
 _SPARE = ("suspicious", "subjects", "recipe", "access", "evidence", "marks", "modalities")
 """Columns that a narrow terminal has no room for, the first ones first."""
 _FOLDED = {
@@ -36,6 +36,13 @@ _FOLDED = {
     "marks": "{}",
 }
 """Columns that are named once below a table where they are the same in all rows, and in which words."""
+
+
+_VERDICTS = {
+    "add": "Add: rows that add to clock and movement, where that is asked.",
+    "clear all": "Clear all: rows shown to be above every control.",
+}
+"""What is counted of a board's rows, and in which words."""
 
 
 class Format(StrEnum):
@@ -122,10 +129,11 @@ def _print_summary(sections: Sequence[BoardSection]) -> None:
     if not usual:
         console.echo("no published entries in this folder; another one is named by --boards")
         return
-    show_table(map(_summary, usual), title="leaderboards")
+    rows = [_summary(section) for section in usual]
+    show_table(rows, title="leaderboards")
+    told = [words for name, words in _VERDICTS.items() if any(name in row for row in rows)]
     console.wrapped(
-        "best: of the rows, by the score named. Above chance: rows whose interval lies above it. Clear all: rows shown "
-        "to be above every control; - where the headline is undefined, so that nothing is ranked."
+        " ".join(["best: of the rows, by the score named. Above chance: rows whose interval lies above it.", *told])
     )
     if other := len(sections) - len(usual):
         console.wrapped(f"not in this table: {other} of other protocols, or of methods trained on another dataset")
@@ -146,8 +154,11 @@ def _summary(section: BoardSection) -> dict[str, str]:
     ]
     hardest = max(controls, key=lambda each: sign * each[1], default=None)
     above = None if chance is None else sum(score.low is not None and score.low > chance for score in scores)
-    clear = sum(row.controls > 0 and not row.not_cleared for row in ranked)
-    verdict = {"add": section.adding.adding} if section.adding else {"clear all": clear if ranked else "-"}
+    verdict: dict[str, int] = {}
+    if section.adding:
+        verdict["add"] = section.adding.adding
+    elif any(row.controls for row in methods):
+        verdict["clear all"] = sum(row.controls > 0 and not row.not_cleared for row in ranked)
     return {
         "board": f"{section.dataset}, {section.target}: {metric}",
         "rows": str(len(methods)),
@@ -195,6 +206,9 @@ def _print_board(
         sentences += [section.adding.sentence] if section.adding else []
     shown, title = [_column(name, scored) for name in heads], _title(section)
     if output is Format.table and not chosen:
+        if "adds" in heads:
+            shown[heads.index("adds")] = TableColumn("adds", _adds_briefly)
+            sentences.append("The partial correlation stands beside adds; --columns adds prints its interval.")
         there = fitting(rows, shown, _SPARE)
         left = [column.title for column in shown if column not in there]
         if "modalities" in left:  # then they stand behind the method
@@ -264,6 +278,15 @@ def _method(row: Row) -> str:
 def _method_on(each: tuple[Any, Row]) -> str:
     row = each[1]
     return _method(row) + (f" on {', '.join(row.modalities)}" if row.is_method and row.modalities else "")
+
+
+def _adds_briefly(each: tuple[Any, Row]) -> str:
+    """What a row adds without the interval, which would leave other columns no room."""
+    row = each[1]
+    if row.effect is None:
+        return "undefined" if row.adds else ""
+    told = f"{'adds' if row.does_add else 'no'} {format_figure(row.effect.mean)}"
+    return f"{told}, borderline" if row.borderline else told
 
 
 def _plain(value: Any) -> str:

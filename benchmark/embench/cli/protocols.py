@@ -9,7 +9,7 @@ from typing import Any
 from embench import protocols
 from embench.cli.tables import fields, show_table
 from embench.interfaces.kinds import KindName
-from embench.protocols import Protocol
+from embench.protocols import Design, Protocol
 
 KIND = "protocol"
 _KEPT_APART = {
@@ -79,12 +79,15 @@ def _headline(protocol: Protocol) -> str:
 
 
 def _of_kind(protocol: Protocol, kind: KindName) -> str:
-    designs: Mapping[Any, str] = {
-        "fixed_order": "where tasks came in one order",
-        "shared_stimuli": "where subjects shared stimuli",
-        "free": "elsewhere",
+    designs: Mapping[str, tuple[Design, bool]] = {
+        "where tasks came in one order": ("fixed_order", False),
+        "where subjects shared stimuli": ("shared_stimuli", False),
+        "where labels vary while a shared stimulus lasts": ("shared_stimuli", True),
+        "elsewhere": ("free", False),
     }
-    scores = {text: protocol.headline_for(kind, design) for design, text in designs.items()}
+    scores = {text: protocol.headline_for(kind, design, moments) for text, (design, moments) in designs.items()}
     if len(set(scores.values())) == 1:
         return next(iter(scores.values()))
+    if protocol.scoring != 3:  # which know nothing of moments
+        del scores["where labels vary while a shared stimulus lasts"]
     return ", ".join(f"{score} {text}" for text, score in scores.items())

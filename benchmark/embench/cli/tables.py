@@ -96,10 +96,8 @@ def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence
 
 def _least(column: TableColumn, cells: Sequence[str]) -> int:
     """The characters that a column needs where its cells are folded."""
-    head = visible(column.title)
-    if column.whole:
-        return max(len(head) + _PAD, *map(len, cells))
-    return max(_longest(head, _NAME) + _PAD, *map(_longest, cells))
+    head = _longest(visible(column.title), _NAME) + _PAD
+    return max(head, *map(len if column.whole else _longest, cells))
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import MODEL, UNPREDICTED, Labels, as_scored
+from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
 from embench.statistics.fold_predictions import wrongly_owed
@@ -59,7 +60,7 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
 def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
     """Units of the data here that an entry neither predicts nor counts as units without a prediction; undefined where
     there are no such data."""
-    cohort = _cohort_of(run, record, data_root)
+    cohort = cohort_of(run, record, data_root)
     return cohort if isinstance(cohort, Undefined) else wrongly_owed(record.predictions, cohort, run.seeds)
 
 
@@ -70,27 +71,35 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
     Raises:
         EmbenchError: the data are damaged, or predictions are of units that they do not have.
     """
-    cohort = _cohort_of(run, record, data_root)
+    cohort = cohort_of(run, record, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    rows = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
-    at, parts = {unit.id: i for i, unit in enumerate(cohort.units)}, []
+    units = {unit.id for unit in cohort.units}
+    if unknown := [name for name in _scored(record)["unit"].tolist() if name not in units]:
+        return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
+    found = differences(record.scores["adds"], adds_again(run, record, cohort), "adds", NUISANCES_DIFFER)
+    return [f"scores.json: {difference}" for difference in found]
+
+
+def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
+    """What the predictions of a record add to clock and movement in the data of the cohort, as in `scores.json`."""
+    rows, at, parts = _scored(record), {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
             mine = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
-            names = mine["unit"].tolist()
-            if unknown := [name for name in names if name not in at]:
-                return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
             columns = target.columns if target.traits.several else ["score"]
             scores = np.stack([mine[c] for c in columns], 1)
             owed = mine["method"] == UNPREDICTED
             scores[owed] = as_scored(mine["score"])[owed, None]
-            parts.append((target, seed, np.array([at[name] for name in names]), scores))
+            parts.append((target, seed, np.array([at[name] for name in mine["unit"].tolist()]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
-    again = what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
-    found = differences(record.scores["adds"], again, "adds", NUISANCES_DIFFER)
-    return [f"scores.json: {difference}" for difference in found]
+    return what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
+
+
+def _scored(record: Record) -> Predictions:
+    """The rows of the method, and of units that it does not predict."""
+    return record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
 
 
 def labels_apart(recorded: Labels, mine: Labels) -> list[str]:
@@ -111,7 +120,7 @@ def protocol_of(run: Manifest) -> Protocol:
     return recorded or load_protocol(run.protocol.name)
 
 
-def _cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
+def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
     """The subjects of a run whose predictions are public, of the same data here."""
     if record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")

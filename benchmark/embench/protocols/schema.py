@@ -208,7 +208,7 @@ class Protocol(_Rules):
                 f"{self.name} does not know the stimuli of {dataset}",
                 where=f"--protocol {self.name}",
                 expected=f"--dataset {' or '.join(self.stimuli)}",
-                hint="--protocol subject-stimulus-independent-v2, or a file that extends this protocol with the "
+                hint="--protocol subject-stimulus-independent-v3, or a file that extends this protocol with the "
                 f"`stimuli` of {dataset}",
             )
         return rules

@@ -60,7 +60,7 @@ def describe_controls(
             progress(done + of_target, total, name)
 
     for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
-        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, whole=False).scores
+        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False).scores
         done += len(folds)
         found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
         found["headlines"] |= scores.headlines

@@ -107,6 +107,7 @@ def score_predictions(
     *,
     whole: bool = True,
     proved: bool = True,
+    method: bool = True,
     held: ProgressCallback | None = None,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
@@ -116,6 +117,7 @@ def score_predictions(
         whole: whether all eligible subjects are tested. Under protocols of version 3, units of theirs without a
             prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
+        method: whether there is one; where controls alone are scored, nothing adds to them.
 
     Raises:
         DataError: there is no prediction.
@@ -168,7 +170,7 @@ def score_predictions(
         more["cuts"] = cuts
     if protocol.scoring == 3:
         more["coverage"] = coverage(cohort, by_fold)
-    if asked:
+    if asked and method:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
         more["adds"] = what_it_adds(values, studies, cohort, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
