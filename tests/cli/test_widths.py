@@ -7,6 +7,7 @@ import pytest
 
 from embench.cli import main
 
+from ..leaderboard.made_up import put
 from ..site.conftest import link_entries
 from ..tiny.fixtures import cache, shared, six
 
@@ -16,7 +17,7 @@ LEFT_OUT = re.compile(r"Columns that do not fit here:.*?\bnames\.", re.DOTALL)
 """A sentence that a wide terminal has no need of."""
 PLAIN = (
     "", "list", "list dataset", "list metric", "list modality", "list protocol", "list --matrix", "info cnn_tf",
-    "info cnn_tf --dataset stress_predict", "info amigos", "info eda", "info subject-independent-v2",
+    "info cnn_tf --dataset stress_predict", "info amigos", "info eda", "info subject-independent-v3",
     "info strizhkova2024", "claims", "data status",
 )  # fmt: skip
 BOARDS = (
@@ -84,23 +85,35 @@ def test_what_the_program_knows_fits(embench, monkeypatch, here, line):
     check(embench, monkeypatch, line)
 
 
+CHOSEN = {
+    "stress_predict/subject-independent-v2": ["*-svm-a*", "tcn-shared_tf-*", "unet_se-single-*"],
+    "wearable_stress/subject-independent-v2": ["handcrafted-svm-33e*"],
+}
+
+
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory):
     """A few published entries, as `boards` in a folder."""
     folder = tmp_path_factory.mktemp("published")
-    link_entries(
-        folder / "boards",
-        {
-            "stress_predict/subject-independent-v2": ["*-svm-a*", "tcn-shared_tf-*", "unet_se-single-*"],
-            "wearable_stress/subject-independent-v2": ["handcrafted-svm-33e*"],
-        },
-    )
+    link_entries(folder / "boards", CHOSEN)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """The same, which are superseded, beside rows of a board of today, one near to a bound, and one that leaks."""
+    folder = tmp_path_factory.mktemp("several")
+    root = link_entries(folder / "boards", CHOSEN)
+    put(root, "cnn_tf-late-aaaaaaaaaa", 0.56, effect=0.07, access="baseline")
+    put(root, "cnn_tf-late-bbbbbbbbbb", 0.55, evidence=None)
+    put(root, "cnn_tf-late-cccccccccc", 0.9, leaks=True, not_cleared=("elapsed_time",))
     return folder
 
 
 @pytest.mark.parametrize("line", BOARDS)
-def test_boards_fit(embench, monkeypatch, boards, line):
-    monkeypatch.chdir(boards)
+def test_boards_fit(embench, monkeypatch, several, line):
+    monkeypatch.chdir(several)
+    assert "elapsed_time" in rendered(embench, monkeypatch, line, 100)
     check(embench, monkeypatch, line)
 
 

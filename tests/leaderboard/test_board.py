@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from embench import registry
 from embench.cli import main
@@ -16,98 +15,11 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
 from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
-from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, Labels, Predictions
-from embench.records.schema_1 import SCHEMA, written_run, written_scores
 
 from ..packages import installing
 from .conftest import attest
-
-
-def number(mean: float, half: float = 0.05) -> dict[str, Any]:
-    return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "subjects": 24, "over": "subjects"}
-
-
-def answer(effect: float) -> dict[str, Any]:
-    """What a method adds to clock and movement: this partial correlation, equally much of it from each subject."""
-    parts = {f"S{k:02d}": effect / 24 for k in range(24)}
-    at = {"effect": number(effect), "score": number(effect), "share_left": 0.8, "adds": effect > 0.05}
-    return {"movement": True, "judged": "local", "levels": {"local": {**at, "of_groups": parts}}}
-
-
-def put(
-    root: Path,
-    run_id: str,
-    mean: float | None = 0.6,
-    *,
-    access: str = "unlabelled",
-    leaks: bool = False,
-    overlap: str = "none",
-    subjects: int = 24,
-    effect: float = 0.0,
-    not_cleared: tuple[str, ...] = (),
-    headline: str = "auroc_crossed_matched",
-    protocol: str = "subject-independent-v3",
-    attested: bool = True,
-    **changed: Any,
-) -> Path:
-    """An entry on the stress board, as an exported run leaves it. Under protocols of version 3 it holds what the method
-    adds (`effect`), under others which controls it has `not_cleared`."""
-    rules = load_protocol("segment-random-legacy" if leaks else protocol)
-    about = {"name": rules.name, "version": rules.version, "hash": "a", "leaks": leaks}
-    run = {
-        "id": run_id,
-        "embench_version": "0.1.0",
-        "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f", "synthetic": None},
-        "protocol": {**about, "rules": rules.model_dump(mode="json", exclude_none=True)},
-        "card": {"labels_public": "yes", "fixed_order": True, "label_rules_hash": "b"},
-        "method": {
-            "encoders": {"ppg": "embench_plugins/cnn_tf", "eda": "embench_plugins/cnn_tf"},
-            "fusion": "embench_plugins/late",
-            "pretrainers": ["embench_plugins/masked_value"],
-            "modalities": ["ppg", "eda"],
-        },
-        "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
-        "targets": ["stress"],
-        "seeds": [0, 1, 2],
-        "cohort": {"subjects": subjects, "left_out": []},
-        "target_access": access,
-        "pretrain_overlap": overlap,
-        "dev": False,
-        "cost": {"wall_s": 125.0, "parameters": 1_250_000, "flops": None, "device": "cpu", "peak_memory_mb": None},
-        "test_looks": {"stress": 3},
-        "tried": 2,
-        "ledger": "0" * 64,
-        "versions": {},
-        "device": "cpu",
-        "config": {},
-        **changed,
-    }
-    score: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
-    scores: dict[str, Any] = {
-        "schema": SCHEMA,
-        "headlines": {"stress": headline},
-        "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
-        "controls": {
-            "elapsed_time": {"stress": {headline: number(0.5, 0.0), "auroc": number(0.94 + subjects / 10000)}},
-            "movement": {"stress": {"undefined": "there is no accelerometer"}},
-        },
-        "differences": {},
-        "cleared_all": False,
-        "not_cleared": [],
-    }
-    if rules.scoring == 3:
-        scores["adds"] = {"stress": answer(effect)}
-    else:
-        scores["differences"] = {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}}
-        scores |= {"cleared_all": not not_cleared, "not_cleared": [f"stress: {name}" for name in not_cleared]}
-    folder = root / "stress_predict" / rules.name / run_id
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.yaml").write_text(yaml.safe_dump(written_run(run)))
-    (folder / "scores.json").write_text(json.dumps(written_scores(scores, rules.scoring)))
-    if attested:
-        attest(folder)
-    return folder
+from .made_up import put
 
 
 def ranks(root: Path) -> dict[str, tuple[int, int] | None]:

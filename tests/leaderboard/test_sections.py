@@ -12,7 +12,7 @@ from embench.leaderboard import leaderboard_sections, sections
 from embench.leaderboard.select import row_fields
 
 from .conftest import attest
-from .test_board import put
+from .made_up import put
 
 
 @pytest.fixture

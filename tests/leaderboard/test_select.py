@@ -20,7 +20,7 @@ from embench.leaderboard.columns import Row
 from embench.leaderboard.select import read_filter, row_fields, select_sections, sorted_rows
 from embench.records.superseded import Superseded
 
-from .test_board import put
+from .made_up import put
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards"
 
@@ -173,6 +173,21 @@ def test_without_a_choice_it_says_a_line_for_each_board_and_how_to_see_one(show:
     assert "not in this table: 1 of other protocols" in text
     assert text.rstrip().endswith("embench leaderboard show stress_predict")
     assert "bbbbbbbbbb" in show("--all")
+
+
+def test_superseded_boards_that_are_not_shown_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["leaderboard", "show", "--boards", str(tmp_path)]
+    put(tmp_path, "late-aaaaaaaaaa", 0.61, protocol="subject-independent-v2")
+    assert main(line) == 0
+    done = capsys.readouterr()
+    assert "no published entries of current protocols" in done.out
+    assert "not shown: 1 superseded board; --all shows them" in done.err
+    put(tmp_path, "late-bbbbbbbbbb", 0.62)
+    assert main(line) == 0
+    done = capsys.readouterr()
+    assert "0.620" in done.out
+    assert "0.610" not in done.out
+    assert "not shown: 1 superseded board; --all shows them" in done.err
 
 
 @pytest.mark.parametrize("width", [70, 140])

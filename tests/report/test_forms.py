@@ -20,7 +20,7 @@ from embench.leaderboard import leaderboard_sections
 from embench.records.record import Record, read_record
 from embench.report import forms
 
-from ..leaderboard.test_board import put
+from ..leaderboard.made_up import put
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "leaderboards" / "stress_predict"

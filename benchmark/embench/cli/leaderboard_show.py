@@ -93,8 +93,9 @@ def show(
     found = leaderboard.leaderboard_sections(boards)
     about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
     chosen = select.select_sections(found, **about, all_boards=all_boards)
+    superseded = len(select.select_sections(found, **about, all_boards=True)) - len(chosen)
     if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
-        _print_summary(chosen)
+        _print_summary(chosen, superseded)
         return
     several = [(section, [(select.row_fields(section, row), row) for row in section.rows]) for section in chosen]
     known = list(several[0][1][0][0]) if several else []
@@ -119,15 +120,21 @@ def show(
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
         if not shown:
             console.echo("no row matches" if found else f"no published entries in {boards}")
-        if old := len(select.select_sections(found, **about, all_boards=True)) - len(chosen):
-            console.note(f"not shown: {old} superseded board{'s' * (old > 1)}; --all shows them")
+        _note_superseded(superseded)
 
 
-def _print_summary(sections: Sequence[BoardSection]) -> None:
+def _note_superseded(count: int) -> None:
+    if count:
+        console.note(f"not shown: {count} superseded board{'s' * (count > 1)}; --all shows them")
+
+
+def _print_summary(sections: Sequence[BoardSection], superseded: int) -> None:
     """A line for each board that ranks under the protocol of runs that name none, and how to see one whole."""
+    _note_superseded(superseded)
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
-        console.echo("no published entries in this folder; another one is named by --boards")
+        of = "published entries of current protocols" if superseded else "published entries"
+        console.echo(f"no {of} in this folder; another one is named by --boards")
         return
     rows = [_summary(section) for section in usual]
     show_table(rows, title="leaderboards")
