@@ -11,7 +11,10 @@ EXAMPLES = {
         "embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run",
         "embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0",
         "embench run --dataset deap --encoder eeg=tcn --encoder eda=cnn_tf --fusion late --set encoder.lr=1e-4",
-        "embench run --from leaderboards/stress_predict/subject-independent-v2/unet_se-single-0d2111b20d --seeds 0,1,2",
+        (
+            "embench run --from leaderboards/stress_predict/subject-independent-v2/unet_se-single-0d2111b20d "
+            "--protocol subject-independent-v3"
+        ),
     ),
     "grid": (
         "embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick",
