@@ -75,14 +75,13 @@ def p_value() -> Callable[..., float]:
 
 def _p_value(result: Result, permutations: int = 999) -> float:
     """How often labels that were shuffled inside each subject, predictions kept, score as high within subjects as the
-    true ones: (1 + that) / (1 + permutations), for a run of one target and one seed. Units without a prediction lose
-    each of their comparisons, whatever their labels."""
+    true ones: (1 + that) / (1 + permutations), for a run of one target and one seed. Comparisons of
+    units without a prediction count as the record says, whatever their labels."""
     truth = record.read_record(result.folder).labels
     assert truth is not None
     labels = dict(zip(truth["unit"].tolist(), truth["label"].tolist(), strict=True))
     rows = result.predictions.take(np.isin(result.predictions["method"], ("model", "unpredicted")))
     owed = rows["method"] == "unpredicted"
-    assert not rows["score"][owed].any()  # none is a tie
     rng = np.random.default_rng(0)
     total, n_subjects = np.zeros(1 + permutations), 0
     for subject in np.unique(rows["subject"]):
@@ -93,7 +92,8 @@ def _p_value(result: Result, permutations: int = 999) -> float:
             continue
         shuffled = rng.permuted(np.tile(high, (permutations, 1)), axis=1)
         above = np.sign(score[:, None] - score) / 2 + 0.5  # (i, j): unit i against unit j
-        above[owed[own]] = above[:, owed[own]] = 0.0
+        counts = np.where(owed[own], score, 1.0)
+        above = np.where(owed[own] | owed[own][:, None], np.minimum.outer(counts, counts), above)
         each = np.concatenate([high[None], shuffled])
         won = ((each @ above) * ~each).sum(1)
         total += won / (high.sum() * (~high).sum())
