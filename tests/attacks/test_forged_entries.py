@@ -253,7 +253,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pat
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
         patch.setenv("EMBENCH_DATA", str(root / "data"))
         patch.chdir(root)
-        method = ["--encoder", "handcrafted", "--modalities", "temp", "--workers", "1"]
+        method = ["--encoder", "handcrafted", "--modalities", "temp", "--seeds", "0,1,2", "--workers", "1"]
         for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
             assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion, "--runs", runs]) == 0
         assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0

@@ -56,9 +56,11 @@ def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp
 
 @pytest.mark.slow
 def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_them_all(embench, data, tmp_path):
-    line = ("data", "labels", "stress_predict", "--data-root", data, "--protocol", "subject-independent-v3")
-    assert embench(*line, "--units", tmp_path / "units.csv").code == 0
-    before, rows = (list(csv.DictReader((folder / "units.csv").open())) for folder in (data, tmp_path))
+    lists = tmp_path / "v2.csv", tmp_path / "v3.csv"
+    for path in lists:
+        line = ("data", "labels", "stress_predict", "--data-root", data, "--units", path)
+        assert embench(*line, "--protocol", f"subject-independent-{path.stem}").code == 0
+    before, rows = (list(csv.DictReader(path.open())) for path in lists)
     folds = [[name for name in of[0] if name.startswith("fold_")] for of in (before, rows)]
     assert folds == [[f"fold_{seed}" for seed in range(n)] for n in (3, 10)]
     with (tmp_path / "ten.csv").open("w", newline="") as file:

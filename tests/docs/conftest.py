@@ -37,21 +37,16 @@ def stages(tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory):
     """A data root with a few of the real subjects of Stress-Predict, as links; skips where there are none."""
-    return link_subjects(tmp_path_factory.mktemp("docs-real"), 3)
-
-
-def link_subjects(root, count):
-    """A data root with the first `count` real subjects of Stress-Predict who have labels, as links; skips where there
-    are none."""
     source = os.environ.get("EMBENCH_TEST_DATA")
     if not source:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    root = tmp_path_factory.mktemp("docs-real") / "stress_predict"
+    (root / "Raw_data").mkdir(parents=True)
     original = Path(source, "stress_predict")
-    (root / "stress_predict" / "Raw_data").mkdir(parents=True)
-    (root / "stress_predict" / "Processed_data").symlink_to(original / "Processed_data")
-    for folder in sorted((original / "Raw_data").glob("S*"))[1 : count + 1]:  # S01 has no labels
-        (root / "stress_predict" / "Raw_data" / folder.name).symlink_to(folder)
-    return root
+    (root / "Processed_data").symlink_to(original / "Processed_data")
+    for subject in ("S02", "S03", "S04"):
+        (root / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
+    return root.parent
 
 
 @pytest.fixture

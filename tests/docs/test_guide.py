@@ -10,7 +10,8 @@ import yaml
 from embench import registry
 from embench.testing import check
 
-from .conftest import link_subjects, run_all
+from ..leaderboard.boards import unmarked
+from .conftest import run_all
 from .pages import GUIDE, blocks, commands
 
 
@@ -53,9 +54,8 @@ def test_commands_run_and_the_package_with_them(mine, shell, workplace):
 
 @pytest.mark.slow
 def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing, tmp_path_factory):
-    """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print. Fewer
-    subjects have no headline to compare."""
-    data = str(link_subjects(tmp_path_factory.mktemp("docs-real"), 20))
+    """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print."""
+    data = str(unmarked(tmp_path_factory.mktemp("unmarked")))
     (way,) = (block.body for block in blocks(GUIDE) if "embench leaderboard submit" in block.body)
     runs: list[str] = []
     for line in way.splitlines():

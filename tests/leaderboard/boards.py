@@ -21,12 +21,17 @@ class Place(NamedTuple):
     entry: Path
 
 
-def make_place(root: Path) -> Place:
-    """Data, runs and boards below `root`, which must be the working folder's and the cache's parent."""
-    data, boards = root / "data", root / "boards"
+def unmarked(data: Path) -> Path:
+    """A data root with generated recordings whose mark was taken away."""
     line = ["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict")]
     assert main([*line, "--subjects", "14", "--length-s", "400"]) == 0  # enough for the headline
     (data / "stress_predict" / SYNTHETIC).unlink()
+    return data
+
+
+def make_place(root: Path) -> Place:
+    """Data, runs and boards below `root`, which must be the working folder's and the cache's parent."""
+    data, boards = unmarked(root / "data"), root / "boards"
     for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
         line = ["run", *METHOD, "--fusion", fusion, "--data-root", str(data), "--runs", str(root / runs)]
         assert main(line) == 0

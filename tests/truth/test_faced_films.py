@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embench.planning.request import Request
 from embench.runs.run import Result
 from embench_plugins.datasets.synthetic.faced import synthesize
 
@@ -50,10 +51,10 @@ def test_recordings_show_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     synthesize(tmp_path / "faced", 16, 3, 0.0)
     found = {}
-    for protocol in (KNOWN, NEW):
+    for protocol in (Request.protocol, NEW):
         method = {"encoder": "handcrafted", "fusion": "logreg", "target": "emotion", "protocol": protocol}
         made = run(tmp_path, dataset="faced", **method)
         found[protocol] = made.scores["scores"]["emotion"]["auroc_within"]
     print(found)
-    assert found[KNOWN]["low"] > 0.6
+    assert found[Request.protocol]["low"] > 0.6
     assert found[NEW]["low"] < 0.5 < found[NEW]["high"]  # as in 19 of 20 such sets: it depends on the films drawn
