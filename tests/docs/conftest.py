@@ -71,7 +71,9 @@ def workplace(folder, data, stages, session_cache, monkeypatch):
         runs.mkdir()
         (runs / "stages").symlink_to(stages, target_is_directory=True)
     pages = "".join(page.read_text() for page in PAGES)
-    for entry in ROOT.glob("leaderboards/stress_predict/*/*/run.yaml"):  # links, so that what is published stays here
+    boards = ROOT / "leaderboards"
+    entries = [*boards.glob("stress_predict/*/*/run.yaml"), *boards.glob("wearable_stress/*-v3/*/run.yaml")]
+    for entry in entries:  # links, so that what is published stays here
         if entry.parent.name not in pages and entry.parent.name[-1] > "0":
             continue  # of the others a sixteenth
         link = folder / entry.parent.relative_to(ROOT)
