@@ -139,6 +139,12 @@ def _adds(of: _Subject) -> _Found | None:
     return wrong_adds(of.run, of.record, of.data_root)
 
 
+def _rescored(of: _Subject) -> _Found | None:
+    if of.run.rescored_from is None:
+        return None
+    return list(verify.wrong_rescoring(of.folder, of.run.rescored_from, of.record))
+
+
 def _audit(of: _Subject) -> _Found:
     audit = of.entry.audit
     if audit is None:
@@ -189,6 +195,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "labels": _labels,
     "unpredicted": _unpredicted,
     "adds": _adds,
+    "rescored": _rescored,
     "audit": _audit,
     "looks": _looks,
     "superseded": _superseded,

@@ -39,6 +39,9 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
         reasons.append(f"its protocol {protocol} is superseded by {successor}")
     if run.protocol.leaks and not leaking:
         reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
+    if run.rescored_from:
+        whose = f"its predictions are those of {run.rescored_from}"
+        reasons.append(f"{whose}: only who keeps a board scores its entries again")
     if seeds := seeds_not_taken(run):
         reasons.append(f"its seeds are {seeds}")
     if run.config.get("pretrained"):
