@@ -18,8 +18,8 @@ from embench.leaderboard.checks import check_entry, failures
 from embench.leaderboard.submit import why_not_submitted
 from embench.records.record import Record, read_manifest
 
-from .conftest import attest
 from ..tiny import scored
+from .conftest import attest
 from .test_verify import honest, made_record, publish, published, record
 
 __all__ = ["honest", "published", "record"]
