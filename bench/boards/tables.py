@@ -59,12 +59,14 @@ from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.predictions import MODEL
+from embench.records.scores import Score
 from embench.statistics.by_subject import subject_gap, subject_scores
 from embench.statistics.ranking import rank_methods
 from embench.statistics.significance import holm
 from embench.statistics.spread import mean_and_error, spread_of
 
-FINDINGS = ROOT / "docs" / "findings.md"
+DOCS = ROOT / "docs"
+FINDINGS = DOCS / "findings.md"
 LEVELS = ("local", "full", "local_contact")
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
@@ -168,6 +170,26 @@ def adding(boards: Sequence[Board] | None = None) -> str:
         lines.append([*cells, *map(str, levels)])
     heads = ["board", "score", "rows", "above chance", "asked", "add", "by luck at most"]
     return table([*heads, "to `local`", "to `full`", "to `local` and contact"], lines)
+
+
+def effects(board: Board) -> str:
+    """Rows whose partial correlation with the label lies above 0 at a level, and what is left of their scores, in order
+    of the correlation at the level `local`."""
+    asked = [(e, adds) for e in rows_of(board) if (adds := e.scores.adds(board.target)) and adds.decides]
+    metric, lines = metric_of(board), []
+    for entry, adds in sorted(asked, key=lambda row: -row[1].levels["local"].effect.mean):
+        levels = [adds.levels[level] for level in LEVELS]
+        if any(low(at.effect) > 0 for at in levels):
+            cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in levels]
+            own = _brief(entry.score(board.target, metric))
+            lines.append([method(entry), modalities(entry), own, *cells])
+    heads = ["row", "signals", f"`{metric}`", "`local`", "`full`", "`local` and contact"]
+    return table(heads, lines)
+
+
+def _brief(score: Score | None) -> str:
+    """A score with the lower end of its interval."""
+    return "—" if score is None else f"{figure(score.mean)} [{figure(low(score))}]"
 
 
 def pretraining(boards: Sequence[Board] | None = None) -> str:
@@ -321,7 +343,7 @@ CLAIMED = (("wu2023", 0), ("wu2023", 1), ("strizhkova2024", 0), ("vazquez2022", 
 TABLES: dict[str, Callable[[], str]] = {
     **{
         f"{of.__name__} {board.dataset} {board.target}": partial(of, board)
-        for of in (features, networks, controls)
+        for of in (features, networks, controls, effects)
         for board in EVERY
     },
     **{
@@ -353,7 +375,12 @@ def pages() -> list[Path]:
     run = {board.dataset for board in standing()}
     waiting = {board.dataset for board in EVERY} - run
     boards = [path for path in sorted((ROOT / "docs" / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
-    return [*(path for path in boards if path.stem not in waiting), FINDINGS, ROOT / "README.md"]
+    return [
+        *(path for path in boards if path.stem not in waiting),
+        FINDINGS,
+        ROOT / "docs" / "adds.md",
+        ROOT / "README.md",
+    ]
 
 
 def main() -> int:
