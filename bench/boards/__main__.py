@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.boards import BOARDS, RUNS
+from bench.boards.forecast import expected
 from bench.boards.published import asked, published, question
 from bench.boards.rescored import rescore
 from bench.boards.rows import BEFORE, GROUPS, MORE, RESCORED, Row
@@ -26,7 +27,7 @@ from embench.errors import CheckFailed, EmbenchError
 from embench.leaderboard.entries import load_entries
 from embench.planning.plan import Plan
 from embench.records.audit import AUDIT_FILE
-from embench.records.record import RUN_FILE, read_manifest
+from embench.records.record import RUN_FILE
 from embench.records.superseded import Superseded, write_superseded
 from embench.runs import run as runner
 from embench.snapshot import snapshot
@@ -78,18 +79,15 @@ def supersede(rows: Mapping[Row, Plan]) -> None:
 
 
 def show(groups: Mapping[str, Sequence[Row]], data_root: Path | None) -> None:
-    """Each row, whether it is done, and its hours on one core: those that it took, else those of the plan's forecast,
-    which excludes features and estimators."""
+    """Each row that is not done with the hours that this machine will take, and those of each group."""
     for name, rows in groups.items():
-        print(name)
         with snapshot():
-            plans = [planned(row, data_root, workers=1) for row in rows]
-        for row, plan in zip(rows, plans, strict=True):
-            if finished(plan):
-                hours = f"{read_manifest(plan.folder).cost.wall_s / 3600:5.2f} h, done    "
-            else:
-                hours = f"{plan.describe()['expected_s'] / 3600:5.2f} h, expected"
-            print(f"    {hours} {row.title}", flush=True)
+            plans = {row: planned(row, data_root) for row in rows}
+        todo = {row: plan for row, plan in plans.items() if not finished(plan)}
+        seconds = dict(expected(todo))
+        print(f"{name}: {len(rows) - len(todo)} of {len(rows)} rows done, {sum(seconds.values()) / 3600:.2f} h to go")
+        for row, expected_s in seconds.items():
+            print(f"    {expected_s / 3600:5.2f} h {row.title}", flush=True)
 
 
 def main() -> int:
@@ -100,7 +98,7 @@ def main() -> int:
     parser.add_argument("--only", choices=list(GROUPS), action="append", metavar="GROUP", help="may be repeated")
     parser.add_argument("--more", action="store_true", help="also the groups that take hours")
     parser.add_argument("--finished", action="store_true", help="run nothing: publish what is finished")
-    parser.add_argument("--list", action="store_true", help="print the rows with their hours, and do nothing")
+    parser.add_argument("--list", action="store_true", help="print the rows to do with their hours, and do nothing")
     arguments = parser.parse_args()
     chosen = arguments.only or [name for name in GROUPS if arguments.more or name not in MORE]
     groups = {name: GROUPS[name] for name in chosen}
