@@ -9,6 +9,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bench import markdown
 from bench.boards import BOARDS
 from bench.boards.rows import FIXED
@@ -186,8 +188,12 @@ def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
     return compare(record_of(one), record_of(other), target, metric)
 
 
-def scored(entry: LeaderboardEntry, board: Board, metric: str) -> Scored:
-    return Scored(record_of(entry.folder), entry.folder, board.target, metric)
+def scored(entry: LeaderboardEntry, board: Board, metric: str, seeds: Sequence[int]) -> Scored:
+    """What an entry predicts in some of its seeds, to be scored."""
+    record = record_of(entry.folder)
+    predictions = record.predictions.take(np.isin(record.predictions["seed"], seeds))
+    folds = [row for row in record.folds if row["seed"] in map(str, seeds)]
+    return Scored(replace(record, predictions=predictions, folds=folds), entry.folder, board.target, metric)
 
 
 @cache

@@ -143,7 +143,7 @@ def subjects_apart(board: Board) -> str:
 
 
 def _apart(entry: LeaderboardEntry, board: Board, name: str) -> list[str]:
-    each = subject_scores(replace(scored(entry, board, WITHIN), method=name))
+    each = subject_scores(replace(scored(entry, board, WITHIN, entry.run.seeds), method=name))
     values = np.nanmean(each.values, axis=0)
     later = np.array([int(subject.removeprefix("S")) >= 26 for subject in each.jackknife.subjects])
     (one, its_error), (other, other_error) = mean_and_error(values[~later]), mean_and_error(values[later])
@@ -240,10 +240,11 @@ def _of_estimator(board: Board, protocol: str, name: str) -> LeaderboardEntry | 
 
 
 def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Board) -> str:
-    """The difference of two entries within subjects, whatever their folds."""
+    """The difference of two entries within subjects, whatever their folds, in the seeds that both have."""
     if one is None or other is None or not is_open(one):
         return "—"
-    found = subject_gap(scored(one, board, WITHIN), scored(other, board, WITHIN)).estimate()
+    seeds = sorted(set(one.run.seeds) & set(other.run.seeds))
+    found = subject_gap(*(scored(entry, board, WITHIN, seeds) for entry in (one, other))).estimate()
     return shown(None if isinstance(found, Undefined) else found, "+.3f")
 
 
