@@ -103,13 +103,17 @@ class Board:
             "alike": first.rank[1] - first.rank[0] if first and first.rank else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
-            "asked": self.adding is not None,
-            "clears": self.adding.adding
-            if self.adding
-            else sum(1 for row in self.rows if row.controls and row.score and not row.not_cleared),
-            "has_controls": bool(self.adding) or any(row.controls and row.score for row in self.rows),
+            "asks": any(row.adds for row in self.rows),
+            "clears": self._clears(),
             "evidence": Counter(row.evidence.level for row in self.rows),
         }
+
+    def _clears(self) -> int | None:
+        """How many rows add or, under earlier protocols, clear all controls; None where nothing can be said."""
+        if self.adding:
+            return self.adding.adding
+        compared = [row for row in self.rows if row.controls and row.score]
+        return None if any(row.adds for row in self.rows) or not compared else sum(not r.not_cleared for r in compared)
 
     @property
     def data(self) -> dict[str, Any]:
