@@ -19,6 +19,7 @@ from bench.boards.published import (
     CLOCK,
     EVERY,
     MOVEMENT,
+    REGISTERED,
     TASKS,
     WITHIN,
     Board,
@@ -26,6 +27,7 @@ from bench.boards.published import (
     compared,
     figure,
     headline,
+    looks_at,
     low,
     metric_of,
     modalities,
@@ -81,6 +83,20 @@ class Told(NamedTuple):
         """Those that add."""
         return [(e, at) for e, at in self.asked if at.adds]
 
+    def at(self, level: str) -> list[LeaderboardEntry]:
+        """Those that add at a level, whichever decides."""
+        found = [(e, e.scores.adds(self.board.target)) for e, _ in self.asked]
+        return [e for e, adds in found if adds and adds.levels[level].adds]
+
+    @property
+    def subjects(self) -> int:
+        return self.first.run.cohort.size
+
+    @property
+    def partners(self) -> int:
+        """How many subjects have another one whose session is of like length."""
+        return self.asked[0][1].score.subjects
+
     @property
     def correlated(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
         """Those whose partial correlation lies above 0, whatever is left of their scores."""
@@ -107,13 +123,20 @@ TEMPLATE = Path(__file__).with_name("findings.md.j2")
 
 
 def link(entry: LeaderboardEntry, board: Board) -> str:
-    """The row's name, linked to its entry, with its looks."""
-    place = entry.folder.relative_to(ROOT).as_posix()
-    looks, tried = entry.run.test_looks, entry.run.tried
-    seen = looks.get(board.target) if isinstance(looks, dict) else looks
-    by = tried.get(board.target) if isinstance(tried, dict) else tried
-    known = f"labels opened {seen} times by {by} methods" if seen and by else "looks unknown"
-    return f"[{name_of(entry)}](../{place}) ({known})"
+    """The row's name, linked to its entry, with the looks."""
+    return f"{place(entry)} (labels opened at least {looks_at(board)} times)"
+
+
+def place(entry: LeaderboardEntry) -> str:
+    """The row's name, linked to its entry."""
+    return f"[{name_of(entry)}](../{entry.folder.relative_to(ROOT).as_posix()})"
+
+
+def alone(entry: LeaderboardEntry, board: Board) -> str:
+    """In how many seeds, taken alone, a row adds."""
+    adds = entry.scores.adds(board.target)
+    seeds = adds.seeds if adds else {}
+    return f"{sum(seeds.values())} of {len(seeds)}"
 
 
 def best_of(board: Board, read: str, protocol: str = FIXED) -> tuple[LeaderboardEntry, Score]:
@@ -152,11 +175,14 @@ def written() -> str:
         before={f"{b.dataset} {b.target}": (b, best_first(b, BEFORE)) for b in EVERY if rows_of(b, BEFORE)},
         missing=[board for board in EVERY if not rows_of(board)],
         link=link,
+        place=place,
+        alone=alone,
         best_of=best_of,
         gap=gap,
         verdict=verdict,
         clock=CLOCK,
         movement=MOVEMENT,
+        registered=REGISTERED,
         within=WITHIN,
         protocol=FIXED,
         tasks=TASKS,

@@ -53,7 +53,7 @@ EVERY = (
 )
 TASKS = ("stress", "task")
 """Targets that are tasks which subjects were given, and not what they said."""
-CLOCK, MOVEMENT = "session_position", "movement"
+CLOCK, MOVEMENT, REGISTERED = "session_position", "movement", "registered_clock"
 
 
 # Entries
@@ -94,6 +94,12 @@ def best_first(board: Board, protocol: str = FIXED) -> list[tuple[LeaderboardEnt
     metric = metric_of(board, protocol)
     scored = [(e, score) for e in rows_of(board, protocol) if (score := e.score(board.target, metric))]
     return sorted(scored, key=lambda row: -row[1].mean)
+
+
+@cache
+def looks_at(board: Board) -> int:
+    """How often the labels of a target have been opened at least: once for each published run on its dataset."""
+    return sum(entry.board == board.dataset and board.target in entry.targets for entry in load_entries(BOARDS))
 
 
 def section_of(board: Board) -> BoardSection:

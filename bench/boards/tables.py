@@ -67,7 +67,8 @@ from embench.statistics.spread import mean_and_error, spread_of
 
 DOCS = ROOT / "docs"
 FINDINGS = DOCS / "findings.md"
-LEVELS = ("local", "full", "local_contact")
+LEVELS = ("local", "full", "local_contact", "full_contact")
+LEVEL_NAMES = ("`local`", "`full`", "`local` and contact", "`full` and contact")
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
 
@@ -162,14 +163,14 @@ def adding(boards: Sequence[Board] | None = None) -> str:
         above = sum(low(e.score(board.target, metric)) > 0.5 for e in rows)
         cells = [board.title, f"`{metric}`", str(len(rows)), str(above)]
         if found.adding is None:
-            lines.append([*cells, "0", *["—"] * 5])
+            lines.append([*cells, "0", *["—"] * 6])
             continue
         asked = [adds for e in rows if (adds := e.scores.adds(board.target)) and adds.decides]
         levels = [sum(level in adds.levels and adds.levels[level].adds for adds in asked) for level in LEVELS]
         cells += [str(found.adding.asked), str(found.adding.adding), str(found.adding.by_luck)]
         lines.append([*cells, *map(str, levels)])
     heads = ["board", "score", "rows", "above chance", "asked", "add", "by luck at most"]
-    return table([*heads, "to `local`", "to `full`", "to `local` and contact"], lines)
+    return table([*heads, *(f"to {level}" for level in LEVEL_NAMES)], lines)
 
 
 def effects(board: Board) -> str:
@@ -183,7 +184,7 @@ def effects(board: Board) -> str:
             cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in levels]
             own = _brief(entry.score(board.target, metric))
             lines.append([method(entry), modalities(entry), own, *cells])
-    heads = ["row", "signals", f"`{metric}`", "`local`", "`full`", "`local` and contact"]
+    heads = ["row", "signals", f"`{metric}`", *LEVEL_NAMES]
     return table(heads, lines)
 
 
