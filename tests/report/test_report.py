@@ -14,7 +14,7 @@ from embench.data.find import prepared
 from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
-from embench.records.record import read_record, read_scores
+from embench.records.record import read_manifest, read_record, read_scores
 from embench.report.facts import RunFacts
 from embench.report.headline import scores_section
 from embench.runs import external
@@ -306,7 +306,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     assert "unknown" in content.sections["the-run"]
 
 
-ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards" / "stress_predict").glob("*/*/run.yaml"))
+ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards" / "stress_predict").glob("*/handcrafted-*/run.yaml"))
 
 
 @pytest.mark.slow
@@ -315,7 +315,7 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
     assert path.stat().st_size < 3_000_000
     content = page(path.read_text())
-    subjects = len(yaml.safe_load(run.read_text())["cohort"]["people"])
+    subjects = read_manifest(run.parent).cohort.size
     assert subjects in (24, 34)
     assert f"{subjects} subjects" in path.read_text()
     assert content.count("figure") > 5
