@@ -8,6 +8,7 @@ audits, of which nothing is published: their seconds were measured.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from statistics import median
 
 from bench.boards.published import entries, fusion, is_features
@@ -32,6 +33,7 @@ def expected(plans: Mapping[Row, Plan]) -> Iterator[tuple[Row, float]]:
         yield row, seconds + size * (SCORED_S + AUDITED_S + _fitted_s(row.fusion) / cores())
 
 
+@cache
 def _fitted_s(estimator: str) -> float:
     """Seconds of the published rows of an estimator, for an hour of sessions, a seed and a target; 0 where there are
     none, as of networks."""

@@ -195,7 +195,7 @@ def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
 
 
 def scored(entry: LeaderboardEntry, board: Board, metric: str, seeds: Sequence[int]) -> Scored:
-    """What an entry predicts in some of its seeds, to be scored."""
+    """The predictions and folds of an entry in some of its seeds, to be scored."""
     record = record_of(entry.folder)
     predictions = record.predictions.take(np.isin(record.predictions["seed"], seeds))
     folds = [row for row in record.folds if row["seed"] in map(str, seeds)]

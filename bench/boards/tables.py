@@ -376,13 +376,8 @@ def pages() -> list[Path]:
     """Those that show tables; not those of datasets whose rows are of superseded protocols alone."""
     run = {board.dataset for board in standing()}
     waiting = {board.dataset for board in EVERY} - run
-    boards = [path for path in sorted((ROOT / "docs" / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
-    return [
-        *(path for path in boards if path.stem not in waiting),
-        FINDINGS,
-        ROOT / "docs" / "adds.md",
-        ROOT / "README.md",
-    ]
+    boards = [path for path in sorted((DOCS / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
+    return [*(path for path in boards if path.stem not in waiting), FINDINGS, DOCS / "adds.md", ROOT / "README.md"]
 
 
 def main() -> int:

@@ -249,9 +249,10 @@ def wrong_rescoring(folder: Path, earlier: str, record: Record) -> Iterator[str]
     """The predictions of a record that nothing was trained for are those of the `earlier` entry that it names, on the
     same board."""
     entries = [path.parent for path in folder.parents[1].glob(f"*/{earlier}/{RUN_FILE}")]
+    own = _predicted(record)
     if not entries:
         yield f"run.yaml: rescored_from: this board has no entry {earlier}"
-    elif not any(_predicted(read_record(entry)) == _predicted(record) for entry in entries):
+    elif not any(_predicted(read_record(entry)) == own for entry in entries):
         yield f"predictions: they differ from those of {earlier}, whose they are said to be"
 
 

@@ -103,7 +103,7 @@ class Board:
             "alike": first.rank[1] - first.rank[0] if first and first.rank else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
-            "asks": any(row.adds for row in self.rows),
+            "asked": self.adding is not None,
             "clears": self._clears(),
             "evidence": Counter(row.evidence.level for row in self.rows),
         }
@@ -113,7 +113,7 @@ class Board:
         if self.adding:
             return self.adding.adding
         compared = [row for row in self.rows if row.controls and row.score]
-        return None if any(row.adds for row in self.rows) or not compared else sum(not r.not_cleared for r in compared)
+        return sum(not row.not_cleared for row in compared) if compared else None
 
     @property
     def data(self) -> dict[str, Any]:
