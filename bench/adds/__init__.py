@@ -9,7 +9,7 @@ from bench import ROOT
 
 KEPT = ROOT / ".embench" / "adds"
 """The folder of what takes minutes to compute."""
-PROTOCOL = "subject-independent-v2"
+PROTOCOL = "subject-independent-v3"
 DATASETS = ("stress_predict", "wearable_stress")
 TARGET = "stress"
 

@@ -64,28 +64,11 @@ def interval(value: float, v: float, groups: int, shared: float, add_one: bool) 
     return np.array([value, *(ends.clip(0, 1) if add_one else ends)])
 
 
-def mean_of_subjects(by_seed: np.ndarray, study: Study, add_one: bool) -> np.ndarray:  # (S, P), NaN where unknown
-    known = np.isfinite(by_seed).any(0)
-    values, of = np.nanmean(by_seed[:, known], 0), groups_of(study)[known]
-    sums = ((values - values.mean()) / len(values)) @ of[:, of.any(0)]
-    v = len(sums) / (len(sums) - 1) * (sums**2).sum()
-    shared = allowance(np.nan_to_num(by_seed) / len(values), study, v)
-    return interval(values.mean(), v, len(sums), shared, add_one)
-
-
 def won(x: np.ndarray, study: Study, s: int, p: int, graded: bool) -> list[np.ndarray]:  # i, j, c (i, j)
     i, j = (np.flatnonzero((study.subject == p) & (study.y == label)) for label in (1, 0))
     tie = 1e-9 * np.ptp(x[s, study.folds[s, study.subject] == study.folds[s, p]])
     gap = x[s, i][:, None] - x[s, j]
     return [i, j, gap if graded else (gap > tie) + 0.5 * (np.abs(gap) <= tie)]
-
-
-def auroc_within(x: np.ndarray, study: Study, graded: bool = False) -> np.ndarray:
-    by_seed = np.full(study.folds.shape, np.nan)
-    for s, p in np.ndindex(by_seed.shape):
-        *_, c = won(x, study, s, p, graded)
-        by_seed[s, p] = c.mean() if c.size else np.nan
-    return mean_of_subjects(by_seed, study, add_one=not graded)
 
 
 def auroc_crossed_matched(x: np.ndarray, study: Study, graded: bool = False) -> np.ndarray:
@@ -115,8 +98,11 @@ def auroc_crossed_matched(x: np.ndarray, study: Study, graded: bool = False) -> 
 
 def partial_correlation(x: np.ndarray, y: np.ndarray, study: Study) -> np.ndarray:  # of what is left of both
     products = x * y / np.sqrt((x**2).mean() * (y**2).mean())
-    means = [[of_seed[study.subject == p].mean() for p in range(len(study.names))] for of_seed in products]
-    return mean_of_subjects(np.array(means), study, add_one=False)
+    by_seed = np.array([[own[study.subject == p].mean() for p in range(len(study.names))] for own in products])
+    values = by_seed.mean(0)
+    sums = ((values - values.mean()) / len(values)) @ groups_of(study)
+    v = len(sums) / (len(sums) - 1) * (sums**2).sum()
+    return interval(values.mean(), v, len(sums), allowance(by_seed / len(values), study, v), add_one=False)
 
 
 def main() -> None:
@@ -124,17 +110,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10, help="of so many rows, evenly spread over the list")
     chosen = parser.parse_args()
     judge = Judge(study := read_study(chosen.dataset, chosen.data_root))
-    headline = auroc_crossed_matched if chosen.dataset == "stress_predict" else auroc_within
     rows = [list(study.rows.values())[k] for k in np.linspace(0, len(study.rows) - 1, chosen.rows).astype(int)]
     x, said = [standardised(raw, study) for raw in rows], [judge.verdicts(raw, ADDS_LEVELS) for raw in rows]
-    own, alike, gaps = [headline(raw, study) for raw in rows], [], []
+    own, alike, gaps = [auroc_crossed_matched(raw, study) for raw in rows], [], []
     for level, blocks in LEVELS.items():
         z = [np.hstack([held.blocks[name][judge.at] for name in blocks]) for held in judge.held.values()]
         both = [np.column_stack([*(scores[s] for scores in x), study.y]) for s in range(len(z))]
         rests = [left(both[s], z[s], study.folds[s, study.subject]) for s in range(len(z))]
         *of_rows, y = np.moveaxis(np.array(rests), 2, 0)
         for k, rest in enumerate(of_rows):
-            ours = [own[k], headline(rest, study, True), partial_correlation(rest, y, study)]
+            ours = [own[k], auroc_crossed_matched(rest, study, True), partial_correlation(rest, y, study)]
             share, theirs = (rest**2).sum() / (x[k] ** 2).sum(), said[k][1][level]
             adds = ours[0][1] > 0.5 and ours[1][1] > 0 and ours[2][1] > 0 and 0.05 <= share <= 1.25
             alike.append((adds == theirs.adds, adds))

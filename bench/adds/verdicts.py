@@ -15,6 +15,8 @@ from embench.statistics.adding import ADDS_LEVELS, held_constant, studies_of, te
 from embench.statistics.adds import Added, added, scored
 from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 
+HEADLINE = "auroc_crossed_matched"
+
 
 class Judge:
     """A study's nuisances in all seeds."""
@@ -30,7 +32,6 @@ class Judge:
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])
         self.parts = {seed: held.parts for seed, held in self.held.items()}
-        self.headline = "auroc_crossed_matched" if study.dataset == "stress_predict" else "auroc_within"
         joined = self.tested.joined(self.laid(next(iter(study.rows.values()))), self.parts)
         self.jackknife: Jackknife = leave_one_out(joined.tested_subjects(), cohort.groups)
 
@@ -45,9 +46,9 @@ class Judge:
     def verdicts(self, scores: np.ndarray, levels: Mapping[str, tuple[str, ...]]) -> tuple[object, dict[str, Added]]:
         """The headline of scores (S, m), and what they add at each level."""
         values = self.laid(scores)
-        own = scored(self.headline, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
+        own = scored(HEADLINE, self.tested.joined(values, self.parts), self.study.target, self.jackknife)
         made = {
-            level: added(values, self.tested, self.held, blocks, self.headline, own, self.jackknife)
+            level: added(values, self.tested, self.held, blocks, HEADLINE, own, self.jackknife)
             for level, blocks in levels.items()
         }
         return own, made
