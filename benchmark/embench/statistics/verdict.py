@@ -15,6 +15,7 @@ from embench.statistics.metrics import metric_facts
 
 NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
 _NOT_EXCLUDED = "a less reliable accelerometer, contact and the order of tasks are not excluded"
+_FEATURES = "fixed features of this accelerometer"
 _REGISTERED = "a clock that movement sets"
 _NOT_SHOWN = "which does not mean that it is not physiological"
 _RECORDED = {
@@ -109,7 +110,7 @@ def _added_in_words(adds: Adds) -> str:
         return f"{told} {at_full}; movement was not recorded"
     clock = "" if adds.score is None or "_within" not in adds.score else "; the clock is held by these alone"
     if adds.judged == "full":
-        look = f"a finer look at this accelerometer, {beside}" if beside else "a finer look at this accelerometer"
+        look = f"{_FEATURES}, {beside}" if beside else _FEATURES
         told = f"{look}, the time since the start and {_REGISTERED} {at_full}"
         if full:
             return f"adds to {told}, on these people and tasks; {_NOT_EXCLUDED}{clock}"
@@ -118,10 +119,10 @@ def _added_in_words(adds: Adds) -> str:
         return f"is not shown to add to {told}, {_NOT_SHOWN}{at_least if local else ''}{clock}"
     within = f"within ten minutes{f', to {beside}' if beside else ''} and to the time since the start {at_local}"
     if not local:
-        return f"is not shown to add to what the accelerometer shows {within}, {_NOT_SHOWN}{clock}"
-    beyond = "and also" if full else "and not"
+        return f"is not shown to add to {_FEATURES} {within}, {_NOT_SHOWN}{clock}"
+    beyond = "it also adds" if full else "it is not shown to add"
     return (
-        f"adds to a finer look at this accelerometer {within}, on these people and tasks, "
+        f"adds to {_FEATURES} {within}, on these people and tasks; "
         f"{beyond} to {_REGISTERED} {at_full}; {_NOT_EXCLUDED}{clock}"
     )
 
