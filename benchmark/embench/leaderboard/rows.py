@@ -205,9 +205,9 @@ def _not_bundled(run: Manifest) -> dict[str, str]:
 
 
 def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[Row]:
-    """Each control once, as it scored in the entry with most subjects (the first by id of several)."""
+    """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
     rows: dict[str, Row] = {}
-    for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, entry.run.id)):
+    for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, -len(entry.run.seeds), entry.run.id)):
         for control in entry.scores.controls(target):
             if control.name not in rows and control.scores:
                 headline = entry.scores.headlines[target]
