@@ -99,7 +99,8 @@ def features(board: Board, metric: str | None = None) -> str:
     """Estimators on features, by modality; bold: the interval lies above chance."""
     metric = metric or metric_of(board)
     found = {(estimator(e), modalities(e)): e for e in rows_of(board) if is_features(e)}
-    columns = [m for m in ("ppg", "eda", "temp", "eeg", "ecg", ALL, BOTH) if any(key[1] == m for key in found)]
+    every = ("ppg", "eda", "temp", "eeg", "ecg", ALL, BOTH, "hr", "acc")
+    columns = [m for m in every if any(key[1] == m for key in found)]
     lines = []
     for name in dict.fromkeys((*ESTIMATORS, *sorted(name for name, _ in found))):
         scores = [found[name, m].score(board.target, metric) if (name, m) in found else None for m in columns]
