@@ -22,6 +22,7 @@ CHOSEN = {
     "wearable_stress/subject-independent-v3": ["handcrafted-svm-*"],
     "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
     "hku956/subject-independent-v2": ["handcrafted-forest-b*"],
+    "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
 }
 
 

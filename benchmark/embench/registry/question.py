@@ -1,4 +1,4 @@
-"""What a dataset's targets ask, in the words of its `registry.yaml`, for readers who know neither dataset nor target."""
+"""What a dataset's targets ask, as its `registry.yaml` says, for readers who know neither dataset nor target."""
 
 from __future__ import annotations
 
