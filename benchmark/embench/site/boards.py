@@ -23,7 +23,7 @@ from embench.site.number_style import in_one_style
 from embench.site.pages import link
 from embench.statistics.many_rows import ManyRows
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import NOT_COMPARED
+from embench.statistics.verdict import NOT_COMPARED, added_in_short
 
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
@@ -208,7 +208,7 @@ def rank_text(row: Row) -> str:
 def controls_text(row: Row) -> str:
     """Text on what a row adds, or which controls it lies above."""
     if row.adds is not None:
-        return in_one_style(columns()["adds"].text(row))
+        return in_one_style(columns()["adds"].text(row)) if row.adds.decides else added_in_short(row.adds)
     if not row.score:
         return NOT_COMPARED
     if not row.controls:

@@ -28,7 +28,7 @@ const COLUMNS = () => [
 ];
 
 const does = row => (row.adds ? row.adds[0] : row.controls > 0 && !row.not_cleared.length); // adds, or lies above all controls
-const rankOf = row => (row.rank ? row.rank_text : `none (${row.why.join("; ")})`);
+const rankOf = row => (row.rank ? row.rank_text : `none: ${row.why.join("; ")}`);
 const evidenceOf = row => [row.evidence.label, row.evidence.by && `by ${row.evidence.by}`, row.evidence.on].filter(Boolean).join(" ");
 const addsOf = row => (row.adds ? row.adds[1] : !row.controls ? "not compared" : `${row.controls - row.not_cleared.length} of ${row.controls}` + (row.not_cleared.length && row.not_cleared.length < row.controls ? `, not ${row.not_cleared.join(", ")}` : ""));
 function addsCell(row) {
@@ -257,7 +257,7 @@ function open() {
   const columns = COLUMNS();
   const same = sameInAll(columns);
   same.forEach(column => { column.same = true; });
-  byId("same").textContent = same.length ? `The same in all rows: ${same.map(column => `${column.title} ${column.text(board.rows[0])}`).join(" · ")}.` : "";
+  byId("same").textContent = same.length ? `The same in all rows: ${same.map(column => `${column.title} (${column.text(board.rows[0])})`).join(", ")}.` : "";
   makeTable(columns);
   const clears = byId("f-clears").parentElement;
   clears.hidden = !board.asked && !board.rows.some(row => row.controls);
