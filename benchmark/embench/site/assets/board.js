@@ -334,7 +334,11 @@ byId("rows").addEventListener("change", event => {
   else ticks(true);
 });
 byId("chosen").addEventListener("click", event => {
-  if (event.target.dataset.do === "clear") choosePair("", "");
+  if (event.target.dataset.do === "clear") {
+    const {a, b} = State.read();
+    choosePair("", "");
+    byId("rows").querySelector(`[data-compare="${CSS.escape(a || b)}"]`)?.focus({preventScroll: true});
+  }
   if (event.target.dataset.do === "compare") {
     byId("compare-title").scrollIntoView();
     byId("compare-title").focus({preventScroll: true});
