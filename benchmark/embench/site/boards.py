@@ -208,7 +208,10 @@ def rank_text(row: Row) -> str:
 def controls_text(row: Row) -> str:
     """Text on what a row adds, or which controls it lies above."""
     if row.adds is not None:
-        return in_one_style(columns()["adds"].text(row)) if row.adds.decides else added_in_short(row.adds)
+        if row.adds.decides is None:
+            return added_in_short(row.adds)
+        told = in_one_style(columns()["adds"].text(row))
+        return told if row.does_add else told.replace("no ", "not shown ", 1)
     if not row.score:
         return NOT_COMPARED
     if not row.controls:

@@ -111,7 +111,8 @@ def _added(board: Board) -> str:
         return "" if board.cleared is None else f"{_rows(board.cleared)} above all controls"
     if not adding.adding:
         return "No row is shown to add to clock and movement"
-    told = f"{adding.adding} of {adding.asked} rows {'adds' if adding.adding == 1 else 'add'} to clock and movement"
+    rows = f"{adding.asked} rows{' of any access to the test subjects' if board.several_access else ''}"
+    told = f"{adding.adding} of {rows} {'adds' if adding.adding == 1 else 'add'} to clock and movement"
     told += f", where up to {adding.by_luck} would by luck"
     told += "" if adding.beyond_luck else ", so that this is borderline"
     if adding.adding == 1:
