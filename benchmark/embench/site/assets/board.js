@@ -2,7 +2,7 @@
 // A board's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
-const BAR = {width: NARROW ? 120 : 170, height: 20, pad: 6};
+const BAR = {width: NARROW ? 120 : 150, height: 20, pad: 6};
 let board, placed, table, axis, elements; // placed: rows and controls in the order of the board
 
 const of = name => ({id: name, ...board.columns[name]}); // title, about, number: as leaderboard/columns.py has them
@@ -33,7 +33,8 @@ const evidenceOf = row => [row.evidence.label, row.evidence.by && `by ${row.evid
 const addsOf = row => (row.adds ? row.adds[1] : !row.controls ? "not compared" : `${row.controls - row.not_cleared.length} of ${row.controls}` + (row.not_cleared.length && row.not_cleared.length < row.controls ? `, not ${row.not_cleared.join(", ")}` : ""));
 function addsCell(row) {
   const [told, borderline] = addsOf(row).replace(/^adds /, "").split("; borderline: ");
-  return (does(row) ? badge(board.asked ? "adds" : "all", "e-verified") + " " : "") + `<span class="num"><small>${safe(told)}</small>${borderline ? ` ${badge("borderline", "old", borderline)}` : ""}</span>`;
+  const short = told.replace(/ \((local|full)\)$/, ""); // which nuisances decide stands in the title, and on the row's page
+  return (does(row) ? badge(board.asked ? "adds" : "all", "e-verified") + " " : "") + `<span class="num" title="${safe(told)}"><small>${safe(short)}</small>${borderline ? ` ${badge("borderline", "old", borderline)}` : ""}</span>`;
 }
 
 const otherCell = s => (s ? `<span title="${interval(s)}">${three(s[0])}</span>` : "—");
