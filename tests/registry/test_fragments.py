@@ -103,6 +103,10 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{ppg: wirst}}}}}}", "did you mean wrist"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, modalities: [ppg], sites: {{eda: wrist}}}}}}", "'eda', which is not among"),
         (f"dataset: {{a: {{{GOOD[1:-1]}, sites: wrist}}}}", "`sites` is 'wrist', expected a mapping"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: stress}}}}", "`asks` is 'stress', expected a mapping"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q}}}}}}}}", "not exactly a `question` and `labels`"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: 5, labels: task}}}}}}}}", "is 5, expected text"),
+        (f"dataset: {{a: {{{GOOD[1:-1]}, asks: {{t: {{question: q, labels: tsk}}}}}}}}", "did you mean task"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, features: 5}}", "expected true or false"),
         ("metric: {a: {target: 'm:C', revision: 1, summary: s, features: true}}", "unknown field `features`"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, ranks: true}}", "unknown field `ranks`"),
@@ -140,3 +144,9 @@ def test_package_without_its_fragment_is_broken(site, installing):
     fault = next(e for e in registry.entries() if e.package == "embench_other")
     assert "there is no" in (fault.broken or "")
     assert "registry.yaml" in (fault.broken or "")
+
+
+def test_datasets_ask_questions_of_targets_that_they_have():
+    for name in registry.names("dataset"):
+        card = registry.load("dataset", name).card
+        assert set(registry.questions(registry.find("dataset", name).full_name)) <= {t.name for t in card.targets}, name

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,33 @@ CHOSEN = {
     "wearable_stress/subject-independent-v3": ["handcrafted-svm-*"],
     "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
     "hku956/subject-independent-v2": ["handcrafted-forest-b*"],
+    "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
 }
+
+
+class Page(HTMLParser):
+    """Elements of a page, and the addresses and ids in it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.addresses, self.ids, self.texts = [], [], set(), []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.elements.append((tag, found))
+        self.addresses += [found[name] for name in ("href", "src") if name in found]
+        self.ids |= {found["id"]} if "id" in found else set()
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.elements)
+
+
+def pages(site):
+    return {path: Page(path) for path in sorted(site.rglob("*.html"))}
 
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"

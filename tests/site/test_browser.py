@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BOARD = "stress_predict/index.html"
 SEALED_BOARD = "hku956/subject-independent-v2"
-KINDS = ("index.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
+KINDS = ("index.html", "add.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def entry_page(site):
 
 
 def rows(page):
-    return page.locator("#rows tbody tr").evaluate_all("all => all.map(row => row.dataset.row)")
+    return page.locator("#rows tbody tr[data-row]").evaluate_all("all => all.map(row => row.dataset.row)")
 
 
 def scores(page):
@@ -97,7 +97,10 @@ def test_filters_and_search_keep_the_rows_that_fit(visit):
     assert 0 < len(rows(page)) < len(every)
     page.fill("#search", "")
     page.check("#f-clears")
-    assert rows(page) == []  # no row is above every control
+    assert rows(page) == []
+    assert page.locator("#rows .empty").inner_text() == "No row is above all controls."
+    page.fill("#search", "no such method")
+    assert page.locator("#rows .empty").inner_text() == "No row matches."
 
 
 def test_columns_can_be_chosen(visit):
@@ -209,6 +212,57 @@ def test_two_ticked_rows_are_compared_in_words_and_as_a_picture(visit):
     assert "b=" in page.url
 
 
+def test_a_bar_leads_from_two_ticked_rows_to_their_comparison_and_a_third_is_refused(visit):
+    page = visit(BOARD)
+    bar, ticks = page.locator("#chosen"), page.locator("[data-compare]")
+    assert not bar.is_visible()
+    ticks.nth(0).check()
+    assert "Tick another row" in bar.inner_text()
+    assert not bar.get_by_role("button", name="Compare A and B").is_visible()
+    ticks.nth(1).check()
+    ticks.nth(2).click()
+    assert [ticks.nth(k).is_checked() for k in range(3)] == [True, True, False]
+    assert "untick one" in bar.inner_text()
+    bar.get_by_role("button", name="Compare A and B").click()
+    assert page.evaluate("document.activeElement.id") == "compare-title"
+    assert page.locator("#compare-title").bounding_box()["y"] < 450
+    bar.get_by_role("button", name="Clear").click()
+    assert not bar.is_visible()
+    assert "a=" not in page.url
+
+
+def test_controls_stand_in_the_table_where_their_score_puts_them(visit):
+    page = visit(BOARD)
+    controls = page.locator("#rows tr.control")
+    assert controls.count() == page.evaluate("board.controls.length")
+    assert controls.locator("input, a").count() == 0
+    page.locator("[data-sort=score]").click()
+    assert scores(page) == sorted(scores(page), reverse=True)
+    names = page.locator("#rows tbody th").all_inner_texts()
+    assert 0 < next(k for k, name in enumerate(names) if name.startswith("movement")) < len(names) - 1
+
+
+def test_each_control_has_a_colour_of_its_own(visit):
+    page = visit(BOARD)
+    colours = page.evaluate("NAMES.map(name => controlColour({name}))")
+    assert len(set(colours)) == len(colours) > 2
+
+
+def test_what_all_rows_share_is_told_once_and_rows_are_low(visit):
+    page = visit(BOARD, width=1440)
+    assert "self-reported" in page.locator("#same").inner_text()
+    assert "evidence" not in page.locator("#rows thead").inner_text()
+    heights = page.locator("#rows tr[data-row]").evaluate_all("all => all.map(row => row.offsetHeight)")
+    assert sorted(heights)[len(heights) // 2] <= 42
+    assert page.evaluate("getComputedStyle(byId('rows-box')).overflowY") == "visible"
+
+
+def test_a_phone_shows_the_score_without_scrolling_sideways(visit):
+    page = visit(BOARD, width=390)
+    box = page.locator("#rows tr[data-row] .num").first.bounding_box()
+    assert box["x"] + box["width"] <= 390
+
+
 def test_rows_that_cannot_be_paired_are_compared_by_intervals_and_say_so(visit):
     page = visit("hku956/index.html")
     page.select_option("#row-a", index=1)
@@ -222,7 +276,7 @@ def test_bars_show_every_control_that_is_not_at_chance(visit):
     page = visit(BOARD)
     expected = page.evaluate("board.controls.filter(c => c.s && Math.abs(c.s[0] - .5) > 1e-6).map(c => c.name)")
     assert {"movement", "session_position"} <= set(expected)
-    lines = page.locator("#rows tbody tr").first.locator("svg path[stroke-dasharray='3 2']")
+    lines = page.locator("#rows tbody tr[data-row]").first.locator("svg path[stroke-dasharray='3 2']")
     assert lines.count() == len(expected)
     legend = page.locator("#legend").inner_text()
     assert all(name in legend for name in expected)
@@ -278,15 +332,16 @@ def test_pages_fit_a_phone(visit, site, kind):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("width", [1440, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", [*KINDS, "methods/handcrafted-svm.html", "entry"])
-def test_axe_finds_nothing_serious(visit, site, kind, scheme):
-    page = visit(entry_page(site) if kind == "entry" else kind, scheme, bypass_csp=True)
+def test_axe_finds_nothing_serious(visit, site, kind, scheme, width):
+    page = visit(entry_page(site) if kind == "entry" else kind, scheme, width, bypass_csp=True)
     if kind == BOARD:
         for name in with_summands(page)[:2]:
             page.locator(f"[data-compare='{name}']").check()
         page.locator("#columns summary").click()
-    for summary in page.locator("details:not(#columns) > summary").all():
+    for summary in page.locator("details:not(#columns) > summary:visible").all():
         summary.click()
     page.add_script_tag(path=AXE)
     found = page.evaluate("axe.run({preload: false})")  # which would read style sheets as no page from a disk may

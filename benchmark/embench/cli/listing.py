@@ -191,11 +191,12 @@ def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -
 def _facts(entry: Entry) -> dict[str, object]:
     facts = {name: getattr(entry, name) for name in _FACTS}
     sites = {m: " and ".join(found) for m, found in entry.sites}
-    return {**facts, "modalities": list(entry.modalities), "sites": sites, "source": str(entry.source)}
+    asks = {target: f"{about.question} Labels: {about.labels}" for target, about in entry.asks}
+    return {**facts, "modalities": list(entry.modalities), "asks": asks, "sites": sites, "source": str(entry.source)}
 
 
 _FACTS = (
     *("kind", "name", "full_name", "package", "version", "summary", "paper", "modalities", "licence"),
-    *("address", "availability", "download", "hours", "sites", "target", "revision"),
+    *("address", "availability", "download", "hours", "asks", "sites", "target", "revision"),
     *("alias_of", "until", "broken", "source"),
 )

@@ -1,6 +1,6 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
-from embench.registry.catalogue import entries, find, names, refresh, shipped, sites, written_name
+from embench.registry.catalogue import entries, find, names, questions, refresh, shipped, sites, written_name
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import (
@@ -16,6 +16,7 @@ from embench.registry.loading import (
 from embench.registry.modalities import added_modalities, known_as, modalities, modality_of
 from embench.registry.modality import MODALITY, ModalityDefinition
 from embench.registry.objects import is_object, object_facts
+from embench.registry.question import Question
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -24,6 +25,7 @@ __all__ = [
     "PLUGIN_KINDS",
     "Entry",
     "ModalityDefinition",
+    "Question",
     "added_modalities",
     "code_files",
     "code_identity",
@@ -40,6 +42,7 @@ __all__ = [
     "names",
     "object_facts",
     "origin",
+    "questions",
     "refresh",
     "shipped",
     "sites",

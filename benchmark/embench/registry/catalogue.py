@@ -16,6 +16,7 @@ from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, En
 from embench.registry.modality import MODALITY
 from embench.registry.naming import did_you_mean, our_words
 from embench.registry.objects import is_object, object_entry
+from embench.registry.question import Question
 from embench.registry.trust import refuse_file
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
@@ -80,6 +81,16 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
     ('wrist',)
     """
     return next((dict(entry.sites) for entry in entries("dataset") if entry.full_name == dataset), {})
+
+
+def questions(dataset: str) -> dict[str, Question]:
+    """Target -> what it asks, as the `registry.yaml` of a dataset by this full name says; without those of which it
+    says nothing.
+
+    >>> questions("embench_plugins/wesad")["stress"].labels
+    'task'
+    """
+    return next((dict(entry.asks) for entry in entries("dataset") if entry.full_name == dataset), {})
 
 
 def find(kind: str, name: str) -> Entry:

@@ -16,6 +16,7 @@ import embench
 from embench.files import SafeLoader
 from embench.registry.modality import MODALITY, SITES, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
+from embench.registry.question import ASKS, Question, problem_of_questions, read_questions
 
 GROUP = "embench"
 API = 1
@@ -67,6 +68,7 @@ class Entry:
         availability: what is known of that source and of others: whether it answers, mirrors.
         download: how much is downloaded, in words.
         hours: how long all recordings of a dataset are together.
+        asks: of a dataset, what its targets ask, each that has words for it.
         sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
             order; one that all share stands alone.
         features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
@@ -94,6 +96,7 @@ class Entry:
     availability: str | None = None
     download: str | None = None
     hours: float | None = None
+    asks: tuple[tuple[str, Question], ...] = ()
     sites: tuple[tuple[str, tuple[str, ...]], ...] = ()
     features: bool = False
     ranks: bool = False
@@ -249,6 +252,7 @@ def _entry(
         synthesizer=real.get("synthesizer"),
         describer=real.get("describer"),
         converter=real.get("converter"),
+        asks=read_questions(real.get(ASKS) or {}),
         sites=tuple((m, tuple(_listed(places))) for m, places in (real.get(_SITES) or {}).items()),
         features=real.get("features", False),
         ranks=real.get("ranks", False),
@@ -264,7 +268,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
-    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, _SITES) if kind == "dataset" else ()))
+    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, ASKS, _SITES) if kind == "dataset" else ()))
     known += _FLAGS_OF.get(kind, ())
     for key in fields:
         if key not in known:
@@ -285,7 +289,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"
-    return _problem_of_sites(fields.get(_SITES, {}), modalities)
+    return problem_of_questions(fields.get(ASKS, {})) or _problem_of_sites(fields.get(_SITES, {}), modalities)
 
 
 def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:

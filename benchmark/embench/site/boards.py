@@ -8,18 +8,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
 from embench.leaderboard.entries import LeaderboardEntry
-from embench.leaderboard.rows import class_of, first_of
+from embench.leaderboard.rows import class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
+from embench.registry import Question
+from embench.site.findings import Finding, defended_first, finding_of
+from embench.site.number_style import in_one_style
 from embench.site.pages import link
 from embench.statistics.many_rows import ManyRows
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import NOT_COMPARED
+from embench.statistics.verdict import NOT_COMPARED, added_in_short
 
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
@@ -31,7 +35,7 @@ EVIDENCE = {
 _OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "adding")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """Rows that are shown in one table.
 
@@ -41,7 +45,9 @@ class Board:
             (R,) what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share
             of it.
         unranked: why nothing is ranked, as a sentence; empty where something is.
-        adding: how many rows add to clock and movement; None where that is not asked.
+        adding: how many rows of the section add to clock and movement; None where that is not asked. `adding_fully`:
+            how many of them also add to a clock that movement sets.
+        asks: the target's question; None where the dataset declares none.
         luck: how far the best row would lead by luck, as a sentence; empty where nothing is ranked.
         several_access: whether the section has rows of another access to data of the test subjects.
     """
@@ -64,6 +70,8 @@ class Board:
     unranked: str
     luck: str
     several_access: bool
+    asks: Question | None
+    adding_fully: int
 
     @property
     def key(self) -> str:
@@ -84,36 +92,35 @@ class Board:
         return not self.leaks and not self.superseded_by
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """The board in one line of the overview."""
-        scores = [row["s"] for row in self.shown if row["s"]]
-        level = metric_facts(self.metric).chance
-        first = first_of(self.rows)
-        control = max(self.controls, key=lambda row: _mean(row.scored(self.metric)), default=None)
-        return {
-            "rows": len(self.rows),
-            "subjects": _span([row.subjects for row in self.rows]),
-            "first": first and first.name,
-            "first_modalities": ", ".join(first.modalities) if first else "",
-            "first_score": first and first.score,
-            "highest": self.rows[0] if self.metric != self.headline else None,
-            "highest_score": self.rows[0].scored(self.metric),
-            "control": control and control.name,
-            "control_score": control and control.scored(self.metric),
-            "alike": first.rank[1] - first.rank[0] if first and first.rank else 0,
-            "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
-            "scored": len(scores),
-            "asked": self.adding is not None,
-            "clears": self._clears(),
-            "evidence": Counter(row.evidence.level for row in self.rows),
-        }
+    def undefined(self) -> bool:
+        """Whether no row has the headline."""
+        return self.metric != self.headline
 
-    def _clears(self) -> int | None:
-        """How many rows add or, under earlier protocols, clear all controls; None where nothing can be said."""
-        if self.adding:
-            return self.adding.adding
+    @property
+    def subjects(self) -> str:
+        """How many subjects were tested."""
+        return _span([row.subjects for row in self.rows])
+
+    @property
+    def finding(self) -> Finding:
+        """What it shows."""
+        return finding_of(self)
+
+    @property
+    def above_chance(self) -> str:
+        """How many rows lie above chance; empty where chance is unknown."""
+        level, scores = metric_facts(self.metric).chance, [row["s"] for row in self.shown if row["s"]]
+        if level is None:
+            return ""
+        above = sum(low is not None and low > level for _, low, _ in scores)
+        return f"{above} of {len(scores)} rows {'lies' if above == 1 else 'lie'} above chance"
+
+    @property
+    def cleared(self) -> int | None:
+        """Under protocols that do not ask what rows add, how many lie above all controls; None where nothing can be
+        said."""
         compared = [row for row in self.rows if row.controls and row.score]
-        return sum(not row.not_cleared for row in compared) if compared else None
+        return sum(not row.not_cleared for row in compared) if compared and not self.adding else None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -144,11 +151,12 @@ class Board:
 def boards_of(
     sections: Sequence[BoardSection], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
-    """The boards, those of a dataset together; within it those that take new rows first, then boards of rows trained
-    elsewhere, superseded and leaking ones."""
+    """The boards, those of a dataset together; within it those that take new rows first, the best-defended before the
+    others, then boards of rows trained elsewhere, superseded and leaking ones."""
     folders = {entry.run.id: entry for entry in entries}
     found = [board for section in sections for board in _of_section(section, folders, paired)]
-    return sorted(found, key=lambda b: (b.dataset, b.leaks, bool(b.superseded_by), bool(b.trained_on), -len(b.rows)))
+    found.sort(key=defended_first)
+    return sorted(found, key=lambda b: (b.dataset, b.leaks, bool(b.superseded_by), bool(b.trained_on)))
 
 
 def _of_section(
@@ -180,9 +188,16 @@ def _of_section(
                 unranked=section.unranked,
                 luck=luck_sentence(section.rankings.get(access)),
                 several_access=several,
+                asks=registry.questions(entries[rows[0].id].run.dataset.name).get(section.target),
+                adding_fully=sum(row.does_add and _adds_fully(row) for row in methods),
             )
         )
     return boards
+
+
+def _adds_fully(row: Row) -> bool:
+    at = row.adds.levels.get("full") if row.adds else None
+    return bool(at and at.adds)
 
 
 def rank_text(row: Row) -> str:
@@ -193,7 +208,10 @@ def rank_text(row: Row) -> str:
 def controls_text(row: Row) -> str:
     """Text on what a row adds, or which controls it lies above."""
     if row.adds is not None:
-        return columns()["adds"].text(row)
+        if row.adds.decides is None:
+            return added_in_short(row.adds)
+        told = in_one_style(columns()["adds"].text(row))
+        return told if row.does_add else told.replace("no ", "not shown ", 1)
     if not row.score:
         return NOT_COMPARED
     if not row.controls:
@@ -241,7 +259,7 @@ def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection
         "evidence": evidence_of(row),
         "superseded": superseded_text(row),
         "suspicious": row.suspicious,
-        "cells": {name: [column.value(row), column.text(row)] for name, column in shown.items()},
+        "cells": {name: [column.value(row), in_one_style(column.text(row))] for name, column in shown.items()},
     }
 
 

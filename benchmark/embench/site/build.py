@@ -20,7 +20,7 @@ from embench.site.downloads import write_downloads
 from embench.site.entry_page import write_entry_page
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import write_method_pages
-from embench.site.overview import overview_page
+from embench.site.overview import add_page, overview_page
 from embench.site.pages import render, write_page
 from embench.site.pairing import flips_script, pairings
 from embench.site.published import published_page
@@ -29,6 +29,8 @@ from embench.site.transfer import transfer_page
 MARK = "embench-site.json"
 """The file by which an earlier site is told from a folder of other things."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
+
+_PAGES = {"index": overview_page, "add": add_page, "transfer": transfer_page, "published": published_page}
 
 
 def build_site(
@@ -67,7 +69,7 @@ def build_site(
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, made)
-            for name, page in (("index", overview_page), ("transfer", transfer_page), ("published", published_page)):
+            for name, page in _PAGES.items():
                 write_page(whole / f"{name}.html", page(made))
             write_downloads(whole, sections)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from embench.report.probabilities import describe_probabilities
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import method_slug
+from embench.site.number_style import style_texts
 from embench.site.pages import render, write_page
 from embench.statistics.calibration import calibration
 from embench.statistics.metrics import metric_facts
@@ -81,13 +83,13 @@ def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) 
     if rows is None or rows.target.kind != "binary":
         return Markup()
     method = entry.run.method
-    return describe_probabilities(calibration(rows.scored(entry), rows.groups, method), target, method)
+    return style_texts(describe_probabilities(calibration(rows.scored(entry), rows.groups, method), target, method))
 
 
 def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict[str, Any]:
     headline = entry.scores.headlines[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
-    controls = [
+    controls: list[dict[str, Any]] = [
         {"name": c.name, "score": c.scores.get(headline) or Score(undefined=c.why_undefined(headline)),
          "fixed": is_by_construction(c.scores.get(headline)), "difference": c.gap}
         for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
@@ -99,8 +101,15 @@ def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict
         "adds": adds,
         "scores": ordered,
         "controls": controls,
+        "undefined": _repeated([score.undefined for _, score in ordered] + [c["score"].undefined for c in controls]),
         "probabilities": _probabilities(entry, target, joined),
     }
+
+
+def _repeated(reasons: Sequence[str | None]) -> str:
+    """The reason that several scores are undefined for, which is told once above them; empty where there is none."""
+    (reason, times), *_ = Counter(filter(None, reasons)).most_common(1) or [("", 0)]
+    return reason if times > 1 else ""
 
 
 def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from embench.errors import DataError
 from embench.files import read_text
+from embench.site.number_style import in_one_style
 from embench.site.pages import link
 
 
@@ -64,8 +65,8 @@ def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
         elif token.type == "link_close":
             if not dropped.pop():
                 kept.append(token)
-        elif token.type == "image":
-            kept.append(Token("text", "", 0, content=token.content))
+        elif token.type in ("image", "text"):
+            kept.append(Token("text", "", 0, content=in_one_style(token.content)))
         else:
             kept.append(token)
     return kept

@@ -1,4 +1,4 @@
-"""The first page: each dataset, what is first on its boards, and how to read them."""
+"""The first page: a line for each question, the best-defended board first, and how to read it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,27 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from embench.site.boards import EVIDENCE, Board
+from embench.site.findings import defended_first
 from embench.site.pages import render
 
 
 def overview_page(boards: Sequence[Board]) -> str:
     """The first page of the site."""
-    datasets = {name: list(group) for name, group in groupby(boards, key=lambda board: board.dataset)}
-    return render("index.html", 0, datasets=datasets, evidence=EVIDENCE)
+    lines = _lines(boards)
+    others = [board for board in boards if board not in lines]
+    grouped = {name: list(group) for name, group in groupby(others, key=lambda board: board.dataset)}
+    return render("index.html", 0, boards=lines, others=grouped, evidence=EVIDENCE)
+
+
+def add_page(boards: Sequence[Board]) -> str:
+    """The page on how a method gets a row, with the best-defended board as its example."""
+    return render("add.html", 0, board=(_lines(boards) or boards)[0])
+
+
+def _lines(boards: Sequence[Board]) -> list[Board]:
+    """A board for each question, the best-defended first."""
+    questions: dict[tuple[str, str, str], Board] = {}
+    for board in boards:
+        if board.current and not board.trained_on:  # the first of a question has most rows, others another access
+            questions.setdefault((board.dataset, board.protocol, board.target), board)
+    return sorted(questions.values(), key=defended_first)

@@ -9,15 +9,15 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from embench.records.scores import Score
-from embench.records.wording import format_figure, format_interval, format_score
 from embench.report.text import templates_of
+from embench.site import number_style
+from embench.site.addresses import addresses
 from embench.statistics.metrics import metric_facts
 
 
 def render(template: str, depth: int, **values: Any) -> str:
     """A page that lies `depth` folders below the site's first page."""
-    return _TEMPLATES.get_template(template).render(root="../" * depth, **values)
+    return _TEMPLATES.get_template(template).render(root="../" * depth, addresses=addresses(), **values)
 
 
 def write_page(path: Path, text: str) -> None:
@@ -39,16 +39,12 @@ def script_json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704  nothing is left in it that HTML could read
 
 
-def score_cell(score: Score | None) -> str:
-    """A score with its interval, as tables show it."""
-    return format_score(score, missing="—")
-
-
 _TEMPLATES = templates_of("embench.site", html=True)
 _TEMPLATES.filters |= {
-    "figure": format_figure,
-    "interval": format_interval,
-    "score": score_cell,
+    "figure": number_style.figure,
+    "interval": number_style.interval,
+    "score": number_style.score,
+    "styled": number_style.in_one_style,
     "script_json": script_json,
 }
 _TEMPLATES.globals |= {"link": link, "metric_facts": metric_facts}

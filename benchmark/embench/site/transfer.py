@@ -9,6 +9,7 @@ from typing import Any
 from embench.leaderboard.columns import Row
 from embench.records.wording import BESIDE
 from embench.site.boards import Board, entry_link
+from embench.site.methods import method_slug
 from embench.site.pages import render
 from embench.statistics.metrics import metric_facts
 
@@ -32,8 +33,11 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
         here.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
         metric = here[0].headline if all(b.metric == b.headline for b in here) else BESIDE
         sources = [board.trained_on or dataset for board in here]
-        methods = sorted({_method(row) for board in here if board.trained_on for row in board.rows})
-        rows = [(" on ".join(method), [_cell(board, method, metric) for board in here]) for method in methods]
+        slugs = {_method(row): method_slug(row.parts) for board in here if board.trained_on for row in board.rows}
+        rows = [
+            (" on ".join(method), slug, [_cell(board, method, metric) for board in here])
+            for method, slug in sorted(slugs.items())
+        ]
         about = {
             "target": target,
             "protocol": protocol,

@@ -2,29 +2,64 @@
 // A board's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
-const BAR = {width: NARROW ? 130 : 230, height: 22, pad: 6};
-let board, table, axis, elements;
+const BAR = {width: NARROW ? 120 : 150, height: 20, pad: 6};
+let board, placed, table, axis, elements; // placed: rows and controls in the order of the board
 
 const of = name => ({id: name, ...board.columns[name]}); // title, about, number: as leaderboard/columns.py has them
+const badge = (text, css, title = "") => `<span class="badge ${css}"${title ? ` title="${safe(title)}"` : ""}>${safe(text)}</span>`;
 const COLUMNS = () => [
-  {id: "compare", title: "compare", about: "Tick two rows to compare them below.", fixed: true, plain: true, cell: row =>
+  {id: "compare", title: "compare", about: "Tick two rows to compare them.", fixed: true, plain: true, control: () => "", cell: row =>
     `<input type="checkbox" data-compare="${safe(row.id)}" aria-label="compare ${safe(rowTitle(row))}">`},
-  {...of("rank"), value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined),
-    cell: row => (row.rank ? safe(row.rank_text) : `<span class="none">—</span><small>${safe(row.why.filter(reason => reason !== `${board.headline} undefined` || board.metric === board.headline).join("; "))}</small>`)},
-  {...of("method"), fixed: true, head: true, value: row => row.name,
-    cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ' <span class="badge bad">suspicious</span>' : ""}${row.superseded ? ` <span class="badge old">${safe(row.superseded)}</span>` : ""}${NARROW ? `<small>${safe(row.mods.join(", "))}</small>` : ""}`},
-  {...of("modalities"), narrow: true, value: row => row.mods.join(", "), cell: row => safe(row.mods.join(", "))},
+  {...of("rank"), narrow: true, value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined), text: rankOf,
+    cell: row => (row.rank ? safe(row.rank_text) : `<span class="none" title="${safe(row.why.join("; "))}">—<span class="hidden">: ${safe(row.why.join("; "))}</span></span>`)},
   {id: "score", title: board.metric, number: true, value: row => row.s?.[0], about: `${board.metric_name}. The bar is the 95 % interval over subjects; all bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
-    cell: row => (row.s ? `<span class="num"><b>${three(row.s[0])}</b> <small>${interval(row.s)}</small></span>${bar(row.s)}` : `<span class="none">undefined</span><small>${safe(row.undefined)}</small>`)},
+    cell: scoreCell, control: scoreCell},
+  {...of("method"), fixed: true, head: true, value: row => row.name, control: control => `${safe(control.name)} ${badge("control", "")}`,
+    cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ` ${badge("suspicious", "bad")}` : ""}${row.superseded ? ` ${badge(row.superseded, "old")}` : ""}${NARROW ? `<small>${safe([row.mods.join(", "), row.rank && `rank ${row.rank_text}`, does(row) && (board.asked ? "adds" : "above all controls")].filter(Boolean).join("; "))}</small>` : ""}`},
+  {...of("modalities"), narrow: true, value: row => row.mods?.join(", "), cell: row => `<span class="num">${safe(row.mods.join(", "))}</span>`},
   ...board.secondary.map(name => ({...of(name), id: `o-${name}`, off: true, value: row => row.o[name]?.[0],
-    cell: row => (row.o[name] ? `<span title="${interval(row.o[name])}">${three(row.o[name][0])}</span>` : "—")})),
-  {...of(board.asked ? "adds" : "controls"), number: false, value: row => (row.adds ? Number(!row.adds[0]) : row.controls ? row.not_cleared.length : undefined),
-    cell: row => (row.adds ? (row.adds[0] ? `<span class="badge e-verified">adds</span> <small>${safe(row.adds[1].replace(/^adds /, ""))}</small>` : safe(row.adds[1])) : !row.controls ? '<span class="none">—</span>' : row.not_cleared.length ? `clears ${row.controls - row.not_cleared.length} of ${row.controls}${row.not_cleared.length < row.controls ? `<small>not ${safe(row.not_cleared.join(", "))}</small>` : ""}` : `<span class="badge e-verified">clears all ${row.controls}</span>`)},
-  {...of("evidence"), narrow: true, value: row => row.evidence.level,
-    cell: row => `<span class="badge e-${safe(row.evidence.level)}">${safe(row.evidence.label)}</span>${row.evidence.by ? `<small>by ${safe(row.evidence.by)}</small>` : ""}${row.evidence.on ? `<small>${safe(row.evidence.on)}</small>` : ""}`},
-  ...board.plain.map(({id, on}) => ({...of(id), narrow: on, off: !on, value: row => row.cells[id][0] ?? undefined,
+    cell: row => otherCell(row.o[name]), control: control => otherCell(control.o[name])})),
+  {...of(board.asked ? "adds" : "controls"), number: false, narrow: true, value: row => (row.adds ? Number(!row.adds[0]) : row.controls ? row.not_cleared.length : undefined), text: addsOf,
+    cell: addsCell},
+  {...of("evidence"), narrow: true, value: row => row.evidence?.level, text: evidenceOf,
+    cell: row => badge(row.evidence.label, `e-${safe(row.evidence.level)}`, evidenceOf(row))},
+  ...board.plain.map(({id, on}) => ({...of(id), narrow: on, off: !on, value: row => row.cells?.[id][0] ?? undefined, text: row => row.cells[id][1],
     cell: row => { const text = row.cells[id][1]; return `<span class="num">${safe(board.columns[id].number ? text.replace(/,.*/, "") : text)}</span>`; }})),
 ];
+
+const does = row => (row.adds ? row.adds[0] : row.controls > 0 && !row.not_cleared.length); // adds, or lies above all controls
+const rankOf = row => (row.rank ? row.rank_text : `none: ${row.why.join("; ")}`);
+const evidenceOf = row => [row.evidence.label, row.evidence.by && `by ${row.evidence.by}`, row.evidence.on].filter(Boolean).join(" ");
+const addsOf = row => (row.adds ? row.adds[1] : !row.controls ? "not compared" : `${row.controls - row.not_cleared.length} of ${row.controls}` + (row.not_cleared.length && row.not_cleared.length < row.controls ? `, not ${row.not_cleared.join(", ")}` : ""));
+function addsCell(row) {
+  const [told, borderline] = addsOf(row).replace(/^adds /, "").split("; borderline: ");
+  const short = told.replace(/ \((local|full)\)$/, ""); // which nuisances decide stands in the title, and on the row's page
+  return (does(row) ? badge(board.asked ? "adds" : "all", "e-verified") + " " : "") + `<span class="num" title="${safe(told)}"><small>${safe(short)}</small>${borderline ? ` ${badge("borderline", "old", borderline)}` : ""}</span>`;
+}
+
+const otherCell = s => (s ? `<span title="${interval(s)}">${three(s[0])}</span>` : "—");
+
+function scoreCell(row) {
+  if (!row.s) return `<span class="none"${row.undefined ? ` title="${safe(row.undefined)}"` : ""}>undefined</span>`;
+  const beside = row.fixed ? "by construction" : interval(row.s);
+  return `<span class="score"><span class="num"><b>${three(row.s[0])}</b> <small>${beside}</small></span>${bar(row.s, !row.control ? "var(--d-0)" : atChance(row) ? "var(--d-muted)" : controlColour(row))}</span>`;
+}
+
+// Controls stand before the first row that scores less, below the rows that add, which come first whatever their score.
+function place() {
+  const score = row => row.s?.[0] ?? -Infinity;
+  placed = [...board.rows];
+  for (const control of [...board.controls].sort((a, b) => score(b) - score(a))) {
+    const at = placed.findIndex(row => !row.control && !row.adds?.[0] && score(row) < score(control));
+    placed.splice(at < 0 ? placed.length : at, 0, {...control, id: `control ${control.name}`, control: true});
+  }
+}
+
+// What is the same in all rows, which is told once above the table.
+function sameInAll(columns) {
+  if (board.rows.length < 2) return [];
+  return columns.filter(column => column.text && !column.off && new Set(board.rows.map(column.text)).size === 1);
+}
 
 const x = value => BAR.pad + ((value - axis[0]) / (axis[1] - axis[0])) * (BAR.width - 2 * BAR.pad);
 
@@ -35,18 +70,18 @@ function setAxis() {
   axis = lines.length ? [low - room, high + room] : [0, 1];
 }
 
-const atChance = control => control.fixed && board.chance != null && Math.abs(control.s[0] - board.chance) < 1e-6;
-const drawn = () => board.controls.filter(control => control.s && !atChance(control));
-const NAMES = [...new Set(DATA.flatMap(each => each.controls.map(control => control.name)))].sort();
-const controlColour = control => `var(--d-${1 + (NAMES.indexOf(control.name) % 6)})`; // the same on all boards of a page
+const atChance = (control, of = board) => control.fixed && of.chance != null && Math.abs(control.s[0] - of.chance) < 1e-6;
+const drawn = (of = board) => of.controls.filter(control => control.s && !atChance(control, of));
+const NAMES = [...new Set(DATA.flatMap(each => drawn(each).map(control => control.name)))].sort();
+const controlColour = control => `oklch(var(--lines) ${(360 * NAMES.indexOf(control.name)) / NAMES.length})`; // the same on all boards of a page
 
 function rules(height) {
   const line = (value, colour, dash) => `<path d="M${x(value).toFixed(1)} 0V${height}" style="stroke:${colour}" stroke-width="1.5" stroke-dasharray="${dash}"/>`;
   return drawn().map(control => line(control.s[0], controlColour(control), "3 2")).join("") + (board.chance == null ? "" : line(board.chance, "var(--d-muted)", "none"));
 }
 
-function bar(s) {
-  const middle = BAR.height / 2, ink = "var(--d-0)";
+function bar(s, ink) {
+  const middle = BAR.height / 2;
   const span = s[1] == null ? "" : `<path d="M${x(s[1]).toFixed(1)} ${middle}H${x(s[2]).toFixed(1)}" style="stroke:${ink}" stroke-width="3" stroke-linecap="round" opacity=".55"/>`;
   return `<svg class="axis" width="${BAR.width}" height="${BAR.height}" aria-hidden="true">${rules(BAR.height)}${span}<circle cx="${x(s[0]).toFixed(1)}" cy="${middle}" r="4.5" style="fill:${ink}"/></svg>`;
 }
@@ -68,27 +103,21 @@ function legend() {
   byId("legend").innerHTML = parts.join("");
 }
 
-function controlsTable() {
-  const names = board.secondary.filter(name => board.controls.some(control => control.o[name]));
-  byId("controls").tHead.innerHTML = `<tr><th scope="col">control</th><th scope="col">${safe(board.metric)}</th>${names.map(name => `<th scope="col" class="n">${safe(name)}</th>`).join("")}</tr>`;
-  byId("controls").tBodies[0].innerHTML = board.controls.map(control => `<tr><th scope="row">${safe(control.name)}</th><td>${control.s ? (control.fixed ? `${three(control.s[0])} by construction` : `<span class="num"><b>${three(control.s[0])}</b> <small>${interval(control.s)}</small></span>`) : "—"}</td>${names.map(name => `<td class="n">${three(control.o[name]?.[0])}</td>`).join("")}</tr>`).join("")
-    || `<tr><td colspan="${2 + names.length}">No control applies.</td></tr>`;
-}
-
 const kept = row => filters => {
+  if (row.control) return true;
   const words = [row.name, row.mods.join(" "), row.id, row.pre.join(" "), row.cells.audit[1], row.why.join(" ")].join(" ").toLowerCase();
   return (filters.q ?? "").toLowerCase().split(/\s+/).every(word => words.includes(word)) &&
     (!filters.modality || row.mods.some(m => m.split("+").includes(filters.modality))) &&
     (!filters.kind || row.kind === filters.kind) &&
     (!filters.pretraining || (row.pre.length > 0) === (filters.pretraining === "some")) &&
     (!filters.evidence || row.evidence.level === filters.evidence) &&
-    (!filters.clears || (row.adds ? row.adds[0] : row.controls > 0 && !row.not_cleared.length));
+    (!filters.clears || does(row));
 };
 
 function makeTable(columns) {
   let state = {sorting: [], columnVisibility: {}, globalFilter: {}};
   table = TableCore.createTable({
-    data: board.rows,
+    data: placed,
     columns: columns.map(column => ({id: column.id, accessorFn: column.value ?? (() => null), enableSorting: !column.plain, sortUndefined: "last",
       sortingFn: column.number ? "basic" : "text", sortDescFirst: Boolean(column.number) && column.id !== "rank", meta: column})),
     state: {},
@@ -119,7 +148,7 @@ function remember() {
   });
 }
 
-const usually = column => !column.off && !(NARROW && column.narrow);
+const usually = column => !column.off && !column.same && !(NARROW && column.narrow);
 
 function draw() {
   const columns = table.getVisibleLeafColumns();
@@ -136,27 +165,61 @@ function draw() {
   if (elements.layout !== layout) {
     elements = {layout, rows: new Map()};
   }
-  const rows = table.getRowModel().rows;
-  byId("rows").tBodies[0].replaceChildren(...rows.map(row => {
-    if (!elements.rows.has(row.id)) {
-      const line = document.createElement("tr");
-      line.dataset.row = row.id;
-      line.innerHTML = columns.map(column => {
-        const {cell, head: first, number, id} = column.columnDef.meta;
-        const css = number && id !== "score" && id !== "rank" ? ' class="n"' : "";
-        return first ? `<th scope="row">${cell(row.original)}</th>` : `<td${css}>${cell(row.original)}</td>`;
-      }).join("");
-      elements.rows.set(row.id, line);
-    }
-    return elements.rows.get(row.id);
-  }));
+  const lines = table.getRowModel().rows;
+  const methods = lines.filter(line => !line.original.control).length;
+  const drawnLines = lines.map(line => {
+    if (!elements.rows.has(line.id)) elements.rows.set(line.id, rowElement(line.original, columns));
+    return elements.rows.get(line.id);
+  });
+  byId("rows").tBodies[0].replaceChildren(...(methods ? [] : [emptyElement(columns.length)]), ...drawnLines);
   ticks();
-  byId("found").textContent = `${rows.length} of ${board.rows.length} rows`;
+  fits();
+  byId("found").textContent = `${methods} of ${board.rows.length} rows`;
 }
 
-function ticks() {
+function rowElement(row, columns) {
+  const line = document.createElement("tr");
+  if (row.control) {
+    line.className = "control";
+    line.dataset.control = row.name;
+  } else {
+    line.dataset.row = row.id;
+  }
+  line.innerHTML = columns.map(column => {
+    const {cell, control = () => "", head: first, number, id} = column.columnDef.meta;
+    const css = number && id !== "score" && id !== "rank" ? ' class="n"' : "";
+    const inner = (row.control ? control : cell)(row);
+    return first ? `<th scope="row">${inner}</th>` : `<td${css}>${inner}</td>`;
+  }).join("");
+  return line;
+}
+
+function emptyElement(width) {
+  const line = document.createElement("tr"), alone = Object.entries(chosenFilters()).filter(([, value]) => value).map(([key]) => key).join() === "clears";
+  const words = !alone ? "No row matches." : board.asked ? "No row is shown to add to clock and movement." : "No row is above all controls.";
+  line.className = "empty";
+  line.innerHTML = `<td colspan="${width}">${words}</td>`;
+  return line;
+}
+
+// A table that fits needs no box that scrolls; its head can then stay in sight.
+function fits() {
+  const box = byId("rows-box");
+  box.classList.remove("fits");
+  const all = byId("rows").offsetWidth <= box.clientWidth;
+  box.classList.toggle("fits", all);
+  box.tabIndex = all ? -1 : 0;
+}
+
+function ticks(refused = false) {
   const {a, b} = State.read();
   byId("rows").querySelectorAll("[data-compare]").forEach(box => { box.checked = [a, b].includes(box.dataset.compare); });
+  const names = [a, b].map(id => board.rows.find(row => row.id === id)).map(row => row && rowTitle(row));
+  const bar = byId("chosen"), both = names[0] && names[1];
+  bar.hidden = !names[0] && !names[1];
+  bar.querySelector("[data-do=compare]").hidden = !both;
+  const told = names.map((name, k) => name && `${"AB"[k]}: ${name}`).filter(Boolean).join("; ");
+  bar.querySelector("p").textContent = told + (refused ? ". Two rows are chosen: untick one to choose another." : both ? "" : ". Tick another row to compare.");
 }
 
 function columnChoice() {
@@ -189,10 +252,17 @@ function open() {
   board = DATA.find(each => each.key === state.board) ?? DATA[0];
   byId("board").value = board.key;
   document.querySelectorAll("[data-board]").forEach(part => { part.hidden = part.dataset.board !== board.key; });
+  place();
   setAxis();
   elements = {layout: "", rows: new Map()};
   const columns = COLUMNS();
+  const same = sameInAll(columns);
+  same.forEach(column => { column.same = true; });
+  byId("same").textContent = same.length ? `The same in all rows: ${same.map(column => `${column.title} (${column.text(board.rows[0])})`).join(", ")}.` : "";
   makeTable(columns);
+  const clears = byId("f-clears").parentElement;
+  clears.hidden = !board.asked && !board.rows.some(row => row.controls);
+  clears.querySelector("span").textContent = board.asked ? "only rows that add" : "above all controls";
   fill("f-modality", board.rows.flatMap(row => row.mods.flatMap(m => m.split("+"))));
   fill("f-evidence", board.rows.map(row => row.evidence.level));
   for (const [key, id] of Object.entries(FILTERS)) {
@@ -208,7 +278,6 @@ function open() {
   });
   byId("explained").innerHTML = columns.map(column => `<dt>${safe(column.title)}</dt><dd>${safe(column.about)}</dd>`).join("");
   legend();
-  controlsTable();
   columnChoice();
   draw();
   Compare.choices(board);
@@ -260,10 +329,23 @@ byId("rows").addEventListener("change", event => {
   const id = event.target.dataset.compare;
   if (!id) return;
   const {a, b} = State.read();
-  const left = [a, b].filter(other => other && other !== id);
-  const now = event.target.checked ? [...left, id].slice(-2) : left;
-  choosePair(now[0] ?? "", now[1] ?? "");
+  if (!event.target.checked) choosePair(a === id ? "" : a ?? "", b === id ? "" : b ?? "");
+  else if (!a) choosePair(id, b ?? "");
+  else if (!b) choosePair(a, id);
+  else ticks(true);
 });
+byId("chosen").addEventListener("click", event => {
+  if (event.target.dataset.do === "clear") {
+    const {a, b} = State.read();
+    choosePair("", "");
+    byId("rows").querySelector(`[data-compare="${CSS.escape(a || b)}"]`)?.focus({preventScroll: true});
+  }
+  if (event.target.dataset.do === "compare") {
+    byId("compare-title").scrollIntoView();
+    byId("compare-title").focus({preventScroll: true});
+  }
+});
+window.addEventListener("resize", fits);
 for (const id of ["row-a", "row-b"]) byId(id).addEventListener("change", () => choosePair(byId("row-a").value, byId("row-b").value));
 byId("cost-axis").addEventListener("change", event => {
   State.write({cost: event.target.value});

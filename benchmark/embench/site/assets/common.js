@@ -8,9 +8,10 @@ function safe(text) {
   return String(text).replace(/[&<>"']/g, c => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"})[c]);
 }
 
-const three = x => (x == null ? "—" : x.toFixed(3).replace(/^-0\.000$/, "0.000"));
+// Numbers are written as in number_style.py: a minus sign, and a digit before the point.
+const three = x => (x == null ? "—" : x.toFixed(3).replace(/^-(?=0\.000$)/, "").replace("-", "\u2212"));
 const signed = x => (x > 0 ? "+" : "") + three(x);
-const pText = p => (p < 0.001 ? "< .001" : "= " + p.toFixed(3).replace(/^0/, ""));
+const pText = p => (p < 0.001 ? "< 0.001" : three(p));
 const interval = s => (s[1] == null ? "" : `[${three(s[1])}, ${three(s[2])}]`);
 const rowTitle = row => row.name + (row.mods.length ? " on " + row.mods.join(", ") : "");
 

@@ -28,11 +28,11 @@ const Compare = (() => {
 
   function words(board, one, other, found) {
     const range = found.low == null ? "unknown" : `${signed(found.low)} to ${signed(found.high)}`;
-    const facts = [["A less B", signed(found.difference)], ["95 % interval", range]];
+    const facts = [["A minus B", signed(found.difference)], ["95 % interval", range]];
     let verdict, notes;
     if (found.paired) {
-      facts.push(["p", pText(found.p).replace("= ", "")], ["groups of subjects", found.groups]);
-      if (found.smallest != null) facts.push(["could be seen", three(found.smallest)]);
+      facts.push(["p", pText(found.p)], ["groups of subjects", found.groups]);
+      if (found.smallest != null) facts.push(["smallest visible difference", three(found.smallest)]);
       const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
       verdict = found.p < 0.05
         ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric)}.`

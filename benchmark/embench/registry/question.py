@@ -1,0 +1,44 @@
+"""What a dataset's targets ask, as its `registry.yaml` says, for readers who know neither dataset nor target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from embench.registry.naming import did_you_mean
+
+ASKS = "asks"
+"""The field of a dataset's entry: target -> its `question` and its `labels`."""
+
+LABELS = ("task", "film's class", "self-report", "observer")
+"""Where labels come from: the task that was given, the class of a film or another stimulus, what subjects said of
+themselves, what others said of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a target, and where its labels come from (one of `LABELS`)."""
+
+    question: str
+    labels: str
+
+
+def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
+    """Target -> its question, of a field without `problem_of_questions`."""
+    return tuple((target, Question(**about)) for target, about in asks.items())
+
+
+def problem_of_questions(asks: Any) -> str | None:
+    """What is wrong with the field, or None."""
+    if not isinstance(asks, Mapping):
+        return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
+    for target, about in asks.items():
+        if not isinstance(about, Mapping) or set(about) != {"question", "labels"}:
+            return f"`{ASKS}` of {target!r} has not exactly a `question` and `labels`"
+        if not isinstance(about["question"], str) or not about["question"]:
+            return f"`question` of {target!r} is {about['question']!r}, expected text"
+        if about["labels"] not in LABELS:
+            hint = did_you_mean(str(about["labels"]), LABELS) or f"known: {', '.join(LABELS)}"
+            return f"`labels` of {target!r} is {about['labels']!r} ({hint})"
+    return None

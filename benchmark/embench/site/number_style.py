@@ -1,0 +1,43 @@
+"""Numbers on pages, in one style: a minus sign before them where they are negative, and a digit before the point."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from markupsafe import Markup
+
+from embench.records.scores import Score
+from embench.records.wording import format_figure, format_interval, format_score
+
+_NUMBER = re.compile(r"(?<![\w.\N{EN DASH}/-])(-|\N{MINUS SIGN})?(\.?)(?=\d)")
+_TEXT = re.compile(r">[^<]*(?=<)")
+
+
+def in_one_style(text: str) -> str:
+    """The text with its numbers in the style of the site; names, dates and ranges stay as they are.
+
+    >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3"), ascii(in_one_style("no -.03"))
+    ('2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3', "'no \\u22120.03'")
+    """
+    return _NUMBER.sub(lambda found: ("\N{MINUS SIGN}" if found[1] else "") + (found[2] and "0."), text)
+
+
+def style_texts(html: Markup) -> Markup:
+    """The same for the texts between the tags of HTML, where no program stands."""
+    return Markup(_TEXT.sub(lambda found: in_one_style(found[0]), html))  # noqa: S704  it was HTML before
+
+
+def figure(value: float | None, spec: str = ".3f") -> str:
+    """A number; a dash where there is none."""
+    return in_one_style(format_figure(value, spec, missing="—"))
+
+
+def interval(score: Any, template: str = "[{}, {}]", spec: str = ".3f") -> str:
+    """The interval of a score, empty where it has none."""
+    return in_one_style(format_interval(score, template, spec))
+
+
+def score(value: Score | None) -> str:
+    """A score with its interval, as tables show it."""
+    return in_one_style(format_score(value, missing="—"))
