@@ -1,4 +1,4 @@
-"""The tables of `docs/scaling.md`, made from `docs/scaling.json`."""
+"""The tables of `docs/inside/scaling.md`, made from `docs/inside/scaling.json`."""
 
 from __future__ import annotations
 
