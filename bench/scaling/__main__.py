@@ -1,7 +1,7 @@
 """`python -m bench.scaling plan`, `real`, `page`: the figures of `docs/inside/scaling.md`.
 
 `plan` plans the grid and writes its stages, with seconds from what was run before, to `.embench/scaling`.
-`real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes `docs/inside/scaling.json` and the page.
+`real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes the page and its `scaling.json`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIGURES, PAGE = ROOT / "docs" / "inside" / "scaling.json", ROOT / "docs" / "insi
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="The figures of docs/inside/scaling.md.")
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="Figures of docs/inside/scaling.md.")
     parser.add_argument("step", choices=("plan", "real", "page"))
     parser.add_argument("--data", type=Path, help="folder of the real recordings; for plan and real")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
     python -m bench.speed [TOPIC ...]
 
-All topics together fill the table of `docs/inside/performance.md` and `docs/inside/performance.json`; chosen ones are written to
+All topics together fill the table of `docs/inside/performance.md` and its `performance.json`; chosen ones go to
 `.embench/bench`. Ratios come from pairs measured in turns; figures are medians of the turns. A topic that fails stops
 no other, and the command then ends with 1.
 """

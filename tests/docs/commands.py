@@ -82,9 +82,8 @@ def _command(name: str, command: Any) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     usage = " ".join(["embench", name, *(_placeholder(each) for each in arguments), "[OPTIONS]"])
     rows = [f"| `{_cell(_placeholder(each))}` | {_cell(each.help or '')} |" for each in arguments]
-    for each in command.params:
-        if each.param_type_name == "option" and not each.hidden and each.name != "help":
-            rows.append(f"| {_flags(each)} | {_meaning(each)} |")
+    options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
+    rows += [f"| {_flags(each)} | {_meaning(each)} |" for each in options if each.name != "help"]
     text = [f"### `embench {name}`\n", f"{' '.join(inspect.cleandoc(command.help or '').split())}\n"]
     text.append(f"```text\n{usage}\n```\n")
     if rows:

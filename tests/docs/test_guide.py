@@ -1,4 +1,4 @@
-"""The files of the pages on plugins conform, and together they make a package whose plugins are found and used in a run."""
+"""The files of the pages on plugins conform, and together they make a package whose plugins are found and run."""
 
 import json
 import re
