@@ -81,9 +81,11 @@ def test_the_guide_shows_every_command():
     assert not [name for name in COMMANDS if f"embench {name}" not in named]
 
 
-def test_the_page_on_runs_names_every_option():
-    options = {option for parameter in COMMANDS["run"].params for option in parameter.opts if option.startswith("--")}
-    assert not [option for option in options - {"--help"} if f"`{option}" not in RUN.read_text()]
+def test_the_page_on_runs_explains_options_that_exist():
+    options = {option for parameter in COMMANDS["run"].params for option in parameter.opts}
+    explained = set(re.findall(r"^\| `(--[\w-]+)", RUN.read_text(), re.MULTILINE))
+    assert len(explained) > 10
+    assert not explained - options
 
 
 def test_readme_says_what_exists():
