@@ -1,7 +1,8 @@
 """The documentation as a site: `python bench/docs_site.py stage FOLDER`, and `check FOLDER` for what was built of it.
 
 `stage` copies README, CONTRIBUTING, CHANGELOG and docs/ into one folder, from which `mkdocs.yml` builds the site. Pages
-stay what GitHub shows; only links to files outside of these are led to the repository. Its address is `--repository`,
+stay what GitHub shows, but for two things: lists in lists are indented as Python's Markdown wants them, and links to
+other files are led to the repository. Its address is `--repository`,
 or that of `pyproject.toml`, `CITATION.cff` or GitHub's environment; where none says one, only the text of such links
 stays. `check` reads the built pages: every link and anchor leads somewhere, and no page asks another host for anything.
 It ends with 1 otherwise.
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+INDENT = re.compile(r"^( +)", re.MULTILINE)
 HOST = re.compile(r"(?:https?:)?//")
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src"}
 """Elements of a page that are fetched with it; of `link`, all but what only says where a page is."""
@@ -56,7 +58,7 @@ def stage(out: Path, address: str | None) -> int:
         copy = out / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
-            text, count = repointed(path, path.read_text("utf-8"), kept, address)
+            text, count = staged(path, path.read_text("utf-8"), kept, address)
             copy.write_text(text, "utf-8")
             left += count
         else:
@@ -64,8 +66,8 @@ def stage(out: Path, address: str | None) -> int:
     return left
 
 
-def repointed(page: Path, text: str, kept: set[Path], address: str | None) -> tuple[str, int]:
-    """A page whose links lead to pages of the site or to the repository, and how many do the latter."""
+def staged(page: Path, text: str, kept: set[Path], address: str | None) -> tuple[str, int]:
+    """A page as it is staged, and how many of its links lead to the repository."""
     count = 0
 
     def one(match: re.Match[str]) -> str:
@@ -87,7 +89,7 @@ def repointed(page: Path, text: str, kept: set[Path], address: str | None) -> tu
         return f"{mark}[{words}]({address}/{kind}/main/{target.relative_to(ROOT).as_posix()}{behind})"
 
     pieces = FENCED.split(text)  # every second one is a block of code, which holds no links
-    pieces[::2] = [LINK.sub(one, piece) for piece in pieces[::2]]
+    pieces[::2] = [LINK.sub(one, INDENT.sub(r"\1\1", piece)) for piece in pieces[::2]]
     return "".join(pieces), count
 
 

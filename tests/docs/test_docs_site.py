@@ -37,17 +37,18 @@ def test_every_page_is_in_the_navigation_once():
         ("[here](#top) [there](https://a.org)", "[here](#top) [there](https://a.org)", 0),
         ("[the `run`](../Makefile)", f"[the `run`]({ADDRESS}/blob/main/Makefile)", 1),
         ("[rows](../leaderboards/)", f"[rows]({ADDRESS}/tree/main/leaderboards)", 1),
-        ("```text\n[no](../Makefile)\n```\n", "```text\n[no](../Makefile)\n```\n", 0),
+        ("```text\n  [no](../Makefile)\n```\n", "```text\n  [no](../Makefile)\n```\n", 0),
+        ("- one\n  more\n  - two\n    more\n", "- one\n    more\n    - two\n        more\n", 0),
     ],
 )
-def test_only_links_that_leave_the_pages_are_led_to_the_repository(text, staged, count):
+def test_pages_stay_as_they_are_but_for_links_that_leave_them_and_lists_in_lists(text, staged, count):
     page = ROOT / "docs" / "README.md"
-    assert docs_site.repointed(page, text, set(docs_site.sources()), ADDRESS) == (staged, count)
+    assert docs_site.staged(page, text, set(docs_site.sources()), ADDRESS) == (staged, count)
 
 
 def test_without_an_address_the_text_of_a_link_stays():
     page = ROOT / "docs" / "README.md"
-    assert docs_site.repointed(page, "see [it](../Makefile).", set(docs_site.sources()), None) == ("see it.", 1)
+    assert docs_site.staged(page, "see [it](../Makefile).", set(docs_site.sources()), None) == ("see it.", 1)
 
 
 def test_faults_of_built_pages_are_found(tmp_path, monkeypatch):
