@@ -1,4 +1,4 @@
-# embench from its own wheel, with torch for the CPU. `docker build -t embench .`; docs/user-guide.md shows how to run it.
+# embench from its own wheel, with torch for the CPU. `docker build -t embench .`; docs/README.md shows how to run it.
 FROM python:3.13-slim AS build
 COPY . /source
 RUN python -m pip wheel --no-deps --wheel-dir /dist /source

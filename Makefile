@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
+.PHONY: setup light docs demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
 .PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -30,6 +30,23 @@ light: .venv-light/installed
 	test -x .venv-light/bin/python || $(PYTHON) -m venv .venv-light
 	.venv-light/bin/python -m pip install --quiet -r requirements-score.txt
 	.venv-light/bin/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+# The documentation as a site, in .embench/docs/site: built by Zensical, by MkDocs as a second opinion, and both checked.
+# Links to other files of the repository lead to REPOSITORY; bench/docs_site.py says where its address is found otherwise.
+DOCS := .embench/docs
+REPOSITORY ?=
+
+docs: .venv-docs/installed
+	.venv-docs/bin/python bench/docs_site.py stage $(DOCS)/pages $(if $(REPOSITORY),--repository $(REPOSITORY))
+	.venv-docs/bin/zensical build --strict --clean
+	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean --quiet --site-dir $(DOCS)/site-mkdocs
+	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site-mkdocs
+
+.venv-docs/installed: requirements-docs.txt
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet -r requirements-docs.txt
 	touch $@
 
 demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
@@ -75,7 +92,7 @@ test-changed: setup
 	$(PYTEST) $(SHARED) --testmon --testmon-env "'$$(git ls-files -coz --exclude-standard -- ':!*.py' ':!*.md' | xargs -0 sha256sum | sha256sum)'"
 
 # Long proofs, in parts that go on where they were interrupted: `python -m tests.proofs --list` shows what was run. `make
-# test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
+# test-all` holds a small fixed sample of each; docs/inside/testing.md says what they prove.
 PROOF := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.proofs
 
 rates: setup
@@ -142,5 +159,5 @@ curve: setup
 	$(BIN)/python -m bench.label_efficiency
 
 clean:
-	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .testmondata*
+	rm -rf dist build $(DEMO) $(DOCS) .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .testmondata*
 	find benchmark plugins tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

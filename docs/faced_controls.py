@@ -1,6 +1,6 @@
 """What the labels of FACED tell without any EEG: python docs/faced_controls.py DATA_ROOT [PROTOCOLS [TARGETS]]
 
-DATA_ROOT has the folder `faced`, of which the events are enough. `docs/datasets/faced.md` shows the tables.
+DATA_ROOT has the folder `faced`, of which the events are enough. `docs/datasets/faced_controls.md` shows the tables.
 """
 
 from __future__ import annotations

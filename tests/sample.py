@@ -1,5 +1,5 @@
 """Which part of a test runs when: `make test` and `make test-all` run samples, and each long proof has a target of its
-own that runs the whole (docs/testing.md)."""
+own that runs the whole (docs/inside/testing.md)."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import pytest
 WHOLE = "EMBENCH_WHOLE_PROOFS" in os.environ
 """Whether long proofs run whole; their targets in the Makefile set this."""
 
-proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see docs/testing.md")
+proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see docs/inside/testing.md")
 """Marks what only the whole proof runs."""
 
 

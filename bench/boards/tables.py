@@ -3,7 +3,7 @@
     python -m bench.boards.tables
 
 writes them into the pages, between their marks. Scores are the headline, or `auroc_within` on boards where no row has a
-headline. Differences are paired over subjects, with the allowance for shared training (`docs/statistics.md`).
+headline. Differences are paired over subjects, with the allowance for shared training (`docs/why/statistics.md`).
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ from embench.statistics.spread import mean_and_error, spread_of
 
 DOCS = ROOT / "docs"
 FINDINGS = DOCS / "findings.md"
+ADDS = DOCS / "why" / "adds.md"
 LEVELS = ("local", "full", "local_contact", "full_contact")
 LEVEL_NAMES = ("`local`", "`full`", "`local` and contact", "`full` and contact")
 
@@ -378,7 +379,7 @@ def pages() -> list[Path]:
     run = {board.dataset for board in standing()}
     waiting = {board.dataset for board in EVERY} - run
     boards = [path for path in sorted((DOCS / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
-    return [*(path for path in boards if path.stem not in waiting), FINDINGS, DOCS / "adds.md", ROOT / "README.md"]
+    return [*(path for path in boards if path.stem not in waiting), FINDINGS, ADDS, ROOT / "README.md"]
 
 
 def main() -> int:

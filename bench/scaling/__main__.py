@@ -1,7 +1,7 @@
-"""`python -m bench.scaling plan`, `real`, `page`: the figures of `docs/scaling.md`.
+"""`python -m bench.scaling plan`, `real`, `page`: the figures of `docs/inside/scaling.md`.
 
 `plan` plans the grid and writes its stages, with seconds from what was run before, to `.embench/scaling`.
-`real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes `docs/scaling.json` and the page.
+`real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes the page and its `scaling.json`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from bench.scaling.grid import generate, plan_grid
 from bench.scaling.page import insert
 from bench.scaling.small import run_small
 
-FIGURES, PAGE = ROOT / "docs" / "scaling.json", ROOT / "docs" / "scaling.md"
+FIGURES, PAGE = ROOT / "docs" / "inside" / "scaling.json", ROOT / "docs" / "inside" / "scaling.md"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="The figures of docs/scaling.md.")
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="Figures of docs/inside/scaling.md.")
     parser.add_argument("step", choices=("plan", "real", "page"))
     parser.add_argument("--data", type=Path, help="folder of the real recordings; for plan and real")
     parser.add_argument(

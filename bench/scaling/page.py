@@ -1,4 +1,4 @@
-"""The tables of `docs/scaling.md`, made from `docs/scaling.json`."""
+"""The tables of `docs/inside/scaling.md`, made from `docs/inside/scaling.json`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def tables(found: Mapping[str, Any]) -> str:
         [
             f"Made on {found['machine']['measured']}, from the times of {read}.",
             table(["the grid", ""], facts),
-            "\n".join(["The longest chain:", *(f"- {each}" for each in grid["chain"])]),
+            "\n".join(["The longest chain:", "", *(f"- {each}" for each in grid["chain"])]),
             "### The schedule",
             table(
                 ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],

@@ -1,4 +1,4 @@
-"""The table of `docs/performance.md`, made from the JSON of a measurement."""
+"""The table of `docs/inside/performance.md`, made from the JSON of a measurement."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Every way in which somebody may forge an entry, on real recordings, against `leaderboard build` and the audit: the
-table in docs/audit.md says what notices it, and is read here."""
+table in docs/why/audit.md says what notices it, and is read here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from embench.records.schema_1 import scoring_of, written_scores
 from ..sample import WHOLE, proof
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
-TABLE = Path(__file__).parents[2] / "docs" / "audit.md"
+TABLE = Path(__file__).parents[2] / "docs" / "why" / "audit.md"
 SUBJECTS = 20
 pytestmark = [
     pytest.mark.slow,

@@ -27,7 +27,7 @@ def test_clean_runs_raise_nothing_severe(tmp_path: Path, monkeypatch: pytest.Mon
     and one on Stress-Predict, whose units are windows of one session with its tasks in one order.
 
     The rule of three: none in 10 means fewer than three in ten runs, at 95 %; none in the 30 of `make rates` fewer than
-    one in ten. What each check's own rate is stands in docs/audit.md.
+    one in ten. What each check's own rate is stands in docs/why/audit.md.
     """
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     severe, others = [], Counter()

@@ -87,7 +87,7 @@ def workplace(folder, data, stages, session_cache, monkeypatch):
 
 @pytest.fixture
 def mine(folder, site, installing):
-    """The plugin guide's package, installed from the files that the guide shows."""
+    """The package of the pages on plugins, installed from the files that they show."""
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     points = project["entry-points"]["embench"]
     package = folder / points["plugins"]

@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 LINKED = sorted([*PAGES, ROOT / "CHANGELOG.md", *ROOT.glob("examples/**/*.md"), *ROOT.glob("bench/**/*.md")])
 """Pages whose links are checked."""
-GUIDE = ROOT / "docs" / "plugin-guide.md"
-CLUSTER = ROOT / "docs" / "cluster.md"
+GUIDE = sorted(ROOT.glob("docs/guide/plugins/*.md"))
+"""The pages on plugins, whose files make one package."""
+CLUSTER = ROOT / "docs" / "guide" / "cluster.md"
 """Its commands need Slurm or Ray: `make cluster` runs them, and no other test."""
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -1,6 +1,6 @@
-"""The list of all public names on the page `docs/python.md`, made from their docstrings.
+"""What is made on the pages of `docs/reference`; here the list of all public names, from their docstrings.
 
-`python -m tests.docs.reference` writes it again, after a name was added, changed or removed on purpose.
+`python -m tests.docs.reference` writes all of it again, after a name, a command or a plugin was changed on purpose.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import embench
 import embench.testing
+from bench.markdown import insert
 
+from . import combinations, commands
 from .pages import ROOT
 
-PAGE = ROOT / "docs" / "python.md"
-BEGIN, END = "<!-- names: begin -->\n", "<!-- names: end -->\n"
+PAGE = ROOT / "docs" / "reference" / "python.md"
 HOME = Path(embench.__file__).parent
 MODULES = ["errors", "nn", *sorted(f"interfaces/{path.stem}" for path in HOME.glob("interfaces/[a-z]*.py"))]
 MODULES += [f"signals/{path.stem}" for path in sorted(HOME.glob("signals/[a-z]*.py"))] + ["testing/__init__"]
@@ -29,7 +30,7 @@ MOST = 12
 
 
 def reference() -> str:
-    parts = ["### `embench`\n"]
+    parts = ["## `embench`\n"]
     for name in sorted(embench.__all__, key=str.lower):
         if name == "__version__":
             continue
@@ -39,8 +40,8 @@ def reference() -> str:
         rows = [f"| `{name}` | {text} |" for name, text in _names(HOME / f"{module}.py")]
         title = "embench." + module.removesuffix("/__init__").replace("/", ".")
         if rows:
-            parts.append(f"### `{title}`\n\n| name | |\n| --- | --- |\n" + "\n".join(rows) + "\n")
-    return "\n" + "\n".join(parts) + "\n"
+            parts.append(f"## `{title}`\n\n| name | |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts).strip()
 
 
 def _signature(name: str, found: object) -> str:
@@ -84,10 +85,21 @@ def _cell(text: str) -> str:
     return " ".join(_first(text).split()).replace("|", "\\|")
 
 
-def written(text: str) -> str:
-    """The page with the list of names as it is now."""
-    return text[: text.index(BEGIN) + len(BEGIN)] + reference() + text[text.index(END) :]
+MADE = {
+    PAGE: reference,
+    combinations.PAGE: combinations.tables,
+    commands.COMMANDS: commands.commands,
+    commands.ERRORS: commands.exit_codes,
+    commands.SETTINGS: commands.settings,
+}
+"""Page -> what is made on it."""
+
+
+def written(page: Path) -> str:
+    """A page with what is made on it as it is now."""
+    return insert(page.read_text("utf-8"), "python -m tests.docs.reference", MADE[page]())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8", newline="\n")
+    for path in MADE:
+        path.write_text(written(path), "utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""The plugin guide's files conform, and together they make a package whose plugins are found and used in a run."""
+"""The files of the pages on plugins conform, and together they make a package whose plugins are found and run."""
 
 import json
 import re
@@ -13,6 +13,8 @@ from embench.testing import check
 from ..leaderboard.boards import unmarked
 from .conftest import run_all
 from .pages import GUIDE, blocks, commands
+
+BLOCKS = [block for page in GUIDE for block in blocks(page)]
 
 
 @pytest.mark.usefixtures("mine")
@@ -30,7 +32,7 @@ def test_dataset_conforms(mine, tmp_path):
 
 
 def test_modalities_of_the_guide_are_defined(site, installing):
-    (text,) = [block.body for block in blocks(GUIDE) if block.body.startswith("modality:")]
+    (text,) = [block.body for block in BLOCKS if block.body.startswith("modality:")]
     package = site / "embench_other"
     package.mkdir()
     (package / "registry.yaml").write_text(text)
@@ -42,7 +44,7 @@ def test_modalities_of_the_guide_are_defined(site, installing):
 
 @pytest.mark.slow
 def test_commands_run_and_the_package_with_them(mine, shell, workplace):
-    run_all(commands(GUIDE), shell)
+    run_all([words for page in GUIDE for words in commands(page)], shell)
     (folder,) = (workplace / "runs" / "my_dataset").iterdir()
     run = yaml.safe_load((folder / "run.yaml").read_text())
     assert run["dataset"]["name"] == f"{mine.name}/my_dataset"
@@ -56,7 +58,7 @@ def test_commands_run_and_the_package_with_them(mine, shell, workplace):
 def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing, tmp_path_factory):
     """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print."""
     data = str(unmarked(tmp_path_factory.mktemp("unmarked")))
-    (way,) = (block.body for block in blocks(GUIDE) if "embench leaderboard submit" in block.body)
+    (way,) = (block.body for block in BLOCKS if "embench leaderboard submit" in block.body)
     runs: list[str] = []
     for line in way.splitlines():
         words = shlex.split(line.removeprefix("$ "))

@@ -30,7 +30,8 @@ WORK = ROOT / ".embench" / "mutants"
 CAUGHT = HERE / "caught.yaml"
 COPIED = ("benchmark", "plugins", "tests", "docs", "bench", "examples", "leaderboards", ".github", "Dockerfile",
           ".dockerignore", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile",
-          "pyproject.toml", "constraints.txt", "requirements-score.txt", "registry.yaml")  # fmt: skip
+          "pyproject.toml", "constraints.txt", "requirements-score.txt", "requirements-docs.txt", "mkdocs.yml",
+          "registry.yaml")  # fmt: skip
 FIRST = 60
 """So many of the quickest tests go before the others: most faults fall there."""
 MOST_S, LIMIT_S = 300.0, 1800.0

@@ -99,7 +99,7 @@ def test_net_benefit_is_that_of_the_definition():
 
 
 def test_published_predictions_give_the_numbers_by_the_formulas_of_the_page():
-    """docs/statistics.md, with plain arrays."""
+    """docs/why/statistics.md, with plain arrays."""
     folder = next((PUBLISHED / "wearable_stress/subject-independent-v2").glob("handcrafted-knn-1*"))
     record = read_record(folder)
     label = dict(zip(record.labels["unit"], record.labels["label"], strict=True))

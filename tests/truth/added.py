@@ -1,5 +1,5 @@
 """How often a verdict `adds` is false, and how often a body is found, in made sessions whose causes are known.
-`python -m tests.truth.added 200` prints the table of `docs/adds.md`; names of cells after the number choose some.
+`python -m tests.truth.added 200` prints the table of `docs/why/adds.md`; names of cells after the number choose some.
 
 Three tasks come in one order, later in longer sessions, and move the wrist of most people. A method is trained on eight
 features, which show movement, the clock or the body, and lasting noise. Nuisances are held as the product holds them,

@@ -1,5 +1,5 @@
 """How often intervals of scores near 1 hold the truth: `python -m tests.truth.near_one 2000` prints the table of
-`docs/statistics.md`.
+`docs/why/statistics.md`.
 
 Subjects differ: the AUROC of each is drawn from a beta distribution around that of the population. It is measured on 24
 units, half of them positive, with normal scores. The smaller the concentration, the more of the distance to 1 is due to

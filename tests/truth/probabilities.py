@@ -1,5 +1,5 @@
 """How often intervals of calibration and net benefit hold the truth: `python -m tests.truth.probabilities 200` prints
-the table of `docs/statistics.md`.
+the table of `docs/why/statistics.md`.
 
 In each trial, a logistic regression is trained on new subjects, in five folds and three seeds. The truth is what these
 models get on 400 others. Subjects differ in their features and, where `own` is not 0, in how often they are positive.

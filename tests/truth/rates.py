@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often tests find what is not there: `python -m tests.truth.rates 2000`.
 
-Prints tables of `docs/statistics.md`, beside those of `allowance` and `films`. Subjects, partitions and models are
+Prints tables of `docs/why/statistics.md`, beside those of `allowance` and `films`. Subjects, partitions and models are
 drawn anew each time, from a fixed seed.
 """
 

@@ -1,5 +1,5 @@
 """Made-up sessions of many lengths, with three tasks in one order: how often a clock seems to find something, and how
-often an effect is found. `python -m tests.truth.sessions 200` prints the tables of `docs/statistics.md`.
+often an effect is found. `python -m tests.truth.sessions 200` prints the tables of `docs/why/statistics.md`.
 
 Tasks begin and end later in longer sessions, by .4 s for each second, and earlier or later in some subjects.
 """

@@ -1,5 +1,5 @@
-"""The add-one interval holds the truth where scores are near 1, and costs nothing elsewhere; `docs/statistics.md` has
-the figures."""
+"""The add-one interval holds the truth where scores are near 1, and costs nothing elsewhere;
+`docs/why/statistics.md` has the figures."""
 
 from __future__ import annotations
 

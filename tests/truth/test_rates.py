@@ -1,4 +1,5 @@
-"""Intervals hold the truth and tests find what is not there as often as they say; `docs/statistics.md` has the figures.
+"""Intervals hold the truth and tests find what is not there as often as they say; `docs/why/statistics.md` has
+the figures.
 
 Bounds are the promised rates, and what 300 trials leave to chance beside them: about two standard errors.
 """

@@ -151,7 +151,7 @@ def _classes(path: Path) -> list[tuple[str, str]]:
 def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
     plugin = _title(entry)
     if entry.broken:
-        remedy = "correct the file; docs/plugin-guide.md shows one"
+        remedy = "correct the file; docs/guide/plugins/package.md shows one"
         yield PluginCheck(plugin, "registry.yaml", entry.broken, str(entry.source), remedy)
         return
     if entry.alias_of:

@@ -28,7 +28,7 @@ class Metric(ABC):
         title: what it is called in text, by default its name in words; `short` heads a column. `about`: what it
             measures, in a sentence; by default the first of its docstring.
         range: least and greatest value. `direction`: whether more or less is better. Where it is 0 to 1 and chance is
-            .5, protocols of version 3 give the score the add-one interval, see docs/statistics.md.
+            .5, protocols of version 3 give the score the add-one interval, see docs/why/statistics.md.
         kinds: the target kinds it can score.
         chance_level: what predictions without information score, whatever the labels; None where it depends on them.
         depends_on_cut: whether it reads decisions, not scores alone: such a score ranks nothing.

@@ -24,7 +24,7 @@ LEGEND = """\
 - Rows are in the order of the headline (bold) alone, among rows with the same access to data of the test subjects;
   where it is undefined, nothing is ranked, and rows are in the order of `auroc_within`. In brackets: the 95 % interval
   over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows together; rows that can't be
-  told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
+  told apart share ranks. *By luck*: see `docs/why/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
   subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
   the session. Chance is .5 in all of them.
@@ -54,7 +54,7 @@ ADDS_LEGEND = """\
 - *adds*, from version 3 on: whether the scores tell more of the label than clock and movement do, by the partial
   correlation that is left, and which nuisances decide (*local*: what is seen within ten minutes; *full*: also clocks
   that movements of a whole session set). Rows that add come first. Adding is no proof of physiology, and not adding is
-  none against it: see `docs/adds.md`.
+  none against it: see `docs/why/adds.md`.
 """
 
 

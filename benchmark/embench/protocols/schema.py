@@ -143,7 +143,7 @@ class Protocol(_Rules):
     that it names alone.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
-    the scores of version 3, see docs/protocol.md; None, for those of version 2."""
+    the scores of version 3, see docs/why/protocol.md; None, for those of version 2."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)

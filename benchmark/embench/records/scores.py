@@ -75,7 +75,7 @@ class Adds(_Part):
     `score`: the name of the score of what is left; `difference`: whether its mean difference between positive and
     negative units, over the comparisons of that score, takes its place. `movement`: whether an accelerometer was
     recorded. `held`: the modalities that are held constant beside the clock, such as `acc` and `emg`; of `eeg` eyes and
-    muscles alone. `levels`: `local` and `full`, see docs/adds.md; each also with `_contact`, where the contact of
+    muscles alone. `levels`: `local` and `full`, see docs/why/adds.md; each also with `_contact`, where the contact of
     sensors is held constant too. `judged`: which of the first two decides: `local` for methods that provably see one
     unit at a time. There, `seeds`: seed -> whether it adds in this seed alone; `variants`: a variant of the rule ->
     whether it adds by that; `tasks`: task -> the effect over its units and all negative ones, where there are several.

@@ -4,7 +4,7 @@ Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is t
 subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if what is left of *x* is
 higher in positive units, over the comparisons of the headline, and if what is left of *x* and *y* goes together inside
 subjects: the generalised covariance measure (Shah & Peters 2020, doi 10.1214/19-AOS1857), which alone is passed by
-clocks that are sharper than those in *Z*. `docs/adds.md` has the attacks.
+clocks that are sharper than those in *Z*. `docs/why/adds.md` has the attacks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two or more records: which method is better, by how much, and whether so many subjects can show it.
 
 Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
-that tests on training subjects. `docs/statistics.md` describes each test.
+that tests on training subjects. `docs/why/statistics.md` describes each test.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def name_slow(took: Mapping[str, float]) -> None:
         if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
             warnings.warn(
                 f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
-                "scoring: define `resampled`, as docs/plugin-guide.md shows under `A metric`",
+                "scoring: define `resampled`, as docs/guide/plugins/metric.md shows",
                 stacklevel=2,
             )
 

@@ -1,8 +1,8 @@
 """Tests of paired differences, on arrays alone: which differences are more than chance, and which too small to matter.
 
 One test is primary and was chosen beforehand: the permutation test over groups of subjects, with the allowance for
-shared training where seeds show it. The others are further ones. `docs/statistics.md` describes each of them, and how
-often each rejects where there is nothing to find.
+shared training where seeds show it. The others are further ones. `docs/why/statistics.md` describes each of them, and
+how often each rejects where there is nothing to find.
 """
 
 from __future__ import annotations
