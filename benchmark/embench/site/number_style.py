@@ -17,8 +17,10 @@ _TEXT = re.compile(r">[^<]*(?=<)")
 def in_one_style(text: str) -> str:
     """The text with its numbers in the style of the site; names, dates and ranges stay as they are.
 
-    >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3"), ascii(in_one_style("no -.03"))
-    ('2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3', "'no \\u22120.03'")
+    >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3")
+    '2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3'
+    >>> in_one_style("no -.03") == "no \N{MINUS SIGN}0.03"
+    True
     """
     return _NUMBER.sub(lambda found: ("\N{MINUS SIGN}" if found[1] else "") + (found[2] and "0."), text)
 
