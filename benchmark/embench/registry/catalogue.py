@@ -83,11 +83,11 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
     return next((dict(entry.sites) for entry in entries("dataset") if entry.full_name == dataset), {})
 
 
-def questions(dataset: str) -> dict[str, Question]:
+def questions_of(dataset: str) -> dict[str, Question]:
     """Target -> what it asks, as the `registry.yaml` of a dataset by this full name says; without those of which it
     says nothing.
 
-    >>> questions("embench_plugins/wesad")["stress"].labels
+    >>> questions_of("embench_plugins/wesad")["stress"].labels
     'task'
     """
     return next((dict(entry.asks) for entry in entries("dataset") if entry.full_name == dataset), {})

@@ -11,14 +11,14 @@ from embench.registry.naming import did_you_mean
 ASKS = "asks"
 """The field of a dataset's entry: target -> its `question` and its `labels`."""
 
-LABELS = ("task", "film's class", "self-report", "observer")
+LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
 """Where labels come from: the task that was given, the class of a film or another stimulus, what subjects said of
 themselves, what others said of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a target, and where its labels come from (one of `LABELS`)."""
+    """What is asked of a target, and where its labels come from (one of `LABEL_ORIGINS`)."""
 
     question: str
     labels: str
@@ -38,7 +38,7 @@ def problem_of_questions(asks: Any) -> str | None:
             return f"`{ASKS}` of {target!r} has not exactly a `question` and `labels`"
         if not isinstance(about["question"], str) or not about["question"]:
             return f"`question` of {target!r} is {about['question']!r}, expected text"
-        if about["labels"] not in LABELS:
-            hint = did_you_mean(str(about["labels"]), LABELS) or f"known: {', '.join(LABELS)}"
+        if about["labels"] not in LABEL_ORIGINS:
+            hint = did_you_mean(str(about["labels"]), LABEL_ORIGINS) or f"known: {', '.join(LABEL_ORIGINS)}"
             return f"`labels` of {target!r} is {about['labels']!r} ({hint})"
     return None

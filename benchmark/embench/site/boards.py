@@ -18,7 +18,6 @@ from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
 from embench.registry import Question
-from embench.site.findings import Finding, defended_first, finding_of
 from embench.site.number_style import in_one_style
 from embench.site.pages import link
 from embench.statistics.many_rows import ManyRows
@@ -102,11 +101,6 @@ class Board:
         return _span([row.subjects for row in self.rows])
 
     @property
-    def finding(self) -> Finding:
-        """What it shows."""
-        return finding_of(self)
-
-    @property
     def above_chance(self) -> str:
         """How many rows lie above chance; empty where chance is unknown."""
         level, scores = metric_facts(self.metric).chance, [row["s"] for row in self.shown if row["s"]]
@@ -159,6 +153,14 @@ def boards_of(
     return sorted(found, key=lambda b: (b.dataset, b.leaks, bool(b.superseded_by), bool(b.trained_on)))
 
 
+def defended_first(board: Board) -> tuple[Any, ...]:
+    """Puts first the boards that are best defended: with a headline, then asked what rows add, then with more rows that
+    do than luck explains."""
+    adding = board.adding
+    share = adding.adding / adding.asked if adding else 0.0
+    return board.undefined, adding is None, not (adding and adding.beyond_luck), -share, -len(board.rows)
+
+
 def _of_section(
     section: BoardSection, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
@@ -188,7 +190,7 @@ def _of_section(
                 unranked=section.unranked,
                 luck=luck_sentence(section.rankings.get(access)),
                 several_access=several,
-                asks=registry.questions(entries[rows[0].id].run.dataset.name).get(section.target),
+                asks=registry.questions_of(entries[rows[0].id].run.dataset.name).get(section.target),
                 adding_fully=sum(row.does_add and _adds_fully(row) for row in methods),
             )
         )

@@ -18,6 +18,7 @@ from embench.site import notes
 from embench.site.boards import Board, boards_of
 from embench.site.downloads import write_downloads
 from embench.site.entry_page import write_entry_page
+from embench.site.findings import finding_of
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import write_method_pages
 from embench.site.overview import add_page, overview_page
@@ -108,7 +109,8 @@ def _write_boards(whole: Path, made: list[Board], notes_folder: Path | None) -> 
         groups |= set(counts)
         note = notes.read(notes_folder, dataset, {board.dataset for board in made})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
-        page = render("board.html", 1, dataset=dataset, boards=boards, note=note, scripts=scripts)
+        found = [(board, finding_of(board)) for board in boards]
+        page = render("board.html", 1, dataset=dataset, boards=boards, found=found, note=note, scripts=scripts)
         write_page(whole / dataset / "index.html", page)
     for count in groups:
         if script := flips_script(count):

@@ -4,15 +4,12 @@ and how many rows add."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from embench.leaderboard.columns import Row
 from embench.records.scores import Score
 from embench.records.wording import format_control, format_score, in_words
+from embench.site.boards import Board
 from embench.statistics.metrics import metric_facts
-
-if TYPE_CHECKING:
-    from embench.site.boards import Board
 
 _CONTROLS = {
     "elapsed_time": "a clock",
@@ -24,7 +21,7 @@ _CONTROLS = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class BoardFinding:
     """What a board shows.
 
     Args:
@@ -45,7 +42,7 @@ class Finding:
     sentence: str
 
 
-def finding_of(board: Board) -> Finding:
+def finding_of(board: Board) -> BoardFinding:
     """What a board shows."""
     ranked = [row for row in board.rows if row.rank] or board.rows
     best = max(ranked, key=lambda row: _mean(row.scored(board.metric)))
@@ -55,7 +52,7 @@ def finding_of(board: Board) -> Finding:
     control = control_in_words(strongest.name) if strongest else ""
     beaten = control_score is not None and _mean(control_score) >= _mean(score)
     told = _scores(board, score, control, control_score, beaten=beaten)
-    return Finding(
+    return BoardFinding(
         question=board.asks.question if board.asks else in_words(board.target),
         labels=board.asks.labels if board.asks else "",
         best=best,
@@ -74,14 +71,6 @@ def control_in_words(name: str) -> str:
     ('a clock (elapsed_time)', 'movement')
     """
     return f"{_CONTROLS[name]} ({name})" if name in _CONTROLS else in_words(name)
-
-
-def defended_first(board: Board) -> tuple[Any, ...]:
-    """Puts first the boards that are best defended: with a headline, then asked what rows add, then with more rows that
-    do than luck explains."""
-    adding = board.adding
-    share = adding.adding / adding.asked if adding else 0.0
-    return board.undefined, adding is None, not (adding and adding.beyond_luck), -share, -len(board.rows)
 
 
 def _scores(board: Board, score: Score | None, control: str, of_control: Score | None, *, beaten: bool) -> str:

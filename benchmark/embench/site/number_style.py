@@ -30,16 +30,16 @@ def style_texts(html: Markup) -> Markup:
     return Markup(_TEXT.sub(lambda found: in_one_style(found[0]), html))  # noqa: S704  it was HTML before
 
 
-def figure(value: float | None, spec: str = ".3f") -> str:
+def styled_figure(value: float | None, spec: str = ".3f") -> str:
     """A number; a dash where there is none."""
     return in_one_style(format_figure(value, spec, missing="—"))
 
 
-def interval(score: Any, template: str = "[{}, {}]", spec: str = ".3f") -> str:
+def styled_interval(score: Any, template: str = "[{}, {}]", spec: str = ".3f") -> str:
     """The interval of a score, empty where it has none."""
     return in_one_style(format_interval(score, template, spec))
 
 
-def score(value: Score | None) -> str:
+def styled_score(value: Score | None) -> str:
     """A score with its interval, as tables show it."""
     return in_one_style(format_score(value, missing="—"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from embench.site.boards import EVIDENCE, Board
-from embench.site.findings import defended_first
+from embench.site.boards import EVIDENCE, Board, defended_first
+from embench.site.findings import finding_of
 from embench.site.pages import render
 
 
@@ -15,12 +15,13 @@ def overview_page(boards: Sequence[Board]) -> str:
     lines = _lines(boards)
     others = [board for board in boards if board not in lines]
     grouped = {name: list(group) for name, group in groupby(others, key=lambda board: board.dataset)}
-    return render("index.html", 0, boards=lines, others=grouped, evidence=EVIDENCE)
+    return render("index.html", 0, boards=lines, others=grouped, evidence=EVIDENCE, finding_of=finding_of)
 
 
 def add_page(boards: Sequence[Board]) -> str:
     """The page on how a method gets a row, with the best-defended board as its example."""
-    return render("add.html", 0, board=(_lines(boards) or boards)[0])
+    board = (_lines(boards) or boards)[0]
+    return render("add.html", 0, board=board, row=finding_of(board).best)
 
 
 def _lines(boards: Sequence[Board]) -> list[Board]:

@@ -41,9 +41,9 @@ def script_json(value: Any) -> Markup:
 
 _TEMPLATES = templates_of("embench.site", html=True)
 _TEMPLATES.filters |= {
-    "figure": number_style.figure,
-    "interval": number_style.interval,
-    "score": number_style.score,
+    "figure": number_style.styled_figure,
+    "interval": number_style.styled_interval,
+    "score": number_style.styled_score,
     "styled": number_style.in_one_style,
     "script_json": script_json,
 }
