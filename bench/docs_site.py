@@ -2,10 +2,9 @@
 
 `stage` copies README, CONTRIBUTING, CHANGELOG and docs/ into one folder, from which `mkdocs.yml` builds the site. Pages
 stay what GitHub shows, but for two things: lists in lists are indented as Python's Markdown wants them, and links to
-other files are led to the repository. Its address is `--repository`,
-or that of `pyproject.toml`, `CITATION.cff` or GitHub's environment; where none says one, only the text of such links
-stays. `check` reads the built pages: every link and anchor leads somewhere, and no page asks another host for anything.
-It ends with 1 otherwise.
+other files are led to the repository. Its address is `--repository`, or that of `pyproject.toml`, `CITATION.cff` or
+GitHub's environment; where none says one, only the text of such links stays. `check` reads the built pages: every link
+and anchor leads somewhere, and no page asks another host for anything. It ends with 1 otherwise.
 
 It lies in `bench/` with the other scripts that make pages, and needs nothing but Python: the environment of `make docs`
 has no embench.
@@ -115,7 +114,7 @@ class Page(HTMLParser):
 
 
 def faults(site: Path) -> Iterator[str]:
-    """What is wrong with a built site, a line each."""
+    """Yields each fault of a built site as a line."""
     site = site.resolve()
     pages = {path: Page(path) for path in site.rglob("*.html")}
     if len(pages) < len([path for path in sources() if path.suffix == ".md"]):

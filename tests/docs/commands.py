@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from bench.markdown import table
 from embench import cli, errors
 from embench.cli.console import folded_command
 from embench.cli.examples import EXAMPLES
@@ -54,8 +55,7 @@ def exit_codes() -> str:
         (130, "", "Interrupted (SIGINT): finished work is kept, and the same command continues."),
         (143, "", "Terminated (SIGTERM, as batch systems send it): likewise."),
     ]
-    lines = [f"| {code} | {name} | {meaning} |" for code, name, meaning in rows]
-    return "| code | class in `embench.errors` | meaning |\n| --- | --- | --- |\n" + "\n".join(lines)
+    return table(["code", "class in `embench.errors`", "meaning"], [[str(code), *words] for code, *words in rows])
 
 
 def settings() -> str:
@@ -67,27 +67,26 @@ def settings() -> str:
     )
     told = dict(_arguments(ast.get_docstring(recipe) or ""))
     lines = [
-        f"| `{node.target.id}` | {_cell(ast.unparse(node.annotation))} | {_default(node.value)} |"
+        [f"`{node.target.id}`", _cell(ast.unparse(node.annotation)), _default(node.value)]
         for node in recipe.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     ]
     notes = [f"- {', '.join(f'`{name}`' for name in names.split(', '))}: {text}" for names, text in told.items()]
     notes = [textwrap.fill(note, 118, subsequent_indent="  ", break_on_hyphens=False) for note in notes]
-    table = "| field | type | default |\n| --- | --- | --- |\n" + "\n".join(lines)
-    return f"{table}\n\n" + "\n".join(notes)
+    return f"{table(['field', 'type', 'default'], lines)}\n\n" + "\n".join(notes)
 
 
 def _command(name: str, command: Any) -> str:
     """One section: first what the command does, then a table, then examples."""
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     usage = " ".join(["embench", name, *(_placeholder(each) for each in arguments), "[OPTIONS]"])
-    rows = [f"| `{_cell(_placeholder(each))}` | {_cell(each.help or '')} |" for each in arguments]
+    rows = [[f"`{_cell(_placeholder(each))}`", _cell(each.help or "")] for each in arguments]
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
-    rows += [f"| {_flags(each)} | {_meaning(each)} |" for each in options if each.name != "help"]
+    rows += [[_flags(each), _meaning(each)] for each in options if each.name != "help"]
     text = [f"### `embench {name}`\n", f"{' '.join(inspect.cleandoc(command.help or '').split())}\n"]
     text.append(f"```text\n{usage}\n```\n")
     if rows:
-        text.append("| argument or option | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+        text.append(table(["argument or option", "meaning"], rows) + "\n")
     if examples := EXAMPLES.get(name):
         text.append("```text\n" + "\n".join(f"$ {folded_command(line, 110)}" for line in examples) + "\n```\n")
     return "\n".join(text)

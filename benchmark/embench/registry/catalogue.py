@@ -80,7 +80,8 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)
     """
-    return next((dict(entry.sites) for entry in entries("dataset") if entry.full_name == dataset), {})
+    entry = _dataset(dataset)
+    return dict(entry.sites) if entry else {}
 
 
 def questions_of(dataset: str) -> dict[str, Question]:
@@ -90,7 +91,12 @@ def questions_of(dataset: str) -> dict[str, Question]:
     >>> questions_of("embench_plugins/wesad")["stress"].labels
     'task'
     """
-    return next((dict(entry.asks) for entry in entries("dataset") if entry.full_name == dataset), {})
+    entry = _dataset(dataset)
+    return dict(entry.asks) if entry else {}
+
+
+def _dataset(full_name: str) -> Entry | None:
+    return next((entry for entry in entries("dataset") if entry.full_name == full_name), None)
 
 
 def find(kind: str, name: str) -> Entry:

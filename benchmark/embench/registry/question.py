@@ -1,4 +1,4 @@
-"""What a dataset's targets ask, as its `registry.yaml` says, for readers who know neither dataset nor target."""
+"""Questions of targets, as a dataset's `registry.yaml` says them, for readers who know neither dataset nor target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ themselves, what others said of them."""
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a target, and where its labels come from (one of `LABEL_ORIGINS`)."""
+    """The question that a target asks, and the origin of its labels (one of `LABEL_ORIGINS`)."""
 
     question: str
     labels: str
@@ -30,7 +30,7 @@ def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Qu
 
 
 def problem_of_questions(asks: Any) -> str | None:
-    """What is wrong with the field, or None."""
+    """Describes the first fault of the field; None where it has none."""
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():

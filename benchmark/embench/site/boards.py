@@ -92,7 +92,7 @@ class Board:
 
     @property
     def undefined(self) -> bool:
-        """Whether no row has the headline."""
+        """True where no row has the headline."""
         return self.metric != self.headline
 
     @property
@@ -173,7 +173,7 @@ def _of_section(
         metric = headline if any(row.scored(headline) for row in rows) else BESIDE
         rows.sort(key=lambda row: 0 if row.rank else 1)  # stable: those without a rank keep their order below
         if metric != headline and not section.adding:  # rows that add stay first
-            rows.sort(key=lambda row: -_mean(row.scored(metric)))
+            rows.sort(key=lambda row: -mean_or_least(row.scored(metric)))
         found = [paired.get((row.id, section.target)) if metric == headline else None for row in rows]
         keys = {pair["fits"]: pair["shared"] for pair in found if pair}
         boards.append(
@@ -275,7 +275,8 @@ def _control(row: Row, metric: str) -> dict[str, Any]:
     }
 
 
-def _mean(score: Score | None) -> float:
+def mean_or_least(score: Score | None) -> float:
+    """The mean of a score, for an order; below all numbers where there is none."""
     return score.mean if score else float("-inf")
 
 

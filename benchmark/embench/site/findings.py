@@ -1,5 +1,5 @@
-"""What a board shows, in words and as the figures of one line: its question, its highest row, its strongest control,
-and how many rows add."""
+"""The finding of a board, in words and as the figures of one line: its question, its highest row, its strongest
+control, and how many rows add."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from embench.leaderboard.columns import Row
 from embench.records.scores import Score
 from embench.records.wording import format_control, format_score, in_words
-from embench.site.boards import Board
+from embench.site.boards import Board, mean_or_least
 from embench.statistics.metrics import metric_facts
 
 _CONTROLS = {
@@ -22,7 +22,7 @@ _CONTROLS = {
 
 @dataclass(frozen=True)
 class BoardFinding:
-    """What a board shows.
+    """The finding of a board.
 
     Args:
         question: what its target asks. `labels`: where labels come from; empty where the dataset doesn't say.
@@ -43,14 +43,14 @@ class BoardFinding:
 
 
 def finding_of(board: Board) -> BoardFinding:
-    """What a board shows."""
+    """Returns the finding of a board."""
     ranked = [row for row in board.rows if row.rank] or board.rows
-    best = max(ranked, key=lambda row: _mean(row.scored(board.metric)))
+    best = max(ranked, key=lambda row: mean_or_least(row.scored(board.metric)))
     scored = [row for row in board.controls if row.scored(board.metric)]
-    strongest = min(scored, key=lambda row: (-_mean(row.scored(board.metric)), row.name), default=None)
+    strongest = min(scored, key=lambda row: (-mean_or_least(row.scored(board.metric)), row.name), default=None)
     score, control_score = best.scored(board.metric), strongest.scored(board.metric) if strongest else None
     control = control_in_words(strongest.name) if strongest else ""
-    beaten = control_score is not None and _mean(control_score) >= _mean(score)
+    beaten = control_score is not None and mean_or_least(control_score) >= mean_or_least(score)
     told = _scores(board, score, control, control_score, beaten=beaten)
     return BoardFinding(
         question=board.asks.question if board.asks else in_words(board.target),
@@ -65,7 +65,7 @@ def finding_of(board: Board) -> BoardFinding:
 
 
 def control_in_words(name: str) -> str:
-    """What a control knows, with its name where that is another.
+    """Names a control by what it knows, and by its name where that is another.
 
     >>> control_in_words("elapsed_time"), control_in_words("movement")
     ('a clock (elapsed_time)', 'movement')
@@ -113,7 +113,3 @@ def _added(board: Board) -> str:
 
 def _rows(count: int) -> str:
     return {0: "No row lies", 1: "1 row lies"}.get(count, f"{count} rows lie")
-
-
-def _mean(score: Score | None) -> float:
-    return score.mean if score and score.mean is not None else float("-inf")
