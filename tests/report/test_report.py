@@ -27,7 +27,7 @@ from .conftest import alone
 
 SECTIONS = (
     "headline", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
-    "quality", "audit", "cost", "the-run",
+    "quality", "people", "audit", "cost", "the-run",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
 from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
-from embench.report import about, curves, embeddings, fusion_gain, headline, probabilities, quality, training
+from embench.report import about, curves, embeddings, fusion_gain, headline, people, probabilities, quality, training
 from embench.report.facts import RunFacts
 from embench.report.page import Section, render_page
 from embench.store import Store
@@ -62,6 +62,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         Section("Scores", "All scores", headline.scores_section(run)),
         Section("Quality", "Scores by the quality of signals", quality.quality_section(run)),
+        Section("People", "Scores by group of subjects", people.people_section(run)),
         Section("Audit", "Audit", about.audit_section(run)),
         Section("Cost", "Cost", about.cost_section(run)),
         Section("The run", "Details of the run", about.facts_section(run)),

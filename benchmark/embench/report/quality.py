@@ -12,7 +12,7 @@ from embench.data.quality import TERCILES, quality_of_units, terciles
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
-from embench.records.predictions import MODEL
+from embench.records.predictions import MODEL, Predictions
 from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import by_target, html_table, missing_note, paragraph
 from embench.statistics.estimates import estimate
@@ -43,9 +43,7 @@ def quality_section(run: RunFacts) -> Markup:
 
 
 def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> Markup:
-    table = run.record.predictions
-    ours = table.take((table["method"] == MODEL) & (table["target"] == target.name))
-    ours = ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]  # looked at above
+    ours = own_predictions(run, target)
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
     silent = []
@@ -70,22 +68,39 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
             rows += [
                 (f"{modality}, {name}", span, int(mine.sum()), people, *shown)
                 for metric in metrics
-                if (shown := _shown(run, target, metric, some, unit_length(ids))) is not None
+                if (shown := _shown(score_of_part(run, target, metric, some, unit_length(ids)), metric)) is not None
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
     made = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
     return made + (paragraph(f"Not divided: {'; '.join(silent)}.") if silent else Markup())
 
 
-def _shown(run: RunFacts, target: Target, metric: str, some: Any, length_s: float) -> tuple[Any, ...] | None:
-    """Name, mean, ends of the interval and remarks of a score of some predictions; None where it does not apply."""
+def _shown(found: Estimate | Undefined | None, metric: str) -> tuple[Any, ...] | None:
+    """Name, mean, ends of the interval and remarks of a score; None where it does not apply."""
+    if found is None:
+        return None
+    if isinstance(found, Estimate):
+        return metric, found.mean, found.low, found.high, "; ".join(found.left_out)
+    return metric, None, None, None, f"undefined: {found.reason}"
+
+
+def own_predictions(run: RunFacts, target: Target) -> Predictions:
+    """The method's predictions of units that have a label. The record has labels."""
+    table = run.record.predictions
+    ours = table.take((table["method"] == MODEL) & (table["target"] == target.name))
+    return ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]
+
+
+def score_of_part(
+    run: RunFacts, target: Target, metric: str, some: Predictions, length_s: float
+) -> Estimate | Undefined | None:
+    """A score of some of a run's `own_predictions`; None where the metric does not apply.
+
+    Args:
+        length_s: of the run's units, see `unit_length`.
+    """
     record = run.record
     joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
     stimuli = shared_stimuli(run.manifest.cohort.design, joined)
     found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
-    if found is None:
-        return None
-    found = with_interval_of(run.rules.scoring if run.rules else None, metric, found)
-    if isinstance(found, Estimate):
-        return metric, found.mean, found.low, found.high, "; ".join(found.left_out)
-    return metric, None, None, None, f"undefined: {found.reason}"
+    return None if found is None else with_interval_of(run.rules.scoring if run.rules else None, metric, found)

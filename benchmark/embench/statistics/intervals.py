@@ -149,10 +149,11 @@ def mean_over_subjects(
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
-    return _with_interval(replace(estimate, groups=len(sums)), float(error), len(sums) - 1)
+    return with_interval(replace(estimate, groups=len(sums)), float(error), len(sums) - 1)
 
 
-def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
+def with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
+    """The estimate with a standard error and its t interval."""
     from scipy import stats  # boards are shown without it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
@@ -171,7 +172,7 @@ def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
     error, df = jackknife_error(without)
     if estimate.error is None or not df:
         return estimate
-    widened = _with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
+    widened = with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
     return replace(widened, over="subjects and stimuli", without_stimulus=without)
 
 
@@ -232,14 +233,14 @@ def widen(estimate: Estimate, shared: float | None) -> Estimate:
     if estimate.error is None or shared is None:
         return estimate
     shared = min(shared, SHARED_AT_MOST * estimate.error**2)
-    return _with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
+    return with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 
 def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[str, ...] = ()) -> Estimate:
     """An estimate whose standard error and t interval come from the score without each group (G,)."""
     error, df = jackknife_error(without)
     estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
-    return _with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate
+    return with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate
 
 
 def add_one(estimate: Estimate) -> Estimate:
