@@ -8,7 +8,7 @@ import pytest
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import read_record
 from embench.report.facts import RunFacts
-from embench.report.people import FEWEST, group_scores
+from embench.report.people import SMALLEST_GROUP, group_scores
 from embench.statistics.common import recorded_target
 from embench.statistics.scores import compute_scores
 
@@ -63,5 +63,5 @@ def test_a_method_that_works_for_one_sex_only_is_found(record):
 
 
 def test_small_groups_and_facts_that_divide_nobody_are_not_scored(record):
-    assert scores_of(record, sexes(record, FEWEST - 1)) == []
+    assert scores_of(record, sexes(record, SMALLEST_GROUP - 1)) == []
     assert scores_of(record, {subject: {"sex": "male"} for subject in record.groups}) == []

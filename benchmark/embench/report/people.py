@@ -19,12 +19,12 @@ from embench.report.quality import own_predictions, score_of_part
 from embench.statistics.intervals import Estimate, with_interval
 from embench.statistics.joined import unit_length
 
-FEWEST = 5
+SMALLEST_GROUP = 5
 """Subjects that a group has at least: a score of fewer says nothing of others, and too much of each."""
 
 _NOTE = (
     "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
-    f"groups. Groups of fewer than {FEWEST} subjects are not scored. Between two groups stands the difference, with an "
+    f"groups. Groups of fewer than {SMALLEST_GROUP} subjects are not scored. Between two groups stands the difference, with an "
     "interval that takes them as independent and is not corrected for the number of groups looked at. An interval that "
     "holds 0 does not show that a method works alike for both, and a difference does not say why: groups may differ in "
     "age, in movement or in how the sensor sat."
@@ -62,7 +62,7 @@ def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]
         for one in group_scores(run, target, known)
     ]
     if not rows:
-        return paragraph(f"Nothing recorded of the subjects divides them into groups of at least {FEWEST}.")
+        return paragraph(f"Nothing recorded of the subjects divides them into groups of at least {SMALLEST_GROUP}.")
     heads = ("group", "subjects", "score", "mean", "low", "high", "remarks")
     return html_table(heads, rows, f"Scores of {target.name} by group of subjects")
 
@@ -85,7 +85,7 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
     length_s, tested = unit_length(np.unique(ours["unit"])), np.unique(ours["subject"]).tolist()
     for fact in sorted({fact for facts in known.values() for fact in facts}):
         of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
-        groups = sorted(value for value, subjects in Counter(of.values()).items() if subjects >= FEWEST)
+        groups = sorted(value for value, subjects in Counter(of.values()).items() if subjects >= SMALLEST_GROUP)
         if len(groups) < 2:
             continue
         for metric in dict.fromkeys([run.scores.headlines[target.name], target.traits.within]):
