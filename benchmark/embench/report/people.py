@@ -24,10 +24,10 @@ SMALLEST_GROUP = 5
 
 _NOTE = (
     "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
-    f"groups. Groups of fewer than {SMALLEST_GROUP} subjects are not scored. Between two groups stands the difference, with an "
-    "interval that takes them as independent and is not corrected for the number of groups looked at. An interval that "
-    "holds 0 does not show that a method works alike for both, and a difference does not say why: groups may differ in "
-    "age, in movement or in how the sensor sat."
+    f"groups. Groups of fewer than {SMALLEST_GROUP} subjects are not scored. Between two groups stands the difference, "
+    "with an interval that takes them as independent and is not corrected for the number of groups looked at. An "
+    "interval that holds 0 does not show that a method works alike for both, and a difference does not say why: groups "
+    "may differ in age, in movement or in how the sensor sat."
 )
 
 
