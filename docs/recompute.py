@@ -1,6 +1,6 @@
 """Recomputes the scores of an entry, or of a run, from its files: python docs/recompute.py FOLDER
 
-It needs numpy, and nothing of embench; docs/statistics.md has the formulas. The last line says how many scores agree
+It needs numpy, and nothing of embench; docs/why/recompute.md has the formulas. The last line says how many scores agree
 with `scores.json`, or why none can be recomputed. It exits with 1 if one disagrees.
 """
 

@@ -1,6 +1,6 @@
 """Verdicts of `adds` on published rows, computed again from arrays: `python -m bench.adds.recompute wearable_stress`.
 
-Scores, labels, folds and Z are given; the rest is written from docs/why/adds.md and docs/why/statistics.md. Exits with
+Scores, labels, folds and Z are given; the rest is written from docs/why/adds.md and docs/why/recompute.md. Exits with
 1 if a largest difference from embench is above 1e-9. Scores x are (S, n): S seeds, n labelled units of P subjects in G
 groups.
 """
@@ -42,7 +42,7 @@ def groups_of(study: Study) -> np.ndarray:  # (P, G), 1 where a subject is of a 
     return 1.0 * (np.array(names)[:, None] == np.unique(names))
 
 
-def allowance(a: np.ndarray, study: Study, v: float) -> float:  # A of docs/why/statistics.md, of a (S, P)
+def allowance(a: np.ndarray, study: Study, v: float) -> float:  # A of docs/why/recompute.md, of a (S, P)
     known, of = np.isfinite(a).all(1), groups_of(study)
     together = study.folds[known][:, :, None] == study.folds[known][:, None]
     free = of.T @ together @ of == 0  # t_sgh

@@ -176,13 +176,13 @@ def adding(boards: Sequence[Board] | None = None) -> str:
 
 
 def effects(board: Board) -> str:
-    """Rows whose partial correlation with the label lies above 0 at a level, and what is left of their scores, in order
-    of the correlation at the level `local`."""
+    """Rows that add at a level: their partial correlation with the label, and what is left of their scores, in order of
+    the correlation at the level `local`."""
     asked = [(e, adds) for e in rows_of(board) if (adds := e.scores.adds(board.target)) and adds.decides]
     metric, lines = metric_of(board), []
     for entry, adds in sorted(asked, key=lambda row: -row[1].levels["local"].effect.mean):
         levels = [adds.levels[level] for level in LEVELS]
-        if any(low(at.effect) > 0 for at in levels):
+        if any(at.adds for at in levels):
             cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in levels]
             own = _brief(entry.score(board.target, metric))
             lines.append([method(entry), modalities(entry), own, *cells])
