@@ -20,7 +20,6 @@ def tables(found: Mapping[str, Any]) -> str:
         ["stages, shared", f"{grid['stages']:,}, {_time(grid['s'])} of work"],
         ["of them", kinds],
         ["longest chain", f"{_time(grid['chain_s'])}"],
-        ["work of networks that were measured themselves", f"{grid['known']:.0%}"],
         ["planning by the parent, each run; all", f"{parent['plan_s']:.2f} s; {_time(all_planned)}"],
         ["handing out and answering a stage", f"{1000 * parent['answer_s']:.1f} ms"],
         ["scoring a run ([measured](performance.md#figures))", f"{parent['score_s']:.2f} s"],
@@ -36,7 +35,7 @@ def tables(found: Mapping[str, Any]) -> str:
     workers = [str(row["workers"]) for row in found["schedule"]]
     variants = [[name, *(f"{value:.2f}" for value in values)] for name, values in found["variants"].items()]
     real = "; ".join(
-        f"with {row['workers']} workers, {row['makespan_s']:.1f} s, and "
+        f"with {row['workers']} worker{'s' * (row['workers'] > 1)}, {row['makespan_s']:.1f} s, and "
         f"{row['simulated_s']:.1f} s simulated ({row['off']:+.1%})"
         for row in found["real"]
     )
