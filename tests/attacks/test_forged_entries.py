@@ -214,7 +214,7 @@ OUTCOMES = {
     "a dataset that is a file": ("unreadable", "severe"),
     "eight million rows": ("unreadable", "unreadable"),
 }
-"""What `leaderboard build` and the audit do with a forgery. All that neither this nor the page lists: refused, severe."""
+"""What `leaderboard build` and the audit do with a forgery. What neither this nor the page lists: refused, severe."""
 SAMPLE = (
     "the headline's mean",
     "an interval",
