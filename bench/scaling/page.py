@@ -16,19 +16,13 @@ def tables(found: Mapping[str, Any]) -> str:
     all_planned = parent["plan_s"] * grid["runs"]
     facts = [
         ["runs (combinations that embench refuses)", f"{grid['runs']:,} ({grid['refused']:,})"],
-        ["runs of each dataset", ", ".join(f"{name} {count}" for name, count in grid["datasets"].items())],
-        ["protocols", ", ".join(grid["protocols"])],
         ["stages, if each run made its own", f"{grid['alone']['stages']:,}, {_time(grid['alone']['s'])} of work"],
         ["stages, shared", f"{grid['stages']:,}, {_time(grid['s'])} of work"],
         ["of them", kinds],
         ["longest chain", f"{_time(grid['chain_s'])}"],
-        ["longest stage; median of those that train", f"{_time(grid['longest_s'])}; {_time(grid['median_s'])}"],
-        ["work of networks that were measured themselves", f"{grid['known']:.0%}"],
         ["planning by the parent, each run; all", f"{parent['plan_s']:.2f} s; {_time(all_planned)}"],
         ["handing out and answering a stage", f"{1000 * parent['answer_s']:.1f} ms"],
-        ["a look at a waiting stage", f"{1e6 * parent['look_s']:.2f} µs"],
-        ["scoring a run ([measured](performance.md#running))", f"{parent['score_s']:.2f} s"],
-        ["not in the schedules: preparing all datasets", _time(parent["prepare_s"])],
+        ["scoring a run ([measured](performance.md#figures))", f"{parent['score_s']:.2f} s"],
     ]
     schedule = [
         [
@@ -40,19 +34,16 @@ def tables(found: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     workers = [str(row["workers"]) for row in found["schedule"]]
     variants = [[name, *(f"{value:.2f}" for value in values)] for name, values in found["variants"].items()]
-    real = [
-        [
-            str(row["workers"]), f"{row['makespan_s']:.1f} s", f"{row['simulated_s']:.1f} s", f"{row['off']:+.1%}",
-            ", ".join(f"{each:.1f}" for each in row["all_s"]), ", ".join(map(str, row["load_average"])),
-        ]
+    real = "; ".join(
+        f"with {row['workers']} worker{'s' * (row['workers'] > 1)}, {row['makespan_s']:.1f} s, and "
+        f"{row['simulated_s']:.1f} s simulated ({row['off']:+.1%})"
         for row in found["real"]
-    ]  # fmt: skip
+    )
     read = f"{grid['published']} published rows, and of {grid['recorded']:,} estimators and predictions"
     return "\n\n".join(
         [
             f"Made on {found['machine']['measured']}, from the times of {read}.",
             table(["the grid", ""], facts),
-            "\n".join(["The longest chain:", "", *(f"- {each}" for each in grid["chain"])]),
             "### The schedule",
             table(
                 ["workers", "done after", "efficiency", "idle", "work / workers", "chain", "parent busy", "limited by"],
@@ -60,8 +51,7 @@ def tables(found: Mapping[str, Any]) -> str:
             ),
             "### What changes the efficiency",
             table(["workers", *workers], variants),
-            "### Beside a real run",
-            table(["workers", "real", "simulated", "off", "all repetitions (s)", "load before"], real),
+            f"The real run: {real}.",
         ]
     )
 

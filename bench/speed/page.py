@@ -1,8 +1,11 @@
-"""The table of `docs/inside/performance.md`, made from the JSON of a measurement."""
+"""The table of `docs/inside/performance.md`, made from the JSON of a measurement.
+
+The page shows the rows that are compared with something, or have a bound; all rows of a topic that compares nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from bench import markdown
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """Markdown: what was measured on, and a table a topic."""
+    """Markdown: what was measured on, and a table of all topics."""
     about, parts = found["machine"], []
     versions = ", ".join(
         f"{name} {version}" for name, version in {"Python": about["python"], **about["versions"]}.items()
@@ -22,13 +25,14 @@ def table(found: Mapping[str, Any]) -> str:
     )
     if found["warnings"]:
         parts.append("\n".join(f"- **Warning**: {warning}" for warning in found["warnings"]))
+    lines = ["| what | embench | beside | ratio | bound |", "|---|---|---|---|---|"]
     for topic in found["topics"]:
-        parts += [text for text in (f"### {topic['name']}", topic["about"]) if text]
+        lines.append(_cells([f"**{topic['name']}**{': ' if topic['about'] else ''}{topic['about']}", "", "", "", ""]))
         if topic["error"]:
-            parts.append(f"**Not measured**: {topic['error']}")
-        if topic["rows"]:
-            head = "| what | embench | beside | ratio | bound | turns |\n|---|---|---|---|---|---|"
-            parts.append("\n".join([head, *(_line(row) for row in topic["rows"])]))
+            lines.append(_cells([f"**Not measured**: {topic['error']}", "", "", "", ""]))
+        compared = [row for row in topic["rows"] if row["ratio"] is not None or row["bound"]]
+        lines += [_line(row) for row in compared or topic["rows"]]
+    parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
@@ -52,7 +56,10 @@ def _line(row: Mapping[str, Any]) -> str:
     verdict = {True: ", kept", False: ", **missed**", None: ""}[row["kept"]]
     bound = row["bound"].replace(">=", "≥").replace("<=", "≤") + verdict
     what = row["what"] + (f" ({row['note']})" if row["note"] else "")
-    cells = [what, f"{_number(row['ours'])} {row['unit']}", peer, ratio, bound, str(row["repetitions"])]
+    return _cells([what, f"{_number(row['ours'])} {row['unit']}", peer, ratio, bound])
+
+
+def _cells(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
