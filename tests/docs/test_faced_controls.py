@@ -34,7 +34,7 @@ def rows(text):
 @pytest.mark.slow
 def test_tables_of_labels_are_those_of_the_page(root):
     shown = [rows(table) for table in SCRIPT["tables"](root, protocols=()) if rows(table)[0] in PAGE]
-    assert len(shown) > 1
+    assert shown
     for table in shown:
         assert "\n".join(table) in PAGE
 
