@@ -1,4 +1,5 @@
-"""The page of FACED shows what its script computes from the real events, ratings and nothing else."""
+"""The page of FACED shows what its script computes from the real events, ratings and nothing else. The script prints
+more."""
 
 import os
 import runpy
@@ -32,8 +33,10 @@ def rows(text):
 
 @pytest.mark.slow
 def test_tables_of_labels_are_those_of_the_page(root):
-    for table in SCRIPT["tables"](root, protocols=()):
-        assert "\n".join(rows(table)) in PAGE
+    shown = [rows(table) for table in SCRIPT["tables"](root, protocols=()) if rows(table)[0] in PAGE]
+    assert shown
+    for table in shown:
+        assert "\n".join(table) in PAGE
 
 
 @pytest.mark.slow
@@ -43,9 +46,11 @@ def test_tables_of_labels_are_those_of_the_page(root):
 )
 def test_controls_are_those_of_the_page(root, protocol, targets):
     """Of the targets whose trees are fitted in a minute."""
-    found = [table for table in SCRIPT["tables"](root, (protocol,), targets) if protocol in table]
-    assert len(found) > 1
-    for table in found:
-        head, heads, _, row = filter(None, table.splitlines())
-        section = PAGE[PAGE.index(f"{head}\n\n{heads}\n") :]
-        assert row in section.split("\n\n")[1]
+    shown = 0
+    for table in SCRIPT["tables"](root, (protocol,), targets):
+        head, heads, *_, row = filter(None, table.splitlines())
+        if protocol in head and head in PAGE:
+            section = PAGE[PAGE.index(f"{head}\n\n{heads}\n") :]
+            assert row in section.split("\n\n")[1]
+            shown += 1
+    assert shown

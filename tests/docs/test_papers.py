@@ -28,15 +28,18 @@ PRINTED = {"vazquez2022": 5, "strizhkova2024": 28, "woo2023": 2, "wu2023": 18}
 """How many configurations the tables of a page have at least."""
 
 _CELL = re.compile(r"^\|.*`(--[^`]*--[^`]+)` \|$", re.MULTILINE)
+_MODE = re.compile(r"^\| \*\w\* \| `(--[^`]+)` \|$", re.MULTILINE)
 _ON_HUB = re.compile(r"=[\w-]+/[\w-]+@[0-9a-f]{40}$")
 _MANY = ("encoder", "pretrainer", "set")
 
 
 def rows(paper: str) -> list[str]:
-    """The commands of a page's tables: what stands above them, and the options of each row."""
+    """The commands of a page's tables: what stands above them, the options of each row, and those of each mode."""
     page = ROOT / "docs" / "papers" / f"{paper}.md"
     (base,) = [b.body for b in blocks(page) if b.language == "text" and b.body.startswith("embench run --protocol")]
-    return list(dict.fromkeys(f"{base.strip()} {cell}" for cell in _CELL.findall(page.read_text())))
+    modes = _MODE.findall(page.read_text())
+    cells = [cell for cell in _CELL.findall(page.read_text()) if cell not in modes]
+    return list(dict.fromkeys(f"{base.strip()} {cell} {mode}".strip() for cell in cells for mode in ("", *modes)))
 
 
 @pytest.fixture(scope="module")
