@@ -68,7 +68,7 @@ def cells(text: str) -> list[Cell]:
 
 
 def digest(name: str) -> str:
-    return hashlib.sha256(script(name).read_bytes()).hexdigest()
+    return hashlib.sha256(script(name).read_text("utf-8").encode()).hexdigest()  # whatever ends the lines of a checkout
 
 
 def mark(name: str) -> str:
@@ -145,9 +145,9 @@ def smaller(file: io.BytesIO, width: int | None = None) -> bytes:
     return out.getvalue()
 
 
-def keep(name: str, shown: list[Cell]) -> None:
-    """Writes a page with its figures and its thumbnail. Raises ValueError where a figure is too large."""
-    parts, figures = [mark(name)], [figure for cell in shown for figure in cell.figures]
+def keep(name: str, first: str, shown: list[Cell]) -> None:
+    """Writes a page, whose first line is `first`, with its figures. Raises ValueError where one is too large."""
+    parts, figures = [first], [figure for cell in shown for figure in cell.figures]
     if large := [title for title, content in figures if len(content) > LARGEST_B]:
         raise ValueError(f"examples/{name}.py: the figure {large[0]!r} has more than {LARGEST_B // 1000} kB")
     for old in KEPT.glob(f"{name}-*.png"):
@@ -184,7 +184,7 @@ def index() -> str:
     for name in EXAMPLES:
         heading, _, prose = cells(script(name).read_text("utf-8"))[0].body.strip().partition("\n\n")
         title = heading.removeprefix("# ")
-        sentence = re.split(r"(?<=\.)\s", " ".join(prose.split()))[0].replace("](../docs/", "](../")
+        sentence = re.split(r"(?<=[.?])\s", " ".join(prose.split()))[0].replace("](../docs/", "](../")
         rows.append(f"| [![{title}]({name}-thumbnail.png)]({name}.md) | **[{title}]({name}.md)**<br>{sentence} |")
     made = "<!-- Made by `make gallery` from the scripts in examples/. Do not edit this page. -->"
     return "\n".join([made, "", INTRODUCTION, "", "| | |", "| --- | --- |", *rows, ""])
@@ -209,23 +209,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the examples that changed, and keeps what they show.")
     parser.add_argument("--all", action="store_true", help="run all")
     parser.add_argument("--check", action="store_true", help="run none, and end with 1 where a page is not up to date")
-    parser.add_argument("--work", type=Path, help="working folder of the scripts; by default a new one")
     asked = parser.parse_args()
     if asked.check:
         print("\n".join(faults()) or "every page of the gallery shows its script")
         return int(any(faults()))
     failed = False
-    with TemporaryDirectory(prefix="embench-gallery-") as new:
-        work = asked.work or Path(new)
-        work.mkdir(exist_ok=True)
-        os.environ["EMBENCH_CACHE"] = str(work.resolve() / "cache")
+    with TemporaryDirectory(prefix="embench-gallery-") as work:
+        os.environ["EMBENCH_CACHE"] = str(Path(work, "cache"))
         for name in EXAMPLES if asked.all else stale():
             if absent := absent_libraries(name):
-                print(f"examples/{name}.py needs {', '.join(absent)}, not installed here: its page stays as it was")
+                print(f"examples/{name}.py, whose page stays as it was, needs: pip install {' '.join(absent)}")
                 failed = True
                 continue
             print(f"examples/{name}.py", flush=True)
-            keep(name, execute(name, work))
+            keep(name, mark(name), execute(name, Path(work)))
     (KEPT / "README.md").write_text(index(), "utf-8")
     return int(failed)
 

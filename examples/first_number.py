@@ -39,7 +39,12 @@ result.to_pandas(method="model")[["metric", "headline", "mean", "low", "high"]].
 print(result)
 
 # %% [markdown]
-# The same as a figure: the model, and the controls. A control that cannot score anything else is a dashed line.
+# The model beside the controls. Below, the score within each person, in which knowing the film may help. A control that
+# cannot score anything else is a dashed line.
 
 # %%
-result.plot()
+from matplotlib import pyplot as plt
+
+fig, (above, below) = plt.subplots(2, 1, figsize=(9, 4), layout="constrained", height_ratios=(1, 2))
+result.plot(ax=above)
+result.plot(metric="auroc_within", ax=below).set_title("")

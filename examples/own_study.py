@@ -41,8 +41,8 @@ subprocess.run([sys.executable, "-m", "embench", "data", "new", "study"], check=
 print("".join(line for line in draft.open() if not line.startswith("#")))
 
 # %% [markdown]
-# Fill these lines in, which the script does here, and check all others; [one page](../docs/datasets/own_data.md) has all
-# keys. From then on the folder is a dataset, whose name is its path.
+# Fill these lines in, which the script does here, and check all others; [one page](../docs/datasets/own_data.md) has
+# all keys. From then on the folder is a dataset, whose name is its path.
 
 # %%
 known = {"title": "EDA during twelve clips, synthetic", "citation": "unpublished", "licence": "not shared"}

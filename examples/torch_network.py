@@ -43,7 +43,8 @@ result.to_pandas(method="model")[["metric", "headline", "mean", "low", "high"]].
 print(result)
 
 # %% [markdown]
-# The record has the losses of every fold by epoch: has it been trained for long enough, or for too long?
+# The record has the losses of every fold by epoch. Where that of validation people rises while that of training people
+# falls, as it does here, the network is trained for too long, or too large.
 
 # %%
 import pandas as pd
