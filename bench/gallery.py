@@ -31,7 +31,7 @@ EXAMPLES = (
     "torch_network", "braindecode_network", "three_methods", "paper_board",
 )  # fmt: skip
 HEADLINE = re.compile(r"\d?\.\d+ \[-?\d?\.\d+, -?\d?\.\d+\]")
-LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, 320, 110
+LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 110
 INTRODUCTION = """\
 # Gallery
 
@@ -134,13 +134,13 @@ def run_cell(cell: Cell, path: Path, names: dict[str, object]) -> None:
     plt.close("all")
 
 
-def smaller(file: io.BytesIO, width: int | None = None) -> bytes:
-    """A picture in few colours, as PNG, and as wide as is wanted."""
-    from PIL import Image
+def smaller(file: io.BytesIO, size: tuple[int, int] | None = None) -> bytes:
+    """A picture in few colours, as PNG; in a white frame of a size, if one is wanted."""
+    from PIL import Image, ImageOps
 
     picture = Image.open(file).convert("RGB")
-    if width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    if size:
+        picture = ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color="white")
     picture.quantize(64).save(out := io.BytesIO(), "png", optimize=True)
     return out.getvalue()
 
@@ -187,7 +187,7 @@ def index() -> str:
         sentence = re.split(r"(?<=[.?])\s", " ".join(prose.split()))[0].replace("](../docs/", "](../")
         rows.append(f"| [![{title}]({name}-thumbnail.png)]({name}.md) | **[{title}]({name}.md)**<br>{sentence} |")
     made = "<!-- Made by `make gallery` from the scripts in examples/. Do not edit this page. -->"
-    return "\n".join([made, "", INTRODUCTION, "", "| | |", "| --- | --- |", *rows, ""])
+    return "\n".join([made, "", INTRODUCTION, "", "| figure | example |", "| --- | --- |", *rows, ""])
 
 
 def stale() -> list[str]:

@@ -33,7 +33,7 @@ network = embench.run(encoder=embench.network(shallow, window_s=10, epochs=10, l
 linear = embench.run(encoder="handcrafted", fusion="logreg", **common)
 
 # %% [markdown]
-# Which is better, on the same people?
+# Which is better, on the same people? Of synthetic recordings, the answer says nothing about either method.
 
 # %%
 print(embench.compare(network, linear).sentence)

@@ -11,7 +11,8 @@ embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
 
 # %% [markdown]
 # Each fold fits a clone of the pipeline to the training people alone, selection of features included. A `random_state`
-# that is None gets the seed of the fold. A classifier needs `predict_proba`, because scores are probabilities.
+# that is None gets a seed, so that a repetition gives the same numbers. A classifier needs `predict_proba`, because
+# scores are probabilities.
 
 # %%
 from sklearn.ensemble import RandomForestClassifier
@@ -30,7 +31,7 @@ result = embench.benchmark(
     data_root="data",
     workers=1,
 )
-result.to_pandas()[["method", "metric", "mean", "low", "high", "undefined"]].query("metric == 'auroc_crossed'")
+result.to_pandas()[["method", "metric", "mean", "low", "high"]].query("metric == 'auroc_crossed'").dropna()
 
 # %% [markdown]
 # `result.to_pandas("predictions")` has a row for each unit, with its label. It gives any score that you define, such as
@@ -39,10 +40,10 @@ result.to_pandas()[["method", "metric", "mean", "low", "high", "undefined"]].que
 # %%
 from sklearn.metrics import roc_auc_score
 
-rows = result.to_pandas("predictions")
+rows = result.to_pandas("predictions").dropna(subset="label")
 both = rows.groupby("subject").filter(lambda own: own["label"].nunique() == 2)
 within = both.groupby("subject")[["label", "score"]].apply(lambda own: roc_auc_score(own["label"], own["score"]))
-within.sort_values().round(2).to_frame("AUROC").T
+within.describe().round(2)
 
 # %%
 print(result)
@@ -51,11 +52,11 @@ print(result)
 from matplotlib import pyplot as plt
 
 mean = result.scores.score("arousal", "auroc_within")
-fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(9, 4), layout="constrained")
 ax.axhspan(mean.low, mean.high, color="#0072B2", alpha=0.15, linewidth=0, label="95 % interval of the mean")
 ax.axhline(mean.mean, color="#0072B2", label=f"mean, {mean.mean:.2f}")
 ax.axhline(0.5, color="0.4", linestyle="--", linewidth=1, label="chance")
 ax.plot(within.sort_values().index, within.sort_values(), "o", color="#D55E00", label="a person")
 ax.set(xlabel="person", ylabel="AUROC within the person", title="People differ, synthetic recordings")
 ax.tick_params(axis="x", rotation=90)
-ax.legend(frameon=False, loc="lower right")
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
