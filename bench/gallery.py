@@ -31,7 +31,7 @@ EXAMPLES = (
     "torch_network", "braindecode_network", "three_methods", "paper_board",
 )  # fmt: skip
 HEADLINE = re.compile(r"\d?\.\d+ \[-?\d?\.\d+, -?\d?\.\d+\]")
-LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 110
+LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 84
 INTRODUCTION = """\
 # Gallery
 
@@ -102,7 +102,7 @@ def execute(name: str, folder: Path) -> list[Cell]:
         (folder / "leaderboards").symlink_to(ROOT / "leaderboards", target_is_directory=True)
     main = sys.modules["__main__"] = ModuleType("__main__")
     try:
-        with chdir(folder), pd.option_context("display.width", COLUMNS, "display.max_columns", None):
+        with chdir(folder), pd.option_context("display.width", 120, "display.max_columns", None):
             for cell in (each for each in found if not each.prose):
                 run_cell(cell, script(name), vars(main))
     finally:

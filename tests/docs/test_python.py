@@ -70,6 +70,13 @@ def test_a_script_is_shown_cell_by_cell(tmp_path, monkeypatch):
     assert sorted(path.name for path in gallery.KEPT.iterdir()) == ["one-1.png", "one-thumbnail.png", "one.md"]
 
 
+def test_what_a_script_needs_and_is_not_installed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "examples").mkdir()
+    monkeypatch.setattr(gallery, "ROOT", tmp_path)
+    gallery.script("one").write_text("# %%\nimport json\n\nfrom no_such_library.models import Net\n")
+    assert gallery.absent_libraries("one") == ["no_such_library"]
+
+
 def test_a_script_without_a_headline_is_not_kept(tmp_path, monkeypatch):
     (tmp_path / "examples").mkdir()
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
