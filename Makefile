@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light docs demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
+.PHONY: setup light docs gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
 .PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -38,6 +38,7 @@ DOCS := .embench/docs
 REPOSITORY ?=
 
 docs: .venv-docs/installed
+	.venv-docs/bin/python bench/gallery.py --check
 	.venv-docs/bin/python bench/docs_site.py stage $(DOCS)/pages $(if $(REPOSITORY),--repository $(REPOSITORY))
 	.venv-docs/bin/zensical build --strict --clean
 	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site
@@ -48,6 +49,11 @@ docs: .venv-docs/installed
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet -r requirements-docs.txt
 	touch $@
+
+# Runs the examples whose script changed since their page was made, and keeps what they show in docs/gallery/; ALL=1 runs
+# all. One of them needs braindecode, which `make setup` does not install.
+gallery: setup
+	$(BIN)/python -m bench.gallery $(if $(ALL),--all)
 
 demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick \
