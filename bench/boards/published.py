@@ -66,14 +66,13 @@ def entries() -> list[LeaderboardEntry]:
 
 
 def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
-    """The rows of a board that were trained on a dataset, by default its own, with the labels of all subjects."""
+    """The rows of a board that were trained on a dataset, by default its own."""
     return [
         entry
         for entry in entries()
         if (entry.board, entry.run.protocol.name) == (board.dataset, protocol)
         and board.target in entry.targets
         and (bare_name(entry.run.config["train_dataset"] or "") or None) == trained_on
-        and not entry.run.config["label_subjects"]
     ]
 
 
