@@ -215,7 +215,7 @@ def _print_board(
     if output is Format.table and not chosen:
         if "adds" in heads:
             shown[heads.index("adds")] = TableColumn("adds", _adds_briefly)
-            sentences.append("The partial correlation stands beside adds; --columns adds prints its interval.")
+            sentences.append("The partial correlation stands beside adds; --columns adds prints that of all rows.")
         there = fitting(rows, shown, _SPARE)
         left = [column.title for column in shown if column not in there]
         if "modalities" in left:  # then they stand behind the method
@@ -292,7 +292,7 @@ def _adds_briefly(each: tuple[Any, Row]) -> str:
     row = each[1]
     if row.effect is None:
         return "undefined" if row.adds else ""
-    told = f"{'adds' if row.does_add else 'no'} {format_figure(row.effect.mean)}"
+    told = f"adds {format_figure(row.effect.mean)}" if row.does_add else row.adds_in_words
     return f"{told}, borderline" if row.borderline else told
 
 

@@ -145,6 +145,11 @@ class Row:
         return bool(self.adds and self.adds.decides and self.adds.decides.adds)
 
     @property
+    def adds_in_words(self) -> str:
+        """`adds`, or that this is `not shown`: it may add all the same."""
+        return "adds" if self.does_add else "not shown"
+
+    @property
     def effect(self) -> Score | None:
         """The partial correlation at the level that decides."""
         return self.adds.decides.effect if self.adds and self.adds.decides else None
@@ -229,7 +234,7 @@ def _ranks(row: Row) -> str:
 def _adds(row: Row) -> str:
     if row.adds is None or row.adds.decides is None:
         return "undefined" if row.adds else ""
-    told = f"{'adds' if row.does_add else 'no'} {format_score(row.effect)} ({row.adds.judged})"
+    told = f"{row.adds_in_words} {format_score(row.effect)} ({row.adds.judged})"
     return f"{told}; borderline: {', '.join(row.borderline)}" if row.borderline else told
 
 
@@ -324,7 +329,11 @@ _COLUMNS: Sequence[Column] = (
     ),
     _of_methods(
         Column(
-            "adds", "adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds
+            "adds",
+            "adds",
+            "Whether it is shown to add to clock and movement, and the partial correlation.",
+            lambda row: row.does_add if row.adds else None,
+            _adds,
         )
     ),
     _plain("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
