@@ -289,10 +289,12 @@ def _method_on(each: tuple[Any, Row]) -> str:
 
 def _adds_briefly(each: tuple[Any, Row]) -> str:
     """What a row adds without the interval, which would leave other columns no room."""
+    from embench.leaderboard.columns import ADDS
+
     row = each[1]
     if row.effect is None:
         return "undefined" if row.adds else ""
-    told = f"adds {format_figure(row.effect.mean)}" if row.does_add else row.adds_in_words
+    told = f"adds {format_figure(row.effect.mean)}" if row.does_add else ADDS[False]
     return f"{told}, borderline" if row.borderline else told
 
 

@@ -21,6 +21,7 @@ from embench.records.wording import format_control, format_controls, format_scor
 from embench.statistics.metrics import metric_facts
 
 DASH = "—"
+ADDS = {True: "adds", False: "not shown"}
 
 MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
 """The columns of a board in Markdown, with the entry at the end."""
@@ -141,13 +142,8 @@ class Row:
 
     @property
     def does_add(self) -> bool:
-        """True where it adds to clock and movement, at the level that decides."""
+        """True where it adds to clock and movement, at the level that decides; else it is not shown to."""
         return bool(self.adds and self.adds.decides and self.adds.decides.adds)
-
-    @property
-    def adds_in_words(self) -> str:
-        """`adds`, or that this is `not shown`: it may add all the same."""
-        return "adds" if self.does_add else "not shown"
 
     @property
     def effect(self) -> Score | None:
@@ -234,7 +230,7 @@ def _ranks(row: Row) -> str:
 def _adds(row: Row) -> str:
     if row.adds is None or row.adds.decides is None:
         return "undefined" if row.adds else ""
-    told = f"{row.adds_in_words} {format_score(row.effect)} ({row.adds.judged})"
+    told = f"{ADDS[row.does_add]} {format_score(row.effect)} ({row.adds.judged})"
     return f"{told}; borderline: {', '.join(row.borderline)}" if row.borderline else told
 
 
@@ -329,11 +325,7 @@ _COLUMNS: Sequence[Column] = (
     ),
     _of_methods(
         Column(
-            "adds",
-            "adds",
-            "Whether it is shown to add to clock and movement, and the partial correlation.",
-            lambda row: row.does_add if row.adds else None,
-            _adds,
+            "adds", "adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds
         )
     ),
     _plain("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),

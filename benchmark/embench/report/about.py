@@ -113,7 +113,8 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
-    skipped = with_reasons({name: ", ".join(why.splitlines()) for name, why in content.get("not_asked", {}).items()})
+    silent = content.get("not_asked") or {}
+    skipped = with_reasons({name: ", ".join(why.splitlines()) for name, why in silent.items()})
     return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
 
 

@@ -16,7 +16,7 @@ from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.wording import join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Panel, error_bars, figure, scatter
 from embench.report.facts import RunFacts
-from embench.report.page import SectionBody, figure_row, figure_with_table, join_named, join_parts, paragraph
+from embench.report.page import SectionBody, figure_row, figure_with_table, join_named, paragraph, with_reasons
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
 from embench.system import limited_threads
@@ -58,9 +58,12 @@ def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -
     if not len(ours):
         return Undefined("the record has none of this target")
     mapped, probed = _map(run, targets, ours), _probes(run, targets, embeddings)
+    if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
+        return mapped
     shown = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
-    silent = [paragraph(f"{one.reason}.") for one in (mapped, probed) if isinstance(one, Undefined)]
-    return join_parts([figure_row(shown), *silent])
+    silent = {"map": mapped, "probes": probed}
+    reasons = with_reasons({name: one.reason for name, one in silent.items() if isinstance(one, Undefined)})
+    return figure_row(shown) + (paragraph(f"Left out: {reasons}.") if reasons else Markup())
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
@@ -86,9 +89,9 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
     rows, x = rows.take(at[some]), here.x[place[some]]
     if len(x) < 5:
-        return Undefined(f"There is no map, because fold {fold} of seed {seed} has fewer than five test units")
+        return Undefined(f"fold {fold} of seed {seed} has fewer than five test units")
     if not (x.std(0) > 0).any():
-        return Undefined(f"There is no map, because the embeddings in fold {fold} of seed {seed} are all the same")
+        return Undefined(f"the embeddings in fold {fold} of seed {seed} are all the same")
     flat = tsne_map(x)
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
@@ -159,7 +162,7 @@ def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) ->
     known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
     if not known:
-        return Undefined(f"No probe can be computed ({silent})")
+        return Undefined(silent)
     at = np.arange(len(known))
     score, chance, std = (np.array([getattr(p, key) for p in known.values()]) for key in ("score", "chance", "std"))
     marks = [error_bars(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]

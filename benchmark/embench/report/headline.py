@@ -140,9 +140,10 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
 def _exploratory(run: RunFacts) -> Markup:
     """The method and the controls in the exploratory scores; nothing where there is none. A control with the same
     scores on all targets stands once."""
-    metrics = list(dict.fromkeys(each.metric for told in run.verdicts.values() for each in told.exploratory))
+    targets = [name for name, told in run.verdicts.items() if told.exploratory]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.verdicts[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
-    for name in run.verdicts:
+    for name in targets:
         methods = {control.name: control.scores for control in run.scores.controls(name) if not control.reason}
         for method, scores in {"model": run.scores.of(name), **methods}.items():
             found = [scores.get(metric) for metric in metrics]
@@ -150,7 +151,7 @@ def _exploratory(run: RunFacts) -> Markup:
                 cells.setdefault(method, {})[name] = tuple(map(format_score, found))
     rows = []
     for method, of in cells.items():
-        if len(set(of.values())) == 1 and len(of) == len(run.verdicts):
+        if len(set(of.values())) == 1 and len(of) == len(targets):
             rows.append((method, *next(iter(of.values()))))
         else:
             rows += [(f"{method}, {target}", *found) for target, found in of.items()]
@@ -265,7 +266,7 @@ def scores_section(run: RunFacts) -> Markup:
         caption = f"Scores of {target.name}, with {run.level} intervals"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
         width = len(heads) - (not any(row[-1] for row in rows))
-        table = html_table(heads[:width], [row[:width] for row in rows], caption)
+        table = html_table(heads[:width], [row[:width] for row in rows], caption) if rows else Markup()
         made.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
