@@ -174,7 +174,7 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "verdict"),
     [
-        ("subject-independent-v3", r"no 0.000 \[-0.050, 0.050\] (local)"),
+        ("subject-independent-v3", r"not shown 0.000 \[-0.050, 0.050\] (local)"),
         ("subject-independent-v2", "**not above elapsed_time**"),
     ],
 )

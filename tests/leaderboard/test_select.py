@@ -204,6 +204,13 @@ def test_columns_that_do_not_fit_are_left_out_and_named(
     assert any(" on " in f"{row} " or row.strip().startswith("on ") for row in rows[:4]) == (width == 70)
 
 
+def test_what_is_not_shown_to_add_is_no_no(show: Any) -> None:
+    table = show("--filter", "id=late-aaaaaaaaaa")
+    assert "not shown" in table
+    assert "adds 0." not in table
+    assert "not shown 0.000 [-0.050, 0.050] (local)" in show("--filter", "id=late-aaaaaaaaaa", "--columns", "adds")
+
+
 def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     rows = json.loads(show("--format", "json"))
     table = list(csv.DictReader(io.StringIO(show("--format", "csv"))))

@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 from embench import report
+from embench.audits import audit_record
 from embench.records.embeddings import Embeddings, write_embeddings
-from embench.records.record import write_record
+from embench.records.predictions import Labels, Predictions
+from embench.records.record import read_record, write_record
+from embench.records.scores import Scores
 
 from ..leaderboard.test_verify import made_record
 from ..tiny import scored
@@ -31,7 +34,7 @@ TARGETS = "arousal,arousal_value,state"
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A record of one target with all that a network's run leaves, for which nothing was trained: its `folder`, its
-    report as `html`, and how many `pictures` there are at least."""
+    report as `html`, the sections that it `lacks`, and how many `pictures` there are at least."""
     record = made_record(scored._run(), scored.BINARY, "free")
     stages = [{"stage": f"s{k}", "kind": "unimodal", "modality": "ppg", "target": "stress"} for k in range(2)]
     history = [{**stage, "epoch": str(e), "loss": str(0.7 - e / 9)} for stage in stages for e in range(2)]
@@ -45,8 +48,47 @@ def made(tmp_path_factory):
     hidden = np.random.default_rng(0).normal(size=(len(rows), 4)).astype(np.float32)
     write_embeddings(folder, Embeddings(rows["target"], rows["fold"], rows["seed"], rows["unit"], hidden))
     write_record(folder, replace(record, run=run, history=history))
-    path = report.write_report(folder, folder.parent / "made.html", data_root=folder.parent)
-    return SimpleNamespace(folder=folder, html=path, pictures=9)
+    path = report.write_report(folder, folder.parent / "made.html", data_root=folder.parent, audit=audit_record)
+    return SimpleNamespace(folder=folder, html=path, lacks=("fusion", "quality"), pictures=9)
+
+
+@pytest.fixture(scope="session")
+def pair(made, tmp_path_factory):
+    """The report of the same with a second target, `calm`, which the same network predicts equally well."""
+    record, folder = read_record(made.folder), tmp_path_factory.mktemp("pair") / made.folder.name
+    [rule] = record.run["card"]["label_rules"]
+    card = {**record.run["card"], "label_rules": [rule, {**rule, "name": "calm"}]}
+    folder.mkdir()
+    with np.load(made.folder / "embeddings.npz") as kept:
+        columns = {name: np.concatenate([kept[name], kept[name]]) for name in kept}
+    columns["target"] = np.repeat(["stress", "calm"], len(columns["unit"]) // 2)
+    write_embeddings(folder, Embeddings(**columns))
+    write_record(
+        folder,
+        replace(
+            record,
+            run={**record.run, "targets": ["stress", "calm"], "card": card},
+            predictions=_with_calm(record.predictions),
+            labels=_with_calm(record.labels),
+            scores=Scores(_with_calm_scores(record.scores.content)),
+        ),
+    )
+    return report.write_report(folder, folder.parent / "pair.html", data_root=folder.parent)
+
+
+def _with_calm(table: Predictions | Labels) -> Predictions | Labels:
+    """A table with its rows once more, as those of the target `calm`."""
+    columns = {name: np.concatenate([table[name], table[name]]) for name in table.columns}
+    columns["target"] = np.repeat(["stress", "calm"], len(columns["target"]) // 2)
+    return type(table)(columns)
+
+
+def _with_calm_scores(content):
+    """Scores with what they hold of `stress` under `calm`, too."""
+    if not isinstance(content, dict):
+        return content
+    made = {name: _with_calm_scores(value) for name, value in content.items()}
+    return {**made, "calm": made["stress"]} if "stress" in made else made
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +106,11 @@ def kinds(tmp_path_factory):
 
     singles = [run("encoder", modalities=m, fusion="single") for m in ("ecg", "eda")]
     fused = run("fusion", modalities="ecg,eda", fusion="concat")
-    path = report.write_report(fused, tmp_path_factory.mktemp("report") / "fused.html", data_root=data, trust_code=True)
-    # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2), map and probes; training, examples
-    pictures = 3 * 2 + 3 + 5 + 2 + 3 * 2 + 1
-    return SimpleNamespace(data=data, rules=rules, folder=fused, singles=singles, html=path, pictures=pictures)
+    path = tmp_path_factory.mktemp("report") / "fused.html"
+    report.write_report(fused, path, data_root=data, trust_code=True, audit=audit_record)
+    # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2); a map and probes; training, examples
+    about = {"html": path, "lacks": (), "pictures": 3 * 2 + 3 + 5 + 2 + 2 + 1}
+    return SimpleNamespace(data=data, rules=rules, folder=fused, singles=singles, **about)
 
 
 @pytest.fixture
@@ -83,7 +126,7 @@ def alone(run, root):
 
 
 class Page(HTMLParser):
-    """What a test asks of a page: its elements, and the text of each section."""
+    """What a test asks of a page: its elements, the text of each section, and the line on what is missing."""
 
     VOID = frozenset({"meta", "link", "br", "input", "img"})
 
@@ -92,13 +135,16 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.sections: dict[str, str] = {}
+        self.missing = ""
         self._section = ""
+        self._is_missing = False
         self.feed(html)
         self.close()
         assert not self.open, f"not closed: {self.open}"
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
+        self._is_missing |= tag == "p" and dict(attrs).get("class") == "missing"
         if tag == "section":
             self._section = dict(attrs)["id"]
             self.sections[self._section] = ""
@@ -110,10 +156,13 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+        self._is_missing &= tag != "p"
 
     def handle_data(self, data):
         if self._section and "section" in self.open:
             self.sections[self._section] += data
+        if self._is_missing:
+            self.missing += data
 
     def count(self, tag: str) -> int:
         return sum(name == tag for name, _ in self.elements)

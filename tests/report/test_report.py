@@ -15,8 +15,9 @@ from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
 from embench.records.record import read_manifest, read_record, read_scores
+from embench.report.about import facts_section, notices
 from embench.report.facts import RunFacts
-from embench.report.headline import scores_section
+from embench.report.headline import headline_section, scores_section
 from embench.runs import external
 from embench.statistics.common import recorded_target
 from embench.statistics.result import Result
@@ -25,6 +26,7 @@ from embench.statistics.scores import compute_scores
 from ..tiny.world import plugin
 from .conftest import alone
 
+BOARDS = Path(__file__).parents[2] / "leaderboards"
 SECTIONS = (
     "headline", "subjects", "roc", "probabilities", "decisions", "training", "embeddings", "fusion", "scores",
     "quality", "people", "audit", "cost", "the-run",
@@ -48,7 +50,10 @@ def of_kinds(kinds, page):
 
 def test_the_file_is_whole_and_points_at_nothing_outside(reported, content):
     html = reported.html.read_text()
-    assert tuple(content.sections) == SECTIONS
+    shown = tuple(name for name in SECTIONS if name not in reported.lacks)
+    assert tuple(content.sections) == shown
+    linked = [link.get("href", "") for tag, link in content.elements if tag == "a"]
+    assert [f"#{name}" for name in shown] == [link for link in linked if link != "#main"]
     assert len(html.encode()) < 3_000_000
     assert content.count("script") == 0
     for _, attributes in content.elements:
@@ -99,7 +104,7 @@ def test_the_stimulus_control_stands_beside_every_score(copied):
 def test_scores_by_tercile_of_quality(kinds, of_kinds):
     """Those of each third, against the metric on a record of its units alone."""
     assert "Descriptive" in of_kinds.sections["quality"]
-    assert "eda: all units have the index 1.00" in of_kinds.sections["quality"]
+    assert "eda (all units have the index 1.00)" in of_kinds.sections["quality"]
     of_arousal = kinds.html.read_text().split("<caption>Scores of arousal by the quality")[1]
     of_arousal = of_arousal.split("</table>")[0]
     record = read_record(kinds.folder)
@@ -167,9 +172,10 @@ def test_every_kind_of_target_has_its_curves(of_kinds):
     assert curves.count("ROC curve of") >= 2
     assert "c against the rest" in curves  # states c, a and d
     assert "Predicted and true values of arousal_value" in curves
-    assert "the target is a value, so there are no decisions" in of_kinds.sections["decisions"]
+    assert "decisions: arousal_value (the target is a value, so there are no decisions)" in of_kinds.missing
     assert "training subjects" in of_kinds.sections["training"]
-    assert "t-SNE" in of_kinds.sections["embeddings"]
+    one = "Data of the figure: Embedding map of arousal, arousal_value and state"  # one network predicts them all
+    assert of_kinds.sections["embeddings"].count(one) == of_kinds.sections["embeddings"].count("Data of") - 1 == 1
     assert "identifies the subject" in of_kinds.sections["embeddings"]
 
 
@@ -182,13 +188,13 @@ def test_epochs_are_counted_from_one(content):
 @pytest.mark.slow
 def test_commands_are_code_and_classes_have_their_names(kinds, of_kinds):
     html = kinds.html.read_text()
-    assert "run <code>embench audit RUN</code>" in html
+    assert "<code>embench audit RUN</code> makes all checks" in html
     assert "<code>embench run --dataset" in html
     assert "`" not in "".join(of_kinds.sections.values())
     assert "Decision curve of arousal" in html
     assert "Decision curve of state" not in html  # of three classes
     assert "Predicted probability of the most probable class, in ten equal bins" in html
-    assert "the target is a value, so there are no probabilities" in of_kinds.sections["probabilities"]
+    assert "the target is a value, so there are no probabilities" in of_kinds.missing
 
 
 @pytest.mark.slow
@@ -206,17 +212,21 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
         (copied / name).unlink()
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path, trust_code=True)
     content = page(path.read_text())
-    for section in ("subjects", "roc", "probabilities", "decisions", "fusion"):
-        assert "are not public" in content.sections[section]
-    assert "has no history" in content.sections["training"]
-    assert "has no embeddings" in content.sections["embeddings"]
+    assert tuple(content.sections) == ("headline", "scores", "cost", "the-run")
+    closed = "scores by subject, ROC curve, probabilities and alarms, decisions, fusion against single modalities and "
+    assert f"{closed}scores by the quality of signals (this record has no labels, because" in content.missing
+    assert "learning curves (this record has no history)" in content.missing
+    assert "embeddings (this record has no embeddings)" in content.missing
+    assert "audit (this run has not been audited; run embench audit RUN)" in content.missing
+    assert " or " not in content.missing
     assert "no data of" in content.sections["the-run"]
     assert "Headline auroc_within of stress" in content.sections["headline"]
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
     content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
-    assert "name such runs with --beside" in content.sections["fusion"]
+    assert "name such runs with --beside" in content.missing
+    assert "fusion" not in content.sections
     assert "high" in content.sections["decisions"]  # what classes are called without the data
 
 
@@ -244,7 +254,57 @@ def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
     html = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
     assert "Two people are one." in html.split("<nav")[0]
     shown = page(html).sections["audit"]
-    assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe: no embeddings"))
+    assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe (no embeddings)"))
+
+
+def test_a_run_that_was_not_audited_is_audited_now_and_left_as_it_is(embench, copied, tmp_path, page):
+    rows = (copied / "folds.csv").read_text()
+    first = rows.splitlines()[1]
+    (copied / "folds.csv").write_text(rows + first.replace(",test,", ",train,") + "\n")
+    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    done = embench("report", copied, "--trust-code", "--out", tmp_path / "r.html", "--data-root", tmp_path)
+    assert done.code == 0, done.err
+    html = (tmp_path / "r.html").read_text()
+    assert "1 subjects are in both training and test of a fold." in html.split("<nav")[0]
+    shown = page(html).sections["audit"]
+    assert "Audited for this report by" in shown
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+
+
+def test_two_targets_of_one_network_share_what_is_the_same(pair, page):
+    content = page(pair.read_text())
+    layer = content.sections["embeddings"]
+    for what in ("Embedding map", "Probes"):
+        assert layer.count(f"Data of the figure: {what} of stress and calm") == 1
+    assert all(f"Coloured by {what}" in pair.read_text() for what in ("stress", "calm", "subject", "stimulus"))
+    assert "More than 8 values have no legend (stimulus): the table has them." in layer
+    for target in ("stress", "calm"):
+        assert f"auroc_within of each subject, {target}" in content.sections["subjects"]
+
+
+def test_what_two_targets_have_in_common_stands_once_below_both():
+    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
+    run = RunFacts(read_record(entry))
+    shown = headline_section(run).shown
+    assert shown.count("It needs at least ten subjects of one fold") == 1
+    assert shown.count("<caption>Exploratory scores") == 1
+    table = shown.split("<caption>Exploratory scores")[1]
+    for target in ("valence", "arousal"):
+        assert f"{run.scores.score(target, 'auroc_within').mean:.3f}" in table
+        assert f"model, {target}</th>" in table
+
+
+def test_label_rules_say_a_cut_of_zero_and_no_lag_of_zero():
+    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
+    shown = facts_section(RunFacts(read_record(entry)))
+    assert "aggregate value, cut 0, ties drop, annotator self" in shown
+    assert "lag_s" not in shown
+
+
+def test_what_is_added_is_no_finding_where_it_is_undefined():
+    [entry, *_] = sorted((BOARDS / "eegmat" / "subject-independent-v3").glob("handcrafted-*"))
+    told = notices(RunFacts(read_record(entry), entry))
+    assert [called for _, called, _ in told if called in ("Controls", "Headline")] == ["Headline"]
 
 
 def test_names_from_outside_are_no_markup(copied, tmp_path, page):
@@ -301,12 +361,11 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     assert "Submission." in html.split("<nav")[0]
     content = page(html)
     assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["headline"]
-    assert "are a submission" in content.sections["training"]
-    assert "are a submission" in content.sections["embeddings"]
+    assert "learning curves and embeddings (the predictions are a submission" in content.missing
     assert "unknown" in content.sections["the-run"]
 
 
-ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards" / "stress_predict").glob("*/handcrafted-*/run.yaml"))
+ENTRIES = sorted((BOARDS / "stress_predict").glob("*/handcrafted-*/run.yaml"))
 
 
 @pytest.mark.slow

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from embench.audits.checks import CHECKS, WITHOUT_PREDICTIONS
-from embench.audits.checks.evidence import Evidence
-from embench.audits.collect import collect_evidence
+from embench.audits.checks import CHECKS, OF_THE_RECORD, WITHOUT_PREDICTIONS
+from embench.audits.checks.evidence import Evidence, RecordEvidence
+from embench.audits.collect import collect_evidence, record_evidence
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.names import names_resolved
-from embench.records.record import read_record
+from embench.records.record import Record, read_record
 from embench.runs.rebuild import rebuild_plan
+
+_E = TypeVar("_E", bound=RecordEvidence)
+_Checked = tuple[dict[str, CheckResult], dict[str, str]]
 
 
 def audit_run(
@@ -53,18 +58,31 @@ def audit_run(
     return made
 
 
-def _audit(
-    evidence: Evidence, dataset: str | None, data_root: Path | None, retrained: int, progress: EventCallback | None
-) -> Audit:
-    checks: dict[str, CheckResult] = {}
+def audit_record(folder: Path, known: Record) -> Audit:
+    """Runs the checks that need no data on a record, which lies in `folder`, and writes nothing. Names in it must be
+    resolved. Raises DataError where it lacks labels, or its protocol is not here."""
+    evidence = record_evidence(folder, known)
+    return Audit(evidence.manifest.id, *_checked(OF_THE_RECORD, evidence))
+
+
+def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined]], evidence: _E) -> _Checked:
+    """What each check found, and why others were skipped."""
+    made: dict[str, CheckResult] = {}
     skipped: dict[str, str] = {}
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
         found = check(evidence) if possible else Undefined("the record holds no predictions")
         if isinstance(found, Undefined):
             skipped[name] = found.reason
         else:
-            checks[name] = found
+            made[name] = found
+    return made, skipped
+
+
+def _audit(
+    evidence: Evidence, dataset: str | None, data_root: Path | None, retrained: int, progress: EventCallback | None
+) -> Audit:
+    checks, skipped = _checked(CHECKS, evidence)
     if retrained:
         planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder.parent.parent, dataset)
         if planned is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
-from embench.audits.checks.evidence import Evidence, FittedStatistics
+from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvidence
 from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels
@@ -24,7 +24,9 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import Labels
 from embench.records.scores import Scores
 from embench.runs.rebuild import rebuild_plan
+from embench.statistics.common import recorded_targets
 from embench.statistics.fold_predictions import wrongly_owed
+from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import version_of
@@ -101,6 +103,26 @@ def collect_evidence(
         baselines=_baselines(folder, manifest),
         owed=wrongly_owed(known.predictions, cohort, manifest.seeds) if _owes(known, protocol, manifest) else (),
         seal=_seal(folder, labels, name, root) if known.labels is None else None,
+    )
+
+
+def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
+    """Of the record `known` alone. Raises DataError where it has no labels, UsageError where its protocol is not
+    here."""
+    if known.labels is None:
+        raise DataError("the record has no labels", where=str(folder))
+    return RecordEvidence(
+        folder=folder,
+        record=known,
+        manifest=known.manifest,
+        protocol=_protocol(known.run),
+        targets=recorded_targets(known),
+        labels=known.labels,
+        groups=known.groups,
+        sessions=known.sessions or {},
+        unit_length_s=unit_length(known.predictions["unit"]) if len(known.predictions) else float("nan"),
+        rescored=known.scores,
+        embeddings=embeddings.read_embeddings(folder),
     )
 
 

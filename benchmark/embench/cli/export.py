@@ -172,6 +172,7 @@ def report(
 ) -> None:
     """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
     from embench import report as reports
+    from embench.audits import audit_record
 
     with Steps("subjects", "prepared") as steps:
         path = reports.write_report(
@@ -181,5 +182,6 @@ def report(
             data_root=data_root,
             trust_code=trust_code,
             progress=steps,
+            audit=audit_record,
         )
     console.echo(str(path))

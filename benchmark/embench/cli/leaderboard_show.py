@@ -215,7 +215,7 @@ def _print_board(
     if output is Format.table and not chosen:
         if "adds" in heads:
             shown[heads.index("adds")] = TableColumn("adds", _adds_briefly)
-            sentences.append("The partial correlation stands beside adds; --columns adds prints its interval.")
+            sentences.append("The partial correlation stands beside adds; --columns adds prints that of all rows.")
         there = fitting(rows, shown, _SPARE)
         left = [column.title for column in shown if column not in there]
         if "modalities" in left:  # then they stand behind the method
@@ -289,10 +289,12 @@ def _method_on(each: tuple[Any, Row]) -> str:
 
 def _adds_briefly(each: tuple[Any, Row]) -> str:
     """What a row adds without the interval, which would leave other columns no room."""
+    from embench.leaderboard.columns import ADDS
+
     row = each[1]
     if row.effect is None:
         return "undefined" if row.adds else ""
-    told = f"{'adds' if row.does_add else 'no'} {format_figure(row.effect.mean)}"
+    told = f"adds {format_figure(row.effect.mean)}" if row.does_add else ADDS[False]
     return f"{told}, borderline" if row.borderline else told
 
 

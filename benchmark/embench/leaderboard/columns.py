@@ -21,6 +21,7 @@ from embench.records.wording import format_control, format_controls, format_scor
 from embench.statistics.metrics import metric_facts
 
 DASH = "—"
+ADDS = {True: "adds", False: "not shown"}
 
 MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
 """The columns of a board in Markdown, with the entry at the end."""
@@ -141,7 +142,7 @@ class Row:
 
     @property
     def does_add(self) -> bool:
-        """True where it adds to clock and movement, at the level that decides."""
+        """True where it adds to clock and movement, at the level that decides; else it is not shown to."""
         return bool(self.adds and self.adds.decides and self.adds.decides.adds)
 
     @property
@@ -229,7 +230,7 @@ def _ranks(row: Row) -> str:
 def _adds(row: Row) -> str:
     if row.adds is None or row.adds.decides is None:
         return "undefined" if row.adds else ""
-    told = f"{'adds' if row.does_add else 'no'} {format_score(row.effect)} ({row.adds.judged})"
+    told = f"{ADDS[row.does_add]} {format_score(row.effect)} ({row.adds.judged})"
     return f"{told}; borderline: {', '.join(row.borderline)}" if row.borderline else told
 
 

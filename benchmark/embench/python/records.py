@@ -143,10 +143,12 @@ def write_report(
         DataError: the folder holds no record, or a damaged one. CheckFailed: the record names code.
     """
     from embench import report
+    from embench.audits import audit_record
 
     folder = _folder(run)
     path = Path(out) if out is not None else Path(f"{folder.resolve().name}.html")
-    return report.write_report(folder, path, data_root=_path(data_root), trust_code=trust_code or _is_own(folder))
+    trusted = trust_code or _is_own(folder)
+    return report.write_report(folder, path, data_root=_path(data_root), trust_code=trusted, audit=audit_record)
 
 
 @from_python

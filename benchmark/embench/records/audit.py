@@ -65,7 +65,7 @@ class Audit:
 
     def json(self) -> dict[str, Any]:
         """What `audit.json` holds."""
-        return {
+        content = {
             "version": VERSION,
             "run": self.run,
             "counts": self.counts,
@@ -73,6 +73,8 @@ class Audit:
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
             "not_asked": dict(self.skipped),
         }
+        plain: dict[str, Any] = json.loads(json.dumps(content, default=float))
+        return plain
 
 
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
@@ -80,7 +82,7 @@ def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
     path = Path(folder) / AUDIT_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, sealed_json(json.loads(json.dumps(content, default=float))) + "\n")
+        write_text(path, sealed_json(content) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
     return path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
@@ -11,6 +13,7 @@ from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
+from embench.records.audit import Audit
 from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, people, probabilities, quality, training
@@ -27,6 +30,7 @@ def write_report(
     data_root: Path | None = None,
     trust_code: bool = False,
     progress: ProgressCallback | None = None,
+    audit: Callable[[Path, Record], Audit] | None = None,
 ) -> Path:
     """Writes the report of a run, of scored predictions, or of a leaderboard entry.
 
@@ -35,6 +39,7 @@ def write_report(
         data_root: where the dataset lies; without its data no signals are drawn.
         trust_code: whether classes in files that the record names are imported.
         progress: called while data are prepared, as `store.prepare` does.
+        audit: audits a record that was not audited, see `audits.audit_record`; by default it is not.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
@@ -42,7 +47,10 @@ def write_report(
     """
     record = read_record(folder)
     with names_resolved([(Path(folder), record)], trust_code=trust_code):
-        html = _page(RunFacts(record, Path(folder), _store(record, data_root, progress)), singles)
+        run = RunFacts(record, Path(folder), _store(record, data_root, progress))
+        if audit and run.audit is None:
+            run = replace(run, audited=_audited(Path(folder), record, audit))
+        html = _page(run, singles)
     try:
         write_text(Path(out), html)
     except OSError as error:
@@ -69,6 +77,14 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
     return render_page(f"{run.name}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
+
+
+def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
+    """What `audit` finds, or why it finds nothing."""
+    try:
+        return audit(folder, record).json()
+    except EmbenchError as error:
+        return Undefined(f"the record can't be audited: {error.what}")
 
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:

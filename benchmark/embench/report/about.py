@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,13 @@ from embench.records import audit as audits
 from embench.records.scores import Score
 from embench.records.wording import (
     bare_name,
+    counted,
     format_interval,
     format_score,
     format_value,
 )
-from embench.report.facts import RunFacts
-from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
+from embench.report.facts import RunFacts, rule_in_words
+from embench.report.page import as_sentence, fact_list, html_table, join_parts, paragraph, render_macro, with_reasons
 from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
@@ -33,9 +35,15 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
     worse = "on {}, the method is not shown to be better than {}"
     failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts.values() if told.failed]
-    failed += [f"on {t.target}, the method {t.finding}" for t in run.verdicts.values() if t.adds and t.fails]
+    failed += [
+        f"on {told.target}, the method {told.finding}"
+        for told in run.verdicts.values()
+        if told.adds and told.adds.decides and told.fails
+    ]
     unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts.values() if told.score is None]
-    severe = [found["what"] for found in run.audit["findings"] if found["severity"] == "severe"] if run.audit else []
+    audit = run.audit or run.audited
+    findings = audit["findings"] if isinstance(audit, Mapping) else []
+    severe = [found["what"] for found in findings if found["severity"] == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
     assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
@@ -62,12 +70,8 @@ def page_header(run: RunFacts) -> Markup:
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
-    listed = [(bad, called, _sentence(text)) for bad, called, text in notices(run)]
+    listed = [(bad, called, as_sentence(text)) for bad, called, text in notices(run)]
     return render_macro("header", run.name, line, about.id, listed, [_card(told) for told in run.verdicts.values()])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _card(told: TargetVerdict) -> dict[str, str]:
@@ -92,21 +96,34 @@ def cost_section(run: RunFacts) -> Markup:
     return fact_list(list(run.costs.items())) + paragraph(note)
 
 
-def audit_section(run: RunFacts) -> Markup:
+def audit_section(run: RunFacts) -> Markup | Undefined:
     """The section on the audit: its findings, and the checks that were skipped."""
-    content = run.audit
+    content = run.audit or run.audited
     if content is None:
-        return missing_note("this run has not been audited; run `embench audit RUN`")
+        return Undefined("this run has not been audited; run `embench audit RUN`")
+    if isinstance(content, Undefined):
+        return content
     found = [
         (f["severity"], f.get("check", ""), f["what"], _recorded(_short(f.get("evidence", ""))), f.get("todo", ""))
         for f in content["findings"]
     ]
-    summary = paragraph(f"{audits.audit_status(content).capitalize()}.")
+    found_of = {severity: n for severity, n in content["counts"].items() if n}
+    status = audits.format_counts(found_of).capitalize() or "Nothing found"
+    summary = paragraph(f"{status}.{'' if run.audit else _audited_now(content)}")
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
-    silent = [paragraph(line) for line in audits.skipped_lines(content.get("not_asked") or {})]
-    return join_parts([summary, listed, *silent])
+    silent = content.get("not_asked") or {}
+    skipped = with_reasons({name: ", ".join(why.splitlines()) for name, why in silent.items()})
+    return join_parts([summary, listed, paragraph(f"Skipped checks: {skipped}.") if skipped else Markup()])
+
+
+def _audited_now(content: Mapping[str, Any]) -> str:
+    """What is known of an audit that a report made by itself."""
+    return (
+        f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
+        "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
+    )
 
 
 def facts_section(run: RunFacts) -> Markup:
@@ -142,25 +159,27 @@ def facts_section(run: RunFacts) -> Markup:
         ("device", _recorded(about.device)),
         ("signals available for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
     ]  # fmt: skip
-    folds = [
-        (
-            f"seed {s}, fold {f}",
-            *(
-                len({r["subject"] for r in run.record.folds if (r["seed"], r["fold"], r["role"]) == (s, f, role)})
-                for role in ("train", "val", "test")
-            ),
-        )
-        for s, f in dict.fromkeys((r["seed"], r["fold"]) for r in run.record.folds if r["fold"] != "")
-    ]
     rules = [
-        (rule.name, rule.kind, _recorded({k: v for k, v in rule.rule.content().items() if v not in (None, [], "")}))
-        for rule in about.card.label_rules
+        (rule.name, rule.kind, rule.label, rule_in_words(rule.rule) or "as it is") for rule in about.card.label_rules
     ]
     return (
         fact_list(rows)
-        + html_table(("fold", "training subjects", "validation subjects", "test subjects"), folds, "Folds")
-        + html_table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
+        + _folds(run)
+        + html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
     )
+
+
+def _folds(run: RunFacts) -> Markup:
+    """How many subjects folds have; folds of the same numbers share a row."""
+    subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for row in run.record.folds:
+        if row["fold"] != "":
+            roles = subjects.setdefault((row["seed"], row["fold"]), {"train": set(), "val": set(), "test": set()})
+            roles.setdefault(row["role"], set()).add(row["subject"])
+    sizes = Counter(tuple(len(roles[name]) for name in ("train", "val", "test")) for roles in subjects.values())
+    head = ("folds", "training subjects", "validation subjects", "test subjects")
+    rows = [(str(n), *size) for size, n in sorted(sizes.items())]
+    return html_table(head, rows, f"Subjects in the folds of {counted(len(run.manifest.seeds), 'seed')}")
 
 
 def _dropped(of: Mapping[str, Mapping[str, str]]) -> str:

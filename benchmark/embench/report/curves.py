@@ -8,17 +8,18 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
-from embench.interfaces.metric import confusion_by_subject
+from embench.interfaces.metric import Undefined, confusion_by_subject
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
 from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import by_target, figure_row, figure_with_table, missing_note
+from embench.report.page import SectionBody, by_target, figure_row, figure_with_table
 from embench.statistics.joined import Joined
 
 CURVE_WIDTH = 420.0
+NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
 CALIBRATION_BINS = 10
 MIN_UNITS_IN_BIN = 5
@@ -33,17 +34,15 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return mean_of_known(curves), low, high
 
 
-def curves_section(run: RunFacts) -> Markup:
+def curves_section(run: RunFacts) -> SectionBody | Undefined:
     """The section of ROC curves, for value targets of labels against predictions."""
-    if run.record.labels is None:
-        return missing_note(NO_LABELS)
-    return by_target(run, _curves)
+    return by_target(run, _curves, narrow=True) if run.record.labels is not None else NO_LABELS
 
 
-def _curves(run: RunFacts, target: Target) -> Markup:
+def _curves(run: RunFacts, target: Target) -> Markup | Undefined:
     joined = run.joined_units(target)
     if MODEL not in joined:
-        return missing_note("no labelled unit was predicted")
+        return NO_UNIT
     if target.traits.has_classes:
         return figure_row([_roc(run, target, joined)])
     return figure_row([_values(target, joined[MODEL])])
@@ -114,12 +113,10 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(predicted), np.array(true), np.array(share)
 
 
-def calibration_of_classes(run: RunFacts, target: Target) -> Markup:
+def calibration_of_classes(run: RunFacts, target: Target) -> Markup | Undefined:
     """The calibration of a target of several classes."""
     joined = run.joined_units(target).get(MODEL)
-    if joined is None:
-        return missing_note("no labelled unit was predicted")
-    return figure_row([_calibration(run, target, joined)])
+    return NO_UNIT if joined is None else figure_row([_calibration(run, target, joined)])
 
 
 def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
@@ -187,20 +184,16 @@ def _values(target: Target, joined: Joined) -> Markup:
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions_section(run: RunFacts) -> Markup:
+def decisions_section(run: RunFacts) -> SectionBody | Undefined:
     """The section of confusion matrices; value targets have none."""
-    if run.record.labels is None:
-        return missing_note(NO_LABELS)
-    return by_target(run, _decisions)
+    return by_target(run, _decisions, narrow=True) if run.record.labels is not None else NO_LABELS
 
 
-def _decisions(run: RunFacts, target: Target) -> Markup:
+def _decisions(run: RunFacts, target: Target) -> Markup | Undefined:
     joined = run.joined_units(target).get(MODEL)
     if not target.traits.has_classes:
-        return missing_note("the target is a value, so there are no decisions")
-    if joined is None:
-        return missing_note("no labelled unit was predicted")
-    return figure_row([_confusion(run, target, joined)])
+        return Undefined("the target is a value, so there are no decisions")
+    return NO_UNIT if joined is None else figure_row([_confusion(run, target, joined)])
 
 
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:

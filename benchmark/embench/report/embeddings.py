@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,11 @@ from markupsafe import Markup
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.embeddings import Embeddings, read_embeddings
-from embench.records.predictions import MODEL
+from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.wording import join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Panel, error_bars, figure, scatter
 from embench.report.facts import RunFacts
-from embench.report.page import by_target, figure_row, figure_with_table, missing_note
+from embench.report.page import SectionBody, figure_row, figure_with_table, join_named, paragraph, with_reasons
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
 from embench.system import limited_threads
@@ -26,22 +29,41 @@ MAX_NAMED = 8
 """Values of a colouring that a legend lists; more colours cannot be distinguished."""
 
 
-def embeddings_section(run: RunFacts) -> Markup:
-    """The section on embeddings: a map of a fold's test units, and linear probes, for each target."""
+def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
+    """The section on embeddings: a map of a fold's test units, and linear probes, for each network; one network may
+    predict several targets."""
     embeddings = read_embeddings(run.folder) if run.folder else None
     if embeddings is None:
-        return missing_note(
-            "this record has no embeddings: the method has no hidden layer, the predictions are a submission, the "
-            "record is a leaderboard entry, or it was made before embeddings were kept"
-        )
-    return by_target(run, lambda run, target: _layers(run, target, embeddings))
+        return Undefined(run.why_no_network("embeddings"))
+    return join_named({_names(targets): _network(run, targets, embeddings) for targets in _networks(run, embeddings)})
 
 
-def _layers(run: RunFacts, target: Target, embeddings: Embeddings) -> Markup:
-    ours = embeddings.take(embeddings.target == target.name)
+def _networks(run: RunFacts, embeddings: Embeddings) -> list[list[Target]]:
+    """The targets that one network predicts: those with the same embeddings."""
+    found: dict[bytes, list[Target]] = {}
+    for target in run.targets:
+        ours = embeddings.take(embeddings.target == target.name)
+        ours = ours.take(np.lexsort((ours.unit, ours.fold, ours.seed)))
+        key = hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
+        found.setdefault(key, []).append(target)
+    return list(found.values())
+
+
+def _names(targets: Sequence[Target]) -> str:
+    return join_with_and([target.name for target in targets])
+
+
+def _network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+    ours = embeddings.take(embeddings.target == targets[0].name)
     if not len(ours):
-        return missing_note("there are no embeddings of this target")
-    return figure_row([_map(run, target, ours), _probes(run, target, embeddings)])
+        return Undefined("the record has none of this target")
+    mapped, probed = _map(run, targets, ours), _probes(run, targets, embeddings)
+    if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
+        return mapped
+    shown = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
+    silent = {"map": mapped, "probes": probed}
+    reasons = with_reasons({name: one.reason for name, one in silent.items() if isinstance(one, Undefined)})
+    return figure_row(shown) + (paragraph(f"Left out: {reasons}.") if reasons else Markup())
 
 
 def tsne_map(x: np.ndarray) -> np.ndarray:
@@ -56,25 +78,24 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(made)
 
 
-def _map(run: RunFacts, target: Target, ours: Embeddings) -> Markup:
+def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
     rows = rows.take(
-        (rows["method"] == MODEL) & (rows["target"] == target.name) & (rows["seed"] == seed) & (rows["fold"] == fold)
+        rows.rows_with(method=MODEL, target=targets[0].name) & (rows["seed"] == seed) & (rows["fold"] == fold)
     )
     here = ours.take((ours.seed == seed) & (ours.fold == fold))
     _, at, place = np.intersect1d(rows["unit"], here.unit, return_indices=True)
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
     rows, x = rows.take(at[some]), here.x[place[some]]
-    if len(x) < 5 or not (x.std(0) > 0).any():
-        return missing_note("the embeddings are the same for all units, or there are too few units")
+    if len(x) < 5:
+        return Undefined(f"fold {fold} of seed {seed} has fewer than five test units")
+    if not (x.std(0) > 0).any():
+        return Undefined(f"the embeddings in fold {fold} of seed {seed} are all the same")
     flat = tsne_map(x)
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
-        label = labels_of(rows, run.record.labels, target)
-        classes = run.classes(target)
-        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
-        marks = {"label": np.array(named), **marks}
+        marks = {**_labels(run, targets, rows, run.record.labels), **marks}
     panels = [
         Panel(
             f"Coloured by {what}",
@@ -91,12 +112,24 @@ def _map(run: RunFacts, target: Target, ours: Embeddings) -> Markup:
         f"{len(at):,} test units in fold {fold} of seed {seed}: each fold has its own network. "
         "Distances between clusters have no meaning; the probes show what can be read from the layer."
     )
-    drawn = figure(panels, f"Embedding map of {target.name}", note, columns=len(panels), width=1000)
+    if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
+        note += f" More than {MAX_NAMED} values have no legend ({join_with_and(many)}): the table has them."
+    drawn = figure(panels, f"Embedding map of {_names(targets)}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
     cells = zip(
         rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
     )
     return figure_with_table(drawn, head, list(cells), note, wide=True)
+
+
+def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
+    """What a map is coloured by -> the labels of its units (n,), for each target."""
+    made = {}
+    for target in targets:
+        label, classes = labels_of(rows, labels, target), run.classes(target)
+        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
+        made["label" if len(targets) == 1 else target.name] = np.array(named)
+    return made
 
 
 def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
@@ -117,18 +150,19 @@ def _thirds(values: np.ndarray) -> list[str]:
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]
 
 
-def _probes(run: RunFacts, target: Target, embeddings: Embeddings) -> Markup:
-    probed = {"subject": SUBJECT, "stimulus": STIMULUS}
-    if run.record.labels is not None and target.traits.has_classes:
-        probed["label"] = LABEL
+def _probes(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
+    probed = {"subject": (SUBJECT, targets[0]), "stimulus": (STIMULUS, targets[0])}
+    for target in targets:
+        if run.record.labels is not None and target.traits.has_classes:
+            probed["label" if len(targets) == 1 else target.name] = LABEL, target
     found = {
         name: linear_probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
-        for name, what in probed.items()
+        for name, (what, target) in probed.items()
     }
     known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
     if not known:
-        return missing_note(f"no probe can be computed ({silent})")
+        return Undefined(silent)
     at = np.arange(len(known))
     score, chance, std = (np.array([getattr(p, key) for p in known.values()]) for key in ("score", "chance", "std"))
     marks = [error_bars(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]
@@ -144,4 +178,4 @@ def _probes(run: RunFacts, target: Target, embeddings: Embeddings) -> Markup:
         note += f" Skipped: {silent}."
     rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
     head = ("probe", "metric", "score", "chance", "SD", "folds and seeds", "units")
-    return figure_with_table(figure([panel], f"Probes of {target.name}", note, width=560), head, rows, note)
+    return figure_with_table(figure([panel], f"Probes of {_names(targets)}", note, width=560), head, rows, note)

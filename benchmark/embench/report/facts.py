@@ -18,7 +18,8 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.planning.request import command_again
 from embench.records import audit, cost
-from embench.records.manifest import Manifest
+from embench.records.manifest import Manifest, RulePart
+from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.scores import Scores
@@ -28,7 +29,7 @@ from embench.statistics.joined import Joined, join
 from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
-NO_LABELS = "this record has no labels, because the labels of the dataset are not public"
+NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
 _NOT_OPENED = Undefined("the recordings were not opened")
 
 _ACCESS = {
@@ -73,14 +74,23 @@ def dataset_title(name: str) -> str:
     return card.title if card else bare_name(name)
 
 
+def rule_in_words(rule: RulePart) -> str:
+    """The fields of a label rule that say anything: `aggregate mean, cut 5, ties low`."""
+    silent = {"lag_s": 0.0}
+    said = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
+    return format_value(said, "g")
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
-    reason why they are not available. What packages, protocols and audits know is empty or None where they lack it."""
+    reason why they are not available; `audited`: an audit that was made just now. What packages, protocols and audits
+    know is empty or None where they lack it."""
 
     record: Record
     folder: Path | None = None
     store: Store | Undefined = _NOT_OPENED
+    audited: Mapping[str, Any] | Undefined | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -182,8 +192,7 @@ class RunFacts:
         """Target -> how its labels were made."""
         made = {}
         for about in self.manifest.card.label_rules:
-            rule = {name: value for name, value in about.rule.content().items() if value not in (None, [], "", 0.0)}
-            made[about.name] = f"{about.kind} from `{about.label}` ({format_value(rule, 'g') or 'as it is'})"
+            made[about.name] = f"{about.kind} from `{about.label}` ({rule_in_words(about.rule) or 'as it is'})"
         return made
 
     @property
@@ -208,6 +217,16 @@ class RunFacts:
     def access(self) -> str:
         """The data of a test subject that the method saw."""
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
+
+    def why_no_network(self, kept: str) -> str:
+        """Why the record has no `kept`, such as `history`, of a network."""
+        if self.outside:
+            return "the predictions are a submission, of whose method nothing more is known"
+        if method_kind(self.manifest.method) == "features":
+            return "the method is an estimator on features, without a network"
+        if self.manifest.entry is not None:
+            return f"entries of leaderboards hold no {kept}"
+        return f"this record has no {kept}"
 
     @property
     def overlap(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from embench.interfaces.units import Target
 from embench.protocols import UnitId
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
+from embench.records.wording import join_with_and
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
 from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import by_target, figure_row, figure_with_table, html_table, missing_note, paragraph
+from embench.report.page import SectionBody, by_target, figure_row, figure_with_table, html_table, paragraph
 from embench.statistics.comparison import check_same
 from embench.statistics.joined import labels_of
 
@@ -137,32 +138,35 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     return MethodPredictions(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 
 
-def fusion_section(run: RunFacts, singles: Sequence[Path]) -> Markup:
+def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Undefined:
     """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
-        return missing_note("the method reads only one modality, so there is no fusion")
+        return Undefined("the method reads only one modality, so there is no fusion")
     if run.record.labels is None:
-        return missing_note(NO_LABELS)
+        return NO_LABELS
     others = single_modality_runs(run, singles)
     if not others:
-        return missing_note(
-            f"no run of {' or '.join(modalities)} alone with the same protocol, data and seeds is next to this run; "
-            "name such runs with --beside"
+        return Undefined(
+            f"no runs of {join_with_and(modalities)} alone with the same protocol, data and seeds are next to this "
+            "run; name such runs with `--beside`"
         )
     lacking = [m for m in modalities if m not in others]
     named = ", ".join(f"{m} ({_called(run.record, other, m)})" for m, other in others.items())
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is no run of {', '.join(lacking)} alone."
-    return paragraph(note) + by_target(run, lambda run, target: _fusion(run, target, others))
+    body = by_target(run, lambda run, target: _fusion(run, target, others), paragraph(note))
+    if isinstance(body, SectionBody) and isinstance(run.store, Undefined):
+        return replace(body, missing={**body.missing, "signals": run.store.reason})
+    return body
 
 
-def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Markup:
+def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Markup | Undefined:
     try:
         predictions = method_predictions([run.record, *others.values()], target)
     except DataError as error:
-        return missing_note(error.what)
+        return Undefined(error.what)
     names, code = np.unique(predictions.recording, return_inverse=True)
     good = np.array([np.bincount(code, row) for row in predictions.good]) / np.bincount(code)
     gain = good[0] - good[1:]
@@ -186,11 +190,7 @@ def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Mark
     listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
     intro = paragraph(f"{summary} Those below were selected because they favour it: they are examples, not evidence.")
     shown = [_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
-    return intro + listed + figure_row(shown) + (_no_signals(run) if shown else Markup())
-
-
-def _no_signals(run: RunFacts) -> Markup:
-    return missing_note(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
+    return intro + listed + figure_row(shown)
 
 
 def _recording(

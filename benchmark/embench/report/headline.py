@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.scores import Gap, Score
@@ -21,60 +23,77 @@ from embench.records.wording import (
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
 from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import (
+    SectionBody,
+    as_sentence,
     by_target,
     figure_row,
     figure_with_table,
     html_table,
+    join_named,
     join_parts,
-    missing_note,
     paragraph,
+    render_macro,
+    with_reasons,
 )
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import TargetVerdict
 
 HEADLINE_WIDTH = 520.0
 
 
-def headline_section(run: RunFacts) -> Markup:
-    """The section that compares the headline with every control."""
-    return by_target(run, _controls)
+def headline_section(run: RunFacts) -> SectionBody | Undefined:
+    """The section that compares the headline with every control. What holds of all targets stands once, at its end."""
+    made = {target.name: _controls(run, target) for target in run.targets}
+    texts = [texts for _, texts in made.values()]
+    shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
+    own = {
+        name: drawn + join_parts(paragraph(text) for text in texts if text not in shared)
+        for name, (drawn, texts) in made.items()
+    }
+    body = join_named(own)
+    if isinstance(body, Undefined):
+        return body
+    return replace(body, shown=join_parts([body.shown, *map(paragraph, shared), _exploratory(run)]))
 
 
-def _controls(run: RunFacts, target: Target) -> Markup:
+def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
+    """The drawing of a target, and sentences."""
     scores, name = run.scores, target.name
     told = run.verdicts[name]
     metric, model = told.metric, told.score
     first, *others = told.sentences
-    covered = [text] if (text := format_coverage(scores.coverage(name))) else []
-    beside = join_parts(map(paragraph, [*others, *covered])) + _side_by_side(run, told)
+    beside = [
+        as_sentence(f"the method {text}" if text.startswith(("adds ", "is not shown ")) else text)
+        for text in [*others, format_coverage(scores.coverage(name))]
+        if text
+    ]
     if model is None:
-        return missing_note(first) + beside
+        return Markup(), [as_sentence(first), *beside]
     applied: dict[str, Score] = {}
     gaps: dict[str, Gap] = {}
-    silent = []
+    silent: dict[str, str] = {}
     for control in sorted(scores.controls(name), key=lambda control: control.name):
         if score := scores.score(name, metric, control.name):
             applied[control.name] = score
             if control.gap and control.gap.difference.defined:
                 gaps[control.name] = control.gap
         else:
-            silent.append(f"{control.name}: {control.why_undefined(metric)}")
+            silent[control.name] = control.why_undefined(metric)
     height = 30.0 * (1 + len(applied))
     made = [_headlines(run, name, metric, {"model": model, **applied}, height)]
     if gaps:
         made.append(_differences(run, name, metric, gaps, height))
     extra = [control for control in applied if control in NOT_TO_CLEAR]
     notes = [
-        f"Controls that do not apply: {'; '.join(silent)}." if silent else "",
+        f"Controls that do not apply: {with_reasons(silent)}." if silent else "",
         f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not told.asked else "",
         _by_construction(metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
     ]
-    return figure_row(made) + join_parts(paragraph(note) for note in notes if note) + beside
+    return figure_row(made), [*filter(None, notes), *beside]
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
@@ -118,17 +137,26 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
     )
 
 
-def _side_by_side(run: RunFacts, told: TargetVerdict) -> Markup:
-    """The method and the controls in the exploratory scores; nothing where there is none."""
-    metrics = [each.metric for each in told.exploratory]
-    if not metrics:
+def _exploratory(run: RunFacts) -> Markup:
+    """The method and the controls in the exploratory scores; nothing where there is none. A control with the same
+    scores on all targets stands once."""
+    targets = [name for name, told in run.verdicts.items() if told.exploratory]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.verdicts[name].exploratory))
+    cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
+    for name in targets:
+        methods = {control.name: control.scores for control in run.scores.controls(name) if not control.reason}
+        for method, scores in {"model": run.scores.of(name), **methods}.items():
+            found = [scores.get(metric) for metric in metrics]
+            if any(score and score.defined for score in found):
+                cells.setdefault(method, {})[name] = tuple(map(format_score, found))
+    rows = []
+    for method, of in cells.items():
+        if len(set(of.values())) == 1 and len(of) == len(targets):
+            rows.append((method, *next(iter(of.values()))))
+        else:
+            rows += [(f"{method}, {target}", *found) for target, found in of.items()]
+    if not rows:
         return Markup()
-    rows = [("model", *(format_score(run.scores.score(told.target, metric)) for metric in metrics))]
-    rows += [
-        (control.name, *(format_score(control.scores.get(metric)) for metric in metrics))
-        for control in run.scores.controls(told.target)
-        if not control.reason
-    ]
     return html_table(("method", *metrics), rows, "Exploratory scores: nothing is ranked or cleared by them.")
 
 
@@ -151,19 +179,17 @@ _OF_WHAT = {
 """What a score is, by what its SD is over."""
 
 
-def subjects_section(run: RunFacts) -> Markup:
+def subjects_section(run: RunFacts) -> SectionBody | Undefined:
     """The section of scores by subject."""
-    if run.record.labels is None:
-        return missing_note(NO_LABELS)
-    return by_target(run, _subjects)
+    return by_target(run, _subjects, narrow=True) if run.record.labels is not None else NO_LABELS
 
 
-def _subjects(run: RunFacts, target: Target) -> Markup:
+def _subjects(run: RunFacts, target: Target) -> Markup | Undefined:
     joined = run.joined_units(target)
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
-        return missing_note(f"{metric} is undefined for all subjects: no subject has labels that vary")
+        return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
     names = _tested(joined[MODEL])
     seeds = np.array(
         [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
@@ -229,21 +255,26 @@ def scores_section(run: RunFacts) -> Markup:
         headline = run.scores.headlines[target.name]
         stimulus = run.scores.control_scores(target.name, "stimulus_mean")
         rows = []
+        undefined = {}
         for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != headline):
-            numbers = (_mean(score), score.low, score.high, score.std)
+            name = f"{metric} (headline)" if metric == headline else metric
+            if not score.defined:
+                undefined[name] = score.undefined or "without a reason"
+                continue
             beside = (_mean(stimulus.get(metric)),) if stimulus else ()
-            remarks = "; ".join(score.left_out) if score.defined else f"undefined: {score.undefined}"
-            rows.append((f"{metric} (headline)" if metric == headline else metric, *numbers, *beside, remarks))
+            rows.append((name, score.mean, score.low, score.high, score.std, *beside, "; ".join(score.left_out)))
         caption = f"Scores of {target.name}, with {run.level} intervals"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
-        made.append(html_table(heads, rows, caption))
+        width = len(heads) - (not any(row[-1] for row in rows))
+        table = html_table(heads[:width], [row[:width] for row in rows], caption) if rows else Markup()
+        made.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
         "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
         "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched). The column "
         "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
-    return paragraph(note) + join_parts(made)
+    return paragraph(note) + (render_macro("columns", made) if len(made) > 1 else join_parts(made))
 
 
 def _mean(score: Score | None) -> float | None:

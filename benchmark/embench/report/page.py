@@ -7,15 +7,16 @@ which is not escaped again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.wording import format_figure
+from embench.records.wording import format_figure, join_with_and
 from embench.report.drawing import STYLE, Figure
 from embench.report.facts import RunFacts
 
@@ -37,17 +38,41 @@ LONG_CELL = 30
 
 
 @dataclass(frozen=True)
+class SectionBody:
+    """What a section shows, and what it can't show: a target or a part of it -> the reason."""
+
+    shown: Markup
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page; `short` is the text of links to it."""
+    """A part of the page; `short` is the text of links to it. A `body` that is undefined is not shown."""
 
     short: str
     title: str
-    body: Markup
+    body: Markup | SectionBody | Undefined
 
     @property
     def id(self) -> str:
         """What links within the page point to."""
         return self.short.lower().replace(" ", "-")
+
+    @property
+    def shown(self) -> Markup:
+        """The text, empty where there is none."""
+        if isinstance(self.body, Undefined):
+            return Markup()
+        return self.body.shown if isinstance(self.body, SectionBody) else self.body
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What can't be shown, in words -> the reason."""
+        name = self.title[:1].lower() + self.title[1:] if self.title[1:2].islower() else self.title
+        if isinstance(self.body, Undefined):
+            return {name: self.body.reason}
+        missing = self.body.missing if isinstance(self.body, SectionBody) else {}
+        return {f"{name}: {of}": reason for of, reason in missing.items()}
 
 
 def render_macro(name: str, *values: Any) -> Markup:
@@ -61,12 +86,36 @@ def join_parts(parts: Iterable[Markup]) -> Markup:
     return Markup("").join(parts)
 
 
-def by_target(run: RunFacts, part: Callable[[RunFacts, Target], Markup]) -> Markup:
-    """A section's part for each target, below its name where a run has several."""
-    named = len(run.targets) > 1
-    return join_parts(
-        (render_macro("heading", target.name) if named else Markup()) + part(run, target) for target in run.targets
-    )
+def by_target(
+    run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *before: Markup, narrow: bool = False
+) -> SectionBody | Undefined:
+    """A section's part for each target, below its name where a run has several; `before` stands above them. Parts that
+    are `narrow` stand side by side."""
+    return join_named({target.name: part(run, target) for target in run.targets}, *before, narrow=narrow)
+
+
+def join_named(
+    made: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
+) -> SectionBody | Undefined:
+    """The parts of a section, each below its name where there are several, see `by_target`."""
+    missing = {name: one.reason for name, one in made.items() if isinstance(one, Undefined)}
+    if len(missing) == len(made) and len(set(missing.values())) == 1:
+        return Undefined(next(iter(missing.values())))
+    named = len(made) > 1
+    parts = [
+        (render_macro("heading", name) if named else Markup()) + one
+        for name, one in made.items()
+        if one and not isinstance(one, Undefined)
+    ]
+    if narrow and len(parts) > 1:
+        parts = [render_macro("columns", parts)]
+    return SectionBody(join_parts([*before, *parts] if parts else []), missing)
+
+
+def as_sentence(text: str) -> str:
+    """With a full stop and a capital, which a name such as `auroc_within` does not get."""
+    first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+    return first if first.endswith(".") else f"{first}."
 
 
 def paragraph(text: str) -> Markup:
@@ -74,9 +123,16 @@ def paragraph(text: str) -> Markup:
     return render_macro("text", text)
 
 
-def missing_note(reason: str) -> Markup:
-    """The note in place of what cannot be shown."""
-    return render_macro("missing", reason)
+def with_reasons(reasons: Mapping[str, str]) -> str:
+    """What is not there -> why, as text: each reason in parentheses, once.
+
+    >>> with_reasons({"map": "too few units", "training": "no history", "probes": "too few units"})
+    'map and probes (too few units); training (no history)'
+    """
+    named: dict[str, list[str]] = {}
+    for what, reason in reasons.items():
+        named.setdefault(reason, []).append(what)
+    return "; ".join(f"{join_with_and(what)} ({reason})" for reason, what in named.items())
 
 
 def format_cell(value: Any) -> str:
@@ -125,11 +181,12 @@ def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
 
 
 def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str) -> str:
-    """The whole file."""
+    """The whole file; sections without a text are named in one line at its end."""
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         header=header,
-        sections=sections,
+        sections=[section for section in sections if section.shown],
+        not_shown=with_reasons({what: why for section in sections for what, why in section.missing.items()}),
         footer=footer,
         drawing_style=Markup(STYLE),  # noqa: S704  a constant
     )

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import by_target, html_table, missing_note, paragraph
+from embench.report.page import SectionBody, by_target, html_table, paragraph
 from embench.report.quality import own_predictions, score_of_part
 from embench.statistics.intervals import Estimate, with_interval
 from embench.statistics.joined import unit_length
@@ -44,25 +44,25 @@ class GroupScore(NamedTuple):
     score: Estimate | Undefined
 
 
-def people_section(run: RunFacts) -> Markup:
+def people_section(run: RunFacts) -> SectionBody | Undefined:
     """The section of scores by group of subjects."""
     if run.record.labels is None:
-        return missing_note(NO_LABELS)
+        return NO_LABELS
     if isinstance(run.store, Undefined):
-        return missing_note(f"What is recorded of the subjects is not known: {run.store.reason}")
+        return run.store
     known = run.store.subjects
     if not any(known.values()):
-        return missing_note("The dataset records nothing of its subjects, such as sex or age band")
-    return paragraph(_NOTE) + by_target(run, lambda run, target: _table(run, target, known))
+        return Undefined("the dataset records nothing of its subjects, such as sex or age band")
+    return by_target(run, lambda run, target: _table(run, target, known), paragraph(_NOTE))
 
 
-def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup:
+def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup | Undefined:
     rows = [
         (f"{one.fact}: {one.group}", one.subjects, one.metric, *_cells(one.score))
         for one in group_scores(run, target, known)
     ]
     if not rows:
-        return paragraph(f"Nothing recorded of the subjects divides them into groups of at least {SMALLEST_GROUP}.")
+        return Undefined(f"nothing recorded of the subjects divides them into groups of at least {SMALLEST_GROUP}")
     heads = ("group", "subjects", "score", "mean", "low", "high", "remarks")
     return html_table(heads, rows, f"Scores of {target.name} by group of subjects")
 

@@ -12,34 +12,31 @@ from embench.records.wording import counted, format_figure, format_interval
 from embench.report.curves import CURVE_WIDTH, calibration_of_classes
 from embench.report.drawing import Axis, Figure, Panel, error_bars, figure, line, rule
 from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import by_target, figure_row, figure_with_table, missing_note, paragraph
+from embench.report.page import SectionBody, by_target, figure_row, figure_with_table, paragraph
 from embench.statistics.calibration import RARE, THRESHOLDS, Bin, Calibration, recorded_calibration
 
 _BIN_COLUMNS = ("from", "to", "mean probability", "share positive", "low", "high", "units, mean over seeds", "subjects")
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
 
-def probabilities_section(run: RunFacts) -> Markup:
+def probabilities_section(run: RunFacts) -> SectionBody | Undefined:
     """The section of how far probabilities can be believed, and of what alarms made of them gain."""
-    if run.record.labels is None:
-        return missing_note(NO_LABELS)
-    return by_target(run, _of_target)
+    return by_target(run, _of_target) if run.record.labels is not None else NO_LABELS
 
 
-def _of_target(run: RunFacts, target: Target) -> Markup:
+def _of_target(run: RunFacts, target: Target) -> Markup | Undefined:
     if not target.traits.has_classes:
-        return missing_note("the target is a value, so there are no probabilities")
+        return Undefined("the target is a value, so there are no probabilities")
     return calibration_of_classes(run, target) if target.traits.several else _of_two_classes(run, target)
 
 
-def _of_two_classes(run: RunFacts, target: Target) -> Markup:
-    return describe_probabilities(recorded_calibration(run.record, target), target.name, run.manifest.method)
+def _of_two_classes(run: RunFacts, target: Target) -> Markup | Undefined:
+    found = recorded_calibration(run.record, target)
+    return found if isinstance(found, Undefined) else describe_probabilities(found, target.name, run.manifest.method)
 
 
-def describe_probabilities(found: Calibration | Undefined, target: str, method: MethodPart) -> Markup:
-    """Both curves with what they say in words, or why there are none."""
-    if isinstance(found, Undefined):
-        return missing_note(found.reason)
+def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
+    """Both curves with what they say in words."""
     pictures = [_reliability(found, target), _decision_curve(found, target)]
     return paragraph(_on_prevalence(found, bool(method.outside))) + figure_row(pictures)
 

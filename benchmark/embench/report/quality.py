@@ -14,7 +14,7 @@ from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, Predictions
 from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import by_target, html_table, missing_note, paragraph
+from embench.report.page import html_table, join_parts, paragraph, with_reasons
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import join, labels_of, shared_stimuli, unit_length
@@ -30,31 +30,35 @@ _NOTE = (
 )
 
 
-def quality_section(run: RunFacts) -> Markup:
+def quality_section(run: RunFacts) -> Markup | Undefined:
     """The section of scores by tercile of quality."""
     if run.record.labels is None:
-        return missing_note(NO_LABELS)
+        return NO_LABELS
     if isinstance(run.store, Undefined):
-        return missing_note(f"The quality of signals is not known: {run.store.reason}")
+        return run.store
     modalities = [part for m in run.manifest.method.modalities for part in names_in(m) if part != "video"]
     chosen = list(dict.fromkeys(modalities))
     store = run.store
-    return paragraph(_NOTE) + by_target(run, lambda run, target: _of_target(run, store, target, chosen))
+    made = [_of_target(run, store, target, chosen) for target in run.targets]
+    silent = {modality: why for _, reasons in made for modality, why in reasons.items()}
+    undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
+    return join_parts([paragraph(_NOTE), *(table for table, _ in made), undivided])
 
 
-def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> Markup:
+def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> tuple[Markup, dict[str, str]]:
+    """The table of a target, and why signals are not divided."""
     ours = own_predictions(run, target)
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
-    silent = []
+    silent = {}
     metrics = list(dict.fromkeys([run.scores.headlines[target.name], "auroc"]))
     for modality in modalities:
         index = quality_of_units(store, modality, ids.tolist())
         if isinstance(index, Undefined):
-            silent.append(f"{modality}: {index.reason}")
+            silent[modality] = index.reason
             continue
         if not np.isfinite(index).any() or np.nanmin(index) == np.nanmax(index):
-            silent.append(f"{modality}: all units have the index {np.nanmax([*index, -np.inf]):.2f}")
+            silent[modality] = f"all units have the index {np.nanmax([*index, -np.inf]):.2f}"
             continue
         part = terciles(index)
         for k, name in enumerate(TERCILES):
@@ -72,7 +76,7 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
     made = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
-    return made + (paragraph(f"Not divided: {'; '.join(silent)}.") if silent else Markup())
+    return made, silent
 
 
 def _shown(found: Estimate | Undefined | None, metric: str) -> tuple[Any, ...] | None:

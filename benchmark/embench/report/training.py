@@ -8,22 +8,20 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from embench.interfaces.metric import Undefined
 from embench.report.curves import mean_and_band
 from embench.report.drawing import Axis, Panel, figure, line
 from embench.report.facts import RunFacts
-from embench.report.page import figure_row, figure_with_table, missing_note
+from embench.report.page import figure_row, figure_with_table
 
 TRAINING_WIDTH = 420.0
 LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subjects", True)}
 
 
-def training_section(run: RunFacts) -> Markup:
+def training_section(run: RunFacts) -> Markup | Undefined:
     """The section of learning curves, a figure for each kind of stage, modality and target."""
     if not run.record.history:
-        return missing_note(
-            "the record has no history: nothing was trained by gradient descent, the predictions are a submission, or "
-            "the record is a leaderboard entry"
-        )
+        return Undefined(run.why_no_network("history"))
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in run.record.history:
         kind = tuple(str(row[key]) for key in ("kind", "modality", "target") if row.get(key))

@@ -212,8 +212,7 @@ def controls_text(row: Row) -> str:
     if row.adds is not None:
         if row.adds.decides is None:
             return added_in_short(row.adds)
-        told = in_one_style(columns()["adds"].text(row))
-        return told if row.does_add else told.replace("no ", "not shown ", 1)
+        return in_one_style(columns()["adds"].text(row))
     if not row.score:
         return NOT_COMPARED
     if not row.controls:

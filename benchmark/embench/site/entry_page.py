@@ -12,6 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from embench.files import read_text, sha256
+from embench.interfaces.metric import Undefined
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import describe_differences
@@ -21,6 +22,7 @@ from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.scores import Score
 from embench.records.wording import format_value, is_by_construction
+from embench.report.page import paragraph
 from embench.report.probabilities import describe_probabilities
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries
@@ -83,7 +85,10 @@ def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) 
     if rows is None or rows.target.kind != "binary":
         return Markup()
     method = entry.run.method
-    return style_texts(describe_probabilities(calibration(rows.scored(entry), rows.groups, method), target, method))
+    found = calibration(rows.scored(entry), rows.groups, method)
+    if isinstance(found, Undefined):
+        return paragraph(f"Not shown: {found.reason}.")
+    return style_texts(describe_probabilities(found, target, method))
 
 
 def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def in_one_style(text: str) -> str:
 
     >>> in_one_style("2 [.02, .5], 2026-11-22, ranks 1-23, subject-independent-v3")
     '2 [0.02, 0.5], 2026-11-22, ranks 1-23, subject-independent-v3'
-    >>> in_one_style("no -.03") == "no \N{MINUS SIGN}0.03"
+    >>> in_one_style("not shown -.03") == "not shown \N{MINUS SIGN}0.03"
     True
     """
     return _NUMBER.sub(lambda found: ("\N{MINUS SIGN}" if found[1] else "") + (found[2] and "0."), text)

@@ -6,7 +6,7 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 from collections.abc import Callable, Mapping
 
 from embench.audits.checks import clock, copies, embeddings, nuisance, one_statistic, recorded, sharing, subjects
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult
 
@@ -43,6 +43,24 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "validation": recorded.check_validation,
 }
 """In the order in which they run."""
+
+OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]] = {
+    "people": sharing.check_shared_subjects,
+    "statements": recorded.check_statements,
+    "person": nuisance.check_explained_by_subject,
+    "stimulus": nuisance.check_explained_by_stimulus,
+    "clock": clock.check_explained_by_clock,
+    "balance": clock.check_balance,
+    "controls": nuisance.check_controls,
+    "shift": subjects.check_shift,
+    "one_person": subjects.check_one_subject,
+    "seeds": subjects.check_seeds,
+    "collapse": subjects.check_collapse,
+    "calibration": subjects.check_calibration,
+    "hidden": embeddings.check_test_normalisation,
+    "validation": recorded.check_validation,
+}
+"""Those that need no data and take seconds."""
 
 WITHOUT_PREDICTIONS = frozenset(
     {

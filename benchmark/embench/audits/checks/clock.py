@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import RecordEvidence
 from embench.audits.checks.shares import MAX_EXPLAINED, Explained, measure, ranks
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult
@@ -28,7 +28,7 @@ CLOCK_TODO = (
 _LENGTH = "length of the session"
 
 
-def check_explained_by_clock(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
     """Scores are what other subjects got at the same place in their sessions.
 
     How much is explained inside classes is information only: a clock that learned when the tasks are says little
@@ -66,7 +66,7 @@ def check_explained_by_clock(e: Evidence) -> CheckResult | Undefined:
     return Undefined("\n".join(reasons) or "no target of two classes or values")
 
 
-def _places(e: Evidence, rows: Predictions) -> dict[str, np.ndarray]:
+def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
     """Each reading of the clock: (n,) or (n, 2), NaN where it is unknown."""
     start = rows["start_s"]
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
@@ -92,7 +92,7 @@ def _rounded(found: Explained) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 3) for name, value in found.evidence.items()}
 
 
-def check_balance(e: Evidence) -> CheckResult | Undefined:
+def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
     """The matched score does not come from who of two subjects is later in the session: it is about as high where each
     comparison stands beside its mirror image."""
     figures: dict[str, Any] = {}

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import RecordEvidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult
 
 
-def check_probes(e: Evidence) -> CheckResult | Undefined:
+def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
     """How well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
         return Undefined("the run has no embeddings: estimators on features have no hidden layer")
@@ -42,7 +42,7 @@ def check_probes(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings))
 
 
-def check_test_normalisation(e: Evidence) -> CheckResult | Undefined:
+def check_test_normalisation(e: RecordEvidence) -> CheckResult | Undefined:
     """Embeddings are not standardised over the test subjects themselves: each dimension's mean over a
     fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:

@@ -36,50 +36,27 @@ class FittedStatistics:
     all_subjects: np.ndarray
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Everything a check may look at; nothing in it is taken from the record if the data can say it.
+@dataclass(frozen=True, kw_only=True)
+class RecordEvidence:
+    """What a check may look at that needs no data: a run's record, with its own labels and scores.
 
     Args:
-        units: id -> unit, as the data and the protocol make them. `labels`: made of the data by the card's rules, for
-            the units that the run predicted. `groups`: subject -> subjects recorded together, and `sessions`: subject
-            -> length of the session in s, both by the data.
-        dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
-            alone.
+        labels: of the units that the run predicted. `groups`: subject -> subjects recorded together. `sessions`:
+            subject -> length of the session in s.
         rescored: what `scores.json` should hold.
-        statistics: of networks that normalise by their training subjects; or why they cannot be recomputed.
-        sources: name -> data of what was pretrained on, as far as they are available; `missing_sources` those that
-            are not.
-        stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
-            cannot be compared.
-        baselines: folders of runs with handcrafted features next to the run.
-        owed: what is wrong with the units that the record does not predict, under protocols of version 3.
-        seal: whether the labels of the data are those that a published entry without labels was scored against; None
-            in records with labels. `other files`: it was made with a key that these raw files don't give.
     """
 
     folder: Path
     record: Record
     manifest: Manifest
     protocol: Protocol
-    card: Card
-    targets: tuple[Target, ...]
-    store: Store
-    units: Mapping[str, Unit]
+    targets: Sequence[Target]
     labels: Labels
     groups: Mapping[str, str]
     sessions: Mapping[str, float]
     unit_length_s: float
-    dealt: Mapping[int, Sequence[Fold]]
     rescored: Scores
-    statistics: Sequence[FittedStatistics] | Undefined
-    stages: Sequence[Mapping[str, Any]] | Undefined
     embeddings: Embeddings | None = None
-    sources: Mapping[str, Store] = field(default_factory=dict)
-    missing_sources: tuple[str, ...] = ()
-    baselines: Sequence[Path] = ()
-    owed: Sequence[str] = ()
-    seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
     @property
     def tested(self) -> set[tuple[int, int, str]]:
@@ -117,6 +94,39 @@ class Evidence:
         for target in self.targets:
             if target.traits.has_classes and not target.traits.several and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(RecordEvidence):
+    """Everything a check may look at; nothing in it is taken from the record if the data can say it: labels are made of
+    the data by the card's rules, groups and sessions are those of the data, and scores are computed again.
+
+    Args:
+        units: id -> unit, as the data and the protocol make them.
+        dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
+            alone.
+        statistics: of networks that normalise by their training subjects; or why they cannot be recomputed.
+        sources: name -> data of what was pretrained on, as far as they are available; `missing_sources` those that
+            are not.
+        stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
+            cannot be compared.
+        baselines: folders of runs with handcrafted features next to the run.
+        owed: what is wrong with the units that the record does not predict, under protocols of version 3.
+        seal: whether the labels of the data are those that a published entry without labels was scored against; None
+            in records with labels. `other files`: it was made with a key that these raw files don't give.
+    """
+
+    card: Card
+    store: Store
+    units: Mapping[str, Unit]
+    dealt: Mapping[int, Sequence[Fold]]
+    statistics: Sequence[FittedStatistics] | Undefined
+    stages: Sequence[Mapping[str, Any]] | Undefined
+    sources: Mapping[str, Store] = field(default_factory=dict)
+    missing_sources: tuple[str, ...] = ()
+    baselines: Sequence[Path] = ()
+    owed: Sequence[str] = ()
+    seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
 
 def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:

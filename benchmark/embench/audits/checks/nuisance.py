@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from embench.audits.checks.clock import CLOCK_TODO
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
@@ -32,12 +32,12 @@ _TODO = {
 }
 
 
-def check_explained_by_subject(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined:
     """Scores are the same all through a subject: they do not separate moments."""
     return _explained(e, "person", lambda rows: rows["subject"])
 
 
-def check_explained_by_stimulus(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined:
     """Scores are what other subjects got at the same stimulus."""
     return _explained(e, "stimulus", lambda rows: rows["stimulus"])
 
@@ -123,7 +123,7 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     return max(mean, 1 - mean), pairs
 
 
-def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) -> CheckResult | Undefined:
+def _explained(e: RecordEvidence, name: str, of: Callable[[Predictions], np.ndarray]) -> CheckResult | Undefined:
     """Compares each target's scores with those that the nuisance would give."""
     figures: dict[str, Any] = {}
     findings, reasons = [], []
@@ -164,7 +164,7 @@ _NUISANCES = {
 }
 
 
-def check_controls(e: Evidence) -> CheckResult | Undefined:
+def check_controls(e: RecordEvidence) -> CheckResult | Undefined:
     """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared, and
     from version 3 on what the method adds to clock and movement. The latter is read from the record;
     `embench leaderboard verify` computes it again."""
@@ -198,7 +198,7 @@ def _adds(adds: Mapping[str, Adds]) -> CheckResult:
     return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
 
 
-def _above(e: Evidence) -> list[str]:
+def _above(e: RecordEvidence) -> list[str]:
     return [
         f"{target}: {control}"
         for control in e.rescored.control_names
@@ -207,7 +207,7 @@ def _above(e: Evidence) -> list[str]:
     ]
 
 
-def _differences(e: Evidence, names: list[str]) -> dict[str, Any]:
+def _differences(e: RecordEvidence, names: list[str]) -> dict[str, Any]:
     found = {}
     for name in names:
         target, _, control = name.partition(": ")

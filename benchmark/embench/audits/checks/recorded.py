@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence, FittedStatistics, first_names
+from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.verify import wrong_scores, wrong_statements
 from embench.records.audit import AuditFinding, CheckResult, Severity
@@ -103,7 +103,7 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(evidence, (AuditFinding("severe", "; ".join(e.owed[:3]), evidence, todo),))
 
 
-def check_statements(e: Evidence) -> CheckResult:
+def check_statements(e: RecordEvidence) -> CheckResult:
     """What the record says of its dataset, protocol, method and folds fits together, and the published card and
     rules."""
     wrong = list(wrong_statements(e.record))
@@ -195,7 +195,7 @@ def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
     return found
 
 
-def check_validation(e: Evidence) -> CheckResult:
+def check_validation(e: RecordEvidence) -> CheckResult:
     """How many things the validation subjects decided; each one more makes them less of a check."""
     uses = [f"when to stop {name}" for name in _stopped_early(e)]
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
@@ -222,12 +222,12 @@ def check_validation(e: Evidence) -> CheckResult:
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 
 
-def _stopped_early(e: Evidence) -> list[str]:
+def _stopped_early(e: RecordEvidence) -> list[str]:
     """The parts of the method that stopped early: of those that were trained by epochs, as the history says."""
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds.get(row["kind"]) for row in e.record.history}
     parts = e.record.run["config"].get("parts", {})
-    return [n for n, part in parts.items() if n.partition("[")[0] in trained and part["selection"] == "early_stop"]
+    return [n for n, part in parts.items() if n.partition("[")[0] in trained and part.get("selection") == "early_stop"]
 
 
 _OVERLAP: dict[str, tuple[Severity, str]] = {

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import RecordEvidence
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import rows_of
 from embench.interfaces.units import Target
@@ -42,7 +42,9 @@ class Explained:
         return {"share explained": self.share, "inside classes": self.inside, "auroc of what explains": self.area}
 
 
-def measure(e: Evidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool) -> Explained | Undefined:
+def measure(
+    e: RecordEvidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool
+) -> Explained | Undefined:
     """How much of the scores of `rows` is explained by `values`, see `explained_share`."""
     share, guess, known = explained_share(rows, values, own=own)
     if np.isnan(share):
@@ -173,7 +175,7 @@ def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
     return out
 
 
-def _labels(e: Evidence, target: Target, rows: Predictions) -> np.ndarray:
+def _labels(e: RecordEvidence, target: Target, rows: Predictions) -> np.ndarray:
     """(n,) the label of each row by the data, NaN where there is none."""
     own = e.labels["target"] == target.name
     label = dict(zip(e.labels["unit"][own].tolist(), e.labels["label"][own].tolist(), strict=True))

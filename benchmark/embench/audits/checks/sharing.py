@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 
-from embench.audits.checks.evidence import Evidence, first_names
+from embench.audits.checks.evidence import Evidence, RecordEvidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.names import family_of
@@ -13,7 +13,7 @@ from embench.records.names import family_of
 _SPLIT = "split by subject and group, then train and score again"
 
 
-def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
+def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     """No subject is tested by a network that learned from it, or from a subject recorded together with it.
 
     Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
@@ -61,7 +61,7 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
 
 
-def _several(e: Evidence) -> set[str]:
+def _several(e: RecordEvidence) -> set[str]:
     """Subjects and groups who are tested in more than one fold of a seed, though the split is by them alone."""
     if e.protocol.split.by == "group+stimulus":
         return set()

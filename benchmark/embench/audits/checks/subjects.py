@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from embench import registry
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
@@ -41,7 +41,7 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def check_shift(e: Evidence) -> CheckResult | Undefined:
+def check_shift(e: RecordEvidence) -> CheckResult | Undefined:
     """Circular-shift null: labels moved along each subject's own time, which keeps how long states last. A score that
     rises and falls slowly is above chance more often than the number of moments suggests."""
     figures: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
     return found
 
 
-def check_one_subject(e: Evidence) -> CheckResult | Undefined:
+def check_one_subject(e: RecordEvidence) -> CheckResult | Undefined:
     """No single subject carries the effect: without it the effect is still there."""
     figures: dict[str, Any] = {}
     findings = []
@@ -147,7 +147,7 @@ def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((low + high + 1) / (12 * low * high)))
 
 
-def check_seeds(e: Evidence) -> CheckResult | Undefined:
+def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
     """Partitions and initialisations agree, subject by subject."""
     figures: dict[str, Any] = {}
     findings = []
@@ -171,7 +171,7 @@ def check_seeds(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings)) if figures else Undefined("the run has only one seed")
 
 
-def check_collapse(e: Evidence) -> CheckResult:
+def check_collapse(e: RecordEvidence) -> CheckResult:
     """Scores differ, and both classes are decided."""
     figures: dict[str, Any] = {}
     findings = []
@@ -196,7 +196,7 @@ def _commonest(decision: np.ndarray) -> float:
     return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
 
 
-def check_calibration(e: Evidence) -> CheckResult | Undefined:
+def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
     """Probabilities match observed frequencies. With few units a fold there is an error by chance: that of correct
     probabilities is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
@@ -267,7 +267,7 @@ def _by_subject(joined: Joined) -> dict[str, float]:
 
 
 def _paired(
-    model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: Evidence
+    model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: RecordEvidence
 ) -> tuple[float, float] | None:
     """(mean difference, in standard errors) over subjects, groups as one."""
     gap = model - np.array([rival.get(p, np.nan) for p in subjects.tolist()])

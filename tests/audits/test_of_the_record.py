@@ -1,0 +1,30 @@
+"""The checks that need the record alone find in it what the whole audit found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from embench.audits import audit_record
+from embench.audits.checks import CHECKS, OF_THE_RECORD
+from embench.records.audit import read_audit
+from embench.records.record import read_record
+
+BOARDS = Path(__file__).parents[2] / "leaderboards"
+
+
+@pytest.mark.parametrize("board", ["stress_predict", "eegmat"])
+def test_they_find_what_the_published_audit_found(board: str) -> None:
+    [entry, *_] = sorted((BOARDS / board / "subject-independent-v3").glob("cnn_tf-single-*"))
+    published = read_audit(entry)
+    assert published is not None
+    expected = {(row["check"], row["severity"], row["what"]) for row in published["findings"]}
+    made = audit_record(entry, read_record(entry))
+    found = {(name, finding.severity, finding.what) for name, finding in made.findings}
+    assert found == {row for row in expected if row[0] in OF_THE_RECORD}
+    assert {*made.checks, *made.skipped} == OF_THE_RECORD.keys()
+
+
+def test_each_is_a_check_of_the_whole_audit() -> None:
+    assert all(CHECKS[name] is check for name, check in OF_THE_RECORD.items())
