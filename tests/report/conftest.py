@@ -49,7 +49,7 @@ def made(tmp_path_factory):
     write_embeddings(folder, Embeddings(rows["target"], rows["fold"], rows["seed"], rows["unit"], hidden))
     write_record(folder, replace(record, run=run, history=history))
     path = report.write_report(folder, folder.parent / "made.html", data_root=folder.parent, audit=audit_record)
-    return SimpleNamespace(folder=folder, html=path, lacks=("fusion", "quality"), pictures=9)
+    return SimpleNamespace(folder=folder, html=path, lacks=("fusion", "quality", "people"), pictures=9)
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +109,7 @@ def kinds(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "fused.html"
     report.write_report(fused, path, data_root=data, trust_code=True, audit=audit_record)
     # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2); a map and probes; training, examples
-    about = {"html": path, "lacks": (), "pictures": 3 * 2 + 3 + 5 + 2 + 2 + 1}
+    about = {"html": path, "lacks": ("people",), "pictures": 3 * 2 + 3 + 5 + 2 + 2 + 1}
     return SimpleNamespace(data=data, rules=rules, folder=fused, singles=singles, **about)
 
 

@@ -1,10 +1,13 @@
 """Scores of groups of subjects: those of a record of their units alone, and a method that works for one sex only."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from embench import report
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import read_record
 from embench.report.facts import RunFacts
@@ -65,3 +68,12 @@ def test_a_method_that_works_for_one_sex_only_is_found(record):
 def test_small_groups_and_facts_that_divide_nobody_are_not_scored(record):
     assert scores_of(record, sexes(record, SMALLEST_GROUP - 1)) == []
     assert scores_of(record, {subject: {"sex": "male"} for subject in record.groups}) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA does not say where real data are")
+def test_an_entry_of_eegmat_has_scores_of_women_and_men(tmp_path, page):
+    entry = next((Path(__file__).parents[2] / "leaderboards/eegmat/subject-independent-v3").glob("handcrafted-lda-*"))
+    path = report.write_report(entry, tmp_path / "r.html", data_root=Path(os.environ["EMBENCH_TEST_DATA"]))
+    people = page(path.read_text()).sections["people"]
+    assert all(group in people for group in ("sex: female", "sex: male", "sex: female less male", "age_band: 10-19"))

@@ -213,8 +213,9 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path, trust_code=True)
     content = page(path.read_text())
     assert tuple(content.sections) == ("headline", "scores", "cost", "the-run")
-    closed = "scores by subject, ROC curve, probabilities and alarms, decisions, fusion against single modalities and "
-    assert f"{closed}scores by the quality of signals (this record has no labels, because" in content.missing
+    closed = "scores by subject, ROC curve, probabilities and alarms, decisions, fusion against single modalities, "
+    closed += "scores by the quality of signals and "
+    assert f"{closed}scores by group of subjects (this record has no labels, because" in content.missing
     assert "learning curves (this record has no history)" in content.missing
     assert "embeddings (this record has no embeddings)" in content.missing
     assert "audit (this run has not been audited; run embench audit RUN)" in content.missing
