@@ -29,6 +29,8 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 INDENT = re.compile(r"^( +)", re.MULTILINE)
 HOST = re.compile(r"(?:https?:)?//")
+UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
+"""Above the changelog, which holds nearly every word that is searched for."""
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src"}
 """Elements of a page that are fetched with it; of `link`, all but what only says where a page is."""
 NAMED = {"canonical", "next", "prev", "alternate"}
@@ -58,6 +60,7 @@ def stage(out: Path, address: str | None) -> int:
         copy.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
             text, count = staged(path, path.read_text("utf-8"), kept, address)
+            text = UNSEARCHED + text if path.name == "CHANGELOG.md" else text
             copy.write_text(text, "utf-8")
             left += count
         else:
