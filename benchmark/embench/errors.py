@@ -87,6 +87,10 @@ class OutOfMemory(MachineError):
     """Memory gave out, of the machine or of a GPU, which others may have held."""
 
 
+class WorkerKilled(MachineError):
+    """A process that works for this one was killed, by the system or by somebody."""
+
+
 class Unfinished(EmbenchError):
     """Finished with failures: what is missing is named, what was done is kept."""
 

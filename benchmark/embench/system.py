@@ -9,20 +9,23 @@ import errno
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from embench.errors import MachineError
+from embench.errors import MachineError, WorkerKilled
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.process import BaseProcess
 
     from threadpoolctl import ThreadpoolController
 
@@ -184,8 +187,11 @@ def lacking(error: BaseException, needed_by: str = "this command") -> MachineErr
     return not_installed(library, needed_by, INSTALL_TRAINING if library in _TO_TRAIN else None)
 
 
-def end_with_parent() -> None:
-    """Called once in a worker: when the parent is gone, however it died, the worker ends too."""
+def begin_worker() -> None:
+    """Called once in a worker: it ends when its parent asks it to or is gone, however that died. An interrupt, which a
+    terminal sends to all processes, is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has what its parent made of it
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
@@ -229,43 +235,149 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
 
 
+KEPT = "finished work is kept, and the same command continues from there"
+"""What holds whenever a command ends early."""
+_SERVER_GONE = 255
+"""The exit code that is told of a process whose end nobody saw, since the server that started it is gone."""
+
+
 @contextmanager
-def ending_with(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """Ends the pool's processes at once, whatever they do, where something is raised inside."""
+def working(
+    pool: ProcessPoolExecutor, doing: str = "", where: str | None = None
+) -> Iterator[Callable[..., Future[Any]]]:
+    """Gives what hands work to the processes of a pool, as its `submit` does. They end with it: at once, whatever they
+    do, where something is raised inside.
+
+    Raises:
+        WorkerKilled: one of them was killed, or the server that starts them, while `doing`.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    processes = pool._processes  # noqa: SLF001  there is no public way, and the pool forgets them
+    with named_workers(doing, where, processes), pool:
+        try:
+            yield partial(_submit, pool)
+        except BaseException as error:
+            for process in list(processes.values()):
+                process.terminate()
+            # How they ended is known when the pool has seen it.
+            pool.shutdown(wait=isinstance(error, BrokenProcessPool), cancel_futures=True)
+            raise
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[..., _T], *arguments: Any) -> Future[_T]:
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        with without_main_module(), _holding_interrupts():
+            return pool.submit(work, *arguments)
+    except (EOFError, ConnectionError) as error:  # there was no answer
+        raise BrokenProcessPool("the server that starts processes is gone") from error
+
+
+@contextmanager
+def _holding_interrupts() -> Iterator[None]:
+    """Processes that are started meanwhile never see an interrupt, not even before `begin_worker`; this one sees it
+    afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
-    except BaseException:
-        for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def named_workers(
+    doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
+) -> Iterator[None]:
+    """Says which process was killed where one was inside: of `processes`, or of a library's own.
+
+    Raises:
+        WorkerKilled: in place of what a broken pool raises.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        yield
+    except BrokenProcessPool as error:  # joblib's is one, too
+        raise killed_worker(error, doing, where, processes) from error
+
+
+@contextmanager
+def joblib_workers(doing: str) -> Iterator[None]:
+    """What joblib starts inside works as our own workers do: an interrupt is this process's to answer, and one that is
+    killed is named.
+
+    Raises:
+        WorkerKilled: one was killed while `doing`.
+    """
+    from joblib import parallel_config  # type: ignore[import-untyped]
+
+    with named_workers(doing), parallel_config(backend="loky", initializer=begin_worker):
+        yield
+
+
+def killed_worker(
+    error: BaseException,
+    doing: str = "",
+    where: str | None = None,
+    processes: Mapping[int, BaseProcess] | None = None,
+) -> WorkerKilled:
+    """The error that says what a broken pool does not: which process was killed, by what, and what to do."""
+    if processes is None:
+        found = re.search(r"SIG[A-Z]+", str(error))
+        ended = f"a worker process was killed{f' by {found[0]}' if found else ''}"
+    else:
+        ended = _first_ended([process.exitcode for process in processes.values()])
+    starved = "often the machine ran out of memory: fewer --workers or a smaller --recipe take less; "
+    hint = f"{starved if ended.endswith(('killed', 'SIGKILL')) else ''}{KEPT}"
+    return WorkerKilled(f"{ended} {doing}".strip(), where=where, hint=hint)
+
+
+def _first_ended(codes: Sequence[int | None]) -> str:
+    """What has ended of a pool, as its processes' exit codes say. When one has, the others are terminated."""
+    if not codes or _SERVER_GONE in codes:
+        _await_end_of_server()
+        return "the server that starts worker processes (forkserver) was killed"
+    first = next((code for code in codes if code not in (None, -signal.SIGTERM)), -signal.SIGTERM)
+    if first >= 0:
+        return f"a worker process ended by itself, with code {first},"
+    names = {known.value: known.name for known in signal.Signals}
+    return f"a worker process was killed by {names.get(-first, f'signal {-first}')}"
+
+
+def _await_end_of_server(at_most_s: float = 5.0) -> None:
+    """Returns when the system calls a killed server dead, which it does after its pipes are closed: the next pool would
+    ask it in vain, where later it starts another one."""
+    from multiprocessing import forkserver
+
+    import psutil
+
+    pid, until = getattr(forkserver._forkserver, "_forkserver_pid", None), time.monotonic() + at_most_s  # noqa: SLF001
+    with contextlib.suppress(psutil.Error):
+        while pid and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+            time.sleep(0.01)
 
 
 def _start(environment: dict[str, str]) -> None:
     os.environ.clear()  # a copy has the environment of the time when the first one was made
     os.environ.update(environment)
-    end_with_parent()
+    begin_worker()
 
 
-def in_fresh_process(work: Callable[..., _T], *arguments: Any, module: str | None = None) -> _T:
+def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, module: str | None = None) -> _T:
     """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
     here. `module` is what the process has imported when it starts, by default that of `work`.
 
     Raises:
-        MachineError: the process was killed.
+        WorkerKilled: the process was killed while `doing`.
     """
-    from concurrent.futures.process import BrokenProcessPool
-
-    with fresh_processes(1, module or work.__module__) as pool, ending_with(pool):
-        with without_main_module():
-            future = pool.submit(work, *arguments)
-        try:
-            return future.result()
-        except BrokenProcessPool as error:
-            raise MachineError(
-                f"the process of {work.__name__} was killed",
-                hint="often it ran out of memory; the same command resumes",
-            ) from error
+    with working(fresh_processes(1, module or work.__module__), doing) as submit:
+        result: _T = submit(work, *arguments).result()
+        return result
 
 
 @contextmanager

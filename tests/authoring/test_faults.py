@@ -23,7 +23,7 @@ FAULTS = {
     "no_module": ("import", "No module named 'embench_faulty.nowhere'", "names a module that embench_faulty does not"),
     "raises_on_import": ("import", "RuntimeError: no licence key", ""),
     "exits_on_import": ("import", "SystemExit: no licence key", ""),
-    "dies_on_import": ("import", "was killed", "it must not end its process"),
+    "dies_on_import": ("import", "ended by itself, with code 3", "it must not end its process"),
     "slow": ("import", "importing it takes 1.", "load files and start up things in `build`"),
     "prints": ("import", "importing it prints: version 3 of my metric", "prints nothing"),
     "seeds": ("import", "importing it sets the seed of numpy, random", "embench seeds every stage"),

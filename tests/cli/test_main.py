@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,13 @@ def failing(monkeypatch):
         (errors.PluginError("w"), 4, "plugin: w"),
         (errors.MachineError("w"), 5, "machine: w"),
         (errors.Unfinished("w"), 6, "finished with failures: w"),
-        (MemoryError(), 5, "out of memory, or a worker process died"),
+        (MemoryError(), 5, "out of memory"),
+        (
+            BrokenProcessPool("a plugin's own"),
+            5,
+            "machine: a worker process was killed\n  what to do: often the machine",
+        ),
+        (EOFError("a pipe"), 70, "a bug in embench: EOFError: a pipe"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 5, "No space left on device\n  where: /x"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), 5, "Read-only file system"),
         (KeyboardInterrupt(), 130, "interrupted"),

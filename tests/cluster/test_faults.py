@@ -8,11 +8,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from embench.engine.executors import jobs, remote
 from embench.engine.stage import Folder
-from embench.errors import MachineError, PluginError
+from embench.errors import MachineError, PluginError, WorkerKilled
 from embench.planning.graph import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
@@ -149,6 +150,24 @@ def test_a_stage_that_ran_out_of_memory_gets_more_from_slurm(bench, slurm, strik
 @pytest.mark.slow
 def test_a_stage_that_ran_out_of_memory_gets_a_machine_of_ray_to_itself(striking):  # noqa: F811
     assert "tried again alone" in tried_again(striking, "ray")
+
+
+@RAY
+@proof
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+def test_a_ray_that_is_killed_is_named_and_the_grid_goes_on_with_another(bench, name):  # noqa: F811
+    requests = [bench.request(encoder, modalities="eda") for encoder in ("Pool", "Early")]
+
+    def watch(event):
+        if event["event"] == "stage_started":
+            for child in psutil.Process().children():
+                if child.name() == name:
+                    child.kill()
+
+    with pytest.raises(WorkerKilled, match=f"the process `{name}` of Ray was killed"):
+        grid(requests, executor="ray", workers=2, progress=watch)
+    grid(requests, executor="ray", workers=2).check()
 
 
 @pytest.mark.slow

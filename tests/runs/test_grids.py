@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 
+import psutil
 import pytest
 
+from embench import system
 from embench.cli import main
 from embench.errors import DataError, MachineError, PluginError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
@@ -25,7 +27,7 @@ def test_what_a_killed_worker_left_is_tried_again(striking):
     done, events, kills = striking("Killing", 1)
     done.check()
     assert kills == 1
-    assert any("was killed during unimodal" in note for note in notes(events))
+    assert any("a worker process was killed by SIGKILL during unimodal" in note for note in notes(events))
 
 
 @pytest.mark.slow
@@ -34,7 +36,8 @@ def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(benc
     assert [result.manifest["method"]["encoders"]["eda"].endswith("Pool") for result in done.results] == [True]
     ((title, error),) = done.failures.items()
     assert "Killing" in title
-    assert "was killed during unimodal" in error.what
+    assert "was killed by SIGKILL during unimodal" in error.what
+    assert error.exit_code == 5
     assert error.what.endswith(", 3 times")
     status = grid_status(latest_grid(bench.runs))
     assert (status["state"], status["runs"]) == ("ended", {"finished": 1, "of": 2})
@@ -42,6 +45,25 @@ def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(benc
     shown = embench("grid", "status", bench.runs)
     assert "runs: 1 of 2 finished" in shown.out
     assert error.what in " ".join(shown.out.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["plan", "stage_started"])
+def test_a_grid_outlives_the_server_of_its_workers(bench, when):
+    requests = [bench.request(name, modalities="eda") for name in ("Pool", "Early")]
+    events, killed = [], []
+
+    def watch(event):
+        events.append(event)
+        if event["event"] == when and not killed:
+            system.in_fresh_process("", len, "abc", module="embench.engine.work")  # it is there in any case
+            servers = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+            killed.extend(child.kill() or child for child in servers)
+
+    grid(requests, workers=2, progress=watch).check()
+    assert len(killed) == 1
+    if when == "stage_started":
+        assert any("(forkserver) was killed during unimodal" in note for note in notes(events))
 
 
 @pytest.mark.slow
@@ -99,8 +121,10 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
     assert status["state"] == "running"
     assert status["stages"]["waiting"] > 0
     stopped = grid_status(latest_grid(bench.runs))
-    assert stopped["state"] == "ended"
-    assert 0 < stopped["stages"]["done"] < sum(stopped["stages"].values())
+    assert stopped["state"] == "cancelled"
+    assert set(stopped["stages"]) == {"cancelled", "done"}
+    assert "cancelled: the same command goes on" in embench("grid", "status", bench.runs).out
+    assert "not running" in embench("grid", "cancel", bench.runs).out
     grid(requests, workers=1).check()
     shown = json.loads(embench("grid", "status", bench.runs, "--json").out)
     assert shown["stages"] == {"done": sum(stopped["stages"].values())}

@@ -134,7 +134,8 @@ def _of_folder(folder: Path) -> Package | None:
 def _in_file(path: Path, cls: str) -> list[Entry]:
     if not path.is_file():
         raise UsageError(f"there is no file {path}", expected="FILE.py or FILE.py:CLASS")
-    found = [(kind, name) for kind, name in in_fresh_process(_classes, path, module=_LIBRARIES) if cls in ("", name)]
+    listed = in_fresh_process(f"while importing {path}", _classes, path, module=_LIBRARIES)
+    found = [(kind, name) for kind, name in listed if cls in ("", name)]
     if not found:
         what = f"class {cls} in {path} is no plugin" if cls else f"no class in {path} is a plugin"
         expected = "a subclass of Dataset, Encoder, Pretrainer, Fusion, Estimator or Metric, or hooks of an observer"
@@ -161,7 +162,9 @@ def _of_entry(entry: Entry, data_root: Path | None) -> Iterator[PluginCheck]:
     root = data_folder(entry, data_root) if entry.kind == "dataset" else None
     root = root if root is not None and root.is_dir() else None
     try:
-        yield from in_fresh_process(_try, entry.kind, entry.full_name, root, module=_LIBRARIES)
+        yield from in_fresh_process(
+            f"while trying {plugin}", _try, entry.kind, entry.full_name, root, module=_LIBRARIES
+        )
     except MachineError as error:
         yield PluginCheck(plugin, "import", error.what, None, "it must not end its process")
 

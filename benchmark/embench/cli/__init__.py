@@ -42,7 +42,7 @@ from embench.cli import (
     weights,
 )
 from embench.errors import EmbenchError
-from embench.system import lacking, out_of_memory
+from embench.system import KEPT, killed_worker, lacking, out_of_memory
 from embench.texts import visible
 
 app = typer.Typer(
@@ -85,7 +85,6 @@ examples.add_examples(app)
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
 _TERMINATED = 128 + signal.SIGTERM
-_RESUMABLE = "finished work is kept, and the same command continues from there"
 _DIED = {"BrokenProcessPool", "TerminatedWorkerError"}
 
 
@@ -146,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if debug:
                 traceback.print_exc()
             if terminated:  # whatever it broke on its way out
-                return _fail(f"terminated; {_RESUMABLE}", _TERMINATED)
+                return _fail(f"terminated; {KEPT}", _TERMINATED)
             return _explain(error, parsed)
 
 
@@ -174,7 +173,9 @@ def _terminable() -> Iterator[list[int]]:
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
-    error = lacking(error) or error
+    if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
+        error = error.__cause__  # typer takes it for the end of what the user types
+    error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error
     if isinstance(error, EmbenchError):
         command = remedies.of_error(error, arguments, _command(arguments))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
@@ -186,10 +187,10 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         remedy = "" if "what to do: " in text else f"\n  what to do: {help_for} --help"
         return _fail(f"wrong arguments: {text}{remedy}", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED)
-    if out_of_memory(error) or type(error).__name__ in _DIED:
+        return _fail(f"interrupted; {KEPT}", _INTERRUPTED)
+    if out_of_memory(error):
         hint = "use a smaller --recipe or fewer --workers, or a machine with more memory"
-        return _fail(f"machine: out of memory, or a worker process died ({_one_line(error)})\n  what to do: {hint}", 5)
+        return _fail(f"machine: out of memory ({_one_line(error)})\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some space, or name a folder that can be written to"

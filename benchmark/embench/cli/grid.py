@@ -28,6 +28,7 @@ _NONE = "none"
 _STATES = {
     "running": "running",
     "ended": "ended",
+    "cancelled": "cancelled: the same command goes on where it stopped",
     "stopped": "stopped: its process is gone; the same command goes on where it stopped",
     "unknown": "running, or stopped: its process is another machine's",
 }
@@ -165,7 +166,7 @@ def _axis(name: str, value: Any) -> list[str]:
 
 def _look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
     """Shows how far the grid is that was started last in a runs folder, or asks it to stop."""
-    from embench.runs.grids import grid_status, latest_grid
+    from embench.runs.grids import OVER, grid_status, latest_grid
 
     if len(words) != 1:
         raise UsageError("which runs folder?", where=f"embench grid {verb}", expected=f"embench grid {verb} FOLDER")
@@ -177,8 +178,8 @@ def _look(verb: str, words: Sequence[str], *, as_json: bool) -> None:
         console.document(found)
     elif verb == "status":
         _print_status(found)
-    elif found["state"] == "ended":
-        console.echo("the grid has ended")
+    elif found["state"] in OVER:
+        console.wrapped(f"the grid is not running any more; {_STATES[found['state']]}")
     else:
         console.wrapped(
             "The grid stops within seconds. What is finished is kept, and the command that started it goes on there."

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from embench.engine.stage import Stage
 from embench.errors import EmbenchError
 from embench.files import digest
 from embench.store import Store, derive, open_store
-from embench.system import ending_with, fresh_processes, limited_threads, without_main_module, workers_pay
+from embench.system import fresh_processes, limited_threads, workers_pay, working
 
 
 def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
@@ -38,7 +37,7 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCall
         if key not in made:
             made.add(key)
             # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
-            with suppress(EmbenchError, MemoryError, BrokenProcessPool):
+            with suppress(EmbenchError, MemoryError):
                 _make(stage, params, workers, on_event)
 
 
@@ -73,9 +72,8 @@ def _shared(
         step(len(made), len(wanted), recording)
     if left:
         # The stages' own workers will be copies of the same process.
-        with fresh_processes(min(workers, len(left)), "embench.engine.work") as pool, ending_with(pool):
-            with without_main_module():
-                waiting = {recording: pool.submit(rows, recording, wanted[recording]) for recording in left}
+        with working(fresh_processes(min(workers, len(left)), "embench.engine.work")) as submit:
+            waiting = {recording: submit(rows, recording, wanted[recording]) for recording in left}
             for recording, future in waiting.items():
                 made[recording] = future.result()
                 step(len(made), len(wanted), recording)

@@ -61,7 +61,7 @@ def convert(file: Path, out: Path) -> Converted:
     with temporary(aside(out)) as folder:
         make_folder(folder)
         raw = folder / "raw"
-        entry = in_fresh_process(extract_tensors, file, raw)
+        entry = in_fresh_process(f"while reading {file.name}", extract_tensors, file, raw)
         found = _converted(Checkpoint(load_file(raw), digest, file))
         raw.unlink()
         name = weights.FILE if found.encoders else OF_A_LIBRARY

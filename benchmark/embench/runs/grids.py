@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
-_OVER = ("ended", "stopped")
+OVER = ("ended", "cancelled", "stopped")
+"""States of a process that works on a grid no more."""
 _TOLD = ("executor", "workers", "host", "began", "ended", "state")
 """What is told of a process that works on a grid."""
 
@@ -89,7 +90,7 @@ class GridFile:
         }
         write_text(self.path, json.dumps(content))
         for other, left in self.processes().items():
-            if left["state"] in _OVER:
+            if left["state"] in OVER:
                 other.forget()
 
     def forget(self) -> None:
@@ -110,11 +111,12 @@ class GridFile:
             return {}
         return {told["stage"]: told for told in map(json.loads, lines)}
 
-    def end(self, failures: Mapping[str, Any]) -> None:
-        """Writes that nobody works on it any more, and which runs have failed."""
-        content = self.read()
+    def end(self, failures: Mapping[str, Any], *, unfinished: bool) -> None:
+        """Writes that this process works on it no more, and which runs have failed; and where some are `unfinished`,
+        whether that was somebody's wish."""
         failed = {title: getattr(error, "what", str(error)) for title, error in failures.items()}
-        write_text(self.path, json.dumps({**content, "ended": time.time(), "failures": failed}))
+        end = {"ended": time.time(), "cancelled": unfinished and self.cancelled, "failures": failed}
+        write_text(self.path, json.dumps({**self.read(), **end}))
         self.wish.unlink(missing_ok=True)
 
     @property
@@ -126,7 +128,7 @@ class GridFile:
         """Asks all that work on the grid to stop, and takes jobs that wait or run for it out of Slurm's queue."""
         stages = set(self.read()["stages"])
         for each, content in self.processes().items():
-            if content["state"] not in _OVER:
+            if content["state"] not in OVER:
                 each.wish.touch()
         made = submissions(self.path.parents[1] / "slurm")
         names = [name for name, jobs in made.items() if any(map(stages.intersection, jobs))]
@@ -166,9 +168,9 @@ def latest_grid(runs: Path) -> GridFile:
 
 
 def grid_status(grid: GridFile) -> dict[str, Any]:
-    """How far a grid is: `state` (running, ended, stopped where its process is gone, or unknown where that is another
-    machine's) and `processes` that work or have worked on it, with a state of each; `stages` and `runs` by state;
-    `running` and `failed` stages; `left_s`, or None where nothing tells."""
+    """How far a grid is: `state` (running, ended, cancelled, stopped where its process is gone, or unknown where that
+    is another machine's) and `processes` that work or have worked on it, with a state of each; `stages` and `runs` by
+    state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
     runs, processes = grid.path.parents[1], grid.processes()
     content = list(processes.values())[-1]
     root, failed = stage_folder(runs), {id_: told for each in processes for id_, told in each.failures().items()}
@@ -181,8 +183,10 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
             state[id_] = "running"
     states = [each["state"] for each in processes.values()]
     process = next((word for word in ("running", "unknown") if word in states), states[-1])
-    if process in _OVER:
+    if process in OVER:
         state = {id_: "interrupted" if word == "running" else word for id_, word in state.items()}
+    if process == "cancelled":
+        state = {id_: word if word in ("done", "failed") else "cancelled" for id_, word in state.items()}
     finished = [(runs / place / RUN_FILE).is_file() for place in content["places"]]
     named = {f"{run['title']} ({run['id']})" for run, done in zip(content["runs"], finished, strict=True) if not done}
     workers = sum(int(each["workers"]) for each in processes.values() if each["state"] == process)
@@ -208,7 +212,7 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
 
 def _state(content: Mapping[str, Any]) -> str:
     if content["ended"]:
-        return "ended"
+        return "cancelled" if content.get("cancelled") else "ended"
     if content["host"] != platform.node():
         return "unknown"
     import psutil

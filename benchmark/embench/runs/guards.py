@@ -38,7 +38,7 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
     for part, method in plan.method.parts():
         kind = part.partition("[")[0]
         if registry.find(kind, method.name).package != registry.BUNDLED:
-            check = partial(in_fresh_process, check_plugin, kind, method.name)
+            check = partial(in_fresh_process, f"while checking {kind} {method.name}", check_plugin, kind, method.name)
             found[part] = _told(kind, method.name, method.code, check, on_event)
     return found
 
@@ -54,7 +54,8 @@ def ask_alone(plan: Plan, root: Path) -> None:
     """Asks the plugins of a run whose stages are done once more, in a process that has seen nothing: see
     `embench.engine.alone.check_alone`. Raises PluginError where they give other numbers than in the run."""
     stages = dict.fromkeys(expected.stage for expected in plan.graph.predictions)
-    in_fresh_process(check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
+    doing = f"while predicting alone what {plan.method.title} predicted in batches"
+    in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 
 
 def _told(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:

@@ -135,7 +135,7 @@ def grid(
             conclude_first()
     finally:
         if file:
-            file.end(failures)
+            file.end(failures, unfinished=bool(waiting))
     return GridResult(tuple(results), failures)
 
 

@@ -26,10 +26,12 @@ from embench.statistics.nuisance.behaviour import modalities_held
 from embench.statistics.nuisance.columns import BLOCKS, Study, block, registered_clock, study_of
 from embench.statistics.nuisance.members import Parts
 from embench.statistics.nuisance.placebo import axes_of, placebo
+from embench.system import joblib_workers
 
 _OF_EFFECT = ("mean", "low", "high")
 _RULE = [sha256(Path(adds.__file__)), sha256(Path(intervals.__file__))]
 """Digests of the code that makes effects of scores and nuisances."""
+_FITTING = "while fitting what clock and movement tell"
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
     "local": ("local",),
     "full": ("registered", "local"),
@@ -109,6 +111,7 @@ def _of_target(
     }
 
 
+@joblib_workers(_FITTING)
 def _placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, progress: ProgressCallback | None
 ) -> dict[str, dict[str, Any]]:
@@ -167,6 +170,7 @@ def _studies(cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence
     return studies
 
 
+@joblib_workers(_FITTING)
 def held_constant(studies: Mapping[int, Study], progress: ProgressCallback | None = None) -> dict[int, Held]:
     """Seed -> the nuisances of its units.
 
@@ -187,6 +191,7 @@ def registered_clocks(cohort: Cohort, studies: Studies) -> dict[str, dict[int, n
     return {name: of if isinstance(of, Undefined) else _clocks(cohort, of) for name, of in studies.items()}
 
 
+@joblib_workers(_FITTING)
 def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarray] | Undefined:
     found = {}
     for seed, study in studies.items():

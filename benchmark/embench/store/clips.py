@@ -7,7 +7,6 @@ import math
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from embench.callbacks import ProgressCallback
-from embench.errors import DataError, MachineError, PluginError, UsageError
+from embench.errors import DataError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.signals import video
 from embench.signals.face import Crop
@@ -24,7 +23,7 @@ from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import build_once
 from embench.store.store import RecordingEntry, Span, Store, VideoEntry
-from embench.system import end_with_parent, version_of, without_main_module
+from embench.system import begin_worker, version_of, working
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
@@ -63,7 +62,7 @@ def clips(
 
     Raises:
         UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
-            the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker died.
+            the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker was killed.
     """
     wanted = _checked(store, modality, encoder)
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
@@ -189,19 +188,8 @@ def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers
             yield write_film(film, wanted, array, start)
         return
     # Never forked: threads that OpenCV has in this process would be missing in that one.
-    with ProcessPoolExecutor(
-        min(workers, len(films)), multiprocessing.get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        with without_main_module():
-            waiting = [pool.submit(write_film, film, wanted, array, start) for film in films]
-        try:
-            for job in waiting:
-                yield job.result()
-        except BrokenProcessPool as error:
-            raise MachineError(
-                "a worker process died while decoding videos",
-                where=str(array.parent),
-                hint="the machine may be out of memory: use fewer workers",
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(films)), context, initializer=begin_worker)
+    with working(pool, "while decoding videos", str(array.parent)) as submit:
+        for job in [submit(write_film, film, wanted, array, start) for film in films]:
+            yield job.result()

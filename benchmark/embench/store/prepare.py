@@ -7,7 +7,6 @@ import multiprocessing.dummy
 import sys
 from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.callbacks import ProgressCallback
-from embench.errors import DataError, MachineError, PluginError
+from embench.errors import DataError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
@@ -40,7 +39,7 @@ from embench.store.store import (
     open_store,
     write_index,
 )
-from embench.system import end_with_parent, without_main_module
+from embench.system import begin_worker, working
 
 _FORKS = sys.platform == "linux"
 """Whether workers are copies of this process, and so have a reader that no new process could import."""
@@ -74,7 +73,7 @@ def prepare(
         DataError: where files are missing, damaged or of another dataset.
         PluginError: where the reader fails, or gives something else than its card says, or the card has a modality that
             is not defined so.
-        MachineError: where the cache cannot be written, or a worker died.
+        MachineError: where the cache cannot be written, or a worker was killed.
     """
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
@@ -211,17 +210,10 @@ def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, 
         return
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
     places = Places(context, job.dataset.card.modalities)
-    with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job, places)) as pool:
-        try:
-            with without_main_module():
-                parts = pool.map(_read_in_worker, range(len(subjects)), subjects)
-            yield from parts
-        except BrokenProcessPool as error:
-            raise MachineError(
-                "a worker process died while preparing data",
-                where=job.name,
-                hint="the machine may be out of memory: use fewer workers",
-            ) from error
+    pool = ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job, places))
+    with working(pool, "while preparing data", job.name) as submit:
+        for part in [submit(_read_in_worker, position, subject) for position, subject in enumerate(subjects)]:
+            yield part.result()
 
 
 def _found_by_name(reader: type) -> bool:
@@ -235,7 +227,7 @@ _JOB: tuple[_Job, Places]
 def _start_worker(job: _Job, places: Places) -> None:
     global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
     _JOB = job, places
-    end_with_parent()
+    begin_worker()
 
 
 def _read_in_worker(position: int, subject: str) -> _Content:

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.engine.work import run_stage
-from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished
-from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
+from embench.errors import EmbenchError, MachineError, OutOfMemory, Unfinished, WorkerKilled
+from embench.system import fresh_processes, workers_pay, working
 
 
 def run_locally(
@@ -132,14 +131,13 @@ def _in_a_pool(
             ended += 1
             events.end(outcome, ended, total)
 
-    with fresh_processes(workers, run_stage.__module__) as pool, ending_with(pool):
-        try:
+    try:
+        with working(fresh_processes(workers, run_stage.__module__)) as submit:
             while True:
                 resources.check_wanted()
                 # One more for each worker, which so has work while events are answered here.
                 for stage in _next(waiting, outcome, 2 * workers - len(running)):
-                    with without_main_module():
-                        future = pool.submit(run_stage, stage, root)
+                    future = submit(run_stage, stage, root)
                     waiting.remove(stage)
                     running[future] = (stage, Events(stage, root, on_event))
                 if not running:  # what waits needs one that was lost
@@ -151,15 +149,14 @@ def _in_a_pool(
                     events.poll()
                 for future in ready:
                     take(future)
-        except BrokenProcessPool:
-            for future in list(running):
-                if future.done() and not isinstance(future.exception(), BrokenProcessPool):
-                    take(future)  # it ended just before
-            hint = "often it ran out of memory: a smaller batch takes less; the same command resumes"
-            return lost + [
-                (stage, MachineError(f"a worker process was killed during {stage.title}", hint=hint))
-                for stage, _ in islice(running.values(), workers)
-            ]
+    except WorkerKilled as killed:
+        for future in list(running):
+            if not future.cancelled() and isinstance(future.exception(), EmbenchError | None):
+                take(future)  # it ended just before
+        return lost + [
+            (stage, WorkerKilled(f"{killed.what} during {stage.title}", hint=killed.hint))
+            for stage, _ in islice(running.values(), workers)
+        ]
 
 
 def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:

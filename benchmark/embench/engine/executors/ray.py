@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from psutil import STATUS_ZOMBIE, Process
+
 from embench.callbacks import EventCallback
 from embench.engine.executors import WORKER_TRIES, Outcome, Resources, check_options, given_up
 from embench.engine.executors.events import Events
@@ -15,8 +17,8 @@ from embench.engine.executors.remote import Parent, as_sent, work_on
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
-from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError
-from embench.system import cores, not_installed
+from embench.errors import EmbenchError, MachineError, OutOfMemory, UsageError, WorkerKilled
+from embench.system import KEPT, cores, not_installed
 
 _OPTIONS = ("address", "gpus", "memory_gb")
 
@@ -30,7 +32,7 @@ def run_on_ray(
     trains on one, by default a whole; `memory_gb` that a stage asks for, by default none.
 
     Raises:
-        MachineError: Ray is missing or can't be reached. UsageError: an option is wrong.
+        MachineError: Ray is missing, can't be reached, or was killed. UsageError: an option is wrong.
     """
     check_options(resources.options, _OPTIONS)
     if "address" in resources.options and (Path.home() / ".ray" / "auth_token").is_file():
@@ -44,7 +46,7 @@ def run_on_ray(
     make_tables(todo, min(resources.workers, cores()), on_event)
     _connect(ray, resources)
     try:
-        _run(ray, todo, outcome, root, resources, shares, on_event)
+        _run(ray, _own_servers(), todo, outcome, root, resources, shares, on_event)
     finally:
         ray.shutdown()
 
@@ -78,8 +80,25 @@ def _connect(ray: Any, resources: Resources) -> None:
         ) from error
 
 
+def _own_servers() -> dict[str, Process]:
+    """Name -> process, of a Ray that was started for this run; of one that was there, none."""
+    return {child.name(): child for child in Process().children() if child.name() in ("raylet", "gcs_server")}
+
+
+def _check_servers(servers: Mapping[str, Process]) -> None:
+    """Raises WorkerKilled where a process of Ray is gone. Ray itself would end this one, too, without a word."""
+    for name, server in servers.items():
+        if not server.is_running() or server.status() == STATUS_ZOMBIE:
+            raise _killed(name)
+
+
+def _killed(server: str) -> WorkerKilled:
+    return WorkerKilled(f"the process `{server}` of Ray was killed", where="--executor ray", hint=KEPT)
+
+
 def _run(
     ray: Any,
+    servers: Mapping[str, Process],
     todo: Sequence[Stage[Params]],
     outcome: Outcome,
     root: Path,
@@ -94,6 +113,7 @@ def _run(
     tries: Counter[str] = Counter()
     while waiting or running:
         resources.check_wanted()
+        _check_servers(servers)
         for stage in list(waiting.values()):
             if blocker := outcome.blocker(stage):
                 outcome.held_up[stage.id] = blocker
@@ -144,6 +164,8 @@ def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
 def _result(ray: Any, reference: Any, stage: Stage[Params]) -> dict[str, Any] | EmbenchError:
     try:
         result: dict[str, Any] | EmbenchError = ray.get(reference)
+    except ray.exceptions.LocalRayletDiedError as error:
+        raise _killed("raylet") from error
     except ray.exceptions.RayError as error:
         return MachineError(
             f"a worker of Ray was lost {WORKER_TRIES} times during {stage.title}: {' '.join(str(error).split())[:300]}",
