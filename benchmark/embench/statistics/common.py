@@ -109,7 +109,10 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
         ):
             raise DataError(
-                "the runs tested subjects in different folds", where=f"{records[0].run['id']} and {r.run['id']}"
+                "the runs tested subjects in different folds, so that their models had other training subjects",
+                where=f"{records[0].run['id']} and {r.run['id']}",
+                expected="the same folds and seeds, for a file those of `embench data labels DATASET --units FILE`",
+                hint="score predictions that were made in the folds of that list; folds of one's own can't be compared",
             )
         if any((a.y_true != b.y_true).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)):
             raise DataError("the runs have different labels", where=f"{records[0].run['id']} and {r.run['id']}")
