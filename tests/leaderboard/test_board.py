@@ -219,7 +219,7 @@ def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
-def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
+def test_the_front_page_names_the_highest_of_each_board(tmp_path: Path) -> None:
     assert [p.name for p in build_leaderboards(tmp_path)] == ["README.md"]
     assert "No entries yet." in (tmp_path / "README.md").read_text()
     put(tmp_path, "a", 0.61)

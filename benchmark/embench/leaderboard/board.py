@@ -10,7 +10,7 @@ from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared, load_entries
-from embench.leaderboard.rows import asked_of, class_of, first_of
+from embench.leaderboard.rows import asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.records.context import OTHER_UNITS
 from embench.records.wording import BESIDE, format_score
@@ -21,25 +21,25 @@ CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
 """The scores that hold the clock constant."""
 LEGEND = """\
 ## How to read this
-- Rows are in the order of the headline (bold) alone, among rows with the same access to data of the test subjects;
-  where it is undefined, nothing is ranked, and rows are in the order of `auroc_within`. In brackets: the 95 % interval
+- Rows are in the order of the headline (bold), among rows with the same access to data of the test subjects; where
+  there is a column *adds*, those that add come before the others. Where the headline is undefined, nothing is ranked, and rows are in the order of `auroc_within`. In brackets: the 95 % interval
   over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows together; rows that can't be
   told apart share ranks. *By luck*: see `docs/why/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
   subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
   the session. Chance is .5 in all of them.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
-  A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
-  clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything
+  A method clears a control if the interval of the paired difference of headlines lies above 0; where there is no column
+  *adds*, one that does not clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything
   else. The headline compares units at which two subjects had opposite labels, and who knows only the time (or only the
   stimulus) answers both alike. So a clock can have an `auroc_within` of .95 and a headline of .5.
 - *audit*: how many findings `embench audit` has; the entry's `audit.json` lists them. Severe: the scores do not mean
   what they seem to mean. Suspicious: the score is so far above all controls and simple methods that a leak is the first
   thing to look for.
-- *evidence*: what others have checked of the row. Self-reported: nobody but its author has run it. Verified: somebody
-  has found that its files fit together, with data of their own where they had them. Spot-checked: somebody has run some
-  of its folds again, which the author could not foresee, and got the same predictions. Reproduced: all of them. Only
-  rows that are spot-checked or reproduced have a rank.
+- *evidence*: what was checked of the row, by whom and when. Self-reported: nothing. Verified: its files fit together, and
+  the data of whoever had them. Spot-checked: some of its folds, drawn afterwards, were run again, with the same
+  predictions. Reproduced: all of them. Only rows that are spot-checked or reproduced have a rank. A check by those who
+  made the row, on the same machine, shows that it is what its request gives, and no more.
 - Other scores, costs, recipe, seeds, and how often the author had looked at this board before (*openings*, *tried*,
   *dev*: whoever tries many methods and shows the best has luck on their side) are columns of the command above, and of
   the site that `embench leaderboard site` makes.
@@ -153,8 +153,9 @@ def _clock(headline: str, controls: Sequence[Row]) -> str:
     )
 
 
-_FIRST = """
-*first*: the first among the rows of which somebody else has run at least a part again; — where there is none.
+_HIGHEST = """
+*highest*: the highest score above chance of rows that were run again at least in part; their column *evidence* says by
+whom. — where there is none.
 """
 
 
@@ -162,19 +163,19 @@ def _front(sections: Sequence[BoardSection]) -> str:
     lines = []
     for section in sections:
         methods = section.methods
-        best = first_of(methods)
+        best = highest_of(methods)
         link = f"[{section.dataset}]({section.dataset}/README.md)"
         old = f", superseded by {section.superseded_by}" if section.superseded_by else ""
         old += f", trained on {section.trained_on}" if section.trained_on else ""
         about = [link, section.protocol + old, section.target, str(len(methods)), methods[0].headline]
         lines.append([*about, _leader(best) if best else DASH])
-    heads = ["dataset", "protocol", "target", "rows", "headline", "first"]
+    heads = ["dataset", "protocol", "target", "rows", "headline", "highest"]
     table = _table(lines, heads) if lines else "No entries yet."
-    return f"# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n{table}\n{_FIRST}"
+    return f"# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n{table}\n{_HIGHEST}"
 
 
 def _leader(best: Row) -> str:
-    """The first row of a board, and how many it can't be told apart from."""
+    """The highest row of a board, and how many it can't be told apart from."""
     shared = best.rank[1] - 1 if best.rank else 0
     alike = (
         f", not told apart from {shared} others" if shared > 1 else ", not told apart from the next" if shared else ""

@@ -67,10 +67,10 @@ def _adding_first(row: Row) -> tuple[Any, ...]:
     return class_of(row), row.superseded is not None, bool(row.marks), not row.does_add, -effect
 
 
-def first_of(rows: Iterable[Row]) -> Row | None:
-    """The row that is called the first: of those with a rank, in order; where it is asked what rows add, one whose
-    interval lies above chance."""
-    return next((row for row in rows if row.rank and (row.adds is None or _above_chance(row))), None)
+def highest_of(rows: Iterable[Row]) -> Row | None:
+    """The row with the highest score of those with a rank; where it is asked what rows add, of those whose interval
+    lies above chance."""
+    return max((row for row in rows if row.rank and (row.adds is None or _above_chance(row))), key=mean, default=None)
 
 
 def _above_chance(row: Row) -> bool:

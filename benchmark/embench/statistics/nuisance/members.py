@@ -77,7 +77,7 @@ def perceptron(seed: int, classes: bool) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     made = MLPClassifier if classes else MLPRegressor
-    return make_pipeline(StandardScaler(), made((32,), alpha=3.0, max_iter=12, random_state=seed))
+    return make_pipeline(StandardScaler(), made(hidden_layer_sizes=(32,), alpha=3.0, max_iter=12, random_state=seed))
 
 
 def label_columns(y: np.ndarray, target: Target) -> np.ndarray:
