@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embench.cli import main
 from embench.leaderboard.audited import audit_code
 from embench.leaderboard.checks import EntryCheck, check_boards, check_entry, failures
 from embench.records.audit import AUDIT_FILE, Audit, AuditFinding, CheckResult, read_audit, write_audit
@@ -39,6 +40,9 @@ def audited(of: Record) -> dict[str, Any]:
     seen = {"tried": 26, "test looks": 30}
     open_once = "choose among methods with --dev, and open the test labels once"
     checks = {
+        "access": CheckResult({"target_access": "unlabelled", "leaks": False}),
+        "scores": CheckResult({"methods": 4, "differ": 0}),
+        "statements": CheckResult({"differ": 0}),
         "labels": CheckResult({"labels": labels, "differ": 0, "not in the data": 0, "left out": 0}),
         "calibration": CheckResult({"stress": figures}, (AuditFinding("warning", off, figures, TODO),)),
         "validation": CheckResult({"uses": [], **seen}, (AuditFinding("note", many, seen, open_once),)),
@@ -196,6 +200,14 @@ ANOTHER: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
         },
         "measured.calibration.stress",
     ),
+    "nothing measured": (
+        lambda a: {**a, "findings": [], "counts": {"severe": 0, "warning": 0, "note": 0}, "measured": {}},
+        "measured",
+    ),
+    "a check left out": (
+        lambda a: {**a, "measured": {name: of for name, of in a["measured"].items() if name != "calibration"}},
+        "measured.calibration",
+    ),
     "looks": (lambda a: {**a, "measured": {**a["measured"], "validation": {"tried": 1, "test looks": 1}}}, "measured"),
     "labels that differ": (lambda a: {**a, "measured": {**a["measured"], "labels": {"differ": 9}}}, "measured.labels"),
     "version": (lambda a: {**a, "version": 10**400}, "version"),
@@ -210,6 +222,14 @@ def test_an_audit_that_says_what_no_audit_says_fails(tmp_path: Path, record: Rec
     assert wrong, "nothing failed"
     assert all(AUDIT_FILE in check.reason for check in wrong)
     assert field in wrong[0].reason
+
+
+def test_an_audit_of_another_form_is_no_bug(tmp_path: Path, record: Record) -> None:
+    of = counted(record)
+    for changed in ({"findings": [1]}, {"measured": {"calibration": {"stress": 1}}}, {"of": 1}, {"of": {}}):
+        folder = send(tmp_path, of, audited(of) | changed)
+        assert failures(check_entry(folder)), changed
+        assert main(["leaderboard", "build", "--boards", str(folder.parents[2])]) == 1, changed
 
 
 def test_what_is_sent_can_be_read_again(tmp_path: Path, record: Record) -> None:

@@ -114,10 +114,14 @@ class Forger:
         """As if these files had been audited, and nothing had been measured that they contradict."""
         audit, known = read_audit(self.folder), read_record(self.folder)
         if audit is not None:
-            told = ("calibration", "balance", "controls", "validation")
+            told = ("calibration", "balance", "controls")
             findings = [finding for finding in audit["findings"] if finding["check"] not in told]
             counts = {name: sum(f["severity"] == name for f in findings) for name in audit["counts"]}
             measured = {name: figures for name, figures in audit["measured"].items() if name not in told}
+            for target in known.scores.headlines:
+                if ece := known.scores.score(target, "ece"):
+                    figures = {"ece": ece.mean, "low": ece.low, "of right probabilities": ece.mean}
+                    measured.setdefault("calibration", {})[target] = figures
             bound = {**audit["of"], **digests_of(known)}
             new = {"of": bound, "counts": counts, "findings": findings, "measured": measured}
             write_audit(self.folder, {**audit, **new})

@@ -29,7 +29,7 @@ _FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "
 _OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
 _PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
 """Texts in evidence and measurements are names, and reasons why a number is undefined."""
-ADDS_DIFFER = 1e-3
+_ADDS_DIFFER = 1e-3
 """As in `embench.leaderboard.own_data`: what a method adds hangs on models that are fitted anew."""
 _MANY_METHODS, _MISCALIBRATED, _UNBALANCED = 20, 0.1, 0.02
 """From where on the checks `validation`, `calibration` and `balance` have a finding."""
@@ -52,10 +52,12 @@ def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iter
             yield f"{AUDIT_FILE}: counts.{severity} is not the number of {severity} findings"
     for i, finding in enumerate(findings):
         yield from _wrong_finding(finding, f"findings.{i}", version)
-    for field, text in texts_in(audit["measured"], "measured"):
+    for field, text in texts_in(audit.get("measured", {}), "measured"):
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is no text that a check measures"
-    if audit["measured"]:
+    if version >= BOUND_SINCE and run.card.labels_public == "yes":
+        yield from _left_out(audit, run, scores)
+    if audit.get("measured"):
         yield from _wrong_figures(audit, run, scores)
     if severe := [str(f["check"]) for f in findings if f["severity"] == "severe"]:
         yield f"{AUDIT_FILE}: severe findings: {', '.join(severe)}"
@@ -72,6 +74,18 @@ def _wrong_finding(finding: Mapping[str, Any], place: str, version: int) -> Iter
         said = str(finding[wrong])[:60]
         yield f"{AUDIT_FILE}: {place}.{wrong}: `{said}` is not what the check {finding['check']} says of its evidence"
 
+
+def _left_out(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
+    """Checks that can be made of every entry with labels, and were not."""
+    measured = audit.get("measured", {})
+    for check in _ALWAYS - measured.keys():
+        yield f"{AUDIT_FILE}: measured: the check {check} is missing, which every audit makes; audit the run again"
+    for target in (rule.name for rule in run.card.label_rules if rule.kind == "binary"):
+        if scores.score(target, "ece") and target not in measured.get("calibration", {}):
+            yield f"{AUDIT_FILE}: measured.calibration: {target} is missing, which has an ece; audit the run again"
+
+
+_ALWAYS = frozenset({"access", "scores", "statements", "validation"})
 
 _SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "calibration": {"ece": ("ece", "mean"), "low": ("ece", "low")},
@@ -90,19 +104,23 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
         for target, figures in measured.get(check, {}).items():
             for name, (metric, part) in names.items():
                 known = getattr(scores.score(target, metric), part, None)
-                if known is None or not abs(figures[name] - known) <= TOLERANCE:
+                if not _same(figures[name], known):
                     place = f"measured.{check}.{target}.{name}"
                     yield f"{AUDIT_FILE}: {place}: {figures[name]}, but the {metric} of this entry is {known}"
     for target in measured.get("controls", {}).keys() & scores.headlines.keys():
         figures, adds = measured["controls"][target], scores.adds(target)
         at = adds and adds.decides
-        if not at or figures["adds"] != at.adds or not abs(figures["effect"]["mean"] - at.effect.mean) <= ADDS_DIFFER:
+        if not at or figures["adds"] != at.adds or not abs(figures["effect"]["mean"] - at.effect.mean) <= _ADDS_DIFFER:
             yield f"{AUDIT_FILE}: measured.controls.{target}: not what this entry adds to clock and movement"
     counted = {"tried": run.most_of("tried"), "test looks": run.most_of("test_looks")}
     for name, looks in measured.get("validation", {}).items():
         if name in counted and looks != counted[name]:
             yield f"{AUDIT_FILE}: measured.validation.{name}: {looks}, but run.yaml counts {counted[name]}"
     yield from _wrong_findings(audit)
+
+
+def _same(measured: float | None, known: float | None) -> bool:
+    return measured is known is None or (known is not None and abs((measured or 0) - known) <= TOLERANCE)
 
 
 def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:

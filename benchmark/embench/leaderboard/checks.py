@@ -328,11 +328,11 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
 
 
 def _unbound(folder: Path) -> str:
-    """Why the audit of a new entry is not taken, empty where it is, or cannot be read, which other checks find."""
+    """Why the audit of a new entry is not taken; empty where it is, or where there is none, which its row says. What
+    cannot be read is found by other checks."""
     with suppress(EmbenchError):
-        if (audit := read_audit(folder)) is None:
-            return "a new entry needs an audit: send the run with `embench leaderboard submit`, which audits it"
-        if reason := why_unbound(audit):
+        audit = read_audit(folder)
+        if audit and (reason := why_unbound(audit)):
             return f"{reason}: audit the run again, and submit it"
     return ""
 

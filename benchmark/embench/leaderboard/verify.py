@@ -26,7 +26,7 @@ from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
-from embench.records.audit import read_audit
+from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
 from embench.records.manifest import Manifest
@@ -110,10 +110,15 @@ def wrong_statements(record: Record) -> Iterator[str]:
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
     """Of an entry that was audited."""
-    if audit := read_audit(folder):
-        yield from wrong_audit(audit, record.manifest, record.scores)
+    audit = read_audit(folder)
+    if audit is None:
+        return
+    try:
         bound = wrong_binding(audit, record)
-        yield from [] if isinstance(bound, Undefined) else bound
+        found = [*wrong_audit(audit, record.manifest, record.scores), *([] if isinstance(bound, Undefined) else bound)]
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        found = [f"{AUDIT_FILE}: a field is missing or is not what embench writes: {type(error).__name__}: {error}"]
+    yield from found
 
 
 def wrong_fields(record: Record) -> Iterator[str]:

@@ -52,5 +52,5 @@ def shortened(number: object) -> str:
     return text if len(text) <= _DIGITS else f"{text[:_DIGITS]}.. ({len(text)} characters)"
 
 
-Looks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
+CountedLooks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
 """A number, of each target or of all."""

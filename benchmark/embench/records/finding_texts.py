@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from embench.records.audit import Severity
 
-Evidence = Mapping[str, Any]
+FoundNumbers = Mapping[str, Any]
 SLOTS: Mapping[str, str] = {
     "n": r"\d{1,9}",
     "of": r"\d{1,9}",
@@ -35,9 +35,9 @@ class FindingText(NamedTuple):
     severities: tuple[Severity, ...]
     what: str
     todo: str
-    values: Callable[[Evidence], Evidence] = dict
+    values: Callable[[FoundNumbers], FoundNumbers] = dict
 
-    def fits(self, what: str, evidence: Evidence) -> bool:
+    def fits(self, what: str, evidence: FoundNumbers) -> bool:
         """Whether a finding with this evidence says this."""
         try:
             known = {**evidence, **self.values(evidence)}
@@ -47,7 +47,7 @@ class FindingText(NamedTuple):
         return re.fullmatch(pattern, what) is not None
 
 
-def _pieces(template: str, known: Evidence) -> Iterator[str]:
+def _pieces(template: str, known: FoundNumbers) -> Iterator[str]:
     for plain, field, form, _ in Formatter().parse(template):
         yield re.escape(plain)
         if field is not None:
@@ -57,7 +57,7 @@ def _pieces(template: str, known: Evidence) -> Iterator[str]:
 def _explained(what: str, todo: str) -> tuple[FindingText, FindingText]:
     """By `what` scores are explained, with the AUROC that it has alone and without one."""
 
-    def values(evidence: Evidence) -> Evidence:
+    def values(evidence: FoundNumbers) -> FoundNumbers:
         return {"share": evidence["share explained"], "area": evidence["auroc of what explains"]}
 
     alone = f"the {what} explains {{share:.0%}} of the variance of scores of {{target}}"
@@ -66,13 +66,13 @@ def _explained(what: str, todo: str) -> tuple[FindingText, FindingText]:
 
 
 def _not_added(beside: str) -> FindingText:
-    def values(evidence: Evidence) -> Evidence:
+    def values(evidence: FoundNumbers) -> FoundNumbers:
         return {"told": "; ".join(f"on {target}, the method is not shown to add to {beside}" for target in evidence)}
 
     return FindingText(("warning",), "{told}", NO_EFFECT, values)
 
 
-def _listed(name: str) -> Callable[[Evidence], Evidence]:
+def _listed(name: str) -> Callable[[FoundNumbers], FoundNumbers]:
     return lambda evidence: {"listed": ", ".join(evidence[name]), "n": len(evidence[name])}
 
 

@@ -305,9 +305,9 @@ class Manifest(Circumstances):
     started_from: dict[str, Any] | None = None
     dev: bool
     cost: CostPart
-    test_looks: bounds.Looks
-    tried: bounds.Looks
-    dev_looks: bounds.Looks = None
+    test_looks: bounds.CountedLooks
+    tried: bounds.CountedLooks
+    dev_looks: bounds.CountedLooks = None
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
