@@ -215,11 +215,14 @@ def parse_json(text: str | bytes) -> Any:
 
 def parse_yaml(text: str) -> Any:
     """The plain values that a YAML text holds. Raises yaml.YAMLError, also where the text is too long, nested too
-    deeply, or repeats itself by aliases into more than a million values."""
+    deeply, or repeats itself by aliases into more than a million values, or has a number or a date that is none."""
     if len(text) > MOST_YAML:
         raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
     _check_extent(text)
-    return yaml.load(text, SafeLoader)  # noqa: S506  a safe loader, whichever it is
+    try:
+        return yaml.load(text, SafeLoader)  # noqa: S506  a safe loader, whichever it is
+    except ValueError as error:  # the 31st of February, or more digits than Python reads
+        raise yaml.YAMLError(str(error).partition(";")[0]) from error
 
 
 def _check_extent(text: str) -> None:

@@ -40,6 +40,19 @@ def has_control(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+"""What a cell begins with that a spreadsheet runs; the last four are the wide forms of the first."""
+
+
+def harmless(text: str) -> str:
+    """The text for a cell of a CSV file: one that a spreadsheet would run as a formula gets an apostrophe before it.
+
+    >>> harmless("=1+1"), harmless("cnn_tf")
+    ("'=1+1", 'cnn_tf')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 def names_code(text: str) -> bool:
     """Whether a text names a class in a file, or one that was given from Python.
 

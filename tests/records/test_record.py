@@ -30,7 +30,7 @@ RUN: dict[str, Any] = {
         "pretrainers": [],
         "modalities": ["ppg"],
     },
-    "recipe": {"preset": "small", "on_board": True, "stages": {}, "assumed": ["batch"]},
+    "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
     "targets": ["stress"],
     "seeds": [0, 1],
     "cohort": {"subjects": 12, "left_out": [], "design": "free"},

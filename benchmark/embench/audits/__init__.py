@@ -12,10 +12,11 @@ from embench.audits.collect import collect_evidence, record_evidence
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.audited import audit_code
 from embench.leaderboard.sealing import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.names import names_resolved
-from embench.records.record import Record, read_record
+from embench.records.record import Record, digests_of, read_record
 from embench.runs.rebuild import rebuild_plan
 
 _E = TypeVar("_E", bound=RecordEvidence)
@@ -92,4 +93,5 @@ def _audit(
         checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, progress or (lambda _: None))
     else:
         skipped["permuted_labels"] = "--retrain N was not given"
-    return Audit(evidence.manifest.id, checks, skipped)
+    of = {**digests_of(evidence.record), "code": audit_code()}
+    return Audit(evidence.manifest.id, checks, skipped, of)

@@ -63,7 +63,9 @@ class Backing:
 
 PickedFold = tuple[int, int]
 """A seed and a fold."""
-PersonName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\w[^\r\n\t]*$", max_length=100)]
+_NO_FORMULA = r"[^\r\n\t=+@\x{2d}\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
+PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\n\t]*\w)[^\r\n\t]*$", max_length=100)]
+"""Tables show it, which spreadsheets open."""
 
 
 class Attestation(BaseModel):
@@ -164,7 +166,9 @@ def check_name(by: str) -> str:
     try:
         return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
-        raise UsageError(f"`{by}` is no name", where="--by", expected="your name, on one line") from error
+        raise UsageError(
+            f"`{by}` is no name", where="--by", expected="your name, on one line, without = + - or @ before it"
+        ) from error
 
 
 def attested_by(folder: Path, by: str, level: Level) -> bool:

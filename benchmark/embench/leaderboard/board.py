@@ -22,22 +22,24 @@ CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
 LEGEND = """\
 ## How to read this
 - Rows are in the order of the headline (bold), among rows with the same access to data of the test subjects; where
-  there is a column *adds*, those that add come before the others. Where the headline is undefined, nothing is ranked, and rows are in the order of `auroc_within`. In brackets: the 95 % interval
-  over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows together; rows that can't be
-  told apart share ranks. *By luck*: see `docs/why/statistics.md`, "Many rows".
+  there is a column *adds*, those that add come before the others. Where the headline is undefined, nothing is ranked,
+  and rows are in the order of `auroc_within`. In brackets: the 95 % interval over subjects. *rank*: the ranks that a
+  row may have, at 95 % for all comparisons of rows together; rows that can't be told apart share ranks. *By luck*: see
+  `docs/why/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
   subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
   the session. Chance is .5 in all of them.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0; where there is no column
-  *adds*, one that does not clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything
-  else. The headline compares units at which two subjects had opposite labels, and who knows only the time (or only the
-  stimulus) answers both alike. So a clock can have an `auroc_within` of .95 and a headline of .5.
+  *adds*, one that does not clear every control gives no evidence of a physiological effect. *By construction*: the
+  control can't score anything else. The headline compares units at which two subjects had opposite labels, and who
+  knows only the time (or only the stimulus) answers both alike. So a clock can have an `auroc_within` of .95 and a
+  headline of .5.
 - *audit*: how many findings `embench audit` has; the entry's `audit.json` lists them. Severe: the scores do not mean
   what they seem to mean. Suspicious: the score is so far above all controls and simple methods that a leak is the first
   thing to look for.
-- *evidence*: what was checked of the row, by whom and when. Self-reported: nothing. Verified: its files fit together, and
-  the data of whoever had them. Spot-checked: some of its folds, drawn afterwards, were run again, with the same
+- *evidence*: what was checked of the row, by whom and when. Self-reported: nothing. Verified: its files fit together,
+  and the data of whoever had them. Spot-checked: some of its folds, drawn afterwards, were run again, with the same
   predictions. Reproduced: all of them. Only rows that are spot-checked or reproduced have a rank. A check by those who
   made the row, on the same machine, shows that it is what its request gives, and no more.
 - Other scores, costs, recipe, seeds, and how often the author had looked at this board before (*openings*, *tried*,

@@ -6,6 +6,7 @@ Nothing of an entry is executed: its names resolve among installed packages only
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,12 @@ from embench.leaderboard.attestations import (
     attestation_folder,
     entry_digest,
 )
+from embench.leaderboard.audited import why_unbound, wrong_audit, wrong_binding
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
 from embench.leaderboard.sealing import SEAL_FILE
-from embench.records.audit import AUDIT_FILE
+from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.entry import PREDICTIONS_FILE
 from embench.records.ledger import looks_at
 from embench.records.manifest import Manifest
@@ -146,16 +148,14 @@ def _rescored(of: _Subject) -> _Found | None:
 
 
 def _audit(of: _Subject) -> _Found:
-    audit = of.entry.audit
-    if audit is None:
+    if of.entry.audit is None:
         return Undefined("the entry was not audited")
-    found = [] if audit.get("run") == of.run.id else [f"{AUDIT_FILE}: it is of another run, {audit.get('run')}"]
-    severe = [str(f["check"]) for f in audit["findings"] if f["severity"] == "severe"]
-    if len(severe) != audit["counts"]["severe"]:
-        found.append(f"{AUDIT_FILE}: counts.severe is not the number of severe findings")
-    if severe:
-        found.append(f"{AUDIT_FILE}: severe findings: {', '.join(severe)}")
-    return found
+    return list(wrong_audit(of.entry.audit, of.run, of.entry.scores))
+
+
+def _bound(of: _Subject) -> _Found | None:
+    """That the audit is one of these files."""
+    return None if of.entry.audit is None else wrong_binding(of.entry.audit, of.record)
 
 
 def _looks(of: _Subject) -> _Found:
@@ -184,6 +184,7 @@ _READING: dict[str, Callable[[_Subject], _Found]] = {
 }
 """Without these, nothing else can be checked."""
 _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
+    "fields": _of_record(verify.wrong_fields),
     "version": _of_run(verify.wrong_version),
     "card": _of_run(verify.wrong_card),
     "protocol": _of_run(verify.wrong_rules),
@@ -197,6 +198,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "adds": _adds,
     "rescored": _rescored,
     "audit": _audit,
+    "bound": _bound,
     "looks": _looks,
     "superseded": _superseded,
 }
@@ -304,7 +306,8 @@ def check_boards(
 
 def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
     """That every entry and every attestation of the boards `earlier` is still there, the entries unchanged but for what
-    took their place, and that no entry comes with an attestation of its own."""
+    took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
+    nothing."""
     now = {entry_name(folder): folder for folder in entry_folders(boards)}
     for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
         protocol, _, rest = path.name.partition("--")
@@ -320,6 +323,18 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         if own := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
             reason = f"{own[0].name} came with the entry: others attest it once the entry is there"
             yield EntryCheck(name, "history", "failed", reason)
+        if unbound := _unbound(now[name]):
+            yield EntryCheck(name, "history", "failed", unbound)
+
+
+def _unbound(folder: Path) -> str:
+    """Why the audit of a new entry is not taken; empty where it is, or where there is none, which its row says. What
+    cannot be read is found by other checks."""
+    with suppress(EmbenchError):
+        audit = read_audit(folder)
+        if audit and (reason := why_unbound(audit)):
+            return f"{reason}: audit the run again, and submit it"
+    return ""
 
 
 def _changed(now: Path | None, before: Path) -> str:

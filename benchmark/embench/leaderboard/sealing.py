@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from embench.errors import DataError
 from embench.records.audit import AUDIT_FILE
+from embench.records.finding_texts import sealed_text
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
@@ -89,15 +90,19 @@ def _rounded(value: Any) -> Any:
 def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     """An audit's findings without numbers and names, which are of single subjects, folds or units."""
     findings = [
-        {"check": f["check"], "severity": f["severity"], "what": _what(f["check"]), "evidence": {}, "todo": f["todo"]}
+        {
+            "check": f["check"],
+            "severity": f["severity"],
+            "what": sealed_text(f["check"]),
+            "evidence": {},
+            "todo": f["todo"],
+        }
         for f in audit["findings"]
     ]
-    kept = {name: audit[name] for name in ("version", "run", "counts") if name in audit}
+    kept = {name: audit[name] for name in ("version", "run", "of", "counts") if name in audit}
+    if "of" in kept:  # a digest of labels would tell whether somebody has guessed them
+        kept["of"] = {name: digest for name, digest in kept["of"].items() if name in ("folds", "code")}
     return {**kept, "findings": findings, "measured": {}, "not_asked": {}}
-
-
-def _what(check: str) -> str:
-    return f"the check `{check}` found something; what it measured is not published, as the labels are not"
 
 
 def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:

@@ -15,6 +15,7 @@ from embench.errors import UsageError
 from embench.leaderboard.columns import Row, as_text, columns
 from embench.leaderboard.sections import BoardSection
 from embench.registry.naming import did_you_mean
+from embench.texts import harmless
 
 Fields = dict[str, Any]
 """Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
@@ -145,8 +146,14 @@ def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
-    writer.writerows([as_text(row[name], "; ") for name in heads] for row in rows)
+    writer.writerows([_cell(row[name]) for name in heads] for row in rows)
     return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A number below zero is none of a formula."""
+    text = as_text(value, "; ")
+    return text if isinstance(value, int | float) else harmless(text)
 
 
 def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:

@@ -18,19 +18,24 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import cache_root, digest
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
 from embench.leaderboard.attestations import entry_digest
+from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
+from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import RUN_FILE, Record, read_record
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.summands import headline_summands
+from embench.texts import FORMULA, texts_in
 
 MOST_NAMED = 3
 """How many differences of an entry a message names."""
@@ -79,7 +84,7 @@ def _findings(folder: Path) -> list[str]:
 
 def _wrong(record: Record, folder: Path) -> Iterator[str]:
     """Each thing that an entry says and that does not follow, with its file and field."""
-    yield from wrong_statements(record)
+    yield from (*wrong_fields(record), *wrong_statements(record), *_wrong_audit(record, folder))
     if record.labels is None:
         return
     yield from wrong_score_file(record)
@@ -101,6 +106,47 @@ def wrong_statements(record: Record) -> Iterator[str]:
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
     yield from (*wrong_design(record), *wrong_folds(record))
+
+
+def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
+    """Of an entry that was audited."""
+    audit = read_audit(folder)
+    if audit is None:
+        return
+    try:
+        bound = wrong_binding(audit, record)
+        found = [*wrong_audit(audit, record.manifest, record.scores), *([] if isinstance(bound, Undefined) else bound)]
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        found = [f"{AUDIT_FILE}: a field is missing or is not what embench writes: {type(error).__name__}: {error}"]
+    yield from found
+
+
+def wrong_fields(record: Record) -> Iterator[str]:
+    """No field is one that embench does not write, the labels were opened at least once and not by more methods than
+    times, and no text is one that a spreadsheet runs."""
+    run = record.manifest
+    for field in run.unknown_fields():
+        yield f"run.yaml: {field}: embench writes no such field; take run.yaml as the run wrote it"
+    looks, tried = (_by_target(counted, run) for counted in (run.test_looks, run.tried))
+    for name, counted in {"test_looks": looks, "tried": tried}.items():
+        if counted.keys() ^ set(run.targets):
+            yield f"run.yaml: {name}: it counts {', '.join(counted) or 'nothing'}, not the targets that were scored"
+        for target, count in counted.items():
+            if count is not None and count < 1:
+                yield f"run.yaml: {name}.{target}: {count}, but scores are there, so that labels were opened"
+    for target in looks.keys() & tried.keys():
+        if (most := looks[target]) is not None and (tried[target] or 0) > most:
+            yield f"run.yaml: tried.{target}: {tried[target]} methods, more than the {most} looks at test labels"
+    for field, text in texts_in({name: part for name, part in record.run.items() if name not in _IN_NO_TABLE}):
+        if text.startswith(FORMULA):
+            yield f"run.yaml: {field}: a spreadsheet would run `{text[:30]}`; expected no = + - or @ before a text"
+
+
+_IN_NO_TABLE = frozenset({"card", "cohort", "config", "dropped", "objects", "outside", "scoring", "videos"})
+
+
+def _by_target(counted: int | dict[str, int] | None, run: Manifest) -> dict[str, int | None]:
+    return dict(counted) if isinstance(counted, dict) else dict.fromkeys(run.targets, counted)
 
 
 def wrong_version(run: Mapping[str, Any]) -> Iterator[str]:

@@ -14,8 +14,10 @@ from embench.files import parse_json, read_text, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
-VERSION = 6
-"""Rises when the same run and data give other findings."""
+VERSION = 7
+"""Rises when the same run and data give other findings, or `audit.json` holds something else."""
+BOUND_SINCE = 7
+"""The version from which on an audit names, under `of`, digests of what it audited."""
 
 Severity = Literal["severe", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")
@@ -46,11 +48,12 @@ class CheckResult:
 @dataclass(frozen=True)
 class Audit:
     """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made, one
-    reason a line."""
+    reason a line. `of`: digests of what was audited (`embench.records.record.digests_of`), and of the audit's code."""
 
     run: str
     checks: Mapping[str, CheckResult]
     skipped: Mapping[str, str]
+    of: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[tuple[str, AuditFinding]]:
@@ -68,6 +71,7 @@ class Audit:
         content = {
             "version": VERSION,
             "run": self.run,
+            "of": dict(self.of),
             "counts": self.counts,
             "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},

@@ -70,8 +70,7 @@ def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
 
 def share_text(folder: Path, kind: SharedKind, text: str) -> str:
     """Writes a text among the shared files unless it lies there; its digest."""
-    content = text.encode()
-    name = _digest(content)
+    content, name = text.encode(), digest_of_text(text)
     path = shared_path(folder, kind, name)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +81,7 @@ def share_text(folder: Path, kind: SharedKind, text: str) -> str:
 
 def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
     """Writes numbers among the shared files unless they lie there; their digest."""
-    name = _digest_of_numbers(numbers)
+    name = digest_of_numbers(numbers)
     path = shared_path(folder, kind, name)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +112,7 @@ def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, 
         numbers = _read_planes(path)
     except FileNotFoundError as error:
         raise _missing(path) from error
-    _check_name(path, name, _digest_of_numbers(numbers))
+    _check_name(path, name, digest_of_numbers(numbers))
     return numbers
 
 
@@ -135,11 +134,16 @@ def _check_name(path: Path, name: str, digest: str) -> None:
         )
 
 
+def digest_of_text(text: str) -> str:
+    """What the shared file with this text is named by."""
+    return _digest(text.encode())
+
+
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _digest_of_numbers(numbers: Numbers) -> str:
+def digest_of_numbers(numbers: Numbers) -> str:
     """Of names, kinds and values: how they are compressed doesn't matter."""
     made = hashlib.sha256()
     for name in sorted(numbers):

@@ -5,10 +5,12 @@ A field with a default may be absent: records of earlier versions lack it, or no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     FiniteFloat,
@@ -21,6 +23,7 @@ from pydantic import (
 
 from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
+from embench.records import bounds
 from embench.records.context import TimeContext
 from embench.texts import has_control, texts_in
 
@@ -69,6 +72,32 @@ class _Part(BaseModel):
         """As run.yaml holds it: the fields that are present, in their order."""
         values = {name: getattr(self, name) for name in self._present}
         return {name: _plain(value) for name, value in values.items()}
+
+    def unknown_fields(self, place: str = "") -> Iterator[str]:
+        """The fields that no version of embench has written, as in `cost.price`."""
+        yield from (f"{place}{name}" for name in self.model_extra or {})
+        for name in type(self).model_fields:
+            yield from _unknown(getattr(self, name), f"{place}{name}")
+
+
+def _unknown(value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, _Part):
+        yield from value.unknown_fields(f"{place}.")
+    elif isinstance(value, dict) and (known := _PLAIN_PARTS.get(re.sub(r"\.\d+$", ".*", place))):
+        yield from (f"{place}.{name}" for name in value if name not in known)
+    elif isinstance(value, list | dict):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unknown(item, f"{place}.{name}")
+
+
+_PLAIN_PARTS: Mapping[str, frozenset[str]] = {
+    "scoring": frozenset({"embench", "revision", "metrics"}),
+    "cohort.left_out.*": frozenset({"subject", "reason"}),
+    "pretraining.*": frozenset(
+        {"dataset", "title", "licence", "labels", "store", "synthetic", "subjects", "recordings", "hours", "channels"}
+    ),
+}
+"""Parts that are plain mappings: their fields."""
 
 
 def _plain(value: Any) -> Any:
@@ -199,9 +228,9 @@ class CohortPart(_Part):
     """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
     the session was long; `design`: see `embench.protocols.Design`."""
 
-    subjects: int | list[Line]
+    subjects: Annotated[int | list[Line], AfterValidator(bounds.check_subjects)]
     left_out: list[Any]
-    session_s: dict[str, float] | None = None
+    session_s: dict[str, bounds.Seconds] | None = None
     design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
 
     @property
@@ -213,12 +242,12 @@ class CohortPart(_Part):
 class CostPart(_Part):
     """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row."""
 
-    wall_s: float | None
-    parameters: int | None
-    flops: int | float | None
+    wall_s: bounds.Seconds | None
+    parameters: bounds.Parameters | None
+    flops: bounds.Operations | None
     device: Line
-    peak_memory_mb: float | None
-    energy_j: float | None = None
+    peak_memory_mb: bounds.Megabytes | None
+    energy_j: bounds.Joules | None = None
 
 
 class Circumstances(_Part):
@@ -276,9 +305,9 @@ class Manifest(Circumstances):
     started_from: dict[str, Any] | None = None
     dev: bool
     cost: CostPart
-    test_looks: int | dict[str, int] | None
-    tried: int | dict[str, int] | None
-    dev_looks: int | dict[str, int] | None = None
+    test_looks: bounds.CountedLooks
+    tried: bounds.CountedLooks
+    dev_looks: bounds.CountedLooks = None
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
@@ -287,6 +316,11 @@ class Manifest(Circumstances):
     device: Any
     config: dict[str, Any]
     entry: EntryPart | None = None
+
+    def most_of(self, counter: Literal["test_looks", "tried"]) -> int:
+        """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
+        counted = getattr(self, counter)
+        return max(counted.values(), default=0) if isinstance(counted, dict) else counted or 0
 
 
 def check_manifest(content: Any, where: str) -> Manifest:

@@ -149,6 +149,18 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
     write_text(folder / "run.yaml", as_yaml({**written_run(record.run), "entry": parts}))
 
 
+def digests_of(record: Record) -> dict[str, str]:
+    """Digests of what an audit looks at, the same of a run and of the entry that is published from it: of folds, and
+    where labels are public of predictions, labels and controls."""
+    found = {"folds": entry.digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
+    if record.labels is not None:
+        rows, model, controls = entry.split_predictions(record.predictions)
+        found["predictions"] = entry.digest_of_text(f"{entry.digest_of_text(rows)} {entry.digest_of_numbers(model)}")
+        found["labels"] = entry.digest_of_text(columns_text(record.labels.columns))
+        found["controls"] = entry.digest_of_numbers(controls)
+    return found
+
+
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
     shared = entry.shared_folder(folder)
     predictions, labels = Predictions.none(), None

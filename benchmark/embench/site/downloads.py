@@ -14,6 +14,7 @@ from embench.leaderboard.columns import SECONDARY_METRICS, Row
 from embench.leaderboard.sections import BoardSection
 from embench.records.schema_1 import with_people
 from embench.site.pages import write_page
+from embench.texts import harmless
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
 _PLAIN = (
@@ -125,5 +126,4 @@ def _superseded(about: Mapping[str, str] | None) -> str:
 
 
 def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return harmless(value) if isinstance(value, str) else value
