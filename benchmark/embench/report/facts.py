@@ -148,6 +148,10 @@ class RunFacts:
         """Target -> the verdict on it."""
         return verdicts(self.record.run, self.scores)
 
+    def shown(self, head: TargetVerdict) -> list[str]:
+        """The controls that apply to a target, whether or not the method is compared with them."""
+        return [control.name for control in self.scores.controls(head.target) if not control.reason]
+
     @property
     def level(self) -> str:
         """The level of intervals, as `95 %`."""
