@@ -30,6 +30,7 @@ from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
+UNKNOWN = "unknown: other code made the predictions"
 _NOT_OPENED = Undefined("the recordings were not opened")
 
 _ACCESS = {
@@ -148,6 +149,11 @@ class RunFacts:
         """Target -> the verdict on it."""
         return verdicts(self.record.run, self.scores)
 
+    @property
+    def without_prediction(self) -> str:
+        """What units without a prediction are called: a run predicts all that have a signal, a file what it likes."""
+        return "units without a prediction" if self.outside else "units without any of the modalities"
+
     def shown(self, head: TargetVerdict) -> list[str]:
         """The controls that apply to a target, whether or not the method is compared with them."""
         return [control.name for control in self.scores.controls(head.target) if not control.reason]
@@ -220,6 +226,8 @@ class RunFacts:
     @property
     def access(self) -> str:
         """The data of a test subject that the method saw."""
+        if self.outside:
+            return UNKNOWN
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
 
     def why_no_network(self, kept: str) -> str:

@@ -29,7 +29,7 @@ _MARKS = {
 }
 _LEVELS = {
     "local": r"the time since the start and movement within ten minutes (level \texttt{local})",
-    "full": "the time since the start, movement within ten minutes and clocks that the movement of a whole session sets "
+    "full": "the time since the start, movement within ten minutes and clocks that a whole session's movement sets "
     r"(level \texttt{full})",
     "": "the time since the start alone, as movement was not recorded",
 }
