@@ -137,11 +137,13 @@ def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record
 @pytest.mark.parametrize("name", NAMES)
 def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> None:
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
-    about = {"missing": {"stress": {"units": 3, "labelled": 3, "subjects": {}}}, "folds": {}}
-    of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
+    missing = {"units": 3, "labelled": 3, "subjects": {}, "predictions": 9}
+    about = {"missing": {"stress": missing}, "folds": {}}
+    run = {**published[0].run, "method": nothing, "outside": about}
+    of = replace(scored(published[0], absent={"stress": 3}), run=run)
     rows = check_latex(latex.latex_tables([of]))
     assert rows[1][0].startswith(escape(name))
-    assert "3 predictions were missing" in latex.methods_section([of])
+    assert "Three units had no prediction." in latex.methods_section([of])
 
 
 def test_every_character_that_latex_acts_on_is_escaped() -> None:

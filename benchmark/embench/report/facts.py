@@ -154,6 +154,11 @@ class RunFacts:
         """What units without a prediction are called: a run predicts all that have a signal, a file what it likes."""
         return "units without a prediction" if self.outside else "units without any of the modalities"
 
+    @property
+    def unpredicted(self) -> int:
+        """How many units have no prediction in some seed, over all targets; each counts once, whatever the seeds."""
+        return sum(self.scores.get("absent", {}).values())
+
     def shown(self, head: TargetVerdict) -> list[str]:
         """The controls that apply to a target, whether or not the method is compared with them."""
         return [control.name for control in self.scores.controls(head.target) if not control.reason]
