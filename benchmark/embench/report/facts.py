@@ -18,12 +18,13 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.planning.request import command_again
 from embench.records import audit, cost
+from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
 from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.records.wording import bare_name, counted, format_value, in_words, join_with_and, method_name
+from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
 from embench.statistics.verdict import TargetVerdict, verdicts
@@ -262,10 +263,9 @@ class RunFacts:
 
     @property
     def opened(self) -> str:
-        """A sentence on how often the test labels had been opened before; empty where they had not been."""
-        looks, tried = _greatest(self.manifest.test_looks), _greatest(self.manifest.tried)
-        times = "once" if looks == 1 else f"{looks} times"
-        return f"The test labels had been opened {times} before, by {counted(tried, 'method')}." if looks else ""
+        """A sentence on how many methods were scored on the test subjects; empty where that was not recorded."""
+        told = scored_and_whose(self.manifest)
+        return f"{told[0].upper()}{told[1:]}." if told else ""
 
     @cached_property
     def targets(self) -> list[Target]:
@@ -300,9 +300,3 @@ class RunFacts:
                 shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
             made.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
         return made
-
-
-def _greatest(count: Any) -> int:
-    """The greatest of counts of targets, or of one."""
-    values = count.values() if isinstance(count, Mapping) else [count]
-    return max((number for number in values if number is not None), default=0)
