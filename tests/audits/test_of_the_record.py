@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,14 @@ def test_what_is_not_shown_to_add_is_told_with_the_figures_that_decide() -> None
     [finding] = [finding for name, finding in audit_record(entry, read_record(entry)).findings if name == "controls"]
     figures = ["level", "partial correlation", "share of the scores' variance that remains"]
     assert list(finding.evidence["stress"]) == [*figures, "mean difference of what remains, in SDs"]
+
+
+@pytest.mark.parametrize(("outside", "todo"), [(None, "with --dev"), ("mine", "score the file of the chosen method")])
+def test_who_scores_files_is_told_what_to_do_with_files(outside: str | None, todo: str) -> None:
+    entry = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
+    known = read_record(entry)
+    run = {**known.run, "method": {**known.run["method"], "outside": outside}}
+    made = audit_record(entry, replace(known, run=run))
+    [finding] = [finding for name, finding in made.findings if name == "validation"]
+    assert finding.what == "30 methods, including this one, were scored on these test subjects"
+    assert todo in finding.todo

@@ -76,7 +76,7 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
         by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
         line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
         line += f"; {missing['labelled']} of them have a label"
-        console.wrapped(f"{line} ({by_subject})", colour="yellow")
+        console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
         console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
     if run.protocol.leaks:

@@ -19,7 +19,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.report.facts import UNKNOWN, RunFacts, rule_in_words
+from embench.report.facts import METHOD_UNKNOWN, RunFacts, rule_in_words
 from embench.report.page import as_sentence, fact_list, html_table, join_parts, paragraph, render_macro, with_reasons
 from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
@@ -140,8 +140,8 @@ def facts_section(run: RunFacts) -> Markup:
         ("excluded", "; ".join(run.excluded) or "none"),
         (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
-        ("fusion", UNKNOWN if run.outside else about.method.fusion or "none"),
-        ("pretraining", UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
+        ("fusion", METHOD_UNKNOWN if run.outside else about.method.fusion or "none"),
+        ("pretraining", METHOD_UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.overlap),
         ("what the method saw of a test subject", run.access),
         *([] if run.outside else _recipe(run)),

@@ -31,7 +31,7 @@ from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
-UNKNOWN = "unknown: other code made the predictions"
+METHOD_UNKNOWN = "unknown: other code made the predictions"
 _NOT_OPENED = Undefined("the recordings were not opened")
 
 _ACCESS = {
@@ -233,7 +233,7 @@ class RunFacts:
     def access(self) -> str:
         """The data of a test subject that the method saw."""
         if self.outside:
-            return UNKNOWN
+            return METHOD_UNKNOWN
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
 
     def why_no_network(self, kept: str) -> str:

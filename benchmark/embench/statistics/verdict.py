@@ -224,7 +224,9 @@ class TargetVerdict:
             told.append(f"by {sum(variants.values())} of {len(variants)} variants of the rule it adds")
         if known := [score for score in self.adds.placebo.values() if score.defined]:
             most = format_score(max(known, key=lambda score: score.mean))
-            told.append(f"one axis of the accelerometer alone adds up to {most} to the others, by movement alone")
+            told.append(
+                f"for comparison, one axis of the accelerometer, mere movement, adds up to {most} to the others"
+            )
         if self.adds.tasks:
             tasks = (f"{name} {format_score(effect)}" for name, effect in self.adds.tasks.items())
             told.append(f"partial correlation in each task: {', '.join(tasks)}")
