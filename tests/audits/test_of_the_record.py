@@ -9,6 +9,8 @@ import pytest
 
 from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
+from embench.audits.checks.recorded import check_validation
+from embench.audits.collect import record_evidence
 from embench.records.audit import read_audit
 from embench.records.record import read_record
 
@@ -43,7 +45,6 @@ def test_who_scores_files_is_told_what_to_do_with_files(outside: str | None, tod
     entry = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
     known = read_record(entry)
     run = {**known.run, "method": {**known.run["method"], "outside": outside}}
-    made = audit_record(entry, replace(known, run=run))
-    [finding] = [finding for name, finding in made.findings if name == "validation"]
+    [finding] = check_validation(record_evidence(entry, replace(known, run=run))).findings
     assert finding.what == "30 methods, including this one, were scored on these test subjects"
     assert todo in finding.todo
