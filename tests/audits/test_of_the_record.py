@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
+from embench.audits.checks.recorded import check_validation
+from embench.audits.collect import record_evidence
 from embench.records.audit import read_audit
 from embench.records.record import read_record
 
@@ -28,3 +31,20 @@ def test_they_find_what_the_published_audit_found(board: str) -> None:
 
 def test_each_is_a_check_of_the_whole_audit() -> None:
     assert all(CHECKS[name] is check for name, check in OF_THE_RECORD.items())
+
+
+def test_what_is_not_shown_to_add_is_told_with_the_figures_that_decide() -> None:
+    [entry, *_] = sorted((BOARDS / "stress_predict" / "subject-independent-v3").glob("cnn_tf-single-*"))
+    [finding] = [finding for name, finding in audit_record(entry, read_record(entry)).findings if name == "controls"]
+    figures = ["level", "partial correlation", "share of the scores' variance that remains"]
+    assert list(finding.evidence["stress"]) == [*figures, "mean difference of what remains, in SDs"]
+
+
+@pytest.mark.parametrize(("outside", "todo"), [(None, "with --dev"), ("mine", "score the file of the chosen method")])
+def test_who_scores_files_is_told_what_to_do_with_files(outside: str | None, todo: str) -> None:
+    entry = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
+    known = read_record(entry)
+    run = {**known.run, "method": {**known.run["method"], "outside": outside}}
+    [finding] = check_validation(record_evidence(entry, replace(known, run=run))).findings
+    assert finding.what == "30 methods, including this one, were scored on these test subjects"
+    assert todo in finding.todo

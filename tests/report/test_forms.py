@@ -78,6 +78,14 @@ def test_the_checklist_says_what_the_record_says(published: Record) -> None:
     assert all(answers[key].startswith(TO_WRITE) for key in ("1b", "1c", "3b", "3c", "3g", "5b", "8b"))
 
 
+def test_the_checklist_of_a_row_of_version_3_names_the_controls_and_what_it_adds() -> None:
+    entry = BOARD / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
+    answers = items(forms.reforms_checklist(entry, read_record(entry)))
+    assert "movement 0.599 [0.524, 0.669]; " in answers["5f"]
+    assert "of stress, it adds to clock and movement" in answers["5f"]
+    assert "cleared" not in answers["5f"] + answers["7c"]
+
+
 def test_a_submission_leaves_the_method_to_its_authors(published: Record, tmp_path: Path) -> None:
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": "mine"}
     config = {name: value for name, value in published.run["config"].items() if name not in ("request", "parts")}

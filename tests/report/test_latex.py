@@ -137,11 +137,13 @@ def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record
 @pytest.mark.parametrize("name", NAMES)
 def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> None:
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
-    about = {"missing": {"stress": {"units": 3, "labelled": 3, "subjects": {}}}, "folds": {}}
-    of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
+    missing = {"units": 3, "labelled": 3, "subjects": {}, "predictions": 9}
+    about = {"missing": {"stress": missing}, "folds": {}}
+    run = {**published[0].run, "method": nothing, "outside": about}
+    of = replace(scored(published[0], absent={"stress": 3}), run=run)
     rows = check_latex(latex.latex_tables([of]))
     assert rows[1][0].startswith(escape(name))
-    assert "3 predictions were missing" in latex.methods_section([of])
+    assert "Three units had no prediction." in latex.methods_section([of])
 
 
 def test_every_character_that_latex_acts_on_is_escaped() -> None:
@@ -181,12 +183,13 @@ def test_a_run_is_said_to_clear_controls_only_where_some_apply(published: list[R
     value = f"{of.scores.score('stress', of.scores.headlines['stress']).mean:.3f}"
     gap = {"difference": {"mean": 0.1}}
     for differences, sentence in (
-        ({}, "no control applies"),
+        ({}, "it was compared with no control"),
         ({"elapsed_time": {"stress": {**gap, "clears": True}}}, "it clears all controls"),
         ({"elapsed_time": {"stress": {**gap, "clears": False}}}, "it is not shown to be better than"),
     ):
         text = latex.methods_section([scored(of, differences=differences)])
         assert re.search(rf" is {value} [^;]*; {sentence}", text)
+    assert "no control applies" in latex.methods_section([scored(of, differences={}, controls={})])
 
 
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
@@ -296,3 +299,29 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "AUROC crossed in time", "time"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[Record]:
+    """Two rows of version 3: one that reads a unit at a time, one that reads what came before."""
+    board = ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3"
+    return [record.read_record(next(board.glob(name))) for name in ("handcrafted-svm-5c30c425e7", "tcn-shared_tf-8*")]
+
+
+def test_the_methods_section_names_the_controls_beside_a_row_and_what_it_adds(judged: list[Record]) -> None:
+    text = " ".join(latex.methods_section(judged).split())
+    assert "no control applies" not in text
+    assert "no physiological signal (elapsed time, majority, movement, prior, " in text
+    assert "no method is asked to lie above them" in text
+    assert "; it adds to fixed features of this accelerometer within ten minutes" in text
+
+
+def test_a_table_names_the_level_at_which_each_row_is_asked_what_it_adds(judged: list[Record]) -> None:
+    assert [of.scores.adds("stress").judged for of in judged] == ["local", "full"]
+    text = " ".join(latex.latex_tables(judged).split())
+    assert r"asked of handcrafted + svm on ppg, eda, temp beyond the time since the start and movement within" in text
+    assert r"(level \texttt{local}); of tcn + shared\_tf" in text
+    assert r"(level \texttt{full})" in text
+    assert r"What a row adds is asked beyond the time since the start" in " ".join(
+        latex.latex_tables(judged[:1]).split()
+    )

@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -308,6 +310,18 @@ def test_what_is_added_is_no_finding_where_it_is_undefined():
     assert [called for _, called, _ in told if called in ("Controls", "Headline")] == ["Headline"]
 
 
+def test_what_is_not_known_of_predictions_from_a_file_is_said_as_such(copied):
+    known = read_record(copied)
+    run = {**known.run, "method": {**known.run["method"], "outside": "mine", "encoders": {}, "modalities": []}}
+    facts = RunFacts(replace(known, run=run))
+    shown = unescape(re.sub(r"<[^>]+>", " ", facts_section(facts)))
+    for what in ("fusion", "pretraining", "what the method saw of a test subject"):
+        assert re.search(rf"{what}\s+unknown: other code made the predictions", shown), what
+    assert "units without a prediction" in shown
+    assert "for normalisation" not in shown
+    assert "modalities" not in shown.partition("units without")[2][:30]
+
+
 def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["method"]["outside"] = "<script>alert(1)</script>"
@@ -364,6 +378,8 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     assert f"{scored.scores.score('arousal', 'auroc_within').mean:.3f}" in content.sections["headline"]
     assert "learning curves and embeddings (the predictions are a submission" in content.missing
     assert "unknown" in content.sections["the-run"]
+    assert "all that the dataset has are shown" in content.sections["quality"]
+    assert "ecg, worst" in content.sections["quality"]
 
 
 ENTRIES = sorted((BOARDS / "stress_predict").glob("*/handcrafted-*/run.yaml"))

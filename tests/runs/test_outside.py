@@ -252,7 +252,8 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
     rows = [row for row in rows_of(arousal.folder / "predictions.csv.gz") if row["subject"] != "p05"]
     gone = [row for row in rows if row["subject"] == "p02"][:4]
     made = scored([row for row in rows if row not in gone])
-    assert made.manifest["outside"]["missing"] == {"arousal": {"units": 4, "labelled": 4, "subjects": {"p02": 4}}}
+    missing = {"units": 4, "labelled": 4, "subjects": {"p02": 4}, "predictions": 4}
+    assert made.manifest["outside"]["missing"] == {"arousal": missing}
     assert made.scores["absent"] == {"arousal": 4}
     assert made.manifest["cohort"]["left_out"] == [{"subject": "p05", "reason": "no prediction in the file"}]
     assert made.scores["scores"]["arousal"]["auroc"]["subjects"] == 7

@@ -119,6 +119,26 @@ def test_a_seed_that_one_target_lacks_is_lost(root: Path) -> None:
     assert not [f for _, f in audit_run(some.folder, data_root=root).findings if f.severity == "severe"]
 
 
+@pytest.mark.parametrize(
+    ("lacks", "words"),
+    [("01", "9 units have no prediction in each of 2 seeds; 9"), ("0", "in some of 2 seeds (9 predictions in all)")],
+)
+def test_what_a_file_lacks_is_counted_once_whatever_the_seeds(
+    root: Path, tmp_path: Path, embench: Callable, lacks: str, words: str
+) -> None:
+    scored(root, "for-seeds", version_3(root), lambda *_: True)
+    with (root / "for-seeds.csv").open() as file:
+        head, *rows = csv.reader(file)
+    both = [[*row, seed] for row in rows for seed in "01" if not (row[1].endswith("-v3") and seed in lacks)]
+    (tmp_path / "some.csv").write_text("\n".join(map(",".join, [[*head, "seed"], *both])) + "\n")
+    line = ["--dataset", plugin("Tiny"), "--data-root", root, "--protocol", version_3(root)]
+    done = embench("score", tmp_path / "some.csv", *line, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert words in " ".join(done.out.split())
+    missing = read_record(tmp_path / "out").run["outside"]["missing"]["arousal"]
+    assert (missing["units"], missing["predictions"]) == (9, 9 * len(lacks))
+
+
 def test_a_published_entry_keeps_what_was_not_predicted(root: Path) -> None:
     from embench.records.entry import join_predictions, split_predictions
 

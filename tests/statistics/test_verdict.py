@@ -131,3 +131,15 @@ def test_a_sentence_names_what_else_is_held_constant_and_whether_the_method_read
     assert all_four.removeprefix(pulse) == "".join(
         f"; the method itself reads {name}, and what is held constant of it can't add" for name in own
     )
+
+
+def test_figures_beside_a_level_and_variants_are_told_in_plain_words() -> None:
+    variants = {"a third of the penalty": True, "the headline of what is left": False}
+    adds = {**added(True, True), "variants": variants}
+    told = verdicts(run(scoring=3), Scores({**found(0.6), "adds": {"stress": adds}}))["stress"].adds_sentences
+    figures = (
+        "(partial correlation of scores and labels 0.200 [0.100, 0.300]; with these regressed out, 50 % of the scores' "
+        "variance remains, with a mean difference of 0.200 [0.100, 0.300] SD between positive and negative units)"
+    )
+    assert figures in told[0]
+    assert told[1] == "by 1 of 2 variants of the rule it adds"

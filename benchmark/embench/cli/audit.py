@@ -93,6 +93,8 @@ def _words(value: object) -> str:
     >>> _words({"stress: prior": {"mean": 0.0858, "std": 0.2, "low": -0.02, "high": 0.19}, "windows": [3, 4]})
     'stress: prior: 0.0858 [-0.02, 0.19]; windows: 3, 4'
     """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, Mapping):

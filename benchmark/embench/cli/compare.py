@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ def compare(
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
     from embench.records import record
+    from embench.records.looks import scored_and_whose
     from embench.statistics import comparison
 
     records = [record.read_record(folder) for folder in runs]
@@ -35,11 +37,13 @@ def compare(
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
         return
+    whose = {of.run["id"]: scored_and_whose(of.manifest) for of in records}
     for table in tables:
-        _show(table, every=every)
+        _show(table, whose, every=every)
 
 
-def _show(table: Table, *, every: bool) -> None:
+def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
+    """A table, and what must be known to read it. `whose`: run -> how many methods were scored, and whose they are."""
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
@@ -48,8 +52,13 @@ def _show(table: Table, *, every: bool) -> None:
     title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
     show_table(table.standings, columns, title=title)
     console.wrapped(
-        "Methods that share a letter are not significantly different. tried: methods that opened these test labels."
+        "Methods that share a letter are not significantly different. tried: methods that were scored on these test "
+        "subjects when this one was, including this one."
     )
+    if any(pair.unequal_tuning for pair in table.comparisons):
+        console.wrapped("unequal tuning: tried is more than twice as high for one as for the other.")
+        for standing in table.standings:
+            console.wrapped(f"{standing.name}: {whose[standing.run]}", indent="    ")
     console.echo()
     pairs = table.comparisons
     columns = [

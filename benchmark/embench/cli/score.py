@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -74,13 +74,23 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
     console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
         by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
-        line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
-        console.wrapped(f"{line} ({by_subject})", colour="yellow")
+        line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
+        line += f"; {missing['labelled']} of them have a label"
+        console.wrapped(f"{line}; by subject: {by_subject}", colour="yellow")
     for reason, names in grouped((row["reason"], row["subject"]) for row in run.cohort.left_out).items():
         console.wrapped(f"{'lost' if counted and reason == NOT_IN_FILE else 'not scored'}: {_some(names)}: {reason}")
     if run.protocol.leaks:
         console.wrapped(f"{run.protocol.name} leaks: {'; '.join(run.protocol.gives_up.values())}")
     console.wrapped("submission: training data are as declared by its author, not checked")
+
+
+def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
+    """In which seeds units have no prediction; empty where there is one seed."""
+    if seeds == 1:
+        return ""
+    if missing["predictions"] == seeds * missing["units"]:
+        return f" in each of {seeds} seeds"
+    return f" in some of {seeds} seeds ({missing['predictions']} predictions in all)"
 
 
 def _some(items: Sequence[str]) -> str:

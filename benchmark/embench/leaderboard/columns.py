@@ -379,7 +379,9 @@ _COLUMNS: Sequence[Column] = (
             number=True,
         )
     ),
-    _of_methods(_plain("tried", "How many methods had opened them.", lambda row: row.tried, number=True)),
+    _of_methods(
+        _plain("tried", "How many methods had opened them, this one included.", lambda row: row.tried, number=True)
+    ),
     _of_methods(_plain("dev", "How often validation subjects had been scored.", lambda row: row.dev, number=True)),
     _plain(
         "seeds",

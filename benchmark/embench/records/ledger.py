@@ -80,11 +80,28 @@ def record_openings(
 
 def looks_at(chain: str, dataset: str, protocol: str, targets: Sequence[str]) -> Looks | None:
     """The counts of this machine's ledgers when a line of that seal was the last; None where there is no such line."""
+    lines = _lines_up_to(chain)
+    return None if lines is None else _looks(lines, dataset, protocol, targets)
+
+
+def methods_at(chain: str, dataset: str, protocol: str, target: str) -> list[tuple[str, str]] | None:
+    """(run, method) of the openings that `looks_at` counts for a target; None where there is no such line."""
+    lines = _lines_up_to(chain)
+    if lines is None:
+        return None
+    return [
+        (entry["run"], json.dumps(entry["method"], sort_keys=True))
+        for entry in _counting(lines, dataset, protocol, target)
+        if not entry.get("dev")
+    ]
+
+
+def _lines_up_to(chain: str) -> list[dict[str, Any]] | None:
     for path in sorted(ledger_home().glob(f"*/{LEDGER_FILE}")):
         lines = _lines(path.parent)
         at = next((i for i, line in enumerate(lines, 1) if line["hash"] == chain), None)
         if at is not None:
-            return _looks(lines[:at], dataset, protocol, targets)
+            return lines[:at]
     return None
 
 
@@ -148,13 +165,17 @@ def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targ
     """The counts over these lines for each target of a dataset under a protocol."""
     openings, tried, dev = {}, {}, {}
     for target in targets:
-        wanted = (dataset, protocol, target)
-        looks = (line["entry"] for line in lines if "reproduces" not in line["entry"])
-        own = [e for e in looks if (e["dataset"], e["protocol"], e["target"]) == wanted]
+        own = _counting(lines, dataset, protocol, target)
         tests = [entry for entry in own if not entry.get("dev")]
         openings[target], dev[target] = len(tests), len(own) - len(tests)
         tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in tests})
     return Looks(openings, tried, dev, lines[-1]["hash"] if lines else _START)
+
+
+def _counting(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
+    """The looks at a target of a dataset under a protocol."""
+    looks = (line["entry"] for line in lines if "reproduces" not in line["entry"])
+    return [e for e in looks if (e["dataset"], e["protocol"], e["target"]) == (dataset, protocol, target)]
 
 
 def _question(entry: Mapping[str, Any]) -> tuple[str, ...]:

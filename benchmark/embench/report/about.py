@@ -19,7 +19,7 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
-from embench.report.facts import RunFacts, rule_in_words
+from embench.report.facts import METHOD_UNKNOWN, RunFacts, rule_in_words
 from embench.report.page import as_sentence, fact_list, html_table, join_parts, paragraph, render_macro, with_reasons
 from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
@@ -138,20 +138,18 @@ def facts_section(run: RunFacts) -> Markup:
         ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
         ("excluded", "; ".join(run.excluded) or "none"),
-        ("units without any of the modalities", _recorded(run.scores.get("absent", "not recorded"))),
+        (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
-        ("fusion", about.method.fusion or "none"),
-        ("pretraining", ", ".join(about.method.pretrainers) or "none"),
+        ("fusion", METHOD_UNKNOWN if run.outside else about.method.fusion or "none"),
+        ("pretraining", METHOD_UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.overlap),
         ("what the method saw of a test subject", run.access),
-        ("recipe", about.recipe.preset),
-        ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
-        ("changed settings", ", ".join(about.recipe.settings) or "none"),
+        *([] if run.outside else _recipe(run)),
         ("seeds", ", ".join(map(str, about.seeds))),
         ("submission", _recorded(run.record.run.get("outside", "no"))),
-        ("earlier openings of the test labels", _recorded(about.test_looks)),
-        ("methods tried", _recorded(about.tried)),
-        ("earlier scorings of validation subjects", _recorded(about.dev_looks)),
+        ("openings of the test labels, this one included", _recorded(about.test_looks)),
+        ("methods scored on these test subjects", run.opened or "not recorded"),
+        ("scorings of validation subjects", _recorded(about.dev_looks)),
         *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
         *([("features dropped", _dropped(about.dropped))] if about.dropped else []),
         ("embench", about.embench_version),
@@ -167,6 +165,15 @@ def facts_section(run: RunFacts) -> Markup:
         + _folds(run)
         + html_table(("target", "kind", "made from", "label rule"), rules, "Label rules of the dataset")
     )
+
+
+def _recipe(run: RunFacts) -> list[tuple[str, str]]:
+    recipe = run.manifest.recipe
+    return [
+        ("recipe", recipe.preset),
+        ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
+        ("changed settings", ", ".join(recipe.settings) or "none"),
+    ]
 
 
 def _folds(run: RunFacts) -> Markup:

@@ -18,18 +18,20 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.planning.request import command_again
 from embench.records import audit, cost
+from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
 from embench.records.method_kind import method_kind
 from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.records.wording import bare_name, counted, format_value, in_words, join_with_and, method_name
+from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
 from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
+METHOD_UNKNOWN = "unknown: other code made the predictions"
 _NOT_OPENED = Undefined("the recordings were not opened")
 
 _ACCESS = {
@@ -149,6 +151,20 @@ class RunFacts:
         return verdicts(self.record.run, self.scores)
 
     @property
+    def without_prediction(self) -> str:
+        """What units without a prediction are called: a run predicts all that have a signal, a file what it likes."""
+        return "units without a prediction" if self.outside else "units without any of the modalities"
+
+    @property
+    def unpredicted(self) -> int:
+        """How many units have no prediction in some seed, over all targets; each counts once, whatever the seeds."""
+        return sum(self.scores.get("absent", {}).values())
+
+    def shown(self, head: TargetVerdict) -> list[str]:
+        """The controls that apply to a target, whether or not the method is compared with them."""
+        return [control.name for control in self.scores.controls(head.target) if not control.reason]
+
+    @property
     def level(self) -> str:
         """The level of intervals, as `95 %`."""
         return f"{100 * self.scores.level:.0f} %"
@@ -216,6 +232,8 @@ class RunFacts:
     @property
     def access(self) -> str:
         """The data of a test subject that the method saw."""
+        if self.outside:
+            return METHOD_UNKNOWN
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
 
     def why_no_network(self, kept: str) -> str:
@@ -245,10 +263,9 @@ class RunFacts:
 
     @property
     def opened(self) -> str:
-        """A sentence on how often the test labels had been opened before; empty where they had not been."""
-        looks, tried = _greatest(self.manifest.test_looks), _greatest(self.manifest.tried)
-        times = "once" if looks == 1 else f"{looks} times"
-        return f"The test labels had been opened {times} before, by {counted(tried, 'method')}." if looks else ""
+        """A sentence on how many methods were scored on the test subjects; empty where that was not recorded."""
+        told = scored_and_whose(self.manifest)
+        return f"{told[0].upper()}{told[1:]}." if told else ""
 
     @cached_property
     def targets(self) -> list[Target]:
@@ -283,9 +300,3 @@ class RunFacts:
                 shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
             made.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
         return made
-
-
-def _greatest(count: Any) -> int:
-    """The greatest of counts of targets, or of one."""
-    values = count.values() if isinstance(count, Mapping) else [count]
-    return max((number for number in values if number is not None), default=0)

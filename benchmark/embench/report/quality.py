@@ -28,6 +28,7 @@ _NOTE = (
     "is wider, and the headline may not be estimable. Units with the same index stay together, so that the parts may "
     "differ in size."
 )
+_NOT_KNOWN = "It is not known which signals the predictions were made of: all that the dataset has are shown."
 
 
 def quality_section(run: RunFacts) -> Markup | Undefined:
@@ -36,13 +37,14 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
         return NO_LABELS
     if isinstance(run.store, Undefined):
         return run.store
-    modalities = [part for m in run.manifest.method.modalities for part in names_in(m) if part != "video"]
-    chosen = list(dict.fromkeys(modalities))
     store = run.store
+    modalities = list(store.modalities) if run.outside else run.manifest.method.modalities
+    chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
     made = [_of_target(run, store, target, chosen) for target in run.targets]
     silent = {modality: why for _, reasons in made for modality, why in reasons.items()}
     undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
-    return join_parts([paragraph(_NOTE), *(table for table, _ in made), undivided])
+    which = [paragraph(_NOT_KNOWN)] if run.outside else []
+    return join_parts([paragraph(_NOTE), *which, *(table for table, _ in made), undivided])
 
 
 def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> tuple[Markup, dict[str, str]]:

@@ -240,20 +240,27 @@ def _fold_predictions(
 
 
 def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """target -> how many predictions for units of its subjects the file lacks, over all seeds, how many of those have a
-    label, and subject -> how many; none where nothing is missing."""
-    missing: dict[str, dict[str, Any]] = {}
-    for fold_predictions in predictions:
-        absent = fold_predictions.units[~fold_predictions.predicted]
-        if len(absent):
-            counts = missing.setdefault(fold_predictions.target.name, {"units": 0, "labelled": 0, "subjects": {}})
-            counts["units"] += len(absent)
-            counts["labelled"] += int(
-                np.isfinite(cohort.labels(fold_predictions.target, fold_predictions.train or ())[absent]).sum()
-            )
-            by_subject = Counter(cohort.units[i].subject for i in absent.tolist())
-            counts["subjects"] = dict(sorted((by_subject + Counter(counts["subjects"])).items()))
-    return missing
+    """target -> how many units of its subjects have no prediction in some seed, how many of these have a label, subject
+    -> how many, and how many predictions these are over all seeds; none where nothing is missing."""
+    units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
+    lost: Counter[str] = Counter()
+    for of_fold in predictions:
+        absent = of_fold.units[~of_fold.predicted]
+        labelled = np.isfinite(cohort.labels(of_fold.target, of_fold.train or ())[absent])
+        lost[of_fold.target.name] += len(absent)
+        known = units.setdefault(of_fold.target.name, {})
+        for i, has_label in zip(absent.tolist(), labelled.tolist(), strict=True):
+            known[i] = known.get(i, False) or has_label
+    return {
+        target: {
+            "units": len(known),
+            "labelled": sum(known.values()),
+            "subjects": dict(sorted(Counter(cohort.units[i].subject for i in known).items())),
+            "predictions": lost[target],
+        }
+        for target, known in units.items()
+        if known
+    }
 
 
 def _write_record(

@@ -146,7 +146,7 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("changed settings", ", ".join(run.recipe.settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("openings of the test labels", format_value(run.test_looks, missing="not recorded")),
-        ("methods that had opened them", format_value(run.tried, missing="not recorded")),
+        ("methods scored on these test subjects, including this one", format_value(run.tried, missing="not recorded")),
         ("scorings of validation subjects", format_value(run.dev_looks, missing="not recorded")),
         ("embench", run.embench_version),
         ("versions", format_value(run.versions, missing="not recorded")),

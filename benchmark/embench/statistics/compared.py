@@ -29,7 +29,7 @@ class Comparison:
         subjects, units: how many it rests on. `over`: what was paired.
         smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
             None where nothing can vary.
-        unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
+        unequal_tuning: more than twice as many methods were scored on the test subjects when one was as for the other.
         higher_is_better, bounded: of the metric.
         seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
         these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
@@ -97,8 +97,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Standing:
-    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
-    opened the test labels when it was made, None where that was not counted."""
+    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods were
+    scored on the test subjects when it was, itself included; None where that was not counted."""
 
     name: str
     run: str

@@ -135,11 +135,11 @@ def _listed(names: Sequence[str]) -> str:
 def _measured(adds: Adds, level: str) -> str:
     """The figures that decide at a level."""
     at = adds.levels[level]
-    what = f"{adds.score} {format_score(at.score)}"
+    left = f"{adds.score} {format_score(at.score)}"
     if adds.difference:
-        what = f"a mean difference of {format_score(at.score)} SD in the comparisons of {adds.score}"
-    rest = f"the rest, {100 * at.share_left:.0f} % of the variance, has {what}"
-    return f"partial correlation {format_score(at.effect)}; {rest}"
+        left = f"a mean difference of {format_score(at.score)} SD between positive and negative units"
+    rest = f"with these regressed out, {100 * at.share_left:.0f} % of the scores' variance remains, with {left}"
+    return f"partial correlation of scores and labels {format_score(at.effect)}; {rest}"
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,12 @@ class TargetVerdict:
         if len(seeds := self.adds.seeds) > 1:
             told.append(f"taken alone, {sum(seeds.values())} of {len(seeds)} seeds say that it adds")
         if variants := self.adds.variants:
-            answers = (f"{name} {'yes' if adds else 'no'}" for name, adds in variants.items())
-            told.append(f"by variants of the rule it adds: {', '.join(answers)}")
+            told.append(f"by {sum(variants.values())} of {len(variants)} variants of the rule it adds")
         if known := [score for score in self.adds.placebo.values() if score.defined]:
             most = format_score(max(known, key=lambda score: score.mean))
-            told.append(f"one axis of the accelerometer alone adds up to {most} to the others, by movement alone")
+            told.append(
+                f"for comparison, one axis of the accelerometer, mere movement, adds up to {most} to the others"
+            )
         if self.adds.tasks:
             tasks = (f"{name} {format_score(effect)}" for name, effect in self.adds.tasks.items())
             told.append(f"partial correlation in each task: {', '.join(tasks)}")

@@ -12,6 +12,7 @@ from embench.leaderboard.verify import wrong_scores, wrong_statements
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
+from embench.records.looks import most_tried, published_among, scored_in_words
 from embench.records.names import family_of
 from embench.records.predictions import Labels
 
@@ -205,13 +206,16 @@ def check_validation(e: RecordEvidence) -> CheckResult:
         todo = "test scores are not affected; scores of --dev runs are too high"
         findings.append(AuditFinding("note", what, {"uses": uses}, todo))
     tried = e.record.run.get("tried")
-    most = max(tried.values(), default=0) if isinstance(tried, Mapping) else tried or 0
+    most = most_tried(e.manifest)
     looks = e.record.run.get("test_looks")
     seen = max(looks.values(), default=0) if isinstance(looks, Mapping) else looks or 0
     if most > 20:
-        what = f"{most} methods, including this one, were scored on these test subjects"
-        todo = "choose among methods with --dev, and open the test labels once"
-        findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
+        outside = e.manifest.method.outside
+        todo = _CHOOSE_FILES if outside else "choose among methods with --dev, and open the test labels once"
+        published = published_among(e.manifest)
+        whose = {} if published is None else {"rows of published boards": published, "others": most - published}
+        evidence = {"openings of the test labels": seen, **whose}
+        findings.append(AuditFinding("note", scored_in_words(e.manifest), evidence, todo))
     if e.manifest.ledger and isinstance(looks, Mapping):
         counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
         recorded = {"openings": looks, "tried": tried, "dev": e.manifest.dev_looks}
@@ -220,6 +224,12 @@ def check_validation(e: RecordEvidence) -> CheckResult:
             evidence = {"ledger": vars(counted), "recorded": recorded}
             findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
+
+
+_CHOOSE_FILES = (
+    "choose among methods by validation inside the training subjects of each fold, and score the file of the chosen "
+    "method alone: each file that is scored counts"
+)
 
 
 def _stopped_early(e: RecordEvidence) -> list[str]:

@@ -34,7 +34,9 @@ def reforms_checklist(folder: Path, record: Record) -> str:
         dropped=sum(map(len, about.dropped.values())),
         encoders=[f"{modality}: {bare_name(name)}" for modality, name in about.method.encoders.items()],
         selection=_selection(run),
+        asked=any(head.asked for head in run.verdicts.values()),
         baselines=_baselines(run),
+        adds=[f"of {in_words(head.target)}, it {head.finding}" for head in run.verdicts.values() if head.adds],
         findings=[f"{found['severity']}: {found['what']}" for found in findings if found["severity"] != "note"],
         headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts.values()],
         others=[metric_facts(metric).title for metric in sorted(others)],
@@ -66,9 +68,13 @@ def _selection(run: RunFacts) -> list[str]:
 
 
 def _baselines(run: RunFacts) -> list[str]:
-    """Each control that was compared, with its score and the verdict."""
+    """Each control with its score, and the verdict where methods are asked to lie above it."""
     made = []
     for head in run.verdicts.values():
+        for control in run.scores.controls(head.target) if head.asked else ():
+            if not control.reason:
+                score = format_control(control.scores.get(head.metric), missing="undefined")
+                made.append(f"{in_words(control.name)} {score}")
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
             verdict = "not cleared" if control.name in head.failed else "cleared"

@@ -26,6 +26,7 @@ from embench.report.text import cite, code, escape, render_text
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
+from embench.statistics.verdict import TargetVerdict
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 """Of records made before intervals came from the jackknife, which say how many replicates they drew."""
@@ -48,11 +49,13 @@ def methods_section(records: Sequence[Record]) -> str:
         controls=_controls,
         dataset_key=_dataset_key,
         headline=_headline,
+        judged=_judged,
         left_out=_left_out,
         paper_of=bibliography.paper_of,
         paper_of_protocol=bibliography.paper_of_protocol,
         predicted=_predicted,
         pretraining=_pretraining,
+        shown=_shown,
         sources=_sources,
         training=_training,
     )
@@ -110,7 +113,27 @@ def _headline(run: RunFacts, metric: str) -> str:
 
 
 def _controls(some: Sequence[RunFacts]) -> list[str]:
-    return sorted({control.name for run in some for head in run.verdicts.values() for control in head.compared})
+    """The controls that methods are compared with."""
+    heads = [head for run in some for head in run.verdicts.values() if not head.asked]
+    return sorted({control.name for head in heads for control in head.compared})
+
+
+def _shown(some: Sequence[RunFacts]) -> list[str]:
+    """The controls that stand beside methods which are judged by what they add."""
+    return sorted({name for run in some for head in run.verdicts.values() if head.adds for name in run.shown(head)})
+
+
+def _judged(run: RunFacts, head: TargetVerdict) -> str:
+    """A clause on what a method is shown to add, or to be better than."""
+    if head.adds and head.adds.decides:
+        return f"it {head.adds_sentences[0]}"
+    if head.asked:
+        return head.adds_sentences[0] if head.adds else "what it adds to clock and movement is not asked"
+    if head.failed:
+        return f"it is not shown to be better than {join_with_and([in_words(name) for name in head.failed])}"
+    if head.compared:
+        return "it clears all controls"
+    return "it was compared with no control" if run.shown(head) else "no control applies"
 
 
 def _sources(run: RunFacts) -> list[str]:

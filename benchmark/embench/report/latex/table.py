@@ -8,7 +8,7 @@ from embench.errors import UsageError
 from embench.records import cost
 from embench.records.record import Record
 from embench.records.scores import Score
-from embench.records.wording import format_control, format_score, in_words
+from embench.records.wording import format_control, format_score, in_words, join_with_and
 from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts
 from embench.report.text import escape, render_text
@@ -27,6 +27,13 @@ _MARKS = {
     _NOT_COMPARED: NOT_COMPARED,
     _NOT_ADDED: "not shown to add to clock and movement",
 }
+_LEVELS = {
+    "local": r"the time since the start and movement within ten minutes (level \texttt{local})",
+    "full": "the time since the start, movement within ten minutes and clocks that a whole session's movement sets "
+    r"(level \texttt{full})",
+    "": "the time since the start alone, as movement was not recorded",
+}
+"""What is held constant at the level that decides what a row adds; the last where there is no accelerometer."""
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
@@ -94,10 +101,29 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
-        notes=[f"{mark}: {escape(note)}" for mark, note in _MARKS.items() if mark in marks.values()],
+        notes=[
+            *(f"{mark}: {escape(note)}" for mark, note in _MARKS.items() if mark in marks.values()),
+            *_levels(runs, target),
+        ],
         rows=rows,
         controls=controls,
     )
+
+
+def _levels(runs: Sequence[RunFacts], target: str) -> list[str]:
+    """A note on the level at which each row is asked what it adds; none where no row is asked."""
+    asked: dict[str, list[str]] = {}
+    for run in runs:
+        adds = run.verdicts[target].adds
+        if adds and adds.decides:
+            level = adds.judged if adds.movement else ""
+            asked.setdefault(_LEVELS[level], []).append(escape(run.name))
+    if not asked:
+        return []
+    if len(asked) == 1:
+        return [f"What a row adds is asked beyond {next(iter(asked))}"]
+    told = (f"{join_with_and(list(dict.fromkeys(names)))} beyond {level}" for level, names in sorted(asked.items()))
+    return [f"What a row adds is asked of {'; of '.join(told)}"]
 
 
 def _default(runs: Sequence[RunFacts], target: str) -> list[str]:

@@ -1,0 +1,67 @@
+"""How often test subjects were scored, in words: one wording for every place that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from embench.records.ledger import methods_at
+from embench.records.manifest import Manifest
+from embench.records.record import RUN_FILE
+from embench.records.wording import number_in_words
+
+BOARDS = Path("leaderboards")
+
+
+def most_tried(run: Manifest) -> int:
+    """How many methods were scored on the test subjects when this run was, itself included unless it was a run with
+    `--dev`: of its targets, the most; 0 where that was not recorded."""
+    values = run.tried.values() if isinstance(run.tried, Mapping) else [run.tried]
+    return max((number for number in values if number is not None), default=0)
+
+
+def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
+    """How many of these methods are rows of the boards in a folder; None where the folder, or the ledger that `run`
+    counts up to, is not on this machine."""
+    if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried or not boards.is_dir():
+        return None
+    target = max(run.tried, key=lambda name: run.tried[name])  # type: ignore[index]
+    methods = methods_at(run.ledger, run.dataset.name, run.protocol.name, target)
+    if methods is None:
+        return None
+    rows = {path.parent.name for path in boards.glob(f"*/{run.protocol.name}/*/{RUN_FILE}")}
+    return len({method for name, method in methods if name in rows})
+
+
+def scored_in_words(run: Manifest) -> str:
+    """How many methods were scored on the test subjects, as a clause; empty where that was not recorded.
+
+    The same words stand in published audits.
+    """
+    tried = most_tried(run)
+    if not tried:
+        return ""
+    if run.dev:
+        return f"{tried} {'method was' if tried == 1 else 'methods were'} scored on these test subjects"
+    if tried == 1:
+        return "no other method was scored on these test subjects before"
+    return f"{tried} methods, including this one, were scored on these test subjects"
+
+
+def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
+    """How many of these methods are rows of published boards and how many the user's own; empty where not known."""
+    published, tried = published_among(run, boards), most_tried(run)
+    if published is None or tried < 2:
+        return ""
+    own = tried - published
+    if not own:
+        return "all are rows of published boards"
+    if not published:
+        return "none is a row of a published board"
+    rows = "one is a row" if published == 1 else f"{published} are rows"
+    return f"{rows} of published boards, {number_in_words(own)} {'is' if own == 1 else 'are'} not"
+
+
+def scored_and_whose(run: Manifest, boards: Path = BOARDS) -> str:
+    """Both, as one clause; empty where nothing was recorded."""
+    return ": ".join(filter(None, [scored_in_words(run), whose_in_words(run, boards)]))

@@ -1,0 +1,53 @@
+"""One wording for how many methods were scored on test subjects, and whose they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from embench.records.ledger import append_to_ledger, ledger_home
+from embench.records.looks import published_among, scored_in_words, whose_in_words
+from embench.records.manifest import Manifest
+from embench.records.record import read_manifest
+
+BOARDS = Path(__file__).parents[2] / "leaderboards"
+ROWS = sorted((BOARDS / "stress_predict" / "subject-independent-v3").glob("handcrafted-svm-*"))
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
+    """A run after three published rows, a dev look and another method of the same user."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path))
+    of = read_manifest(ROWS[0])
+    asked = {"dataset": of.dataset.name, "protocol": of.protocol.name, "target": "stress"}
+    for name in [*(row.name for row in ROWS[:3]), "tuned", "first", "second"]:
+        dev = {"dev": True} if name == "tuned" else {}
+        last = append_to_ledger(ledger_home() / "data", {**asked, "run": name, "method": name, **dev})
+    return of.model_copy(update={"tried": {"stress": 5}, "test_looks": {"stress": 5}, "ledger": last["hash"]})
+
+
+def test_rows_of_published_boards_and_own_methods_are_told_apart(own: Manifest, tmp_path: Path) -> None:
+    assert scored_in_words(own) == "5 methods, including this one, were scored on these test subjects"
+    assert published_among(own, BOARDS) == 3
+    assert whose_in_words(own, BOARDS) == "3 are rows of published boards, two are not"
+    (tmp_path / "none").mkdir()
+    assert whose_in_words(own, tmp_path / "none") == "none is a row of a published board"
+
+
+def test_nothing_is_said_of_boards_or_ledgers_that_are_not_here(own: Manifest, tmp_path: Path) -> None:
+    assert not whose_in_words(own, tmp_path / "nowhere")
+    assert not whose_in_words(own.model_copy(update={"ledger": "0" * 64}), BOARDS)
+
+
+@pytest.mark.parametrize(
+    ("tried", "dev", "words"),
+    [
+        (None, False, ""),
+        ({"stress": 1}, False, "no other method was scored on these test subjects before"),
+        ({"stress": 1}, True, "1 method was scored on these test subjects"),
+        (30, False, "30 methods, including this one, were scored on these test subjects"),
+    ],
+)
+def test_a_run_counts_itself(own: Manifest, tried: object, dev: bool, words: str) -> None:
+    assert scored_in_words(own.model_copy(update={"tried": tried, "dev": dev})) == words
