@@ -7,11 +7,10 @@ import pytest
 
 from bench import gallery
 
-from ..sample import WHOLE
 from .pages import ROOT
 
 DRAWN = gallery.EXAMPLES[datetime.now(UTC).timetuple().tm_yday % len(gallery.EXAMPLES)]
-"""The example of the day; `EMBENCH_WHOLE_PROOFS=1` runs all."""
+"""The example of the day; `make gallery ALL=1` runs all."""
 
 
 def test_every_script_is_in_the_gallery_and_pages_lead_to_it():
@@ -86,7 +85,7 @@ def test_a_script_without_a_headline_is_not_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", gallery.EXAMPLES if WHOLE else [DRAWN])
+@pytest.mark.parametrize("name", [DRAWN])
 def test_an_example_ends_with_a_headline_and_a_figure(name, tmp_path, session_cache, monkeypatch):
     if absent := gallery.absent_libraries(name):
         pytest.skip(f"examples/{name}.py needs {', '.join(absent)}, which is not installed")

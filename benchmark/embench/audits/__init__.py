@@ -10,7 +10,7 @@ from embench.audits.checks import CHECKS, OF_THE_RECORD, WITHOUT_PREDICTIONS
 from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.audits.collect import collect_evidence, record_evidence
 from embench.callbacks import EventCallback
-from embench.errors import UsageError
+from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.audited import audit_code
 from embench.leaderboard.sealing import sealed_audit
@@ -93,5 +93,8 @@ def _audit(
         checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, progress or (lambda _: None))
     else:
         skipped["permuted_labels"] = "--retrain N was not given"
-    of = {**digests_of(evidence.record), "code": audit_code()}
-    return Audit(evidence.manifest.id, checks, skipped, of)
+    try:
+        of = digests_of(evidence.record)
+    except DataError:  # no entry can be made of this record, so that nothing has to be bound to it
+        of = {}
+    return Audit(evidence.manifest.id, checks, skipped, {**of, "code": audit_code()})

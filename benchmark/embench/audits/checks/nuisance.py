@@ -195,21 +195,7 @@ def _adds(adds: Mapping[str, Adds]) -> CheckResult:
         return CheckResult(figures)
     told = "; ".join(f"on {target}, the method {added_in_short(adds[target])}" for target in nothing)
     todo = "do not present this score as evidence of a physiological effect"
-    return CheckResult(figures, (AuditFinding("warning", told, {t: _deciding(adds[t]) for t in nothing}, todo),))
-
-
-def _deciding(adds: Adds) -> dict[str, Any]:
-    """The figures that decide whether a method adds, by names that a reader knows."""
-    at = adds.decides
-    if at is None:
-        return {}
-    left = "mean difference of what remains, in SDs" if adds.difference else f"{adds.score} of what remains"
-    return {
-        "level": adds.judged,
-        "partial correlation": at.effect.model_dump(mode="json"),
-        "share of the scores' variance that remains": at.share_left,
-        left: at.score.model_dump(mode="json"),
-    }
+    return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
 
 
 def _above(e: RecordEvidence) -> list[str]:
