@@ -33,13 +33,6 @@ def test_each_is_a_check_of_the_whole_audit() -> None:
     assert all(CHECKS[name] is check for name, check in OF_THE_RECORD.items())
 
 
-def test_what_is_not_shown_to_add_is_told_with_the_figures_that_decide() -> None:
-    [entry, *_] = sorted((BOARDS / "stress_predict" / "subject-independent-v3").glob("cnn_tf-single-*"))
-    [finding] = [finding for name, finding in audit_record(entry, read_record(entry)).findings if name == "controls"]
-    figures = ["level", "partial correlation", "share of the scores' variance that remains"]
-    assert list(finding.evidence["stress"]) == [*figures, "mean difference of what remains, in SDs"]
-
-
 @pytest.mark.parametrize(("outside", "todo"), [(None, "with --dev"), ("mine", "score the file of the chosen method")])
 def test_who_scores_files_is_told_what_to_do_with_files(outside: str | None, todo: str) -> None:
     entry = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
