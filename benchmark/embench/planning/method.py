@@ -48,11 +48,12 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     plugins = {name: registry.load("encoder", name) for name in names.values()}
     fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
     if fusion_name is None:
+        joined = "+".join(name for name in modalities if name != "video")
         raise UsageError(
             f"{len(modalities)} modalities ({', '.join(modalities)}) and no fusion",
             where="--fusion",
-            expected=f"one of {', '.join(registry.names('fusion'))}",
-            hint="or one modality alone: --modalities " + modalities[0],
+            expected=f"one of {', '.join(name for name in registry.names('fusion') if name != 'single')}",
+            hint=f"or one network on the channels of all, --modalities {joined}, or one modality alone",
         )
     kind = registry.load("fusion", fusion_name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs

@@ -67,7 +67,11 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
     # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _scored(check, one, test, kind)
-    check.that(_near(other.score(test.X.copy()), score), "two fits of one seed differ", expected="one seed, one result")
+    check.that(
+        _near(other.score(test.X.copy()), score),
+        "two fits of one seed differ",
+        expected="one seed, one result: `self.seed` is the seed, as of `random_state`",
+    )
     other.fit(*val, val=(test.X, test.y))
     other.fit(*table, val=(val.X, val.y))
     what = "fitted to other rows before, it gives other scores"
