@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light docs gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
+.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
 .PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -44,6 +44,12 @@ docs: .venv-docs/installed
 	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean --quiet --site-dir $(DOCS)/site-mkdocs
 	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site-mkdocs
+
+# What is put on the web: the documentation, with the leaderboards below boards/.
+pages: docs light
+	.venv-light/bin/embench leaderboard site --out $(DOCS)/site/boards --notes docs/boards
+	.venv-docs/bin/python bench/docs_site.py join $(DOCS)/site
+	.venv-docs/bin/python bench/docs_site.py check $(DOCS)/site
 
 .venv-docs/installed: requirements-docs.txt
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs

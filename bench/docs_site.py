@@ -1,10 +1,11 @@
-"""The documentation as a site: `python bench/docs_site.py stage FOLDER`, and `check FOLDER` for what was built of it.
+"""The documentation as a site: `python bench/docs_site.py stage FOLDER`, and `check SITE` for what was built of it.
 
 `stage` copies README, CONTRIBUTING, CHANGELOG and docs/ into one folder, from which `mkdocs.yml` builds the site. Pages
 stay what GitHub shows, but for two things: lists in lists are indented as Python's Markdown wants them, and links to
 other files are led to the repository. Its address is `--repository`, or that of `pyproject.toml`, `CITATION.cff` or
 GitHub's environment; where none says one, only the text of such links stays. `check` reads the built pages: every link
-and anchor leads somewhere, and no page asks another host for anything. It ends with 1 otherwise.
+and anchor leads somewhere, and no page asks another host for anything. It ends with 1 otherwise. `join SITE` leads from
+the documentation to the leaderboards, which were written into its folder `boards`, and back (`make pages`).
 
 It lies in `bench/` with the other scripts that make pages, and needs nothing but Python: the environment of `make docs`
 has no embench.
@@ -142,9 +143,38 @@ def faults(site: Path) -> Iterator[str]:
             yield f"{path.relative_to(site).as_posix()}: asks another host: {link}"
 
 
+TABS, DRAWER = '<ul class="md-tabs__list">', '<ul class="md-nav__list" data-md-scrollfix>'
+HEADER = '<nav aria-label="Site"><ul>'
+"""Where the pages of the documentation, and those of the leaderboards, list their parts."""
+
+
+def join(site: Path) -> None:
+    """Adds the leaderboards to the tabs and the drawer of the documentation, and the documentation to their header.
+    Raises ValueError where a page has no such place."""
+    for path in site.rglob("*.html"):
+        name = path.relative_to(site)
+        if name.name == "404.html":
+            continue
+        up, text = "../" * (len(name.parts) - 1), path.read_text("utf-8")
+        if name.parts[0] == "boards":
+            text = _added(name, text, HEADER, f'<li><a href="{up}index.html">Documentation</a></li>')
+        else:
+            link = f'<a href="{up}boards/index.html" class="md-{{0}}__link">Leaderboards</a></li>'
+            text = _added(name, text, TABS, '<li class="md-tabs__item">' + link.format("tabs"))
+            text = _added(name, text, DRAWER, '<li class="md-nav__item">' + link.format("nav"))
+        path.write_text(text, "utf-8")
+
+
+def _added(page: Path, text: str, place: str, item: str) -> str:
+    """The page with an item at the beginning of the list that opens at `place`."""
+    if place not in text:
+        raise ValueError(f"{page} has no {place}, so that nothing can be linked there")
+    return text.replace(place, f"{place}\n{item}", 1)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Stages the documentation for a site, and checks what was built.")
-    parser.add_argument("step", choices=("stage", "check"))
+    parser = argparse.ArgumentParser(description="Stages the documentation for a site; checks or joins what was built.")
+    parser.add_argument("step", choices=("stage", "check", "join"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repository", help="address of the repository, for links to files that are no pages")
     asked = parser.parse_args()
@@ -152,6 +182,9 @@ def main() -> int:
         address = asked.repository or repository()
         count = stage(asked.folder, address)
         print(f"{count} links leave the site, for {address or 'nowhere: no address of the repository is known'}")
+        return 0
+    if asked.step == "join":
+        join(asked.folder)
         return 0
     found = list(faults(asked.folder))
     print("\n".join(found) or "every link leads somewhere, and no page asks another host")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from bench import docs_site
+from embench.site.pages import render, write_page
 
 from .pages import ROOT
 
@@ -87,3 +88,19 @@ def test_the_site_is_built_without_a_warning_and_its_links_lead_somewhere(tool, 
     start = Path(built, "docs", "start", "first-run.html").read_text()
     assert "$ </span>" in start or ">$" in start  # a prompt, which no button may copy
     assert "content.code.copy" not in start
+
+
+def test_documentation_and_leaderboards_lead_to_each_other(tmp_path):
+    (tmp_path / "docs").mkdir()
+    for name in ("index.html", "docs/page.html"):
+        (tmp_path / name).write_text(f"{docs_site.TABS}</ul>{docs_site.DRAWER}</ul>")
+    write_page(tmp_path / "boards" / "index.html", render("published.html", 0, papers=[]))
+    write_page(tmp_path / "boards" / "methods" / "index.html", render("methods.html", 1, pages=[]))
+    docs_site.join(tmp_path)
+    for name, leads in (("boards/index.html", "../index.html"), ("boards/methods/index.html", "../../index.html")):
+        assert f'<li><a href="{leads}">Documentation</a></li>' in (tmp_path / name).read_text()
+    for name, leads in (("index.html", "boards/index.html"), ("docs/page.html", "../boards/index.html")):
+        assert (tmp_path / name).read_text().count(f'<a href="{leads}"') == 2  # in the tabs, and on a narrow screen
+    (tmp_path / "index.html").write_text("another theme")
+    with pytest.raises(ValueError, match=r"index\.html has no <ul"):
+        docs_site.join(tmp_path)
