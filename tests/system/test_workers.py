@@ -73,6 +73,7 @@ def work_whose_server_is_killed():
         waiting.result()
 
 
+@pytest.mark.slow
 def test_a_killed_server_is_named_and_another_one_is_started():
     with pytest.raises(WorkerKilled, match=r"the server that starts worker processes \(forkserver\) was killed"):
         work_whose_server_is_killed()
@@ -112,6 +113,7 @@ def test_an_interrupt_from_the_terminal_ends_all_without_a_traceback(after_s):
         assert process.communicate(timeout=30) == ("interrupted\n", "")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_joblib_is_named_and_an_interrupted_one_goes_on():
     from joblib import Parallel, delayed
 
