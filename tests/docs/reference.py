@@ -16,7 +16,7 @@ import embench
 import embench.testing
 from bench.markdown import insert
 
-from . import combinations, commands
+from . import combinations, commands, features
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
@@ -88,6 +88,7 @@ def _cell(text: str) -> str:
 MADE = {
     PAGE: reference,
     combinations.PAGE: combinations.tables,
+    features.PAGE: features.lists,
     commands.COMMANDS: commands.commands,
     commands.ERRORS: commands.exit_codes,
     commands.SETTINGS: commands.settings,
