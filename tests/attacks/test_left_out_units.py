@@ -1,0 +1,62 @@
+"""Units that a method gets wrong, left out of an entry: `leaderboard verify` finds it from the entry's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.leaderboard.checks import check_entry
+from embench.records.predictions import MODEL
+from embench.records.record import Record
+from embench.records.scores import Scores
+
+from ..leaderboard.test_verify import honest, record
+from .test_forged_audits import audited, counted, scored_again, send
+
+__all__ = ["honest", "record"]
+
+
+def worst(of: Record) -> np.ndarray:
+    """(n,) which rows are of the fifth of the units that the method gets most wrong."""
+    p, known = of.predictions, of.labels
+    assert known is not None
+    label = dict(zip(known["unit"].tolist(), known["label"].tolist(), strict=True))
+    own = p["method"] == MODEL
+    units = p["unit"][own]
+    wrong = np.abs(p["score"][own] - [label[unit] for unit in units.tolist()])
+    return np.isin(p["unit"], units[np.argsort(wrong)[-len(units) // 5 :]])
+
+
+LEFT_OUT: dict[str, Callable[[Record], np.ndarray]] = {
+    "the fifth that it gets most wrong": worst,
+    "one in twenty": lambda of: np.isin(of.predictions["unit"], np.unique(of.predictions["unit"])[::20]),
+    "in one seed": lambda of: worst(of) & (of.predictions["seed"] == 1),
+    "a subject": lambda of: of.predictions["subject"] == "s03",
+    "one unit": lambda of: of.predictions["unit"] == of.predictions["unit"][0],
+}
+
+
+@pytest.mark.xfail(strict=True, reason="nothing compares predictions with labels and folds yet")
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_units_that_are_left_out_are_missed(tmp_path: Path, record: Record, name: str) -> None:
+    of = counted(record)
+    assert status(send(tmp_path, of, audited(of))) == "passed"
+    left = scored_again(of, of.predictions.take(~LEFT_OUT[name](of)))
+    assert status(send(tmp_path, left, audited(left))) == "failed"
+
+
+def test_units_without_a_signal_may_be_as_many_as_the_scores_say(tmp_path: Path, record: Record) -> None:
+    """Under version 2, whose scores leave them out; the data show whether they are those."""
+    of = counted(record)
+    unit = of.predictions["unit"][0]
+    left = scored_again(of, of.predictions.take(of.predictions["unit"] != unit))
+    said = replace(left, scores=Scores({**left.scores, "absent": {"stress": 1}}))
+    assert status(send(tmp_path, said, audited(said))) == "passed"
+
+
+def status(folder: Path) -> str:
+    return {check.check: check.status for check in check_entry(folder)}["covered"]
