@@ -23,6 +23,7 @@ from embench.leaderboard.attestations import (
     entry_digest,
 )
 from embench.leaderboard.audited import why_unbound, wrong_audit, wrong_binding
+from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
@@ -129,6 +130,12 @@ def _labels(of: _Subject) -> _Found:
     return wrong_labels(of.folder, of.run, of.record, of.data_root)
 
 
+def _covered(of: _Subject) -> _Found:
+    if of.record.labels is None:
+        return Undefined("the labels are not public: only a reproduction can show it")
+    return list(wrong_coverage(of.record, of.record.labels))
+
+
 def _unpredicted(of: _Subject) -> _Found | None:
     if "coverage" not in of.entry.scores:
         return None
@@ -194,6 +201,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "scores": _scores,
     "summands": _summands,
     "labels": _labels,
+    "covered": _covered,
     "unpredicted": _unpredicted,
     "adds": _adds,
     "rescored": _rescored,

@@ -1,0 +1,42 @@
+"""Whether an entry predicts every labelled unit of the subjects that it tests: one that is left out can't be wrong."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
+from embench.records.record import Record
+from embench.records.schema_1 import scoring_of
+
+
+def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
+    """Target -> labelled units that lack a prediction in a seed whose folds test their subject, and are not counted as
+    units without one."""
+    tested: defaultdict[str, set[int]] = defaultdict(set)
+    for row in record.folds:
+        if row["role"] == "test":
+            tested[str(row["subject"])].add(int(row["seed"]))
+    rows = record.predictions
+    rows = rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
+    answered = set(zip(rows["target"].tolist(), rows["seed"].tolist(), rows["unit"].tolist(), strict=True))
+    missed: defaultdict[str, set[str]] = defaultdict(set)
+    known = np.flatnonzero(np.isfinite(labels["label"]))
+    columns = (labels[name][known].tolist() for name in ("target", "seed", "subject", "unit"))
+    for target, seed, subject, unit in zip(*columns, strict=True):
+        seeds = tested[subject] if seed == ANY_SEED else tested[subject] & {seed}
+        if any((target, each, unit) not in answered for each in seeds):
+            missed[target].add(unit)
+    return missed
+
+
+def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
+    """Targets of which units are missed. Before version 3, scores leave out as many as `absent` says, and only another
+    run can show whether the method answers them. From then on each counts as lost or tied, so that none may be
+    missed."""
+    allowed = {} if scoring_of(record.run) == 3 else record.scores.get("absent", {})
+    for target, units in missed_units(record, labels).items():
+        if len(units) > allowed.get(target, 0):
+            yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
