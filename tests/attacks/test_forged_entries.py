@@ -218,6 +218,7 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     "eight million rows": _eight_million_rows,
 }
 OUTCOMES = {
+    "what the method adds": ("refused", "nothing"),  # it is not what the entry's own audit measured
     "a mean that is no number": ("unreadable", "unreadable"),
     "a mean that is text": ("unreadable", "unreadable"),
     "the headline's mean, with the labels deleted": ("unreadable", "unreadable"),

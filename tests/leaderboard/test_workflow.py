@@ -26,7 +26,11 @@ def steps() -> list[dict[str, Any]]:
 
 
 def embench_commands() -> list[list[str]]:
+    """Those of the steps, and of what `make pages` does."""
     lines = [line for step in steps() for line in step.get("run", "").splitlines()]
+    assert "make pages" in lines
+    recipe = (FOLDER.parent / "Makefile").read_text().partition("\npages:")[2].partition("\n\n")[0]
+    lines += [line.strip().replace("$(DOCS)", ".embench/docs") for line in recipe.splitlines()[1:]]
     return [shlex.split(line)[1:] for line in lines if re.match(r"\S*/embench ", line)]
 
 
@@ -55,6 +59,7 @@ def test_its_commands_run(published: Path, tmp_path: Path, monkeypatch: pytest.M
     for name in ("base", "proposed"):
         shutil.copytree(published.parents[2], tmp_path / name / "leaderboards")
     shutil.copytree(published.parents[2], tmp_path / "leaderboards")
+    (tmp_path / "docs" / "boards").mkdir(parents=True)
     group = typer.main.get_command(app).commands["leaderboard"]  # type: ignore[attr-defined]
     commands = embench_commands()
     assert [words[:2] for words in commands] == [["leaderboard", name] for name in ("verify", "build", "site")]
