@@ -78,7 +78,7 @@ def mark(name: str) -> str:
 
 
 def absent_libraries(name: str) -> list[str]:
-    """What a script imports and is not installed."""
+    """The libraries that a script imports and that are not installed."""
     nodes = list(ast.walk(ast.parse(script(name).read_text("utf-8"))))
     named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
@@ -211,8 +211,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="run none, and end with 1 where a page is not up to date")
     asked = parser.parse_args()
     if asked.check:
-        print("\n".join(faults()) or "every page of the gallery shows its script")
-        return int(any(faults()))
+        found = list(faults())
+        print("\n".join(found) or "every page of the gallery shows its script")
+        return int(bool(found))
     failed = False
     with TemporaryDirectory(prefix="embench-gallery-") as work:
         os.environ["EMBENCH_CACHE"] = str(Path(work, "cache"))

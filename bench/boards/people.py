@@ -50,8 +50,8 @@ def _of_row(board: Board, entry: LeaderboardEntry, data_root: Path) -> Iterator[
     found = group_scores(RunFacts(record, entry.folder, store), target, store.subjects)
     inside = [one for one in found if one.metric == target.traits.within and isinstance(one.score, Estimate)]
     for fact, same in groupby(inside, lambda one: one.fact):
-        two = [f"{one.group}, {one.subjects}: {shown(one.score)}" for one in same if " less " not in one.group]
-        gaps = [shown(one.score, "+.3f") for one in inside if one.fact == fact and " less " in one.group]
+        two = [f"{one.group}, {one.subjects}: {shown(one.score)}" for one in same if not one.is_difference]
+        gaps = [shown(one.score, "+.3f") for one in inside if one.fact == fact and one.is_difference]
         if gaps:
             yield [board.title, name_of(entry), fact.replace("_", " "), *two, *gaps]
 

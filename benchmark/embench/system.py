@@ -308,8 +308,8 @@ def named_workers(
 
 @contextmanager
 def joblib_workers(doing: str) -> Iterator[None]:
-    """What joblib starts inside works as our own workers do: an interrupt is this process's to answer, and one that is
-    killed is named.
+    """Makes what joblib starts inside work as our own workers do: an interrupt is this process's to answer, and one
+    that is killed is named.
 
     Raises:
         WorkerKilled: one was killed while `doing`.
@@ -338,7 +338,7 @@ def killed_worker(
 
 
 def _first_ended(codes: Sequence[int | None]) -> str:
-    """What has ended of a pool, as its processes' exit codes say. When one has, the others are terminated."""
+    """A clause on what ended first of a pool, as its processes' exit codes say; the others are terminated then."""
     if not codes or _SERVER_GONE in codes:
         _await_end_of_server()
         return "the server that starts worker processes (forkserver) was killed"

@@ -67,7 +67,7 @@ def audit_record(folder: Path, known: Record) -> Audit:
 
 
 def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined]], evidence: _E) -> _Checked:
-    """What each check found, and why others were skipped."""
+    """Results of the checks by name, and the reasons why others were skipped."""
     made: dict[str, CheckResult] = {}
     skipped: dict[str, str] = {}
     for name, check in checks.items():

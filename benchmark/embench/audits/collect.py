@@ -107,8 +107,8 @@ def collect_evidence(
 
 
 def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
-    """Of the record `known` alone. Raises DataError where it has no labels, UsageError where its protocol is not
-    here."""
+    """Evidence of the record `known` alone. Raises DataError where it has no labels, UsageError where its protocol is
+    not here."""
     if known.labels is None:
         raise DataError("the record has no labels", where=str(folder))
     return RecordEvidence(

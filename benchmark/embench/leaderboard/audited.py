@@ -16,7 +16,7 @@ from typing import Any
 from embench.files import read_text
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AUDIT_FILE, BOUND_SINCE, SEVERITIES, VERSION
-from embench.records.differences import TOLERANCE
+from embench.records.differences import NUISANCES_DIFFER, TOLERANCE
 from embench.records.finding_texts import wrong_text
 from embench.records.manifest import Manifest
 from embench.records.record import Record, digests_of
@@ -29,10 +29,9 @@ _FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "
 _OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
 _PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
 """Texts in evidence and measurements are names, and reasons why a number is undefined."""
-_ADDS_DIFFER = 1e-3
-"""As in `embench.leaderboard.own_data`: what a method adds hangs on models that are fitted anew."""
-_MANY_METHODS, _MISCALIBRATED, _UNBALANCED = 20, 0.1, 0.02
-"""From where on the checks `validation`, `calibration` and `balance` have a finding."""
+MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
+"""From where on the checks `validation`, `calibration` and `balance` have a finding; the last is how much of a matched
+score may be owed to who of two subjects is later in the session."""
 
 
 def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
@@ -95,7 +94,7 @@ _SCORES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 
 def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
-    """What was measured that scores.json and run.yaml also hold."""
+    """Figures of the audit that differ from those of scores.json and run.yaml."""
     measured = audit["measured"]
     for check in ("labels", "scores", "statements"):
         if differ := measured.get(check, {}).get("differ"):
@@ -110,7 +109,11 @@ def _wrong_figures(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> I
     for target in measured.get("controls", {}).keys() & scores.headlines.keys():
         figures, adds = measured["controls"][target], scores.adds(target)
         at = adds and adds.decides
-        if not at or figures["adds"] != at.adds or not abs(figures["effect"]["mean"] - at.effect.mean) <= _ADDS_DIFFER:
+        if (
+            not at
+            or figures["adds"] != at.adds
+            or not abs(figures["effect"]["mean"] - at.effect.mean) <= NUISANCES_DIFFER
+        ):
             yield f"{AUDIT_FILE}: measured.controls.{target}: not what this entry adds to clock and movement"
     counted = {"tried": run.most_of("tried"), "test looks": run.most_of("test_looks")}
     for name, looks in measured.get("validation", {}).items():
@@ -124,15 +127,15 @@ def _same(measured: float | None, known: float | None) -> bool:
 
 
 def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
-    """What follows from what was measured, and is no finding, or the other way round."""
+    """Findings that follow from what was measured and are missing, or the other way round."""
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     controls = measured.get("controls", {})
     expected = {
-        "calibration": sum((of["low"] or 0) - of["of right probabilities"] > _MISCALIBRATED for of in calibration),
-        "balance": sum(of["matched"] - of["balanced"] > _UNBALANCED for of in balance),
+        "calibration": sum((of["low"] or 0) - of["of right probabilities"] > MISCALIBRATED for of in calibration),
+        "balance": sum(of["matched"] - of["balanced"] > UNBALANCED for of in balance),
         "controls": bool(controls.get("not cleared") or any(of.get("adds") is False for of in _mappings(controls))),
-        "validation": measured.get("validation", {}).get("tried", 0) > _MANY_METHODS,
+        "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
         own = [f for f in findings if f["check"] == check]
@@ -146,8 +149,8 @@ def _mappings(of: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """Which parts of an entry are not those that were audited; undefined where the audit does not say, or the code that
-    made it is another one than here.
+    """The parts of an entry that are not those that were audited; undefined where the audit does not say, or the code
+    that made it is another one than here.
 
     An audit of before digests were named is bound by what it measured alone, see `wrong_audit`.
     """
@@ -166,7 +169,7 @@ def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undef
 
 
 def why_unbound(audit: Mapping[str, Any]) -> str:
-    """Why an audit names no digests; empty where it has to."""
+    """The reason why an audit names no digests; empty where it has to."""
     if audit["version"] >= BOUND_SINCE:
         return ""
     return f"the audit, of version {audit['version']}, names no digests"

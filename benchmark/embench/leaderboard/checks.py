@@ -161,7 +161,7 @@ def _audit(of: _Subject) -> _Found:
 
 
 def _bound(of: _Subject) -> _Found | None:
-    """That the audit is one of these files."""
+    """Compares the audit with the files that it is of."""
     return None if of.entry.audit is None else wrong_binding(of.entry.audit, of.record)
 
 
@@ -336,8 +336,8 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
 
 
 def _unbound(folder: Path) -> str:
-    """Why the audit of a new entry is not taken; empty where it is, or where there is none, which its row says. What
-    cannot be read is found by other checks."""
+    """The reason why the audit of a new entry is not taken; empty where it is, or where there is none, which its row
+    says. What cannot be read is found by other checks."""
     with suppress(EmbenchError):
         audit = read_audit(folder)
         if audit and (reason := why_unbound(audit)):

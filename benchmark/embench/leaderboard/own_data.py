@@ -16,7 +16,7 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
-from embench.records.differences import differences
+from embench.records.differences import NUISANCES_DIFFER, differences
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
@@ -24,8 +24,6 @@ from embench.statistics.adding import laid_out, studies_of, what_it_adds
 from embench.statistics.fold_predictions import wrongly_owed
 
 OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
-NUISANCES_DIFFER = 1e-3
-"""Numbers that hang on nuisances may differ by so much, since their models are fitted anew."""
 
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:

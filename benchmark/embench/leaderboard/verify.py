@@ -109,7 +109,7 @@ def wrong_statements(record: Record) -> Iterator[str]:
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
-    """Of an entry that was audited."""
+    """Faults of the audit of an entry that was audited."""
     audit = read_audit(folder)
     if audit is None:
         return

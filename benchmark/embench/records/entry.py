@@ -135,7 +135,7 @@ def _check_name(path: Path, name: str, digest: str) -> None:
 
 
 def digest_of_text(text: str) -> str:
-    """What the shared file with this text is named by."""
+    """The digest by which the shared file with this text is named."""
     return _digest(text.encode())
 
 
@@ -144,7 +144,7 @@ def _digest(content: bytes) -> str:
 
 
 def digest_of_numbers(numbers: Numbers) -> str:
-    """Of names, kinds and values: how they are compressed doesn't matter."""
+    """The digest of names, kinds and values: how they are compressed doesn't matter."""
     made = hashlib.sha256()
     for name in sorted(numbers):
         values = numbers[name]

@@ -38,7 +38,7 @@ class FindingText(NamedTuple):
     values: Callable[[FoundNumbers], FoundNumbers] = dict
 
     def fits(self, what: str, evidence: FoundNumbers) -> bool:
-        """Whether a finding with this evidence says this."""
+        """Tells whether a finding with this evidence says this."""
         try:
             known = {**evidence, **self.values(evidence)}
             pattern = "".join(_pieces(self.what, known))
@@ -254,7 +254,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
 
 
 def sealed_text(check: str) -> str:
-    """What a finding says in an entry whose labels are not public."""
+    """The text of a finding in an entry whose labels are not public."""
     return f"the check `{check}` found something; what it measured is not published, as the labels are not"
 
 

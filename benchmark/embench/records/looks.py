@@ -13,16 +13,9 @@ from embench.records.wording import number_in_words
 BOARDS = Path("leaderboards")
 
 
-def most_tried(run: Manifest) -> int:
-    """How many methods were scored on the test subjects when this run was, itself included unless it was a run with
-    `--dev`: of its targets, the most; 0 where that was not recorded."""
-    values = run.tried.values() if isinstance(run.tried, Mapping) else [run.tried]
-    return max((number for number in values if number is not None), default=0)
-
-
 def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
-    """How many of these methods are rows of the boards in a folder; None where the folder, or the ledger that `run`
-    counts up to, is not on this machine."""
+    """The number of these methods that are rows of the boards in a folder; None where the folder, or the ledger that
+    `run` counts up to, is not on this machine."""
     if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried or not boards.is_dir():
         return None
     target = max(run.tried, key=lambda name: run.tried[name])  # type: ignore[index]
@@ -34,11 +27,11 @@ def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
 
 
 def scored_in_words(run: Manifest) -> str:
-    """How many methods were scored on the test subjects, as a clause; empty where that was not recorded.
+    """A clause on how many methods were scored on the test subjects; empty where that was not recorded.
 
     The same words stand in published audits.
     """
-    tried = most_tried(run)
+    tried = run.most_of("tried")
     if not tried:
         return ""
     if run.dev:
@@ -49,8 +42,9 @@ def scored_in_words(run: Manifest) -> str:
 
 
 def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
-    """How many of these methods are rows of published boards and how many the user's own; empty where not known."""
-    published, tried = published_among(run, boards), most_tried(run)
+    """A clause on how many of these methods are rows of published boards and how many the user's own; empty where not
+    known."""
+    published, tried = published_among(run, boards), run.most_of("tried")
     if published is None or tried < 2:
         return ""
     own = tried - published

@@ -80,7 +80,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
 
 
 def _audited(folder: Path, record: Record, audit: Callable[[Path, Record], Audit]) -> Mapping[str, Any] | Undefined:
-    """What `audit` finds, or why it finds nothing."""
+    """The findings of `audit`, or the reason why there are none."""
     try:
         return audit(folder, record).json()
     except EmbenchError as error:

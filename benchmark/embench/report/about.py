@@ -119,7 +119,7 @@ def audit_section(run: RunFacts) -> Markup | Undefined:
 
 
 def _audited_now(content: Mapping[str, Any]) -> str:
-    """What is known of an audit that a report made by itself."""
+    """The note on an audit that a report made by itself."""
     return (
         f" Audited for this report by {counted(len(content['measured']), 'check')} that need the record alone. "
         "`embench audit RUN` makes all checks, with the data, and keeps what it found with the run."
@@ -177,7 +177,7 @@ def _recipe(run: RunFacts) -> list[tuple[str, str]]:
 
 
 def _folds(run: RunFacts) -> Markup:
-    """How many subjects folds have; folds of the same numbers share a row."""
+    """The numbers of subjects in folds; folds of the same numbers share a row."""
     subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in run.record.folds:
         if row["fold"] != "":

@@ -123,7 +123,7 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
 
 
 def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
-    """What a map is coloured by -> the labels of its units (n,), for each target."""
+    """The variable that colours a map -> the labels of its units (n,), for each target."""
     made = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)

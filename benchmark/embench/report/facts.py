@@ -152,12 +152,13 @@ class RunFacts:
 
     @property
     def without_prediction(self) -> str:
-        """What units without a prediction are called: a run predicts all that have a signal, a file what it likes."""
+        """The name of units without a prediction: a run predicts all that have a signal, a file what it likes."""
         return "units without a prediction" if self.outside else "units without any of the modalities"
 
     @property
     def unpredicted(self) -> int:
-        """How many units have no prediction in some seed, over all targets; each counts once, whatever the seeds."""
+        """The number of units that have no prediction in some seed, over all targets; each counts once, whatever the
+        seeds."""
         return sum(self.scores.get("absent", {}).values())
 
     def shown(self, head: TargetVerdict) -> list[str]:
@@ -237,7 +238,7 @@ class RunFacts:
         return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
 
     def why_no_network(self, kept: str) -> str:
-        """Why the record has no `kept`, such as `history`, of a network."""
+        """The reason why the record has no `kept`, such as `history`, of a network."""
         if self.outside:
             return "the predictions are a submission, of whose method nothing more is known"
         if method_kind(self.manifest.method) == "features":

@@ -39,7 +39,7 @@ LONG_CELL = 30
 
 @dataclass(frozen=True)
 class SectionBody:
-    """What a section shows, and what it can't show: a target or a part of it -> the reason."""
+    """The content of a section, and what it can't show: a target or a part of it -> the reason."""
 
     shown: Markup
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Section:
 
     @property
     def missing(self) -> dict[str, str]:
-        """What can't be shown, in words -> the reason."""
+        """The parts that can't be shown, in words -> the reason."""
         name = self.title[:1].lower() + self.title[1:] if self.title[1:2].islower() else self.title
         if isinstance(self.body, Undefined):
             return {name: self.body.reason}
@@ -124,7 +124,7 @@ def paragraph(text: str) -> Markup:
 
 
 def with_reasons(reasons: Mapping[str, str]) -> str:
-    """What is not there -> why, as text: each reason in parentheses, once.
+    """Parts that are not there with their reasons, as text: each reason in parentheses, once.
 
     >>> with_reasons({"map": "too few units", "training": "no history", "probes": "too few units"})
     'map and probes (too few units); training (no history)'

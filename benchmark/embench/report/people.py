@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -15,7 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.report.facts import NO_LABELS, RunFacts
 from embench.report.page import SectionBody, by_target, html_table, paragraph
-from embench.report.quality import own_predictions, score_of_part
+from embench.report.quality import own_predictions, score_cells, score_of_part
 from embench.statistics.intervals import Estimate, with_interval
 from embench.statistics.joined import unit_length
 
@@ -42,6 +42,7 @@ class GroupScore(NamedTuple):
     subjects: int
     metric: str
     score: Estimate | Undefined
+    is_difference: bool = False
 
 
 def people_section(run: RunFacts) -> SectionBody | Undefined:
@@ -58,19 +59,13 @@ def people_section(run: RunFacts) -> SectionBody | Undefined:
 
 def _table(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Markup | Undefined:
     rows = [
-        (f"{one.fact}: {one.group}", one.subjects, one.metric, *_cells(one.score))
+        (f"{one.fact}: {one.group}", one.subjects, one.metric, *score_cells(one.score))
         for one in group_scores(run, target, known)
     ]
     if not rows:
         return Undefined(f"nothing recorded of the subjects divides them into groups of at least {SMALLEST_GROUP}")
     heads = ("group", "subjects", "score", "mean", "low", "high", "remarks")
     return html_table(heads, rows, f"Scores of {target.name} by group of subjects")
-
-
-def _cells(score: Estimate | Undefined) -> tuple[Any, ...]:
-    if isinstance(score, Undefined):
-        return None, None, None, f"undefined: {score.reason}"
-    return score.mean, score.low, score.high, "; ".join(score.left_out)
 
 
 def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str, str]]) -> Iterator[GroupScore]:
@@ -107,4 +102,5 @@ def _difference(one: GroupScore, other: GroupScore) -> GroupScore | None:
         return None
     gap = replace(a, mean=a.mean - b.mean, subjects=a.subjects + b.subjects, left_out=a.left_out + b.left_out)
     gap = with_interval(gap, math.hypot(a.error, b.error), min(a.df, b.df))
-    return GroupScore(one.fact, f"{one.group} less {other.group}", one.subjects + other.subjects, one.metric, gap)
+    name, subjects = f"{one.group} less {other.group}", one.subjects + other.subjects
+    return GroupScore(one.fact, name, subjects, one.metric, gap, is_difference=True)

@@ -83,11 +83,14 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
 
 def _shown(found: Estimate | Undefined | None, metric: str) -> tuple[Any, ...] | None:
     """Name, mean, ends of the interval and remarks of a score; None where it does not apply."""
-    if found is None:
-        return None
-    if isinstance(found, Estimate):
-        return metric, found.mean, found.low, found.high, "; ".join(found.left_out)
-    return metric, None, None, None, f"undefined: {found.reason}"
+    return None if found is None else (metric, *score_cells(found))
+
+
+def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
+    """Mean, ends of the interval and remarks of a score, as the cells of a table."""
+    if isinstance(score, Undefined):
+        return None, None, None, f"undefined: {score.reason}"
+    return score.mean, score.low, score.high, "; ".join(score.left_out)
 
 
 def own_predictions(run: RunFacts, target: Target) -> Predictions:

@@ -168,9 +168,9 @@ def latest_grid(runs: Path) -> GridFile:
 
 
 def grid_status(grid: GridFile) -> dict[str, Any]:
-    """How far a grid is: `state` (running, ended, cancelled, stopped where its process is gone, or unknown where that
-    is another machine's) and `processes` that work or have worked on it, with a state of each; `stages` and `runs` by
-    state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
+    """The state of a grid and its progress: `state` (running, ended, cancelled, stopped where its process is gone, or
+    unknown where that is another machine's) and `processes` that work or have worked on it, with a state of each;
+    `stages` and `runs` by state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
     runs, processes = grid.path.parents[1], grid.processes()
     content = list(processes.values())[-1]
     root, failed = stage_folder(runs), {id_: told for each in processes for id_, told in each.failures().items()}

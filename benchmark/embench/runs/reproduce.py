@@ -301,7 +301,7 @@ def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproductio
 
 
 def _compare_cost(run: Manifest, here: CostPart, made: Reproduction, *, exact: bool) -> None:
-    """What does not depend on the machine; roughly where libraries or features are others."""
+    """Compares costs that do not depend on the machine; roughly where libraries or features are others."""
     names = ("parameters", "flops")
     stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, here))
     if exact:

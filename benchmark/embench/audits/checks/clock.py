@@ -10,6 +10,7 @@ import numpy as np
 from embench.audits.checks.evidence import RecordEvidence
 from embench.audits.checks.shares import MAX_EXPLAINED, Explained, measure, ranks
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.audited import UNBALANCED
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
 
@@ -17,9 +18,6 @@ SUSPECT_EXPLAINED = 0.5
 """Share of the variance of scores' ranks from which on it is worth a warning that the clock explains them. Labels
 themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
 there, and gets a warning, but nothing severe."""
-
-MAX_UNBALANCED = 0.02
-"""How much of a matched score may be owed to who of two subjects is later in the session."""
 
 CLOCK_TODO = (
     "the scores follow the clock: report auroc_crossed_matched, and remove trends and trial order from the input"
@@ -105,7 +103,7 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
             continue
         figures[target.name] = {"matched": matched.mean, "balanced": balanced.mean}
         gap = matched.mean - balanced.mean
-        if gap > MAX_UNBALANCED:
+        if gap > UNBALANCED:
             what = f"auroc_crossed_matched of {target.name} is {gap:.3f} above auroc_crossed_balanced"
             todo = "part of the score comes from whose session is longer: present the balanced score beside it"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))

@@ -38,7 +38,7 @@ class FittedStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordEvidence:
-    """What a check may look at that needs no data: a run's record, with its own labels and scores.
+    """The evidence for checks that need no data: a run's record, with its own labels and scores.
 
     Args:
         labels: of the units that the run predicted. `groups`: subject -> subjects recorded together. `sessions`:

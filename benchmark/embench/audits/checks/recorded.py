@@ -8,11 +8,12 @@ import numpy as np
 
 from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvidence, first_names
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.audited import MANY_METHODS
 from embench.leaderboard.verify import wrong_scores, wrong_statements
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
-from embench.records.looks import most_tried, scored_in_words
+from embench.records.looks import scored_in_words
 from embench.records.names import family_of
 from embench.records.predictions import Labels
 
@@ -206,10 +207,10 @@ def check_validation(e: RecordEvidence) -> CheckResult:
         todo = "test scores are not affected; scores of --dev runs are too high"
         findings.append(AuditFinding("note", what, {"uses": uses}, todo))
     tried = e.record.run.get("tried")
-    most = most_tried(e.manifest)
+    most = e.manifest.most_of("tried")
     looks = e.record.run.get("test_looks")
-    seen = max(looks.values(), default=0) if isinstance(looks, Mapping) else looks or 0
-    if most > 20:
+    seen = e.manifest.most_of("test_looks")
+    if most > MANY_METHODS:
         outside = e.manifest.method.outside
         todo = _CHOOSE_FILES if outside else "choose among methods with --dev, and open the test labels once"
         findings.append(AuditFinding("note", scored_in_words(e.manifest), {"tried": most, "test looks": seen}, todo))

@@ -19,6 +19,7 @@ from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
+from embench.leaderboard.audited import MISCALIBRATED
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import MODEL
 from embench.records.record import RUN_FILE, read_record
@@ -207,7 +208,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
             continue
         luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
         figures[target.name] = {"ece": ece.mean, "low": ece.low, "of right probabilities": luck}
-        if (ece.low or 0) - luck > 0.1:
+        if (ece.low or 0) - luck > MISCALIBRATED:
             off = ece.mean - luck
             what = f"probabilities of {target.name} are off by {off:.2f} on average, more than expected by chance"
             todo = "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit"
