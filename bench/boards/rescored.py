@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.callbacks import EventCallback
-from embench.data.find import raw_digest_of
+from embench.data.find import files_digest, raw_digest_of
 from embench.errors import CheckFailed
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.plan import Plan
@@ -22,7 +22,7 @@ from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record, write_record
 from embench.runs.evaluate import fold_rows
 from embench.statistics import evaluation
-from embench.statistics.fold_predictions import FoldPredictions
+from embench.statistics.fold_predictions import FoldPredictions, decide
 
 
 def rescore(plan: Plan, entry: Path, progress: EventCallback) -> None:
@@ -40,7 +40,9 @@ def rescore(plan: Plan, entry: Path, progress: EventCallback) -> None:
     made = list(_predictions(plan, known, entry))
     progress({"event": "scoring", "run": plan.id})
     context = plan.method.time_context
-    facts = evaluation.run_circumstances(plan.dataset, plan.test, plan.protocol, plan.deviations, context)
+    files = files_digest(plan.request.dataset, plan.request.data_root, plan.test.card)
+    about = plan.dataset, plan.test, plan.protocol, plan.deviations, context
+    facts = evaluation.run_circumstances(*about, files=files)
     opening = {"dataset": plan.dataset, "protocol": plan.protocol.name, "run": plan.id, "method": digest(plan.config)}
     request, data = plan.request, raw_digest_of(plan.request.dataset, plan.request.data_root)
     targets = [target.name for target in plan.test.targets]
@@ -77,6 +79,6 @@ def _predictions(plan: Plan, known: Record, entry: Path) -> Iterator[FoldPredict
             ]:
                 raise CheckFailed("the entry does not predict units of the row", where=f"{entry}, {missing[0]}")
             found = np.array([scores[place] for place in places])
-            score, decision = evaluation.decide(target, found[:, None], plan.protocol)
+            score, decision = decide(target, found[:, None], plan.protocol)
             units = np.array(expected.units, np.int64)
             yield FoldPredictions(target, expected.seed, expected.fold, units, train, score, decision)

@@ -197,10 +197,15 @@ def begin_worker() -> None:
 
 def _wait_for_parent() -> None:
     # A killed parent cannot stop its workers; left alone, they would wait for work for ever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    parent, pid = multiprocessing.parent_process(), os.getppid()
+    if parent is None:
+        return
+    try:
         parent.join()
-        os._exit(1)
+    except ValueError:  # joblib's workers have nothing to wait for: they are its children
+        while os.getppid() == pid:
+            time.sleep(1)
+    os._exit(1)
 
 
 WORKERS_START_S = 5.0

@@ -9,8 +9,10 @@ from pathlib import Path
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data import locations
+from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import DataError, MachineError, UsageError
+from embench.files import digest
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -208,6 +210,17 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
         DataError: the files are missing or cannot be read.
     """
     return fingerprint.raw_digest(open_dataset(name, data_root), cache_root())
+
+
+@seen
+def files_digest(name: str, data_root: Path | None, card: Card) -> str:
+    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them: records and boards
+    tell by it whether they are of the same data. What keys seals doesn't follow from it.
+
+    Raises:
+        DataError: the files are missing or cannot be read.
+    """
+    return digest(["files", raw_digest_of(name, data_root).hex(), label_rules(card)])
 
 
 def share_files(one: str, other: str, data_root: Path | None) -> bool:

@@ -27,6 +27,7 @@ from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
+from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.entry import PREDICTIONS_FILE
@@ -142,6 +143,10 @@ def _unpredicted(of: _Subject) -> _Found | None:
     return wrong_unpredicted(of.run, of.record, of.data_root)
 
 
+def _controls(of: _Subject) -> _Found:
+    return wrong_controls(of.run, of.record, of.data_root)
+
+
 def _adds(of: _Subject) -> _Found | None:
     if "adds" not in of.entry.scores:
         return None
@@ -203,6 +208,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "labels": _labels,
     "covered": _covered,
     "unpredicted": _unpredicted,
+    "controls": _controls,
     "adds": _adds,
     "rescored": _rescored,
     "audit": _audit,

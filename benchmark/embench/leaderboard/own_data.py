@@ -35,7 +35,7 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     """
     if run.config.get("train_dataset"):
         return Undefined("the method was trained on another dataset")
-    cohort = _cohort_here(run, data_root)
+    cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
     protocol = protocol_of(run)
@@ -50,9 +50,8 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
         if found == "other files":
             return Undefined("not compared with the data: the files here are not those that were sealed")
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
-    if cohort.store.key != run.dataset.fingerprint:
-        return OTHER_FILES
-    return labels_apart(record.labels, mine)
+    apart = labels_apart(record.labels, mine)
+    return OTHER_FILES if apart and not _same_files(run, cohort, data_root) else apart
 
 
 def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -122,13 +121,21 @@ def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort |
     """The subjects of a run whose predictions are public, of the same data here."""
     if record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")
-    cohort = _cohort_here(run, data_root)
+    cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    return cohort if cohort.store.key == run.dataset.fingerprint else OTHER_FILES
+    return cohort if _same_files(run, cohort, data_root) else OTHER_FILES
 
 
-def _cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
+def _same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
+    """Tells whether a run was of the raw files and label rules that are here. A record of before they had a digest says
+    so where it was prepared from them by the same code."""
+    if run.dataset.files is None:
+        return run.dataset.fingerprint == cohort.store.key
+    return run.dataset.files == find.files_digest(run.dataset.name, data_root, cohort.card)
+
+
+def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
     """The subjects of a run, of the data here."""
     try:
         find.open_dataset(run.dataset.name, data_root)

@@ -122,11 +122,13 @@ class AddedModalityPart(_Part):
 
 
 class DatasetPart(_Part):
-    """`synthetic` holds what the generator left in the folder; None for real subjects' data. `modalities`: the
+    """`fingerprint`: of the prepared data; `files`: of the raw files and the card's label rules, None in records of
+    before. `synthetic` holds what the generator left in the folder; None for real subjects' data. `modalities`: the
     definitions of those that packages add."""
 
     name: PluginName
     fingerprint: Word
+    files: Word | None = None
     synthetic: dict[str, Any] | None
     verified_on_real: str | dict[str, Any] = "never"
     modalities: dict[Word, AddedModalityPart] = {}

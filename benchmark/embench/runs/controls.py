@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from embench.callbacks import ProgressCallback
-from embench.data.cohort import Cohort, build_cohort
+from embench.data.cohort import build_cohort
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Protocol
 from embench.records.scores import Control
 from embench.statistics import evaluation
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.evaluation import FoldPredictions
+from embench.statistics.fold_predictions import unpredicted
 from embench.statistics.metrics import metric_facts
 from embench.store import Store
 
@@ -68,17 +66,6 @@ def describe_controls(
             found["controls"].setdefault(name, {}).update(by_target)
         found["to_beat"][target.name] = _best(scores.controls(target.name))
     return found
-
-
-def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
-    """The folds of a method that says nothing: which units it would predict, and what it would learn from."""
-    position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
-    for seed in seeds:
-        for fold in cohort.folds(protocol, seed):
-            train, test = ([i for unit in ids if (i := position[unit]) in keep] for ids in (fold.train, fold.test))
-            for target in cohort.targets if train and test else ():
-                nothing = evaluation.decide(target, np.zeros((len(test), len(target.columns))), protocol)
-                yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
 def _best(controls: Sequence[Control]) -> dict[str, dict[str, Any]]:

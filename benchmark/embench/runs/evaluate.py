@@ -21,7 +21,8 @@ from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL
 from embench.records.scores import Scores
 from embench.statistics import evaluation
-from embench.statistics.evaluation import Evaluation, FoldPredictions
+from embench.statistics.evaluation import Evaluation
+from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import units_of
 
@@ -81,7 +82,7 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
             # Folds share validation subjects: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(expected.seed, target.name, i) not in seen for i in expected.units], bool)
             seen |= {(expected.seed, target.name, i) for i in expected.units}
-            score, decision = evaluation.decide(target, columns[first], plan.protocol)
+            score, decision = decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
             predictions.append(FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision))
@@ -124,14 +125,14 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
         expected.fold,
         index[known],
         None,
-        *evaluation.decide(target, every[0, known], plan.protocol),
+        *decide(target, every[0, known], plan.protocol),
     )
-    about = evaluation.about_units(first, cohort, first.units)
-    rows = evaluation.prediction_rows(MODEL, target, about, first.score, first.decision)
+    about = about_units(first, cohort, first.units)
+    rows = prediction_rows(MODEL, target, about, first.score, first.decision)
     like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
-        score, decision = evaluation.decide(target, table[known], plan.protocol)
+        score, decision = decide(target, table[known], plan.protocol)
         predictions = replace(like, score=score, decision=decision)
         value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value

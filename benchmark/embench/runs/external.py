@@ -32,7 +32,7 @@ from embench.records.seeds import seeds_taken
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
 from embench.statistics import evaluation
-from embench.statistics.evaluation import FoldPredictions
+from embench.statistics.fold_predictions import FoldPredictions, decide
 from embench.statistics.result import Result
 from embench.store import Store
 from embench.texts import has_control
@@ -232,7 +232,7 @@ def _fold_predictions(
             found = [predicted.get((target.name, cohort.units[i].id)) for i in index]
             nothing = (math.nan,) * len(target.columns)
             table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
-            score, decision = evaluation.decide(target, table, protocol)
+            score, decision = decide(target, table, protocol)
             for k, row in enumerate(found):
                 if row is not None and row.decision is not None:
                     decision[k] = row.decision
@@ -280,7 +280,8 @@ def _write_record(
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     full = find.full_name(dataset, data_root)
-    facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context)
+    files = find.files_digest(dataset, data_root, cohort.card)
+    facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context, files=files)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from embench import registry
 from embench.data.cohort import label_rules
+from embench.data.find import files_digest
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
@@ -35,7 +36,9 @@ def manifest(
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     context = method.time_context if planned.protocol.scoring == 3 else None
-    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations, context)
+    files = files_digest(planned.request.dataset, planned.request.data_root, planned.test.card)
+    about = planned.dataset, planned.test, planned.protocol, planned.deviations, context
+    facts = evaluation.run_circumstances(*about, files=files)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,7 @@ from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
-from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
-from embench.records.columns import Columns, TextColumn
 from embench.records.context import TimeContext
 from embench.records.manifest import (
     AddedModalityPart,
@@ -37,12 +33,10 @@ from embench.records.manifest import (
 from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
-from embench.statistics.adding import laid_out, registered_clocks, studies_of, what_it_adds
-from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, control_scores
-from embench.statistics.fold_predictions import FoldPredictions, completed, coverage
-from embench.statistics.nuisance.accelerometer import movement_features
+from embench.statistics.adding import laid_out, studies_of, what_it_adds
+from embench.statistics.fold_controls import FoldControls
+from embench.statistics.fold_predictions import FoldPredictions, about_units, completed, coverage, prediction_rows
 from embench.statistics.scores import compute_scores
-from embench.store.kept import kept
 from embench.system import version_of
 
 
@@ -53,50 +47,6 @@ class Evaluation:
     predictions: Predictions
     labels: Labels
     scores: Scores
-
-
-@dataclass(frozen=True)
-class _Controls:
-    """The knowledge of the controls of a cohort's folds."""
-
-    cohort: Cohort
-    protocol: Protocol
-    movement: np.ndarray | None
-    registered: Mapping[str, dict[int, np.ndarray] | Undefined]
-
-    def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, Any]:
-        """Control -> its predictions for the units at `index`, fitted on the labels of the fold's training subjects, or
-        why it does not apply."""
-        if of_fold.train is None:
-            made: dict[str, Any] = dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
-        else:
-            cohort = self.cohort
-            found = control_scores(
-                of_fold.target,
-                cohort.units,
-                cohort.labels(of_fold.target, of_fold.train),
-                np.array(of_fold.train, np.int64),
-                index,
-                durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
-                sessions=cohort.sessions,
-                movement=self.movement,
-                seed=of_fold.seed,
-                keep=partial(kept, cohort.store),
-                moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
-            )
-            made = dict(found)
-        clocks = self.registered.get(of_fold.target.name)
-        if isinstance(clocks, dict):
-            made[REGISTERED_CLOCK] = decide(of_fold.target, clocks[of_fold.seed][index], self.protocol)
-        elif clocks is not None:
-            made[REGISTERED_CLOCK] = clocks
-        return made
-
-
-def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
-    score = table if target.traits.several else table[:, 0]
-    return score, target.traits.decide(score, protocol.decision.threshold)
 
 
 def score_predictions(
@@ -127,7 +77,7 @@ def score_predictions(
     by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
     studies = studies_of(cohort, protocol, seeds) if asked else {}
-    controls = _Controls(cohort, protocol, movement_features(cohort), registered_clocks(cohort, studies))
+    controls = FoldControls(cohort, protocol, studies)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -141,12 +91,7 @@ def score_predictions(
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
         index = of_fold.units[counted]
-        about = about_units(of_fold, cohort, index)
-        for name, control in controls.of(of_fold, index).items():
-            if isinstance(control, Undefined):
-                reasons[target.name].setdefault(name, control.reason)
-            else:
-                parts.append(prediction_rows(name, target, about, *control))
+        parts += controls.rows(of_fold, index, reasons[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
     if not any(of_fold.predicted.any() for of_fold in by_fold):
@@ -188,12 +133,15 @@ def run_circumstances(
     protocol: Protocol,
     gives_up: Mapping[str, str],
     time_context: TimeContext | None = None,
+    *,
+    files: str,
 ) -> Circumstances:
     """Facts for run.yaml on the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
         time_context: of a method that the harness runs, or as declared; not recorded without one.
+        files: see `embench.data.find.files_digest`.
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
@@ -202,14 +150,16 @@ def run_circumstances(
         m: AddedModalityPart.model_validate({"package": own.package, "version": own.version, **own.definition()})
         for m, own in registry.added_modalities(card, dataset).items()
     }
+    more: dict[str, Any] = {"modalities": added} if added else {}
     return Circumstances(
         embench_version=embench.__version__,
         dataset=DatasetPart(
             name=dataset,
             fingerprint=store.key,
+            files=files,
             synthetic=None if store.synthetic is None else dict(store.synthetic),
             verified_on_real=read if isinstance(read, str) else dict(read),
-            **({"modalities": added} if added else {}),
+            **more,
         ),
         protocol=ProtocolPart(
             name=protocol.name,
@@ -276,24 +226,6 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
     ]
 
 
-def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
-    """What the record's rows say of the units at `index`, whatever the method."""
-    units = cohort.of(index.tolist())
-    n = len(units)
-    return Columns(
-        {
-            "target": TextColumn.same(of_fold.target.name, n),
-            "fold": np.full(n, of_fold.fold),
-            "seed": np.full(n, of_fold.seed),
-            "subject": TextColumn.of([[u.subject for u in units]]),
-            "recording": TextColumn.of([[u.recording for u in units]]),
-            "stimulus": TextColumn.of([[u.stimulus for u in units]]),
-            "unit": TextColumn.of([[u.id for u in units]]),
-            "start_s": np.array([u.start_s for u in units], np.float64),
-        }
-    )
-
-
 def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
     """A method's predictions as rows of the record, without labels or controls."""
     parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
@@ -312,24 +244,6 @@ def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndar
     nothing = np.full((about.rows, of_fold.target.n) if of_fold.target.traits.several else about.rows, np.nan)
     rows = prediction_rows(UNPREDICTED, of_fold.target, about, nothing, np.full(about.rows, np.nan))
     return Predictions({**rows.columns, "score": np.where(silent, COUNTS_TIED, COUNTS_LOST)})
-
-
-def prediction_rows(
-    method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
-) -> Predictions:
-    """A method's predictions for the units that `about_units` tells of, as rows of the record."""
-    n = about.rows
-    table = values.astype(np.float32).astype(np.float64)
-    several = target.traits.several
-    columns: dict[str, TextColumn | np.ndarray] = {
-        **about.stored,
-        "method": TextColumn.same(method, n),
-        "score": np.full(n, np.nan) if several else table,
-        "decision": decision,
-    }
-    if several:
-        columns |= dict(zip(target.columns, table.T, strict=True))
-    return Predictions(Columns(columns))
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:

@@ -3,7 +3,7 @@ count in every score that is a share of comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from embench.data.cohort import Cohort
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol
+from embench.records.columns import Columns, TextColumn
 from embench.records.predictions import COUNTS_LOST, COUNTS_TIED, MODEL, UNPREDICTED, Predictions
 
 
@@ -38,6 +39,23 @@ class FoldPredictions:
     def predicted(self) -> np.ndarray:
         """(n,) bool: whether there is a prediction."""
         return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
+
+
+def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
+    score = table if target.traits.several else table[:, 0]
+    return score, target.traits.decide(score, protocol.decision.threshold)
+
+
+def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
+    """The folds of a method that says nothing: which units it would predict, and what it would learn from."""
+    position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
+    for seed in seeds:
+        for fold in cohort.folds(protocol, seed):
+            train, test = ([i for unit in ids if (i := position[unit]) in keep] for ids in (fold.train, fold.test))
+            for target in cohort.targets if train and test else ():
+                nothing = decide(target, np.zeros((len(test), len(target.columns))), protocol)
+                yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
 
 
 def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
@@ -121,3 +139,39 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
                 which = f"such as {min(odd)} of {target.name} with seed {seed}"
                 wrong.append(f"predictions: {len(odd)} units without one do not count as they should, {which}")
     return wrong
+
+
+def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
+    """What the record's rows say of the units at `index`, whatever the method."""
+    units = cohort.of(index.tolist())
+    n = len(units)
+    return Columns(
+        {
+            "target": TextColumn.same(of_fold.target.name, n),
+            "fold": np.full(n, of_fold.fold),
+            "seed": np.full(n, of_fold.seed),
+            "subject": TextColumn.of([[u.subject for u in units]]),
+            "recording": TextColumn.of([[u.recording for u in units]]),
+            "stimulus": TextColumn.of([[u.stimulus for u in units]]),
+            "unit": TextColumn.of([[u.id for u in units]]),
+            "start_s": np.array([u.start_s for u in units], np.float64),
+        }
+    )
+
+
+def prediction_rows(
+    method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
+) -> Predictions:
+    """A method's predictions for the units that `about_units` tells of, as rows of the record."""
+    n = about.rows
+    table = values.astype(np.float32).astype(np.float64)
+    several = target.traits.several
+    columns: dict[str, TextColumn | np.ndarray] = {
+        **about.stored,
+        "method": TextColumn.same(method, n),
+        "score": np.full(n, np.nan) if several else table,
+        "decision": decision,
+    }
+    if several:
+        columns |= dict(zip(target.columns, table.T, strict=True))
+    return Predictions(Columns(columns))

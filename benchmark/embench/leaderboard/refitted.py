@@ -1,0 +1,143 @@
+"""An entry's controls, fitted again on the reader's own copy of the data: what a method has to beat comes with its
+author's entry, and nobody has to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.own_data import cohort_here, cohort_of, protocol_of
+from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
+from embench.leaderboard.verify import ANOTHER_REVISION, means_in
+from embench.protocols import Protocol
+from embench.records.differences import TOLERANCE
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL, UNPREDICTED, Predictions
+from embench.records.record import Record
+from embench.statistics import evaluation
+from embench.statistics.adding import Studies, studies_of
+from embench.statistics.fold_controls import FoldControls
+from embench.statistics.fold_predictions import FoldPredictions, unpredicted
+from embench.system import version_of
+
+Trained = Mapping[tuple[int, int], Sequence[int] | None]
+"""(Seed, fold) -> the units (positions in the cohort) whose labels a method was fitted on; None of another dataset."""
+
+
+def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """How the controls of an entry differ from those that are fitted on the data here; undefined where there are no
+    such data, or only the plan of a run shows which labels they were fitted on."""
+    if run.config.get("label_subjects") or run.config.get("label_fraction"):
+        return Undefined("fitted on fewer labels, which only a reproduction can draw again")
+    if record.labels is None:
+        return _wrong_sealed(run, record, data_root)
+    cohort = cohort_of(run, record, data_root)
+    return cohort if isinstance(cohort, Undefined) else controls_apart(run, record, cohort, _trained(run, cohort))
+
+
+def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
+    """In words, each control of a record that is not what is fitted on the cohort: to the last digits where libraries,
+    code and preparation are those of the record, else by its scores."""
+    theirs = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+    mine = _refitted(run, record, cohort, trained)
+    names = {name: None for part in (theirs, mine) for name in part.texts("method").names.tolist()}
+    wrong = [name for name in names if not _same(_of(theirs, name), _of(mine, name))]
+    if not wrong:
+        return []
+    if not _as_recorded(run, cohort):
+        own = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+        again = recomputed_scores(replace(record, predictions=Predictions.concatenate([own, mine])))
+        wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
+    return [f"controls: {name} is not what the data and the folds give" for name in wrong]
+
+
+def _trained(run: Manifest, cohort: Cohort) -> Trained:
+    """The whole training part of each fold; nothing of a method that was trained on another dataset."""
+    if run.config.get("train_dataset"):
+        return {}
+    protocol = protocol_of(run)
+    dealt = {(seed, fold.index): fold for seed in run.seeds for fold in cohort.folds(protocol, seed)}
+    return {place: cohort.positions_of(fold.train).tolist() for place, fold in dealt.items()}
+
+
+def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
+    """The rows of all controls, for the units that the record's method answers or owes."""
+    protocol, rows = protocol_of(run), record.predictions
+    controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol))
+    rows = rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
+    first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
+    position = {unit.id: i for i, unit in enumerate(cohort.units)}
+    parts: list[Predictions] = []
+    for target in cohort.targets:
+        of_target = rows.take(rows.rows_with(target=target.name))
+        for seed, fold in of_target.distinct("seed", "fold"):
+            here = of_target.take((of_target["seed"] == seed) & (of_target["fold"] == fold))
+            tested = {position[name] for name in here["unit"].tolist()}
+            units = np.array(sorted(tested, key=lambda i: (i not in first, later.get(i, -1))), np.int64)
+            train = trained.get((seed, fold))
+            of_fold = FoldPredictions(
+                target, seed, fold, units, None if train is None else tuple(train), np.empty(0), np.empty(0)
+            )
+            parts += controls.rows(of_fold, units, {})
+    return Predictions.concatenate(parts) if parts else Predictions.none()
+
+
+def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
+    """Those of the clock that movement sets, which protocols of version 3 show."""
+    if protocol.scoring != 3 or protocol.leaks:
+        return {}
+    return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
+
+
+def _of(rows: Predictions, control: str) -> Predictions:
+    """The rows of one control, in an order of their own."""
+    mine = rows.take(rows.rows_with(method=control))
+    return mine.take(np.lexsort([mine[name] for name in ("fold", "seed", "unit", "target")]))
+
+
+def _same(theirs: Predictions, mine: Predictions) -> bool:
+    """Whether two tables are of the same units with the same numbers."""
+    names = ("target", "unit", "seed", "fold")
+    if len(theirs) != len(mine) or any(theirs[name].tolist() != mine[name].tolist() for name in names):
+        return False
+    columns = [name for name in theirs.columns if name == "decision" or name.startswith("score")]
+    return all(name in mine.columns and np.allclose(theirs[name], mine[name], 0, TOLERANCE, True) for name in columns)
+
+
+def _as_recorded(run: Manifest, cohort: Cohort) -> bool:
+    """Whether trees fitted here have the digits of the record's."""
+    here = {name: version_of(name) for name in ("numpy", "scikit-learn")}
+    same = all(run.versions.get(name) == version for name, version in here.items())
+    return same and run.dataset.fingerprint == cohort.store.key
+
+
+def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
+    """Whether any score of a control differs by more than another version of a library explains."""
+    was, now = (dict(means_in(of.get(control, {}))) for of in (recorded, again))
+    return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
+
+
+def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """The same by the published digits of their headlines: of entries that hold no predictions."""
+    if any(record.scores.get("absent", {}).values()) and protocol_of(run).scoring != 3:
+        return Undefined("the entry does not say which units were left out, on which controls hang")
+    if run.config.get("train_dataset"):
+        return Undefined("the method was trained on another dataset")
+    cohort = cohort_here(run, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
+    protocol = protocol_of(run)
+    blank = list(unpredicted(cohort, protocol, run.seeds))
+    again = sealed_scores(evaluation.score_predictions(blank, cohort, protocol, method=False).scores)["controls"]
+    theirs = record.scores["controls"]
+    names = [name for name in dict.fromkeys([*theirs, *again]) if name not in CONSTANT_CONTROLS]
+    exact = _as_recorded(run, cohort)
+    wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
+    return [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
