@@ -19,7 +19,7 @@ from embench.cli.tables import field, show_table
 from embench.errors import DataError, EmbenchError, UsageError
 
 if TYPE_CHECKING:
-    from embench.leaderboard.checks import EntryCheck
+    from embench.leaderboard.history import EntryCheck
     from embench.runs.reproduce import Reproduction
 
 leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
@@ -124,7 +124,7 @@ def verify_entry(
     failed = failures(made)
     console.answer(as_json, [check._asdict() for check in made], lambda: _print_checks(made))
     if by is not None:
-        _attest(paths, {check.entry for check in made} - {check.entry for check in failed}, by)
+        _attest(paths, made, by, data_root)
     if failed:
         raise typer.Exit(1)
 
@@ -151,12 +151,18 @@ def _summary(made: Sequence[EntryCheck]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not possible") if counts[status])
 
 
-def _attest(paths: Sequence[Path], passed: set[str], by: str) -> None:
+def _attest(paths: Sequence[Path], made: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
     from embench.leaderboard.attestations import attest
-    from embench.leaderboard.checks import entry_name, folders_at
+    from embench.leaderboard.checks import compared, failures, folders_at
+    from embench.leaderboard.history import entry_name
+    from embench.leaderboard.own_data import files_here
+    from embench.records.record import read_manifest
 
-    for folder in (folder for path in paths for folder in folders_at(path) if entry_name(folder) in passed):
-        console.echo(f"attested: {attest(folder, 'verified', by)}")
+    failed = {check.entry for check in failures(made)}
+    for folder in (folder for path in paths for folder in folders_at(path) if entry_name(folder) not in failed):
+        names = compared(made, entry_name(folder))
+        files = files_here(read_manifest(folder), data_root) if names else None
+        console.echo(f"attested: {attest(folder, 'verified', by, files=files, compared=names)}")
 
 
 @leaderboard_app.command()
@@ -178,7 +184,8 @@ def reproduce(
     Of several entries, those that you attested before are passed over, and the others go on after a failure.
     """
     from embench.leaderboard.attestations import attest, attested_by, check_name
-    from embench.leaderboard.checks import entry_name, folders_at
+    from embench.leaderboard.checks import folders_at
+    from embench.leaderboard.history import entry_name
     from embench.runs.reproduce import reproduce_entry
 
     check_name(by)

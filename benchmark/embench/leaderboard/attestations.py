@@ -73,7 +73,8 @@ class Attestation(BaseModel):
 
     `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, which follow from the digest and the
     `nonce`; None where all were, or none. `tolerances` and `greatest`: what differences were allowed, and what they
-    were at most.
+    were at most. `files` and `compared`: the raw files and label rules that the entry was compared with (see
+    `embench.data.find.files_digest`), None without data, and the checks in which it was.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +92,8 @@ class Attestation(BaseModel):
     stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
     tolerances: dict[Word, FiniteFloat] = {}
     greatest: dict[Word, FiniteFloat] = {}
+    files: Word | None = None
+    compared: list[Word] = []
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:

@@ -6,30 +6,27 @@ Nothing of an entry is executed: its names resolve among installed packages only
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard import verify
 from embench.leaderboard.attestations import (
-    ATTESTATIONS_FOLDER,
     LEVEL_NAMES,
-    attestation_folder,
-    entry_digest,
 )
-from embench.leaderboard.audited import why_unbound, wrong_audit, wrong_binding
+from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.covered import wrong_coverage
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
+from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
+from embench.leaderboard.history import CheckStatus, EntryCheck, check_history, digest_or_place, entry_name
 from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
 from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
-from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.audit import AUDIT_FILE
 from embench.records.entry import PREDICTIONS_FILE
 from embench.records.ledger import looks_at
 from embench.records.manifest import Manifest
@@ -39,21 +36,11 @@ from embench.records.superseded import SUPERSEDED_FILE, read_superseded
 from embench.registry.trust import installed_only
 from embench.texts import names_code, names_place, texts_in
 
-CheckStatus = Literal["passed", "failed", "not possible"]
 ENTRY_FILES = frozenset(
     {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
 """What an entry's folder may hold."""
-
-
-class EntryCheck(NamedTuple):
-    """What came of one check of an entry, which is called `board/protocol/id`."""
-
-    entry: str
-    check: str
-    status: CheckStatus
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +130,14 @@ def _unpredicted(of: _Subject) -> _Found | None:
     return wrong_unpredicted(of.run, of.record, of.data_root)
 
 
+def _release(of: _Subject) -> _Found | None:
+    """Compares the raw files that an entry names with those of releases; where they are unknown, others have to have
+    them, too."""
+    if of.run.dataset.files is None:
+        return None
+    return [] if of.entry.files_known else Undefined(UNKNOWN_FILES)
+
+
 def _controls(of: _Subject) -> _Found:
     return wrong_controls(of.run, of.record, of.data_root)
 
@@ -206,6 +201,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "scores": _scores,
     "summands": _summands,
     "labels": _labels,
+    "release": _release,
     "covered": _covered,
     "unpredicted": _unpredicted,
     "controls": _controls,
@@ -217,6 +213,9 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "superseded": _superseded,
 }
 
+
+OF_DATA = ("labels", "unpredicted", "controls", "adds")
+"""Those that compare an entry with data."""
 
 _ALL = _READING | _CHECKS
 _ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
@@ -273,11 +272,6 @@ def _attested(of: _Subject) -> str:
     return ", ".join(parts) or "none"
 
 
-def entry_name(folder: Path) -> str:
-    """What an entry in its place is called."""
-    return "/".join(Path(folder).absolute().parts[-3:])
-
-
 def folders_at(path: Path) -> list[Path]:
     """The entry at `path`, or all entries of the boards, the board or the protocol there.
 
@@ -312,67 +306,15 @@ def check_boards(
         yield from check_history(path, earlier)
     for i, folder in enumerate(folders, 1):
         known = before.get(entry_name(folder))
-        unchanged = known is not None and _digest(folder) == _digest(known)
+        unchanged = known is not None and digest_or_place(folder) == digest_or_place(known)
         yield from check_entry(folder, data_root, unchanged=unchanged)
         if progress:
             progress(i, len(folders), folder.name)
 
 
-def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
-    """That every entry and every attestation of the boards `earlier` is still there, the entries unchanged but for what
-    took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
-    nothing."""
-    now = {entry_name(folder): folder for folder in entry_folders(boards)}
-    for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
-        protocol, _, rest = path.name.partition("--")
-        board, id_ = path.parts[-3], rest.rpartition("--")[0]
-        if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
-            yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
-    before = {entry_name(folder): folder for folder in entry_folders(earlier)}
-    for name, folder in before.items():
-        wrong = _changed(now.get(name), folder)
-        yield EntryCheck(name, "history", "failed" if wrong else "passed", wrong)
-    for name in sorted(now.keys() - before.keys()):
-        _, protocol, id_ = name.split("/")
-        if own := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
-            reason = f"{own[0].name} came with the entry: others attest it once the entry is there"
-            yield EntryCheck(name, "history", "failed", reason)
-        if unbound := _unbound(now[name]):
-            yield EntryCheck(name, "history", "failed", unbound)
-
-
-def _unbound(folder: Path) -> str:
-    """The reason why the audit of a new entry is not taken; empty where it is, or where there is none, which its row
-    says. What cannot be read is found by other checks."""
-    with suppress(EmbenchError):
-        audit = read_audit(folder)
-        if audit and (reason := why_unbound(audit)):
-            return f"{reason}: audit the run again, and submit it"
-    return ""
-
-
-def _changed(now: Path | None, before: Path) -> str:
-    if now is None:
-        return "the entry was deleted"
-    if _digest(now) != _digest(before):
-        return "the entry was changed: publish another one, and mark this one with `embench leaderboard supersede`"
-    old, new = before / SUPERSEDED_FILE, now / SUPERSEDED_FILE
-    if old.is_file() and not (new.is_file() and new.read_bytes() == old.read_bytes()):
-        return f"{SUPERSEDED_FILE} was deleted or changed"
-    protocol, id_ = before.parts[-2:]
-    kept = {path.name for path in attestation_folder(now).glob("*.json")}
-    for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
-        if path.name not in kept:
-            return f"its attestation {path.name} was deleted"
-    return ""
-
-
-def _digest(folder: Path) -> str:
-    """Of an entry that can be read; of another, nothing that is equal to anything."""
-    try:
-        return entry_digest(folder, read_manifest(folder))
-    except (EmbenchError, OSError):
-        return f"unreadable: {folder}"
+def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
+    """The checks in which the entry of this name was compared with data."""
+    return [c.check for c in checks if c.entry == entry and c.check in OF_DATA and c.status == "passed"]
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:

@@ -19,7 +19,12 @@ from embench.records.names import private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
 from embench.records.scores import Score, Scores
 from embench.records.superseded import Superseded, read_superseded
+from embench.registry import releases_of
 from embench.statistics.ranking import Summands
+
+CONFIRMATIONS = 2
+"""How many people have to have the same raw files as an entry's author, where no release has them."""
+UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,14 @@ class LeaderboardEntry:
         if best is None:
             return Backing()
         return Backing(best.level, best.by, best.on.isoformat())
+
+    @property
+    def files_known(self) -> bool:
+        """True where the raw files are those of a release, or so many people say that they have the same (see
+        `CONFIRMATIONS`); and of entries from before they were recorded."""
+        files = self.run.dataset.files
+        having = {made.by for _, made, stale in self.attestations if made.files == files and not stale}
+        return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
     def board(self) -> str:

@@ -99,14 +99,14 @@ def _scored(record: Record) -> Predictions:
     return record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
 
 
-def labels_apart(recorded: Labels, mine: Labels) -> list[str]:
-    """In words, how many labels of a record are not those of the data."""
+def labels_apart(recorded: Labels, mine: Labels, those: str = "of the data") -> list[str]:
+    """In words, how many labels of a record are not those of the data, or of another record."""
     theirs, here = _by_unit(recorded), _by_unit(mine)
     different = sorted(name for name in theirs.keys() | here.keys() if theirs.get(name) != here.get(name))
     if not different:
         return []
     target, unit, _ = different[0]
-    return [f"labels: {len(different)} are not those of the data, such as {target} of {unit}"]
+    return [f"labels: {len(different)} are not those {those}, such as {target} of {unit}"]
 
 
 def protocol_of(run: Manifest) -> Protocol:
@@ -133,6 +133,15 @@ def _same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
     if run.dataset.files is None:
         return run.dataset.fingerprint == cohort.store.key
     return run.dataset.files == find.files_digest(run.dataset.name, data_root, cohort.card)
+
+
+def files_here(run: Manifest, data_root: Path | None) -> str | None:
+    """The digest of the raw files and label rules of a run's dataset that are here; None where there are none."""
+    try:
+        card = card_for_protocol(protocol_of(run), find.card_of(run.dataset.name, data_root))
+        return find.files_digest(run.dataset.name, data_root, card)
+    except (DataError, UsageError):
+        return None
 
 
 def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:

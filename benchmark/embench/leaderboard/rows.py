@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
-from embench.leaderboard.entries import LeaderboardEntry
+from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry
 from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
@@ -108,6 +108,8 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append(f"{headline} undefined")
     if entry.superseded:
         marks.append(f"superseded by {entry.superseded.by}")
+    if not entry.files_known:
+        marks.append(UNKNOWN_FILES)
     if not marks and entry.evidence.level not in RANKED_LEVELS:
         marks.append(LEVEL_NAMES[entry.evidence.level])
     return marks

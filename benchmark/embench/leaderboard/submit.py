@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed
+from embench.leaderboard.alike import unlike
 from embench.leaderboard.checks import check_boards, failures
 from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
@@ -107,7 +108,8 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key)[1])
-        known = {folder: already_there(entry_folder(Path(trial), read_manifest(folder)), boards) for folder in folders}
+        made = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
+        known = {folder: already_there(entry, boards) for folder, entry in made.items()}
         refuse({folder: [f"already there: {id_}"] for folder, id_ in known.items() if id_})
         if wrong := failures(check_boards(Path(trial), data_root)):
             raise CheckFailed(
@@ -116,6 +118,8 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
                 expected="an entry that passes `embench leaderboard verify`",
                 hint="run the same command again into another folder",
             )
+        apart = {folder: unlike(entry, _beside(read_manifest(entry), boards)) for folder, entry in made.items()}
+        refuse({folder: wrong for folder, wrong in apart.items() if wrong})
     new: list[Path] = []
     for folder in folders:
         shared = entry_folder(boards, read_manifest(folder)).parents[1] / SHARED_FOLDER  # as `boards` is written

@@ -1,6 +1,16 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
-from embench.registry.catalogue import entries, find, names, questions_of, refresh, shipped, sites, written_name
+from embench.registry.catalogue import (
+    entries,
+    find,
+    names,
+    questions_of,
+    refresh,
+    releases_of,
+    shipped,
+    sites,
+    written_name,
+)
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import (
@@ -44,6 +54,7 @@ __all__ = [
     "origin",
     "questions_of",
     "refresh",
+    "releases_of",
     "shipped",
     "sites",
     "source_file",

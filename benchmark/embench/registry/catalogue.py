@@ -95,6 +95,13 @@ def questions_of(dataset: str) -> dict[str, Question]:
     return dict(entry.asks) if entry else {}
 
 
+def releases_of(dataset: str) -> dict[str, str]:
+    """Digest of raw files -> whose recordings they are, as the `registry.yaml` of a dataset by this full name says of
+    its releases."""
+    entry = _dataset(dataset)
+    return dict(entry.releases) if entry else {}
+
+
 def _dataset(full_name: str) -> Entry | None:
     return next((entry for entry in entries("dataset") if entry.full_name == full_name), None)
 

@@ -33,6 +33,7 @@ _OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",),
 """The functions that a plugin of a kind may have beside its class."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
 _SITES = "sites"
+_RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _FLAGS = ("features", "ranks")
 _FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
@@ -71,6 +72,8 @@ class Entry:
         asks: of a dataset, what its targets ask, each that has words for it.
         sites: of a dataset, each modality whose sensors have a declared place with that of each channel, in the card's
             order; one that all share stands alone.
+        releases: of a dataset, the digests of raw files and label rules (see `embench.data.find.files_digest`) that are
+            known to be those of a release, each with whose recordings they are.
         features: whether an encoder gives features that estimators are fitted to, or a fusion is such an estimator.
         ranks: whether the scores of a fusion only rank units, and are not meant as probabilities.
     """
@@ -98,6 +101,7 @@ class Entry:
     hours: float | None = None
     asks: tuple[tuple[str, Question], ...] = ()
     sites: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    releases: tuple[tuple[str, str], ...] = ()
     features: bool = False
     ranks: bool = False
 
@@ -254,6 +258,7 @@ def _entry(
         converter=real.get("converter"),
         asks=read_questions(real.get(ASKS) or {}),
         sites=tuple((m, tuple(_listed(places))) for m, places in (real.get(_SITES) or {}).items()),
+        releases=tuple((real.get(_RELEASES) or {}).items()),
         features=real.get("features", False),
         ranks=real.get("ranks", False),
         **{field: real[field] for field in _OF_DATASETS if field in real},
@@ -268,7 +273,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
     extras = _OF_KINDS.get(kind, ())
-    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, ASKS, _SITES) if kind == "dataset" else ()))
+    known = (*_REQUIRED, *_OPTIONAL, *extras, *((*_OF_DATASETS, ASKS, _SITES, _RELEASES) if kind == "dataset" else ()))
     known += _FLAGS_OF.get(kind, ())
     for key in fields:
         if key not in known:
@@ -289,7 +294,12 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"
-    return problem_of_questions(fields.get(ASKS, {})) or _problem_of_sites(fields.get(_SITES, {}), modalities)
+    sites, released = fields.get(_SITES, {}), fields.get(_RELEASES, {})
+    return (
+        problem_of_questions(fields.get(ASKS, {}))
+        or _problem_of_sites(sites, modalities)
+        or _problem_of_releases(released)
+    )
 
 
 def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
@@ -300,6 +310,12 @@ def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
             return f"`{_SITES}` has {m!r}, which is not among `modalities`"
         if wrong := next((place for place in _listed(places) if place not in SITES), None):
             return f"`{_SITES}` has {wrong!r} ({did_you_mean(str(wrong), SITES) or 'known: ' + ', '.join(SITES)})"
+    return None
+
+
+def _problem_of_releases(released: Any) -> str | None:
+    if not isinstance(released, Mapping) or not all(isinstance(text, str) for of in released.items() for text in of):
+        return f"`{_RELEASES}` is {released!r}, expected digests, and of each whose recordings it is of"
     return None
 
 

@@ -23,10 +23,12 @@ from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest
 from embench.leaderboard.attestations import Level, PickedFold, entry_digest, picked_stages, stages_of
-from embench.leaderboard.checks import check_entry, entry_name, failures
-from embench.leaderboard.own_data import labels_apart
+from embench.leaderboard.checks import check_entry, compared, failures
+from embench.leaderboard.history import entry_name
+from embench.leaderboard.own_data import files_here, labels_apart
 from embench.leaderboard.packages import packages_of
 from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard.refitted import controls_apart
 from embench.leaderboard.sealing import sealed_scores
 from embench.leaderboard.verify import means_in
 from embench.planning.graph import Graph
@@ -66,10 +68,12 @@ class Reproduction:
     stages: list[PickedFold] | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
     greatest: dict[str, float] = field(default_factory=dict)
+    files: str | None = None
+    compared: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
         """What an attestation holds beside the entry, the person and the day."""
-        names = ("device", "nonce", "stages", "tolerances", "greatest")
+        names = ("device", "nonce", "stages", "tolerances", "greatest", "files", "compared")
         return {name: getattr(self, name) for name in names}
 
 
@@ -96,11 +100,13 @@ def reproduce_entry(
     """
     folder = Path(folder).absolute()
     made = Reproduction(entry_name(folder), "reproduced")
-    made.wrong = [f"{check.check}: {check.reason}" for check in failures(check_entry(folder, data_root))]
+    checks = list(check_entry(folder, data_root))
+    made.wrong = [f"{check.check}: {check.reason}" for check in failures(checks)]
     if made.wrong:
         return made
     record = read_record(folder)
     run = Manifest.model_validate(record.run)
+    made.files, made.compared = files_here(run, data_root), compared(checks, made.entry)
     _check_installed(folder, run)
     if stages is not None:
         if record.labels is None:
@@ -171,6 +177,8 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
     made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
     if record.labels is not None:
         made.wrong += labels_apart(record.labels, _labels(planned))
+    if "controls" not in made.compared and record.labels is not None:
+        made.wrong += controls_apart(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         made.wrong.append("folds: the protocol deals these subjects out otherwise")
     for name, version in _versions().items():
@@ -179,6 +187,12 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
     if planned.setting.device != "cpu":
         made.notes.append(f"run on {planned.setting.device}")
     made.tolerances = {"scores": SCORE_TOLERANCE} if made.notes else {"predictions": TOLERANCE}
+
+
+def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
+    """(Seed, fold) -> the units whose labels are fitted on: those that the plan draws where they are limited."""
+    own = planned.fit is planned.test
+    return {(expected.seed, expected.fold): expected.train if own else None for expected in planned.graph.predictions}
 
 
 def _labels(planned: Plan) -> Labels:

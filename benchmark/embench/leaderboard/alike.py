@@ -1,0 +1,119 @@
+"""What entries of one board have in common whatever their methods: labels, folds and controls follow from the data, the
+protocol and the seeds. Without data, other entries are what a new one can be compared with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.leaderboard.own_data import labels_apart
+from embench.leaderboard.sealing import SEAL_FILE
+from embench.records.differences import TOLERANCE
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL, UNPREDICTED, Predictions
+from embench.records.record import Record, read_manifest, read_record
+from embench.records.superseded import SUPERSEDED_FILE
+from embench.registry import releases_of
+
+_LIBRARIES = ("numpy", "scikit-learn")
+"""What decides the digits of controls, which are trees."""
+_OTHER_LIBRARIES = 0.005
+"""By how much scores of a control may differ where libraries do, on average."""
+
+
+def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
+    """How an entry's labels, folds and controls differ from those of other entries of its board, of the same protocol
+    and targets; nothing where there is none. Of others that share all of these, one is read."""
+    run, known = read_manifest(folder), dict[Any, Path]()
+    for path in others:
+        if path == folder or (path / SUPERSEDED_FILE).exists():
+            continue
+        if _about(other := read_manifest(path)) == _about(run):
+            known.setdefault(shared_by(other), path)
+    if not known or (run.card.labels_public == "yes" and shared_by(run) in known):
+        return []
+    record = read_record(folder)
+    found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)]
+    return list(dict.fromkeys(found))
+
+
+def shared_by(run: Manifest) -> tuple[Any, ...]:
+    """What entries share whose controls are the same: the tables of labels, folds, units and controls, and the number
+    of labels that controls were fitted on."""
+    tables = run.entry and (run.entry.labels, run.entry.folds, run.entry.rows, run.entry.controls)
+    return _about(run), _few(run), tables
+
+
+def _about(run: Manifest) -> tuple[Any, ...]:
+    return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
+
+
+def _few(run: Manifest) -> tuple[Any, ...]:
+    return run.config.get("label_subjects"), run.config.get("label_fraction")
+
+
+def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
+    other, other_run = read_record(path), read_manifest(path)
+    than = f"of {path.name}, on the same board"
+    if own := sorted(_people(record) ^ _people(other)):
+        if run.dataset.files in (None, _files(other_run)):
+            yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
+        return  # other people are a board of their own
+    dealt, theirs = _dealt(record), _dealt(other)
+    if any(dealt[of] != theirs[of] for of in dealt.keys() & theirs.keys()):
+        yield f"folds: not dealt as those {than}"
+    same = _few(run) == _few(other_run)
+    exact = all(run.versions.get(name) == other_run.versions.get(name) for name in _LIBRARIES)
+    if record.labels is None or other.labels is None:
+        seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]
+        if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:
+            yield f"{SEAL_FILE}: made of other labels than that {than}"
+        if same and exact and run.seeds == other_run.seeds and record.scores["controls"] != other.scores["controls"]:
+            yield f"scores.json: controls: not those {than}"
+        return
+    yield from labels_apart(record.labels, other.labels, than)
+    if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
+        yield f"controls: {', '.join(names)}: not those {than}"
+
+
+def _files(run: Manifest) -> str | None:
+    """The digest of the raw files; of entries from before it was recorded, that of the first release."""
+    return run.dataset.files or next(iter(releases_of(run.dataset.name)), None)
+
+
+def _people(record: Record) -> set[str]:
+    return {str(row["subject"]) for row in record.folds if row["role"] == "test"}
+
+
+def _dealt(record: Record) -> dict[tuple[str, str], set[str]]:
+    """(Seed, subject) -> the folds that test this subject."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in record.folds:
+        if row["role"] == "test":
+            found[str(row["seed"]), str(row["subject"])].add(str(row["fold"]))
+    return found
+
+
+def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
+    """Controls whose scores differ in units that two tables share, or which one of them lacks there."""
+    names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
+    shared = np.intersect1d(_keys(one, MODEL), _keys(other, MODEL))
+    for name in sorted(names - {MODEL, UNPREDICTED}):
+        (mine, keys), (theirs, other_keys) = ((t.take(t.rows_with(method=name)), _keys(t, name)) for t in (one, other))
+        common, at, there = np.intersect1d(keys, other_keys, return_indices=True)
+        columns = [column for column in mine.columns if column.startswith("score")]
+        apart = np.array([np.nan_to_num(np.abs(mine[c][at] - theirs[c][there])) for c in columns])
+        differ = (apart > TOLERANCE).any() if exact else apart.size and apart.mean() > _OTHER_LIBRARIES
+        if differ or not np.isin(shared, common).all():
+            yield name
+
+
+def _keys(rows: Predictions, method: str) -> np.ndarray:
+    """(n,) the target, seed and unit of each row of a method, as one text."""
+    mine = rows.take(rows.rows_with(method=method))
+    texts = zip(*(mine[name].tolist() for name in ("target", "seed", "unit")), strict=True)
+    return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in texts], np.str_)
