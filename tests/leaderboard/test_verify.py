@@ -40,7 +40,7 @@ Edit = Callable[[Any], object]
 def made_record(made: Any, target: Target, design: Design = "shared_stimuli") -> Record:
     """A run of a package that is not installed here, as `embench run` writes it."""
     run = copy.deepcopy(RUN) | {"id": "cnn_tf-single-0123456789", "target_access": PROTOCOL.target_access}
-    run["dataset"]["name"] = "acme/own"
+    run["dataset"] |= {"name": "acme/own", "files": "0" * 32}
     run["protocol"]["hash"] = PROTOCOL.hash
     run["card"]["label_rules"] = RULES
     run["cohort"] |= {"design": design, "subjects": sorted(set(made.predictions["subject"].tolist()))}

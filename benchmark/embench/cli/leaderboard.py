@@ -71,7 +71,7 @@ def submit(
         console.note(f"warning: {note}: rows are compared on the subjects that they share, if at all")
     console.echo("verified; commit these files on a branch of your own:")
     for path in new:
-        console.echo(f"  {path}")
+        console.echo(f"  {shlex.quote(str(path))}")
     console.echo("then open a pull request with them and nothing else: the tables are made when it is merged")
 
 
