@@ -21,7 +21,8 @@ from embench.protocols import Protocol, load_protocol
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_control, format_figure
 from embench.runs.controls import describe_controls, unpredicted
-from embench.statistics.evaluation import FoldPredictions, decide, score_predictions
+from embench.statistics.evaluation import score_predictions
+from embench.statistics.fold_predictions import FoldPredictions, decide
 from embench.store import Store
 from embench_plugins.datasets.formats.faced_layout import BLOCKS, CLIPS, FELT, RATINGS
 
