@@ -158,7 +158,9 @@ def test_a_new_entry_needs_an_audit_that_is_bound(tmp_path: Path, record: Record
 
     of = counted(record)
     older = {field: value for field, value in audited(of).items() if field != "of"} | {"version": 6}
-    send(tmp_path / "earlier", replace(of, run={**of.run, "id": "cnn_tf-single-fedcba9876"}), audited(of))
+    method = {**of.run["method"], "pretrainers": ["embench_plugins/masked_value"]}
+    other = {**of.run, "id": "cnn_tf-single-fedcba9876", "method": method}
+    send(tmp_path / "earlier", replace(of, run=other), audited(of))
     shutil.copytree(tmp_path / "earlier" / "boards", tmp_path / "boards")
     folder = publish(tmp_path, of)
     for audit, right in ((audited(of), True), (older, False)):

@@ -319,7 +319,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert "subject-independent-v3/a" in out
     assert "validation subjects" in err
-    assert "does not follow from its own files: run.yaml: protocol.rules" in err
+    assert "does not follow from its own files: " in err
     assert not (tmp_path / "boards" / "stress_predict" / "README.md").exists()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3
 

@@ -11,8 +11,9 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
+from embench.leaderboard.alike import already_there
 from embench.leaderboard.packages import not_for_others, packages_of
-from embench.leaderboard.submit import already_there, other_subjects
+from embench.leaderboard.submit import other_subjects
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
@@ -96,8 +97,8 @@ def test_a_row_that_is_there_under_another_id_is_found(tmp_path: Path, make_run:
     there = published(tmp_path, run_of(make_run(), binary))
     same = published(tmp_path / "trial", run_of(make_run(), binary, name="aaaaaa"))
     other = published(tmp_path / "other", run_of(make_run(strength=0.5), binary, name="bbbbbb"))
-    assert already_there(same, tmp_path / "boards") == there.name
-    assert already_there(other, tmp_path / "boards") is None
+    assert already_there(same, [there]) == there.name
+    assert already_there(other, [there]) is None
 
 
 def test_another_number_of_subjects_than_that_of_all_rows_is_said(tmp_path: Path, record: Record) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from embench.cli import main
 from embench.errors import CheckFailed
+from embench.files import digest
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import load_entries
 from embench.leaderboard.export import export_entry
@@ -42,7 +43,7 @@ def made_record(made: Any, target: Target, design: Design = "shared_stimuli") ->
     run = copy.deepcopy(RUN) | {"id": "cnn_tf-single-0123456789", "target_access": PROTOCOL.target_access}
     run["dataset"] |= {"name": "acme/own", "files": "0" * 32}
     run["protocol"]["hash"] = PROTOCOL.hash
-    run["card"]["label_rules"] = RULES
+    run["card"] |= {"label_rules": RULES, "label_rules_hash": digest(RULES)}
     run["cohort"] |= {"design": design, "subjects": sorted(set(made.predictions["subject"].tolist()))}
     run["scoring"] = evaluation.scoring_identity()
     parts = {"encoder[ppg]": {"plugin": "embench_plugins/cnn_tf"}, "fusion": {"plugin": "embench_plugins/single"}}
@@ -145,20 +146,21 @@ def test_edited_scores_are_refused(published: Path, name: str) -> None:
 def test_only_scores_of_metrics_that_one_side_lacks_are_passed_over(
     make_run: Callable[..., Any], binary: Target
 ) -> None:
-    """Not those of a headline that a plugin computes, nor of a metric that the record disowns."""
+    """Not those of a headline that a plugin computes, nor of a bundled metric, which the record had, too."""
     record = made_record(make_run(strength=0.5), binary, design="free")
     edited, metrics = copy.deepcopy(record.scores), record.run["scoring"]["metrics"]
     assert edited["headlines"] == {"stress": "auroc_within"}
     metrics["foreign"] = "of a package that is not installed here"
     of_stress(edited)["foreign"] = {"mean": 0.5}
-    del metrics["brier"], of_stress(edited)["brier"]
     assert not list(wrong_scores(replace(record, scores=edited), record.scores))
+    del metrics["brier"], of_stress(edited)["brier"]
     of_stress(edited)["auroc_within"]["mean"] = 0.95
     del metrics["auroc"], metrics["mcc"]
     of_stress(edited)["auroc"]["mean"] = 0.95
     of_stress(edited)["mcc"] = {"undefined": "no"}
     found = [difference.place for difference in wrong_scores(replace(record, scores=edited), record.scores)]
-    assert {"auroc_within.mean", "auroc.mean", "mcc.mean"} <= {place.removeprefix("scores.stress.") for place in found}
+    names = {place.removeprefix("scores.stress.") for place in found}
+    assert {"auroc_within.mean", "auroc.mean", "mcc.mean", "brier"} <= names
 
 
 def two_folds() -> dict[str, Any]:

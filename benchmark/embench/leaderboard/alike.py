@@ -12,10 +12,11 @@ import numpy as np
 
 from embench.leaderboard.own_data import labels_apart
 from embench.leaderboard.sealing import SEAL_FILE
+from embench.leaderboard.verify import means_in
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
-from embench.records.record import Record, read_manifest, read_record
+from embench.records.record import Record, read_manifest, read_record, read_scores
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
 
@@ -39,6 +40,24 @@ def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
     record = read_record(folder)
     found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)]
     return list(dict.fromkeys(found))
+
+
+def already_there(folder: Path, others: Iterable[Path]) -> str | None:
+    """The id of another entry of the same method and the same scores to the last digit; None where there is none. Its
+    request may be another one: other code may do the same."""
+    run = read_manifest(folder)
+    means = dict(means_in(read_scores(folder, run.entry)["scores"]))
+    for path in others:
+        other = read_manifest(path)
+        same = path != folder and _plugins(other) == _plugins(run)
+        if same and dict(means_in(read_scores(path, other.entry)["scores"])) == means:
+            return other.id
+    return None
+
+
+def _plugins(run: Manifest) -> tuple[object, ...]:
+    method = run.method
+    return method.encoders, method.fusion, method.pretrainers, method.modalities
 
 
 def shared_by(run: Manifest) -> tuple[Any, ...]:

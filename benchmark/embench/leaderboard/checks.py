@@ -23,7 +23,7 @@ from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.history import CheckStatus, EntryCheck, check_history, digest_or_place, entry_name
-from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
@@ -130,6 +130,10 @@ def _unpredicted(of: _Subject) -> _Found | None:
     return wrong_unpredicted(of.run, of.record, of.data_root)
 
 
+def _cohort(of: _Subject) -> _Found:
+    return wrong_cohort(of.run, of.record, of.data_root)
+
+
 def _release(of: _Subject) -> _Found | None:
     """Compares the raw files that an entry names with those of releases; where they are unknown, others have to have
     them, too."""
@@ -192,6 +196,7 @@ _READING: dict[str, Callable[[_Subject], _Found]] = {
 """Without these, nothing else can be checked."""
 _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "fields": _of_record(verify.wrong_fields),
+    "parts": _of_record(verify.wrong_parts),
     "version": _of_run(verify.wrong_version),
     "card": _of_run(verify.wrong_card),
     "protocol": _of_run(verify.wrong_rules),
@@ -202,6 +207,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "summands": _summands,
     "labels": _labels,
     "release": _release,
+    "cohort": _cohort,
     "covered": _covered,
     "unpredicted": _unpredicted,
     "controls": _controls,
@@ -214,7 +220,7 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
 }
 
 
-OF_DATA = ("labels", "unpredicted", "controls", "adds")
+OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
 """Those that compare an entry with data."""
 
 _ALL = _READING | _CHECKS

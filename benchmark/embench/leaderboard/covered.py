@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
+from embench.records.differences import TOLERANCE
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
 from embench.records.record import Record
 from embench.records.schema_1 import scoring_of
@@ -40,3 +42,24 @@ def wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
     for target, units in missed_units(record, labels).items():
         if len(units) > allowed.get(target, 0):
             yield f"predictions: {len(units)} labelled units of {target} lack one, such as {min(units)}"
+    shares = record.scores.get("coverage", {})
+    for target, share in _shares(record, labels).items() if shares else ():
+        if not abs(share - shares.get(target, math.nan)) <= TOLERANCE:
+            yield f"scores.json: coverage.{target}: {shares.get(target)}, but it follows {share:.6g}"
+
+
+def _shares(record: Record, labels: Labels) -> dict[str, float]:
+    """Target -> the share of labelled units, over all seeds, that are predicted."""
+    rows, found = record.predictions, {}
+    known = np.isfinite(labels["label"])
+    names = zip(*(labels[name][known].tolist() for name in ("target", "seed", "unit")), strict=True)
+    labelled = {(target, unit, seed) for target, seed, unit in names}
+    for target in record.run["targets"]:
+        model, owed = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
+        places = zip(model["unit"].tolist(), model["seed"].tolist(), strict=True)
+        answered = sum(
+            not labelled.isdisjoint({(target, unit, seed), (target, unit, ANY_SEED)}) for unit, seed in places
+        )
+        if answered or len(owed):
+            found[target] = answered / (answered + len(owed))
+    return found

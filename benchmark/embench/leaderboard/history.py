@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from embench.errors import EmbenchError
-from embench.leaderboard.alike import unlike
+from embench.leaderboard.alike import already_there, unlike
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER, attestation_folder, entry_digest
 from embench.leaderboard.audited import why_unbound
 from embench.leaderboard.entries import entry_folders
@@ -61,9 +61,12 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
 def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
     """Compares a new entry with those of before; where its board had none, with the other new ones."""
     here, board = now[name], f"{name.rpartition('/')[0]}/"
-    others = [now[each] for each in sorted(before.keys() & now.keys()) if each.startswith(board)]
+    of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
+    others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
-        wrong = unlike(here, others or [now[each] for each in sorted(now) if each.startswith(board)])
+        wrong = unlike(here, others or of_board.values())
+        if not read_manifest(here).rescored_from and (same := already_there(here, others)):
+            wrong.append(f"{same} is the same row")
     except EmbenchError as error:
         return EntryCheck(name, "alike", "not possible", error.what)
     return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))

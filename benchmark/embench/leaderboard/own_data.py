@@ -3,6 +3,7 @@ data."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
+from embench.statistics.evaluation import record_folds
 from embench.statistics.fold_predictions import wrongly_owed
 
 OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
@@ -59,6 +61,42 @@ def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> 
     there are no such data."""
     cohort = cohort_of(run, record, data_root)
     return cohort if isinstance(cohort, Undefined) else wrongly_owed(record.predictions, cohort, run.seeds)
+
+
+def wrong_cohort(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """How the people of an entry, its folds, and the times and stimuli of its units differ from those of the data
+    here; undefined where there are no such data."""
+    cohort = cohort_of(run, record, data_root)
+    if isinstance(cohort, Undefined):
+        return cohort
+    wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
+    units = {unit.id: unit for unit in cohort.units}
+    here = [(u.subject, u.recording, u.stimulus, u.id, u.start_s) for u in units.values()]
+    known = {(*names, "" if math.isnan(start) else f"{start:.6g}") for *names, start in here}
+    rows = record.predictions.distinct("subject", "recording", "stimulus", "unit", "start_s")
+    stated = {(*names, "" if math.isnan(start) else f"{start:.6g}") for *names, start in rows}
+    if odd := sorted(stated - known):
+        wrong.append(
+            f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][3]}"
+        )
+    about = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
+    again = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
+    return wrong + [f"run.yaml: {difference}" for difference in differences(about, again, "cohort")]
+
+
+def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    protocol = protocol_of(run)
+    dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
+    mine, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
+    apart = sorted(row for row in mine ^ theirs if row[1])  # the others are in no fold
+    return (
+        [f"folds: the protocol deals these people otherwise, such as {apart[0][3]} with seed {apart[0][0]}"]
+        if apart
+        else []
+    )
+
+
+_OF_FOLDS = ("seed", "fold", "role", "subject", "group")
 
 
 def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed
-from embench.leaderboard.alike import unlike
+from embench.leaderboard.alike import already_there, unlike
 from embench.leaderboard.checks import check_boards, failures
 from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
 from embench.leaderboard.publish import publish_runs
-from embench.leaderboard.verify import means_in
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
 from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
-from embench.records.record import read_manifest, read_scores
+from embench.records.record import read_manifest
 from embench.records.seeds import seeds_not_taken
 
 
@@ -61,11 +60,6 @@ def other_subjects(run: Manifest, boards: Path) -> str | None:
     return f"{run.id} has {own} subjects, and {rows} of {counts.total()} rows of its board have {usual}"
 
 
-def _plugins(run: Manifest) -> tuple[object, ...]:
-    method = run.method
-    return method.encoders, method.fusion, method.pretrainers, method.modalities
-
-
 def _subjects(run: Manifest) -> int:
     return run.cohort.size
 
@@ -74,19 +68,6 @@ def _beside(run: Manifest, boards: Path) -> list[Path]:
     """The folders of the other entries of a run's board."""
     folder = entry_folder(boards, run)
     return [path.parent for path in sorted(folder.parent.glob("*/run.yaml")) if path.parent != folder]
-
-
-def already_there(entry: Path, boards: Path) -> str | None:
-    """The id of a published entry of the same method and the same scores to the last digit; None where there is none.
-
-    Another id may come of other code that does the same."""
-    run = read_manifest(entry)
-    means = dict(means_in(read_scores(entry, run.entry)["scores"]))
-    for folder in _beside(run, boards):
-        other = read_manifest(folder)
-        if _plugins(other) == _plugins(run) and dict(means_in(read_scores(folder, other.entry)["scores"])) == means:
-            return other.id
-    return None
 
 
 def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
@@ -109,7 +90,7 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key)[1])
         made = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
-        known = {folder: already_there(entry, boards) for folder, entry in made.items()}
+        known = {folder: already_there(entry, _beside(read_manifest(entry), boards)) for folder, entry in made.items()}
         refuse({folder: [f"already there: {id_}"] for folder, id_ in known.items() if id_})
         if wrong := failures(check_boards(Path(trial), data_root)):
             raise CheckFailed(

@@ -16,6 +16,7 @@ from typing import Any
 import embench
 from embench import registry
 from embench.callbacks import ProgressCallback
+from embench.data.cohort import card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import cache_root, digest
 from embench.interfaces.metric import Undefined
@@ -84,7 +85,7 @@ def _findings(folder: Path) -> list[str]:
 
 def _wrong(record: Record, folder: Path) -> Iterator[str]:
     """Each thing that an entry says and that does not follow, with its file and field."""
-    yield from (*wrong_fields(record), *wrong_statements(record), *_wrong_audit(record, folder))
+    yield from (*wrong_fields(record), *wrong_parts(record), *wrong_statements(record), *_wrong_audit(record, folder))
     if record.labels is None:
         return
     yield from wrong_score_file(record)
@@ -98,6 +99,19 @@ def wrong_score_file(record: Record) -> Iterator[str]:
     about = record.run["protocol"]
     if not (scored_by_this_revision(record) or superseded_by(about["name"]) or about["leaks"]):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
+
+
+def wrong_parts(record: Record) -> Iterator[str]:
+    """The parts of a record that its protocol and its card ask for are there: labels, where they are public, and in
+    version 3 the share that was predicted and what the method adds."""
+    about = record.run["protocol"]
+    if record.run["card"]["labels_public"] != "yes":
+        return
+    if record.labels is None:
+        yield "labels: they are public, and the entry holds none"
+    protocol = recorded_protocol(about)
+    if protocol is not None and protocol.scoring == 3 and not about["leaks"]:
+        yield from (f"scores.json: {name}: missing" for name in ("adds", "coverage") if name not in record.scores)
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
@@ -160,11 +174,18 @@ def _numbers(version: str) -> list[int]:
 
 
 def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
-    """The card is that of the dataset, where it is installed: what is sealed depends on it."""
+    """The card is that of the dataset, where it is installed: what is sealed depends on it, and what labels mean."""
+    rules, about = run["card"]["label_rules_hash"], run["protocol"]["name"]
+    if digest(run["card"].get("label_rules", [])) != rules:
+        yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
+        current = about in protocol_names() and not superseded_by(about)
+        known = label_rules(card_for_protocol(load_protocol(about), card)) if current else None
     except UsageError:
-        return  # a package that is not installed here
+        return  # a package that is not installed here, or a protocol of other datasets
+    if known is not None and digest(known) != rules:
+        yield "run.yaml: card.label_rules_hash: not that of the dataset's card"
     real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
     yield from in_run(differences({name: run["card"][name] for name in real}, real, "card"))
 
@@ -194,6 +215,15 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     names = "_".join(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     if not run["id"].startswith(f"{names}-{name_without_package(method['fusion'])}-"):
         yield f"run.yaml: id: {run['id']} does not name the method"
+    if "request" in config and list(run["recipe"]["settings"]) != list(config["request"].get("settings") or []):
+        yield "run.yaml: recipe.settings: not those of config.request"
+    estimators = {entry.full_name: entry.features for entry in registry.entries("fusion")}
+    if method.get("joins") and (is_one := estimators.get(method["fusion"])) is not None:
+        reads = (
+            ("features", "hidden", "decisions") if is_one else ("hidden" if method["joins"] == "hidden" else "tokens",)
+        )
+        if (method["joins"] == "estimator") != is_one or method["inputs"] not in reads:
+            yield f"run.yaml: method.joins or method.inputs: not as {method['fusion']} has them"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
     yield from in_run(differences(stated, {name: config[name] for name in stated}, "config"))
     views = [View(**part["view"]) for name, part in parts.items() if part.get("view") and "pretrainer" not in name]
@@ -242,6 +272,8 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
     if scored_by_this_revision(record):
         own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
         foreign = (own.keys() ^ here.keys()) - set(record.scores.headlines.values())
+        if record.run["embench_version"] == embench.__version__:
+            foreign -= {name for name, code in here.items() if code.startswith(f"{registry.BUNDLED} ")}
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
