@@ -53,7 +53,7 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
             return Undefined("not compared with the data: the files here are not those that were sealed")
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
     apart = labels_apart(record.labels, mine)
-    return OTHER_FILES if apart and not _same_files(run, cohort, data_root) else apart
+    return OTHER_FILES if apart and not same_files(run, cohort, data_root) else apart
 
 
 def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -162,10 +162,10 @@ def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort |
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    return cohort if _same_files(run, cohort, data_root) else OTHER_FILES
+    return cohort if same_files(run, cohort, data_root) else OTHER_FILES
 
 
-def _same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
+def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
     """Tells whether a run was of the raw files and label rules that are here. A record of before they had a digest says
     so where it was prepared from them by the same code."""
     if run.dataset.files is None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import cohort_here, cohort_of, protocol_of
+from embench.leaderboard.own_data import OTHER_FILES, cohort_here, cohort_of, protocol_of, same_files
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in
@@ -133,6 +133,8 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
+    if not same_files(run, cohort, data_root):
+        return OTHER_FILES
     protocol = protocol_of(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
     again = sealed_scores(evaluation.score_predictions(blank, cohort, protocol, method=False).scores)["controls"]
