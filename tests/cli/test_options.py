@@ -12,12 +12,12 @@ from embench.python import running
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
     "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
-    "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",), "stack": ("5",),
+    "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",),
 }  # fmt: skip
 """What an option is given, one or two values; any other takes any words."""
 
 MANY = {"encoder", "pretrainer", "set", "observer"}
-HELD = {"data-root": Path, "runs": Path, "workers": int, "stack": int}
+HELD = {"data-root": Path, "runs": Path, "workers": int}
 
 every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 

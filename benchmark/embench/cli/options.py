@@ -70,7 +70,6 @@ _KINDS: dict[str, Any] = {"recipe": Preset | None, "seeds": str | None}
 _MORE: dict[str, dict[str, Any]] = {
     "device": {"callback": _tried, "autocompletion": _devices},
     "workers": {"min": 1},
-    "stack": {"min": 2},
     "train-dataset": {"autocompletion": completes("dataset")},
     **{
         kind: {"autocompletion": completes(kind)} for kind in ("dataset", "encoder", "pretrainer", "fusion", "protocol")

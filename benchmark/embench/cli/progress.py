@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-_LONG = ("pretrain", "unimodal", "fusion", "stack")
+_LONG = ("pretrain", "unimodal", "fusion")
 """Kinds of stages whose start is worth a line of its own; the others are over at once."""
 
 _OVER = ("stage_ended", "stage_failed")

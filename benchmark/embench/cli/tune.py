@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @takes(
     *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
-    *("device", "data-root", "runs", "train-dataset", "workers", "stack"),
+    *("device", "data-root", "runs", "train-dataset", "workers"),
     help_texts={"target": "The target by which settings are compared.", "set": "A setting that all trials have."},
     before={"search": "seeds", "trials": "seeds", "metric": "seeds"},
 )

@@ -79,30 +79,6 @@ def _digest(array: np.ndarray) -> str:
     return digest(array) if array.flags.writeable else once(("digest", array), lambda: digest(array))
 
 
-STACK = "stack"
-"""The kind of a stage that trains several networks at once, and the role in which each of them takes its result."""
-
-
-def alone(stage: Stage[P_co]) -> Stage[P_co]:
-    """A stage as it is without its stack."""
-    return replace(stage, inputs={role: id_ for role, id_ in stage.inputs.items() if role != STACK})
-
-
-@dataclass(frozen=True)
-class StackParams(Params):
-    """Of a stack: stages whose networks are trained together, as each would be alone."""
-
-    members: tuple[Stage[FitParams], ...] = ()
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id: the members by theirs, which are made of all that decides their numbers."""
-        return {**super().plain(), "members": [member.id for member in self.members]}
-
-    def draws(self) -> dict[str, Any]:
-        """What the members draw alone."""
-        return {"members": [{"kind": member.kind, **member.params.draws()} for member in self.members]}
-
-
 RESULT = "result.json"
 CHECKPOINT = "checkpoint.pt"
 _PASSING = {RESULT, CHECKPOINT, "lock", "events.jsonl", "error.txt"}

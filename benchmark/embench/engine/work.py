@@ -16,10 +16,10 @@ from embench import registry
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError
 from embench.engine import device as machine
-from embench.engine import estimators, fits, network, stack
+from embench.engine import estimators, fits, network
 from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
-from embench.engine.stage import STACK, Folder, StackParams, Stage
+from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import make_folder
 from embench.registry.objects import shown_name
@@ -30,7 +30,6 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "unimodal": fits.run_network,
     "fusion": fits.run_network,
     "estimator": estimators.run_estimator,
-    STACK: stack.run_stack,
     "predict": predict,
 }
 
@@ -88,8 +87,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
     with limited_threads(threads):
-        run = stack.run_member if STACK in stage.inputs else _RUN[stage.kind]
-        result = run(stage, folder, root)
+        result = _RUN[stage.kind](stage, folder, root)
     result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(device)}
     result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
     folder.finish(result)
@@ -157,8 +155,6 @@ def _plugins(stage: Stage[Params], root: Path) -> list[tuple[str, str]]:
     """Kind and name of every plugin that a stage uses."""
     fitted = stage.inputs.get("fitted")
     params = network.describe(Folder(root, fitted)).params if fitted else stage.params
-    if isinstance(params, StackParams):
-        params = params.members[0].params  # all have the same plugins
     named = [("encoder", part.name) for part in params.modalities.values()] if isinstance(params, FitParams) else []
     if isinstance(params, FusionParams | PretrainParams) and params.fusion:
         named.append(("fusion", params.fusion.name))

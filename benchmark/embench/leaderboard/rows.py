@@ -164,8 +164,6 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("label_fraction"):
         differences.append(f"{config['label_fraction']:g} of the labels")
-    if config.get("stack"):
-        differences.append(f"networks trained in stacks of {config['stack']}")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
@@ -183,7 +181,7 @@ _DESCRIBED = frozenset(
     (
         *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
         *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
-        *("pretrainers", "device", "threads", "stack", "parts", "request"),
+        *("pretrainers", "device", "threads", "parts", "request"),
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""

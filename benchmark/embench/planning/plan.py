@@ -24,7 +24,6 @@ from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.request import Request
-from embench.planning.stacks import stacked
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.records.method_kind import MethodKind
@@ -91,7 +90,6 @@ class Plan:
             "pretrainers": [without_paths(text) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
-            **({} if self.request.stack is None else {"stack": self.request.stack}),
             "parts": parts,
         }
 
@@ -267,8 +265,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             where=f"protocol {protocol.name}",
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
-    if request.stack is not None:
-        graph = stacked(graph, _stack(request.stack))
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
@@ -352,12 +348,6 @@ def _drop(request: Request, method: Method) -> tuple[str, ...]:
     if len(chosen) >= len(method.modalities):
         raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
     return chosen
-
-
-def _stack(count: int) -> int:
-    if count < 2:
-        raise UsageError(f"a stack of {count}", where=f"--stack {count}", expected="a number of at least 2")
-    return count
 
 
 def _labelled_subjects(request: Request) -> int | None:

@@ -40,7 +40,6 @@ class Request:
     label_fraction: str | None = None
     pretrained: str | None = None
     workers: int | None = None
-    stack: int | None = None
     observers: tuple[str, ...] = ()
 
     @property
@@ -205,11 +204,6 @@ OPTIONS = (
         panel="Experiments",
     ),
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
-    Option(
-        "stack",
-        "Number of small networks (folds, seeds, targets) that are trained as one; default: each alone.",
-        panel="Machine",
-    ),
     Option("observer", "Observer to notify of events; repeatable.", of="observers", panel="Machine"),
 )
 """The options of a run, in the order of its help: the one place that maps options to fields of a request."""

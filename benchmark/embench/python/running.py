@@ -75,7 +75,6 @@ def run(
     label_fraction: str | float | None = None,
     pretrained: str | Path | None = None,
     workers: int | None = None,
-    stack: int | None = None,
     observer: Texts = (),
 ) -> Result:
     """Runs one method on one dataset under a protocol, writes its record and returns its scores.
@@ -104,7 +103,6 @@ def run(
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
         workers: number of parallel processes; by default one per CPU core.
-        stack: number of small networks (folds, seeds, targets) that are trained as one; by default each alone.
         observer: observers to notify of events.
 
     Raises:
