@@ -1,0 +1,119 @@
+"""Plugins that keep labels beside what embench hands them: found at whichever run, by conformance or by running again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embench import registry
+from embench.audits import audit_run
+from embench.cli import main
+from embench.errors import CheckFailed, PluginError
+from embench.registry import catalogue
+from embench.testing import check_estimator
+
+from ..leaderboard.boards import METHOD, unmarked
+from ..packages.installing import write
+from ..tiny.fixtures import bench, cache, six
+from ..tiny.remembering import FOLDER
+from ..tiny.running import Bench
+
+__all__ = ["bench", "cache", "six"]
+PLUGINS = Path(__file__).parents[1] / "tiny" / "remembering.py"
+MEMORIES = ["Recalls", "Writes", "WritesFirst"]
+not_yet = pytest.mark.xfail(strict=True, reason="nothing finds it yet")
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where plugins write, which no cache or folder of runs is."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    monkeypatch.setenv(FOLDER, str(folder))
+    return folder
+
+
+def plugin(name: str) -> str:
+    return f"{PLUGINS}:{name}"
+
+
+def method(bench: Bench, runs: Path, name: str) -> Any:
+    return Bench(bench.data, runs, protocol=bench.protocol).run(
+        "Moments", fusion=plugin(name), modalities="ecg", seeds="0"
+    )
+
+
+@not_yet
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_memory_does_not_conform_at_its_first_second_and_tenth_check(name: str) -> None:
+    for _ in range(10):
+        with pytest.raises(CheckFailed, match="remembers labels"):
+            check_estimator(registry.load("fusion", plugin(name)))
+
+
+def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
+    for _ in range(2):
+        check_estimator(registry.load("fusion", plugin("KeepsFits")))
+    assert any(kept.iterdir())
+
+
+@not_yet
+def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="in a process that has seen no other unit"):
+        method(bench, tmp_path / "one", "Writes")
+    again = method(bench, tmp_path / "two", "Writes")
+    assert again.manifest["conformance"]["fusion"].startswith("failed: ")
+    assert again.manifest["test_looks"] == {"arousal": 2}
+    assert again.manifest["tried"] == {"arousal": 1}
+
+
+@not_yet
+@pytest.mark.slow
+def test_a_retraining_finds_what_conformance_did_not_see(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(PluginError):
+        method(bench, tmp_path / "one", "WritesInRuns")
+    run = method(bench, tmp_path / "two", "WritesInRuns")
+    assert run.manifest["conformance"]["fusion"] == "passed"
+    found = audit_run(run.folder, retrained=1, out=tmp_path, trust_code=True).checks["permuted_labels"].findings
+    assert "remembers labels" in " ".join(finding.what for finding in found if finding.severity == "severe")
+
+
+@pytest.fixture
+def package(site: Path, tmp_path: Path) -> str:
+    """The estimators as a package that others can install."""
+    folder = tmp_path / "embench_mine"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    shutil.copy(PLUGINS, folder / "estimators.py")
+    names = ("WritesInRuns", "KeepsFits")
+    about = {"revision": 1, "summary": "Remembers.", "licence": "MIT"}
+    plugins = {name: {"target": f"embench_mine.estimators:{name}", **about} for name in names}
+    (folder / "registry.yaml").write_text(json.dumps({"fusion": plugins}))
+    write(site, "embench-mine", "1.0", {"plugins": "embench_mine"}, folder)
+    catalogue.refresh()
+    return "embench_mine"
+
+
+@not_yet
+@pytest.mark.slow
+def test_a_spot_check_finds_what_conformance_did_not_see(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the author's own machine, where the file is; an entry of an honest cache is reproduced."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    data, entries = ["--data-root", str(unmarked(tmp_path / "data"))], {}
+    for name, codes in {"WritesInRuns": [4, 0], "KeepsFits": [0]}.items():
+        for k, code in enumerate(codes):
+            assert main(["run", *METHOD, "--fusion", f"{package}/{name}", *data, "--runs", f"{name}{k}"]) == code
+        [run] = Path(f"{name}{len(codes) - 1}").glob("stress_predict/*")
+        assert main(["leaderboard", "submit", str(run), *data]) == 0
+        [entries[name]] = Path("leaderboards/stress_predict").glob(f"*/*-{name}-*")
+    check = ["leaderboard", "reproduce", "--stages", "2", "--by", "A. Reader", *data]
+    assert main([*check, str(entries["WritesInRuns"])]) == 1
+    assert "remembers labels" in capsys.readouterr().out
+    assert main([*check, str(entries["KeepsFits"])]) == 0
