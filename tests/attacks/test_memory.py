@@ -1,4 +1,4 @@
-"""Plugins that keep labels beside what embench hands them: found at whichever run, by conformance or by running again."""
+"""Plugins that keep labels beside what embench hands them: found at any run, by conformance or by running again."""
 
 from __future__ import annotations
 
@@ -47,12 +47,23 @@ def method(bench: Bench, runs: Path, name: str) -> Any:
     )
 
 
-@not_yet
 @pytest.mark.parametrize("name", MEMORIES)
 def test_a_memory_does_not_conform_at_its_first_second_and_tenth_check(name: str) -> None:
     for _ in range(10):
         with pytest.raises(CheckFailed, match="remembers labels"):
             check_estimator(registry.load("fusion", plugin(name)))
+
+
+def test_a_failure_names_the_nonce_that_repeats_it(kept: Path) -> None:
+    cls = registry.load("fusion", plugin("Writes"))
+    with pytest.raises(CheckFailed, match="remembers labels") as first:
+        check_estimator(cls)
+    assert first.value.where
+    nonce = first.value.where.rpartition("nonce ")[2]
+    (kept / "Writes").unlink()
+    with pytest.raises(CheckFailed, match="remembers labels") as again:
+        check_estimator(cls, nonce=nonce)
+    assert str(again.value) == str(first.value)
 
 
 def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
