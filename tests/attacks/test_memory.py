@@ -12,8 +12,11 @@ import pytest
 from embench import registry
 from embench.audits import audit_run
 from embench.cli import main
+from embench.engine.executors import Resources, run_graph
 from embench.errors import CheckFailed, PluginError
+from embench.records.ledger import read_ledger
 from embench.registry import catalogue
+from embench.runs.memory import remembered_labels
 from embench.testing import check_estimator
 
 from ..leaderboard.boards import METHOD, unmarked
@@ -25,7 +28,6 @@ from ..tiny.running import Bench
 __all__ = ["bench", "cache", "six"]
 PLUGINS = Path(__file__).parents[1] / "tiny" / "remembering.py"
 MEMORIES = ["Recalls", "Writes", "WritesFirst"]
-not_yet = pytest.mark.xfail(strict=True, reason="nothing finds it yet")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +74,6 @@ def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
     assert any(kept.iterdir())
 
 
-@not_yet
 def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="in a process that has seen no other unit"):
         method(bench, tmp_path / "one", "Writes")
@@ -82,7 +83,30 @@ def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(bench: Bench, t
     assert again.manifest["tried"] == {"arousal": 1}
 
 
-@not_yet
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Recalls", "differ by up to"),
+        ("Writes", "differ by up to"),
+        ("WritesFirst", "follow the true ones"),
+        ("KeepsFits", ""),
+    ],
+)
+def test_other_labels_elsewhere_and_reversed_ones_show_a_memory_of_earlier_runs(
+    bench: Bench, tmp_path: Path, name: str, found: str
+) -> None:
+    planned = bench.plan("Moments", fusion=plugin(name), modalities="ecg")
+    stages = list(planned.graph.stages.values())
+    for runs in ("one", "two"):
+        run_graph(stages, tmp_path / runs / "stages", resources=Resources(1), on_event=print).check(
+            planned.graph.stages
+        )
+    told = remembered_labels(planned, [(0, 0), (0, 2)], tmp_path / "two" / "stages", print)
+    assert [found in what for what in told] == [True] * len(told)
+    assert bool(told) == bool(found)
+    assert [line["run"] for line in read_ledger(tmp_path / "two")] == [f"refusal of {planned.id}"] * bool(found)
+
+
 @pytest.mark.slow
 def test_a_retraining_finds_what_conformance_did_not_see(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(PluginError):
@@ -109,7 +133,6 @@ def package(site: Path, tmp_path: Path) -> str:
     return "embench_mine"
 
 
-@not_yet
 @pytest.mark.slow
 def test_a_spot_check_finds_what_conformance_did_not_see(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from embench.audits.retrain import permute_labels
 from embench.engine import loop
 from embench.engine.stage import STACK, alone
 from embench.errors import UsageError
+from embench.runs.memory import permute_labels
 
 from ..tiny.running import Bench, command
 
