@@ -74,7 +74,10 @@ def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
     assert any(kept.iterdir())
 
 
-def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(bench: Bench, tmp_path: Path) -> None:
+def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     with pytest.raises(PluginError, match="in a process that has seen no other unit"):
         method(bench, tmp_path / "one", "Writes")
     again = method(bench, tmp_path / "two", "Writes")

@@ -1,5 +1,5 @@
 """What plugins that are not bundled keep of labels beside what embench hands them: stages that are run again on labels
-in another order show it, whether it lies in a module, in a file, or on another disk."""
+in another order show it, whether it lies in a module or in a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,9 @@ from embench.planning.plan import Plan
 from embench.records.differences import TOLERANCE
 from embench.runs.guards import outside_parts, write_down_refusal
 
-KEPT = 0.1
-"""The correlation with true labels from which on predictions follow them. What learns follows the labels that it was
-given: on real recordings, reversed ones turned its correlation into nearly the opposite."""
-
-Reorder = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""Labels (n,) of a subject -> the same ones in another order."""
+FOLLOWED = 0.2
+"""The correlation with true labels from which on predictions follow them. Of 225 honest fits on real recordings none
+followed them by more than .09 both as it was trained and trained on reversed labels: these turn the correlation."""
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
@@ -45,8 +43,10 @@ def _reversed(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def _reordered(planned: Plan, reorder: Reorder, k: int = 0, subjects: Collection[str] | None = None) -> Plan:
-    """The plan with the training labels of each subject in another order, or those of some."""
+def _reordered(
+    planned: Plan, reorder: Callable[..., np.ndarray], k: int = 0, subjects: Collection[str] | None = None
+) -> Plan:
+    """The plan with the training labels (n,) of each subject, or of some, as `reorder(labels, rng)` gives them back."""
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
@@ -55,7 +55,7 @@ def _reordered(planned: Plan, reorder: Reorder, k: int = 0, subjects: Collection
         task = dict(stage.task)
         if "y" in task and stage.params.common.source.store == own:
             rng = np.random.default_rng([k, int(alone(stage).id[:8], 16)])
-            task["y"] = _within(task["y"], task_subjects(stage), lambda y: reorder(y, rng), subjects)
+            task["y"] = _within(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
         params = stage.params
         if isinstance(params, StackParams):
             params = replace(params, members=tuple(map(changed, params.members)))
@@ -118,9 +118,11 @@ def drawn_folds(planned: Plan) -> list[PickedFold]:
 
 
 def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
-    """Whether predictions of a seed and fold change where another fold of the seed, run before, learns other labels of
-    the tested subjects: in words. None where they do not, where no other fold trains on these subjects, and where
-    their own fold does."""
+    """Says that predictions of a seed and fold change where another fold of the seed, run before, learns other labels
+    of the tested subjects; None where they do not, where no other fold trains on these subjects, and where their own
+    fold does."""
+    if planned.fit is not planned.test:
+        return None
     (seed, fold), units = picked, planned.fit.units
     own = part_of(planned.graph, [picked])
     tested = {units[i].subject for expected in own.predictions for i in expected.units}
@@ -130,7 +132,7 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
 
     others = [each for each in planned.graph.predictions if each.seed == seed and each.fold != fold]
     other = max(others, key=shared, default=None)
-    if planned.fit is not planned.test or other is None or not shared(other) or any(map(shared, own.predictions)):
+    if other is None or not shared(other) or any(map(shared, own.predictions)):
         return None
     _run(own, root, on_event)
     pair = replace(planned, graph=part_of(planned.graph, [picked, (seed, other.fold)]))
@@ -153,15 +155,15 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
 
 
 def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> str | None:
-    """Whether predictions follow labels although all training labels are reversed within each subject, as what learns
-    from these cannot."""
+    """Says that predictions follow labels although all training labels are reversed within each subject, as what learns
+    from these cannot; None where they do not."""
     part = replace(planned, graph=part_of(planned.graph, picked))
     _run(part.graph, root, on_event)
     turned = _reordered(part, _reversed)
     with tempfile.TemporaryDirectory(prefix="embench-memory-") as folder:
         _run(turned.graph, Path(folder), on_event)
         before, after = _follows_labels(part, root), _follows_labels(turned, Path(folder))
-    if min(before, after) <= KEPT:
+    if min(before, after) <= FOLLOWED:
         return None
     return (
         "it remembers labels: its predictions follow the true ones within subjects although it was trained on reversed "
@@ -192,7 +194,7 @@ def _follows_labels(planned: Plan, root: Path) -> float:
             y = cohort.labels(target, expected.train if planned.fit is cohort else cohort.positions)[index]
             known = np.isfinite(y) & np.isfinite(own[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)
-            turned = _within(y, subject[known], lambda of, rng=rng: _reversed(of, rng), None)
+            turned = _within(y, subject[known], partial(_reversed, rng=rng), None)
             if target.traits.several:
                 y, turned = (np.eye(target.n)[of[:, 0].astype(int)] for of in (y, turned))
             one, other = (_centred(of, subject[known]) for of in (own[known], y - turned))

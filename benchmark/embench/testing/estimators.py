@@ -121,7 +121,7 @@ def _forgets(
         return np.stack([estimator.score(test.X.copy()) for estimator in fitted])
 
     before = scores()
-    make().fit(*map(np.concatenate, zip(train, told, strict=True)))
+    make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
     what, expected = "it remembers labels that another fit was given", "scores that follow from the rows of its own fit"
     check.that(_near(scores(), before), what, expected=expected)
 
