@@ -6,6 +6,7 @@ import pytest
 
 from embench.errors import PluginError
 from embench.leaderboard.publish import publish_runs
+from embench.records.ledger import read_ledger
 
 from ..sample import sample
 from ..tiny.running import Bench
@@ -24,7 +25,8 @@ def test_ranks_in_the_batch_that_are_remembered(bench):
         bench.run("Moments", fusion=cheat("Ranks"), modalities="ecg")
     assert error.value.exit_code == 4
     assert "Ranks" in error.value.where
-    assert not (bench.runs / "test_labels_opened.jsonl").exists()  # found before a label is opened
+    [look] = read_ledger(bench.runs)  # no label was opened, and the refusal counts as if some had been
+    assert look["run"] == f"refusal of {look['refused']}"
 
 
 @pytest.mark.parametrize("encoder", ["Centred", "Drifting"])

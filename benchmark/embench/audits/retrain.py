@@ -16,17 +16,17 @@ from safetensors.torch import load_file
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
 from embench.engine.executors import Resources, run_graph
-from embench.engine.fits import labelled, task_subjects
+from embench.engine.fits import labelled
 from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams
-from embench.engine.stage import StackParams, Stage, alone
+from embench.engine.stage import Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
-from embench.planning.graph import Graph
 from embench.planning.plan import Plan, default_workers
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
+from embench.runs.memory import drawn_folds, permute_labels, remembered_labels
 from embench.statistics.metrics import metric_facts
 
 
@@ -100,44 +100,10 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
         return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
 
 
-def permute_labels(planned: Plan, k: int) -> Plan:
-    """The plan with the training labels permuted within each subject, differently for each `k`;
-    test labels are as they are. Labels of source datasets stay."""
-    stages: dict[str, Stage[Any]] = {}
-    renamed: dict[str, str] = {}
-    own = planned.fit.store.key
-
-    def permuted(stage: Stage[Any]) -> Stage[Any]:
-        task = dict(stage.task)
-        if "y" in task and stage.params.common.source.store == own:
-            rng = np.random.default_rng([k, int(alone(stage).id[:8], 16)])
-            task["y"] = _permuted(task["y"], task_subjects(stage), rng)
-        params = stage.params
-        if isinstance(params, StackParams):
-            params = replace(params, members=tuple(map(permuted, params.members)))
-        return replace(stage, params=params, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
-
-    for id_, stage in planned.graph.stages.items():
-        made = permuted(stage)
-        stages[made.id] = made
-        renamed[id_] = made.id
-    predictions = [replace(expected, stage=renamed[expected.stage]) for expected in planned.graph.predictions]
-    return replace(planned, graph=Graph(stages, predictions))
-
-
-def _permuted(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`y` (n, targets) with the labels of each subject's rows in another order; missing ones stay where they are."""
-    out = y.copy()
-    for column in out.T:
-        for name in np.unique(subject):
-            own = np.flatnonzero((subject == name) & np.isfinite(column))
-            column[own] = column[own][rng.permutation(len(own))]
-    return out
-
-
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
-    What it then scores is chance, unless test subjects' labels reach it by another way."""
+    What it then scores is chance, unless test subjects' labels reach it by another way. Plugins that are not bundled
+    are asked for what they remember, too."""
     # A headline that compares subjects may not be estimable; the score within subjects then tells as much of labels.
     names = {t.name: e.rescored.headlines[t.name] for t in e.targets}
     for t in e.targets:
@@ -156,7 +122,10 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
             if score := scores.score(name, headline):
                 null[name].append(score.mean)
     figures: dict[str, Any] = {}
-    findings = []
+    todo = "test labels reach the method by some way other than its training labels: find it"
+    with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
+        told = remembered_labels(planned, drawn_folds(planned), Path(folder) / "stages", on_event)
+    findings = [AuditFinding("severe", what, {}, todo) for what in told]
     for name, values in null.items():
         real = e.rescored.score(name, names[name])
         if not values or real is None:
@@ -170,7 +139,6 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         figures[name] = {"headline": names[name], "real": real.mean, "permuted": values, "mean": mean, "p": p}
         if mean - chance > 4 * error:
             what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
-            todo = "test labels reach the method by some way other than its training labels: find it"
             findings.append(AuditFinding("severe", what, figures[name], todo))
         elif at_least:
             severity: Severity = "warning" if (real.low or 0) > chance else "note"

@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
-from embench.engine.specs import FitParams, Params
+from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
 from embench.snapshot import once

@@ -8,16 +8,19 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import embench
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine.alone import check_alone
+from embench.engine.specs import Part
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.planning.graph import libraries
 from embench.planning.plan import Plan
+from embench.records import ledger
 from embench.store import cache_root
 from embench.system import in_fresh_process
 from embench.texts import visible
@@ -35,12 +38,21 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
         if entry.package != registry.BUNDLED:
             content = [entry.version, find.raw_digest_of(name, plan.request.data_root).hex()]
             found[part] = _told("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
-    for part, method in plan.method.parts():
-        kind = part.partition("[")[0]
-        if registry.find(kind, method.name).package != registry.BUNDLED:
-            check = partial(in_fresh_process, f"while checking {kind} {method.name}", check_plugin, kind, method.name)
-            found[part] = _told(kind, method.name, method.code, check, on_event)
+    for part, method in outside_parts(plan).items():
+        kind = _kind(part)
+        check = partial(in_fresh_process, f"while checking {kind} {method.name}", check_plugin, kind, method.name)
+        found[part] = _told(kind, method.name, method.code, check, on_event)
     return found
+
+
+def outside_parts(plan: Plan) -> dict[str, Part]:
+    """The parts of a method that are not bundled."""
+    parts = plan.method.parts()
+    return {part: of for part, of in parts if registry.find(_kind(part), of.name).package != registry.BUNDLED}
+
+
+def _kind(part: str) -> str:
+    return part.partition("[")[0]
 
 
 def _datasets(plan: Plan) -> dict[str, str]:
@@ -56,6 +68,21 @@ def ask_alone(plan: Plan, root: Path) -> None:
     stages = dict.fromkeys(expected.stage for expected in plan.graph.predictions)
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
+
+
+def write_down_refusal(plan: Plan, root: Path) -> None:
+    """Writes into the ledgers that plugins of a run were found out, which counts as a look: what they know, they know
+    from somewhere. `root`: the folder of the stages, in a runs folder."""
+    data, refused = find.raw_digest_of(plan.request.dataset, plan.request.data_root), {"refused": plan.id}
+    opening = {**opening_of(plan), "run": f"refusal of {plan.id}", **refused}
+    ledger.record_openings(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
+
+
+def opening_of(plan: Plan) -> dict[str, Any]:
+    """What the ledger holds of a run that is scored."""
+    opening = {"dataset": plan.dataset, "protocol": plan.protocol.name, "run": plan.id, "method": digest(plan.config)}
+    # Other folds test the same subjects, so choosing by the scores of --dev is a look, too.
+    return {**opening, "dev": True} if plan.request.dev else opening
 
 
 def _told(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:

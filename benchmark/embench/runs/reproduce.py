@@ -31,7 +31,7 @@ from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.refitted import controls_apart
 from embench.leaderboard.sealing import sealed_scores
 from embench.leaderboard.verify import means_in
-from embench.planning.graph import Graph
+from embench.planning.graph import Graph, stage_folder
 from embench.planning.plan import Plan, assumed
 from embench.records import ledger
 from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
@@ -42,6 +42,7 @@ from embench.registry.catalogue import installed
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
 from embench.runs.manifest import cost_of
+from embench.runs.memory import drawn_folds, part_of, remembered_labels
 from embench.runs.rebuild import rebuild_plan
 from embench.runs.stages import run_stages
 from embench.statistics.evaluation import model_rows
@@ -125,6 +126,9 @@ def reproduce_entry(
         _compare_plan(record, run, planned, made)
         if not made.wrong:
             _run_and_compare(record, run, planned, place, made, progress)
+        if not made.wrong:
+            picked = made.stages or drawn_folds(planned)
+            made.wrong += remembered_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
     return made
 
 
@@ -216,7 +220,7 @@ def _run_and_compare(
     counted, first = planned, planned.graph.predictions[0]
     if made.stages is not None:
         counted = replace(planned, graph=_counted(planned.graph, made.stages))
-        planned = replace(planned, graph=_part_of(planned.graph, made.stages))
+        planned = replace(planned, graph=part_of(planned.graph, made.stages))
     request, needed = planned.request, {**planned.graph.stages, **counted.graph.stages}
     outcome, root = run_stages(list(needed.values()), request, progress)
     outcome.check(needed)
@@ -238,17 +242,7 @@ def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
     spot check are run beside it. Networks are the same in all folds, so that any will do."""
     first = graph.predictions[0]
     fitted = graph.stages[graph.stages[first.stage].inputs["fitted"]]
-    return _part_of(graph, [(first.seed, first.fold)] if fitted.kind == "estimator" else picked)
-
-
-def _part_of(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
-    """The stages that the predictions of some seeds and folds need."""
-    predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
-    needed = {expected.stage for expected in predictions}
-    for id_, stage in reversed(graph.stages.items()):  # each comes after its inputs
-        if id_ in needed:
-            needed |= set(stage.inputs.values())
-    return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
+    return part_of(graph, [(first.seed, first.fold)] if fitted.kind == "estimator" else picked)
 
 
 def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:

@@ -13,8 +13,8 @@ from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources
 from embench.engine.stage import Stage
-from embench.errors import EmbenchError, Unfinished
-from embench.files import digest, folder_mode, make_folder
+from embench.errors import EmbenchError, PluginError, Unfinished
+from embench.files import folder_mode, make_folder
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, make
@@ -212,18 +212,14 @@ def _conclude(
             _notify(observers, planned, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
-        guards.ask_alone(planned, root)
+        try:
+            guards.ask_alone(planned, root)
+        except PluginError:
+            guards.write_down_refusal(planned, root)
+            raise
     on_event({"event": "scoring", "run": planned.id})
-    opening: dict[str, Any] = {
-        "dataset": planned.dataset,
-        "protocol": planned.protocol.name,
-        "run": planned.id,
-        "method": digest(planned.config),
-    }
     request, targets = planned.request, [t.name for t in planned.test.targets]
-    if request.dev:  # other folds test the same subjects, so choosing by these scores is a look, too
-        opening["dev"] = True
-    data = find.raw_digest_of(request.dataset, request.data_root)
+    data, opening = find.raw_digest_of(request.dataset, request.data_root), guards.opening_of(planned)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     evaluated = evaluate.evaluate(planned, root, on_event)
     content = manifest(planned, outcome, looks, conformance, videos).content()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from embench.interfaces.recipe import Recipe
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace
 
 _CLASSES = 3
+_ROWS = 12
+"""Rows of a subject."""
 
 
 class _Table(NamedTuple):
@@ -24,12 +27,17 @@ class _Table(NamedTuple):
 
 
 @leaves_no_trace
-def check_estimator(cls: type[Estimator]) -> None:
+def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
     """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
 
     Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
     values, and for a feature that no row has; the same scores from one seed; rows that don't depend on their batch;
-    inputs left as they are; and on classes that lie apart, higher scores for the right one.
+    inputs left as they are; on classes that lie apart, higher scores for the right one; and no memory of labels that
+    another fit was given.
+
+    Args:
+        nonce: a text that decides the rows and labels by which a memory is found; by default drawn, so that no plugin
+            has met them before. A failure names it.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -41,14 +49,18 @@ def check_estimator(cls: type[Estimator]) -> None:
     known = ("features", "decisions")
     check.that(cls.reads in known, f"`reads` is {cls.reads!r}", expected=f"one of {', '.join(known)}")
     tried: list[Recipe] = []
+    nonce = nonce or secrets.token_hex(8)
     for preset, recipe in check.recipes().items():
         if recipe in tried:  # presets may share one
             continue
         tried.append(recipe)
         for kind in KINDS:
             if kind in cls.kinds:
+                make = partial(cls, recipe, 1, kind, _classes(kind))
                 with check.during(f"preset {preset}, {kind} targets"):
-                    _check(check, partial(cls, recipe, 1, kind, _classes(kind)), kind, cls.reads)
+                    _check(check, make, kind, cls.reads)
+                    with check.during(f"nonce {nonce}"):
+                        _forgets(check, make, _decisions if cls.reads == "decisions" else _table, kind, nonce)
 
 
 def _classes(kind: KindName) -> int:
@@ -93,6 +105,27 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
         _scored(check, lacking, test, kind)
 
 
+def _forgets(
+    check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
+) -> None:
+    """The scores of subjects stay the same after another fit was given labels of theirs, as another fold's fit is; also
+    those of an estimator that is fitted to permuted labels."""
+    random = np.random.default_rng(list(nonce.encode()))
+    train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
+    permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
+
+    def scores() -> np.ndarray:
+        fitted = make(), make()
+        for estimator, rows in zip(fitted, (train, permuted), strict=True):
+            estimator.fit(*rows)
+        return np.stack([estimator.score(test.X.copy()) for estimator in fitted])
+
+    before = scores()
+    make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
+    what, expected = "it remembers labels that another fit was given", "scores that follow from the rows of its own fit"
+    check.that(_near(scores(), before), what, expected=expected)
+
+
 def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
     if not KINDS[kind].has_classes:
         follows = float(np.corrcoef(score, y)[0, 1])
@@ -129,8 +162,8 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
 def _table(subjects: int, seed: int, kind: KindName) -> _Table:
     """Rows of subjects with all classes: two features separate them, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
-    n = subjects * 12
-    y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
+    n = subjects * _ROWS
+    y = np.tile(np.arange(_ROWS) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
     if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
@@ -139,7 +172,7 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
         X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
-    return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], 12), np.ones(n))
+    return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], _ROWS), np.ones(n))
 
 
 def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:

@@ -185,11 +185,11 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
     nothing meanwhile."""
 
     @functools.wraps(checked)
-    def check(cls: type[Any], *args: Any) -> None:
+    def check(cls: type[Any], *args: Any, **named: Any) -> None:
         printed = io.StringIO()
         try:
             with _random_state_kept(), contextlib.redirect_stdout(printed):
-                checked(cls, *args)
+                checked(cls, *args, **named)
         finally:
             sys.stdout.write(printed.getvalue())
         if text := _first_line(printed.getvalue()):
