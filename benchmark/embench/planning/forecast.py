@@ -19,7 +19,7 @@ from embench.engine.flops import flops_of
 from embench.engine.loop import optimiser_of
 from embench.engine.source import grid_of
 from embench.engine.specs import FitParams, FusionParams
-from embench.engine.stage import STACK, Stage
+from embench.engine.stage import Stage
 from embench.files import digest
 from embench.nn import Model
 from embench.planning.expected import together
@@ -95,17 +95,14 @@ def _fits(stage: Stage[Any]) -> bool:
 def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for s in stages:
-        if STACK in s.inputs:
-            continue  # it takes its result from there
-        for trained in s.params.members if s.kind == STACK else (s,):
-            if _fits(trained):
-                row_s = measured[frozenset(trained.params.modalities)][2]
-                cost = row_s * _training_rows(trained) * trained.params.recipe.epochs
-            elif trained.kind == "pretrain":
-                cost = _pretraining_s(trained, measured)
-            else:
-                continue
-            seconds[s.id] = seconds.get(s.id, 0.0) + cost
+        if _fits(s):
+            row_s = measured[frozenset(s.params.modalities)][2]
+            cost = row_s * _training_rows(s) * s.params.recipe.epochs
+        elif s.kind == "pretrain":
+            cost = _pretraining_s(s, measured)
+        else:
+            continue
+        seconds[s.id] = cost
     return seconds
 
 
