@@ -14,7 +14,7 @@ from embench.files import parse_json, read_text, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
-VERSION = 7
+VERSION = 8
 """Rises when the same run and data give other findings, or `audit.json` holds something else."""
 BOUND_SINCE = 7
 """The version from which on an audit names, under `of`, digests of what it audited."""
