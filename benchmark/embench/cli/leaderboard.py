@@ -239,7 +239,7 @@ def build(
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
     from embench.data.find import raw_digest_of
-    from embench.leaderboard.entries import load_entries
+    from embench.leaderboard.standings import load_standings
     from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
@@ -252,6 +252,6 @@ def build(
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     with Steps("entries", "verified") as steps:
-        verify_entries(load_entries(boards), steps)
+        verify_entries(load_standings(boards), steps)
     for path in leaderboard.build_leaderboards(boards):
         console.echo(str(path))

@@ -9,10 +9,12 @@ from pathlib import Path
 from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
-from embench.leaderboard.entries import drop_unshared, load_entries
+from embench.leaderboard.entries import drop_unshared
 from embench.leaderboard.rows import asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
+from embench.leaderboard.standings import load_standings
 from embench.records.context import OTHER_UNITS
+from embench.records.entry import shared_folder
 from embench.records.wording import BESIDE, format_score
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
@@ -68,11 +70,11 @@ def build_leaderboards(root: Path) -> list[Path]:
         MachineError: the disk refuses.
     """
     root = Path(root)
-    entries = load_entries(root)
+    entries = load_standings(root)
     sections = sections_of(entries)
     written = []
     try:
-        drop_unshared(root, entries)
+        drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
         for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"
             write_text(path, _page(dataset, list(of_dataset)))

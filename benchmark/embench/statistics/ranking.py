@@ -116,18 +116,19 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
     """By sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep
     their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
     adds = np.stack([s.adds for s in summands])
-    gaps = adds[:, None] - adds
-    own = (gaps**2).sum(-1)
+    own = np.stack([((row - adds) ** 2).sum(-1) for row in adds])
     error = np.sqrt(own + _shared(summands, own))
-    standardised = np.divide(gaps.sum(-1), error, out=np.zeros_like(own), where=error > 0)
+    gaps = np.stack([(row - adds).sum(-1) for row in adds])
+    standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
     signs = 1.0 - 2.0 * group_permutations(adds.shape[1])
     turned = signs @ adds.T
     one, other = np.nonzero(np.triu(own > 0, 1))
     greatest = np.zeros(len(signs))
-    for k in range(0, len(signs), 2048):  # so that all pairs fit into memory
-        some = turned[k : k + 2048]
+    step = 1 + 2**22 // max(len(one), 1)
+    for k in range(0, len(signs), step):  # so that all pairs fit into memory
+        some = turned[k : k + step]
         values = np.abs(some[:, one] - some[:, other]) / np.sqrt(own[one, other])
-        greatest[k : k + 2048] = values.max(1, initial=0.0)
+        greatest[k : k + step] = values.max(1, initial=0.0)
     return _corrected(standardised, greatest), standardised, signs @ _centred(summands, adds).T
 
 
