@@ -59,7 +59,7 @@ def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, re
     first = shown(boards)
     assert shown(boards) == first
     assert read == ["a", "b"]
-    assert [section for section in sections_of(load_standings(boards))] == leaderboard_sections(boards)
+    assert sections_of(load_standings(boards)) == leaderboard_sections(boards)
 
 
 def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
@@ -117,9 +117,7 @@ def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[str])
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("0.6", "0.8"), lambda _: ""])
-def test_a_damaged_file_of_the_cache_is_made_anew(
-    damage: Callable[[str], str], boards: Path, read: list[str]
-) -> None:
+def test_a_damaged_file_of_the_cache_is_made_anew(damage: Callable[[str], str], boards: Path, read: list[str]) -> None:
     first = shown(boards)
     for kept in (path for path in (boards.parent / "cache" / "boards").rglob("*") if path.is_file()):
         kept.write_text(damage(kept.read_text()))

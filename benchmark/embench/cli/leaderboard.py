@@ -252,6 +252,7 @@ def build(
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     with Steps("entries", "verified") as steps:
-        verify_entries(load_standings(boards), steps)
-    for path in leaderboard.build_leaderboards(boards):
+        known = load_standings(boards)
+        verify_entries(known, steps)
+    for path in leaderboard.build_leaderboards(boards, known):
         console.echo(str(path))

@@ -10,7 +10,7 @@ from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared
-from embench.leaderboard.rows import asked_of, class_of, highest_of
+from embench.leaderboard.rows import Standing, asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.standings import load_standings
 from embench.records.context import OTHER_UNITS
@@ -62,15 +62,18 @@ ADDS_LEGEND = """\
 """
 
 
-def build_leaderboards(root: Path) -> list[Path]:
+def build_leaderboards(root: Path, entries: Sequence[Standing] | None = None) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
+
+    Args:
+        entries: what boards show of all entries below `root`, where that was loaded before.
 
     Raises:
         MachineError: the disk refuses.
     """
     root = Path(root)
-    entries = load_standings(root)
+    entries = load_standings(root) if entries is None else entries
     sections = sections_of(entries)
     written = []
     try:

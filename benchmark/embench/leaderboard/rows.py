@@ -10,7 +10,7 @@ from typing import Any
 
 from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
-from embench.leaderboard.entries import LeaderboardEntry, load_summands
+from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry, load_summands
 from embench.leaderboard.export import board_name
 from embench.protocols import Design
 from embench.records.audit import audit_status
@@ -32,7 +32,8 @@ class Standing:
 
     Args:
         folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
-        dataset: its full name. `rows`: target -> the method, without a rank. `controls`: target -> the controls.
+        dataset: its full name. `rows`: target -> the method, without a rank. `controls`: target -> the names of the
+            controls that have scores.
         parts: target -> group of subjects -> what it adds to the partial correlation that decides.
         undefined: target -> metric -> why the method has no such score.
     """
@@ -49,9 +50,13 @@ class Standing:
     design: Design | None
     fixed_order: bool
     rows: Mapping[str, Row]
-    controls: Mapping[str, tuple[Row, ...]]
+    controls: Mapping[str, tuple[str, ...]]
     parts: Mapping[str, Mapping[str, float]]
     undefined: Mapping[str, Mapping[str, str]]
+
+    def why_undefined(self, target: str, metric: str) -> str:
+        """The reason why the method has no such score."""
+        return self.undefined[target].get(metric, "it was not computed")
 
 
 def standing_of(entry: LeaderboardEntry) -> Standing:
@@ -72,7 +77,7 @@ def standing_of(entry: LeaderboardEntry) -> Standing:
         design=run.cohort.design,
         fixed_order=run.card.fixed_order,
         rows={target: _method_row(entry, target) for target in entry.targets},
-        controls={target: tuple(_controls_of(entry, target)) for target in entry.targets},
+        controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
         parts={target: at.of_groups for target, at in decides.items() if at},
         undefined={
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
@@ -101,7 +106,9 @@ def ranked_rows(entries: Sequence[Standing], target: str) -> tuple[list[Row], Ma
     rankings, ranked = {}, dict[str, Row]()
     for access, group in groupby((row for row in rows if not row.marks), key=class_of):
         alike = list(group)
-        found = rank_methods([row.score for row in alike if row.score], [load_summands(folders[row.id]).get(target) for row in alike])
+        found = rank_methods(
+            [row.score for row in alike if row.score], [load_summands(folders[row.id]).get(target) for row in alike]
+        )
         rankings[access] = found
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
@@ -291,11 +298,14 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
 
 def _control_rows(entries: Sequence[Standing], target: str) -> list[Row]:
     """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
-    every = [row for entry in entries for row in entry.controls.get(target, ())]
-    rows: dict[str, Row] = {}
-    for row in sorted(every, key=lambda row: (-row.subjects, -len(row.seeds), row.id)):
-        rows.setdefault(row.name, row)
-    return sorted(rows.values(), key=lambda row: (-mean(row), row.name))
+    chosen: dict[str, Standing] = {}
+    of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
+    for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
+        for name in entry.controls[target]:
+            chosen.setdefault(name, entry)
+    loaded = [load_leaderboard_entry(folder) for folder in {entry.folder for entry in chosen.values()}]
+    rows = [row for entry in loaded for row in _controls_of(entry, target) if chosen[row.name].id == entry.run.id]
+    return sorted(rows, key=lambda row: (-mean(row), row.name))
 
 
 def _of(count: Any, target: str) -> Any:

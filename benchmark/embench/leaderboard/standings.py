@@ -61,9 +61,9 @@ def _standing(folder: Path, attestations: Sequence[Path]) -> Standing:
             shared = shared_folder(folder)
             if found.content == content_digest(folder, [shared / name for name in found.shared]):
                 return found
-    made = standing_of(load_leaderboard_entry(folder))
-    write_checked(place, _STANDING.dump_json(made, by_alias=True, exclude_unset=True))
-    return made
+    made = _STANDING.dump_json(standing_of(load_leaderboard_entry(folder)), by_alias=True, exclude_unset=True)
+    write_checked(place, made)
+    return _STANDING.validate_json(made)
 
 
 def kept_place(kind: str, *of: str) -> Path:
