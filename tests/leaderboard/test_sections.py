@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from embench.errors import DataError
-from embench.leaderboard import build_leaderboards, leaderboard_sections, standings
+from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import shown as kept_entries
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.select import row_fields
-from embench.leaderboard.standings import load_standings
+from embench.leaderboard.shown import load_shown_entries
 from embench.records.superseded import Superseded, write_superseded
 
 from .conftest import attest
@@ -34,8 +35,8 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The entries that were read, in order."""
     found: list[str] = []
-    load = standings.load_leaderboard_entry
-    monkeypatch.setattr(standings, "load_leaderboard_entry", lambda at: found.append(at.name) or load(at))  # type: ignore[func-returns-value]
+    load = kept_entries.load_leaderboard_entry
+    monkeypatch.setattr(kept_entries, "load_leaderboard_entry", lambda at: found.append(at.name) or load(at))  # type: ignore[func-returns-value]
     return found
 
 
@@ -59,7 +60,7 @@ def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, re
     first = shown(boards)
     assert shown(boards) == first
     assert read == ["a", "b"]
-    assert sections_of(load_standings(boards)) == leaderboard_sections(boards)
+    assert sections_of(load_shown_entries(boards)) == leaderboard_sections(boards)
 
 
 def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
@@ -99,12 +100,12 @@ def test_a_shared_file_that_was_altered_is_noticed(tmp_path: Path, monkeypatch: 
     entry = min((published / "subject-independent-v3").iterdir())
     shutil.copytree(published / "shared", tmp_path / "boards" / "stress_predict" / "shared")
     shutil.copytree(entry, tmp_path / "boards" / "stress_predict" / entry.parent.name / entry.name)
-    [standing] = load_standings(tmp_path / "boards")
-    [scores] = (name for name in standing.shared if name.startswith("control_scores"))
+    [entry_shown] = load_shown_entries(tmp_path / "boards")
+    [scores] = (name for name in entry_shown.shared if name.startswith("control_scores"))
     altered = tmp_path / "boards" / "stress_predict" / "shared" / scores
     altered.write_text(altered.read_text().replace("0.5", "0.6", 1))
     with pytest.raises(DataError, match="altered"):
-        load_standings(tmp_path / "boards")
+        load_shown_entries(tmp_path / "boards")
 
 
 def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[str]) -> None:
@@ -131,7 +132,7 @@ def test_other_code_makes_them_anew_and_what_old_code_made_goes(
     leaderboard_sections(boards)
     [old] = (boards.parent / "cache" / "boards").iterdir()
     os.utime(old, (0, 0))
-    monkeypatch.setattr(standings, "code_digest", lambda: "another")
+    monkeypatch.setattr(kept_entries, "code_digest", lambda: "another")
     leaderboard_sections(boards)
     assert read == ["a", "b", "a", "b"]
     assert [path.name for path in old.parent.iterdir()] == ["another"]

@@ -19,7 +19,7 @@ from embench.cli import main
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
 from embench.leaderboard.export import export_entry
-from embench.leaderboard.standings import load_standings
+from embench.leaderboard.shown import load_shown_entries
 from embench.leaderboard.verify import verify_entries, wrong_scores
 from embench.protocols import Design, load_protocol
 from embench.records import entry
@@ -88,7 +88,7 @@ def publish(root: Path, record: Record) -> Path:
 
 
 def verify(folder: Path) -> None:
-    verify_entries(load_standings(folder.parents[2]))
+    verify_entries(load_shown_entries(folder.parents[2]))
 
 
 def edit(path: Path, change: Edit) -> None:

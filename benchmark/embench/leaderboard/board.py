@@ -10,9 +10,9 @@ from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared
-from embench.leaderboard.rows import Standing, asked_of, class_of, highest_of
+from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
-from embench.leaderboard.standings import load_standings
+from embench.leaderboard.shown import load_shown_entries
 from embench.records.context import OTHER_UNITS
 from embench.records.entry import shared_folder
 from embench.records.wording import BESIDE, format_score
@@ -62,7 +62,7 @@ ADDS_LEGEND = """\
 """
 
 
-def build_leaderboards(root: Path, entries: Sequence[Standing] | None = None) -> list[Path]:
+def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
 
@@ -73,7 +73,7 @@ def build_leaderboards(root: Path, entries: Sequence[Standing] | None = None) ->
         MachineError: the disk refuses.
     """
     root = Path(root)
-    entries = load_standings(root) if entries is None else entries
+    entries = load_shown_entries(root) if entries is None else entries
     sections = sections_of(entries)
     written = []
     try:

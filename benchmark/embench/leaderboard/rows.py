@@ -27,7 +27,7 @@ from embench.statistics.verdict import borderline
 
 
 @dataclass(frozen=True)
-class Standing:
+class ShownEntry:
     """What boards show of an entry, whatever the others are.
 
     Args:
@@ -59,12 +59,12 @@ class Standing:
         return self.undefined[target].get(metric, "it was not computed")
 
 
-def standing_of(entry: LeaderboardEntry) -> Standing:
+def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
     """What boards show of an entry."""
     run, scores = entry.run, entry.scores
     decides = {target: adds.decides for target in entry.targets if (adds := scores.adds(target))}
     trained_on = run.config.get("train_dataset")
-    return Standing(
+    return ShownEntry(
         folder=entry.folder,
         content=entry_digest(entry.folder, run),
         shared=tuple(path.name for path in shared_files(entry.folder, run.entry)) if run.entry else (),
@@ -86,7 +86,7 @@ def standing_of(entry: LeaderboardEntry) -> Standing:
     )
 
 
-def ranked_rows(entries: Sequence[Standing], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
+def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
     """Rows of one dataset, protocol and target: methods by their headline, then those without a rank, then the
     controls; and `target_access` -> the ranking of its methods.
 
@@ -296,9 +296,9 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
             )
 
 
-def _control_rows(entries: Sequence[Standing], target: str) -> list[Row]:
+def _control_rows(entries: Sequence[ShownEntry], target: str) -> list[Row]:
     """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
-    chosen: dict[str, Standing] = {}
+    chosen: dict[str, ShownEntry] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
         for name in entry.controls[target]:

@@ -22,8 +22,8 @@ from embench.errors import UsageError
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import entry_folders
-from embench.leaderboard.rows import Standing, ranked_rows
-from embench.leaderboard.standings import kept_place, load_standings
+from embench.leaderboard.rows import ShownEntry, ranked_rows
+from embench.leaderboard.shown import kept_place, load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
 from embench.records.wording import BESIDE
@@ -101,11 +101,11 @@ def leaderboard_sections(
     return chosen
 
 
-def sections_of(entries: Sequence[Standing]) -> list[BoardSection]:
+def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
     """All sections of these entries."""
     sections = []
 
-    def place(entry: Standing) -> tuple[str, bool, str, str, str]:
+    def place(entry: ShownEntry) -> tuple[str, bool, str, str, str]:
         successor = superseded_by(entry.protocol) or ""
         return entry.board, entry.leaks, successor, entry.protocol, entry.trained_on or ""
 
@@ -128,7 +128,7 @@ def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> Man
     return count_adding([parts[row.id] for row in asked], sum(row.does_add for row in asked))
 
 
-def _design(entries: Sequence[Standing]) -> Design | None:
+def _design(entries: Sequence[ShownEntry]) -> Design | None:
     known = next((entry.design for entry in entries if entry.design), None)
     return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
 
@@ -143,7 +143,7 @@ def _kept_sections(root: Path) -> list[BoardSection]:
             before, sections = _KEPT.validate_json(content)
             if before == key:
                 return sections
-    sections = sections_of(load_standings(root))
+    sections = sections_of(load_shown_entries(root))
     write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
     return sections
 
@@ -155,9 +155,10 @@ def _key(root: Path) -> str:
     for board in {folder.parents[1] for folder in folders}:
         folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
     for folder in sorted(folders):
+        found.update(f"{folder.relative_to(root)}\n".encode())
         files = os.scandir(folder) if folder.is_dir() else ()
         for file in sorted((each for each in files if each.is_file()), key=lambda each: each.name):
             of = file.stat()  # nobody sets the time of change, which any change of a file moves
-            about = (folder.relative_to(root), file.name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino)
+            about = file.name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino
             found.update(f"{about}\n".encode())
     return found.hexdigest()

@@ -24,7 +24,7 @@ from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
-from embench.leaderboard.rows import Standing
+from embench.leaderboard.rows import ShownEntry
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
@@ -43,7 +43,7 @@ ANOTHER_REVISION = 0.005
 """By how much a score of an earlier revision may differ."""
 
 
-def verify_entries(entries: Iterable[Standing], progress: ProgressCallback | None = None) -> None:
+def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
     """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
     What was found right is remembered in the cache, by the content of the entry and the code that verifies, and is not
     part of the progress.

@@ -12,7 +12,7 @@ from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
-from embench.leaderboard.rows import Standing, class_of
+from embench.leaderboard.rows import ShownEntry, class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
@@ -142,7 +142,7 @@ class Board:
 
 
 def boards_of(
-    sections: Sequence[BoardSection], entries: Sequence[Standing], paired: Mapping[Any, dict[str, Any]]
+    sections: Sequence[BoardSection], entries: Sequence[ShownEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     """The boards, those of a dataset together; within it those that take new rows first, the best-defended before the
     others, then boards of rows trained elsewhere, superseded and leaking ones."""
@@ -161,7 +161,7 @@ def defended_first(board: Board) -> tuple[Any, ...]:
 
 
 def _of_section(
-    section: BoardSection, entries: Mapping[str, Standing], paired: Mapping[Any, dict[str, Any]]
+    section: BoardSection, entries: Mapping[str, ShownEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     methods = section.methods
     several = len(set(map(class_of, methods))) > 1
@@ -236,7 +236,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
     return link(dataset, protocol, f"{id_}.html")
 
 
-def _shown(row: Row, metric: str, entry: Standing, section: BoardSection) -> dict[str, Any]:
+def _shown(row: Row, metric: str, entry: ShownEntry, section: BoardSection) -> dict[str, Any]:
     """The part of a row that the page's table shows; `cells`: value and text in the columns that need no drawing."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.headline)]
     shown = {name: columns()[name] for name in PAGE_COLUMNS}

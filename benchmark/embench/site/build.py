@@ -12,7 +12,7 @@ from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import aside, replace_folder, temporary
 from embench.leaderboard.sections import sections_of
-from embench.leaderboard.standings import load_standings
+from embench.leaderboard.shown import load_shown_entries
 from embench.report.drawing import STYLE
 from embench.site import notes
 from embench.site.boards import Board, boards_of
@@ -51,7 +51,7 @@ def build_site(
     _check_place(out)
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
-    entries = load_standings(Path(boards))
+    entries = load_shown_entries(Path(boards))
     if not entries:
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
     sections = sections_of(entries)

@@ -17,8 +17,8 @@ from embench.checksums import read_checked, write_checked
 from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
-from embench.leaderboard.rows import Standing, describe_differences
-from embench.leaderboard.standings import kept_place
+from embench.leaderboard.rows import ShownEntry, describe_differences
+from embench.leaderboard.shown import kept_place
 from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status
@@ -49,7 +49,7 @@ class EntryPages:
         self._joined = JoinedEntries()
 
     def pairs_of(
-        self, entries: Sequence[Standing], progress: ProgressCallback | None
+        self, entries: Sequence[ShownEntry], progress: ProgressCallback | None
     ) -> dict[tuple[str, str], dict[str, Any]]:
         """What comparisons of rows need of all entries (see `pairings`). Raises DataError where one is damaged."""
         found, shared = {}, dict[str, Any]()
@@ -60,7 +60,7 @@ class EntryPages:
                 progress(done, len(entries), "compared")
         return found
 
-    def write(self, whole: Path, entry: Standing, placed: Sequence[Mapping[str, Any]]) -> None:
+    def write(self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]]) -> None:
         """Writes the page of an entry, and copies of `COPIED` into a folder of its name. Raises OSError, and DataError
         where the entry is damaged."""
         on_boards = [(of["board"].key, of["board"].metric, of["row"], of["ranked"], of["controls"]) for of in placed]
@@ -75,7 +75,7 @@ class EntryPages:
         for file in COPIED:
             shutil.copyfile(entry.folder / file, folder / entry.id / file)
 
-    def _figures(self, of: Standing) -> Any:
+    def _figures(self, of: ShownEntry) -> Any:
         """The `pairs` and `curves` of each target, as they are after a way through JSON."""
         place = kept_place("figures", of.content)
         content = read_checked(place)

@@ -19,6 +19,8 @@ from embench.statistics.significance import ALPHA, group_permutations, rank_grou
 
 DRAWS = 2**15
 _SEED = 20261121
+_AT_ONCE = 1024
+"""So many flips are looked at at once, for the memory."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,14 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
     gaps = np.stack([(row - adds).sum(-1) for row in adds])
     standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
     signs = 1.0 - 2.0 * group_permutations(adds.shape[1])
-    turned = signs @ adds.T
-    one, other = np.nonzero(np.triu(own > 0, 1))
+    turned, spread = (signs @ adds.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
     greatest = np.zeros(len(signs))
-    step = 1 + 2**22 // max(len(one), 1)
-    for k in range(0, len(signs), step):  # so that all pairs fit into memory
-        some = turned[k : k + step]
-        values = np.abs(some[:, one] - some[:, other]) / np.sqrt(own[one, other])
-        greatest[k : k + step] = values.max(1, initial=0.0)
+    for k in range(0, len(signs), _AT_ONCE):
+        some = turned[:, k : k + _AT_ONCE]
+        for m in range(len(some) - 1):
+            values = np.abs(some[m + 1 :] - some[m])
+            values /= spread[m, m + 1 :, None]
+            np.maximum(greatest[k : k + _AT_ONCE], values.max(0), out=greatest[k : k + _AT_ONCE])
     return _corrected(standardised, greatest), standardised, signs @ _centred(summands, adds).T
 
 

@@ -26,15 +26,15 @@ from embench.checksums import read_checked, write_checked
 from embench.files import cache_root
 from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
 from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
-from embench.leaderboard.rows import Standing, standing_of
+from embench.leaderboard.rows import ShownEntry, shown_entry
 from embench.records.entry import shared_folder
 
 _CODE = (".py", ".yaml", ".html", ".j2")
 _FORGOTTEN_S = 30 * 86400
-_STANDING = TypeAdapter(Standing)
+_SHOWN = TypeAdapter(ShownEntry)
 
 
-def load_standings(root: Path) -> list[Standing]:
+def load_shown_entries(root: Path) -> list[ShownEntry]:
     """What boards show of all entries below `root`, in the order of their folders. Raises as `load_entries` does."""
     attested: dict[Path, list[str]] = {}
     made = []
@@ -42,7 +42,7 @@ def load_standings(root: Path) -> list[Standing]:
         beside = attestation_folder(folder)
         if beside not in attested:
             attested[beside] = sorted(path.name for path in beside.glob("*.json"))
-        made.append(_standing(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+        made.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
     return made
 
 
@@ -52,18 +52,18 @@ def _of_entry(folder: Path, names: Sequence[str]) -> Iterator[str]:
     return takewhile(lambda name: name.startswith(start), names[bisect_left(names, start) :])
 
 
-def _standing(folder: Path, attestations: Sequence[Path]) -> Standing:
+def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
     own = sorted(path for path in folder.iterdir() if path.is_file())
-    place = kept_place("standings", *folder.absolute().parts[-3:], digest_of_files((*own, *attestations)))
+    place = kept_place("entries", *folder.absolute().parts[-3:], digest_of_files((*own, *attestations)))
     if content := read_checked(place):
         with suppress(ValidationError):
-            found = replace(_STANDING.validate_json(content), folder=folder)
+            found = replace(_SHOWN.validate_json(content), folder=folder)
             shared = shared_folder(folder)
             if found.content == content_digest(folder, [shared / name for name in found.shared]):
                 return found
-    made = _STANDING.dump_json(standing_of(load_leaderboard_entry(folder)), by_alias=True, exclude_unset=True)
+    made = _SHOWN.dump_json(shown_entry(load_leaderboard_entry(folder)), by_alias=True, exclude_unset=True)
     write_checked(place, made)
-    return _STANDING.validate_json(made)
+    return _SHOWN.validate_json(made)
 
 
 def kept_place(kind: str, *of: str) -> Path:
