@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 import embench
 from embench import registry
 from embench.checksums import read_checked, write_checked
+from embench.errors import CheckFailed
 from embench.files import cache_root
 from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
 from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
@@ -61,9 +62,15 @@ def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
             shared = shared_folder(folder)
             if found.content == content_digest(folder, [shared / name for name in found.shared]):
                 return found
-    made = _SHOWN.dump_json(shown_entry(load_leaderboard_entry(folder)), by_alias=True, exclude_unset=True)
-    write_checked(place, made)
-    return _SHOWN.validate_json(made)
+    entry = load_leaderboard_entry(folder)
+    try:
+        made = shown_entry(entry)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        raise CheckFailed(
+            f"a field is missing or is not what embench writes: {type(error).__name__}: {error}", where=str(folder)
+        ) from error
+    write_checked(place, _SHOWN.dump_json(made, by_alias=True, exclude_unset=True))
+    return made
 
 
 def kept_place(kind: str, *of: str) -> Path:
