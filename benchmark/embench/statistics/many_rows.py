@@ -10,7 +10,7 @@ import numpy as np
 from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import sign_flips
 
-_AT_ONCE = 128
+_AT_ONCE = 64
 """So many rows are turned at once, for the memory."""
 
 
