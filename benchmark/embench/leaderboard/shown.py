@@ -79,8 +79,9 @@ def kept_place(kind: str, *of: str) -> Path:
     folder = cache_root() / "boards" / code_digest()
     if not folder.is_dir():
         for old in folder.parent.glob("*"):
-            if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
-                shutil.rmtree(old, ignore_errors=True)
+            with suppress(OSError):  # another process may remove it
+                if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
+                    shutil.rmtree(old)
     return folder / kind / hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
 
 
