@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import DataError
-from embench.files import sha256, write_text
+from embench.files import PRIVATE, aside, make_folder, sha256, temporary, write_text
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
@@ -139,6 +139,24 @@ def unsealed_yaml(text: str) -> tuple[str, bool | None]:
     if not found:
         return text, None
     return f"{body}\n", hashlib.sha256(f"{body}\n".encode()).hexdigest() == seal.strip()
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Writes what can be made again, under its checksum; where the disk refuses, nothing."""
+    with suppress(OSError):
+        make_folder(path.parent, PRIVATE)
+        with temporary(aside(path)) as whole:
+            whole.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+            whole.replace(path)
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What `write_checked` wrote; None where there is nothing, or the file is not as it was written."""
+    try:
+        checksum, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if checksum.decode("latin-1") == hashlib.sha256(content).hexdigest() else None
 
 
 def _digest(content: Mapping[str, Any]) -> str:

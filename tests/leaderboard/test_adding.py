@@ -14,7 +14,7 @@ import numpy as np
 
 from embench.leaderboard.board import build_leaderboards, markdown_table
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
-from embench.leaderboard.rows import highest_of
+from embench.leaderboard.rows import highest_of, shown_entry
 from embench.leaderboard.sections import BY_LUCK, BoardSection, sections_of
 from embench.records.schema_1 import written_scores
 from embench.records.scores import Scores
@@ -47,7 +47,7 @@ def answered(entry: LeaderboardEntry, parts: np.ndarray, context: str = "unit") 
 
 
 def section(*entries: LeaderboardEntry) -> BoardSection:
-    [found] = sections_of(entries)
+    [found] = sections_of([shown_entry(entry) for entry in entries])
     return found
 
 

@@ -16,6 +16,7 @@ from embench.leaderboard import leaderboard_sections, publish_runs
 from embench.records import record
 from embench.records.record import Record
 from embench.records.scores import Score
+from embench.statistics import many_rows, ranking
 from embench.statistics.comparison import compare
 from embench.statistics.intervals import add_one, mean_over_subjects
 from embench.statistics.ranking import Ranking, Summands, rank_methods
@@ -83,6 +84,15 @@ def test_a_row_that_predicts_fewer_units_does_not_cost_the_others_their_paired_c
     assert mixed.ranks[3][0] == 1  # of which the first can't be told apart without pairing
     assert whole.luck < mixed.luck < untold.luck  # type: ignore[operator]
     assert not mixed.paired
+
+
+def test_flips_and_rows_that_are_looked_at_in_parts_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = a_board(np.random.default_rng(0), 6, lead=0.25)
+    effects = [dict(zip("abcdefgh", row, strict=True)) for row in np.random.default_rng(0).normal(0.5, 1, (9, 8))]
+    whole = rank_methods(*board), many_rows.count_adding(effects, 3)
+    monkeypatch.setattr(ranking, "_AT_ONCE", 7)
+    monkeypatch.setattr(many_rows, "_AT_ONCE", 2)
+    assert (rank_methods(*board), many_rows.count_adding(effects, 3)) == whole
 
 
 def test_what_seeds_disagree_about_keeps_methods_together() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from embench.leaderboard import leaderboard_sections, sections
+from embench.errors import DataError
+from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import shown as kept_entries
+from embench.leaderboard.sections import sections_of
 from embench.leaderboard.select import row_fields
+from embench.leaderboard.shown import load_shown_entries
+from embench.records.superseded import Superseded, write_superseded
 
 from .conftest import attest
 from .made_up import put
@@ -24,11 +32,11 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders whose entries were read, in order."""
-    found: list[Path] = []
-    load = sections.load_entries
-    monkeypatch.setattr(sections, "load_entries", lambda root: found.append(root) or load(root))  # type: ignore[func-returns-value]
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The entries that were read, in order."""
+    found: list[str] = []
+    load = kept_entries.load_leaderboard_entry
+    monkeypatch.setattr(kept_entries, "load_leaderboard_entry", lambda at: found.append(at.name) or load(at))  # type: ignore[func-returns-value]
     return found
 
 
@@ -37,49 +45,94 @@ def shown(boards: Path) -> list[object]:
     return [(row_fields(section, row), row.apart) for section in found for row in section.rows]
 
 
-def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, read: list[Path]) -> None:
+def edit(entry: Path, mean: float) -> None:
+    """Another headline, in a file of the same size and time, as an unpacked archive has it."""
+    scores = entry / "scores.json"
+    stat, text = scores.stat(), scores.read_text()
+    content = json.loads(text)
+    content["scores"]["stress"]["auroc_crossed_matched"]["mean"] = mean
+    scores.write_text(json.dumps(content)[: len(text)].ljust(len(text)))
+    os.utime(scores, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    attest(entry)
+
+
+def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, read: list[str]) -> None:
     first = shown(boards)
     assert shown(boards) == first
-    assert read == [boards]
+    assert read == ["a", "b"]
+    assert sections_of(load_shown_entries(boards)) == leaderboard_sections(boards)
 
 
-def test_any_change_of_the_folder_counts(boards: Path, read: list[Path]) -> None:
+def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
     assert leaderboard_sections(boards)[0].methods[0].id == "b"
-    scores = boards / "stress_predict" / "subject-independent-v3" / "b" / "scores.json"
-    stat = scores.stat()
-    text = scores.read_text()
-    content = json.loads(text)
-    content["scores"]["stress"]["auroc_crossed_matched"]["mean"] = 0.1
-    scores.write_text(json.dumps(content)[: len(text)].ljust(len(text)))
-    os.utime(scores, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as an unpacked archive has it
-    attest(scores.parent)
+    edit(boards / "stress_predict" / "subject-independent-v3" / "b", 0.1)
     assert leaderboard_sections(boards)[0].methods[0].id == "a"
     put(boards, "c", 0.9)
     assert leaderboard_sections(boards)[0].methods[0].id == "c"
-    assert len(read) == 3
+    assert read == ["a", "b", "b", "c"]
 
 
-def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[Path]) -> None:
+def test_what_is_said_of_an_entry_later_counts(boards: Path, read: list[str]) -> None:
+    shown(boards)
+    old = boards / "stress_predict" / "subject-independent-v3" / "b"
+    write_superseded(old, Superseded(by="a", why="a fault", on=dt.date(2026, 11, 2)))
+    (attested,) = (boards / "stress_predict" / "attestations").glob("*--a--*")
+    attested.unlink()
+    rows = {row.id: row for row in leaderboard_sections(boards)[0].methods}
+    assert rows["b"].marks == ("superseded by a",)
+    assert rows["a"].marks == ("self-reported",)
+    assert read == ["a", "b", "a", "b"]
+
+
+def test_tables_are_built_of_contents_whatever_the_times_of_files_say(boards: Path, read: list[str]) -> None:
+    first = [path.read_text() for path in build_leaderboards(boards)]
+    for path in boards.rglob("*.json"):
+        os.utime(path)
+    assert [path.read_text() for path in build_leaderboards(boards)] == first
+    assert read == ["a", "b"]
+    edit(boards / "stress_predict" / "subject-independent-v3" / "b", 0.1)
+    assert [path.read_text() for path in build_leaderboards(boards)] != first
+
+
+def test_a_shared_file_that_was_altered_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    published = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
+    entry = min((published / "subject-independent-v3").iterdir())
+    shutil.copytree(published / "shared", tmp_path / "boards" / "stress_predict" / "shared")
+    shutil.copytree(entry, tmp_path / "boards" / "stress_predict" / entry.parent.name / entry.name)
+    [entry_shown] = load_shown_entries(tmp_path / "boards")
+    [scores] = (name for name in entry_shown.shared if name.startswith("control_scores"))
+    altered = tmp_path / "boards" / "stress_predict" / "shared" / scores
+    altered.write_text(altered.read_text().replace("0.5", "0.6", 1))
+    with pytest.raises(DataError, match="altered"):
+        load_shown_entries(tmp_path / "boards")
+
+
+def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[str]) -> None:
     shown(boards)
     (boards / ".venv" / "lib").mkdir(parents=True)
     os.mkfifo(boards / ".venv" / "lib" / "pipe")  # to read it would wait forever
     (boards / "stress_predict" / "notes.md").write_text("of the maintainers")
     shown(boards)
-    assert len(read) == 1
+    assert read == ["a", "b"]
 
 
-def test_a_damaged_file_of_the_cache_is_made_anew(boards: Path, read: list[Path]) -> None:
+@pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("0.6", "0.8"), lambda _: ""])
+def test_a_damaged_file_of_the_cache_is_made_anew(damage: Callable[[str], str], boards: Path, read: list[str]) -> None:
     first = shown(boards)
-    (kept,) = (boards.parent / "cache" / "boards").glob("*.json")
-    kept.write_text(kept.read_text()[:-20])
+    for kept in (path for path in (boards.parent / "cache" / "boards").rglob("*") if path.is_file()):
+        kept.write_text(damage(kept.read_text()))
     assert shown(boards) == first
-    assert len(read) == 2
+    assert len(read) > 2
 
 
-def test_other_code_makes_them_anew(boards: Path, read: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_makes_them_anew_and_what_old_code_made_goes(
+    boards: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     leaderboard_sections(boards)
-    other = boards.parent / "rows.py"
-    other.write_text("# another version")
-    monkeypatch.setattr(sections, "_code", lambda: [other])
+    [old] = (boards.parent / "cache" / "boards").iterdir()
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(kept_entries, "code_digest", lambda: "another")
     leaderboard_sections(boards)
-    assert len(read) == 2
+    assert read == ["a", "b", "a", "b"]
+    assert [path.name for path in old.parent.iterdir()] == ["another"]

@@ -246,7 +246,7 @@ def build(
     """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
     from embench.data.find import raw_digest_of
-    from embench.leaderboard.entries import load_entries
+    from embench.leaderboard.shown import load_shown_entries
     from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
@@ -259,6 +259,7 @@ def build(
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     with Steps("entries", "verified") as steps:
-        verify_entries(load_entries(boards), steps)
-    for path in leaderboard.build_leaderboards(boards):
+        known = load_shown_entries(boards)
+        verify_entries(known, steps)
+    for path in leaderboard.build_leaderboards(boards, known):
         console.echo(str(path))

@@ -42,7 +42,7 @@ class _Display:
         self._counts = counts
         self._bars: Bars | None = None
         self._began = self._last = time.monotonic()
-        self._first = 0
+        self._first = self._done = 0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not console.asked.quiet:
@@ -289,9 +289,10 @@ class Steps(_Display):
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
-        if total != self._total or done < self._first:
+        if total != self._total or done < self._done:
             # What was there before, and what all need, does not show how fast the rest comes.
             self._total, self._first, self._began = total, done, time.monotonic()
+        self._done = done
         scale = 1e6 if self._unit == "MB" else 1
         of = f" of {total / scale:,.0f}" if total else ""
         text = f"{self._verb or what}: {done / scale:,.0f}{of} {self._unit}"

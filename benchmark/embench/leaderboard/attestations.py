@@ -215,9 +215,19 @@ def attestation_name(protocol: str, entry: str, by: str) -> str:
 def entry_digest(folder: Path, run: Manifest) -> str:
     """The SHA-256 of an entry's whole content: its own files and those that it shares. What is said of it later, that
     it is superseded, is not among them."""
+    return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
+
+
+def content_digest(folder: Path, shared: Iterable[Path]) -> str:
+    """The same where it is known which files it shares."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SUPERSEDED_FILE]
+    return digest_of_files((*own, *shared))
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """The SHA-256 of files' names and contents."""
     made = hashlib.sha256()
-    for path in (*own, *(shared_files(folder, run.entry) if run.entry else ())):
+    for path in paths:
         made.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
     return made.hexdigest()
 
@@ -238,13 +248,13 @@ def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFo
 
 
 def _sha256_of(path: Path) -> str:
-    """Kept while a file's size and time stay: entries share most of what they consist of."""
+    """Kept while a file's size and times stay: entries share most of what they consist of."""
     status = path.stat()
-    return _kept_sha256(path, status.st_size, status.st_mtime_ns)
+    return _kept_sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @cache
-def _kept_sha256(path: Path, _size: int, _changed: int) -> str:
+def _kept_sha256(path: Path, _size: int, _modified: int, _changed: int) -> str:
     return sha256(path)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from embench.errors import MachineError
 from embench.files import write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
-from embench.leaderboard.entries import drop_unshared, load_entries
-from embench.leaderboard.rows import asked_of, class_of, highest_of
+from embench.leaderboard.entries import drop_unshared
+from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
+from embench.leaderboard.shown import load_shown_entries
 from embench.records.context import OTHER_UNITS
+from embench.records.entry import shared_folder
 from embench.records.wording import BESIDE, format_score
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
@@ -60,19 +62,22 @@ ADDS_LEGEND = """\
 """
 
 
-def build_leaderboards(root: Path) -> list[Path]:
+def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
+
+    Args:
+        entries: what boards show of all entries below `root`, where that was loaded before.
 
     Raises:
         MachineError: the disk refuses.
     """
     root = Path(root)
-    entries = load_entries(root)
+    entries = load_shown_entries(root) if entries is None else entries
     sections = sections_of(entries)
     written = []
     try:
-        drop_unshared(root, entries)
+        drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
         for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"
             write_text(path, _page(dataset, list(of_dataset)))

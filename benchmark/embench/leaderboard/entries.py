@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from embench.leaderboard import sealing
 from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
-from embench.records.entry import SHARED_FOLDER, shared_files
+from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
@@ -104,12 +104,11 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
     _check_labels(folder, run, scores, audit)
     found, superseded = attestations_of(folder, run), read_superseded(folder)
-    return LeaderboardEntry(folder, run, scores, audit, _summands(folder), found, superseded)
+    return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), found, superseded)
 
 
-def drop_unshared(root: Path, entries: Iterable[LeaderboardEntry]) -> None:
-    """Removes the files below `root`/<dataset>/shared that none of the entries names. Raises OSError."""
-    named = {path for entry in entries if entry.run.entry for path in shared_files(entry.folder, entry.run.entry)}
+def drop_unshared(root: Path, named: Collection[Path]) -> None:
+    """Removes the files below `root`/<dataset>/shared that are not among those that entries name. Raises OSError."""
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
         if path not in named and not path.name.startswith("."):
             path.unlink()
@@ -143,8 +142,8 @@ def read_summands(folder: Path) -> Any:
         raise _damaged(path) from error
 
 
-def _summands(folder: Path) -> dict[str, Summands]:
-    """Target -> what groups of subjects add to the headline."""
+def load_summands(folder: Path) -> dict[str, Summands]:
+    """Target -> what groups of subjects add to an entry's headline. Raises DataError where the file is damaged."""
     try:
         return {target: Summands.of_json(kept) for target, kept in read_summands(folder).items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS
+from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
-from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry
+from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, load_leaderboard_entry, load_summands
 from embench.leaderboard.export import board_name
+from embench.protocols import Design
 from embench.records.audit import audit_status
+from embench.records.entry import shared_files
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
+from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
 from embench.records.wording import BESIDE, bare_name, format_value, in_words
 from embench.registry import BUNDLED
@@ -22,7 +26,67 @@ from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.verdict import borderline
 
 
-def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
+@dataclass(frozen=True)
+class ShownEntry:
+    """What boards show of an entry, whatever the others are.
+
+    Args:
+        folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
+        dataset: its full name. `rows`: target -> the method, without a rank. `controls`: target -> the names of the
+            controls that have scores.
+        parts: target -> group of subjects -> what it adds to the partial correlation that decides.
+        undefined: target -> metric -> why the method has no such score.
+    """
+
+    folder: Path
+    content: str
+    shared: tuple[str, ...]
+    id: str
+    board: str
+    dataset: str
+    protocol: str
+    leaks: bool
+    trained_on: str | None
+    design: Design | None
+    fixed_order: bool
+    rows: Mapping[str, Row]
+    controls: Mapping[str, tuple[str, ...]]
+    parts: Mapping[str, Mapping[str, float]]
+    undefined: Mapping[str, Mapping[str, str]]
+
+    def why_undefined(self, target: str, metric: str) -> str:
+        """The reason why the method has no such score."""
+        return self.undefined[target].get(metric, "it was not computed")
+
+
+def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
+    """What boards show of an entry."""
+    run, scores = entry.run, entry.scores
+    decides = {target: adds.decides for target in entry.targets if (adds := scores.adds(target))}
+    trained_on = run.config.get("train_dataset")
+    return ShownEntry(
+        folder=entry.folder,
+        content=entry_digest(entry.folder, run),
+        shared=tuple(path.name for path in shared_files(entry.folder, run.entry)) if run.entry else (),
+        id=run.id,
+        board=entry.board,
+        dataset=run.dataset.name,
+        protocol=run.protocol.name,
+        leaks=run.protocol.leaks,
+        trained_on=board_name(trained_on) if trained_on else None,
+        design=run.cohort.design,
+        fixed_order=run.card.fixed_order,
+        rows={target: _method_row(entry, target) for target in entry.targets},
+        controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
+        parts={target: at.of_groups for target, at in decides.items() if at},
+        undefined={
+            target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
+            for target in entry.targets
+        },
+    )
+
+
+def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
     """Rows of one dataset, protocol and target: methods by their headline, then those without a rank, then the
     controls; and `target_access` -> the ranking of its methods.
 
@@ -36,13 +100,15 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
     """
-    rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
+    rows = [entry.rows[target] for entry in entries if target in entry.rows]
     rows.sort(key=_order)
-    summands = {entry.run.id: entry.summands.get(target) for entry in entries}
+    folders = {entry.id: entry.folder for entry in entries}
     rankings, ranked = {}, dict[str, Row]()
     for access, group in groupby((row for row in rows if not row.marks), key=class_of):
         alike = list(group)
-        found = rank_methods([row.score for row in alike if row.score], [summands[row.id] for row in alike])
+        found = rank_methods(
+            [row.score for row in alike if row.score], [load_summands(folders[row.id]).get(target) for row in alike]
+        )
         rankings[access] = found
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
@@ -140,7 +206,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         pretrain_overlap=run.pretrain_overlap,
         controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
-        adds=entry.scores.adds(target),
+        adds=_briefly(entry.scores.adds(target)),
         borderline=tuple(borderline(entry.scores, target)) if entry.scores.adds(target) else (),
         time_context=run.time_context,
         audit=audit_status(entry.audit),
@@ -150,6 +216,15 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         dev=_of(run.dev_looks, target),
         looks_known=run.ledger is not None,
     )
+
+
+def _briefly(adds: Adds | None) -> Adds | None:
+    """The answers that boards show: those at the level that decides, and at `full`."""
+    if adds is None:
+        return None
+    shown = {name: at for name, at in adds.levels.items() if name in (adds.judged, "full")}
+    levels = {name: at.model_copy(update={"of_groups": {}}) for name, at in shown.items()}
+    return adds.model_copy(update={"levels": levels, "seeds": {}, "variants": {}, "tasks": {}, "placebo": {}})
 
 
 def describe_differences(run: Manifest) -> list[str]:
@@ -204,24 +279,33 @@ def _not_bundled(run: Manifest) -> dict[str, str]:
     return {**outside, **run.conformance}
 
 
-def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[Row]:
+def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
+    """The controls that were scored beside an entry."""
+    headline = entry.scores.headlines[target]
+    for control in entry.scores.controls(target):
+        if control.scores:
+            scores = {name: score if score.defined else None for name, score in control.scores.items()}
+            yield Row(
+                id=entry.run.id,
+                subjects=entry.run.cohort.size,
+                headline=headline,
+                score=scores.get(headline),
+                scores={name: scores.get(name) for name in SECONDARY_METRICS if name != headline},
+                seeds=tuple(entry.run.seeds),
+                control=control.name,
+            )
+
+
+def _control_rows(entries: Sequence[ShownEntry], target: str) -> list[Row]:
     """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
-    rows: dict[str, Row] = {}
-    for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, -len(entry.run.seeds), entry.run.id)):
-        for control in entry.scores.controls(target):
-            if control.name not in rows and control.scores:
-                headline = entry.scores.headlines[target]
-                scores = {name: score if score.defined else None for name, score in control.scores.items()}
-                rows[control.name] = Row(
-                    id=entry.run.id,
-                    subjects=entry.run.cohort.size,
-                    headline=headline,
-                    score=scores.get(headline),
-                    scores={name: scores.get(name) for name in SECONDARY_METRICS if name != headline},
-                    seeds=tuple(entry.run.seeds),
-                    control=control.name,
-                )
-    return sorted(rows.values(), key=lambda row: (-mean(row), row.name))
+    chosen: dict[str, ShownEntry] = {}
+    of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
+    for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
+        for name in entry.controls[target]:
+            chosen.setdefault(name, entry)
+    loaded = [load_leaderboard_entry(folder) for folder in {entry.folder for entry in chosen.values()}]
+    rows = [row for entry in loaded for row in _controls_of(entry, target) if chosen[row.name].id == entry.run.id]
+    return sorted(rows, key=lambda row: (-mean(row), row.name))
 
 
 def _of(count: Any, target: str) -> Any:

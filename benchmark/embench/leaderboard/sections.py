@@ -1,29 +1,29 @@
 """The sections of boards: the rows of a dataset, protocol and target, read from entries or kept from before.
 
-To read and rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where
-nothing that they follow from has changed: no byte of an entry, no file of embench or of an installed plugin package.
+To rank hundreds of entries takes seconds. The sections of a folder are read again from the user's cache where nothing
+that they follow from has changed: no file of an entry, by its size and times, and none of embench or of an installed
+plugin package.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-import embench
-from embench import registry
+from embench.checksums import read_checked, write_checked
 from embench.errors import UsageError
-from embench.files import PRIVATE, cache_root, make_folder, write_whole
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entries
-from embench.leaderboard.export import board_name
-from embench.leaderboard.rows import ranked_rows
+from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.rows import ShownEntry, ranked_rows
+from embench.leaderboard.shown import kept_place, load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
 from embench.records.wording import BESIDE
@@ -101,74 +101,64 @@ def leaderboard_sections(
     return chosen
 
 
-def sections_of(entries: Sequence[LeaderboardEntry]) -> list[BoardSection]:
+def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
     """All sections of these entries."""
     sections = []
 
-    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:
-        about, trained_on = entry.run.protocol, entry.run.config.get("train_dataset")
-        other = board_name(trained_on) if trained_on else ""
-        return entry.board, about.leaks, superseded_by(about.name) or "", about.name, other
+    def place(entry: ShownEntry) -> tuple[str, bool, str, str, str]:
+        successor = superseded_by(entry.protocol) or ""
+        return entry.board, entry.leaks, successor, entry.protocol, entry.trained_on or ""
 
-    keyed = sorted(entries, key=lambda e: (*place(e), e.run.id))
+    keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
     for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
         of_protocol = list(group)
-        for target in sorted({target for entry in of_protocol for target in entry.targets}):
+        for target in sorted({target for entry in of_protocol for target in entry.rows}):
             about = (board, protocol, successor or None, other or None, target, leaks, _design(of_protocol))
             rows, rankings = ranked_rows(of_protocol, target)
-            adding = _count(rows)
+            adding = _count(rows, {entry.id: entry.parts.get(target, {}) for entry in of_protocol})
             if adding and not adding.beyond_luck:
                 rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]
             sections.append(BoardSection(*about, tuple(rows), rankings, adding))
     return sections
 
 
-def _count(rows: Sequence[Row]) -> ManyRows | None:
+def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> ManyRows | None:
     """The number of rows that add, of those that were asked and have no successor."""
     asked = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
-    effects = [row.adds.decides.of_groups for row in asked if row.adds and row.adds.decides]
-    return count_adding(effects, sum(row.does_add for row in asked))
+    return count_adding([parts[row.id] for row in asked], sum(row.does_add for row in asked))
 
 
-def _design(entries: Sequence[LeaderboardEntry]) -> Design | None:
-    known = next((entry.run.cohort.design for entry in entries if entry.run.cohort.design), None)
-    return design_of(known, fixed_order=any(entry.run.card.fixed_order for entry in entries))
+def _design(entries: Sequence[ShownEntry]) -> Design | None:
+    known = next((entry.design for entry in entries if entry.design), None)
+    return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
 
 def _kept_sections(root: Path) -> list[BoardSection]:
-    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:20]
-    path, key = cache_root() / "boards" / f"{place}.json", _key(root)
-    with contextlib.suppress(OSError, ValidationError):  # nothing is kept yet, or it is damaged
-        before, sections = _KEPT.validate_json(path.read_bytes())
-        if before == key:
-            return sections
-    sections = sections_of(load_entries(root))
-    kept = _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True)
-    with contextlib.suppress(OSError):  # then they are made again next time
-        make_folder(path.parent, PRIVATE)
-        write_whole(path, lambda whole: whole.write_bytes(kept))
+    place, key = kept_place("sections", str(root.resolve())), _key(root)
+    if content := read_checked(place):
+        with contextlib.suppress(ValidationError):
+            before, sections = _KEPT.validate_json(content)
+            if before == key:
+                return sections
+    sections = sections_of(load_shown_entries(root))
+    write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
     return sections
 
 
 def _key(root: Path) -> str:
-    """A digest of all that sections follow from: every file of the entries, since attestations are of whole ones, what
-    lies beside them for all of a board, and the code, by names, sizes and times of its files."""
+    """A digest of all that sections follow from but the code: the names, sizes and times of every file of the entries,
+    since attestations are of whole ones, and of what lies beside them for all of a board."""
     found, folders = hashlib.sha256(), set(entry_folders(root))
     for board in {folder.parents[1] for folder in folders}:
         folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
-    files = (path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_file())
-    for path in sorted(files):
-        found.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    for path in _code():
-        of = path.stat()
-        found.update(f"{path} {of.st_size} {of.st_mtime_ns}\n".encode())
+    for folder in sorted(folders):
+        found.update(f"{folder.relative_to(root)}\n".encode())
+        files = os.scandir(folder) if folder.is_dir() else ()
+        for file in sorted((each for each in files if each.is_file()), key=lambda each: each.name):
+            of = file.stat()  # nobody sets the time of change, which any change of a file moves
+            about = file.name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino
+            found.update(f"{about}\n".encode())
     return found.hexdigest()
-
-
-def _code() -> Iterator[Path]:
-    yield from sorted(Path(embench.__file__).parent.rglob("*.py"))
-    for pattern in ("**/*.py", "**/*.yaml"):
-        yield from registry.shipped(pattern)

@@ -21,11 +21,11 @@ from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import cache_root, digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
-from embench.leaderboard.attestations import entry_digest
 from embench.leaderboard.audited import wrong_audit, wrong_binding
-from embench.leaderboard.entries import LeaderboardEntry, read_summands
+from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
+from embench.leaderboard.rows import ShownEntry
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
@@ -44,33 +44,34 @@ ANOTHER_REVISION = 0.005
 """By how much a score of an earlier revision may differ."""
 
 
-def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallback | None = None) -> None:
+def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
     """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
-    What was found right is remembered in the cache, by the content of the entry and the code that verifies.
+    What was found right is remembered in the cache, by the content of the entry and the code that verifies, and is not
+    part of the progress.
 
     Raises:
         CheckFailed: an entry says something else; file and field are named.
         DataError: one cannot be read.
     """
-    known, verifier = list(entries), _verifier()
-    for i, entry in enumerate(known, 1):
-        mark = cache_root() / "verified" / digest([entry_digest(entry.folder, entry.run), verifier])
-        if not mark.is_file():
-            if found := _findings(entry.folder):
-                more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-                raise CheckFailed(
-                    f"the entry does not follow from its own files: {'; '.join(found[:MOST_NAMED])}{more}",
-                    where=str(entry.folder),
-                    expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
-                    hint="publish the run again",
-                )
-            try:
-                mark.parent.mkdir(parents=True, exist_ok=True)
-                mark.touch()
-            except OSError as error:
-                raise MachineError(f"the cache cannot be written: {error.strerror}", where=str(mark)) from error
+    verifier = _verifier()
+    marks = [(entry, cache_root() / "verified" / digest([entry.content, verifier])) for entry in entries]
+    new = [(entry, mark) for entry, mark in marks if not mark.is_file()]
+    for i, (entry, mark) in enumerate(new, 1):
+        if found := _findings(entry.folder):
+            more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            raise CheckFailed(
+                f"the entry does not follow from its own files: {'; '.join(found[:MOST_NAMED])}{more}",
+                where=str(entry.folder),
+                expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
+                hint="publish the run again",
+            )
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            raise MachineError(f"the cache cannot be written: {error.strerror}", where=str(mark)) from error
         if progress is not None:
-            progress(i, len(known), entry.run.id)
+            progress(i, len(new), entry.id)
 
 
 def _findings(folder: Path) -> list[str]:

@@ -12,8 +12,7 @@ from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
-from embench.leaderboard.entries import LeaderboardEntry
-from embench.leaderboard.rows import class_of
+from embench.leaderboard.rows import ShownEntry, class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import BESIDE, is_by_construction
@@ -143,12 +142,12 @@ class Board:
 
 
 def boards_of(
-    sections: Sequence[BoardSection], entries: Sequence[LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    sections: Sequence[BoardSection], entries: Sequence[ShownEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     """The boards, those of a dataset together; within it those that take new rows first, the best-defended before the
     others, then boards of rows trained elsewhere, superseded and leaking ones."""
-    folders = {entry.run.id: entry for entry in entries}
-    found = [board for section in sections for board in _of_section(section, folders, paired)]
+    by_id = {entry.id: entry for entry in entries}
+    found = [board for section in sections for board in _of_section(section, by_id, paired)]
     found.sort(key=defended_first)
     return sorted(found, key=lambda b: (b.dataset, b.leaks, bool(b.superseded_by), bool(b.trained_on)))
 
@@ -162,7 +161,7 @@ def defended_first(board: Board) -> tuple[Any, ...]:
 
 
 def _of_section(
-    section: BoardSection, entries: Mapping[str, LeaderboardEntry], paired: Mapping[Any, dict[str, Any]]
+    section: BoardSection, entries: Mapping[str, ShownEntry], paired: Mapping[Any, dict[str, Any]]
 ) -> list[Board]:
     methods = section.methods
     several = len(set(map(class_of, methods))) > 1
@@ -190,7 +189,7 @@ def _of_section(
                 unranked=section.unranked,
                 luck=luck_sentence(section.rankings.get(access)),
                 several_access=several,
-                asks=registry.questions_of(entries[rows[0].id].run.dataset.name).get(section.target),
+                asks=registry.questions_of(entries[rows[0].id].dataset).get(section.target),
                 adding_fully=sum(row.does_add and _adds_fully(row) for row in methods),
             )
         )
@@ -237,7 +236,7 @@ def entry_link(dataset: str, protocol: str, id_: str) -> str:
     return link(dataset, protocol, f"{id_}.html")
 
 
-def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection) -> dict[str, Any]:
+def _shown(row: Row, metric: str, entry: ShownEntry, section: BoardSection) -> dict[str, Any]:
     """The part of a row that the page's table shows; `cells`: value and text in the columns that need no drawing."""
     others = [name for name in SECONDARY_METRICS if name not in (metric, row.headline)]
     shown = {name: columns()[name] for name in PAGE_COLUMNS}
@@ -252,7 +251,7 @@ def _shown(row: Row, metric: str, entry: LeaderboardEntry, section: BoardSection
         "rank_text": rank_text(row),
         "why": row.marks,
         "s": _triple(row.scored(metric)),
-        "undefined": "" if row.scored(metric) else entry.scores.why_undefined(section.target, metric),
+        "undefined": "" if row.scored(metric) else entry.why_undefined(section.target, metric),
         "o": {name: _triple(score) for name in others if (score := row.scores.get(name))},
         "controls": row.controls,
         "not_cleared": row.not_cleared,

@@ -11,19 +11,18 @@ from pathlib import Path
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import aside, replace_folder, temporary
-from embench.leaderboard.entries import load_entries
 from embench.leaderboard.sections import sections_of
+from embench.leaderboard.shown import load_shown_entries
 from embench.report.drawing import STYLE
 from embench.site import notes
 from embench.site.boards import Board, boards_of
 from embench.site.downloads import write_downloads
-from embench.site.entry_page import write_entry_page
+from embench.site.entry_page import EntryPages, placed_rows
 from embench.site.findings import finding_of
-from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import write_method_pages
 from embench.site.overview import add_page, overview_page
 from embench.site.pages import render, write_page
-from embench.site.pairing import flips_script, pairings
+from embench.site.pairing import flips_script
 from embench.site.published import published_page
 from embench.site.transfer import transfer_page
 
@@ -42,7 +41,7 @@ def build_site(
 
     Args:
         notes_folder: Markdown pages, `<dataset>.md`, that are shown on the dataset's page.
-        progress: called with (entries whose pages are written, entries in all, what is done).
+        progress: called with (entries that were compared, or whose pages are written, entries in all, what is done).
 
     Raises:
         DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
@@ -52,13 +51,13 @@ def build_site(
     _check_place(out)
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
-    entries = load_entries(Path(boards))
+    entries = load_shown_entries(Path(boards))
     if not entries:
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
     sections = sections_of(entries)
-    joined = JoinedEntries()
-    paired = pairings(entries, joined)
-    made = boards_of(sections, entries, paired)
+    pages = EntryPages()
+    made = boards_of(sections, entries, pages.pairs_of(entries, progress))
+    placed = placed_rows(made)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
@@ -66,7 +65,7 @@ def build_site(
             _write_assets(whole)
             _write_boards(whole, made, notes_folder)
             for done, entry in enumerate(entries, 1):
-                write_entry_page(whole, entry, made, joined)
+                pages.write(whole, entry, placed[entry.id])
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, made)

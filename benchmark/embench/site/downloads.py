@@ -33,8 +33,10 @@ def write_downloads(whole: Path, sections: Sequence[BoardSection]) -> None:
     for dataset, of_dataset in groupby(plain, key=lambda section: section["dataset"]):
         chosen[dataset] = list(of_dataset)
     for name, some in chosen.items():
-        write_page(whole / "data" / f"{name}.json", json.dumps(some, indent=1) + "\n")
         write_page(whole / "data" / f"{name}.csv", _csv(some))
+        with (whole / "data" / f"{name}.json").open("w", encoding="utf-8", newline="\n") as file:
+            json.dump(some, file, indent=1)  # in parts, for the memory
+            file.write("\n")
 
 
 def _section(section: BoardSection) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from collections import Counter
@@ -11,11 +12,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from embench.callbacks import ProgressCallback
+from embench.checksums import read_checked, write_checked
 from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import LeaderboardEntry
-from embench.leaderboard.rows import describe_differences
+from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
+from embench.leaderboard.rows import ShownEntry, describe_differences
+from embench.leaderboard.shown import kept_place
 from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status
@@ -24,11 +27,13 @@ from embench.records.scores import Score
 from embench.records.wording import format_value, is_by_construction
 from embench.report.page import paragraph
 from embench.report.probabilities import describe_probabilities
+from embench.site.addresses import addresses
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
 from embench.site.joined_entries import JoinedEntries
 from embench.site.methods import method_slug
 from embench.site.number_style import style_texts
 from embench.site.pages import render, write_page
+from embench.site.pairing import pairings
 from embench.statistics.calibration import calibration
 from embench.statistics.metrics import metric_facts
 from embench.statistics.verdict import verdicts
@@ -37,14 +42,66 @@ COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
 
 
-def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board], joined: JoinedEntries) -> None:
-    """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError, and DataError where
-    predictions are damaged."""
-    run = entry.run
-    board_folder = whole / entry.board / run.protocol.name
-    placed = [_placed(board, row) for board in boards for row in board.rows if row.id == run.id]
-    row: Row = placed[0]["row"]
-    page = render(
+class EntryPages:
+    """The pages of entries and the figures on them: kept by all that they are made of, else made from the entry."""
+
+    def __init__(self) -> None:
+        self._joined = JoinedEntries()
+
+    def pairs_of(
+        self, entries: Sequence[ShownEntry], progress: ProgressCallback | None
+    ) -> dict[tuple[str, str], dict[str, Any]]:
+        """What comparisons of rows need of all entries (see `pairings`). Raises DataError where one is damaged."""
+        found, shared = {}, dict[str, Any]()
+        for done, entry in enumerate(entries, 1):
+            for target, pair in self._figures(entry)["pairs"].items():
+                found[entry.id, target] = pair | {"shared": shared.setdefault(pair["fits"], pair["shared"])}
+            if progress:
+                progress(done, len(entries), "compared")
+        return found
+
+    def write(self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]]) -> None:
+        """Writes the page of an entry, and copies of `COPIED` into a folder of its name. Raises OSError, and DataError
+        where the entry is damaged."""
+        on_boards = [(of["board"].key, of["board"].metric, of["row"], of["ranked"], of["controls"]) for of in placed]
+        place = kept_place("pages", entry.content, repr(on_boards), repr(addresses()))
+        page = read_checked(place)
+        if page is None:
+            page = _page(load_leaderboard_entry(entry.folder), placed, self._figures(entry)["curves"]).encode()
+            write_checked(place, page)
+        folder = whole / entry.board / entry.protocol
+        write_page(folder / f"{entry.id}.html", page.decode())
+        (folder / entry.id).mkdir(parents=True, exist_ok=True)
+        for file in COPIED:
+            shutil.copyfile(entry.folder / file, folder / entry.id / file)
+
+    def _figures(self, of: ShownEntry) -> Any:
+        """The `pairs` and `curves` of each target, as they are after a way through JSON."""
+        place = kept_place("figures", of.content)
+        content = read_checked(place)
+        if content is None:
+            entry = load_leaderboard_entry(of.folder)
+            pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
+            curves = {target: _probabilities(entry, target, self._joined) for target in entry.targets}
+            content = json.dumps({"pairs": pairs, "curves": curves}).encode()
+            write_checked(place, content)
+        return json.loads(content)
+
+
+def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
+    """Where each entry stands, by its id."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for board in boards:
+        ranked = sum(1 for row in board.rows if row.rank)
+        for row in board.rows:
+            about = {"rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
+            found.setdefault(row.id, []).append({"board": board, "row": row, **about})
+    return found
+
+
+def _page(entry: LeaderboardEntry, placed: Sequence[Mapping[str, Any]], curves: Mapping[str, str]) -> str:
+    run, row = entry.run, placed[0]["row"]
+    return render(
         "entry.html",
         2,
         run=run,
@@ -58,7 +115,7 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
         suspicious=row.suspicious,
         differences=describe_differences(run),
         placed=placed,
-        targets=[_target(entry, target, joined) for target in entry.targets],
+        targets=[_target(entry, target, curves[target]) for target in entry.targets],
         findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
@@ -67,16 +124,6 @@ def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Boar
         files=_files(entry.folder),
         run_yaml=read_text(entry.folder / "run.yaml"),
     )
-    write_page(board_folder / f"{run.id}.html", page)
-    (board_folder / run.id).mkdir(parents=True, exist_ok=True)
-    for file in COPIED:
-        shutil.copyfile(entry.folder / file, board_folder / run.id / file)
-
-
-def _placed(board: Board, row: Row) -> dict[str, Any]:
-    """Where an entry stands on a board."""
-    ranked = sum(1 for other in board.rows if other.rank)
-    return {"board": board, "row": row, "rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
 
 
 def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> Markup:
@@ -91,7 +138,7 @@ def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) 
     return style_texts(describe_probabilities(found, target, method))
 
 
-def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict[str, Any]:
+def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
     headline = entry.scores.headlines[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
     controls: list[dict[str, Any]] = [
@@ -107,7 +154,7 @@ def _target(entry: LeaderboardEntry, target: str, joined: JoinedEntries) -> dict
         "scores": ordered,
         "controls": controls,
         "undefined": _repeated([score.undefined for _, score in ordered] + [c["score"].undefined for c in controls]),
-        "probabilities": _probabilities(entry, target, joined),
+        "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
     }
 
 

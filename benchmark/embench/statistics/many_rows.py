@@ -10,6 +10,9 @@ import numpy as np
 from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import sign_flips
 
+_AT_ONCE = 64
+"""So many rows are turned at once, for the memory."""
+
 
 @dataclass(frozen=True)
 class ManyRows:
@@ -60,8 +63,11 @@ def count_adding(effects: Sequence[Mapping[str, float]], adding: int) -> ManyRow
     parts = np.array([[of.get(name, np.nan) for name in names] for of in effects])
     n = np.isfinite(parts).sum(1)
     around = np.nan_to_num(parts - np.nanmean(parts, axis=1, keepdims=True))
-    turned = sign_flips(around.T)[1:]  # the first turns none
-    variance = np.maximum((around**2).sum(1) - turned**2 / n, 1e-12) * n / np.maximum(n - 1, 1)
-    counts = (turned > stdtrit(np.maximum(n - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
+    counts = np.zeros((), int)
+    for k in range(0, len(parts), _AT_ONCE):
+        some, of = around[k : k + _AT_ONCE], n[k : k + _AT_ONCE]
+        turned = sign_flips(some.T)[1:]  # the first turns none
+        variance = np.maximum((some**2).sum(1) - turned**2 / of, 1e-12) * of / np.maximum(of - 1, 1)
+        counts = counts + (turned > stdtrit(np.maximum(of - 1, 1), (1 + LEVEL) / 2) * np.sqrt(variance)).sum(1)
     p = float(((counts >= adding).sum() + 1) / (len(counts) + 1))
     return ManyRows(len(effects), adding, int(np.quantile(counts, LEVEL, method="higher")), p)

@@ -19,6 +19,8 @@ from embench.statistics.significance import ALPHA, group_permutations, rank_grou
 
 DRAWS = 2**15
 _SEED = 20261121
+_AT_ONCE = 1024
+"""So many flips are looked at at once, for the memory."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +118,19 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
     """By sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep
     their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
     adds = np.stack([s.adds for s in summands])
-    gaps = adds[:, None] - adds
-    own = (gaps**2).sum(-1)
+    own = np.stack([((row - adds) ** 2).sum(-1) for row in adds])
     error = np.sqrt(own + _shared(summands, own))
-    standardised = np.divide(gaps.sum(-1), error, out=np.zeros_like(own), where=error > 0)
+    gaps = np.stack([(row - adds).sum(-1) for row in adds])
+    standardised = np.divide(gaps, error, out=np.zeros_like(own), where=error > 0)
     signs = 1.0 - 2.0 * group_permutations(adds.shape[1])
-    turned = signs @ adds.T
-    one, other = np.nonzero(np.triu(own > 0, 1))
+    turned, spread = (signs @ adds.T).T.copy(), np.where(own > 0, np.sqrt(own), np.inf)
     greatest = np.zeros(len(signs))
-    for k in range(0, len(signs), 2048):  # so that all pairs fit into memory
-        some = turned[k : k + 2048]
-        values = np.abs(some[:, one] - some[:, other]) / np.sqrt(own[one, other])
-        greatest[k : k + 2048] = values.max(1, initial=0.0)
+    for k in range(0, len(signs), _AT_ONCE):
+        some = turned[:, k : k + _AT_ONCE]
+        for m in range(len(some) - 1):
+            values = np.abs(some[m + 1 :] - some[m])
+            values /= spread[m, m + 1 :, None]
+            np.maximum(greatest[k : k + _AT_ONCE], values.max(0), out=greatest[k : k + _AT_ONCE])
     return _corrected(standardised, greatest), standardised, signs @ _centred(summands, adds).T
 
 

@@ -1,0 +1,95 @@
+"""What boards show of entries, kept in the user's cache from one command to the next.
+
+To read and check an entry takes a hundredth of a second, and boards have thousands. What is kept is named by the bytes
+of all files that it follows from, those of embench and of installed plugin packages among them; where one has changed,
+or what is kept is damaged, the entry is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from itertools import takewhile
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+import embench
+from embench import registry
+from embench.checksums import read_checked, write_checked
+from embench.errors import CheckFailed
+from embench.files import cache_root
+from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
+from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
+from embench.leaderboard.rows import ShownEntry, shown_entry
+from embench.records.entry import shared_folder
+
+_CODE = (".py", ".yaml", ".html", ".j2")
+_FORGOTTEN_S = 30 * 86400
+_SHOWN = TypeAdapter(ShownEntry)
+
+
+def load_shown_entries(root: Path) -> list[ShownEntry]:
+    """What boards show of all entries below `root`, in the order of their folders. Raises as `load_entries` does."""
+    attested: dict[Path, list[str]] = {}
+    made = []
+    for folder in entry_folders(root):
+        beside = attestation_folder(folder)
+        if beside not in attested:
+            attested[beside] = sorted(path.name for path in beside.glob("*.json"))
+        made.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+    return made
+
+
+def _of_entry(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """The attestations of the entry in `folder`, of sorted names."""
+    start = f"{folder.parent.name}--{folder.name}--"
+    return takewhile(lambda name: name.startswith(start), names[bisect_left(names, start) :])
+
+
+def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
+    own = sorted(path for path in folder.iterdir() if path.is_file())
+    place = kept_place("entries", *folder.absolute().parts[-3:], digest_of_files((*own, *attestations)))
+    if content := read_checked(place):
+        with suppress(ValidationError):
+            found = replace(_SHOWN.validate_json(content), folder=folder)
+            shared = shared_folder(folder)
+            if found.content == content_digest(folder, [shared / name for name in found.shared]):
+                return found
+    entry = load_leaderboard_entry(folder)
+    try:
+        made = shown_entry(entry)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        raise CheckFailed(
+            f"a field is missing or is not what embench writes: {type(error).__name__}: {error}", where=str(folder)
+        ) from error
+    write_checked(place, _SHOWN.dump_json(made, by_alias=True, exclude_unset=True))
+    return made
+
+
+def kept_place(kind: str, *of: str) -> Path:
+    """The file of the cache for what this code makes of what `of` names. What code made that is a month old goes when
+    other code begins."""
+    folder = cache_root() / "boards" / code_digest()
+    if not folder.is_dir():
+        for old in folder.parent.glob("*"):
+            with suppress(OSError):  # another process may remove it
+                if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
+                    shutil.rmtree(old)
+    return folder / kind / hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the files of embench and of installed plugin packages, by which boards are made."""
+    found, package = hashlib.sha256(), Path(embench.__file__).parent
+    own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
+    for path in (*own, *registry.shipped("**/*.py"), *registry.shipped("**/*.yaml")):
+        found.update(f"{path.name} ".encode() + path.read_bytes())
+    return found.hexdigest()[:32]
