@@ -90,6 +90,11 @@ class Forger:
         change(scores)
         path.write_text(json.dumps(scores))
 
+    def edit_audit(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        audit = read_audit(self.folder)
+        assert audit
+        write_audit(self.folder, change(audit))
+
     def edit_numbers(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         path = self.folder / entry.PREDICTIONS_FILE
         numbers = entry.read_numbers(path)

@@ -40,6 +40,11 @@ def adds_more(scores: Any) -> None:
     at.update(adds=True)
 
 
+def someone_more(run: Any) -> None:
+    run["cohort"]["subjects"].append("S99")
+    run["cohort"]["session_s"]["S99"] = 3000.0
+
+
 def more_summands(forger: Forger, _: Place) -> None:
     """Parts that add up to another headline."""
     path = forger.folder / SUMMANDS_FILE
@@ -61,79 +66,6 @@ def metric_hidden(forger: Forger, _: Place) -> None:
     forger.audit_again()
 
 
-def audit_by_hand(forger: Forger, _: Place) -> None:
-    """One that found nothing, and measured nothing from which a finding follows."""
-    forger.audit_again()
-    audit = read_audit(forger.folder)
-    assert audit
-    nothing = {"findings": [], "counts": dict.fromkeys(audit["counts"], 0)}
-    write_audit(forger.folder, {**audit, **nothing})
-
-
-def twins_audit(forger: Forger, place: Place) -> None:
-    """Under this entry's name, with its digests."""
-    own, twin = read_audit(forger.folder), read_audit(place.twin)
-    assert own
-    assert twin
-    write_audit(forger.folder, {**twin, "run": own["run"], "of": own["of"]})
-
-
-def another_ledger(forger: Forger, _: Place) -> None:
-    """A single look, by a ledger that nobody has."""
-    forger.edit_run(lambda run: run.update(ledger="0" * 64, test_looks={"stress": 1}, tried={"stress": 1}))
-    audit = read_audit(forger.folder)
-    assert audit
-    audit["measured"]["validation"].update({"tried": 1, "test looks": 1})
-    write_audit(forger.folder, audit)
-
-
-def another_id(forger: Forger, place: Place) -> None:
-    """The neighbour's entry once more, as one's own: a second row of the same run."""
-    shutil.rmtree(forger.folder)
-    name = f"{place.twin.name.rpartition('-')[0]}-0123456789"
-    folder = forger.folder.with_name(name)
-    shutil.copytree(forger.folder.with_name(place.twin.name), folder)
-    forger.folder = folder
-    forger.edit_run(lambda run: run.update(id=name))
-    audit = read_audit(folder)
-    assert audit
-    write_audit(folder, {**audit, "run": name})
-
-
-def other_files(change: How) -> How:
-    """A change that the data would show, of an entry that says that its files were others."""
-
-    def how(forger: Forger, place: Place) -> None:
-        forger.edit_run(lambda run: run["dataset"].update(fingerprint="0" * 16))
-        change(forger, place)
-
-    return how
-
-
-def other_versions(change: How) -> How:
-    """A small change, of an entry that says that libraries were others: of that, scores are compared, and roughly."""
-
-    def how(forger: Forger, place: Place) -> None:
-        forger.edit_run(lambda run: run["versions"].update(numpy="2.0.0"))
-        change(forger, place)
-
-    return how
-
-
-def twins_name(forger: Forger, place: Place) -> None:
-    """This entry under the method of its neighbour, in every field and in the request."""
-    other = Forger(place.twin).run
-    method, parts, request = other["method"], other["config"]["parts"], other["config"]["request"]
-    name = f"{place.twin.name.rpartition('-')[0]}-0123456789"
-    audit = read_audit(forger.folder)
-    assert audit
-    forger.edit_run(
-        lambda run: (run.update(id=name, method=method), run["config"].update(parts=parts, request=request))
-    )
-    write_audit(forger.folder, {**audit, "run": name})
-    forger.folder = forger.folder.rename(forger.folder.with_name(name))
-
-
 def sealed_although_public(forger: Forger, place: Place) -> None:
     """Scores beside a seal of the labels, as of a dataset whose labels nobody may have: they follow from nothing."""
     forger.audit_again()
@@ -148,6 +80,60 @@ def sealed_although_public(forger: Forger, place: Place) -> None:
     write_record(forger.folder, made)
     (forger.folder / SEAL_FILE).write_text(seal(record.labels, raw_digest_of("stress_predict", place.data)))
     write_audit(forger.folder, {**audit, "of": {**digests_of(made), "code": audit["of"]["code"]}})
+
+
+def saying(words: Callable[[Any], object], how: How) -> How:
+    """A forgery of an entry whose run.yaml says so that it is compared less."""
+
+    def made(forger: Forger, place: Place) -> None:
+        forger.edit_run(words)
+        how(forger, place)
+
+    return made
+
+
+def twins_name(forger: Forger, place: Place) -> None:
+    """This entry under the method of its neighbour, in every field and in the request."""
+    other = Forger(place.twin).run
+    parts, request = other["config"]["parts"], other["config"]["request"]
+    forger.edit_run(
+        lambda run: (run.update(method=other["method"]), run["config"].update(parts=parts, request=request))
+    )
+    _rename(forger, place)
+
+
+def another_id(forger: Forger, place: Place) -> None:
+    """The neighbour's entry once more, as one's own: a second row of the same run."""
+    shutil.rmtree(forger.folder)
+    shutil.copytree(place.twin, forger.folder)
+    _rename(forger, place)
+
+
+def _rename(forger: Forger, place: Place) -> None:
+    """Another run by the neighbour's method."""
+    name = f"{place.twin.name.rpartition('-')[0]}-0123456789"
+    forger.edit_run(lambda run: run.update(id=name))
+    forger.edit_audit(lambda audit: {**audit, "run": name})
+    forger.folder = forger.folder.rename(forger.folder.with_name(name))
+
+
+def audit_by_hand(forger: Forger, _: Place) -> None:
+    """One that found nothing, and measured nothing from which a finding follows."""
+    forger.audit_again()
+    forger.edit_audit(lambda audit: {**audit, "findings": [], "counts": dict.fromkeys(audit["counts"], 0)})
+
+
+def twins_audit(forger: Forger, place: Place) -> None:
+    """Under this entry's name, with its digests."""
+    twin = read_audit(place.twin) or {}
+    forger.edit_audit(lambda own: {**twin, "run": own["run"], "of": own["of"]})
+
+
+def another_ledger(forger: Forger, _: Place) -> None:
+    """A single look, by a ledger that nobody has."""
+    forger.edit_run(lambda run: run.update(ledger="0" * 64, test_looks={"stress": 1}, tried={"stress": 1}))
+    once = {"validation": {"uses": [], "tried": 1, "test looks": 1}}
+    forger.edit_audit(lambda audit: {**audit, "measured": {**audit["measured"], **once}})
 
 
 def attested(forger: Forger, _: Place) -> None:
@@ -193,5 +179,4 @@ def _by(name: str) -> Superseded:
 
 def changed_twin(_: Forger, place: Place) -> None:
     """Somebody else's entry, made worse."""
-    worse = Forger(place.twin)
-    worse.rewrite(lambda of: scored(of, {MODEL: 1 - rows_of(of)["score"]}))
+    Forger(place.twin).rewrite(lambda of: scored(of, {MODEL: 1 - rows_of(of)["score"]}))
