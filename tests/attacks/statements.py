@@ -66,6 +66,23 @@ def metric_hidden(forger: Forger, _: Place) -> None:
     forger.audit_again()
 
 
+def own_metric(forger: Forger, _: Place) -> None:
+    """A score by a metric of a package that nobody else has."""
+    forger.edit_run(lambda run: run["scoring"]["metrics"].update(perfection="acme acme:Perfection 1.0"))
+    best = {"mean": 0.99, "low": 0.98, "high": 1.0}
+    forger.edit_scores(
+        lambda scores: scores["scores"]["stress"].update(perfection={**scores["scores"]["stress"]["auroc"], **best})
+    )
+    forger.audit_again()
+
+
+def own_method(run: Any) -> None:
+    """A plugin of a package that nobody else has."""
+    run["method"].update(fusion="acme/lda")
+    run["config"]["parts"]["fusion"].update(plugin="acme/lda", code="acme 1.0")
+    run["config"]["request"].update(fusion="acme/lda")
+
+
 def sealed_although_public(forger: Forger, place: Place) -> None:
     """Scores beside a seal of the labels, as of a dataset whose labels nobody may have: they follow from nothing."""
     forger.audit_again()
