@@ -133,7 +133,7 @@ class Forger:
         made = change(read_record(self.folder))
         made = replace(made, scores=recomputed_scores(made))
         if with_data:
-            cohort = own_data.cohort_of(made.manifest, made, None)
+            cohort = own_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
             assert isinstance(cohort, Cohort)
             adds = own_data.adds_again(made.manifest, made, cohort)
             made = replace(made, scores=Scores({**made.scores, "adds": adds}))
