@@ -3,128 +3,25 @@ table in docs/why/audit.md lists those that `leaderboard build` accepts, and is 
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from embench.cli import main
-from embench.data.cohort import Cohort
-from embench.leaderboard import own_data
-from embench.leaderboard.recompute import recomputed_scores
 from embench.protocols import load_protocol
 from embench.records import entry
-from embench.records.audit import read_audit, write_audit
-from embench.records.record import digests_of, read_manifest, read_record
-from embench.records.schema_1 import scoring_of, written_scores
 
 from ..sample import WHOLE, proof
+from .forger import TABLES, Forger, needs_recordings, published, tables
 
-DATA = os.environ.get("EMBENCH_TEST_DATA")
-TABLE = Path(__file__).parents[2] / "docs" / "why" / "audit.md"
 SUBJECTS = 20
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict"),
-]
-
-
-@dataclass
-class Forger:
-    """An entry, and the ways to its parts. What entries share is written under the digest of its new content."""
-
-    folder: Path
-
-    @property
-    def run(self) -> Any:
-        return yaml.safe_load((self.folder / "run.yaml").read_text())
-
-    def edit_run(self, change: Callable[[Any], object]) -> None:
-        run = self.run
-        change(run)
-        (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
-
-    def edit_scores(self, change: Callable[[Any], object]) -> None:
-        path = self.folder / "scores.json"
-        scores = json.loads(path.read_text())
-        change(scores)
-        path.write_text(json.dumps(scores))
-
-    def edit_numbers(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
-        path = self.folder / entry.PREDICTIONS_FILE
-        numbers = entry.read_numbers(path)
-        entry.write_numbers(path, {**numbers, "score": change(numbers["score"].copy()).astype(np.float64)})
-
-    def edit_shared(self, kind: entry.SharedKind, change: Callable[[list[dict[str, str]]], object]) -> None:
-        shared, run = entry.shared_folder(self.folder), self.run
-        rows = list(csv.DictReader(io.StringIO(entry.read_shared_text(shared, kind, run["entry"][kind]))))
-        change(rows)
-        text = io.StringIO()
-        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        name = entry.share_text(shared, kind, text.getvalue())
-        self.edit_run(lambda run: run["entry"].update({kind: name}))
-
-    def edit_control_scores(self, change: Callable[[Any], object]) -> None:
-        shared, run = entry.shared_folder(self.folder), self.run
-        scores = json.loads(entry.read_shared_text(shared, "control_scores", run["entry"]["control_scores"]))
-        change(scores)
-        name = entry.share_text(shared, "control_scores", json.dumps(scores))
-        self.edit_run(lambda run: run["entry"].update(control_scores=name))
-
-    def towards_labels(self) -> None:
-        known = read_record(self.folder)
-        assert known.labels is not None
-        labels = dict(zip(known.labels["unit"], known.labels["label"], strict=True))
-        rows = known.predictions.take(known.predictions["method"] == "model")
-        model = rows.take(np.lexsort((rows["seed"], rows["unit"], rows["target"])))
-        truth = np.array([labels.get(unit, np.nan) for unit in model["unit"]])
-        self.edit_numbers(lambda scores: np.where(np.isnan(truth), scores, 0.8 * scores + 0.2 * truth))
-
-    def score_again(self, *, with_data: bool = False) -> None:
-        """As embench would, with summands and what entries share; `with_data`, what the method adds, too."""
-        from embench.leaderboard.export import SUMMANDS_FILE
-        from embench.leaderboard.recompute import FROM_DATA
-        from embench.statistics.summands import headline_summands
-
-        known = read_record(self.folder)
-        again = written_scores(recomputed_scores(known), scoring_of(known.run))
-        self.edit_scores(lambda s: s.update({k: again[k] for k in s if k in again and k not in FROM_DATA}))
-        found = {t: headline_summands(read_record(self.folder), t) for t in known.scores["headlines"]}
-        (self.folder / SUMMANDS_FILE).write_text(json.dumps({t: s.as_json() for t, s in found.items() if s}))
-        if with_data:
-            run, known = read_manifest(self.folder), read_record(self.folder)
-            cohort = own_data.cohort_of(run, known, None)
-            assert isinstance(cohort, Cohort)
-            self.edit_scores(lambda s: s.update(adds=own_data.adds_again(run, known, cohort)))
-        self.audit_again()
-
-    def audit_again(self) -> None:
-        """As if these files had been audited, and nothing had been measured that they contradict."""
-        audit, known = read_audit(self.folder), read_record(self.folder)
-        if audit is not None:
-            told = ("calibration", "balance", "controls")
-            findings = [finding for finding in audit["findings"] if finding["check"] not in told]
-            counts = {name: sum(f["severity"] == name for f in findings) for name in audit["counts"]}
-            measured = {name: figures for name, figures in audit["measured"].items() if name not in told}
-            for target in known.scores.headlines:
-                if ece := known.scores.score(target, "ece"):
-                    figures = {"ece": ece.mean, "low": ece.low, "of right probabilities": ece.mean}
-                    measured.setdefault("calibration", {})[target] = figures
-            bound = {**audit["of"], **digests_of(known)}
-            new = {"of": bound, "counts": counts, "findings": findings, "measured": measured}
-            write_audit(self.folder, {**audit, **new})
+pytestmark = [pytest.mark.slow, needs_recordings]
 
 
 def _headline(scores: Any) -> Any:
@@ -274,38 +171,19 @@ def _append(path: Path, text: str) -> None:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
     """The first 20 real subjects, and the leaderboards that one audited run of them was published on."""
-    assert DATA
     root = tmp_path_factory.mktemp("forged")
-    original, data = Path(DATA, "stress_predict"), root / "data" / "stress_predict"
-    data.mkdir(parents=True)
-    for path in original.iterdir():
-        if path.name != "Raw_data":
-            (data / path.name).symlink_to(path)
-    (data / "Raw_data").mkdir()
-    for path in sorted((original / "Raw_data").glob("S*"))[: SUBJECTS + 1]:  # S01 has no labels
-        (data / "Raw_data" / path.name).symlink_to(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBENCH_CACHE", str(root / "cache"))
-        patch.setenv("EMBENCH_DATA", str(root / "data"))
-        patch.chdir(root)
-        method = ["--encoder", "handcrafted", "--modalities", "temp", "--seeds", "0,1,2", "--workers", "1"]
-        for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
-            assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion, "--runs", runs]) == 0
-        assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0
-        folder = next((root / "boards").glob("stress_predict/*/handcrafted-lda-*"))
-        assert main(["audit", str(folder)]) == 0
+    with published(root, SUBJECTS, {"logreg": "earlier", "lda": "runs"}) as [folder]:
         yield root, folder
 
 
 def documented() -> dict[str, tuple[str, str]]:
     """Accepted forgery -> what `leaderboard build` and what the audit do, as the page says."""
-    text = TABLE.read_text().partition("## Forged entries")[2].partition("\n## ")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in text.splitlines() if line.startswith("|")]
-    return {name: (build, audit) for name, build, audit in rows[2:]}
+    accepted = tables("Forged entries")[0]
+    return {name: (build, audit) for name, build, audit, _ in accepted}
 
 
 def test_the_page_lists_forgeries_that_are_accepted_and_says_how_many_there_are() -> None:
-    page, listed = TABLE.read_text(), documented()
+    page, listed = TABLES.read_text(), documented()
     assert listed
     assert set(listed) <= FORGERIES.keys() - OUTCOMES.keys()
     assert OUTCOMES.keys() <= FORGERIES.keys()

@@ -20,7 +20,8 @@ from embench.leaderboard.attestations import entry_digest, picked_stages, stages
 from embench.records import entry
 from embench.records.record import read_manifest
 
-from ..attacks.test_forged_entries import FORGERIES, Forger
+from ..attacks.forger import Forger
+from ..attacks.test_forged_entries import FORGERIES
 from .boards import METHOD, Place, place
 from .test_verify import honest, published
 

@@ -1,0 +1,161 @@
+"""Entries of real recordings, and somebody who forges them as well as can be done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from embench.cli import main
+from embench.data.cohort import Cohort
+from embench.leaderboard import own_data
+from embench.leaderboard.export import rewrite_entry, write_summands
+from embench.leaderboard.recompute import recomputed_scores
+from embench.records import entry
+from embench.records.audit import read_audit, write_audit
+from embench.records.record import Record, digests_of, read_record
+from embench.records.scores import Scores
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
+TABLES = Path(__file__).parents[2] / "docs" / "why" / "audit.md"
+needs_recordings = pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict")
+
+
+def tables(section: str) -> list[list[list[str]]]:
+    """The rows of cells of each table in a section of the page on audits."""
+    text = TABLES.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    blocks = [block.splitlines()[2:] for block in text.split("\n\n") if block.startswith("|")]
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block] for block in blocks]
+
+
+@contextmanager
+def published(root: Path, subjects: int, runs: Mapping[str, str]) -> Iterator[list[Path]]:
+    """The audited entries in `root`/boards of the runs in `root`/runs.
+
+    Args:
+        subjects: how many real ones there are, in `root`/data.
+        runs: estimator on features -> the folder of its run below `root`.
+    """
+    assert DATA
+    original, data = Path(DATA, "stress_predict"), root / "data" / "stress_predict"
+    data.mkdir(parents=True)
+    for path in original.iterdir():
+        if path.name != "Raw_data":
+            (data / path.name).symlink_to(path)
+    (data / "Raw_data").mkdir()
+    for path in sorted((original / "Raw_data").glob("S*"))[: subjects + 1]:  # S01 has no labels
+        (data / "Raw_data" / path.name).symlink_to(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(root / "cache"))
+        patch.setenv("EMBENCH_DATA", str(root / "data"))
+        patch.chdir(root)
+        method = ["--encoder", "handcrafted", "--modalities", "temp", "--seeds", "0,1,2", "--workers", "1"]
+        for fusion, runs_folder in runs.items():
+            assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion, "--runs", runs_folder]) == 0
+        assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0
+        entries = sorted((root / "boards").glob("stress_predict/*/handcrafted-*"))
+        for folder in entries:
+            assert main(["audit", str(folder)]) == 0
+        yield entries
+
+
+@dataclass
+class Forger:
+    """An entry, and the ways to its parts. What entries share is written under the digest of its new content."""
+
+    folder: Path
+
+    @property
+    def run(self) -> Any:
+        return yaml.safe_load((self.folder / "run.yaml").read_text())
+
+    def edit_run(self, change: Callable[[Any], object]) -> None:
+        run = self.run
+        change(run)
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(run, sort_keys=False))
+
+    def edit_scores(self, change: Callable[[Any], object]) -> None:
+        path = self.folder / "scores.json"
+        scores = json.loads(path.read_text())
+        change(scores)
+        path.write_text(json.dumps(scores))
+
+    def edit_audit(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        audit = read_audit(self.folder)
+        assert audit
+        write_audit(self.folder, change(audit))
+
+    def edit_numbers(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        path = self.folder / entry.PREDICTIONS_FILE
+        numbers = entry.read_numbers(path)
+        entry.write_numbers(path, {**numbers, "score": change(numbers["score"].copy()).astype(np.float64)})
+
+    def edit_shared(self, kind: entry.SharedKind, change: Callable[[list[dict[str, str]]], object]) -> None:
+        shared, run = entry.shared_folder(self.folder), self.run
+        rows = list(csv.DictReader(io.StringIO(entry.read_shared_text(shared, kind, run["entry"][kind]))))
+        change(rows)
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        name = entry.share_text(shared, kind, text.getvalue())
+        self.edit_run(lambda run: run["entry"].update({kind: name}))
+
+    def edit_control_scores(self, change: Callable[[Any], object]) -> None:
+        shared, run = entry.shared_folder(self.folder), self.run
+        scores = json.loads(entry.read_shared_text(shared, "control_scores", run["entry"]["control_scores"]))
+        change(scores)
+        name = entry.share_text(shared, "control_scores", json.dumps(scores))
+        self.edit_run(lambda run: run["entry"].update(control_scores=name))
+
+    def towards_labels(self) -> None:
+        known = read_record(self.folder)
+        assert known.labels is not None
+        labels = dict(zip(known.labels["unit"], known.labels["label"], strict=True))
+        rows = known.predictions.take(known.predictions["method"] == "model")
+        model = rows.take(np.lexsort((rows["seed"], rows["unit"], rows["target"])))
+        truth = np.array([labels.get(unit, np.nan) for unit in model["unit"]])
+        self.edit_numbers(lambda scores: np.where(np.isnan(truth), scores, 0.8 * scores + 0.2 * truth))
+
+    def rewrite(self, change: Callable[[Record], Record], *, with_data: bool = False) -> None:
+        """As embench would write the changed record, with scores, summands, what entries share and the audit;
+        `with_data`, what the method adds, too."""
+        made = change(read_record(self.folder))
+        made = replace(made, scores=recomputed_scores(made))
+        if with_data:
+            cohort = own_data.cohort_of(made.manifest, made, Path(os.environ["EMBENCH_DATA"]))
+            assert isinstance(cohort, Cohort)
+            adds = own_data.adds_again(made.manifest, made, cohort)
+            made = replace(made, scores=Scores({**made.scores, "adds": adds}))
+        rewrite_entry(self.folder, made)
+        write_summands(self.folder, made)
+        self.audit_again()
+
+    def score_again(self, *, with_data: bool = False) -> None:
+        self.rewrite(lambda of: of, with_data=with_data)
+
+    def audit_again(self) -> None:
+        """As if these files had been audited, and nothing had been measured that they contradict."""
+        audit, known = read_audit(self.folder), read_record(self.folder)
+        if audit is not None:
+            told = ("calibration", "balance", "controls")
+            findings = [finding for finding in audit["findings"] if finding["check"] not in told]
+            counts = {name: sum(f["severity"] == name for f in findings) for name in audit["counts"]}
+            measured = {name: figures for name, figures in audit["measured"].items() if name not in told}
+            for target in known.scores.headlines:
+                if ece := known.scores.score(target, "ece"):
+                    figures = {"ece": ece.mean, "low": ece.low, "of right probabilities": ece.mean}
+                    measured.setdefault("calibration", {})[target] = figures
+            bound = {**audit["of"], **digests_of(known)}
+            new = {"of": bound, "counts": counts, "findings": findings, "measured": measured}
+            write_audit(self.folder, {**audit, **new})
