@@ -85,6 +85,8 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     dealt, theirs = _dealt(record), _dealt(other)
     if any(dealt[of] != theirs[of] for of in dealt.keys() & theirs.keys()):
         yield f"folds: not dealt as those {than}"
+    if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
+        yield f"run.yaml: cohort.session_s: not those {than}"
     same = _few(run) == _few(other_run)
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in _LIBRARIES)
     if record.labels is None or other.labels is None:
@@ -95,6 +97,9 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"scores.json: controls: not those {than}"
         return
     yield from labels_apart(record.labels, other.labels, than)
+    mine, theirs = (dict(_units(each)) for each in (record, other))
+    if odd := sorted(unit for unit in mine.keys() & theirs.keys() if mine[unit] != theirs[unit]):
+        yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
     if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
         yield f"controls: {', '.join(names)}: not those {than}"
 
@@ -108,13 +113,19 @@ def _people(record: Record) -> set[str]:
     return {str(row["subject"]) for row in record.folds if row["role"] == "test"}
 
 
-def _dealt(record: Record) -> dict[tuple[str, str], set[str]]:
-    """(Seed, subject) -> the folds that test this subject."""
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+def _dealt(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
+    """(Seed, subject) -> the folds that test this subject, and the group that it is kept together with."""
+    found: defaultdict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
-            found[str(row["seed"]), str(row["subject"])].add(str(row["fold"]))
+            found[str(row["seed"]), str(row["subject"])].add((str(row["fold"]), str(row["group"])))
     return found
+
+
+def _units(record: Record) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Unit -> what rows say of it."""
+    for unit, *about, start in record.predictions.distinct("unit", "subject", "recording", "stimulus", "start_s"):
+        yield unit, (*about, f"{start:.6g}")
 
 
 def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:

@@ -104,8 +104,11 @@ def wrong_score_file(record: Record) -> Iterator[str]:
 
 def wrong_parts(record: Record) -> Iterator[str]:
     """The parts of a record that its protocol and its card ask for are there: labels, where they are public, and in
-    version 3 the share that was predicted and what the method adds."""
-    about = record.run["protocol"]
+    version 3 the share that was predicted and what the method adds; and no scores by metrics of other packages."""
+    about, metrics = record.run["protocol"], _scoring(record).get("metrics", {})
+    for name in sorted(metrics.keys() - set(record.scores.headlines.values())):
+        if not metrics[name].startswith(f"{registry.BUNDLED} "):
+            yield f"run.yaml: scoring.metrics: {name} is of another package, whose scores no entry holds"
     if record.run["card"]["labels_public"] != "yes":
         return
     if record.labels is None:
@@ -258,6 +261,8 @@ def wrong_folds(record: Record) -> Iterator[str]:
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
         yield f"run.yaml: cohort: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among its subjects"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
+    if isinstance(subjects, list) and (untested := sorted(set(subjects) - {subject for *_, subject in tests})):
+        yield f"run.yaml: cohort: {', '.join(untested[:MOST_NAMED])} is tested in no fold"
     tested = {(seed, subject) for seed, _, subject in tests}  # not all subjects where folds are a file's own
     seen = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
     seen |= {row for of in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, of)))[::2] in tested}
