@@ -12,6 +12,7 @@ import numpy as np
 
 from embench.leaderboard.own_data import labels_apart
 from embench.leaderboard.sealing import SEAL_FILE
+from embench.leaderboard.shared import board_of, few_labels, shared_by
 from embench.leaderboard.verify import means_in
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
@@ -33,7 +34,7 @@ def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
     for path in others:
         if path == folder or (path / SUPERSEDED_FILE).exists():
             continue
-        if _about(other := read_manifest(path)) == _about(run):
+        if board_of(other := read_manifest(path)) == board_of(run):
             known.setdefault(shared_by(other), path)
     if not known or (run.card.labels_public == "yes" and shared_by(run) in known):
         return []
@@ -60,21 +61,6 @@ def _plugins(run: Manifest) -> tuple[object, ...]:
     return method.encoders, method.fusion, method.pretrainers, method.modalities
 
 
-def shared_by(run: Manifest) -> tuple[Any, ...]:
-    """What entries share whose controls are the same: the tables of labels, folds, units and controls, and the number
-    of labels that controls were fitted on."""
-    tables = run.entry and (run.entry.labels, run.entry.folds, run.entry.rows, run.entry.controls)
-    return _about(run), _few(run), tables
-
-
-def _about(run: Manifest) -> tuple[Any, ...]:
-    return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
-
-
-def _few(run: Manifest) -> tuple[Any, ...]:
-    return run.config.get("label_subjects"), run.config.get("label_fraction")
-
-
 def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
     other, other_run = read_record(path), read_manifest(path)
     than = f"of {path.name}, on the same board"
@@ -87,7 +73,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same = _few(run) == _few(other_run)
+    same = few_labels(run) == few_labels(other_run)
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in _LIBRARIES)
     if record.labels is None or other.labels is None:
         seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]
@@ -97,8 +83,8 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"scores.json: controls: not those {than}"
         return
     yield from labels_apart(record.labels, other.labels, than)
-    mine, theirs = (dict(_units(each)) for each in (record, other))
-    if odd := sorted(unit for unit in mine.keys() & theirs.keys() if mine[unit] != theirs[unit]):
+    here, there = (dict(_units(each)) for each in (record, other))
+    if odd := sorted(unit for unit in here.keys() & there.keys() if here[unit] != there[unit]):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
     if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
         yield f"controls: {', '.join(names)}: not those {than}"

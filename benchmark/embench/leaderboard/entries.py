@@ -24,6 +24,8 @@ from embench.statistics.ranking import Summands
 
 CONFIRMATIONS = 2
 """How many people have to have the same raw files as an entry's author, where no release has them."""
+UNCONFIRMED = "controls not confirmed"
+"""Of a row whose controls no other entry has, and nobody has fitted again."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
@@ -55,6 +57,11 @@ class LeaderboardEntry:
         files = self.run.dataset.files
         having = {made.by for _, made, stale in self.attestations if made.files == files and not stale}
         return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
+
+    @property
+    def controls_fitted(self) -> bool:
+        """True where somebody attests that the controls are those of the data."""
+        return any("controls" in made.compared for _, made, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from embench.files import digest
 from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
-from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, load_leaderboard_entry, load_summands
+from embench.leaderboard.entries import (
+    UNCONFIRMED,
+    UNKNOWN_FILES,
+    LeaderboardEntry,
+    load_leaderboard_entry,
+    load_summands,
+)
 from embench.leaderboard.export import board_name
+from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
@@ -33,7 +42,8 @@ class ShownEntry:
     Args:
         folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
         dataset: its full name. `rows`: target -> the method, without a rank. `controls`: target -> the names of the
-            controls that have scores.
+            controls that have scores. `alike`: a digest of what entries share that have the same controls; empty where
+            these need no confirmation.
         parts: target -> group of subjects -> what it adds to the partial correlation that decides.
         undefined: target -> metric -> why the method has no such score.
     """
@@ -51,6 +61,7 @@ class ShownEntry:
     fixed_order: bool
     rows: Mapping[str, Row]
     controls: Mapping[str, tuple[str, ...]]
+    alike: str
     parts: Mapping[str, Mapping[str, float]]
     undefined: Mapping[str, Mapping[str, str]]
 
@@ -78,6 +89,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         fixed_order=run.card.fixed_order,
         rows={target: _method_row(entry, target) for target in entry.targets},
         controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
+        alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),
         parts={target: at.of_groups for target, at in decides.items() if at},
         undefined={
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
@@ -94,13 +106,16 @@ def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], 
     together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows
     of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
     the board takes, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which
-    come last, and rows of which nobody but their author has run anything (see `RANKED_LEVELS`). They are in the order
-    of their headline all the same, or of `auroc_within` where it is undefined.
+    come last, rows whose controls nothing confirms, and rows of which nobody but their author has run anything (see
+    `RANKED_LEVELS`). They are in the order of their headline all the same, or of `auroc_within` where it is undefined.
 
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
     """
+    having = Counter(entry.alike for entry in entries)
+    alone = {entry.id for entry in entries if entry.alike and having[entry.alike] == 1}
     rows = [entry.rows[target] for entry in entries if target in entry.rows]
+    rows = [replace(row, marks=(*row.marks, UNCONFIRMED)) if row.id in alone else row for row in rows]
     rows.sort(key=_order)
     folders = {entry.id: entry.folder for entry in entries}
     rankings, ranked = {}, dict[str, Row]()
