@@ -239,6 +239,7 @@ def _print_board(
 
 def _title(section: BoardSection) -> str:
     other = f", trained on {section.trained_on}" if section.trained_on else ""
+    other += f", {section.people} subjects" if section.people else ""
     old = f" (superseded by {section.superseded_by})" if section.superseded_by else ""
     leaks = ", leaks" if section.leaks else ""
     return f"{section.dataset}, {section.protocol}{other}{old}{leaks}, target {section.target}"

@@ -103,7 +103,8 @@ def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
 def _section(section: BoardSection) -> Iterator[str]:
     old = ", superseded" if section.superseded_by else ""
     other = f", trained on {markdown(section.trained_on)}" if section.trained_on else ""
-    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{other}{old}\n"
+    of = f", {section.people} subjects" if section.people else ""
+    yield f"## {markdown(section.target)}, {markdown(section.protocol)}{other}{of}{old}\n"
     if other:
         yield (
             "All subjects of this dataset are tested by models of another one. Controls, which are fitted on labels of "
@@ -174,6 +175,7 @@ def _front(sections: Sequence[BoardSection]) -> str:
         link = f"[{section.dataset}]({section.dataset}/README.md)"
         old = f", superseded by {section.superseded_by}" if section.superseded_by else ""
         old += f", trained on {section.trained_on}" if section.trained_on else ""
+        old += f", {section.people} subjects" if section.people else ""
         about = [link, section.protocol + old, section.target, str(len(methods)), methods[0].headline]
         lines.append([*about, _leader(best) if best else DASH])
     heads = ["dataset", "protocol", "target", "rows", "headline", "highest"]

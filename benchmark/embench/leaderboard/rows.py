@@ -41,9 +41,9 @@ class ShownEntry:
 
     Args:
         folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
-        dataset: its full name. `rows`: target -> the method, without a rank. `controls`: target -> the names of the
-            controls that have scores. `alike`: a digest of what entries share that have the same controls; empty where
-            these need no confirmation.
+        dataset: its full name. `people`: how many its data are of, those left out among them.
+        rows: target -> the method, without a rank. `controls`: target -> the names of the controls that have scores.
+        alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
         parts: target -> group of subjects -> what it adds to the partial correlation that decides.
         undefined: target -> metric -> why the method has no such score.
     """
@@ -59,6 +59,7 @@ class ShownEntry:
     trained_on: str | None
     design: Design | None
     fixed_order: bool
+    people: int
     rows: Mapping[str, Row]
     controls: Mapping[str, tuple[str, ...]]
     alike: str
@@ -87,6 +88,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         trained_on=board_name(trained_on) if trained_on else None,
         design=run.cohort.design,
         fixed_order=run.card.fixed_order,
+        people=run.cohort.size + len(run.cohort.left_out),
         rows={target: _method_row(entry, target) for target in entry.targets},
         controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
         alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -38,11 +38,12 @@ BY_LUCK = "as many rows would add by luck"
 @dataclass(frozen=True)
 class BoardSection:
     """The rows of one dataset, protocol and target, see `ranked_rows`. Rows that were trained on another dataset
-    (`trained_on`) have sections of their own.
+    (`trained_on`) have sections of their own, as have rows on other people.
 
     Args:
         superseded_by: the protocol that takes new runs in place of this one, if any. `leaks`: whether training has seen
             part of the test data. `design`: that of the study, None where early records do not tell.
+        people: of how many people the data are, where a board has rows on others, too.
         rankings: `class_of` rows -> the ranking of its methods. `adding`: how many rows add to clock and movement; None
             where that is not asked.
     """
@@ -57,6 +58,7 @@ class BoardSection:
     rows: tuple[Row, ...]
     rankings: Mapping[str, Ranking]
     adding: ManyRows | None = None
+    people: int | None = None
 
     @property
     def methods(self) -> list[Row]:
@@ -111,15 +113,25 @@ def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
 
     keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
     for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
-        of_protocol = list(group)
-        for target in sorted({target for entry in of_protocol for target in entry.rows}):
-            about = (board, protocol, successor or None, other or None, target, leaks, _design(of_protocol))
-            rows, rankings = ranked_rows(of_protocol, target)
-            adding = _count(rows, {entry.id: entry.parts.get(target, {}) for entry in of_protocol})
-            if adding and not adding.beyond_luck:
-                rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]
-            sections.append(BoardSection(*about, tuple(rows), rankings, adding))
+        for people, alike in _by_people(list(group), apart=not leaks and not successor):
+            for target in sorted({target for entry in alike for target in entry.rows}):
+                about = (board, protocol, successor or None, other or None, target, leaks, _design(alike))
+                rows, rankings = ranked_rows(alike, target)
+                adding = _count(rows, {entry.id: entry.parts.get(target, {}) for entry in alike})
+                if adding and not adding.beyond_luck:
+                    rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]
+                sections.append(BoardSection(*about, tuple(rows), rankings, adding, people))
     return sections
+
+
+def _by_people(entries: Sequence[ShownEntry], *, apart: bool) -> Iterator[tuple[int | None, list[ShownEntry]]]:
+    """The entries on so many people each, most first; all together where they are of as many, or not told `apart`."""
+    having = sorted({entry.people for entry in entries}, reverse=True)
+    if not apart or len(having) == 1:
+        yield None, list(entries)
+        return
+    for people in having:
+        yield people, [entry for entry in entries if entry.people == people]
 
 
 def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> ManyRows | None:

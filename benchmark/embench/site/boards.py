@@ -30,7 +30,7 @@ EVIDENCE = {
     "reproduced": "all of it was run again, with the same result",
 }
 
-_OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "adding")
+_OF_SECTION = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "adding", "people")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ class Board:
     leaks: bool
     superseded_by: str | None
     adding: ManyRows | None
+    people: int | None
     headline: str
     metric: str
     rows: list[Row]
@@ -75,12 +76,14 @@ class Board:
     def key(self) -> str:
         """What the page's address calls the board."""
         parts = [self.target, self.protocol, self.trained_on and f"from {self.trained_on}"]
+        parts += [f"{self.people} subjects" if self.people else None]
         return "/".join(filter(None, [*parts, self.access if self.several_access else None]))
 
     @property
     def title(self) -> str:
         """The board among those of its dataset."""
         parts = [f"{self.target}, {self.protocol}", self.trained_on and f"trained on {self.trained_on}"]
+        parts += [f"{self.people} subjects" if self.people else None]
         parts += [f"access to test subjects: {self.access}" if self.several_access else None]
         return ", ".join(filter(None, parts))
 
