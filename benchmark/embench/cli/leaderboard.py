@@ -68,7 +68,7 @@ def submit(
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
     new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
-        console.note(f"warning: {note}: rows are compared on the subjects that they share, if at all")
+        console.note(f"note: {note}")
     console.echo("verified; commit these files on a branch of your own:")
     for path in new:
         console.echo(f"  {shlex.quote(str(path))}")

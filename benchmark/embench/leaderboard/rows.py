@@ -88,7 +88,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         trained_on=board_name(trained_on) if trained_on else None,
         design=run.cohort.design,
         fixed_order=run.card.fixed_order,
-        people=run.cohort.size + len(run.cohort.left_out),
+        people=run.cohort.people,
         rows={target: _method_row(entry, target) for target in entry.targets},
         controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
         alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),

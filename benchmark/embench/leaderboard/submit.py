@@ -50,18 +50,13 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
 
 
 def other_subjects(run: Manifest, boards: Path) -> str | None:
-    """A sentence on a run with another number of subjects than all rows of its board; None where one has as many, or
-    there is none."""
-    counts = Counter(_subjects(read_manifest(entry)) for entry in _beside(run, boards))
-    own = _subjects(run)
+    """A sentence on a run of another number of people than all rows of its protocol here; None where one is of as many,
+    or there is none."""
+    counts, own = Counter(read_manifest(entry).cohort.people for entry in _beside(run, boards)), run.cohort.people
     if not counts or own in counts:
         return None
     usual, rows = counts.most_common(1)[0]
-    return f"{run.id} has {own} subjects, and {rows} of {counts.total()} rows of its board have {usual}"
-
-
-def _subjects(run: Manifest) -> int:
-    return run.cohort.size
+    return f"{run.id} is of {own} people, and {rows} of {counts.total()} rows of {usual}: it gets a board of its own"
 
 
 def _beside(run: Manifest, boards: Path) -> list[Path]:

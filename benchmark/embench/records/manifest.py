@@ -240,6 +240,11 @@ class CohortPart(_Part):
         """How many subjects were scored."""
         return self.subjects if isinstance(self.subjects, int) else len(self.subjects)
 
+    @property
+    def people(self) -> int:
+        """How many subjects the data are of."""
+        return self.size + len(self.left_out)
+
 
 class CostPart(_Part):
     """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row."""
