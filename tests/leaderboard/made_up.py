@@ -60,7 +60,7 @@ def put(
         "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
         "targets": ["stress"],
         "seeds": [0, 1, 2],
-        "cohort": {"subjects": subjects, "left_out": []},
+        "cohort": {"subjects": subjects, "left_out": [{"subject": f"S{k:02d}"} for k in range(subjects, 24)]},
         "target_access": access,
         "pretrain_overlap": overlap,
         "dev": False,

@@ -306,7 +306,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
-    attest(entries[0])
+    attest(entries[0], compared=["controls"])
     assert ranks(tmp_path / "boards") == {"a": (1, 1)}
 
 
