@@ -23,6 +23,7 @@ RATES = (
     "truth/test_unseen_stimuli", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "attacks/test_levels",
     "audits/test_clean_runs", "claims/test_faced", "claims/test_papers", "docs/test_boards", "docs/test_faced_controls",
+    "leaderboard/test_published",
     "plugins/datasets/test_synthetic_faces",
 )  # fmt: skip
 HALVES = (

@@ -1,0 +1,52 @@
+"""The entries of this repository pass every check: some, drawn by a hash of the code, or in the whole proof all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from embench.leaderboard.checks import check_entry, failures
+from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.shown import code_digest
+
+from ..sample import proof
+
+BOARDS, DATA = Path(__file__).parents[2] / "leaderboards", os.environ.get("EMBENCH_TEST_DATA")
+SAMPLE = 4
+SOON = ("eegmat", "hku956")
+"""Datasets without an accelerometer, of which all that entries are compared with is made in seconds."""
+
+
+def drawn(folders: list[Path]) -> list[Path]:
+    """Another order for every state of the code."""
+    return sorted(folders, key=lambda path: hashlib.sha256(f"{code_digest()}/{path.name}".encode()).hexdigest())
+
+
+ENTRIES = drawn(entry_folders(BOARDS))
+CURRENT = [folder for folder in ENTRIES if folder.parent.name.endswith("-v3") and folder.parents[1].name in SOON]
+
+
+def named(folder: Path) -> str:
+    return "/".join(folder.parts[-3:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "folder", [*ENTRIES[:SAMPLE], *(pytest.param(folder, marks=proof) for folder in ENTRIES[SAMPLE:])], ids=named
+)
+def test_a_published_entry_says_what_follows_from_its_files(folder: Path) -> None:
+    assert not failures(check_entry(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(DATA is None, reason="needs real recordings in $EMBENCH_TEST_DATA")
+@pytest.mark.parametrize("board", SOON)
+def test_a_published_entry_is_of_the_data(board: str) -> None:
+    assert DATA
+    folder = next(folder for folder in CURRENT if folder.parents[1].name == board)
+    made = {check.check: check for check in check_entry(folder, Path(DATA))}
+    assert not failures(made.values())
+    assert {made["labels"].status, made["controls"].status} == {"passed"}
