@@ -97,21 +97,21 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
         "whose package nobody has": Forgery(s.of_run(s.own_method), REPRODUCE, "not installed"),
     },
     "folds and groups": {
-        "two people change their folds": Forgery(a.rewritten(a.dealt_again), WITH_DATA, "cohort", ci=True),
+        "two people change their folds": Forgery(a.rewritten(a.dealt_again), WITH_DATA, "cohort controls", ci=True),
         "two people are one group": Forgery(a.rewritten(a.regrouped), WITH_DATA, "cohort", ci=True),
     },
     "labels and people": {
         "a neighbour's labels": _labels(a.relabelled(a.of_neighbour)),
         "labels a unit later": _labels(a.relabelled(a.later)),
-        "units drawn by a hash are left out": _labels(a.drawn_out, "labels unpredicted"),
-        "a person is left out": _labels(a.left_out, "labels unpredicted"),
+        "units drawn by a hash are left out": _labels(a.drawn_out, "labels unpredicted controls"),
+        "a person is left out": _labels(a.left_out, "labels cohort unpredicted controls"),
     },
     "labels of files said to be others": {
         "a neighbour's labels": Forgery(
             s.saying(
                 lambda run: run["dataset"].update(fingerprint="0" * 16),
                 a.rewritten(a.relabelled(a.of_neighbour), with_data=False),
-            ), REPRODUCE, "labels",
+            ), REPRODUCE, "labels", ci=True,
         ),
     },
     "units without a signal": {

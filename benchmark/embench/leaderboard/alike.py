@@ -36,7 +36,7 @@ def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
             continue
         if board_of(other := read_manifest(path)) == board_of(run):
             known.setdefault(shared_by(other), path)
-    if not known or (run.card.labels_public == "yes" and shared_by(run) in known):
+    if not known:
         return []
     record = read_record(folder)
     found = [wrong for path in known.values() for wrong in _unlike(run, record, folder, path)]
@@ -75,6 +75,9 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         yield f"run.yaml: cohort.session_s: not those {than}"
     same = few_labels(run) == few_labels(other_run)
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in _LIBRARIES)
+    if (record.labels is None) != (other.labels is None):
+        yield f"labels: only one of two entries holds them, this one or that {than}"
+        return
     if record.labels is None or other.labels is None:
         seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]
         if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:

@@ -67,8 +67,8 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
         wrong = unlike(here, others or of_board.values())
         if not read_manifest(here).rescored_from and (same := already_there(here, others)):
             wrong.append(f"{same} is the same row")
-    except EmbenchError as error:
-        return EntryCheck(name, "alike", "not possible", error.what)
+    except (EmbenchError, OSError) as error:  # which other checks name
+        return EntryCheck(name, "alike", "not possible", str(error))
     return EntryCheck(name, "alike", "failed" if wrong else "passed", "; ".join(wrong[:MOST_NAMED]))
 
 
