@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pyedflib
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from embench.interfaces.units import Unit
+from embench.protocols import load_protocol, partition
 from embench.testing import check_dataset
 from embench_plugins.datasets.emoeeg_mc import files, layout, synthetic
 from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, Trial, people
 from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
 
+from . import edit
 from .real import released
 
 LENGTH_S = 2
@@ -136,7 +140,7 @@ class TestRealTexts:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("emoeeg_mc")
-    synthetic.synthesize(folder, subjects=6, seed=3, effect=1.0, length_s=LENGTH_S)
+    synthetic.synthesize(folder, subjects=7, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
 
 
@@ -166,7 +170,7 @@ class TestGenerated:
         assert at == len(found)
 
     def test_trials_are_the_drawn_ones_in_their_order(self, root):
-        drawn = synthetic.draw(6, 3, 1.0)
+        drawn = synthetic.draw(7, 3, 1.0)
         for name in EmoEegMc(root).subjects():
             mine = drawn[drawn["person"] == name]
             found = {one.stimulus for one in EmoEegMc(root).recordings(name)}
@@ -190,11 +194,20 @@ class TestGenerated:
             assert found == [row.scores[7] for row in rated]
         assert all(np.isnan(one.labels["valence"].values[0]) for one in EmoEegMc(root).recordings("sub-57"))
 
-    def test_without_edf_files_there_are_labels_alone(self, root):
-        found = list(EmoEegMc(root).recordings("sub-01"))
-        assert len(found) == 42
-        assert not any(one.signals or one.start_s is not None for one in found)
-        assert all(np.isfinite(one.labels["emotion"].values[0]) for one in found)
+    def test_who_has_no_edf_file_is_no_subject_beside_others(self, root):
+        assert EmoEegMc(root).subjects() == ["sub-06", "sub-07", "sub-21", "sub-25", "sub-53", "sub-57"]
+
+    def test_when_the_second_file_began_is_read_to_the_minute_where_the_header_does_not_say_it(self, root, tmp_path):
+        for path in files.paths(root, people()["sub-25"]).present():
+            copy = tmp_path / path.relative_to(root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+        edit.replace("03.05.24", "01.01.85")(files.paths(tmp_path, people()["sub-25"]).runs[1])
+        for one, other in zip(
+            EmoEegMc(tmp_path).recordings("sub-25"), EmoEegMc(root).recordings("sub-25"), strict=True
+        ):
+            assert abs(one.start_s - other.start_s) < 60
+            assert (set(one.signals), set(other.signals)) == ({"eeg"}, {"eeg", "ppg", "eda"})
 
     def test_of_a_long_trial_the_last_half_minute_is_read_and_one_that_was_broken_off_is_none(self):
         codes = {6: "film", 5: "imagery", 4: "rating", 3: "fade"}
@@ -205,6 +218,51 @@ class TestGenerated:
 
 def test_verify_says_what_is_missing_and_odd(root):
     found = " ".join(finding.what for finding in EmoEegMc(root).verify())
-    for words in ("6 of 60 subjects are here", "the release has none", "its ratings are those of sub-21"):
+    for words in (
+        "6 of 60 subjects are here, not sub-01",
+        "those of sub-21: its own ratings",
+        "42 of 42 trials last under 30 s",
+    ):
         assert words in found
     assert "error" not in {finding.severity for finding in EmoEegMc(root).verify()}
+
+
+class TestAcrossContexts:
+    """What a linear method knows in the folds of the protocol, at the level of what is planted."""
+
+    @staticmethod
+    def score(effect: float, planted: synthetic.Planted, seed: int) -> float:
+        rows = synthetic.draw(12, seed, effect, planted=planted)
+        power = rows["power"].reshape(len(rows), -1)
+        names = [str(row["person"]) for row in rows]
+        own = {name: [other == name for other in names] for name in names}
+        x = np.stack([(row - power[own[name]].mean(0)) for row, name in zip(power, names, strict=True)])
+        trials = [Trial(str(row["context"]), str(row["name"])) for row in rows]
+        units = [
+            Unit(f"{name}_{one.stimulus}:0", f"{name}_{one.stimulus}", name, one.stimulus, name, 0.0, 30.0, k, k)
+            for k, (name, one) in enumerate(zip(names, trials, strict=True))
+        ]
+        y = {
+            unit.id: one.emotion in layout.POSITIVE for unit, one in zip(units, trials, strict=True) if one.emotion != 3
+        }
+        at = {unit.id: k for k, unit in enumerate(units)}
+        found = []
+        for fold in partition(load_protocol("across-contexts-v1"), "emoeeg_mc", units, 0):
+            train, test = ([one for one in part if one in y] for part in ((*fold.train, *fold.val), fold.test))
+            tested = {units[at[one]].subject for one in test}
+            assert not tested & {units[at[one]].subject for one in train}
+            assert len({units[at[one]].stimulus.split("_")[0] for one in train} | {""}) == 2
+            means = [np.mean([x[at[one]] for one in train if y[one] == kind], 0) for kind in (0, 1)]
+            scores = {one: x[at[one]] @ (means[1] - means[0]) for one in test}
+            for subject in tested:
+                mine = [one for one in test if units[at[one]].subject == subject]
+                found.append(roc_auc_score([y[one] for one in mine], [scores[one] for one in mine]))
+        return float(np.mean(found))
+
+    def test_a_planted_emotion_is_found(self):
+        assert self.score(1.0, synthetic.Planted(), seed=1) > 0.8
+
+    def test_planted_stimuli_alone_give_chance(self):
+        """A set has 36 stimuli, so that its score has an SD of .075; the mean of 100 sets was .496."""
+        scores = [self.score(0.0, synthetic.Planted(), seed) for seed in range(24)]
+        assert np.mean(scores) == pytest.approx(0.5, abs=0.045)

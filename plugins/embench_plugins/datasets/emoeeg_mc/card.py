@@ -22,13 +22,13 @@ OBTAIN = (
 def labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
     """The labels of a trial, from its stimulus and the ratings in the order of `RATINGS`; None: they are not known."""
     positive = math.nan if layout.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in layout.POSITIVE)
-    made = {
+    rated = scores or (math.nan,) * len(layout.RATINGS)
+    return {
         "emotion": _class(trial.emotion, layout.EMOTIONS),
         "positive": _class(positive, ("negative", "positive")),
+        "own_emotion": _class(own_emotion(rated), layout.FELT),
+        **{name: Label("rating", np.array([value])) for name, value in zip(layout.RATINGS, rated, strict=True)},
     }
-    rated = scores or (math.nan,) * len(layout.RATINGS)
-    made["own_emotion"] = _class(own_emotion(rated), layout.FELT)
-    return made | {name: Label("rating", np.array([value])) for name, value in zip(layout.RATINGS, rated, strict=True)}
 
 
 def own_emotion(scores: tuple[float, ...]) -> float:
@@ -36,9 +36,8 @@ def own_emotion(scores: tuple[float, ...]) -> float:
     where one is missing."""
     rated = scores[: len(layout.FELT)]
     highest = max(rated)
-    if any(math.isnan(value) for value in rated) or rated.count(highest) > 1:
-        return math.nan
-    return float(rated.index(highest))
+    alone = rated.count(highest) == 1 and not any(map(math.isnan, rated))
+    return float(rated.index(highest)) if alone else math.nan
 
 
 def _class(index: float, names: tuple[str, ...]) -> Label:

@@ -38,6 +38,11 @@ class Paths(NamedTuple):
     runs: tuple[Path, ...]
     wrist: dict[str, Path]
 
+    @property
+    def recorded(self) -> bool:
+        """Whether all EDF files are there, of a person who has any."""
+        return bool(self.runs) and all(path.is_file() for path in self.runs)
+
     def present(self) -> list[Path]:
         """Those that are there."""
         return [path for path in (self.ratings, *self.runs, *self.wrist.values()) if path.is_file()]
@@ -221,9 +226,6 @@ def wrist(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
 def piece(times: np.ndarray, values: np.ndarray, kind: str, start: float, length_s: float) -> Signal | None:
     """A wristband's signal from a Unix time on; None where it has no sample there."""
     rate = WRIST[kind][1]
-    first, last = np.searchsorted(np.sort(times), (start - 1, start + length_s + 1))
-    if last <= first:
-        return None
-    points = np.rint((times - start) * rate)
-    data = on_grid(points, values[:, None], max(int(length_s * rate), 1))
+    near = np.abs(times - start) < length_s + 1
+    data = on_grid(np.rint((times[near] - start) * rate), values[near, None], max(int(length_s * rate), 1))
     return Signal(data, rate, (kind,), "a.u.") if np.isfinite(data).any() else None

@@ -7,6 +7,7 @@ sub-54 by the README and sub-53, who was recorded before all others, by the rati
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -106,11 +107,8 @@ class Person(NamedTuple):
 @cache
 def people() -> dict[str, Person]:
     """Everyone in the release, sub-01 to sub-60."""
-    head, *lines = Path(__file__).with_name("orders.tsv").read_text("utf-8").splitlines()
-    return {
-        row["subject"]: _person(row)
-        for row in (dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines)
-    }
+    with Path(__file__).with_name("orders.tsv").open(encoding="utf-8", newline="") as file:
+        return {row["subject"]: _person(row) for row in csv.DictReader(file, delimiter="\t")}
 
 
 def _person(row: dict[str, str]) -> Person:
@@ -122,10 +120,7 @@ def _person(row: dict[str, str]) -> Person:
         codes={int(row[kind]): kind for kind in ("film", "imagery", "rating", "fade")},
         pairs=row["pairs"].strip("-"),
         ends=tuple(datetime.fromisoformat(f"{text}+08:00") for text in row["ends"].split()),
-        orders={
-            context: tuple(None if name == "-" else name for name in row[f"{context}_order"].split())
-            for context in CONTEXTS
-        },
+        orders={kind: tuple(name.strip("-") or None for name in row[f"{kind}_order"].split()) for kind in CONTEXTS},
     )
 
 

@@ -3,11 +3,11 @@
 Reads the BIDS release, OpenNeuro ds005540: `sub-01/beh/..` and `sub-01/eeg/..`. A recording is what the authors use of
 a trial, its last 30 s before the ratings. Its stimulus is another one in each context, such as `film_joy4`: three of
 each emotion in each. Triggers in the EDF files, one or two a person, tell when a trial was, with other codes for each
-person; which stimulus it had follows from the order in `orders.tsv`. Without EDF files there are labels and no signals.
+person; which stimulus it had follows from the order in `orders.tsv`. Without any EDF file there are labels alone.
 
-Quirks: sub-01 has no EDF file. Ratings of sub-57 to sub-60 are copies of those of sub-21 to sub-24, and are not read.
-Of 26 people, ratings do not say in which context a trial was: only the triggers do. PPG and EDA have Unix times, and
-are read where the EDF file's header has a time that the README confirms. The release does not name their units.
+Quirks: sub-01 has no EDF file, and is no subject beside others. Ratings of sub-57 to sub-60 are copies of those of
+sub-21 to sub-24, and are not read. Of 26 people, ratings do not say in which context a trial was: only the triggers do.
+PPG and EDA have Unix times, and are read where the EDF file's header has a time that the README confirms.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ class EmoEegMc(Dataset):
     card = CARD
 
     def subjects(self) -> list[str]:
-        """The people with ratings or EEG, `sub-01` and so on."""
-        found = [name for name, person in people().items() if own.paths(self.root, person).present()]
+        """The people with all of their EDF files; where nobody has them, those with ratings."""
+        known = {name: own.paths(self.root, person) for name, person in people().items()}
+        recorded = [name for name, paths in known.items() if paths.recorded]
+        found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
         if not found:
             raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found
@@ -74,19 +76,18 @@ class EmoEegMc(Dataset):
             signals = own.eeg(paths.runs[run], shown) if shown else iter(())
             for one in parts:
                 found: dict[str, Signal] = {}
-                length_s = LENGTH_S
                 if one.shown:
                     found["eeg"] = next(signals)
-                    length_s = found["eeg"].duration_s
                     for kind, (times, values) in wrist.items():
-                        piece = own.piece(times, values, kind, clocks[run] + one.shown.start_s, length_s)
+                        began, length_s = clocks[run] + one.shown.start_s, found["eeg"].duration_s
+                        piece = own.piece(times, values, kind, began, length_s)
                         found |= {kind: piece} if piece else {}
                 yield Recording(
                     id=f"{subject}_{one.trial.stimulus}",
                     subject=subject,
                     stimulus=one.trial.stimulus,
                     session="session",
-                    duration_s=length_s,
+                    duration_s=found["eeg"].duration_s if found else LENGTH_S,
                     group=subject,
                     start_s=one.start_s,
                     order=one.order,
@@ -104,8 +105,7 @@ class EmoEegMc(Dataset):
         placed = self._placed(subject, heads)
         where = str(self.root / subject)
         if not heads:
-            why = "the release has none" if not person.runs else f"no {paths.runs[0].name}"
-            yield Finding("warning", where, f"no EEG, but labels alone: {why}")
+            yield Finding("warning", where, "no EEG, but labels alone: not all EDF files are here")
         elif person.wrist and not self._clocks(subject, heads):
             yield Finding("warning", where, "no PPG and EDA: the EDF header's time is not the one of the README")
         shown = [one.shown for one in placed if one.shown]
@@ -116,30 +116,25 @@ class EmoEegMc(Dataset):
         if short := sum(one.stop_s - one.start_s < LENGTH_S - 1 for one in shown):
             yield Finding("note", where, f"{short} of {len(shown)} trials last under {LENGTH_S:g} s")
         if subject in COPIED:
-            what = f"its ratings are those of {COPIED[subject]}, and are not read"
-            yield Finding("note", str(paths.ratings), what)
-        elif not paths.ratings.is_file():
-            yield Finding("warning", str(paths.ratings), "the ratings are missing")
+            yield Finding("note", str(paths.ratings), f"those of {COPIED[subject]}: its own ratings are not released")
         else:
-            yield from self._look_ratings(subject, placed)
+            yield from self._look_ratings(paths.ratings, self._rated(subject, placed), placed)
         for kind, path in paths.wrist.items():
-            if path.is_file():
-                own.wrist(path, kind)
-            else:
+            if not path.is_file():
                 yield Finding("warning", str(path), f"there is no {kind}")
-        for run, path in enumerate(paths.runs):
-            for _ in own.eeg(path, [one for one in shown if one.run == run]) if heads else ():
-                pass
+        for _ in self.recordings(subject):
+            pass
 
-    def _look_ratings(self, subject: str, placed: list[Placed]) -> Iterator[Finding]:
-        path = self._paths(subject).ratings
-        rated = self._rated(subject, placed)
-        scores = [value for row in own.rated(path) for value in row.scores]
-        if off := sum(not SCALE[0] <= value <= SCALE[1] for value in scores if value == value):
+    @staticmethod
+    def _look_ratings(path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]) -> Iterator[Finding]:
+        scores = [value for row in rated.values() for value in row]
+        if off := sum(value < SCALE[0] or value > SCALE[1] for value in scores):
             yield Finding("warning", str(path), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
-        if lacking := sum(one.trial not in rated for one in placed):
+        if not path.is_file():
+            yield Finding("warning", str(path), "the ratings are missing")
+        elif lacking := sum(one.trial not in rated for one in placed):
             what = f"{lacking} trials without ratings: which ones are theirs, only triggers of the EDF files say"
-            yield Finding("note" if not self._heads(subject) else "warning", str(path), what)
+            yield Finding("warning", str(path), what)
 
     def _paths(self, subject: str) -> own.Paths:
         if subject not in people():
@@ -148,12 +143,12 @@ class EmoEegMc(Dataset):
 
     def _heads(self, subject: str) -> list[own.Header]:
         """The headers of the person's EDF files; none where any of them is not there."""
-        runs = self._paths(subject).runs
-        return [own.header(path) for path in runs] if all(path.is_file() for path in runs) else []
+        paths = self._paths(subject)
+        return [own.header(path) for path in paths.runs] if paths.recorded else []
 
     def _clocks(self, subject: str, heads: list[own.Header]) -> list[float]:
         """When each EDF file began, in Unix s; none where any header contradicts the README."""
-        found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=False)]
+        found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=bool(heads))]
         return [began for began in found if began is not None] if None not in found else []
 
     def _placed(self, subject: str, heads: list[own.Header]) -> list[Placed]:
@@ -168,14 +163,14 @@ class EmoEegMc(Dataset):
             for run, (path, head) in enumerate(zip(paths.runs, heads, strict=True))
             for one in own.shown(own.notes(path, head), run, person.codes)
         ]
-        clocks = self._clocks(subject, heads)
-        starts = [0.0] if len(heads) == 1 else [began - clocks[0] for began in clocks]
+        # To the minute, the README's times are right for whoever has two files.
+        ended = [end.timestamp() - head.seconds for head, end in zip(heads, person.ends, strict=True)]
+        began = self._clocks(subject, heads) or ended
         waiting = {context: iter(_named(person, context, shown, paths.runs[0])) for context in CONTEXTS}
         found = []
         for order, one in enumerate(shown):
             if name := next(waiting[one.context]):
-                start_s = starts[one.run] + one.start_s if starts else None
-                found.append(Placed(Trial(one.context, name), one, order, start_s))
+                found.append(Placed(Trial(one.context, name), one, order, began[one.run] - began[0] + one.start_s))
         return found
 
     def _rated(self, subject: str, placed: list[Placed]) -> dict[Trial, tuple[float, ...]]:

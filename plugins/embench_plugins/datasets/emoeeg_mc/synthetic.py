@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -31,10 +32,9 @@ EMOTION, STIMULUS, PERSON, NOISE = 0.25, 0.25, 0.6, 0.4
 """Standard deviations of log power over sites and bands: of patterns where `Planted` has 1, and of each trial's own."""
 RATE, SD_UV, NOTES = 200.0, 10.0, 60
 """Samples a second that are drawn before the file's own rate; samples a record of the channel of annotations."""
-FIRST = ("sub-25", "sub-57", "sub-06", "sub-21", "sub-53", "sub-01")
-TRIALS = np.dtype(
-    [("person", "U6"), ("context", "U7"), ("name", "U5"), ("power", "f8", (len(layout.SITES), len(BANDS) - 1))]
-)
+FIRST = ("sub-25", "sub-57", "sub-06", "sub-21", "sub-53", "sub-07", "sub-01")
+POWER = ("power", "f8", (len(layout.SITES), len(BANDS) - 1))
+TRIALS = np.dtype([("person", "U6"), ("context", "U7"), ("name", "U5"), POWER])
 """A row of `draw`: a trial, in the order of play, and its planted log power by site and band."""
 
 
@@ -58,8 +58,14 @@ def synthesize(
     rows = draw(subjects, seed, effect, planted=planted)
     length = LENGTH_S if length_s is None else length_s
     length = round(checked_length(length, SHORTEST_S, LONGEST_S, "trials of {} s"))
-    made: dict[str, float] = {"seed": seed, "subjects": subjects, "effect": effect, "length_s": length}
-    out = claim(out, __name__, "emoeeg_mc", planted=asdict(planted), **made)
+    about: dict[str, Any] = {
+        "seed": seed,
+        "subjects": subjects,
+        "effect": effect,
+        "length_s": length,
+        "planted": asdict(planted),
+    }
+    out = claim(out, __name__, "emoeeg_mc", **about)
     table = ["participant_id\tage\tgender"]
     for person in chosen(subjects):
         _write(out, person, rows[rows["person"] == person.name], seed, length)
@@ -118,25 +124,15 @@ def _write(out: Path, person: Person, rows: np.ndarray, seed: int, length_s: int
         start = person.ends[run] + timedelta(seconds=20 - seconds)
         times.append(start.timestamp() - 2 + np.arange(0, seconds + 4, 1 / layout.WRIST["eda"][1]))
         if run < person.runs:
-            data = np.concatenate(
-                [_eeg(brain, length_s + 2, person.rate, rng, power) for power in mine["power"]], axis=1
-            )
-            _edf(
-                to.runs[run],
-                person,
-                data,
-                mine["context"].tolist(),
-                f"{start.astimezone(CHINA):%d.%m.%y%H.%M.%S}",
-                length_s,
-            )
+            parts = [_eeg(brain, length_s + 2, person.rate, rng, power) for power in mine["power"]]
+            _edf(to.runs[run], person, np.hstack(parts), mine["context"].tolist(), start, length_s)
     body, moments = Body.draw(rng), np.concatenate(times)
     for kind, path in to.wrist.items():
         rate = layout.WRIST[kind][1]
         at = moments[:: round(layout.WRIST["eda"][1] / rate)]
         if kind == "ppg":
-            values = body.ppg(
-                body.heart(np.full(len(at), 70.0), body.breathing(len(at), rate, rng), rate, rng), rate, rng
-            )
+            breath = body.breathing(len(at), rate, rng)
+            values = body.ppg(body.heart(np.full(len(at), 70.0), breath, rate, rng), rate, rng)
         else:
             values = body.eda(np.full(len(at), 5.0), rate, rng)
         text = "".join(f"{value:.4f}\t{time:.3f}\n" for value, time in zip(values.tolist(), at.tolist(), strict=True))
@@ -160,9 +156,8 @@ def _scores(trial: Trial, rng: np.random.Generator) -> np.ndarray:
     """The ten ratings of a trial before they are cut to the scale."""
     felt = np.array([name == layout.EMOTIONS[trial.emotion] for name in layout.FELT])
     sign = 0 if layout.EMOTIONS[trial.emotion] == "neutral" else 1 if trial.emotion in layout.POSITIVE else -1
-    return np.array([*(5.0 * felt - 1), 2.0 + 2.0 * abs(sign), 3.5 + 1.5 * sign, 2.5, 3.2]) + 1.5 * rng.standard_normal(
-        10
-    )
+    means = np.array([*(5.0 * felt - 1), 2.0 + 2.0 * abs(sign), 3.5 + 1.5 * sign, 2.5, 3.2])
+    return means + 1.5 * rng.standard_normal(len(means))
 
 
 def _eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
@@ -174,7 +169,7 @@ def _eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, powe
     return np.asarray(times * fft.irfft(spectrum * np.exp(added / 2)[:, band], round(seconds * rate)), np.float32)
 
 
-def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], start: str, length_s: int) -> None:
+def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], start: datetime, length_s: int) -> None:
     """An EDF+ file of one-second records; each trial begins with a second of rest and ends with one of ratings."""
     lows, highs = ([f"{edge:.4f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
     count, records = len(layout.SITES), data.shape[1] // int(person.rate)
@@ -182,7 +177,8 @@ def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], star
         [*layout.SITES, "EDF Annotations"], [*["uV"] * count, ""], [*lows, "-1"], [*highs, "1"], -32768, 32767,
         [*[int(person.rate)] * count, NOTES], [""] * (count + 1),
     )  # fmt: skip
-    head = edf.header(channels, records, start=start, person="X X X X", recording="Startdate X X X X", kind="EDF+C")
+    begun = f"{start.astimezone(CHINA):%d.%m.%y%H.%M.%S}"
+    head = edf.header(channels, records, start=begun, person="X X X X", recording="Startdate X X X X", kind="EDF+C")
     code, texts = {kind: number for number, kind in person.codes.items()}, [f"+{k}\x14\x14\0" for k in range(records)]
     for k, context in enumerate(contexts):
         begin = k * (length_s + 2)
