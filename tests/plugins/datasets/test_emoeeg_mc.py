@@ -16,6 +16,7 @@ from embench.protocols import load_protocol, partition
 from embench.testing import check_dataset
 from embench_plugins.datasets.emoeeg_mc import files, layout, synthetic
 from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, Trial, people
+from embench_plugins.datasets.emoeeg_mc.processed import EmoEegMcProcessed
 from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
 
 from . import edit
@@ -266,3 +267,44 @@ class TestAcrossContexts:
         """A set has 36 stimuli, so that its score has an SD of .075; the mean of 100 sets was .496."""
         scores = [self.score(0.0, synthetic.Planted(), seed) for seed in range(24)]
         assert np.mean(scores) == pytest.approx(0.5, abs=0.045)
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("processed")
+    synthetic.synthesize_processed(folder, subjects=2, seed=3, effect=1.0, length_s=LENGTH_S)
+    return folder
+
+
+class TestPreprocessed:
+    def test_it_conforms(self, arrays):
+        check_dataset(EmoEegMcProcessed, arrays)
+
+    def test_arrays_are_in_the_order_of_emotions_without_missing_trials(self, arrays):
+        for name in ("sub-25", "sub-57"):
+            found = {one.stimulus: one for one in EmoEegMcProcessed(arrays).recordings(name)}
+            for context, session in zip(CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
+                (path,) = (arrays / "derivatives" / name / session).rglob("*.npy")
+                stored = np.load(path)
+                own = [one for stimulus, one in found.items() if stimulus.startswith(context)]
+                assert len(own) == len(stored) == len(people()[name].trials(context))
+                assert (np.diff([one.labels["emotion"].values[0] for one in own]) >= 0).all()
+                for one, data in zip(own, stored, strict=True):
+                    np.testing.assert_array_equal(one.signals["eeg"].data, data.astype(np.float32))
+
+    def test_ratings_are_joined_where_the_texts_say_whose_they_are(self, arrays):
+        rated = {row.number: row.scores[7] for row in files.rated(files.paths(arrays, people()["sub-25"]).ratings)}
+        found = {
+            one.stimulus: one.labels["valence"].values[0] for one in EmoEegMcProcessed(arrays).recordings("sub-25")
+        }
+        assert found == {layout.trial_of(number).stimulus: value for number, value in rated.items()}
+
+    def test_real_arrays_have_as_many_trials_as_the_readme_lists_but_for_one_person(self, texts):
+        listed = pd.read_csv(texts / "files_absent.tsv", sep="\t", index_col="path")["bytes"]
+        other = set()
+        for name, person in people().items():
+            for context, session in zip(CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
+                (size,) = listed[listed.index.str.endswith(f"{name}_{session}_task-emotion_reorder.npy")]
+                if size != 128 + len(person.trials(context)) * 64 * 6000 * 8:
+                    other.add(name)
+        assert other == {"sub-55"}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.recording import Signal
@@ -20,15 +18,14 @@ from embench_plugins.datasets.formats.corpus_files import opened
 from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.corpus_tracks import damaged
 from embench_plugins.datasets.formats.devices import on_grid
+from embench_plugins.datasets.formats.edf_events import Header
 
 AGAIN = "copy the file again from the release"
 CHINA = timezone(timedelta(hours=8))
 OFF_S = 90.0
 """How far the end of a file, as its header says it, may be off the README's, which names the minute."""
-_ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")
 _CODE = re.compile(r"(\d{1,4})\s*$")
 _NUMBER = re.compile(r"\[*(\d{1,2})(?:\.0)?\]*")
-_MOST_BYTES = 200_000_000
 
 
 class Paths(NamedTuple):
@@ -117,60 +114,6 @@ def shown(notes: Sequence[tuple[float, str]], run: int, codes: dict[int, str]) -
     return found
 
 
-class Header(NamedTuple):
-    """Of an EDF file: when it began, how long it is, and where its annotations lie."""
-
-    start: datetime | None
-    seconds: float
-    begin: int
-    records: int
-    per_record: int
-    notes: tuple[tuple[int, int], ...]
-
-
-def header(path: Path) -> Header:
-    """The header of an EDF file. Raises DataError where it is no whole one with a channel of annotations."""
-    with path.open("rb") as file:
-        fixed = file.read(256)
-        if fixed[:8] != b"0       " or len(fixed) < 256:
-            raise damaged(path, "this is no EDF file")
-        try:
-            records, record_s, count = int(fixed[236:244]), float(fixed[244:252]), int(fixed[252:256])
-            fields = file.read(256 * count) if 0 < count <= 4096 else b""
-            sizes = [int(fields[216 * count + 8 * i :][:8]) for i in range(count)]
-        except ValueError:
-            raise damaged(path, "the header holds no numbers where they belong") from None
-    if not sizes or min(sizes) < 0 or not records > 0 < record_s < 1e4:
-        raise damaged(path, f"{records} records of {record_s:g} s and {count} channels")
-    begin = 256 * (count + 1)
-    if path.stat().st_size < begin + 2 * records * sum(sizes):
-        raise damaged(path, f"it ends before the last of {records} records")
-    labels = [fields[16 * i : 16 * i + 16] for i in range(count)]
-    where = tuple((sum(sizes[:i]), sizes[i]) for i in range(count) if b"Annotations" in labels[i])
-    if not where or 2 * records * sum(size for _, size in where) > _MOST_BYTES:
-        raise damaged(path, "there is no channel of annotations")
-    try:
-        start = datetime.strptime(fixed[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S").replace(tzinfo=CHINA)
-    except ValueError:
-        start = None
-    return Header(start, records * record_s, begin, records, sum(sizes), where)
-
-
-def notes(path: Path, head: Header) -> list[tuple[float, str]]:
-    """Seconds from the file's start and texts of all annotations, in order of time: `edf_notes` reads small files."""
-    data = np.memmap(path, "<i2", "r", head.begin, (head.records, head.per_record))
-    found: list[tuple[float, str]] = []
-    for first, size in head.notes:
-        for record in data[:, first : first + size]:
-            for one in filter(None, record.tobytes().split(b"\0")):
-                onset, *texts = one.split(b"\x14")
-                onset = onset.partition(b"\x15")[0]
-                if not _ONSET.fullmatch(onset):
-                    raise damaged(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
-                found += [(float(onset), text.decode("utf-8", "replace").strip()) for text in texts if text]
-    return sorted(found, key=lambda note: note[0])
-
-
 def eeg(path: Path, parts: Sequence[Shown]) -> Iterator[Signal]:
     """The EEG of parts of a file in uV, (64, samples) in the order of `SITES`."""
     with opened(path) as channels:
@@ -202,25 +145,6 @@ def clock(head: Header, end: datetime) -> float | None:
         return None
     began = head.start.timestamp()
     return began if abs(began + head.seconds - end.timestamp() - 30) <= OFF_S else None
-
-
-def wrist(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """A wristband's samples: Unix times in s (n,) and values (n,). Raises DataError where the file has no such rows."""
-    wanted = f"two columns without a header: {WRIST[kind][0]} and Unix time in s"
-    try:
-        read = pd.read_csv(path, sep="\t", header=None, compression="gzip", low_memory=False)
-    except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserError) as error:
-        raise DataError(f"not readable: {error}", where=str(path), expected=wanted, hint=AGAIN) from error
-    if read.shape[1] != 2:
-        raise DataError(f"{read.shape[1]} columns", where=str(path), expected=wanted, hint=AGAIN)
-    values, times = (pd.to_numeric(read[k], "coerce").to_numpy(np.float64) for k in (0, 1))
-    known = np.isfinite(times)
-    if not known.any() or not 1e9 < np.median(times[known]) < 3e9:
-        raise DataError("its second column holds no Unix times", where=str(path), expected=wanted, hint=AGAIN)
-    values, times = values[known], times[known]
-    if (np.diff(times) == 0).mean() > 0.5:
-        raise DataError("most rows share their time with another", where=str(path), expected=wanted, hint=AGAIN)
-    return times, values
 
 
 def piece(times: np.ndarray, values: np.ndarray, kind: str, start: float, length_s: float) -> Signal | None:

@@ -24,8 +24,8 @@ from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.emoeeg_mc import files as own
 from embench_plugins.datasets.emoeeg_mc.card import CARD, OBTAIN, SCALE, labels
-from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, LENGTH_S, Person, Trial, people
-from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, LENGTH_S, WRIST, Person, Trial, people
+from embench_plugins.datasets.formats import bids_physio, edf_events, files
 from embench_plugins.datasets.formats.release import look_over
 
 EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
@@ -69,7 +69,7 @@ class EmoEegMc(Dataset):
         rated = self._rated(subject, placed)
         clocks = self._clocks(subject, heads)
         there = {kind: path for kind, path in paths.wrist.items() if path.is_file() and clocks}
-        wrist = {kind: own.wrist(path, kind) for kind, path in there.items()}
+        wrist = {kind: bids_physio.timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
         for run in range(max(len(heads), 1)):
             parts = [one for one in placed if one.shown is None or one.shown.run == run]
             shown = [one.shown for one in parts if one.shown]
@@ -94,6 +94,11 @@ class EmoEegMc(Dataset):
                     signals=found,
                     labels=labels(one.trial, rated.get(one.trial)),
                 )
+
+    def known(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
+        """When trials were, and how they were rated, as far as the folder says it."""
+        placed = self._placed(subject, self._heads(subject))
+        return {one.trial: one for one in placed}, self._rated(subject, placed)
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each person's files."""
@@ -141,17 +146,17 @@ class EmoEegMc(Dataset):
             raise DataError(f"there is no person {subject}", where=str(self.root), expected=EXPECTED, hint=OBTAIN)
         return own.paths(self.root, people()[subject])
 
-    def _heads(self, subject: str) -> list[own.Header]:
+    def _heads(self, subject: str) -> list[edf_events.Header]:
         """The headers of the person's EDF files; none where any of them is not there."""
         paths = self._paths(subject)
-        return [own.header(path) for path in paths.runs] if paths.recorded else []
+        return [edf_events.header(path, own.CHINA) for path in paths.runs] if paths.recorded else []
 
-    def _clocks(self, subject: str, heads: list[own.Header]) -> list[float]:
+    def _clocks(self, subject: str, heads: list[edf_events.Header]) -> list[float]:
         """When each EDF file began, in Unix s; none where any header contradicts the README."""
         found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=bool(heads))]
         return [began for began in found if began is not None] if None not in found else []
 
-    def _placed(self, subject: str, heads: list[own.Header]) -> list[Placed]:
+    def _placed(self, subject: str, heads: list[edf_events.Header]) -> list[Placed]:
         """The trials in the order of play where it is known, else by context."""
         person, paths = people()[subject], self._paths(subject)
         if not heads:
@@ -161,7 +166,7 @@ class EmoEegMc(Dataset):
         shown = [
             one
             for run, (path, head) in enumerate(zip(paths.runs, heads, strict=True))
-            for one in own.shown(own.notes(path, head), run, person.codes)
+            for one in own.shown(edf_events.notes(path, head), run, person.codes)
         ]
         # To the minute, the README's times are right for whoever has two files.
         ended = [end.timestamp() - head.seconds for head, end in zip(heads, person.ends, strict=True)]

@@ -10,6 +10,7 @@ What is not as in real files: trials are short, and so are the pauses; nobody kn
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -54,22 +55,32 @@ def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
     """As `embench.interfaces.dataset.Synthesizer`, of the people that `chosen` names; trials last whole seconds."""
-    planted = replace(planted, emotion=effect)
-    rows = draw(subjects, seed, effect, planted=planted)
-    length = LENGTH_S if length_s is None else length_s
-    length = round(checked_length(length, SHORTEST_S, LONGEST_S, "trials of {} s"))
-    about: dict[str, Any] = {
-        "seed": seed,
-        "subjects": subjects,
-        "effect": effect,
-        "length_s": length,
-        "planted": asdict(planted),
-    }
-    out = claim(out, __name__, "emoeeg_mc", **about)
+    _make(_write, LONGEST_S, out, subjects, seed, replace(planted, emotion=effect), length_s)
+
+
+def synthesize_processed(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
+) -> None:
+    """The same with arrays of preprocessed EEG in place of all recordings; those of the release last 30 s."""
+    _make(_write_processed, 30, out, subjects, seed, replace(planted, emotion=effect), length_s)
+
+
+def _make(
+    write: Callable[..., None], longest_s: int, out: Path, subjects: int, seed: int, planted: Planted,
+    length_s: float | None,
+) -> None:  # fmt: skip
+    rows = draw(subjects, seed, planted.emotion, planted=planted)
+    length = round(checked_length(length_s or LENGTH_S, SHORTEST_S, longest_s, "trials of {} s"))
+    about: dict[str, Any] = {"seed": seed, "subjects": subjects, "effect": planted.emotion, "length_s": length}
+    out = claim(out, __name__, "emoeeg_mc", planted=asdict(planted), **about)
     table = ["participant_id\tage\tgender"]
     for person in chosen(subjects):
-        _write(out, person, rows[rows["person"] == person.name], seed, length)
-        table.append(f"{person.name}\t{20 + int(person.name[-2:]) % 9}\t{'FM'[int(person.name[-2:]) % 2]}")
+        path, number = paths(out, person).ratings, int(person.name[-2:])
+        path.parent.mkdir(parents=True)
+        path.write_text(_ratings(people()[layout.COPIED.get(person.name, person.name)], seed), "utf-8")
+        rng = np.random.default_rng([seed, 5, number])
+        write(out, person, rows[rows["person"] == person.name], rng, length)
+        table.append(f"{person.name}\t{20 + number % 9}\t{'FM'[number % 2]}")
     (out / "participants.tsv").write_text("\n".join(table) + "\n", "utf-8")
 
 
@@ -111,11 +122,22 @@ def _pairs(person: Person, seed: int) -> str:
     return "".join("FI" if swap else "IF" for swap in swaps)
 
 
-def _write(out: Path, person: Person, rows: np.ndarray, seed: int, length_s: int) -> None:
-    """The ratings, EDF files and wristband's files of a person."""
-    to, rng = paths(out, person), np.random.default_rng([seed, 5, int(person.name[-2:])])
-    to.ratings.parent.mkdir(parents=True)
-    to.ratings.write_text(_ratings(people()[layout.COPIED.get(person.name, person.name)], seed), "utf-8")
+def _write_processed(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
+    """The arrays of both contexts."""
+    brain = Brain.draw(rng, layout.SITES)
+    for context, session in zip(layout.CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
+        mine = rows[rows["context"] == context]
+        order = np.argsort([layout.REORDERED.index(name) for name in mine["name"]])
+        data = np.stack([_eeg(brain, length_s, RATE, rng, power) for power in mine["power"][order]])
+        to = out / "derivatives" / person.name / session / ("" if len(mine) < len(layout.REORDERED) else "eeg")
+        to.mkdir(parents=True)
+        data = (data - data.mean(1, keepdims=True)).astype(np.float64)
+        np.save(to / f"{person.name}_{session}_task-{layout.TASK}_reorder.npy", data)
+
+
+def _write(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
+    """The EDF files and wristband's files of a person."""
+    to = paths(out, person)
     if to.runs or to.wrist:
         (out / person.name / "eeg").mkdir()
     brain, times = Brain.draw(rng, layout.SITES), []
