@@ -67,8 +67,8 @@ class EmoEegMcProcessed(Dataset):
                     session="session",
                     duration_s=data.shape[1] / RATE,
                     group=subject,
-                    start_s=placed[trial].start_s if trial in placed else None,
-                    order=placed[trial].order if trial in placed else None,
+                    start_s=placed[trial].start_s,
+                    order=placed[trial].order,
                     signals={"eeg": Signal(data.astype(np.float32), RATE, SITES, "uV")},
                     labels=labels(trial, rated.get(trial)),
                 )

@@ -28,20 +28,21 @@ from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, LENGTH_S
 from embench_plugins.datasets.formats import bids_physio, edf_events, files
 from embench_plugins.datasets.formats.release import look_over
 
+GUESSED = "IF" * 7
 EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
 
 
 class Placed(NamedTuple):
-    """A trial and where its EEG is, None where there is none; `order` and `start_s` in the session, where known."""
+    """A trial and where its EEG is, None where there is none; `order` and `start_s` in the session."""
 
     trial: Trial
     shown: own.Shown | None
-    order: int | None
+    order: int
     start_s: float | None
 
 
 class EmoEegMc(Dataset):
-    """The reader. A recording is the end of a trial, such as `sub-07_film_joy4`, in the order of play where known."""
+    """The reader. A recording is the end of a trial, such as `sub-07_film_joy4`, in the order of play."""
 
     card = CARD
 
@@ -157,12 +158,11 @@ class EmoEegMc(Dataset):
         return [began for began in found if began is not None] if None not in found else []
 
     def _placed(self, subject: str, heads: list[edf_events.Header]) -> list[Placed]:
-        """The trials in the order of play where it is known, else by context."""
+        """The trials in the order of play: to three places where neither EDF files nor ratings tell the contexts'."""
         person, paths = people()[subject], self._paths(subject)
         if not heads:
-            known = person.sequence(person.pairs) if len(person.pairs) > 1 else []
-            trials = known or [trial for context in CONTEXTS for trial in person.trials(context)]
-            return [Placed(trial, None, order if known else None, None) for order, trial in enumerate(trials)]
+            trials = person.sequence(person.pairs if len(person.pairs) > 1 else GUESSED)
+            return [Placed(trial, None, order, None) for order, trial in enumerate(trials)]
         shown = [
             one
             for run, (path, head) in enumerate(zip(paths.runs, heads, strict=True))
@@ -183,7 +183,7 @@ class EmoEegMc(Dataset):
         path, person = self._paths(subject).ratings, people()[subject]
         if subject in COPIED or not path.is_file():
             return {}
-        known = any(one.order is not None for one in placed) or len(person.pairs) > 1
+        known = any(one.shown for one in placed) or len(person.pairs) > 1
         return own.ratings(own.rated(path), [one.trial for one in placed] if known else None)
 
     @cached_property
