@@ -56,11 +56,7 @@ class Trial(NamedTuple):
 
     @property
     def stimulus(self) -> str:
-        """The name of the stimulus, which is another one in each context.
-
-        >>> Trial("film", "joy4").stimulus
-        'film_joy4'
-        """
+        """The name of the stimulus, which is another one in each context, such as `film_joy4`."""
         return f"{self.context}_{self.name}"
 
     @property
@@ -125,9 +121,5 @@ def _person(row: dict[str, str]) -> Person:
 
 
 def trial_of(number: int) -> Trial:
-    """The stimulus of a number in the ratings' files.
-
-    >>> trial_of(22)
-    Trial(context='film', name='joy4')
-    """
+    """The stimulus of a number in the ratings' files: 1 is `joy4` in imagery, 22 the film `joy4`."""
     return Trial(CONTEXTS[number > len(NUMBERED)], NUMBERED[(number - 1) % len(NUMBERED)])
