@@ -38,7 +38,7 @@ def test_every_bundled_file_is_read():
         warnings.simplefilter("error")
         found = claims.installed_claims()
     assert {claim.paper for claim in found} == {
-        "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026",
+        "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026", "xu2025",
     }  # fmt: skip
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")

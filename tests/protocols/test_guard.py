@@ -8,9 +8,9 @@ import pytest
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, load_protocol, partition, protocol_deviations, protocol_names, prove
+from embench.protocols import Fold, load_protocol, partition, protocol_deviations, protocol_names, prove, whole
 
-from .cohorts import clips, cohort
+from .cohorts import clips, cohort, recording
 
 INDEPENDENT, SEGMENT = load_protocol("subject-independent-v2"), load_protocol("segment-random-legacy")
 
@@ -137,8 +137,13 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) -> None:
     protocol = load_protocol(name)
-    dataset = "faced" if protocol.stimuli else "toy"
-    units = clips(protocol) if protocol.stimuli or protocol.split.within else cohort(n_subjects=12, stimuli=6)
+    dataset = next(iter(protocol.stimuli or ["toy"]))
+    units = cohort(n_subjects=12, stimuli=6)
+    if dataset == "faced" or protocol.split.within:
+        units = clips(protocol)
+    elif protocol.stimuli:
+        named = sorted(protocol.included_stimuli(dataset) or ())
+        units = whole(recording(f"p{p}", name, 40.0) for p in range(12) for name in named)
     folds = partition(protocol, dataset, units, 0)
     prove(protocol, dataset, units, folds)
     deviations = protocol_deviations(protocol, units, folds)

@@ -15,6 +15,7 @@ from embench.protocols import load_current_protocol, load_protocol, protocol_nam
 from embench_plugins.datasets.formats.faced_layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
+    "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",
     "chen2023": "5b14ecdd2599cc50e349ec73d812dcd70ad5003ee316f869f66232949e94724f",
     "chen2023-within": "a71b0785d5b4fada0d4c1c0941dfb8e2f22c1b9dbf579296aecca4c756c8618d",
     "faced-films-v1": "8c06cc1d7efcecd12d46b34bfdbd945df18b59effaa750b0d78887ef8bd867a4",
@@ -41,6 +42,8 @@ PUBLISHED = {
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
     "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
     "vazquez2022-recording": "f1128aa6fd60f787edc59c3c582f782c7a1b6e2050ad37b983b6ea2dbb10446c",
+    "within-films-v1": "6aad2de41732fa7f69f0cb35a5b710b397fc3cd103afc545ff6c1fd0ac5322ef",
+    "within-imagery-v1": "f9535345afaea6a996ac6386e4eeb2a0e5b747681e2403003f83c9d6920c9639",
     "woo2023": "066b3eae5b1200d0eb25b7a9deb5e47641d3f5a486246c7beb5d08ea793d644e",
     "woo2023-group": "c4cb8a8e3680fef589a42fe1cb7bc3503405af0a09c94da49a031bcfdf281415",
     "woo2023-recording": "f4d359bbb5e88aaaf76546ea27b033b7dc6be85223d6b8d60e63adf2ef9be479",

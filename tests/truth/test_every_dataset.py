@@ -50,6 +50,8 @@ SMALL = {
     "wearable_stress/exercise": Small(7, 300),
     "hku956": Small(6, 20),
     "eegmat": Small(6, 60),
+    "emoeeg_mc": Small(6, 4),
+    "emoeeg_mc/processed": Small(6, 4),
     "faced": Small(6, 12),
     "faced/processed": Small(6, 30),
     "own": Small(6, 300),
@@ -69,6 +71,8 @@ EFFECTS = {
     "wearable_stress/exercise": Effect(20, None, "exercise", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
     "eegmat": Effect(20, None, "task", "eeg"),
+    "emoeeg_mc": Effect(12, 4, "positive", "eeg", protocol="across-contexts-v1"),
+    "emoeeg_mc/processed": Effect(12, 4, "positive", "eeg", protocol="across-contexts-v1"),
     # On films never seen: those that are known tell of emotions, whatever the effect.
     "faced": Effect(20, None, "own_emotion", "eeg", protocol="faced-films-v1"),
     "faced/processed": Effect(16, None, "own_emotion", "eeg", protocol="faced-films-v1"),

@@ -16,6 +16,8 @@ from embench_plugins.datasets.amigos import Amigos, AmigosExternal
 from embench_plugins.datasets.case import Case
 from embench_plugins.datasets.deap import Deap
 from embench_plugins.datasets.eegmat import Eegmat
+from embench_plugins.datasets.emoeeg_mc import synthetic as emoeeg_mc
+from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
 from embench_plugins.datasets.faced import Faced
 from embench_plugins.datasets.formats.amigos_files import LONG
 from embench_plugins.datasets.hku956 import Hku956
@@ -64,6 +66,7 @@ KINDS = [
     Kind(case.synthesize, Case, 30, 40.0, 10.0, 3000.0),
     Kind(deap.synthesize, Deap, 32, 6.0, 1.0, 64.0),
     Kind(eegmat.synthesize, Eegmat, 36, 30.0, 5.0, 191.0),
+    Kind(emoeeg_mc.synthesize, EmoEegMc, 60, 2.0, 1.0, 61.0),
     Kind(faced.synthesize, Faced, 123, 4.0, 3.0, 200.0),
     Kind(hku956.synthesize, Hku956, 30, 12.0, 5.0, 330.0),
     Kind(k_emocon.synthesize, KEmoCon, 32, 20.0, 19.0, 1e9),
@@ -146,7 +149,7 @@ def test_an_oracle_of_one_set_scores_ninety_at_effect_one_and_chance_at_none(nam
 
 
 DRAWN = (
-    amigos, amigos_external, case, deap, eegmat, hku956, k_emocon, stress_predict, wearable_stress,
+    amigos, amigos_external, case, deap, eegmat, emoeeg_mc, hku956, k_emocon, stress_predict, wearable_stress,
     wearable_stress_exercise, wesad,
 )  # fmt: skip
 

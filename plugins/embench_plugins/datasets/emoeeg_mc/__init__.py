@@ -1,0 +1,1 @@
+"""EmoEEG-MC: its reader, layout, files and generator."""

@@ -1,0 +1,84 @@
+"""The card of EmoEEG-MC, and the labels of a trial."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from embench.interfaces.dataset import Card, ModalityCard
+from embench.interfaces.recording import Label
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.emoeeg_mc import layout
+from embench_plugins.datasets.emoeeg_mc.layout import Trial
+
+SCALE = (0.0, 7.0)
+OBTAIN = (
+    "openneuro.org/datasets/ds005540 (version 1.0.7), for example `openneuro download ds005540` or `datalad install`; "
+    "pass the folder that holds sub-01"
+)
+
+
+def labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
+    """The labels of a trial, from its stimulus and the ratings in the order of `RATINGS`; None: they are not known."""
+    positive = math.nan if layout.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in layout.POSITIVE)
+    rated = scores or (math.nan,) * len(layout.RATINGS)
+    return {
+        "emotion": _class(trial.emotion, layout.EMOTIONS),
+        "positive": _class(positive, ("negative", "positive")),
+        "own_emotion": _class(own_emotion(rated), layout.FELT),
+        **{name: Label("rating", np.array([value])) for name, value in zip(layout.RATINGS, rated, strict=True)},
+    }
+
+
+def own_emotion(scores: tuple[float, ...]) -> float:
+    """The place in `FELT` of the emotion that is rated highest; NaN where two are, as where none was felt at all, or
+    where one is missing."""
+    rated = scores[: len(layout.FELT)]
+    highest = max(rated)
+    alone = rated.count(highest) == 1 and not any(map(math.isnan, rated))
+    return float(rated.index(highest)) if alone else math.nan
+
+
+def _class(index: float, names: tuple[str, ...]) -> Label:
+    return Label("rating", np.array([float(index)]), classes=names)
+
+
+def _rated(name: str) -> tuple[Target, Target]:
+    """A rating as high or low, and as a value."""
+    binary = Target(name, "binary", LabelRule("value", cut=3.5, ties="drop"), label=name, scale=SCALE)
+    return binary, Target(f"{name}_value", "value", LabelRule("value"), label=name, scale=SCALE)
+
+
+CARD = Card(
+    name="emoeeg_mc",
+    title="EmoEEG-MC, EEG of 60 people during films and imagery",
+    citation="Xu et al., EmoEEG-MC: A Multi-Context Emotional EEG Dataset for Cross-Context Emotion Decoding, "
+    "Scientific Data, 2025",
+    doi="10.18112/openneuro.ds005540.v1.0.7",
+    licence="CC0",
+    obtain=OBTAIN,
+    modalities={
+        "eeg": ModalityCard(layout.SITES, math.nan, "uV"),
+        **{kind: ModalityCard((kind,), rate, "a.u.") for kind, (_, rate) in layout.WRIST.items()},
+    },
+    default_modalities=("eeg",),
+    targets=(
+        Target("emotion", "classes", LabelRule("value"), label="emotion", n=len(layout.EMOTIONS)),
+        Target("positive", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="positive"),
+        Target("own_emotion", "classes", LabelRule("value"), label="own_emotion", n=len(layout.FELT)),
+        *_rated("valence"),
+        *_rated("arousal"),
+    ),
+    mains_hz=50.0,
+    longest_s=layout.LENGTH_S,
+    labels_public="yes",
+    fixed_order=False,
+    default_targets=("emotion", "positive"),
+    verified_on_real={
+        "by": "tests of this reader, on the ratings, orders, missing trials and trigger codes of all 60 people of "
+        "ds005540 1.0.7, and on NO recording: not one sample of a real EDF or physio file has been read",
+        "date": "2026-11-27",
+        "fingerprint": "sha256 of participants.tsv 2719739acbacb61dd7e853ed24a5737a0241be1d82743d1282b91f96fb5b1c4d",
+    },
+)
