@@ -130,6 +130,15 @@ def test_the_order_alone_is_a_clock() -> None:
     assert score[25] > score[5]
 
 
+def test_a_clock_that_only_test_subjects_have_tells_nothing() -> None:
+    units, y = cohort()
+    hidden = [replace(unit, start_s=np.nan, order=np.nan) if i in TRAIN else unit for i, unit in enumerate(units)]
+    for name in ("elapsed_time", "session_position"):
+        made = control(name, hidden, y, sessions={})
+        assert isinstance(made, Undefined)
+        assert made.reason == "it is known of no training unit"
+
+
 def test_stimulus_mean_is_the_training_subjects() -> None:
     units, y = cohort()
     score, _ = control("stimulus_mean", units, y)

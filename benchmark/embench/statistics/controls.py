@@ -263,6 +263,8 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     if has_classes and (q.shares == 1).any():
         return Undefined("training labels are of one class only")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
+    if not x.shape[1]:
+        return Undefined("it is known of no training unit")
     # Methods of one split share controls, and most of a scoring's time goes into these trees.
     libraries = [version_of(name) for name in ("numpy", "scikit-learn")]
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
