@@ -206,7 +206,7 @@ def tied(of: Record) -> Record:
     owed = (p["method"] == MODEL) & np.isin(p["unit"], bad)
     changed = {"method": np.where(owed, UNPREDICTED, p["method"]), "score": np.where(owed, COUNTS_TIED, p["score"])}
     changed["decision"] = np.where(owed, np.nan, p["decision"])
-    share = 1 - owed.sum() / (p["method"] == MODEL).sum()
+    share = 1 - owed.sum() / ((p["method"] == MODEL) & np.isfinite(label)).sum()
     scores = Scores({**of.scores, "coverage": {"stress": float(share)}})
     return replace(of, predictions=Predictions({**p.columns, **changed}), scores=scores)
 

@@ -109,7 +109,7 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
     "labels of files said to be others": {
         "a neighbour's labels": Forgery(
             s.saying(
-                lambda run: run["dataset"].update(fingerprint="0" * 16),
+                lambda run: run["dataset"].update(fingerprint="0" * 16, files="0" * 32),
                 a.rewritten(a.relabelled(a.of_neighbour), with_data=False),
             ), REPRODUCE, "labels", ci=True,
         ),

@@ -74,6 +74,7 @@ def test_a_cache_of_its_own_fits_conforms(kept: Path) -> None:
     assert any(kept.iterdir())
 
 
+@pytest.mark.slow
 def test_a_refusal_is_a_look_and_the_second_run_does_not_conform(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
