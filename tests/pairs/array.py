@@ -34,6 +34,8 @@ from .declared import (
 FOUND = Path(__file__).with_name("array.txt")
 """A network of the array a line."""
 SCRATCH = "scratch"
+OFF_THE_MAP = ("emoeeg_mc", "emoeeg_mc/processed")
+"""Datasets with electrodes that the scalp's map of unet_se has no place for."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ class Together:
             source = f":{made.plugin(self.dataset, 'others')}" if kind.labels == "source" else ""
             each = [f"{m}=" for m, _ in self.pretrained if kind.scope == "encoder"] or [""]
             steps = tuple(f"{m}{self.pretrainer}{source}" for m in each)
+        on_map = self.dataset not in OFF_THE_MAP or ("eeg", "unet_se") not in self.inputs
+        of_maps = () if on_map else ("encoder[eeg].build.layout=matrix",)
         return Request(
             made.plugin(self.dataset), tuple(f"{m}={e}" for m, e in self.inputs), self.fusion, steps,
             modalities=",".join(m for m, _ in self.inputs), targets=self.targets, recipe="small", seeds="0",
-            device="cpu", workers=1, settings=("encoder.targets=joint", "fusion.targets=joint"), **places,
+            device="cpu", workers=1, settings=("encoder.targets=joint", "fusion.targets=joint", *of_maps), **places,
         )  # fmt: skip
 
     def pairs(self) -> set[Pair]:
