@@ -152,7 +152,7 @@ OPTIONS = (
     ),
     Option(
         "device",
-        "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps.",
+        "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps (experimental).",
         panel="Machine",
     ),
     Option(
