@@ -48,7 +48,9 @@ def grid(
         ),
     ] = None,
     *,
-    executor: Annotated[str, Option(help="Executor that runs the stages: local; slurm and ray are experimental.")] = "local",
+    executor: Annotated[
+        str, Option(help="Executor that runs the stages: local; slurm and ray are experimental.")
+    ] = "local",
     cluster: Annotated[
         list[str] | None, Option(help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray.")
     ] = None,

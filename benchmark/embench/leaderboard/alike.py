@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from embench.leaderboard.verify import means_in
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
-from embench.records.record import Record, read_manifest, read_record, read_scores
+from embench.records.record import RUN_FILE, Record, read_manifest, read_record, read_scores
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
 
@@ -32,10 +33,8 @@ def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
     and targets; nothing where there is none. Of others that share all of these, one is read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
-        if path == folder or (path / SUPERSEDED_FILE).exists():
-            continue
-        if board_of(other := read_manifest(path)) == board_of(run):
-            known.setdefault(shared_by(other), path)
+        if path != folder and not (path / SUPERSEDED_FILE).exists() and _facts(path).board == board_of(run):
+            known.setdefault(_facts(path).shared, path)
     if not known:
         return []
     record = read_record(folder)
@@ -49,11 +48,31 @@ def already_there(folder: Path, others: Iterable[Path]) -> str | None:
     run = read_manifest(folder)
     means = dict(means_in(read_scores(folder, run.entry)["scores"]))
     for path in others:
-        other = read_manifest(path)
-        same = path != folder and _plugins(other) == _plugins(run)
-        if same and dict(means_in(read_scores(path, other.entry)["scores"])) == means:
-            return other.id
+        if path != folder and _facts(path).plugins == _plugins(run):
+            other = read_manifest(path)
+            if dict(means_in(read_scores(path, other.entry)["scores"])) == means:
+                return other.id
     return None
+
+
+class _Facts(NamedTuple):
+    """What of an entry decides whether another one is compared with it."""
+
+    board: tuple[Any, ...]
+    shared: tuple[Any, ...]
+    plugins: tuple[object, ...]
+
+
+def _facts(folder: Path) -> _Facts:
+    """Kept while the file's size and time stay: each new entry of many asks for those of all others."""
+    status = (folder / RUN_FILE).stat()
+    return _kept_facts(folder, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _kept_facts(folder: Path, _size: int, _changed: int) -> _Facts:
+    run = read_manifest(folder)
+    return _Facts(board_of(run), shared_by(run), _plugins(run))
 
 
 def _plugins(run: Manifest) -> tuple[object, ...]:
