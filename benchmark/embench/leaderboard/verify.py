@@ -221,7 +221,8 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"run.yaml: id: {run['id']} does not name the method"
     if "request" in config and list(run["recipe"]["settings"]) != list(config["request"].get("settings") or []):
         yield "run.yaml: recipe.settings: not those of config.request"
-    estimators = {entry.full_name: entry.features for entry in registry.entries("fusion")}
+    bundled = (entry for entry in registry.entries("fusion") if entry.package == registry.BUNDLED)
+    estimators = {entry.full_name: entry.features for entry in bundled}  # other packages need not say it
     if method.get("joins") and (is_one := estimators.get(method["fusion"])) is not None:
         reads = (
             ("features", "hidden", "decisions") if is_one else ("hidden" if method["joins"] == "hidden" else "tokens",)
