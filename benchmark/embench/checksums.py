@@ -151,7 +151,7 @@ def write_checked(path: Path, content: bytes) -> None:
 
 
 def read_checked(path: Path) -> bytes | None:
-    """What `write_checked` wrote; None where there is nothing, or the file is not as it was written."""
+    """The content that `write_checked` wrote; None where there is nothing, or the file is not as it was written."""
     try:
         checksum, _, content = path.read_bytes().partition(b"\n")
     except OSError:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.leaderboard.own_data import labels_apart
+from embench.leaderboard.own_data import labels_apart, said_of_units
 from embench.leaderboard.sealing import SEAL_FILE
-from embench.leaderboard.shared import board_of, few_labels, shared_by
+from embench.leaderboard.shared import CONTROL_LIBRARIES, board_of, few_labels, shared_by
 from embench.leaderboard.verify import means_in
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
@@ -22,15 +22,13 @@ from embench.records.record import RUN_FILE, Record, read_manifest, read_record,
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
 
-_LIBRARIES = ("numpy", "scikit-learn")
-"""What decides the digits of controls, which are trees."""
 _OTHER_LIBRARIES = 0.005
 """By how much scores of a control may differ where libraries do, on average."""
 
 
 def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
-    """How an entry's labels, folds and controls differ from those of other entries of its board, of the same protocol
-    and targets; nothing where there is none. Of others that share all of these, one is read."""
+    """Differences of an entry's labels, folds and controls from those of other entries of its board, of the same
+    protocol and targets; nothing where there is none. Of others that share all of these, one is read."""
     run, known = read_manifest(folder), dict[Any, Path]()
     for path in others:
         if path != folder and not (path / SUPERSEDED_FILE).exists() and _facts(path).board == board_of(run):
@@ -56,7 +54,7 @@ def already_there(folder: Path, others: Iterable[Path]) -> str | None:
 
 
 class _Facts(NamedTuple):
-    """What of an entry decides whether another one is compared with it."""
+    """The facts of an entry that decide whether another one is compared with it."""
 
     board: tuple[Any, ...]
     shared: tuple[Any, ...]
@@ -81,7 +79,8 @@ def _plugins(run: Manifest) -> tuple[object, ...]:
 
 
 def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
-    other, other_run = read_record(path), read_manifest(path)
+    other = read_record(path)
+    other_run = other.manifest
     than = f"of {path.name}, on the same board"
     if own := sorted(_people(record) ^ _people(other)):
         if run.dataset.files in (None, _files(other_run)):
@@ -93,7 +92,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
     same = few_labels(run) == few_labels(other_run)
-    exact = all(run.versions.get(name) == other_run.versions.get(name) for name in _LIBRARIES)
+    exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries holds them, this one or that {than}"
         return
@@ -105,8 +104,8 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"scores.json: controls: not those {than}"
         return
     yield from labels_apart(record.labels, other.labels, than)
-    here, there = (dict(_units(each)) for each in (record, other))
-    if odd := sorted(unit for unit in here.keys() & there.keys() if here[unit] != there[unit]):
+    here, there = said_of_units(record), said_of_units(other)
+    if odd := sorted({row[0] for row in here - there} & {row[0] for row in there}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
     if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
         yield f"controls: {', '.join(names)}: not those {than}"
@@ -128,12 +127,6 @@ def _dealt(record: Record) -> dict[tuple[str, str], set[tuple[str, str]]]:
         if row["role"] == "test":
             found[str(row["seed"]), str(row["subject"])].add((str(row["fold"]), str(row["group"])))
     return found
-
-
-def _units(record: Record) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Unit -> what rows say of it."""
-    for unit, *about, start in record.predictions.distinct("unit", "subject", "recording", "stimulus", "start_s"):
-        yield unit, (*about, f"{start:.6g}")
 
 
 def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:

@@ -21,7 +21,7 @@ CheckStatus = Literal["passed", "failed", "not possible"]
 
 
 class EntryCheck(NamedTuple):
-    """What came of one check of an entry, which is called `board/protocol/id`."""
+    """The result of one check of an entry, which is called `board/protocol/id`."""
 
     entry: str
     check: str
@@ -30,13 +30,13 @@ class EntryCheck(NamedTuple):
 
 
 def entry_name(folder: Path) -> str:
-    """What an entry in its place is called."""
+    """The name of an entry in its place, `board/protocol/id`."""
     return "/".join(Path(folder).absolute().parts[-3:])
 
 
 def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
-    """That every entry and every attestation of the boards `earlier` is still there, the entries unchanged but for what
-    took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
+    """Checks that every entry and attestation of the boards `earlier` is still there, the entries unchanged but for
+    what took their place, and that no entry comes with an attestation of its own, or with an audit that is bound to
     nothing."""
     now = {entry_name(folder): folder for folder in entry_folders(boards)}
     for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
@@ -73,8 +73,8 @@ def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> En
 
 
 def _lacks(folder: Path) -> str:
-    """What keeps a new entry from a board though earlier ones have it neither; empty where nothing does, or it was not
-    audited, which its row says. What cannot be read is found by other checks."""
+    """The reason that keeps a new entry from a board though earlier ones have it neither; empty where nothing
+    does, or it was not audited, which its row says. What cannot be read is found by other checks."""
     with suppress(EmbenchError):
         if read_manifest(folder).dataset.files is None:
             return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"

@@ -3,7 +3,6 @@ data."""
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,20 +63,16 @@ def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> 
 
 
 def wrong_cohort(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """How the people of an entry, its folds, and the times and stimuli of its units differ from those of the data
+    """Differences of an entry's people, folds, and times and stimuli of units from those of the data
     here; undefined where there are no such data."""
     cohort = cohort_of(run, record, data_root)
     if isinstance(cohort, Undefined):
         return cohort
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
-    units = {unit.id: unit for unit in cohort.units}
-    here = [(u.subject, u.recording, u.stimulus, u.id, u.start_s) for u in units.values()]
-    known = {(*names, "" if math.isnan(start) else f"{start:.6g}") for *names, start in here}
-    rows = record.predictions.distinct("subject", "recording", "stimulus", "unit", "start_s")
-    stated = {(*names, "" if math.isnan(start) else f"{start:.6g}") for *names, start in rows}
-    if odd := sorted(stated - known):
+    known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
+    if odd := sorted(said_of_units(record) - known):
         wrong.append(
-            f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][3]}"
+            f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][0]}"
         )
     about = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
     again = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
@@ -89,11 +84,16 @@ def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
     mine, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
     apart = sorted(row for row in mine ^ theirs if row[1])  # the others are in no fold
-    return (
-        [f"folds: the protocol deals these people otherwise, such as {apart[0][3]} with seed {apart[0][0]}"]
-        if apart
-        else []
-    )
+    if not apart:
+        return []
+    seed, _, _, subject, _ = apart[0]
+    return [f"folds: the protocol deals these people otherwise, such as {subject} with seed {seed}"]
+
+
+def said_of_units(record: Record) -> set[tuple[str, ...]]:
+    """The unit, subject, recording, stimulus and start of all rows, as texts."""
+    rows = record.predictions.distinct("unit", "subject", "recording", "stimulus", "start_s")
+    return {(*names, f"{start:.6g}") for *names, start in rows}
 
 
 _OF_FOLDS = ("seed", "fold", "role", "subject", "group")
@@ -110,7 +110,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
     if isinstance(cohort, Undefined):
         return cohort
     units = {unit.id for unit in cohort.units}
-    if unknown := [name for name in _scored(record)["unit"].tolist() if name not in units]:
+    if unknown := [name for name in of_method(record.predictions)["unit"].tolist() if name not in units]:
         return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
     found = differences(record.scores["adds"], adds_again(run, record, cohort), "adds", NUISANCES_DIFFER)
     return [f"scores.json: {difference}" for difference in found]
@@ -118,7 +118,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
 
 def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
     """What the predictions of a record add to clock and movement in the data of the cohort, as in `scores.json`."""
-    rows, at, parts = _scored(record), {unit.id: i for i, unit in enumerate(cohort.units)}, []
+    rows, at, parts = of_method(record.predictions), {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
             mine = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
@@ -132,9 +132,9 @@ def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
     return what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
 
 
-def _scored(record: Record) -> Predictions:
-    """The rows of the method, and of units that it does not predict."""
-    return record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+def of_method(rows: Predictions) -> Predictions:
+    """Those of the method, and of units that it does not predict: all but the controls'."""
+    return rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
 
 
 def labels_apart(recorded: Labels, mine: Labels, those: str = "of the data") -> list[str]:

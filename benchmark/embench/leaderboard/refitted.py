@@ -12,9 +12,10 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import OTHER_FILES, cohort_here, cohort_of, protocol_of, same_files
+from embench.leaderboard.own_data import OTHER_FILES, cohort_here, cohort_of, of_method, protocol_of, same_files
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
+from embench.leaderboard.shared import CONTROL_LIBRARIES, few_labels
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in
 from embench.protocols import Protocol
 from embench.records.differences import TOLERANCE
@@ -32,9 +33,9 @@ Trained = Mapping[tuple[int, int], Sequence[int] | None]
 
 
 def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """How the controls of an entry differ from those that are fitted on the data here; undefined where there are no
+    """Differences of an entry's controls from those that are fitted on the data here; undefined where there are no
     such data, or only the plan of a run shows which labels they were fitted on."""
-    if run.config.get("label_subjects") or run.config.get("label_fraction"):
+    if any(few_labels(run)):
         return Undefined("fitted on fewer labels, which only a reproduction can draw again")
     if record.labels is None:
         return _wrong_sealed(run, record, data_root)
@@ -52,8 +53,8 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
     if not wrong:
         return []
     if not _as_recorded(run, cohort):
-        own = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
-        again = recomputed_scores(replace(record, predictions=Predictions.concatenate([own, mine])))
+        whole = Predictions.concatenate([of_method(record.predictions), mine])
+        again = recomputed_scores(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
     return [f"controls: {name} is not what the data and the folds give" for name in wrong]
 
@@ -69,9 +70,8 @@ def _trained(run: Manifest, cohort: Cohort) -> Trained:
 
 def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
     """The rows of all controls, for the units that the record's method answers or owes."""
-    protocol, rows = protocol_of(run), record.predictions
+    protocol, rows = protocol_of(run), of_method(record.predictions)
     controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol))
-    rows = rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
     first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     parts: list[Predictions] = []
@@ -103,7 +103,7 @@ def _of(rows: Predictions, control: str) -> Predictions:
 
 
 def _same(theirs: Predictions, mine: Predictions) -> bool:
-    """Whether two tables are of the same units with the same numbers."""
+    """Tells whether two tables are of the same units with the same numbers."""
     names = ("target", "unit", "seed", "fold")
     if len(theirs) != len(mine) or any(theirs[name].tolist() != mine[name].tolist() for name in names):
         return False
@@ -112,14 +112,13 @@ def _same(theirs: Predictions, mine: Predictions) -> bool:
 
 
 def _as_recorded(run: Manifest, cohort: Cohort) -> bool:
-    """Whether trees fitted here have the digits of the record's."""
-    here = {name: version_of(name) for name in ("numpy", "scikit-learn")}
-    same = all(run.versions.get(name) == version for name, version in here.items())
+    """Tells whether trees fitted here have the digits of the record's."""
+    same = all(run.versions.get(name) == version_of(name) for name in CONTROL_LIBRARIES)
     return same and run.dataset.fingerprint == cohort.store.key
 
 
 def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
-    """Whether any score of a control differs by more than another version of a library explains."""
+    """Tells whether any score of a control differs by more than another version of a library explains."""
     was, now = (dict(means_in(of.get(control, {}))) for of in (recorded, again))
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 

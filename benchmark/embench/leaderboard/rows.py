@@ -37,7 +37,7 @@ from embench.statistics.verdict import borderline
 
 @dataclass(frozen=True)
 class ShownEntry:
-    """What boards show of an entry, whatever the others are.
+    """The part of an entry that boards show, whatever the others are.
 
     Args:
         folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
@@ -72,7 +72,7 @@ class ShownEntry:
 
 
 def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
-    """What boards show of an entry."""
+    """The part of an entry that boards show."""
     run, scores = entry.run, entry.scores
     decides = {target: adds.decides for target in entry.targets if (adds := scores.adds(target))}
     trained_on = run.config.get("train_dataset")

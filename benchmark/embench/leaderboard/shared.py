@@ -6,9 +6,12 @@ from typing import Any
 
 from embench.records.manifest import Manifest
 
+CONTROL_LIBRARIES = ("numpy", "scikit-learn")
+"""The libraries that decide the digits of controls, which are trees."""
+
 
 def board_of(run: Manifest) -> tuple[Any, ...]:
-    """What entries have to share so that their labels and folds are the same on the same people."""
+    """The facts that entries have to share so that their labels and folds are the same on the same people."""
     return run.dataset.name, run.protocol.hash, tuple(run.targets), run.config.get("train_dataset")
 
 
@@ -18,8 +21,8 @@ def few_labels(run: Manifest) -> tuple[Any, ...]:
 
 
 def shared_by(run: Manifest) -> tuple[Any, ...]:
-    """What entries share whose controls are the same: tables of labels, folds, units and controls among it. Of sealed
-    ones, which hold no tables but folds, the controls' scores."""
+    """The facts that entries share whose controls are the same: tables of labels, folds, units and controls
+    among them. Of sealed ones, which hold no tables but folds, the controls' scores."""
     entry = run.entry
     tables = entry and (entry.labels, entry.folds, entry.rows, entry.controls or entry.control_scores)
     return board_of(run), few_labels(run), tables

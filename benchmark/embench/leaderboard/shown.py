@@ -36,7 +36,8 @@ _SHOWN = TypeAdapter(ShownEntry)
 
 
 def load_shown_entries(root: Path) -> list[ShownEntry]:
-    """What boards show of all entries below `root`, in the order of their folders. Raises as `load_entries` does."""
+    """The part that boards show of all entries below `root`, in the order of their folders. Raises as `load_entries`
+    does."""
     attested: dict[Path, list[str]] = {}
     made = []
     for folder in entry_folders(root):

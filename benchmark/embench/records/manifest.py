@@ -242,7 +242,7 @@ class CohortPart(_Part):
 
     @property
     def people(self) -> int:
-        """How many subjects the data are of."""
+        """The number of subjects that the data are of."""
         return self.size + len(self.left_out)
 
 

@@ -79,7 +79,7 @@ def write_down_refusal(plan: Plan, root: Path) -> None:
 
 
 def opening_of(plan: Plan) -> dict[str, Any]:
-    """What the ledger holds of a run that is scored."""
+    """The line that the ledger holds of a run that is scored."""
     opening = {"dataset": plan.dataset, "protocol": plan.protocol.name, "run": plan.id, "method": digest(plan.config)}
     # Other folds test the same subjects, so choosing by the scores of --dev is a look, too.
     return {**opening, "dev": True} if plan.request.dev else opening

@@ -94,7 +94,7 @@ def part_of(graph: Graph, picked: Collection[PickedFold]) -> Graph:
 
 
 def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> list[str]:
-    """What a method knows of labels of these seeds and folds by another way than from its training labels, in words,
+    """Labels of these seeds and folds that a method knows by another way than from its training labels, in words,
     and in the ledger; nothing where all its parts are bundled.
 
     Args:

@@ -51,7 +51,7 @@ class EntryPages:
     def pairs_of(
         self, entries: Sequence[ShownEntry], progress: ProgressCallback | None
     ) -> dict[tuple[str, str], dict[str, Any]]:
-        """What comparisons of rows need of all entries (see `pairings`). Raises DataError where one is damaged."""
+        """The figures that comparisons of rows need (see `pairings`). Raises DataError where an entry is damaged."""
         found, shared = {}, dict[str, Any]()
         for done, entry in enumerate(entries, 1):
             for target, pair in self._figures(entry)["pairs"].items():
@@ -89,7 +89,7 @@ class EntryPages:
 
 
 def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
-    """Where each entry stands, by its id."""
+    """Places of each entry on boards, by its id."""
     found: dict[str, list[dict[str, Any]]] = {}
     for board in boards:
         ranked = sum(1 for row in board.rows if row.rank)

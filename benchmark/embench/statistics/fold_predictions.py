@@ -142,7 +142,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
 
 
 def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
-    """What the record's rows say of the units at `index`, whatever the method."""
+    """The columns of a record that tell of the units at `index`, whatever the method."""
     units = cohort.of(index.tolist())
     n = len(units)
     return Columns(

@@ -37,7 +37,7 @@ class Paths(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Whether all EDF files are there, of a person who has any."""
+        """Tells whether all EDF files are there, of a person who has any."""
         return bool(self.runs) and all(path.is_file() for path in self.runs)
 
     def present(self) -> list[Path]:
@@ -46,7 +46,7 @@ class Paths(NamedTuple):
 
 
 def paths(root: Path, person: Person) -> Paths:
-    """Where the files of a person are in the release."""
+    """Places of a person's files in the release."""
     eeg, stem = root / person.name / "eeg", f"{person.name}_task-{TASK}"
     names = [f"{stem}_eeg.edf"] if person.runs == 1 else [f"{stem}_run-{k + 1:02d}_eeg.edf" for k in range(person.runs)]
     wrist = {kind: eeg / f"{stem}_recording-{name}_physio.tsv.gz" for kind, (name, _) in WRIST.items() if person.wrist}
@@ -140,7 +140,7 @@ def _site(label: str) -> str:
 
 
 def clock(head: Header, end: datetime) -> float | None:
-    """When an EDF file began, in Unix s; None where its header contradicts the end that the README names."""
+    """The time at which an EDF file began, in Unix s; None where its header contradicts the README's end."""
     if head.start is None:
         return None
     began = head.start.timestamp()

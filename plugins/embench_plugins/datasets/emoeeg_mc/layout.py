@@ -66,7 +66,7 @@ class Trial(NamedTuple):
 
 
 class Person(NamedTuple):
-    """What the release says of a person.
+    """Facts of a person in the release.
 
     Args:
         runs: how many EDF files; `rate` is theirs in Hz, `ends` when each ended, in China, to the minute.

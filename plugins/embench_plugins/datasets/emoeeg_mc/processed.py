@@ -74,7 +74,7 @@ class EmoEegMcProcessed(Dataset):
                 )
 
     def verify(self) -> list[Finding]:
-        """Who is missing, and whose ratings are not known."""
+        """Findings on who is missing, and whose ratings are not known."""
         return look_over(self.subjects(), list(people()), self.root, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:

@@ -97,12 +97,12 @@ class EmoEegMc(Dataset):
                 )
 
     def known(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
-        """When trials were, and how they were rated, as far as the folder says it."""
+        """Times and ratings of trials, as far as the folder says them."""
         placed = self._placed(subject, self._heads(subject))
         return {one.trial: one for one in placed}, self._rated(subject, placed)
 
     def verify(self) -> list[Finding]:
-        """Who is missing, and what is missing or odd in each person's files."""
+        """Findings on who is missing, and what is missing or odd in each person's files."""
         return look_over(self.subjects(), list(people()), self.root, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
@@ -153,7 +153,7 @@ class EmoEegMc(Dataset):
         return [edf_events.header(path, own.CHINA) for path in paths.runs] if paths.recorded else []
 
     def _clocks(self, subject: str, heads: list[edf_events.Header]) -> list[float]:
-        """When each EDF file began, in Unix s; none where any header contradicts the README."""
+        """The time at which each EDF file began, in Unix s; none where any header contradicts the README."""
         found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=bool(heads))]
         return [began for began in found if began is not None] if None not in found else []
 
