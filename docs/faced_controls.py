@@ -24,7 +24,7 @@ from embench.runs.controls import describe_controls, unpredicted
 from embench.statistics.evaluation import score_predictions
 from embench.statistics.fold_predictions import FoldPredictions, decide
 from embench.store import Store
-from embench_plugins.datasets.formats.faced_layout import BLOCKS, CLIPS, FELT, RATINGS
+from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, FELT, RATINGS
 
 PROTOCOLS = ("subject-independent-v2", "subject-stimulus-independent-v2", "faced-films-v1")
 TARGETS = ("emotion", "positive", "own_emotion", "valence", "arousal", "agreement")

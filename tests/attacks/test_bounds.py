@@ -15,7 +15,7 @@ from embench.data.unpack import MOST_MEMBERS, unpack
 from embench.errors import DataError
 from embench.files import folder_mode, make_folder
 from embench.records.submission import read_submission
-from embench_plugins.datasets.stress_predict import StressPredict
+from embench_plugins.datasets.stress_predict.reader import StressPredict
 
 HEAD = "subject,recording,unit,target,seed,fold,score"
 

@@ -18,7 +18,7 @@ from embench.planning.plan import Plan
 from embench.records.predictions import MODEL
 from embench.runs import run as runner
 from embench.store import derive
-from embench_plugins.datasets.synthetic import wearable_stress_exercise as synthetic
+from embench_plugins.datasets.wearable_stress.synthetic import exercise as synthetic
 
 UNSEEN_SHARE = 0.8
 """Of the scores that the learner below gives to subjects who did not train it, so many reach a threshold at which so

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench_plugins.datasets.synthetic.amigos import synthesize as amigos
-from embench_plugins.datasets.synthetic.stress_predict import synthesize as stress_predict
+from embench_plugins.datasets.amigos.synthetic.short import synthesize as amigos
+from embench_plugins.datasets.stress_predict.synthetic import synthesize as stress_predict
 
 from ..sample import WHOLE
 from .planting import audit_run

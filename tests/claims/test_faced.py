@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from embench_plugins.datasets.synthetic.faced import Planted, fill, synthesize
+from embench_plugins.datasets.faced.synthetic.recordings import Planted, fill, synthesize
 
 from ..sample import proof
 

@@ -16,7 +16,8 @@ from embench.interfaces.tokens import Batch
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.runs.run import run
-from embench_plugins.datasets.synthetic import amigos, deap
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.deap import synthetic as deap
 
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, plugin, write

@@ -12,8 +12,8 @@ import pytest
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
 from embench.protocols import Protocol, follow, including, load_protocol, make_units, partition, prove, whole
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.faced_layout import BLOCKS, PEOPLE, stimulus
+from embench_plugins.datasets.faced.layout import BLOCKS, PEOPLE, stimulus
+from embench_plugins.datasets.faced.reader import Faced
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from embench.errors import UsageError
 from embench.protocols import load_current_protocol, load_protocol, protocol_names, superseded_by
-from embench_plugins.datasets.formats.faced_layout import BLOCKS, CLIPS, EMOTIONS, FELT
+from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
     "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",

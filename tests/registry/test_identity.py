@@ -101,12 +101,13 @@ from embench import registry
 def identities():
     return {e.name: registry.code_identity("dataset", e.name) for e in registry.entries("dataset")}
 
-def edited(folder):
-    for path in Path("embench_plugins/datasets", folder).glob("*.py"):
+def edited(*patterns):
+    for path in [path for pattern in patterns for path in Path("embench_plugins/datasets").glob(pattern)]:
         path.write_text(path.read_text() + chr(10) + "ADDED = 1" + chr(10))
     return identities()
 
-print(json.dumps([identities(), edited("synthetic"), edited("formats")]))
+generators = "synthetic/*.py", "*/synthetic.py", "*/synthetic/*.py"
+print(json.dumps([identities(), edited(*generators), edited("formats/*.py")]))
 """
 
 

@@ -20,7 +20,7 @@ from embench.records.manifest import Manifest
 from embench.runs.convert import convert
 from embench.runs.run import run
 from embench_plugins.conversions import wer_ssl as converter
-from embench_plugins.datasets.synthetic.wesad import synthesize
+from embench_plugins.datasets.wesad.synthetic import synthesize
 
 from ..tiny import wer_ssl
 from ..tiny.running import Bench

@@ -9,7 +9,8 @@ import yaml
 from embench.data.find import place, share_files
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench_plugins.datasets.synthetic import amigos, corpus
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.own.synthetic import corpus
 
 QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 

@@ -12,7 +12,8 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import record
 from embench_plugins import torchvision_shim
-from embench_plugins.datasets.synthetic import amigos, deap
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.deap import synthetic as deap
 
 pytestmark = pytest.mark.slow
 

@@ -23,10 +23,10 @@ from embench.protocols import Protocol, load_protocol, partition
 from embench.statistics.estimates import ScoreOrReason, estimate
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.faced_card import labels, recording_id
-from embench_plugins.datasets.formats.faced_layout import stimulus
-from embench_plugins.datasets.synthetic.faced import draw
+from embench_plugins.datasets.faced.card import labels, recording_id
+from embench_plugins.datasets.faced.layout import stimulus
+from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.synthetic.recordings import draw
 
 SUBJECTS, SEEDS = 30, 3
 ESTIMATION = 0.2

@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics.scores import compute_scores
-from embench_plugins.datasets.amigos import Amigos
-from embench_plugins.datasets.formats.amigos_files import SHORT
-from embench_plugins.datasets.synthetic.amigos import draw
+from embench_plugins.datasets.amigos.files import SHORT
+from embench_plugins.datasets.amigos.reader import Amigos
+from embench_plugins.datasets.amigos.synthetic.short import draw
 
 PEOPLE = 20
 CARD = Amigos.card

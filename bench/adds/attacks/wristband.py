@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.adds.study import Study
-from embench_plugins.datasets.formats import e4
+from embench_plugins.datasets.devices import e4
 
 SIGNALS = ("ACC", "BVP", "EDA", "TEMP")
 FAR_S = 300.0

@@ -6,8 +6,8 @@ import av
 import numpy as np
 from scipy.io import savemat
 
-from embench_plugins.datasets.formats.amigos_files import LONG, SHORT
-from embench_plugins.datasets.synthetic import amigos as synthetic
+from embench_plugins.datasets.amigos.files import LONG, SHORT
+from embench_plugins.datasets.amigos.synthetic import short as synthetic
 
 
 def subject_file(root: Path, subject: int, long_s: float = 10.0) -> Path:

@@ -7,7 +7,7 @@ import pyedflib
 import yaml
 
 from embench.interfaces.recording import Recording
-from embench_plugins.datasets.corpus import Corpus
+from embench_plugins.datasets.own.corpus import Corpus
 
 HEAD = {"title": "Some recordings", "citation": "ours", "licence": "CC BY 4.0", "mains_hz": 50}
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyedflib
 from scipy.io import savemat
 
-from embench_plugins.datasets.formats.faced_bids import cohort
-from embench_plugins.datasets.formats.faced_layout import CLIPS, RATINGS
+from embench_plugins.datasets.faced.bids import cohort
+from embench_plugins.datasets.faced.layout import CLIPS, RATINGS
 
 MEAN_UV = 30.0
 

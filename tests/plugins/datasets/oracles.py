@@ -5,26 +5,24 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from embench.interfaces.dataset import Dataset
-from embench_plugins.datasets.amigos import Amigos, AmigosExternal
-from embench_plugins.datasets.case import Case
-from embench_plugins.datasets.deap import Deap
-from embench_plugins.datasets.formats.amigos_files import SHORT, by_second
-from embench_plugins.datasets.formats.faced_layout import EMOTIONS, FELT
-from embench_plugins.datasets.k_emocon import KEmoCon
-from embench_plugins.datasets.synthetic import (
-    amigos,
-    amigos_external,
-    case,
-    deap,
-    eegmat,
-    faced,
-    hku956,
-    k_emocon,
-    stress_predict,
-    wearable_stress,
-    wearable_stress_exercise,
-    wesad,
-)
+from embench_plugins.datasets.amigos.files import SHORT, by_second
+from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
+from embench_plugins.datasets.amigos.synthetic import external as amigos_external
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.case import synthetic as case
+from embench_plugins.datasets.case.reader import Case
+from embench_plugins.datasets.deap import synthetic as deap
+from embench_plugins.datasets.deap.reader import Deap
+from embench_plugins.datasets.eegmat import synthetic as eegmat
+from embench_plugins.datasets.faced.layout import EMOTIONS, FELT
+from embench_plugins.datasets.faced.synthetic import recordings as faced
+from embench_plugins.datasets.hku956 import synthetic as hku956
+from embench_plugins.datasets.k_emocon import synthetic as k_emocon
+from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.stress_predict import synthetic as stress_predict
+from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
+from embench_plugins.datasets.wearable_stress.synthetic import sessions as wearable_stress
+from embench_plugins.datasets.wesad import synthetic as wesad
 
 UNIT = 10
 Oracle = dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]

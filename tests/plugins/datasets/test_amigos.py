@@ -9,10 +9,10 @@ from scipy.io import loadmat, savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos import Amigos
-from embench_plugins.datasets.formats import amigos_files
-from embench_plugins.datasets.formats.amigos_files import EEG, SHORT
-from embench_plugins.datasets.synthetic import amigos as synthetic
+from embench_plugins.datasets.amigos import files as amigos_files
+from embench_plugins.datasets.amigos.files import EEG, SHORT
+from embench_plugins.datasets.amigos.reader import Amigos
+from embench_plugins.datasets.amigos.synthetic import short as synthetic
 
 from .amigos_made import own_file, row, subject_file
 

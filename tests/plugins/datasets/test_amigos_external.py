@@ -9,9 +9,9 @@ from scipy.io import loadmat
 
 from embench.protocols import label_units, load_protocol, make_units
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos import Amigos, AmigosExternal
-from embench_plugins.datasets.formats.amigos_files import LONG, SEGMENTS, SHORT, segments
-from embench_plugins.datasets.synthetic import amigos_external as synthetic
+from embench_plugins.datasets.amigos.files import LONG, SEGMENTS, SHORT, segments
+from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
+from embench_plugins.datasets.amigos.synthetic import external as synthetic
 
 from .amigos_made import own_file, row, subject_file
 from .measures import auroc

@@ -8,10 +8,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from embench_plugins.datasets.amigos import Amigos, AmigosExternal, AmigosLong
-from embench_plugins.datasets.formats import amigos_extras as extras
-from embench_plugins.datasets.formats import openface
-from embench_plugins.datasets.formats.amigos_files import LONG, SHORT
+from embench_plugins.datasets.amigos import extras
+from embench_plugins.datasets.amigos.files import LONG, SHORT
+from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal, AmigosLong
+from embench_plugins.datasets.devices import openface
 
 from .amigos_made import clip, own_file
 

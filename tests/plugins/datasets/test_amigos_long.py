@@ -8,9 +8,9 @@ from scipy.io import loadmat
 
 from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
-from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE, SHORT
-from embench_plugins.datasets.synthetic import amigos_long
+from embench_plugins.datasets.amigos.files import LONG, PEOPLE, SHORT
+from embench_plugins.datasets.amigos.reader import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
+from embench_plugins.datasets.amigos.synthetic import long as amigos_long
 
 from .amigos_made import own_file, subject_file
 

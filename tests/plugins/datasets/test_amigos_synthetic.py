@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench_plugins.datasets.amigos import Amigos
-from embench_plugins.datasets.formats.amigos_files import LONG, RATE, SEGMENTS, SHORT, segment_count
-from embench_plugins.datasets.synthetic import amigos as synthetic
+from embench_plugins.datasets.amigos.files import LONG, RATE, SEGMENTS, SHORT, segment_count
+from embench_plugins.datasets.amigos.reader import Amigos
+from embench_plugins.datasets.amigos.synthetic import short as synthetic
 
 from .measures import auroc
 

@@ -10,9 +10,9 @@ from openpyxl import Workbook
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.case import Case
-from embench_plugins.datasets.formats.case_tree import VIDEOS, find_tree, plan
-from embench_plugins.datasets.synthetic import case as synthetic
+from embench_plugins.datasets.case import synthetic
+from embench_plugins.datasets.case.reader import Case
+from embench_plugins.datasets.case.tree import VIDEOS, find_tree, plan
 
 from . import edit
 

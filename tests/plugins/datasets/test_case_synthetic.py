@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench_plugins.datasets.case import Case
-from embench_plugins.datasets.formats.case_tables import SENSORS
-from embench_plugins.datasets.formats.case_tree import VIDEOS
-from embench_plugins.datasets.synthetic import case as synthetic
+from embench_plugins.datasets.case import synthetic
+from embench_plugins.datasets.case.reader import Case
+from embench_plugins.datasets.case.tables import SENSORS
+from embench_plugins.datasets.case.tree import VIDEOS
 from embench_plugins.datasets.synthetic.number_text import ROWS, write_rows
 
 from .measures import auroc

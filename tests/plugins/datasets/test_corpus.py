@@ -12,8 +12,8 @@ from scipy.io import savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.corpus import Corpus
 from embench_plugins.datasets.formats.matlab import inflated
+from embench_plugins.datasets.own.corpus import Corpus
 
 from .corpus_files import describe, only, source, waves, write_e4, write_edf
 from .damages import corpus_embrace as embrace

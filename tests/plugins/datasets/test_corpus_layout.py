@@ -10,9 +10,10 @@ import wfdb
 import yaml
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.corpus import Corpus
-from embench_plugins.datasets.formats.corpus_layout import Layout, canonical
-from embench_plugins.datasets.synthetic import corpus as synthetic
+from embench_plugins.datasets.formats.channels import canonical
+from embench_plugins.datasets.own.corpus import Corpus
+from embench_plugins.datasets.own.corpus_layout import Layout
+from embench_plugins.datasets.own.synthetic import corpus
 from embench_plugins.encoders.cnn_tf import MONTAGE
 
 from .corpus_files import describe, source
@@ -49,7 +50,7 @@ def test_the_layouts_on_the_page_can_be_followed():
 
 class TestSynthetic:
     def test_every_kind_is_there_and_reads_back(self, tmp_path):
-        synthetic.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
+        corpus.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
         reader, rates = Corpus(tmp_path / "corpus"), {}
         for subject in reader.subjects():
             (recording,) = reader.recordings(subject)
@@ -61,7 +62,7 @@ class TestSynthetic:
         check_dataset(Corpus, tmp_path / "corpus")
 
     def test_the_libraries_read_the_files_too(self, tmp_path):
-        synthetic.synthesize(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
+        corpus.synthesize(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
         reader = Corpus(tmp_path / "corpus")
         with pyedflib.EdfReader(str(tmp_path / "corpus" / "eeg" / "S001R01.edf")) as file:
             expected = np.stack([file.readSignal(i) for i in range(10)])
@@ -72,6 +73,6 @@ class TestSynthetic:
 
     def test_same_arguments_same_bytes(self, tmp_path):
         for name in ("a", "b"):
-            synthetic.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
+            corpus.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
         one, other = ([p.read_bytes() for p in sorted((tmp_path / n).rglob("*.*"))] for n in ("a", "b"))
         assert one == other

@@ -11,9 +11,8 @@ from scipy.io import savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.deap import Deap
-from embench_plugins.datasets.formats import openface
-from embench_plugins.datasets.formats.deap_files import (
+from embench_plugins.datasets.deap import synthetic
+from embench_plugins.datasets.deap.files import (
     BASELINE_S,
     CHANNELS,
     EEG,
@@ -25,7 +24,8 @@ from embench_plugins.datasets.formats.deap_files import (
     TRIALS,
     UNFILMED,
 )
-from embench_plugins.datasets.synthetic import deap as synthetic
+from embench_plugins.datasets.deap.reader import Deap
+from embench_plugins.datasets.devices import openface
 
 from .damages import deap as made
 from .damages.deap import DAT, PRESENTED

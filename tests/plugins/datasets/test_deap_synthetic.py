@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy.signal import welch
 
-from embench_plugins.datasets.deap import Deap
-from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
-from embench_plugins.datasets.synthetic import deap as synthetic
+from embench_plugins.datasets.deap import synthetic
+from embench_plugins.datasets.deap.files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
+from embench_plugins.datasets.deap.reader import Deap
 
 from .measures import auroc
 from .oracles import of_deap

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats import e4
+from embench_plugins.datasets.devices import e4
 
 EDA, ACC = e4.CARDS["eda"], e4.CARDS["acc"]
 

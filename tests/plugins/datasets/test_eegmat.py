@@ -13,8 +13,8 @@ from embench.protocols import load_protocol
 from embench.protocols.units import make_units
 from embench.statistics.conditioned import comparisons
 from embench.testing import check_dataset
-from embench_plugins.datasets.eegmat import Eegmat
-from embench_plugins.datasets.synthetic import eegmat as synthetic
+from embench_plugins.datasets.eegmat import synthetic
+from embench_plugins.datasets.eegmat.reader import Eegmat
 
 from ...sample import sample
 from . import edit

@@ -16,10 +16,9 @@ import pytest
 from embench.cli import main
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.faced_bids import Bids, cohort
-from embench_plugins.datasets.formats.faced_card import SHUFFLED, labels, own_emotion
-from embench_plugins.datasets.formats.faced_layout import (
+from embench_plugins.datasets.faced.bids import Bids, cohort
+from embench_plugins.datasets.faced.card import SHUFFLED, labels, own_emotion
+from embench_plugins.datasets.faced.layout import (
     CLIPS,
     ELECTRODES,
     EMOTIONS,
@@ -30,6 +29,7 @@ from embench_plugins.datasets.formats.faced_layout import (
     RATINGS,
     SECOND_LAYOUT,
 )
+from embench_plugins.datasets.faced.reader import Faced
 
 from ...sample import sample
 from . import edit

@@ -9,9 +9,9 @@ from embench.data import transfer
 from embench.data.fetch import fetch
 from embench.errors import MachineError
 from embench.interfaces.dataset import Download
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.faced_bids import HEADER_BYTES, SAMPLE_BYTES
-from embench_plugins.datasets.formats.faced_layout import PEOPLE
+from embench_plugins.datasets.faced.bids import HEADER_BYTES, SAMPLE_BYTES
+from embench_plugins.datasets.faced.layout import PEOPLE
+from embench_plugins.datasets.faced.reader import Faced
 
 from ...data.conftest import Server
 from .faced_files import noise, play, ratings, write_bids

@@ -7,9 +7,9 @@ import pyedflib
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced import Faced
+from embench_plugins.datasets.faced.layout import CLIPS
+from embench_plugins.datasets.faced.reader import Faced
 from embench_plugins.datasets.formats.edf_notes import notes
-from embench_plugins.datasets.formats.faced_layout import CLIPS
 
 from .damages import faced as made
 from .damages.faced import ORDER

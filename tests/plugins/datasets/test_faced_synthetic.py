@@ -11,14 +11,14 @@ import pytest
 
 from embench.errors import UsageError
 from embench.testing import check_dataset
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.faced_processed import FacedProcessed
-from embench_plugins.datasets.formats.faced_bids import cohort
-from embench_plugins.datasets.formats.faced_layout import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS
-from embench_plugins.datasets.synthetic import faced as synthetic
-from embench_plugins.datasets.synthetic import faced_processed
-from embench_plugins.datasets.synthetic.faced import Planted
-from embench_plugins.datasets.synthetic.faced_files import read_events
+from embench_plugins.datasets.faced.bids import cohort
+from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS
+from embench_plugins.datasets.faced.processed import FacedProcessed
+from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.synthetic import processed as faced_processed
+from embench_plugins.datasets.faced.synthetic import recordings as synthetic
+from embench_plugins.datasets.faced.synthetic.files import read_events
+from embench_plugins.datasets.faced.synthetic.recordings import Planted
 
 from .measures import auroc, digests
 from .oracles import of_faced

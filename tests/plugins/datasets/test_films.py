@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from embench.signals.face import find_face
-from embench_plugins.datasets.formats import clips, openface
-from embench_plugins.datasets.formats.openface import CHANNELS
+from embench_plugins.datasets.devices import clips, openface
+from embench_plugins.datasets.devices.openface import CHANNELS
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.face import HEIGHT, WIDTH, Face, Performance
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.hku956 import Hku956
-from embench_plugins.datasets.synthetic import hku956 as synthetic
+from embench_plugins.datasets.hku956 import synthetic
+from embench_plugins.datasets.hku956.reader import Hku956
 
 from ...sample import sample
 from .damages import hku956 as made

@@ -16,8 +16,8 @@ from embench import registry
 from embench.errors import DataError
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.own_paths import Template
-from embench_plugins.datasets.own import Own
+from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.reader import Own
 
 from ...sample import sample
 from .damages.own import DESCRIPTION, described, staged, timed

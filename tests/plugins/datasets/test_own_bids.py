@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import Own
+from embench_plugins.datasets.own.reader import Own
 
 from .damages.own_bids import NAMES, RATE, breathing, breaths, edf, study
 

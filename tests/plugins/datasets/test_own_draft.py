@@ -8,8 +8,8 @@ import yaml
 
 from embench import registry
 from embench.errors import DataError
-from embench_plugins.datasets.own import Own
-from embench_plugins.datasets.own_draft import draft
+from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.reader import Own
 
 from .damages.own_bids import study as bids_study
 from .real import released

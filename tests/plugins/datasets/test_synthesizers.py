@@ -12,34 +12,32 @@ import pytest
 
 from embench.errors import UsageError
 from embench.interfaces.dataset import Dataset
-from embench_plugins.datasets.amigos import Amigos, AmigosExternal
-from embench_plugins.datasets.case import Case
-from embench_plugins.datasets.deap import Deap
-from embench_plugins.datasets.eegmat import Eegmat
+from embench_plugins.datasets.amigos.files import LONG
+from embench_plugins.datasets.amigos.reader import Amigos, AmigosExternal
+from embench_plugins.datasets.amigos.synthetic import external as amigos_external
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.case import synthetic as case
+from embench_plugins.datasets.case.reader import Case
+from embench_plugins.datasets.deap import synthetic as deap
+from embench_plugins.datasets.deap.reader import Deap
+from embench_plugins.datasets.eegmat import synthetic as eegmat
+from embench_plugins.datasets.eegmat.reader import Eegmat
 from embench_plugins.datasets.emoeeg_mc import synthetic as emoeeg_mc
 from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.amigos_files import LONG
-from embench_plugins.datasets.hku956 import Hku956
-from embench_plugins.datasets.k_emocon import KEmoCon
-from embench_plugins.datasets.stress_predict import StressPredict
-from embench_plugins.datasets.synthetic import (
-    amigos,
-    amigos_external,
-    case,
-    deap,
-    eegmat,
-    faced,
-    hku956,
-    k_emocon,
-    stress_predict,
-    wearable_stress,
-    wearable_stress_exercise,
-    wesad,
-)
-from embench_plugins.datasets.wearable_stress import WearableStress
-from embench_plugins.datasets.wearable_stress_exercise import WearableStressExercise
-from embench_plugins.datasets.wesad import Wesad
+from embench_plugins.datasets.faced.reader import Faced
+from embench_plugins.datasets.faced.synthetic import recordings as faced
+from embench_plugins.datasets.hku956 import synthetic as hku956
+from embench_plugins.datasets.hku956.reader import Hku956
+from embench_plugins.datasets.k_emocon import synthetic as k_emocon
+from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.stress_predict import synthetic as stress_predict
+from embench_plugins.datasets.stress_predict.reader import StressPredict
+from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
+from embench_plugins.datasets.wearable_stress.reader import WearableStress
+from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
+from embench_plugins.datasets.wearable_stress.synthetic import sessions as wearable_stress
+from embench_plugins.datasets.wesad import synthetic as wesad
+from embench_plugins.datasets.wesad.reader import Wesad
 
 from . import oracles
 from .measures import auroc, digests

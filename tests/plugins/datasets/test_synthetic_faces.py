@@ -12,8 +12,11 @@ import pytest
 from embench import registry
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.openface import CHANNELS
-from embench_plugins.datasets.synthetic import amigos, deap, films, k_emocon
+from embench_plugins.datasets.amigos.synthetic import short as amigos
+from embench_plugins.datasets.deap import synthetic as deap
+from embench_plugins.datasets.devices.openface import CHANNELS
+from embench_plugins.datasets.k_emocon import synthetic as k_emocon
+from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.face import Face, Performance
 
 from ...sample import proof, sample

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.wearable_stress_layout import SESSIONS
-from embench_plugins.datasets.synthetic import wearable_stress as synthetic
-from embench_plugins.datasets.wearable_stress import WearableStress
+from embench_plugins.datasets.wearable_stress.layout import SESSIONS
+from embench_plugins.datasets.wearable_stress.reader import WearableStress
+from embench_plugins.datasets.wearable_stress.synthetic import sessions as synthetic
 
 from ...sample import sample
 from .damages import wearable_stress as made

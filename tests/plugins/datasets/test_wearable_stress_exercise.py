@@ -8,7 +8,8 @@ import pytest
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.formats.wearable_stress_exercise_layout import (
+from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
+from embench_plugins.datasets.wearable_stress.exercise_layout import (
     ENDED_EARLY,
     SESSIONS,
     TOGETHER,
@@ -16,9 +17,8 @@ from embench_plugins.datasets.formats.wearable_stress_exercise_layout import (
     UNSEEN,
     states,
 )
-from embench_plugins.datasets.synthetic import wearable_stress_exercise as synthetic
-from embench_plugins.datasets.wearable_stress import WearableStress
-from embench_plugins.datasets.wearable_stress_exercise import WearableStressExercise
+from embench_plugins.datasets.wearable_stress.reader import WearableStress
+from embench_plugins.datasets.wearable_stress.synthetic import exercise as synthetic
 
 from ...sample import sample
 from .real import released

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
-from embench_plugins.datasets.formats.wesad_layout import PEOPLE
-from embench_plugins.datasets.formats.wesad_quest import read_reports
-from embench_plugins.datasets.synthetic import wesad as synthetic
-from embench_plugins.datasets.wesad import Wesad, WesadChest
+from embench_plugins.datasets.wesad import synthetic
+from embench_plugins.datasets.wesad.layout import PEOPLE
+from embench_plugins.datasets.wesad.questionnaires import read_reports
+from embench_plugins.datasets.wesad.reader import Wesad, WesadChest
 
 from .measures import auroc
 
@@ -72,7 +72,7 @@ class TestFiles:
         assert sorted(path.name for path in (four / "S4").iterdir()) == [
             "S4.pkl", "S4_E4_Data.zip", "S4_quest.csv", "S4_readme.txt", "S4_respiban.txt"
         ]  # fmt: skip
-        assert "embench_plugins.datasets.synthetic.wesad" in (four.parent / "EMBENCH_SYNTHETIC.json").read_text()
+        assert "embench_plugins.datasets.wesad.synthetic" in (four.parent / "EMBENCH_SYNTHETIC.json").read_text()
 
     @pytest.mark.parametrize(("name", "protocol"), [("S2", 2), ("S3", 0), ("S5", 2)])
     def test_pickles_are_those_of_python_two(self, four, name, protocol):

@@ -12,13 +12,13 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.recording import Signal
+from embench_plugins.datasets.devices.wearables import on_grid
 from embench_plugins.datasets.emoeeg_mc.layout import LENGTH_S, RATINGS, SITES, TASK, WRIST, Person, Trial, trial_of
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.corpus_files import opened
-from embench_plugins.datasets.formats.corpus_layout import Channels
-from embench_plugins.datasets.formats.corpus_tracks import damaged
-from embench_plugins.datasets.formats.devices import on_grid
+from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.edf_events import Header
+from embench_plugins.datasets.formats.recordings import opened
+from embench_plugins.datasets.formats.tracks import damaged
 
 AGAIN = "copy the file again from the release"
 CHINA = timezone(timedelta(hours=8))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embench_plugins.datasets.formats.corpus_tracks import damaged
+from embench_plugins.datasets.formats.tracks import damaged
 
 _ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")
 _MOST_BYTES = 200_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from embench_plugins.datasets.formats.corpus_tracks import damaged
+from embench_plugins.datasets.formats.tracks import damaged
 
 _MOST_BYTES = 100_000_000
 _ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.formats.e4 import COUNT_G
+from embench_plugins.datasets.devices.e4 import COUNT_G
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 
 UNIT_S = 10

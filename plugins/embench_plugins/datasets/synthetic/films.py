@@ -13,7 +13,7 @@ from typing import cast
 import av
 import numpy as np
 
-from embench_plugins.datasets.formats.openface import GAZE, UNITS
+from embench_plugins.datasets.devices.openface import GAZE, UNITS
 from embench_plugins.datasets.synthetic.body import smooth_noise
 from embench_plugins.datasets.synthetic.face import HEIGHT, WIDTH, Face, Performance
 

@@ -4,8 +4,8 @@ import itertools
 import random
 from pathlib import Path
 
-from embench_plugins.datasets.case import Case
-from embench_plugins.datasets.synthetic import case as synthetic
+from embench_plugins.datasets.case import synthetic
+from embench_plugins.datasets.case.reader import Case
 
 from .. import edit
 from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned

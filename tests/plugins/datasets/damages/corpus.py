@@ -10,7 +10,7 @@ import wfdb
 import yaml
 from scipy.io import savemat
 
-from embench_plugins.datasets.corpus import Corpus
+from embench_plugins.datasets.own.corpus import Corpus
 
 from .. import edit
 from ..corpus_files import describe, source, waves, write_e4, write_edf

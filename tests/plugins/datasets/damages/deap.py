@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from embench_plugins.datasets.deap import Deap
-from embench_plugins.datasets.formats.deap_files import TRIALS
+from embench_plugins.datasets.deap.files import TRIALS
+from embench_plugins.datasets.deap.reader import Deap
 from embench_plugins.datasets.synthetic import python2
 
 from .. import edit

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from embench_plugins.datasets.eegmat import Eegmat
-from embench_plugins.datasets.synthetic import eegmat as synthetic
+from embench_plugins.datasets.eegmat import synthetic
+from embench_plugins.datasets.eegmat.reader import Eegmat
 
 from .. import edit
 from ..damage import Copy, Table, nothing, refused, same, warned

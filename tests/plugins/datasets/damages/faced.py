@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.faced_processed import FacedProcessed
-from embench_plugins.datasets.formats.faced_layout import CLIPS, FIRST_LAYOUT
+from embench_plugins.datasets.faced.layout import CLIPS, FIRST_LAYOUT
+from embench_plugins.datasets.faced.processed import FacedProcessed
+from embench_plugins.datasets.faced.reader import Faced
 
 from .. import edit
 from ..damage import Copy, Edit, Table, erred, nothing, refused, warned

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from embench_plugins.datasets.hku956 import Hku956
-from embench_plugins.datasets.synthetic import hku956 as synthetic
+from embench_plugins.datasets.hku956 import synthetic
+from embench_plugins.datasets.hku956.reader import Hku956
 
 from .. import edit
 from ..damage import Copy, Damage, Table, nothing, refused, same, warned

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from embench_plugins.datasets.k_emocon import KEmoCon
-from embench_plugins.datasets.synthetic import k_emocon as synthetic
+from embench_plugins.datasets.k_emocon import synthetic
+from embench_plugins.datasets.k_emocon.reader import KEmoCon
 
 from .. import edit
 from ..damage import Copy, Table, nothing, refused, same

@@ -4,7 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from embench_plugins.datasets.own import Own
+from embench_plugins.datasets.own.reader import Own
 
 from .. import edit
 from ..damage import Copy, Damage, Edit, Table, nothing, refused

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.formats.stress_predict_layout import LABELS
-from embench_plugins.datasets.stress_predict import StressPredict
+from embench_plugins.datasets.stress_predict.layout import LABELS
+from embench_plugins.datasets.stress_predict.reader import StressPredict
 
 from .. import edit
 from ..damage import Copy, Edit, Table, nothing, refused, same

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from embench_plugins.datasets.synthetic import wearable_stress as synthetic
-from embench_plugins.datasets.synthetic import wearable_stress_exercise
-from embench_plugins.datasets.wearable_stress import WearableStress
-from embench_plugins.datasets.wearable_stress_exercise import WearableStressExercise
+from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
+from embench_plugins.datasets.wearable_stress.reader import WearableStress
+from embench_plugins.datasets.wearable_stress.synthetic import exercise as wearable_stress_exercise
+from embench_plugins.datasets.wearable_stress.synthetic import sessions as synthetic
 
 from .. import edit
 from ..damage import Copy, Table, nothing, refused, same

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.synthetic import python2
-from embench_plugins.datasets.wesad import Wesad, WesadChest
+from embench_plugins.datasets.wesad.reader import Wesad, WesadChest
 
 from .. import edit
 from ..damage import Copy, Edit, Table, noted, nothing, refused, same, warned

@@ -1,0 +1,389 @@
+"""AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
+own arousal and valence, dominance and liking; three observers annotate what the faces of these 37 show, every 20 s.
+
+Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
+spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
+or py-feat made of these (`faces`).
+
+The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
+anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else
+(responses rise), and an open circuit gives values near zero instead of huge ones. The scale is unknown: `1e6/GSR` is
+microsiemens only if the column is in ohm. Where GSR is zero or negative, or so small that the inverse would be over 100
+times the trial's median, the sample is lost (NaN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.amigos import extras, files
+from embench_plugins.datasets.amigos.files import (
+    BASELINE_S,
+    EEG,
+    HINT,
+    LONG,
+    NO_LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    Trial,
+)
+from embench_plugins.datasets.devices import faces
+from embench_plugins.datasets.devices.clips import header
+from embench_plugins.datasets.formats import quadrants
+
+SCALES = ("arousal", "valence")
+RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
+CUT = 4.5
+VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
+GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
+"""Who watched the long videos with whom; everybody else was alone."""
+
+
+class Amigos(Dataset):
+    """The reader of the short videos. A recording is one trial, its 5 s of rest before the video included; time in the
+    session is hidden by the release, order is read from Experiment_Data.xlsx where that tells. A channel that is NaN
+    throughout stays in its signal as NaN; a modality without any value is absent."""
+
+    card = Card(
+        name="amigos",
+        title="AMIGOS, short videos",
+        citation="Miranda-Correa et al., AMIGOS: A Dataset for Affect, Personality and Mood Research on Individuals "
+        "and Groups, IEEE Trans. Affective Computing 12(2):479-493, 2021",
+        doi="10.1109/TAFFC.2018.2884461",
+        licence="EULA, no redistribution (processed copies included)",
+        obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London, "
+        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + HINT,
+        modalities={
+            "eeg": ModalityCard(EEG, RATE, "uV", applied=(4.0, 45.0)),
+            "ecg": ModalityCard(("right", "left"), RATE, "a.u.", applied=(None, 60.0)),
+            "eda": ModalityCard(("eda",), RATE, "1e6/GSR", applied=(None, 60.0)),
+            **faces.CARDS,
+        },
+        default_modalities=("eeg", "ecg", "eda"),
+        targets=(
+            *(
+                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
+                for name in RATINGS
+            ),
+            quadrants.TARGET,
+        ),
+        mains_hz=50.0,
+        longest_s=155.0,
+        labels_public="no",
+        fixed_order=False,
+        baseline=Baseline(0.0, BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
+        skip_s=1.0,  # a connection artefact, which strizhkova2024 cuts too
+        default_targets=SCALES,
+    )
+    videos: ClassVar[tuple[str, ...]] = SHORT
+    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET,)
+    without: ClassVar[tuple[str, ...]] = ()  # subjects who have nothing of this variant
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        own = (path for (_, video), path in self._tables.items() if video in self.videos)
+        self.card = faces.card(self.card, own)
+
+    def subjects(self) -> list[str]:
+        """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
+        if not (people := sorted(set(files.find(self.root)) - set(self.without))):
+            raise DataError(
+                f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
+                where=str(self.root),
+                expected="files of other people",
+                hint=HINT,
+            )
+        return people
+
+    def files(self, subject: str) -> list[Path]:
+        """The subject's file, the clips of their face with what belongs to them, and the sheets that are read."""
+        own = [path for video in self.videos for path in faces.belongings(*self._face(subject, video))]
+        sheets = (extras.sheet(self.root, name) for name in self.sheets)
+        return [self._path(subject), *own, *filter(None, sheets)]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """Trials of this variant's videos that have any signal, in the file's order."""
+        for trial in files.read(self._path(subject))[0]:
+            if trial.video not in self.videos or trial.data is None:
+                continue
+            signals = _signals(self.card, trial.data)
+            if not signals:
+                continue
+            film, features = faces.read(
+                *self._face(subject, trial.video),
+                partial(extras.clip_span, duration_s=trial.duration_s),
+                self.card.modalities["face_au"],
+            )
+            yield Recording(
+                id=f"{subject}_V{trial.video}",
+                subject=subject,
+                stimulus=trial.video,
+                session="long" if trial.video in LONG else "short",
+                duration_s=trial.duration_s,
+                group=GROUPS.get(subject, subject) if trial.video in LONG else subject,
+                start_s=None,
+                order=self._orders.get((subject, trial.video)),
+                signals=signals | features,
+                video=film,
+                labels=self._labels(subject, trial),
+            )
+
+    def verify(self) -> list[Finding]:
+        """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
+        clips."""
+        findings = []
+        if missing := PEOPLE - len(self.without) - len(self.subjects()):
+            findings.append(
+                Finding("warning", str(self.root), f"{missing} of {PEOPLE - len(self.without)} people have no file")
+            )
+        findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
+        for subject in self.subjects():
+            path = self._path(subject)
+            try:
+                trials, sound = files.read(path)
+            except DataError as error:
+                findings.append(Finding("error", str(path), error.what))
+                continue
+            if not sound:
+                findings.append(Finding("warning", str(path), "a checksum is wrong: read all the same"))
+            videos = [trial.video for trial in trials]
+            if unread := sorted(set(self.videos) - set(videos)):
+                findings.append(Finding("warning", str(path), f"no cell for video {', '.join(unread)}"))
+            if unknown := sorted(set(videos) - set(SHORT + LONG)):
+                findings.append(Finding("warning", str(path), f"unknown video {', '.join(unknown)}, left out"))
+            for trial in trials:
+                if trial.video in self.videos:
+                    where = f"{subject}_V{trial.video}"
+                    findings += [*_look(where, trial), *self._look_at_labels(where, subject, trial)]
+                    findings += self._look_at_clip(where, subject, trial)
+                    findings += faces.look(*self._face(subject, trial.video))
+        return findings
+
+    def _path(self, subject: str) -> Path:
+        if subject not in (paths := files.find(self.root)):
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+        return paths[subject]
+
+    @cached_property
+    def _clips(self) -> Mapping[tuple[str, str], Path]:
+        return extras.clips(self.root)[0]
+
+    @cached_property
+    def _orders(self) -> Mapping[tuple[str, str], int]:
+        path = extras.sheet(self.root, extras.ORDER_SHEET)
+        try:
+            return extras.orders(path) if path else {}
+        except DataError:  # verify tells
+            return {}
+
+    @cached_property
+    def _tables(self) -> Mapping[tuple[str, str], Path]:
+        return extras.tables(self.root)
+
+    def _face(self, subject: str, video: str) -> tuple[Path | None, Path | None]:
+        """The clip of a trial and the table of the face in it."""
+        return self._clips.get((subject, video)), self._tables.get((subject, video))
+
+    def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
+        """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
+        del subject
+        if trial.ratings is None or len(trial.ratings) < len(SCALES):
+            return {}
+        values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
+        values |= quadrants.of(values["arousal"], values["valence"], CUT)
+        return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
+
+    def _beside(self) -> Iterator[Finding]:
+        """What there is to say of clips and sheets as such."""
+        known, unknown = extras.clips(self.root)
+        if unknown:
+            yield Finding(
+                "note", str(unknown[0]), f"{len(unknown)} video files are left out: their names tell no trial"
+            )
+        if known:
+            yield Finding(
+                "note", str(self.root), f"{len(known)} clips of faces: taken to start with the signals, rest included"
+            )
+        for name in self.sheets:
+            if path := extras.sheet(self.root, name, readable=False):
+                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")
+        if path := extras.sheet(self.root, extras.ORDER_SHEET):
+            try:
+                found = extras.orders(path)
+            except DataError as error:
+                yield Finding("warning", str(path), error.what)
+            else:
+                people = {person for person, video in found if video in self.videos}
+                yield Finding("note", str(path), f"tells the order of the videos of {len(people)} people")
+
+    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        labels = self._labels(subject, trial)
+        if trial.data is None:
+            yield Finding("note", where, "labels without data" if labels else "no data, no labels")
+            return
+        if missing := [name for name in SCALES if name not in labels]:
+            yield Finding("note", where, f"data without {' and '.join(missing)}")
+        if odd := [name for name in RATINGS if name in labels and not 1 <= labels[name].values[0] <= 9]:
+            yield Finding("warning", where, f"{', '.join(odd)} off the scale 1 to 9")
+
+    def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        if (path := self._clips.get((subject, trial.video))) is None:
+            return
+        try:
+            clip = header(path)
+        except DataError as error:
+            yield Finding("warning", str(path), error.what)
+            return
+        if trial.data is None:
+            yield Finding("note", where, f"a clip of {clip.duration_s:.1f} s without data")
+        elif abs(clip.duration_s - trial.duration_s) > 0.5:
+            start = extras.clip_span(clip.duration_s, trial.duration_s)[0]
+            far = abs(clip.duration_s - trial.duration_s) > extras.CLIP_TOLERANCE_S
+            yield Finding(
+                "warning" if far and not start else "note",
+                where,
+                f"the clip lasts {clip.duration_s:.1f} s, the signals {trial.duration_s:.1f} s"
+                + (": taken to start with the stimulus" if start else ""),
+            )
+
+
+class AmigosLong(Amigos):
+    """The reader of the long videos, which 17 subjects watched alone and 20 in groups of four (`Recording.group`)."""
+
+    card = replace(
+        Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
+    )
+    videos: ClassVar[tuple[str, ...]] = LONG
+    without: ClassVar[tuple[str, ...]] = NO_LONG
+
+
+class AmigosAll(Amigos):
+    """The reader of short and long videos with the subjects' own ratings: all that a subject rated, alone or in a
+    group. Whoever watched a long video in a group stays with it in all recordings."""
+
+    card = replace(AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos")
+    videos: ClassVar[tuple[str, ...]] = SHORT + LONG
+
+
+class AmigosExternal(Amigos):
+    """The reader of the external annotations, of short and long videos.
+
+    A label has a value for each second of a recording (at its middle): the annotation of the 20 s that it lies in.
+    Where two annotated segments overlap, as the first two and the last two of a video do, it is their mean. The
+    targets' label is the mean of the three observers as the release gives it, held within -1 and 1;
+    `arousal_annotator1` and so on, where External_Annotations.xlsx is there, are single observers.
+    """
+
+    card = replace(
+        Amigos.card,
+        name="amigos/external",
+        title="AMIGOS, external annotation",
+        targets=(
+            *(
+                Target(
+                    name, "binary", LabelRule("mean", cut=0.0, ties="low", annotator="external"),
+                    label=name, scale=(-1.0, 1.0),
+                )
+                for name in SCALES
+            ),
+            *(
+                Target(
+                    f"{name}_value", "value", LabelRule("mean", annotator="external"), label=name, scale=(-1.0, 1.0)
+                )
+                for name in SCALES
+            ),
+        ),
+        longest_s=max(map(files.longest_s, LONG)),
+    )  # fmt: skip
+    videos: ClassVar[tuple[str, ...]] = SHORT + LONG
+    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
+    without: ClassVar[tuple[str, ...]] = NO_LONG
+
+    @cached_property
+    def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
+        path = extras.sheet(self.root, extras.ANNOTATION_SHEET)
+        try:
+            return extras.annotators(path) if path else {}
+        except DataError:  # verify tells
+            return {}
+
+    def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
+        if trial.external is None:
+            return {}
+        given = {"arousal": trial.external[:, [0, 2]], "valence": trial.external[:, [0, 1]]}
+        given |= self._annotators.get((subject, trial.video), {})
+        labels = {name: files.by_second(rows, trial.duration_s) for name, rows in given.items()}
+        return {name: label for name, label in labels.items() if np.isfinite(label.values).any()}
+
+    def _beside(self) -> Iterator[Finding]:
+        yield from super()._beside()
+        if path := extras.sheet(self.root, extras.ANNOTATION_SHEET):
+            try:
+                found = extras.annotators(path)
+            except DataError as error:
+                yield Finding("warning", str(path), error.what)
+            else:
+                yield Finding("note", str(path), f"tells the single annotators of {len(found)} trials")
+
+    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        if trial.external is None or trial.data is None:
+            there = [name for name, part in (("data", trial.data), ("annotations", trial.external)) if part is not None]
+            missing = "annotations" if there == ["data"] else "data"
+            yield Finding("note", where, f"{there[0]} without {missing}" if there else "no data, no annotations")
+            return
+        rows = len(trial.external)
+        if rows not in {files.segment_count(trial.duration_s + slack) for slack in (-1.0, 1.0)}:
+            yield Finding("warning", where, f"{rows} annotated segments in {trial.duration_s:.0f} s")
+        if not np.array_equal(np.sort(trial.external[:, 0]), np.arange(1, rows + 1)):
+            yield Finding("warning", where, "the annotated segments are not numbered 1, 2, and so on")
+        single = self._annotators.get((subject, trial.video), {})
+        for name, values in {"the mean": trial.external[:, 1:], **{k: v[:, 1] for k, v in single.items()}}.items():
+            if (off := int((np.abs(values) > 1).sum())) > 0:
+                yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): held within it")
+
+
+def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
+    """The modalities with any value in them, from the 17 columns (samples, 17)."""
+    split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _conductance(data[:, 16:])}
+    signals = {}
+    for modality, values in split.items():
+        with np.errstate(over="ignore"):
+            ready = np.ascontiguousarray(values.T, np.float32)
+        ready[~np.isfinite(ready)] = np.nan
+        if np.nan_to_num(ready).any():
+            meta = card.modalities[modality]
+            signals[modality] = Signal(ready, RATE, meta.channels, meta.unit)
+    return signals
+
+
+def _conductance(resistance: np.ndarray) -> np.ndarray:
+    """1e6 over the resistance, NaN where that is nothing that skin could have."""
+    positive = resistance[resistance > 0]
+    floor = 0.01 * float(np.median(positive)) if positive.size else 0.0
+    return 1e6 / np.where(resistance > floor, resistance, np.nan)
+
+
+def _look(where: str, trial: Trial) -> Iterator[Finding]:
+    if trial.data is None:
+        return
+    if trial.duration_s > files.longest_s(trial.video):
+        yield Finding("warning", where, f"it lasts {trial.duration_s:.0f} s, longer than its annotated segments")
+    names = (*EEG, "ECG right", "ECG left", "GSR")
+    lost = np.isnan(trial.data).mean(axis=0)
+    if empty := [name for name, share in zip(names, lost, strict=True) if share == 1]:
+        yield Finding("note", where, f"no value in {'all of ' if len(empty) > 5 else ''}{', '.join(empty)}")
+    if partly := [name for name, share in zip(names, lost, strict=True) if 0 < share < 1]:
+        yield Finding("note", where, f"gaps in {', '.join(partly)}")
+    if (trial.data[:, 16] <= 0).any():
+        yield Finding("warning", where, "GSR is not positive throughout, as a resistance would be")

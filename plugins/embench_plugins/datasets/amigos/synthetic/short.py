@@ -1,0 +1,360 @@
+"""Synthetic AMIGOS files: the released byte layout and its quirks, with an effect planted where physiology puts it.
+
+What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
+to each, which correlates with the latent value by `RHO * effect`:
+- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
+`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces: an order holds within a
+subject only. Ratings do not depend on the video, nor on anything else that a file shows.
+
+What is not planted. Mean and variance of each channel of a trial are drawn without regard to the label: a channel is
+standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
+the shape of a signal tells.
+
+External annotations are drawn without regard to anything here; `amigos_external` plants them.
+
+What is not as in real files: long videos are cut short (real ones last 14 to 24 minutes), values have float32
+precision.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.io import savemat
+from scipy.stats import norm
+
+from embench_plugins.datasets.amigos.files import (
+    BASELINE_S,
+    COLUMNS,
+    COMPRESSED,
+    EEG,
+    LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    segment_count,
+)
+from embench_plugins.datasets.amigos.synthetic import faces
+from embench_plugins.datasets.synthetic import films
+from embench_plugins.datasets.synthetic.body import planted, skin_responses
+from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.face import OWN
+from embench_plugins.datasets.synthetic.generator import Generator, checked_length
+
+RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
+SKIP = int(RATE)  # samples before which the connection artefact lies
+BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
+LEAST_S = 2 * BASELINE_S
+SAMPLE_S = 40.0  # long videos beside short ones of real length
+VIDEOS = SHORT + LONG
+STIMULUS_S = dict(
+    zip(
+        VIDEOS,
+        (86, 56, 119, 67, 131, 78, 114, 70, 150, 64, 75, 90, 110, 59, 97, 73, 1405, 1130, 1412, 846),
+        strict=True,
+    )
+)
+"""Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
+
+SHORT_S, LONG_S = ((LEAST_S, max(STIMULUS_S[video] for video in videos) + BASELINE_S) for videos in (SHORT, LONG))
+"""The lengths of the longest short trial and of the longest long one that may be asked for, with 5 s of rest."""
+REFUSED = "trials of {:g} s"
+
+PLANTED = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
+    "brow": "arousal",
+}  # fmt: skip
+
+# Quirks of the release, subject -> cells (from 0) where one cell is meant.
+EEG_LOST = {
+    12: (4,),
+    21: (1, 10),
+    22: (15,),
+    23: (0, 4, 6, 8, 11),
+    24: (0, 7, 11, 12, 13, 14, 15),
+    33: (0, 1, 2, 6, 7, 8, 9, 10, 12, 15),
+}
+ECG_LOST = {9: (0, 1, 2, 5, 6, 8, 10, 11, 12, 14, 15)}
+NO_LONG = (8, 24, 28)  # neither long videos nor external annotations
+LONG_UNRATED = (32,)
+# Quirks that occur somewhere in the release; the places are ours, early enough for small sets to have them.
+RATED_WITHOUT_DATA = {3: (7,)}
+DATA_WITHOUT_RATING = {6: (2,)}
+CHANNEL_LOST = {4: (9, 7)}  # (cell, column): all NaN
+GAPS = {2: (5, 3), 5: (11, 15), 7: (0, 16)}  # (cell, column): NaN for a while
+OFF_SCALE = {2: (4,)}  # external valence above 1
+BAD_CHECKSUM = (7,)
+
+TRIALS = np.dtype(
+    [(name, "i8") for name in ("person", "cell")]
+    + [("video", "U3")]
+    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
+)
+"""A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left, smile and brow in
+standard deviations."""
+
+
+class Cell(NamedTuple):
+    """What a subject's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
+
+    data: np.ndarray
+    ratings: np.ndarray
+    external: np.ndarray
+
+
+def synthesize(
+    out: Path,
+    subjects: int,
+    seed: int,
+    effect: float,
+    *,
+    length_s: float | None = None,
+    long_s: float | None = None,
+    person_label: bool = False,
+    videos: bool = False,
+) -> None:
+    """As `Generator.synthesize`.
+
+    Args:
+        length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
+        long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
+        person_label: see `draw`.
+        videos: also clips of faces, and what OpenFace would have made of them; see `faces`.
+    """
+    long_s = checked_length(long_s or (SAMPLE_S if length_s is None else LEAST_S), *LONG_S, REFUSED)
+    options = {"long_s": long_s, "person_label": person_label, **({"videos": True} if videos else {})}
+    _generator(person_label).make(out, subjects, seed, effect, length_s, **options)
+
+
+def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
+    """As `Generator.draw`: a row of `TRIALS` for each of 20 videos of each subject.
+
+    Args:
+        person_label: ratings high in all trials of one of each two subjects, low in all of the other's: a label that is
+            a function of the subject alone. The planted quantities then vary without regard to it.
+    """
+    return _generator(person_label).draw(subjects, seed, effect)
+
+
+def _generator(person_label: bool) -> Generator:
+    truth, about = partial(_truth, person_label=person_label), {"version": 2, "planted": "self-assessment"}
+    return Generator(__name__, "amigos", range(1, PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
+
+
+def _write(
+    out: Path,
+    people: list[np.ndarray],
+    seed: int,
+    length_s: float | None,
+    *,
+    long_s: float,
+    videos: bool = False,
+    **_: Any,
+) -> None:
+    """`Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on."""
+    for person, trials in enumerate(people, 1):
+        write_cells(out, person, _cells(trials, seed, length_s, long_s))
+        if videos:
+            faces.write(out, person, seed, _plays(trials, length_s, long_s))
+
+
+def write_cells(out: Path, person: int, cells: list[Cell]) -> None:
+    """Writes the file of a subject, with the release's quirks."""
+    name = f"Data_Preprocessed_P{person:02d}"
+    folder = out / "Data_preprocessed" / name
+    folder.mkdir(parents=True)
+    unfinished = folder / f"{name}.part"
+    unfinished.write_bytes(_mat(person, cells))
+    unfinished.rename(folder / f"{name}.mat")
+
+
+def _truth(person: int, seed: int, effect: float, _: float | None, *, person_label: bool) -> np.ndarray:
+    rows = np.zeros(len(VIDEOS), TRIALS)
+    rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
+    rows["person"], rows["cell"], rows["video"] = person, np.arange(len(VIDEOS)), VIDEOS
+    high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
+    response = {}
+    for target in ("arousal", "valence"):
+        share = _shares(rng, deal)
+        latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
+        response[target] = planted(latent, other, RHO * effect)
+        # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
+        shift = rng.uniform(-0.5, 0.5)
+        by_trial = 1 + 8 * norm.cdf(latent + shift)
+        rows[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
+    rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
+
+
+def _shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:
+    """Uniform values (20,), one in each sixteenth for the short videos, in each quarter for the long ones, so that both
+    classes occur."""
+    short = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
+    long = (deal.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
+    return np.clip(np.concatenate([short, long]), 1e-4, 1 - 1e-4)
+
+
+def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
+    """The 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
+    person = int(trials["person"][0])
+    body = _Body.draw(np.random.default_rng([seed, person, 2]))
+    resting = float(trials["heart_rate"][: len(SHORT)].mean())
+    cells = []
+    for cell, trial in enumerate(trials):
+        rng = np.random.default_rng([seed, person, 3, cell])
+        samples = round(trial_s(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
+        data = body.trial(trial, resting, samples, rng)
+        rated = ratings(trial["arousal"], trial["valence"], rng)
+        external = np.tanh(0.4 * rng.standard_normal((segment_count(samples / RATE), 2)))
+        cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
+    return cells
+
+
+def _plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> faces.Plays:
+    """What the face of one subject shows in each video, from the rows (20,) of that subject."""
+    plays = {}
+    for trial in trials:
+        video = str(trial["video"])
+        seconds = films.times(trial_s(video, long_s if video in LONG else length_s))
+        plays[video] = films.courses(trial, trials, seconds, BASELINE_S)
+    return plays
+
+
+def _mat(person: int, cells: list[Cell]) -> bytes:
+    """One subject's file, with the release's quirks."""
+    names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
+    variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
+    for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
+        long = video in LONG
+        data[:, :14][:, [cell in EEG_LOST.get(person, ())] * 14] = np.nan
+        data[:, 14:16][:, [cell in ECG_LOST.get(person, ())] * 2] = np.nan
+        if CHANNEL_LOST.get(person, (None,))[0] == cell:
+            data[:, CHANNEL_LOST[person][1]] = np.nan
+        if GAPS.get(person, (None,))[0] == cell:
+            data[len(data) // 3 : len(data) // 3 + 64, GAPS[person][1]] = np.nan
+        if cell in OFF_SCALE.get(person, ()):
+            external[0, 1] = 1.04
+        kept = {
+            "joined_data": not (long and person in NO_LONG) and cell not in RATED_WITHOUT_DATA.get(person, ()),
+            "labels_selfassessment": not (long and person in NO_LONG + LONG_UNRATED)
+            and cell not in DATA_WITHOUT_RATING.get(person, ()),
+            "labels_ext_annotation": person not in NO_LONG,
+        }
+        for name, content in zip(names, (data, rated, external, video), strict=True):
+            nothing = np.empty((0, 0) if name == "joined_data" else (1, 0))
+            variables[name][0, cell] = content if kept.get(name, True) else nothing
+    content = bytearray(_compressed(variables))
+    if person in BAD_CHECKSUM:
+        content[-1] ^= 0xFF  # the last variable ends with its checksum
+    return bytes(content)
+
+
+def _compressed(variables: dict[str, np.ndarray]) -> bytes:
+    """A MAT file, version 5. Compressed here, quickly, because scipy's own way would take most of the time."""
+    buffer = io.BytesIO()
+    savemat(buffer, variables)
+    plain = buffer.getvalue()
+    # MATLAB's own header line, and no date of today, so that the same arguments give the same bytes.
+    header = b"MATLAB 5.0 MAT-file, Platform: PCWIN64, Created on: Thu Jan 01 00:00:00 2015".ljust(116)
+    parts, at = [header + plain[116:128]], 128
+    while at < len(plain):
+        stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
+        packed = zlib.compress(plain[at:stop], 1)
+        parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
+        at = stop
+    return b"".join(parts)
+
+
+def trial_s(video: str, longest_s: float | None) -> float:
+    """A trial's length with its rest: the real one, or shrunk into the last quarter below `longest_s`."""
+    if longest_s is None:
+        return STIMULUS_S[video] + BASELINE_S
+    all_s = [STIMULUS_S[other] for other in (LONG if video in LONG else SHORT)]
+    shortest, longest = min(all_s), max(all_s)
+    return longest_s * (0.75 + 0.25 * (STIMULUS_S[video] - shortest) / (longest - shortest))
+
+
+def ratings(arousal: float, valence: float, rng: np.random.Generator) -> np.ndarray:
+    """The 12 self-assessments (1, 12): arousal, valence, three other scales 1 to 9, seven emotions 0 or 1."""
+    scales, emotions = rng.uniform(1, 9, 3), rng.integers(0, 2, 7)
+    return np.concatenate([[arousal, valence], scales, emotions])[None]
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One subject's own shapes and levels of signals, which no trial changes."""
+
+    waves: np.ndarray  # (5, 3): P Q R S T, as delay (s), width (s), height
+    leads: np.ndarray  # (2, 5): height factors of the waves in the right and left lead
+    breath_hz: float
+    breath_share: float  # by how much breathing modulates heart rate
+    conductance: float  # in microsiemens
+    brain: Brain
+    size: np.ndarray  # (16,): of EEG (uV) and ECG (mV) channels
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> _Body:
+        typical = np.array(
+            [[-0.17, 0.025, 0.12], [-0.035, 0.01, -0.1], [0, 0.012, 1], [0.035, 0.012, -0.25], [0.25, 0.045, 0.3]]
+        )
+        return _Body(
+            waves=typical * np.exp(0.15 * rng.standard_normal((5, 3)) * [0.5, 1, 2]),
+            leads=np.exp(0.25 * rng.standard_normal((2, 5))),
+            breath_hz=rng.uniform(0.2, 0.32),
+            breath_share=rng.uniform(0.01, 0.05),
+            conductance=rng.uniform(2, 12),
+            brain=Brain.draw(rng, EEG),
+            size=np.exp(0.3 * rng.standard_normal(16)) * np.repeat([8.0, 0.3], [14, 2]),
+        )
+
+    def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The 17 columns of a trial (samples, 17), at float32 precision."""
+        time = np.arange(samples) / RATE
+        artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
+        columns = np.empty((COLUMNS, samples))
+        columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
+        columns[14:16] = self._ecg(float(trial["heart_rate"]), resting, time, rng)
+        columns[:16] += 0.1 * rng.standard_normal((16, 1))
+        columns[:16] *= self.size[:, None]
+        columns[14:16] += 3 * artefact
+        level, size = rng.standard_normal(), gain(rng, 1)[0]  # before the responses, whose number takes more draws
+        skin = 1 + 0.06 * (level + size * self._skin(float(trial["scr_per_min"]), time, rng))
+        columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
+        return columns.T.astype(np.float32).astype(np.float64)
+
+    def _ecg(self, rate: float, resting: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(2, samples): beats at the resting rate before the video, going over to the trial's rate within seconds."""
+        onset = 1 - np.exp(-np.maximum(time - BASELINE_S, 0) / 2)
+        swing = self.breath_share * np.sin(2 * np.pi * (self.breath_hz * time + rng.random()))
+        swing += 0.02 * np.sin(2 * np.pi * (0.1 * time + rng.random()))
+        hz = (resting + (rate - resting) * onset) / 60 * (1 + swing)
+        phase = np.cumsum(hz) / RATE + rng.random()
+        since_beat = (phase % 1 - 0.4) / hz  # seconds from the R wave, negative before it
+        delay, width, height = self.waves.T[:, :, None]
+        waves = height * np.exp(-0.5 * ((since_beat - delay) / width) ** 2)
+        beats = standardised(self.leads @ waves + 0.03 * rng.standard_normal((2, len(time))), SKIP) * gain(rng, 2)
+        # Wander is apart from what is standardised: a high-pass filter then leaves the variance without information.
+        return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
+
+    def _skin(self, per_min: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(samples,): responses after the video's start, on a drifting level."""
+        count = round(per_min * (len(time) / RATE - BASELINE_S) / 60)
+        responses = skin_responses(count, BASELINE_S, len(time), RATE, rng)
+        drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
+        return standardised(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)

@@ -1,0 +1,255 @@
+"""CASE (Sharma et al. 2019): 30 subjects watch eight film clips and rate how they feel with a joystick, continuously.
+
+Reads the release's csv files at 1000 Hz (`data/interpolated`, in which the authors put samples on a regular grid), else
+`data/non-interpolated` (the logger's own times, put on the grid here, by straight lines as the authors do), else
+`data/raw` (volts and seconds without video codes: converted by the formulas of the release's scripts; the codes come
+from its metadata, counted as those scripts count). A recording is one clip: the start and end videos and the blue
+screens between clips are excluded.
+
+Clocks. Signals and joystick share one clock, and a recording's joystick values are those of its time. The codes in the
+joystick files are not used: rounded to 50 ms from clip to clip, they may lie a few samples off.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.case.tables import (
+    AXES,
+    REST,
+    SENSORS,
+    Piece,
+    Seen,
+    read_annotations,
+    read_signals,
+)
+from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
+
+RATE = 1000.0
+TYPES = ("amusing", "boring", "relaxed", "scary")
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),
+            "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
+# A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
+# has no label.
+_RULE = LabelRule("mean", cut=REST, ties="drop")
+
+
+class Case(Dataset):
+    """The reader. One recording a subject and clip, `sub_1_V3`, its stimulus the clip's code. A channel without any
+    value is NaN in its modality, a modality without any is absent."""
+
+    card = Card(
+        name="case",
+        title="CASE, Continuously Annotated Signals of Emotion",
+        citation="Sharma et al., A dataset of continuous affect annotations and physiological signals for emotion "
+        "analysis, Scientific Data 6:196, 2019",
+        doi="10.1038/s41597-019-0209-0",
+        licence="open download; said to be CC0 1.0, see its page",
+        obtain=OBTAIN,
+        modalities={
+            "ecg": ModalityCard(("ecg",), RATE, "mV"),
+            "ppg": ModalityCard(("bvp",), RATE, "%"),
+            "eda": ModalityCard(("eda",), RATE, "uS"),
+            "resp": ModalityCard(("resp",), RATE, "%"),
+            "temp": ModalityCard(("temp",), RATE, "degC"),
+            "emg": ModalityCard(("zygo", "coru", "trap"), RATE, "uV"),
+        },
+        default_modalities=("ecg", "ppg", "eda", "resp", "temp", "emg"),
+        targets=(
+            *(Target(name, "binary", _RULE, label=name, scale=(0.5, 9.5)) for name in ("arousal", "valence")),
+            *(
+                Target(f"{name}_value", "value", LabelRule("mean"), label=name, scale=(0.5, 9.5))
+                for name in ("arousal", "valence")
+            ),
+            Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
+        ),
+        mains_hz=50.0,
+        longest_s=200.0,  # the longest clip is about 197 s
+        labels_public="unknown",
+        fixed_order=False,
+        default_targets=("arousal", "valence"),
+        downloads=(
+            Download(
+                "https://springernature.figshare.com/ndownloader/files/16260497",
+                "CASE_full.zip",
+                "03818aa2e017e53ca7f7c9a39e9268ec6eeb7afd5ee245d5745f258e9e3c554e",
+            ),
+        ),
+    )
+
+    def subjects(self) -> list[str]:
+        """Subjects with a file of signals, in numeric order. Raises DataError where the folder is not this dataset."""
+        return [f"sub_{number}" for number in self._tree.physiology]
+
+    def files(self, subject: str) -> list[Path]:
+        """One subject's two files; with raw ones, the metadata that say when which video was on; the sheet of
+        subjects."""
+        tree, number = self._tree, self._number(subject)
+        own = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
+        sheet = metadata(tree, "participants.xlsx")
+        planned = plan(tree, number).sources if tree.kind == "raw" else ()
+        return [*own, *planned, *([sheet] if sheet else [])]
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """Sex and age band, where the release's sheet of participants can be read."""
+        return self._participants.get(self._number(subject), {})
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """The subject's eight clips in the order in which they were seen."""
+        number = self._number(subject)
+        stick = read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
+        pieces, _ = read_signals(self._tree, number)
+        for order, piece in enumerate(pieces):
+            duration = piece.values.shape[1] / RATE
+            yield Recording(
+                id=f"{subject}_V{piece.video}",
+                subject=subject,
+                stimulus=str(piece.video),
+                session="session",
+                duration_s=duration,
+                group=subject,
+                start_s=piece.start_ms / 1000,
+                order=order,
+                signals=_signals(self.card, piece.values),
+                labels=_labels(piece, stick),
+            )
+
+    def verify(self) -> list[Finding]:
+        """Which tree is read, who is missing, and what is missing or odd in each subject's files."""
+        tree, where = self._tree, str(self._tree.folder)
+        unread = f"; {', '.join(tree.others)} left alone" if tree.others else ""
+        findings = [Finding("note", where, f"the {tree.kind} tree is read{unread}")]
+        if missing := PEOPLE - len(tree.physiology):
+            findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no file of signals"))
+        if alone := sorted(tree.annotations.keys() - tree.physiology.keys()):
+            findings.append(Finding("warning", where, f"annotations without signals: {', '.join(map(str, alone))}"))
+        rows: dict[str, int] = {}
+        for subject in self.subjects():
+            try:
+                findings += self._look(subject, rows)
+            except DataError as error:
+                findings.append(Finding("error", error.where or subject, error.what))
+        usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
+        if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
+            findings += [
+                Finding("warning", subject, f"{own} rows, not {usual} as in the others: a truncated copy?")
+                for subject, own in rows.items()
+                if own != usual
+            ]
+        return findings
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return find_tree(self.root)
+
+    @cached_property
+    def _participants(self) -> dict[int, dict[str, str]]:
+        path = metadata(self._tree, "participants.xlsx")
+        return _sheet(path) if path else {}
+
+    def _number(self, subject: str) -> int:
+        numbers = {f"sub_{number}": number for number in self._tree.physiology}
+        if subject not in numbers:
+            raise DataError(f"there is no person {subject}", where=str(self._tree.folder), expected="sub_1 to sub_30")
+        return numbers[subject]
+
+    def _look(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
+        number, tree = self._number(subject), self._tree
+        where = str(tree.physiology[number])
+        pieces, seen = read_signals(tree, number)
+        rows[subject] = seen.rows
+        yield from _look_at_table(where, seen)
+        order, end_ms = [], 0
+        for piece in pieces:
+            order.append(piece.video)
+            end_ms = piece.start_ms + piece.values.shape[1]
+            for name, row in zip(SENSORS, piece.values, strict=True):
+                if lost := int(np.isnan(row).sum()):
+                    yield Finding("note", where, f"video {piece.video}: {lost} samples of {name} are missing")
+        if tree.kind != "raw" and metadata(tree, "seqs_order.txt") and metadata(tree, "videos_duration.txt"):
+            planned = [code for code, _, _ in plan(tree, number).videos]
+            if planned != order:
+                yield Finding("warning", where, f"videos come as {order}, by metadata/seqs_order.txt as {planned}")
+        if number not in tree.annotations:
+            yield Finding("warning", where, "no file of annotations: no arousal and no valence")
+            return
+        yield from _look_at_stick(str(tree.annotations[number]), *read_annotations(tree, number), end_ms)
+
+
+def _signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
+    """The modalities with any value in them, from the eight columns (8, samples)."""
+    signals = {}
+    for modality, meta in card.modalities.items():
+        data = values[[SENSORS.index(name) for name in _COLUMNS[modality]]]
+        if np.isfinite(data).any():
+            signals[modality] = Signal(data, RATE, meta.channels, meta.unit)
+    return signals
+
+
+def _labels(piece: Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
+    labels = {"video_type": Label("condition", np.array([float(TYPES.index(VIDEOS[piece.video]))]), classes=TYPES)}
+    if stick is not None:
+        time, values = stick
+        first, last = np.searchsorted(time, (piece.start_ms, piece.start_ms + piece.values.shape[1]))
+        if last > first:
+            at = (time[first:last] - piece.start_ms) / 1000
+            labels |= {axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(AXES)}
+    return labels
+
+
+def _look_at_table(where: str, seen: Seen) -> Iterator[Finding]:
+    if seen.unordered:
+        yield Finding("warning", where, f"{seen.unordered} rows are not in order of time: sorted")
+    if seen.empty:
+        yield Finding("note", where, f"{seen.empty} empty cells")
+    if seen.unknown:
+        yield Finding("warning", where, f"unknown video codes {sorted(seen.unknown)[:5]}, left out")
+    if not 20 <= seen.skin_temperature <= 42:
+        yield Finding("warning", where, f"a median skin temperature of {seen.skin_temperature:.1f} degC")
+
+
+def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int) -> Iterator[Finding]:
+    if unordered:
+        yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
+    if time[-1] + 100 < end_ms:
+        yield Finding("warning", where, f"ends after {time[-1] / 1000:.1f} s, before the last clip: a truncated copy?")
+    for axis, column in zip(AXES, values.T, strict=True):
+        there = column[np.isfinite(column)]
+        if off := int(((there < 0.5) | (there > 9.5)).sum()):
+            yield Finding("warning", where, f"{off} values of {axis} off the scale 0.5 to 9.5")
+        found, counts = np.unique(there, return_counts=True)
+        rest = found[counts.argmax()] if found.size else REST
+        if rest != REST and abs(rest - REST) < 0.1:
+            yield Finding("warning", where, f"{axis} rests at {rest:g}, not {REST:g}: units at rest count as labelled")
+    if (gap := float(np.diff(time).max(initial=0)) / 1000) > 1:
+        yield Finding("note", where, f"a gap of {gap:.1f} s")
+
+
+def _sheet(path: Path) -> dict[int, dict[str, str]]:
+    """Sex and age band by subject; empty where the sheet cannot be read: nothing depends on it."""
+    try:
+        from openpyxl import load_workbook
+
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > 2**24:
+                return {}
+        rows = list(
+            load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(max_row=200, values_only=True)
+        )
+        header = [str(cell).strip() for cell in rows[0]]
+        number, sex, age = (header.index(name) for name in ("Participant-ID", "Sex", "Age-Group"))
+        return {int(row[number]): {"sex": str(row[sex]), "age_band": str(row[age])} for row in rows[1:] if row[number]}
+    except (ImportError, OSError, LookupError, ValueError, TypeError, AttributeError, SyntaxError, *_BROKEN_ZIP):
+        return {}

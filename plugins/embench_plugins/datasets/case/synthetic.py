@@ -1,0 +1,296 @@
+"""Synthetic CASE files: the released text formats of all three trees, with an effect planted where physiology puts it.
+
+What is planted. Arousal and valence are two slow latent values of every moment, from which the joystick's positions are
+made; a bodily response to each correlates with it by `RHO * effect` and has the same autocorrelation:
+- arousal -> heart rate (ECG, BVP) and skin conductance responses a minute (GSR), both rising with one response;
+- valence -> breathing rate (RSP).
+`RHO` is such that the mean of each true rate over a 10 s unit ranks one subject's units by their label with an AUROC of
+.90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. Neither latent value knows of the video.
+
+What is not planted. Mean and variance of the signals, skin temperature, muscles and the type of video tell nothing.
+
+What is not as in real files: a session lasts `SESSION_S` unless another length is asked for (`REAL_S` gives the real
+one, with clips of real length), and metadata are the two text files that readers need.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from embench_plugins.datasets.case.tables import AXES, OFFSET, REST, SCALE, SENSORS, STICK
+from embench_plugins.datasets.case.tree import OTHER_VIDEOS, PEOPLE, VIDEOS
+from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.synthetic.generator import Generator
+from embench_plugins.datasets.synthetic.number_text import write_rows
+
+RHO = 0.845
+TAU_S = 15.0
+UNIT_MS = 10_000
+TRACK_HZ = 20
+RATE = 1000
+SESSION_S = 720.0  # long enough for windows of a minute in most clips
+REAL_S = 2451.584
+SHORTEST_S = 40.0
+TREES = ("interpolated", "non-interpolated", "raw")
+
+DURATION_MS = {1: 185_000, 2: 173_000, 3: 119_000, 4: 160_000, 5: 145_000, 6: 147_000, 7: 197_000, 8: 144_000,
+               10: 101_500, 11: 120_000, 12: 120_083.333}  # fmt: skip
+"""Of each video; the release's sum, the start video and the blue screen are known, the rest is close to it."""
+CLIPS_SHARE = 0.75  # of a shortened session, so that units are not rare
+
+# Quirks of the release; the places are ours, early enough for small sets to have them.
+CODES_WITH_POINT = (2,)  # subjects whose video codes are written 10.0
+LOGGER_GAP = {2: (0.4, 300), 4: (0.7, 800)}  # subject -> where in the session, and rows lost by the logger
+LOGGED_LONGER = 700  # rows after the end of the last video, in raw files only
+
+UNITS = np.dtype(
+    [(name, "i8") for name in ("person", "video", "order", "start_ms")]
+    + [(name, "f8") for name in ("arousal", "valence", "heart_rate", "scr_per_min", "breath_hz")]
+)
+"""A row of `draw`: a unit of 10 s inside a clip, by its start in the session; means over the unit of the joystick (0.5
+to 9.5), of the true rates in beats and responses a minute, and of breaths a second."""
+PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "breath_hz": "valence"}
+
+
+class Truth(NamedTuple):
+    """One subject's session at `TRACK_HZ`: the schedule as (video, duration in ms), the joystick (2, T) in its own
+    units (valence, arousal), and the true rates (T,)."""
+
+    schedule: tuple[tuple[int, float], ...]
+    stick: np.ndarray
+    heart_rate: np.ndarray
+    scr_per_min: np.ndarray
+    breath_hz: np.ndarray
+
+
+def synthesize(
+    out: Path,
+    subjects: int,
+    seed: int,
+    effect: float,
+    *,
+    length_s: float | None = None,
+    trees: tuple[str, ...] = ("interpolated",),
+) -> None:
+    """As `Generator.synthesize`, in some of `TREES`; all of them hold the same session."""
+    GENERATOR.make(out, subjects, seed, effect, length_s, trees=list(trees))
+
+
+def _write(out: Path, people: list[Truth], seed: int, length_s: float, *, trees: Sequence[str]) -> None:
+    """`CASE_full/data/interpolated/physiological/sub_1.csv` and so on, and `CASE_full/metadata`."""
+    folder = out / "CASE_full"
+    for name in [f"data/{tree}/{part}" for tree in trees for part in ("physiological", "annotations")] + ["metadata"]:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "README.txt").write_text(f"README -- generated {name}\n", "utf-8")
+    _write_metadata(folder / "metadata", seed, length_s)
+    for person, truth in enumerate(people, 1):
+        _write_signals(folder / "data", person, truth, np.random.default_rng([seed, person, 1]), trees)
+        _write_stick(folder / "data", person, truth, np.random.default_rng([seed, person, 2]), trees)
+
+
+def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
+    """As `Generator.draw`: (n,) of dtype `UNITS`, a row for each unit of each subject's clips."""
+    rows = []
+    for person, truth in enumerate(GENERATOR.truths(subjects, seed, effect, length_s), 1):
+        stick = _shown(truth.stick)
+        for order, (video, first, last) in enumerate(_clips(truth.schedule)):
+            for start in range(-(-first // UNIT_MS) * UNIT_MS, last - UNIT_MS + 1, UNIT_MS):
+                inside = slice(start * TRACK_HZ // 1000, (start + UNIT_MS) * TRACK_HZ // 1000)
+                means = [stick[AXES.index(name), inside].mean() for name in ("arousal", "valence")]
+                means += [rate[inside].mean() for rate in (truth.heart_rate, truth.scr_per_min, truth.breath_hz)]
+                rows.append((person, video, order, start, *means))
+    return np.array(rows, UNITS)
+
+
+def _durations(length_s: float) -> dict[int, float]:
+    """Milliseconds of each video in a session of such a length: real ones, or clips that take most of it."""
+    length = 1000 * length_s
+    if length >= 1000 * REAL_S - 1:
+        return dict(DURATION_MS)
+    clips = sum(DURATION_MS[code] for code in VIDEOS)
+    other = DURATION_MS[10] + len(VIDEOS) * DURATION_MS[11] + DURATION_MS[12]
+    scale = {code: (CLIPS_SHARE / clips if code in VIDEOS else (1 - CLIPS_SHARE) / other) for code in DURATION_MS}
+    return {code: round(ms * scale[code] * length, 3) for code, ms in DURATION_MS.items()}
+
+
+@cache
+def _orders() -> tuple[tuple[int, ...], ...]:
+    """Every order of the eight clips in which no two of one type follow each other."""
+    types = [VIDEOS[code] for code in VIDEOS]
+    orders = itertools.permutations(VIDEOS)
+    return tuple(o for o in orders if all(types[a - 1] != types[b - 1] for a, b in itertools.pairwise(o)))
+
+
+def _schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, float], ...]:
+    """The videos of a subject's session with their durations in ms; another order of clips for each subject."""
+    order = _orders()[np.random.default_rng([seed, 0]).permutation(len(_orders()))[person]]
+    durations = _durations(length_s)
+    return tuple((code, durations[code]) for code in (10, *(c for clip in order for c in (11, clip)), 12))
+
+
+def _codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:
+    """(n,) code of each row, 0 after the end: a video ends at the row closest to its duration after the last end."""
+    codes, first, end = np.zeros(len(times_ms), np.int64), 0, 0.0
+    for video, duration in schedule:
+        after = min(int(np.searchsorted(times_ms, end + duration)), len(times_ms) - 1)
+        last = after - int(after > 0 and end + duration - times_ms[after - 1] <= times_ms[after] - end - duration)
+        codes[first : last + 1] = video
+        first, end = last + 1, times_ms[last]
+    return codes
+
+
+def _clips(schedule: tuple[tuple[int, float], ...]) -> list[tuple[int, int, int]]:
+    """(code, first ms, ms after the last) of each clip on the regular grid, as `_codes` has them there."""
+    clips, end = [], -1
+    for video, duration in schedule:
+        first, end = end + 1, math.ceil(max(end, 0) + duration - 0.5)
+        if video in VIDEOS:
+            clips.append((video, first, end + 1))
+    return clips
+
+
+def _truth(person: int, seed: int, effect: float, length_s: float) -> Truth:
+    schedule = _schedule(person, seed, length_s)
+    rng = np.random.default_rng([seed, person, 0])
+    samples = int(sum(ms for _, ms in schedule) / 1000 * TRACK_HZ) + TRACK_HZ
+    clips = [(first * TRACK_HZ // 1000, last * TRACK_HZ // 1000) for _, first, last in _clips(schedule)]
+    watched = np.concatenate([np.arange(*clip) for clip in clips])
+    response, stick = {}, np.zeros((len(AXES), samples))
+    for axis in ("arousal", "valence"):
+        # Standardised over the clips, so that both classes occur in every subject.
+        latent, other = (_standard(smooth_noise(rng, samples, TRACK_HZ, TAU_S), watched) for _ in range(2))
+        response[axis] = planted(latent, other, RHO * effect)
+        felt = rng.uniform(1.4, 2.2) * (latent + rng.uniform(-0.3, 0.3))
+        for first, last in clips:
+            rest_s = min(20.0, rng.uniform(0.1, 0.4) * (last - first) / TRACK_HZ)
+            since = np.arange(last - first) / TRACK_HZ - rest_s
+            stick[AXES.index(axis), first:last] = felt[first:last] * np.clip(since / 1.5, 0, 1)
+    return Truth(
+        schedule,
+        np.clip(np.round(stick / 9 * 2 * STICK), -STICK, STICK),
+        # Standard deviations: heart rate 10 between subjects, 5 within; log SCR rate .38, .35; log breathing .14, .12.
+        rng.uniform(58, 92) + 5 * response["arousal"],
+        np.exp(rng.uniform(np.log(3), np.log(11)) + 0.35 * response["arousal"]),
+        rng.uniform(0.2, 0.32) * np.exp(0.12 * response["valence"]),
+    )
+
+
+def _standard(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
+    return (track - track[watched].mean()) / track[watched].std()
+
+
+def _shown(stick: np.ndarray) -> np.ndarray:
+    """The joystick's own units on the release's scale, with its three decimals."""
+    return np.round(REST + 9 * stick / (2 * STICK), 3)
+
+
+def _volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """(8, samples) at `RATE` in microvolts, rounded: what the logger saw."""
+    body, slow = Body.draw(rng), len(truth.heart_rate)
+    fast = np.arange(samples) * (TRACK_HZ / RATE)
+
+    def at_rate(track: np.ndarray) -> np.ndarray:
+        return np.interp(fast, np.arange(slow), track)
+
+    breath = body.breathing(slow, TRACK_HZ, rng, truth.breath_hz)
+    heart = body.heart(at_rate(truth.heart_rate), at_rate(breath), RATE, rng)
+    units = {
+        "ecg": lambda: body.ecg(heart, RATE, rng),
+        "bvp": lambda: 36 + 5 * body.ppg(heart, RATE, rng),
+        "gsr": lambda: at_rate(body.eda(truth.scr_per_min, TRACK_HZ, rng)),
+        "rsp": lambda: at_rate(34 + 2 * body.respiration(breath, TRACK_HZ, rng)),
+        "skt": lambda: at_rate(body.temperature(slow, TRACK_HZ, rng)),
+    } | dict.fromkeys(SENSORS[5:], lambda: 8 + body.muscle(samples, RATE, rng))
+    volts = np.empty((len(SENSORS), samples), np.int32)
+    for row, name in enumerate(SENSORS):
+        volts[row] = np.round(1e6 * (units[name]() - OFFSET[row]) / SCALE[row])
+    return volts
+
+
+def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
+    """One subject's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
+    session_ms = sum(ms for _, ms in truth.schedule)
+    samples = int(session_ms) + LOGGED_LONGER
+    volts = _volts(truth, samples, rng)
+    logged = 1000 * np.arange(samples) + rng.integers(-200, 201, samples)  # microseconds
+    logged[0] = 0
+    if person in LOGGER_GAP:
+        share, rows = LOGGER_GAP[person]
+        middle = _clips(truth.schedule)[int(share * len(VIDEOS))]
+        first = (middle[1] + middle[2]) // 2  # inside a clip
+        kept = np.r_[:first, first + rows : samples]
+        logged, volts = logged[kept], volts[:, kept]
+    times = {"interpolated": np.arange(int(session_ms) + 1), "non-interpolated": logged / 1000}
+    for tree in ("interpolated", "non-interpolated"):
+        if tree in trees:
+            codes = _codes(truth.schedule, times[tree])
+            inside = codes > 0
+            columns = [_units(row, volts[row], logged, times[tree])[inside] for row in range(len(SENSORS))]
+            whole = tree == "interpolated"
+            time = times[tree][inside] if whole else logged[inside]
+            path = data / tree / "physiological" / f"sub_{person}.csv"
+            _write_csv(path, ("daqtime", *SENSORS, "video"), person, [time, *columns, codes[inside]], 0 if whole else 3)
+    if "raw" in trees:
+        with (data / "raw" / "physiological" / f"sub{person}_DAQ.txt").open("wb") as file:
+            write_rows(file, [logged, *volts], [6] * 9, separator="\t", short=False)
+
+
+def _units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
+    """A sensor's values in its unit times 1000, rounded, at such times."""
+    there = np.interp(1000.0 * times_ms, logged, volts)
+    return np.round(1000 * (there * 1e-6 * SCALE[row] + OFFSET[row])).astype(np.int64)
+
+
+def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: Sequence[str]) -> None:
+    """One subject's joystick, likewise."""
+    session_ms = sum(ms for _, ms in truth.schedule)
+    logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
+    logged[0] = 0
+    times = {"interpolated": np.arange(0.0, session_ms, 50), "non-interpolated": logged / 1000}
+    for tree in ("interpolated", "non-interpolated"):
+        if tree in trees:
+            codes = _codes(truth.schedule, times[tree])
+            inside = codes > 0
+            shown = [_shown(np.interp(1000 * times[tree], logged, axis))[inside] for axis in truth.stick]
+            values = [np.round(1000 * axis).astype(np.int64) for axis in shown]
+            whole = tree == "interpolated"
+            time = times[tree][inside].astype(np.int64) if whole else logged[inside]
+            path = data / tree / "annotations" / f"sub_{person}.csv"
+            _write_csv(path, ("jstime", *AXES, "video"), person, [time, *values, codes[inside]], 0 if whole else 3)
+    if "raw" in trees:
+        with (data / "raw" / "annotations" / f"sub{person}_joystick.txt").open("wb") as file:
+            write_rows(file, [logged, *truth.stick.astype(np.int64)], [6, 0, 0], separator="\t", short=False)
+
+
+def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np.ndarray], time_decimals: int) -> None:
+    """A table as MATLAB writes it: shortest numbers, and codes with a point for some."""
+    point = int(person in CODES_WITH_POINT)
+    decimals = [time_decimals] + [3] * (len(columns) - 2)
+    with path.open("wb") as file:
+        file.write((",".join(names) + "\n").encode())
+        short = [True] * len(decimals) + [False]
+        write_rows(file, [*columns[:-1], 10**point * columns[-1]], [*decimals, point], short=short)
+
+
+def _write_metadata(folder: Path, seed: int, length_s: float) -> None:
+    """The order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
+    names = {code: f"{kind}-{2 - code % 2}" for code, kind in VIDEOS.items()} | OTHER_VIDEOS
+    orders = [[names[code] for code, _ in _schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
+    header = "\t".join(f'"seq_sub{person}"' for person in range(1, PEOPLE + 1))
+    lines = ["\t".join(f'"{name}"' for name in row) for row in zip(*orders, strict=True)]
+    (folder / "seqs_order.txt").write_text("\n".join([header, *lines]) + "\n", "utf-8")
+    lengths = [f'"{names[code]}"\t{ms:.10g}' for code, ms in _durations(length_s).items()]
+    lengths[3] += "\t"  # a stray tab, as in the release
+    (folder / "videos_duration.txt").write_text("\n".join(['"video_name"\t"video_duration"', *lengths]) + "\n", "utf-8")
+
+
+GENERATOR = Generator(
+    __name__, "case", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, REAL_S), "sessions of {} s", _truth, _write
+)

@@ -1,0 +1,358 @@
+"""DEAP (Koelstra et al. 2012): 32 subjects watch 40 one-minute music videos and rate what they felt.
+
+Reads the preprocessed files, one a subject: `data_preprocessed_python/s01.dat` (pickles of any protocol, see `pickles`)
+or `data_preprocessed_matlab/s01.mat`, in these folders, nested deeper, or side by side; where a subject has both, the
+pickle is read. A file holds 40 trials of 40 channels, 3 s of rest and then the video, and 40 x 4 ratings: **valence
+first**, then arousal, dominance, liking. Trials are in order of the video's number (Experiment_id), not as shown.
+
+`metadata_csv/participant_ratings.csv` says when each was shown. Without it order and time in the session are unknown,
+and face videos, which are numbered as shown, cannot be told apart: they are excluded, and so are the tables
+made of them (`faces`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
+
+The GSR channel is a resistance, in ohm by the release's own table (values of one of the two laboratories were converted
+to it). It is stored with its sign turned, so that responses of the skin rise, as conductance does everywhere else; the
+inverse would not do, because values of some subjects are not positive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import skew
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.deap.files import (
+    BASELINE_S,
+    CHANNELS,
+    FILMED,
+    GSR,
+    HINT,
+    PEOPLE,
+    RATE,
+    RATINGS,
+    SAMPLES,
+    TRIALS,
+    UNFILMED,
+    read,
+)
+from embench_plugins.datasets.devices import faces
+from embench_plugins.datasets.devices.clips import header
+from embench_plugins.datasets.formats import quadrants
+from embench_plugins.datasets.formats.files import not_this, table
+
+CUT = 5.0
+LONGEST_CLIP = 1.25
+"""A face video that lasts longer by its header, as a multiple of the music video, has a header with a wrong rate."""
+
+EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_matlab/s01.mat"
+_FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
+_CLIP = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(avi|mp4|mov|mkv)", re.IGNORECASE)
+_FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(csv|txt)", re.IGNORECASE)
+_COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence", "Arousal", "Dominance", "Liking")
+
+
+class Shown(NamedTuple):
+    """A row of participant_ratings.csv: when a video was shown, and its ratings in the order of `RATINGS`."""
+
+    trial: int
+    start_s: float | None
+    ratings: tuple[float, ...]
+
+
+class Deap(Dataset):
+    """The reader. A recording is one trial with the 3 s of rest before the video, which are no part of a unit."""
+
+    card = Card(
+        name="deap",
+        title="DEAP, preprocessed",
+        citation="Koelstra et al., DEAP: A Database for Emotion Analysis using Physiological Signals, "
+        "IEEE Trans. Affective Computing 3(1):18-31, 2012",
+        doi="10.1109/T-AFFC.2011.15",
+        licence="EULA, no redistribution",
+        obtain="a permanent member of the academic staff signs the EULA of the DEAP pages of Queen Mary University of "
+        "London; " + HINT,
+        modalities={
+            "eeg": ModalityCard(CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
+            "eog": ModalityCard(CHANNELS["eog"], RATE, "uV"),
+            "emg": ModalityCard(CHANNELS["emg"], RATE, "uV"),
+            "eda": ModalityCard(CHANNELS["eda"], RATE, "-ohm"),
+            "resp": ModalityCard(CHANNELS["resp"], RATE, "a.u."),
+            "ppg": ModalityCard(CHANNELS["ppg"], RATE, "a.u."),
+            "temp": ModalityCard(CHANNELS["temp"], RATE, "a.u."),
+            **faces.CARDS,
+        },
+        default_modalities=("eeg", "ppg", "eda"),
+        targets=(
+            *(
+                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
+                for name in ("arousal", "valence", "dominance", "liking")
+            ),
+            quadrants.TARGET,
+        ),
+        mains_hz=50.0,
+        longest_s=SAMPLES / RATE,
+        labels_public="no",
+        fixed_order=False,
+        baseline=Baseline(0.0, BASELINE_S, in_unit=False),  # before the video, and the face video does not have it
+        default_targets=("arousal", "valence"),
+    )
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.card = faces.card(self.card, (path for own in self._features.values() for path in own.values()))
+
+    def subjects(self) -> list[str]:
+        """Subjects with a preprocessed file, `s01` and so on."""
+        return sorted(self._paths)
+
+    def files(self, subject: str) -> list[Path]:
+        """The subject's file, the table of ratings and the subject's face videos with what belongs to them, if any."""
+        if self._table is None:
+            return [self._path(subject)]
+        trials = range(1, TRIALS + 1)
+        own = [path for trial in trials for path in faces.belongings(*self._face(subject, trial))]
+        return [self._path(subject), self._table, *own]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """The 40 trials, in order of the videos' numbers."""
+        data, ratings = read(self._path(subject))
+        shown = self._shown.get(subject, {})
+        for index, trial in enumerate(data):
+            row = shown.get(index + 1)
+            duration_s = data.shape[2] / RATE
+            rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
+            rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
+            clip, features = self._face(subject, row.trial) if row else (None, None)
+            at = partial(_span, duration_s=duration_s)
+            film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
+            yield Recording(
+                id=f"{subject}_E{index + 1:02d}",
+                subject=subject,
+                stimulus=str(index + 1),
+                session="main",
+                duration_s=duration_s,
+                group=subject,
+                start_s=row.start_s if row else None,
+                order=row.trial - 1 if row else None,
+                signals=_signals(self.card, trial) | seen,
+                video=film,
+                labels={
+                    name: Label("rating", np.array([value])) for name, value in rated.items() if np.isfinite(value)
+                },
+            )
+
+    def verify(self) -> list[Finding]:
+        """What is missing or odd: subjects, lengths, ratings against the table, flat channels, face videos."""
+        findings = []
+        if missing := PEOPLE - len(self.subjects()):
+            findings.append(Finding("warning", str(self.root), f"{missing} of {PEOPLE} people have no file"))
+        unread = "not read, since the pickle of the same person is"
+        findings += [Finding("note", str(spare), unread) for spare in self._spare]
+        if self._table is None:
+            what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
+            findings.append(Finding("note", str(self.root), what))
+        findings += faces.lacking(self.root, self.card.modalities["face_au"])
+        for subject in self.subjects():
+            try:
+                data, ratings = read(self._path(subject))
+                findings += _look(str(self._path(subject)), data, ratings)
+                findings += self._compare(subject, ratings)
+                findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
+            except DataError as error:
+                findings.append(Finding("error", error.where or subject, error.what))
+        return findings
+
+    def _path(self, subject: str) -> Path:
+        if subject not in self._paths:
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+        return self._paths[subject]
+
+    @cached_property
+    def _paths(self) -> Mapping[str, Path]:
+        """The file of each subject that is read."""
+        paths: dict[str, Path] = {}
+        for path in self._named(_FILE):
+            subject = _subject(path, _FILE)
+            rival = paths.get(subject)
+            if rival and rival.suffix.lower() == path.suffix.lower():
+                raise DataError(
+                    f"two files of person {subject}",
+                    where=f"{rival} and {path}",
+                    expected="one file of a kind a person",
+                    hint="remove one of the two copies",
+                )
+            if not rival or path.suffix.lower() == ".dat":
+                paths[subject] = path
+        if not paths:
+            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
+        return paths
+
+    @property
+    def _spare(self) -> list[Path]:
+        return sorted(set(self._named(_FILE)) - set(self._paths.values()))
+
+    @cached_property
+    def _clips(self) -> Mapping[str, Mapping[int, Path]]:
+        return _by_trial(self._named(_CLIP), _CLIP)
+
+    @cached_property
+    def _features(self) -> Mapping[str, Mapping[int, Path]]:
+        return _by_trial(faces.tables(self.root), _FEATURES)
+
+    def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
+        """The face video of a trial, as shown, and the table of the face in it."""
+        return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
+
+    def _named(self, pattern: re.Pattern[str]) -> list[Path]:
+        return sorted(path for path in self.root.rglob("*") if pattern.fullmatch(path.name) and path.is_file())
+
+    @cached_property
+    def _table(self) -> Path | None:
+        """participant_ratings.csv, wherever it lies."""
+        return next(iter(self._named(re.compile(r"participant_ratings\.csv", re.IGNORECASE))), None)
+
+    @cached_property
+    def _shown(self) -> Mapping[str, Mapping[int, Shown]]:
+        """When each video was shown to each subject: by subject, then by the video's number."""
+        shown: dict[str, dict[int, Shown]] = {}
+        if self._table is None:
+            return shown
+        expected = f"a table of {PEOPLE * TRIALS} rows with the columns {', '.join(_COLUMNS)}"
+        hint = "copy metadata_csv/participant_ratings.csv again from the release, or take it away"
+        rows = table(self._table, _COLUMNS, expected=expected, hint=hint).to_numpy()
+        for person, trial, video, started, *ratings in rows.tolist():
+            known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
+            own = shown.setdefault(f"s{int(person):02d}", {}) if known else {}
+            if not known or video in own or any(row.trial == trial for row in own.values()):
+                raise DataError(
+                    f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice",
+                    where=str(self._table), expected=expected, hint=hint,
+                )  # fmt: skip
+            start_s = started / 1e6 - BASELINE_S
+            own[int(video)] = Shown(int(trial), start_s if np.isfinite(start_s) else None, tuple(ratings))
+        return shown
+
+    def _compare(self, subject: str, ratings: np.ndarray) -> Iterator[Finding]:
+        """Whether the table's ratings are those of the file, video by video."""
+        where = str(self._table)
+        rows = sorted(self._shown.get(subject, {}).items())
+        if self._table and len(rows) < TRIALS:
+            yield Finding("warning", where, f"{subject}: {len(rows)} of {TRIALS} trials have a row")
+        if not rows:
+            return
+        told = np.array([row.ratings for _, row in rows])
+        by_video = ratings[[video - 1 for video, _ in rows]]
+        by_trial = ratings[[row.trial - 1 for _, row in rows]]
+        if _agree(told, by_video):
+            return
+        if _agree(told, by_trial):
+            what = "ratings agree in the order shown only: this copy's trials are not in order of the videos' numbers"
+        elif _agree(told[:, [1, 0, 2, 3]], by_video):
+            what = "ratings agree with valence and arousal exchanged"
+        else:
+            what = "ratings differ from those of the person's file"
+        yield Finding("warning", where, f"{subject}: {what}")
+
+    def _watch(self, subject: str, video_s: float) -> Iterator[Finding]:
+        """The face videos of a subject: which are missing, and whether their headers make sense."""
+        clips = self._clips.get(subject, {})
+        person = int(subject[1:])
+        known = [] if person > FILMED else [n for n in range(1, TRIALS + 1) if n not in UNFILMED.get(person, ())]
+        if lacking := [str(n) for n in known if n not in clips] if self._clips else []:
+            what = "all face videos" if len(lacking) == len(known) else f"face videos of trial {', '.join(lacking)}"
+            yield Finding("warning", str(self.root), f"{subject}: {what} are missing")
+        for path in clips.values():
+            try:
+                clip = header(path)
+            except DataError as error:
+                yield Finding("warning", str(path), error.what)
+                continue
+            if abs(clip.duration_s - video_s) > 5 or clip.duration_s > LONGEST_CLIP * video_s:
+                what = f"lasts {clip.duration_s:.1f} s by its header, the music video {video_s:g} s"
+                unused = ": its rate must be wrong, and it is not used" * (clip.duration_s > LONGEST_CLIP * video_s)
+                yield Finding("warning", str(path), what + unused)
+        for trial in range(1, TRIALS + 1):
+            yield from faces.look(*self._face(subject, trial))
+
+
+def _by_trial(paths: list[Path], pattern: re.Pattern[str]) -> Mapping[str, Mapping[int, Path]]:
+    """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in paths:
+        if match := pattern.fullmatch(path.name):
+            found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
+    return found
+
+
+def _span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
+    """Seconds of a face video at which a trial begins, before it, and ends; None where its header cannot be right."""
+    video_s = duration_s - BASELINE_S
+    return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
+
+
+def _subject(path: Path, pattern: re.Pattern[str]) -> str:
+    match = pattern.fullmatch(path.name)
+    return f"s{int(match[1]):02d}" if match else ""
+
+
+def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
+    """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
+    signals, at = {}, 0
+    for modality, channels in CHANNELS.items():
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = trial[at : at + len(channels)].astype(np.float32)
+        at += len(channels)
+        values[~np.isfinite(values)] = np.nan
+        if np.isfinite(values).any():
+            values = -values if modality == "eda" else values
+            signals[modality] = Signal(values, RATE, channels, card.modalities[modality].unit)
+    return signals
+
+
+def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
+    """What is odd in a subject's file."""
+    if data.shape[2] != SAMPLES:
+        yield Finding(
+            "warning", where, f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"
+        )
+    if unrated := int((~np.isfinite(ratings)).any(axis=1).sum()):
+        yield Finding("warning", where, f"{unrated} trials lack a rating")
+    if off := int(((ratings < 1) | (ratings > 9)).any(axis=1).sum()):
+        yield Finding("warning", where, f"{off} trials have ratings off the scale 1 to 9")
+    names = [f"{modality} {name}" for modality, channels in CHANNELS.items() for name in channels]
+    flat = np.zeros(len(names), int)
+    lost = 0
+    for trial in data:
+        flat += np.nanmax(trial, axis=1, initial=-np.inf) <= np.nanmin(trial, axis=1, initial=np.inf)
+        lost += int((~np.isfinite(trial)).sum())
+    if some := [f"{name} ({count})" for name, count in zip(names, flat, strict=True) if count]:
+        yield Finding("warning", where, f"channels without any change, and in how many trials: {', '.join(some[:6])}")
+    if lost:
+        yield Finding("warning", where, f"{lost} samples are no numbers")
+    elif (lean := _lean(data[:, GSR])) > 1:
+        what = (
+            f"GSR rises faster than it falls (skewness {lean:.1f}), as a conductance does; it is read as a resistance"
+        )
+        yield Finding("warning", where, what)
+
+
+def _lean(resistance: np.ndarray) -> float:
+    """Skewness of the steps of a signal (trials, samples) at 4 Hz: a resistance drops faster than it rises."""
+    block = round(RATE / 4)
+    count = resistance.shape[1] // block
+    with np.errstate(all="ignore"):  # damaged files hold any number
+        steps = np.diff(resistance[:, : count * block].reshape(len(resistance), count, block).mean(axis=2), axis=1)
+        return float(skew(steps, axis=None)) if np.ptp(steps) > 0 else 0.0
+
+
+def _agree(told: np.ndarray, read: np.ndarray) -> bool:
+    """Whether ratings are the same, but for rounding; where one is missing it says nothing."""
+    return bool(np.nanmax(np.abs(told - read), initial=0.0) <= 0.01)

@@ -1,0 +1,239 @@
+"""Synthetic DEAP files: pickles as Python 2 wrote them, the table of ratings, face videos, and an effect in the body.
+
+What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
+to each, which correlates with the latent value by `RHO * effect`:
+- arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
+`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces. Ratings do not depend on the
+video, nor on when it was shown; dominance and liking depend on nothing.
+
+What is not planted. Mean and variance of each channel are drawn without regard to the label: after the 3 s of rest a
+channel is standardised over its trial, then given a random gain and offset.
+
+What is not as in real files: trials last `LENGTH_S` unless asked for 63 s, values have float32 precision, and a face
+video is one grey picture unless faces are asked for, which have a quarter of the frames.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from scipy.stats import norm
+
+from embench_plugins.datasets.deap.files import (
+    BASELINE_S,
+    EEG,
+    FILMED,
+    GSR,
+    PEOPLE,
+    RATE,
+    RATINGS,
+    SAMPLES,
+    TRIALS,
+    UNFILMED,
+)
+from embench_plugins.datasets.synthetic import films
+from embench_plugins.datasets.synthetic.body import Body, planted, skin_responses, smooth_noise, spread
+from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
+from embench_plugins.datasets.synthetic.generator import Generator
+from embench_plugins.datasets.synthetic.python2 import dump
+
+RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 subjects drawn as below
+LENGTH_S = 33.0  # a subject is 54 MB then, with real trials of 63 s 103 MB
+REST = round(BASELINE_S * RATE)
+FPS = 50
+
+# Quirks. Those of the release:
+UNFAMILIAR = (2, 15, 23)  # subjects without ratings of familiarity
+# Those that occur in some copies, at places of our own, early enough for small sets to have them:
+AS_TEXT = (2,)  # subjects whose pickle is of protocol 0
+BY_PYTHON_3 = (3,)  # whose pickle somebody wrote again
+NOT_POSITIVE = (2, 4, 9, 16, 25)  # whose GSR lies around zero
+TURNED = (5,)  # whose GSR rises where conductance rises
+WRONG_RATE = (2, 3)  # subject and trial of a face video whose header gives half the rate
+UNSEEN = (1, 7)  # subject and trial of a face video of which there is no table of OpenFace
+BY_OLD_OPENFACE = (2,)  # subjects whose tables have spaces, as older versions wrote them
+
+PLANTED = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
+    "brow": "arousal",
+}  # fmt: skip
+ROWS = np.dtype(
+    [(name, "i8") for name in ("person", "video", "trial", "familiarity")]
+    + [(name, "f8") for name in ("start_s", *RATINGS, *PLANTED)]
+)
+"""A row of `draw`: video 1 to 40 (Experiment_id), trial 1 to 40 (as shown), ratings 1 to 9, beats and responses a
+minute, log alpha power right over left, smile and brow in standard deviations."""
+
+
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """`data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video`, whose picture is grey without
+    `videos`, and has faces and an `openface` beside it with. A trial's length includes its 3 s of rest."""
+    folder = out / "data_preprocessed_python"
+    folder.mkdir()
+    for number, person in enumerate(people, 1):
+        _pickle(folder / f"s{number:02d}.dat", person, seed, round(length_s * RATE))
+    _metadata(out / "metadata_csv", np.concatenate(people))
+    if videos:
+        for person in people[:FILMED]:
+            _faces(out, person, seed, length_s - BASELINE_S)
+    else:
+        _videos(out / "face_video", len(people), length_s - BASELINE_S)
+
+
+def _truth(person: int, seed: int, effect: float, _: float) -> np.ndarray:
+    rng = np.random.default_rng([seed, person, 0])
+    rows = np.zeros(TRIALS, ROWS)
+    rows["person"], rows["video"], rows["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
+    gaps = rng.uniform(80, 110, TRIALS) + np.where(np.arange(TRIALS) == TRIALS // 2, 300, 0)  # a break half way
+    rows["start_s"] = np.round(np.cumsum(gaps), 6)[rows["trial"] - 1]
+    rows["familiarity"] = rng.integers(1, 6, TRIALS)
+    response = {}
+    for target in RATINGS:
+        latent, other = norm.ppf(spread(rng, TRIALS)), rng.standard_normal(TRIALS)
+        response[target] = planted(latent, other, RHO * effect)
+        # A mean that shifts by up to half a standard deviation: both classes occur.
+        rows[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
+    rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
+    rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    rest = OWN * np.random.default_rng([seed, person, 3]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
+
+
+def _pickle(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
+    """One subject's pickle, from the rows (40,) of that subject."""
+    person = int(trials["person"][0])
+    body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
+    resting = float(trials["heart_rate"].mean())
+    streams = (np.random.default_rng([seed, person, 2, int(video)]) for video in trials["video"])
+    data = np.stack([body.trial(trial, resting, samples, rng) for trial, rng in zip(trials, streams, strict=True)])
+    content = {"labels": np.stack([trials[name] for name in RATINGS], axis=1), "data": data}
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        if person in BY_PYTHON_3:
+            # With the module names of the numpy of that time, whichever writes now.
+            file.write(pickle.dumps(content, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        else:
+            dump(file, content, 0 if person in AS_TEXT else 2)
+    unfinished.rename(path)
+
+
+def _metadata(folder: Path, rows: np.ndarray) -> None:
+    """participant_ratings.csv, a row a trial in the order shown, with a byte order mark."""
+    folder.mkdir()
+    lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"]
+    for row in np.sort(rows, order=["person", "trial"]):
+        familiarity = "" if row["person"] in UNFAMILIAR else row["familiarity"]
+        ratings = ",".join(f"{row[name]:g}" for name in RATINGS)
+        start = round(row["start_s"] * 1e6)
+        lines.append(f"{row['person']},{row['trial']},{row['video']},{start},{ratings},{familiarity}")
+    (folder / "participant_ratings.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8-sig")
+
+
+def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
+    """One subject's face videos, and what OpenFace would have made of them, from the rows (40,) of that subject."""
+    person = int(trials["person"][0])
+    face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.times(video_s)
+    for row in trials:
+        trial = int(row["trial"])
+        if trial in UNFILMED.get(person, ()):
+            continue
+        rng = np.random.default_rng([seed, person, 5, trial])
+        smile, brow = films.courses(row, trials, seconds, 0.0)
+        done = Performance.draw(smile, brow, float(films.FPS), rng)
+        name, fps = f"s{person:02d}_trial{trial:02d}", films.FPS / (2 if (person, trial) == WRONG_RATE else 1)
+        films.film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
+        if (person, trial) != UNSEEN:
+            spaced = person in BY_OLD_OPENFACE
+            films.table(out / "openface" / f"{name}.csv", done, rng, header_fps=fps, spaced=spaced)
+
+
+def _videos(folder: Path, subjects: int, video_s: float) -> None:
+    clip, slow = _clip(video_s, FPS), _clip(video_s, FPS // 2)
+    for person in range(1, min(subjects, FILMED) + 1):
+        (folder / f"s{person:02d}").mkdir(parents=True)
+        for trial in set(range(1, TRIALS + 1)) - set(UNFILMED.get(person, ())):
+            path = folder / f"s{person:02d}" / f"s{person:02d}_trial{trial:02d}.avi"
+            path.write_bytes(slow if (person, trial) == WRONG_RATE else clip)
+
+
+def _clip(video_s: float, fps: int) -> bytes:
+    """An .avi file of Xvid's kind with the pictures of `video_s` seconds at `FPS`, whose header says `fps`."""
+    buffer = io.BytesIO()
+    picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24").reformat(format="yuv420p")
+    with av.open(buffer, "w", format="avi", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("mpeg4", rate=fps, options={"flags": "+bitexact", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = 300
+        for number in range(round(video_s * FPS)):
+            picture.pts, picture.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Person:
+    """One subject's own shapes, sizes and levels of signals, which no trial changes."""
+
+    body: Body
+    brain: Brain
+    size: np.ndarray  # (40, 1): standard deviation of each channel, in its unit
+    level: np.ndarray  # (40, 1): mean of each channel, in its unit
+    turned: bool
+
+    @staticmethod
+    def draw(person: int, rng: np.random.Generator) -> _Person:
+        typical = np.repeat([8.0, 20.0, 6.0, 20_000.0, 900.0, 400.0, 30.0], [len(EEG), 2, 2, 1, 1, 1, 1])[:, None]
+        size = typical * np.exp(0.4 * rng.standard_normal(typical.shape))
+        level = 0.3 * size * rng.standard_normal(typical.shape)
+        level[GSR] += 0 if person in NOT_POSITIVE else 10 * size[GSR]
+        return _Person(Body.draw(rng), Brain.draw(rng, EEG), size, level, person in TURNED)
+
+    def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The 40 channels of a trial (40, samples), at float32 precision."""
+        onset = 1 - np.exp(-np.maximum(np.arange(samples) / RATE - BASELINE_S, 0) / 2)
+        breath = self.body.breathing(samples, RATE, rng)
+        heart = self.body.heart(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
+        skin = self._skin(float(trial["scr_per_min"]), samples, rng)
+        others = np.stack(
+            [
+                *(smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
+                *(self.body.muscle(samples, RATE, rng) for _ in range(2)),
+                skin if self.turned else -skin,
+                self.body.respiration(breath, RATE, rng),
+                self.body.ppg(heart, RATE, rng),
+                self.body.temperature(samples, RATE, rng),
+            ]
+        )
+        eeg = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
+        columns = np.concatenate([eeg, standardised(others, REST) * gain(rng, len(others))])
+        columns = self.level + self.size * (columns + 0.1 * rng.standard_normal((len(columns), 1)))
+        return columns.astype(np.float32).astype(np.float64)
+
+    @staticmethod
+    def _skin(per_min: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """(samples,) of conductance: responses after the video's start, on a drifting level."""
+        count = math.floor(per_min * (samples / RATE - BASELINE_S) / 60 + rng.random())
+        responses = skin_responses(count, BASELINE_S, samples, RATE, rng)
+        return responses + 0.1 * smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)
+
+
+GENERATOR = Generator(
+    __name__, "deap", range(1, PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, SAMPLES / RATE), "trials of {:g} s", _truth,
+    _write,
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -1,0 +1,194 @@
+"""eegmat (Zyma et al. 2019): EEG at rest and during serial subtraction, 36 subjects.
+
+Reads `Subject00_1.edf` (three minutes of rest) and `Subject00_2.edf` (one minute of subtraction) and so on: EDF+, 19
+electrodes of the 10-20 system at 500 Hz against linked ears, by their old names (T3, T4, T5 and T6 are T7, T8, P7 and
+P8), and one lead of an ECG. The channel `EEG A2-A1`, between the ears, is no electrode of the scalp and is left out.
+The authors have filtered the EEG, .5 to 45 Hz with a notch at 50 Hz, and cleaned it by independent components.
+
+What is scored is mental load, not an emotion, and the task always comes second, in a file of its own: whatever differs
+between the files, such as drowsiness or a cap that settles, predicts it. Clocks: the headers' start is midnight of the
+first of January for all files, so when a file began in the session is hidden (`start_s`), and its position is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.eegmat.layout import CLASSES, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.recordings import opened
+from embench_plugins.datasets.formats.release import look_over
+from embench_plugins.datasets.formats.tracks import Track
+
+OBTAIN = "embench data fetch eegmat, or get the release from physionet.org/content/eegmat; pass the folder of its files"
+EXPECTED = "Subject00_1.edf and Subject00_2.edf to Subject35_2.edf"
+AGAIN = "the file is damaged or not the release's: copy it again"
+_FILE = re.compile(r"(Subject\d\d)_([12])\.edf")
+
+
+class Eegmat(Dataset):
+    """The reader. One recording a file, `Subject00_1` at rest and `Subject00_2` during subtraction."""
+
+    card = Card(
+        name="eegmat",
+        title="EEG during mental arithmetic tasks, 36 people",
+        citation="Zyma et al., Electroencephalograms during Mental Arithmetic Task Performance, Data 4(1):14, 2019",
+        doi="10.3390/data4010014",
+        licence="ODC-By 1.0",
+        obtain=OBTAIN,
+        modalities={
+            "eeg": ModalityCard(tuple(ELECTRODES), RATE, "uV", applied=(0.5, 45.0)),
+            "ecg": ModalityCard(("ecg",), RATE, "mV", applied=(0.5, 45.0)),
+        },
+        default_modalities=("eeg",),
+        targets=(Target("task", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="task"),),
+        mains_hz=50.0,
+        longest_s=200.0,  # the longest of 72 files lasts 188 s
+        labels_public="yes",
+        fixed_order=True,
+        baseline=None,  # rest is a recording of its own, not a part of each
+        downloads=(
+            # PhysioNet publishes digests of the files in it, and none of the archive.
+            Download(
+                "https://physionet.org/static/published-projects/eegmat/eeg-during-mental-arithmetic-tasks-1.0.0.zip",
+                "eeg-during-mental-arithmetic-tasks-1.0.0.zip",
+                sha256=None,
+            ),
+        ),
+        verified_on_real={
+            "by": "tests of this reader, on all 36 subjects",
+            "date": "2026-11-26",
+            "fingerprint": "sha256 of subject-info.csv 09c5951145d9f6a170ed7e0195740601"
+            "0ff549127ccf96ad7a2ead9fb0e018de",
+        },
+    )
+
+    def subjects(self) -> list[str]:
+        """The release's subjects with a file."""
+        found = sorted({subject for subject, _ in self._files})
+        if not found:
+            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return found
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """Sex and age band, where the release's table says them. (The files' headers say another sex of some.)"""
+        return self._info.get(subject, {})
+
+    def files(self, subject: str) -> list[Path]:
+        """The subject's two files."""
+        return [self._files[key] for key in self._own(subject)]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """Rest, then subtraction."""
+        for key in self._own(subject):
+            signals = _signals(self._files[key], self.card)
+            yield Recording(
+                id=self._files[key].stem,
+                subject=subject,
+                stimulus="session",
+                session="session",
+                duration_s=signals["eeg"].duration_s,
+                group=subject,
+                start_s=None,
+                order=key[1],
+                signals=signals,
+                labels={"task": Label("condition", np.array([float(key[1])]), classes=CLASSES)},
+            )
+
+    def verify(self) -> list[Finding]:
+        """Who is missing, and what is missing or odd in each subject's files."""
+        return look_over(self.subjects(), PEOPLE, self._folder, self._look)
+
+    def _look(self, subject: str) -> Iterator[Finding]:
+        own = self._own(subject)
+        if len(own) < len(CLASSES):
+            (_, kind) = own[0]
+            what = f"{subject} has the file of {CLASSES[kind]} only: no score within this person"
+            yield Finding("warning", str(self._files[own[0]]), what)
+        for key in own:
+            try:
+                signals = _signals(self._files[key], self.card)
+            except DataError as error:
+                yield Finding("error", error.where or subject, error.what)
+                continue
+            if "ecg" not in signals:
+                yield Finding("note", str(self._files[key]), f"there is no channel {HEART}, so no ecg")
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the files: the one given, or one inside it, as an archive unpacks."""
+        inside = sorted(self.root.glob("*/Subject*_[12].edf")) if self.root.is_dir() else []
+        return inside[0].parent if inside and not any(self.root.glob("Subject*_[12].edf")) else self.root
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, int], Path]:
+        """(subject, class) -> the file."""
+        named = [(_FILE.fullmatch(path.name), path) for path in sorted(self._folder.glob("*.edf"))]
+        return {
+            (match[1], int(match[2]) - 1): path
+            for match, path in named
+            if match and match[1] in PEOPLE and path.is_file()
+        }
+
+    def _own(self, subject: str) -> list[tuple[str, int]]:
+        own = [key for key in self._files if key[0] == subject]
+        if not own:
+            raise DataError(f"there is no person {subject}", where=str(self._folder), expected=EXPECTED, hint=OBTAIN)
+        return sorted(own)
+
+    @cached_property
+    def _info(self) -> dict[str, dict[str, str]]:
+        """Sex and age band by subject; empty where the table cannot be read: nothing depends on it."""
+        try:
+            read = files.text_table(self._folder / INFO, ("Subject", "Age", "Gender"), expected="a table", hint=OBTAIN)
+        except DataError:
+            return {}
+        info: dict[str, dict[str, str]] = {}
+        for row in read.astype(str).to_dict("records"):
+            info[row["Subject"]] = known = {}
+            if row["Gender"] in ("M", "F"):
+                known["sex"] = "male" if row["Gender"] == "M" else "female"
+            if re.fullmatch(r"\d\d", row["Age"]):
+                known["age_band"] = f"{row['Age'][0]}0-{row['Age'][0]}9"
+        return info
+
+
+def _signals(path: Path, card: Card) -> dict[str, Signal]:
+    """EEG of all electrodes, and ECG where there is one."""
+    with opened(path) as channels:
+        tracks = {track.name: track for track in channels(Channels(channels=ELECTRODES))}
+        if missing := [label for label in ELECTRODES.values() if label not in tracks]:
+            raise DataError(
+                f"no channel {', '.join(missing[:5])}, but {', '.join(list(tracks)[:12])}",
+                where=str(path), expected=f"the channels {', '.join(ELECTRODES.values())}", hint=AGAIN,
+            )  # fmt: skip
+        found = {"eeg": [tracks[label] for label in ELECTRODES.values()]}
+        if HEART in tracks:
+            found["ecg"] = [tracks[HEART]]
+        return {modality: _signal(path, card.modalities[modality], own) for modality, own in found.items()}
+
+
+def _signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
+    if not tracks[0].samples:
+        raise DataError("there is no sample in it", where=str(path), expected=EXPECTED, hint=AGAIN)
+    for track in tracks:
+        if (track.rate, track.unit, track.samples) != (card.rate, card.unit, tracks[0].samples):
+            raise DataError(
+                f"channel {track.name} has {track.samples} samples of {track.rate:g} Hz in {track.unit}",
+                where=str(path),
+                expected=f"{tracks[0].samples} samples of {card.rate:g} Hz in {card.unit}",
+                hint=AGAIN,
+            )
+    data = np.stack([track.read(0, track.samples) for track in tracks])
+    with np.errstate(over="ignore"):
+        return Signal(data.astype(np.float32), card.rate, card.channels, card.unit)

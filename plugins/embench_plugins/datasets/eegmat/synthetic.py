@@ -1,0 +1,102 @@
+"""Synthetic eegmat files: EDF+ with the release's channels and headers, and an effect of the task on the EEG.
+
+What is planted: the frontal asymmetry of alpha (log power, right over left) is `RISE * effect` higher during
+subtraction, on top of noise of variance 1 in the mean of 10 s, so that its true mean ranks one subject's units by their
+label with an AUROC of .90 at effect 1, and .50 at effect 0. Rest and task are cut out of one session.
+
+What is not planted: mean and variance of channels, the ECG, and the channel between the ears.
+
+What is not as in real files: there are no artefacts, and the ECG has an even rate.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from embench_plugins.datasets.eegmat.layout import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.synthetic import edf
+from embench_plugins.datasets.synthetic.body import Body, smooth_noise
+from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
+from embench_plugins.datasets.synthetic.generator import Generator
+
+LENGTH_S, SHORTEST_S = 182.0, 30.0
+TASK_SHARE = 62 / 182  # length of the task's file over that of the rest's
+BREAK_S = 30
+RISE = 1.81
+NOTES = 57  # samples a record of the channel of annotations
+SECONDS = np.dtype([("person", "i8"), ("task", "i8"), ("second", "i8"), ("asymmetry", "f8")])
+"""A row of `draw`: a second of a file (task 0: rest, 1: subtraction), and the true asymmetry of alpha."""
+
+
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`Subject00_1.edf`, `Subject00_2.edf` and so on, and the table of subjects."""
+    info = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
+    for number, mine in enumerate(people):
+        for task, data in enumerate(signals(mine, seed)):
+            _recording(out / f"{PEOPLE[number]}_{task + 1}.edf", number, data)
+        info.append(f"{PEOPLE[number]},{17 + number % 9},{'FM'[number % 4 == 3]},2011,{10 + number % 20},1")
+    (out / INFO).write_text("\n".join(info) + "\n", "utf-8")
+
+
+def signals(mine: np.ndarray, seed: int) -> list[np.ndarray]:
+    """The two files of the subject whose rows these are: (21, samples) each, uV of 19 electrodes and between the ears,
+    mV of the heart."""
+    rng = np.random.default_rng([seed, int(mine["person"][0]), 1])
+    files = [mine[mine["task"] == task] for task in range(len(CLASSES))]
+    rest_s, task_s = map(len, files)
+    session = rest_s + BREAK_S + task_s
+    seconds = np.concatenate([np.arange(rest_s), np.arange(rest_s + BREAK_S, session)])
+    samples, time = round(session * RATE), np.arange(session * RATE) / RATE
+    asymmetry = np.interp(time, seconds + 0.5, mine["asymmetry"])
+    brain, body = Brain.draw(rng, tuple(ELECTRODES)), Body.draw(rng)
+    eeg = 10 * brain.eeg(asymmetry, samples, RATE, rng, band=(0.5, 45))
+    ears = 8 * smooth_noise(rng, samples, RATE, 0.05)
+    breath = body.breathing(samples, RATE, rng)
+    heart = body.ecg(body.heart(np.full(samples, rng.uniform(60, 90)), breath, RATE, rng), RATE, rng)
+    whole = np.concatenate([eeg, ears[None], heart[None]])
+    begins = (0, rest_s + BREAK_S)
+    return [whole[:, round(a * RATE) : round((a + n) * RATE)] for a, n in zip(begins, (rest_s, task_s), strict=True)]
+
+
+def _truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    rng = np.random.default_rng([seed, number, 0])
+    rest_s = int(length_s)
+    task_s = round(rest_s * TASK_SHARE)
+    noise = smooth_noise(rng, rest_s + BREAK_S + task_s, 1.0, TAU_S) / MEAN_SD
+    rows = np.zeros(rest_s + task_s, SECONDS)
+    rows["person"], rows["task"] = number, np.arange(len(rows)) >= rest_s
+    rows["second"] = np.where(rows["task"] == 1, np.arange(len(rows)) - rest_s, np.arange(len(rows)))
+    kept = np.concatenate([noise[:rest_s], noise[rest_s + BREAK_S :]])
+    rows["asymmetry"] = rng.standard_normal() + kept + RISE * effect * (rows["task"] - 0.5)
+    return rows
+
+
+def _recording(path: Path, number: int, data: np.ndarray) -> None:
+    """An EDF+ file of one-second records, each channel over the range of its own values, with a channel of
+    annotations."""
+    names = [*ELECTRODES.values(), EARS, HEART, "EDF Annotations"]
+    units = [*["uV"] * (len(data) - 1), "mV", ""]
+    lows, highs = ([f"{edge:.5f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
+    channels = edf.Channels(
+        names, units, [*lows, "-1"], [*highs, "1"], -32768, 32767, [*[int(RATE)] * len(data), NOTES],
+        [*["HP:0.500000Hz LP:45.000000Hz RF:50Hz"] * len(data), ""],
+    )  # fmt: skip
+    records = data.shape[1] // int(RATE)
+    head = edf.header(
+        channels, records, start="01.01.1100.00.00", person=f"{number} X 01-JAN-1990 Subject{number}",
+        recording=f"Startdate 01-JAN-2011 {number} X X", kind="EDF+C",
+    )  # fmt: skip
+    low, high = (np.array([float(text) for text in texts])[:, None] for texts in (lows, highs))
+    digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
+    body = digital.reshape(len(data), records, -1).transpose(1, 0, 2).reshape(records, -1)
+    notes = np.array([np.frombuffer(f"+{k}\x14\x14".encode().ljust(2 * NOTES, b"\0"), "<i2") for k in range(records)])
+    path.write_bytes(head + np.concatenate([body, notes], axis=1).tobytes())
+
+
+GENERATOR = Generator(
+    __name__, "eegmat", range(len(PEOPLE)), LENGTH_S, (SHORTEST_S, 190), "{} s of rest", _truth, _write
+)
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

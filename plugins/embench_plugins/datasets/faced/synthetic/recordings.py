@@ -1,0 +1,295 @@
+"""Synthetic FACED files: the BIDS release's formats and quirks, and planted effects that can be set apart.
+
+What is planted. The log powers of five bands at 30 electrodes, during each clip, are a sum of patterns over electrodes
+and bands, each drawn once for a set:
+- of the film: the same in all subjects. Films, not clips: 13 to 16 are of one film, and so are 7 and 8;
+- of the emotion: of the one that the subject felt (the strongest of its eight ratings), as strong as it was, with one
+  pattern that grows with the valence rated and one that grows with arousal; or of the one that the clip was to evoke;
+- of the subject, and of the subject's block of four clips;
+- noise of each trial.
+`Planted` says how much of each there is. Films and emotions are equally strong where both are 1. Then the true powers
+rank one subject's clips by the emotion felt, each against all others, with an AUROC of .96. Where films alone are
+planted, whoever knows a film knows the emotion that it was chosen for, and nobody can tell that of another film.
+
+Ratings, drawn before any signal, have the means by emotion, the shares of clip and subject and the agreement with the
+assigned emotion (about 63 %) of the real ones. They do not depend on the signals, nor does the order of the clips.
+
+What is not as in real files: clips are shortened unless another length is asked for, and so is the time between them;
+there are drifts, but no other artefacts and no mains hum. `sub-023` is bad at a third of its electrodes; how the real
+one is, is not known but for its processed file.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy import fft
+
+from embench.errors import UsageError
+from embench_plugins.datasets.faced.bids import cohort
+from embench_plugins.datasets.faced.layout import (
+    BLOCKS,
+    CLIPS,
+    ELECTRODES,
+    EMOTIONS,
+    FELT,
+    MASTOIDS,
+    OLD_NAMES,
+    PEOPLE,
+    RATINGS,
+)
+from embench_plugins.datasets.faced.synthetic import files
+from embench_plugins.datasets.synthetic.body import smooth_noise
+from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.synthetic.generator import check_arguments, claim
+
+LENGTH_S, SHORTEST_S = 12.0, 4.0
+BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0)}
+FILM, EMOTION, DIMENSION, PERSON, BLOCK, TRIAL = 0.12, 0.12, 0.06, 0.6, 0.2, 0.5
+"""Standard deviations of log power over electrodes and bands: of the patterns where `Planted` has 1 (of valence and of
+arousal, `DIMENSION`, for each standard deviation of the rating), and of the noise of each trial."""
+TYPICAL = 5.0
+"""The strongest of a trial's ratings of emotions, in the mean."""
+USUAL = {"Valence": (3.1, 2.0), "Arousal": (3.5, 2.0)}
+"""Mean and standard deviation of the ratings."""
+SD_UV, DRIFT_UV = 10.0, 20.0
+UNKNOWN = "microV"
+"""A unit in the header that MNE does not know, of subjects whose unit the release does not state."""
+FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
+"""The numbers of the subjects of small sets: all cohorts are among the first four, all quirks among twelve. Then come
+those with small files, of 250 Hz, then the others."""
+BAD, BAD_UV = "sub-023", 26_000.0
+SITES = (*ELECTRODES, *MASTOIDS)
+PROFILE = np.array([
+    [4.9, 2.9, 2.2, 4.2, 0.6, 0.8, 0.6, 0.4], [1.0, 5.0, 3.0, 1.5, 1.0, 0.6, 0.7, 0.6],
+    [1.5, 2.4, 4.4, 2.1, 0.7, 0.6, 0.6, 0.6], [1.2, 1.0, 1.4, 4.5, 0.4, 0.7, 0.6, 1.8],
+    [0.5, 0.4, 0.5, 0.8, 0.7, 1.1, 1.6, 1.6], [0.7, 0.5, 0.5, 0.7, 4.9, 1.9, 4.3, 2.2],
+    [0.5, 0.8, 0.6, 0.9, 1.5, 4.9, 3.6, 3.1], [0.5, 0.4, 0.5, 0.4, 2.1, 2.6, 4.2, 3.5],
+    [0.5, 0.5, 0.4, 0.8, 1.2, 3.2, 3.9, 5.0],
+])  # fmt: skip
+"""(9, 8) means of the real ratings of `FELT`, by the assigned emotion."""
+
+TRIALS = np.dtype([
+    ("person", "U7"), ("order", "i8"), ("clip", "i8"), ("ratings", "f8", len(RATINGS)), ("felt", "i8"),
+    ("power", "f8", (len(ELECTRODES), len(BANDS))),
+])  # fmt: skip
+"""A row of `draw`: a subject, a clip and its place in the order shown, ratings (0 to 7) in the order of `RATINGS`, the
+index in `EMOTIONS` of the emotion felt (neutral at neutral clips), and the planted log power by electrode and band."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """How strong each planted effect is: 0 is none.
+
+    Args:
+        follows: whether the brain follows what the subject felt (`own`), or the emotion that the clip was to evoke
+            (`assigned`).
+    """
+
+    film: float = 1.0
+    emotion: float = 1.0
+    person: float = 1.0
+    block: float = 1.0
+    follows: Literal["own", "assigned"] = "own"
+
+
+ALL = Planted()
+
+
+def synthesize(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
+) -> None:
+    """As `Generator.synthesize`: the sidecars and the BDF file of each subject; which subjects, see `FIRST`.
+
+    Args:
+        effect: of the emotion. Those of film, subject and block are there whatever it is, unless `planted` has others.
+        length_s: seconds of the longest clip; None: `LENGTH_S`. Others are less long by the same factor, but last half
+            of it, or 30 s, at least.
+    """
+    planted = replace(planted, emotion=effect)
+    rows = draw(subjects, seed, effect, planted=planted)
+    length = _checked(LENGTH_S if length_s is None else length_s)
+    out = claim(out, __name__, "faced", **made(subjects, seed, planted), length_s=length)
+    for at, person, events, end_s in files.write_release(out, rows, seed):
+        _shorten(at, person, events, end_s, length)
+        _record(at, person, seed, planted)
+
+
+def fill(
+    sidecars: Path,
+    out: Path,
+    seed: int,
+    planted: Planted,
+    *,
+    subjects: Sequence[str] | None = None,
+    length_s: float | None = None,
+) -> None:
+    """Copies real sidecars and writes a recording to each: events and ratings are real, the EEG is synthetic.
+
+    Args:
+        sidecars: a folder of the BIDS release; no recording in it is read.
+        subjects: `sub-000` and so on; None: all in the folder.
+        length_s: seconds of the longest clip, as in `synthesize`: onsets and durations are rewritten. None: the real
+            times, which take 34 GB for all subjects.
+
+    Raises:
+        UsageError: for arguments out of range, subjects who are not there, or where `out` holds files that no generator
+            of this dataset wrote.
+    """
+    sidecars = Path(sidecars)
+    there = [name for name in PEOPLE if files.files_of(sidecars, name).events.is_file()]
+    people = there if subjects is None else list(subjects)
+    if missing := set(people) - set(there):
+        raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
+    length = None if length_s is None else _checked(length_s)
+    about = made(len(people), seed, planted) | ({} if length is None else {"length_s": length})
+    out = claim(out, __name__, "faced", **about)
+    shutil.copy(sidecars / "dataset_description.json", out)
+    head, *table = (sidecars / "participants.tsv").read_text("utf-8").splitlines()
+    files.write_people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
+    for person in people:
+        shutil.copytree(sidecars / person, out / person, ignore=shutil.ignore_patterns("*.bdf"))
+        at = files.files_of(out, person)
+        if length is not None:
+            _shorten(at, person, files.read_events(at.events), files.seconds_of(at.about), length)
+        _record(at, person, seed, planted)
+
+
+def chosen(subjects: int) -> list[str]:
+    """The names of so many subjects, in the order of their numbers."""
+    others = sorted((n for n in range(len(PEOPLE)) if n not in FIRST), key=lambda n: cohort(PEOPLE[n]).rate)
+    return [PEOPLE[n] for n in sorted([*FIRST, *others][:subjects])]
+
+
+def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
+    """As `Generator.draw`: rows of `TRIALS`, the 28 clips of each subject in the order shown. Ratings and order depend
+    on the seed alone."""
+    check_arguments(subjects, len(PEOPLE), seed, effect)
+    return np.concatenate([_truth(person, seed, replace(planted, emotion=effect)) for person in chosen(subjects)])
+
+
+def _truth(person: str, seed: int, planted: Planted) -> np.ndarray:
+    rng = np.random.default_rng([seed, 3, int(person[-3:])])
+    rows = np.zeros(len(CLIPS), TRIALS)
+    rows["person"], rows["order"] = person, np.arange(len(CLIPS))
+    rows["clip"] = np.concatenate([rng.permutation(BLOCKS[k]) for k in rng.permutation(len(BLOCKS))])
+    rows["ratings"] = _ratings(rng, seed)[rows["clip"] - 1]
+    rows["felt"], rows["power"] = _powers(person, rows["clip"], rows["ratings"], seed, planted)
+    return rows
+
+
+def _powers(
+    person: str, clips: np.ndarray, ratings: np.ndarray, seed: int, planted: Planted
+) -> tuple[np.ndarray, np.ndarray]:
+    """The emotion felt (n,) and the log powers (n, 30, 5) of a subject's clips (n,) with these ratings (n, 12)."""
+    felt, strength = _felt(clips, ratings[:, [RATINGS.index(name.capitalize()) for name in FELT]])
+    titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
+    if planted.follows == "own":
+        size = EMOTION * np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)
+        emotions = size[:, None, None] * patterns(seed, "emotion", EMOTIONS)[felt]
+        for pattern, (name, (mean, sd)) in zip(patterns(seed, "dimension", USUAL), USUAL.items(), strict=True):
+            emotions += DIMENSION * ((ratings[:, RATINGS.index(name)] - mean) / sd)[:, None, None] * pattern
+    else:
+        emotions = EMOTION * patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in assigned]]
+    every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
+    films = FILM * patterns(seed, "film", every)[[every.index(title) for title in titles]]
+    rng = np.random.default_rng([seed, 4, int(person[-3:])])
+    own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
+    noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
+    blocks = np.stack([of_blocks[next(k for k, b in enumerate(BLOCKS) if clip in b)] for clip in clips.tolist()])
+    shared = planted.film * films + planted.emotion * emotions
+    return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
+
+
+def patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
+    """(names, 30, 5) patterns, each of mean square 1."""
+    rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
+    drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
+    return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))
+
+
+def _ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
+    """(28, 12) ratings of all clips by a subject, in the order of `CLIPS` and `RATINGS`, each from 0 to 7."""
+    of_clips = np.random.default_rng([seed, 5])
+    assigned = np.array([EMOTIONS.index(clip.emotion) for clip in CLIPS.values()])
+    latent = 1.4 * PROFILE[assigned] - 1.35 + 0.35 * of_clips.standard_normal((len(CLIPS), len(FELT)))
+    latent += 0.7 * rng.standard_normal() + 0.9 * rng.standard_normal((len(CLIPS), 1))
+    emotions = np.clip(latent + 2.0 * rng.standard_normal(latent.shape), 0, 7)
+    felt, strength = _felt(np.array([*CLIPS]), emotions)
+    meant, own = (np.sign(index - EMOTIONS.index("neutral")) for index in (assigned, felt))  # -1, 0 or 1
+    clip, subject, trial = (g.standard_normal((n, k)) for g, n, k in ((of_clips, 3, 28), (rng, 3, 1), (rng, 4, 28)))
+    stronger = np.where(own > 0, 0.4, -0.04 * np.abs(own)) * (strength - TYPICAL)
+    valence = 3.05 + 0.7 * meant + 0.65 * own + stronger + 0.3 * clip[0] + 0.6 * subject[0] + 1.25 * trial[0]
+    arousal = np.where(own == 0, 1.0, 1.5 - 0.3 * own + 0.45 * strength)
+    arousal += 0.3 * clip[1] + 0.95 * subject[1] + 1.35 * trial[1]
+    familiarity = 0.8 + 2.2 * (meant > 0) + clip[2] + 1.3 * subject[2] + 2.0 * trial[2]
+    rated = {name.capitalize(): column for name, column in zip(FELT, emotions.T, strict=True)}
+    rated |= {"Arousal": arousal, "Valence": valence, "Familiarity": familiarity}
+    rated["Liking"] = valence - 0.1 + 1.3 * trial[3]
+    return np.clip(np.stack([rated[name] for name in RATINGS], axis=1), 0, 7)
+
+
+def _felt(clips: np.ndarray, emotions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The index in `EMOTIONS` of the emotion felt at each clip (n,), and how strongly (n,), from the ratings (n, 8) of
+    `FELT`."""
+    strongest = np.array([EMOTIONS.index(FELT[k]) for k in emotions.argmax(1)])
+    neutral = np.array([CLIPS[clip].positive is None for clip in clips.tolist()])
+    return np.where(neutral, EMOTIONS.index("neutral"), strongest), emotions.max(1)
+
+
+def _shorten(at: files.Files, person: str, events: Sequence[files.Row], end_s: float, length_s: float) -> None:
+    """Writes events, and how long the recording is, on a shortened time axis."""
+    shorter, shorter_s = files.shorten(events, end_s, length_s)
+    files.write_events(at.events, shorter, int(cohort(person).rate))
+    files.state_seconds(at.about, math.ceil(shorter_s))
+
+
+def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
+    """Writes the recording that goes with a subject's sidecars."""
+    layout, exact_rate, unit = cohort(person)
+    rate, seconds = int(exact_rate), files.seconds_of(at.about)
+    events = files.read_events(at.events)
+    shown = files.shown(events)
+    clips = np.array([int(row["video_index"]) for row in shown])
+    ratings = np.array([[float(row[name]) for name in RATINGS] for row in shown])
+    power = dict(zip(clips.tolist(), _powers(person, clips, ratings, seed, planted)[1], strict=True))
+    rng = np.random.default_rng([seed, 6, int(person[-3:])])
+    brain = Brain.draw(rng, SITES)
+    data = np.empty((len(SITES), seconds * rate), np.float32)
+    for start, stop, clip in files.stretches(events, rate, data.shape[1]):
+        data[:, start:stop] = eeg(brain, stop - start, rate, rng, power.get(clip, 0.0))
+    moments = np.arange(data.shape[1]) / rate
+    for site, row in enumerate(data):
+        drift = rng.uniform(-5000, 5000) + DRIFT_UV * smooth_noise(rng, seconds + 1, 1.0, 30.0)
+        row += np.interp(moments, np.arange(seconds + 1), drift)
+        if person == BAD and site % 3 == 0:
+            row += BAD_UV * smooth_noise(rng, len(row), rate, 1.0)
+    order = [SITES.index(OLD_NAMES.get(name, name)) for name in layout]
+    files.write_bdf(at.bdf, layout, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
+
+
+def eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float) -> np.ndarray:
+    """(32, samples) in uV at `SITES`, with log powers (30, 5), or 0, added to those of the electrodes' bands."""
+    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
+    edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
+    band = np.digitize(fft.rfftfreq(samples, 1 / rate), edges)  # 0 below all, 6 above
+    added = np.zeros((len(SITES), 2 + len(BANDS)))
+    added[: len(ELECTRODES), 1:-1] = power
+    return np.asarray(fft.irfft(spectrum * np.exp(added / 2)[:, band], samples))
+
+
+def _checked(length_s: float) -> float:
+    if not SHORTEST_S <= length_s <= files.LONGEST_S:
+        raise UsageError(f"clips of {length_s} s", expected=f"{SHORTEST_S:g} to {files.LONGEST_S:g} s for the longest")
+    return length_s
+
+
+def made(subjects: int, seed: int, planted: Planted) -> dict[str, Any]:
+    """The content of the mark of a folder."""
+    return {"seed": seed, "subjects": subjects, "effect": planted.emotion, "planted": asdict(planted)}

@@ -1,0 +1,135 @@
+"""The channels of a modality among those that a file has, and their units; for corpora and own recordings."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from embench.errors import DataError
+from embench.interfaces.recording import MODALITIES
+
+if TYPE_CHECKING:
+    from embench_plugins.datasets.formats.tracks import Track
+
+SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands", "hr"))
+"""Modalities that a corpus may hold: waves, no series that a device or a program derived."""
+
+VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
+POTENTIALS = {"eeg": "uV", "eog": "uV", "emg": "uV", "ecg": "mV"}
+"""Modalities that are voltages, with the unit that everything is brought to."""
+
+RENAMED = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
+"""Old names of the 10-20 system."""
+
+Edge = Annotated[float, Field(gt=0)] | None
+
+
+class Part(BaseModel):
+    """A part of a description that a user writes: no key but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Channels(Part):
+    """The channels of one modality in files of one kind.
+
+    Args:
+        channels: their names, or standard name -> name in the files where the files call them otherwise.
+        unit: what the files' numbers are in; optional where the files state it.
+        applied: edges in Hz of filters that the files have gone through already (high-pass, low-pass).
+        rate: samples a second of a CSV or MATLAB file; or the name of the variable of a MATLAB file that holds it.
+        array, names: where in a MATLAB file the samples and the channels' names are, such as `hs.eeg.sig`.
+    """
+
+    channels: Mapping[str, str]
+    unit: str | None = None
+    applied: tuple[Edge, Edge] = (None, None)
+    rate: Annotated[float, Field(gt=0, le=1e6)] | str | None = None
+    array: str | None = None
+    names: str | None = None
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            if len({str(name) for name in given}) < len(given):
+                raise ValueError("a channel is named twice")
+            given = {str(name): str(name) for name in given}
+        if isinstance(given, Mapping):
+            given = {str(standard): str(name) for standard, name in given.items()}
+            if not given:
+                raise ValueError("no channel is named")
+        return given
+
+    @property
+    def standard(self) -> tuple[str, ...]:
+        """The channels' standard names, in the order of the layout."""
+        return tuple(self.channels)
+
+
+def canonical(name: str, modality: str) -> str:
+    """A channel's name without what files add to it: case, dots, spaces, the modality, EEG references, old names."""
+    plain = re.sub(r"\s+", " ", name.lower().replace(".", " ")).strip()
+    plain = plain.removeprefix(f"{modality} ")
+    if modality != "eeg":
+        return plain
+    plain = re.sub(r"-(ref|le|avg)$", "", plain)
+    return RENAMED.get(plain, plain)
+
+
+def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], says: str) -> list[Track]:
+    """A file's channels of one modality, in the layout's order. A name that fits as it is written goes before one that
+    fits without case, dots and the like.
+
+    Args:
+        says: name of the file that names them, for errors.
+
+    Raises:
+        DataError: one is missing or ambiguous, or they differ in rate or length.
+    """
+    found = []
+    for wanted in own.channels.values():
+        fitting = [track for track in tracks if track.name == wanted]
+        fitting = fitting or [t for t in tracks if canonical(t.name, modality) == canonical(wanted, modality)]
+        if len(fitting) != 1:
+            held = [track.name for track in tracks]
+            plain = {canonical(name, modality): name for name in held}
+            near = [plain[name] for name in difflib.get_close_matches(canonical(wanted, modality), plain, 1)]
+            raise DataError(
+                f"there are {len(fitting)} channels `{wanted}` for {modality}" if fitting else
+                f"there is no channel `{wanted}` for {modality}" + (f"; did you mean {near[0]}?" if near else ""),
+                where=str(path),
+                expected=f"one of {', '.join(held[:40]) or 'no channel at all'}",
+                hint=f"name the file's own channels in {says}",
+            )  # fmt: skip
+        found.append(fitting[0])
+    if len({(track.rate, track.samples) for track in found}) > 1:
+        rates = ", ".join(f"{track.name} {track.samples} at {track.rate:g} Hz" for track in found)
+        raise DataError(f"the channels of {modality} differ in length: {rates}", where=str(path), expected="one rate")
+    if found[0].samples < 1:
+        raise DataError(f"no sample of {modality} is in it", where=str(path), expected="a recording")
+    return found
+
+
+def factor(path: Path, modality: str, own: Channels, track: Track, says: str) -> float:
+    """What a voltage is multiplied with to be in the card's unit; other signals stay in their files' units. Raises
+    DataError where nobody says what its unit is."""
+    if modality not in POTENTIALS:
+        return 1.0
+    stated = own.unit or track.unit
+    unit = (stated or "").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+    known = {name.lower(): volts for name, volts in VOLTS.items()}
+    if unit.lower() not in known:
+        raise DataError(
+            f"channel {track.name} is in {'no unit that the file names' if stated is None else f'`{stated}`'}",
+            where=str(path),
+            expected=", ".join(VOLTS),
+            hint=f"say `unit: {POTENTIALS[modality]}` for {modality} in {says}, if that is what it is",
+        )
+    ratio = known[unit.lower()] / VOLTS[POTENTIALS[modality]]
+    return float(f"{ratio:.12g}")  # a power of ten, without the last bit's rounding

@@ -1,0 +1,293 @@
+"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, also of an
+Empatica E4; MATLAB by `matlab_tracks`, and EmbracePlus by `embrace`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.devices.embrace import open_embrace
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.matlab_tracks import open_matlab
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
+
+_WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
+
+
+def opened(path: Path) -> Opened:
+    """Opens a file of any of the kinds. Raises DataError that names it, then or when it is read."""
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise DataError(
+            f"files of the kind `{path.suffix}` are not read",
+            where=str(path),
+            expected=", ".join(_KINDS),
+            hint="name the headers (.hea) of WFDB records" if path.suffix in (".dat", ".atr") else None,
+        )
+    return kind(path)
+
+
+def parts(path: Path) -> list[Path]:
+    """All files that decide what a file holds: a WFDB header's are those that it names, as far as they are there."""
+    if path.suffix.lower() != ".hea":
+        return [path]
+    named = [path.parent / name for name in _named(path)]
+    return [path, *sorted({file for file in named if file.is_file()})]
+
+
+# EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
+
+
+@contextmanager
+def _edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    with path.open("rb") as file:
+        fixed = file.read(256)
+        if fixed[:8].rstrip() not in (b"0", b"\xffBIOSEMI") or len(fixed) < 256:
+            raise damaged(path, "this is no EDF or BDF file")
+        width = 2 if fixed[:1] == b"0" else 3
+        count = _header_number(path, "number of signals", fixed[252:256], int)
+        if not 1 <= count <= 4096:
+            raise damaged(path, f"{count} signals")
+        fields = file.read(256 * count)
+    if len(fields) < 256 * count:
+        raise damaged(path, "the header is cut short")
+    if fixed[192:197] in (b"EDF+D", b"BDF+D"):
+        raise DataError(
+            "the recording has gaps (EDF+D)", where=str(path), hint="save it as continuous pieces, one file each"
+        )
+
+    def column(before: int, size: int) -> list[bytes]:
+        return [fields[before * count + i * size : before * count + (i + 1) * size] for i in range(count)]
+
+    labels, units = column(0, 16), column(96, 8)
+    low, high = (
+        [_header_number(path, name, text, float) for text in column(before, 8)]
+        for before, name in ((104, "physical minimum"), (112, "physical maximum"))
+    )
+    least, most, each = (
+        [_header_number(path, name, text, int) for text in column(before, 8)]
+        for before, name in ((120, "digital minimum"), (128, "digital maximum"), (216, "samples a record"))
+    )
+    seconds = _header_number(path, "seconds a record", fixed[244:252], float)
+    per_record = sum(each)
+    if min(each) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
+        raise damaged(path, f"records of {seconds:g} s and {per_record} samples")
+    begin = 256 * (count + 1)
+    whole = (path.stat().st_size - begin) // (width * per_record)
+    records = _header_number(path, "number of records", fixed[236:244], int)
+    if whole < 1 or records > whole:
+        raise damaged(path, f"it ends after {max(whole, 0)} of {records} records")
+    records = whole if records < 0 else records  # -1: the writer did not come to its end
+    shape = (records, per_record) if width == 2 else (records, per_record, 3)
+    data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
+
+    def track(i: int) -> Track:
+        if most[i] == least[i] or high[i] == low[i] or not np.isfinite([low[i], high[i]]).all():
+            raise damaged(path, f"channel {_text(labels[i])} has no range")
+        gain, size, first = (high[i] - low[i]) / (most[i] - least[i]), each[i], sum(each[:i])
+        offset = high[i] / gain - most[i]
+
+        def read(start: int, stop: int) -> np.ndarray:
+            from_record, to_record = start // size, -(-stop // size)
+            digital = data[from_record:to_record, first : first + size]
+            if width == 3:
+                low_bytes, sign = digital[..., :2].astype(np.int32), digital[..., 2].astype(np.int8).astype(np.int32)
+                digital = low_bytes[..., 0] | low_bytes[..., 1] << 8 | sign << 16
+            values = digital.reshape(-1)[start - from_record * size : stop - from_record * size]
+            return gain * (offset + values.astype(np.float64))
+
+        return Track(_text(labels[i]), size / seconds, size * records, _text(units[i]) or None, read)
+
+    signals = [i for i in range(count) if each[i] and "Annotations" not in _text(labels[i])]
+    tracks = [track(i) for i in signals]
+    yield lambda _: tracks
+
+
+def _text(field: bytes) -> str:
+    return field.decode("latin1").strip().strip("\0").strip()
+
+
+def _header_number(path: Path, name: str, field: bytes, kind: type[Any]) -> Any:
+    try:
+        return kind(_text(field))
+    except ValueError:
+        raise damaged(path, f"the header's {name} is `{_text(field)[:20]}`") from None
+
+
+# WFDB
+
+
+@contextmanager
+def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    try:
+        import wfdb
+    except ImportError as error:
+        raise DataError("WFDB records need the wfdb package", where=str(path), hint="pip install wfdb") from error
+    faults = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, OSError)
+    record = str(path.with_suffix(""))
+    try:
+        header = wfdb.rdheader(record)
+    except faults as error:
+        raise damaged(path, f"no WFDB header: {error}") from error
+    if isinstance(header, wfdb.MultiRecord):
+        raise DataError(
+            "a record of several segments", where=str(path), hint="let the pattern name the segments' own headers"
+        )
+    if not header.n_sig or not header.fs or not 0 < header.fs <= 1e6 or len(header.file_name or ()) != header.n_sig:
+        raise damaged(path, f"the header has {header.n_sig} signals at {header.fs} Hz and lines of others")
+    frames = _frames(path, header)
+
+    def track(i: int) -> Track:
+        each = int(header.samps_per_frame[i] or 1)
+
+        def read(start: int, stop: int) -> np.ndarray:
+            first, last = start // each, -(-stop // each)
+            try:
+                part = wfdb.rdrecord(
+                    record, sampfrom=first, sampto=last, channels=[i], smooth_frames=False, force_channels=False
+                )
+            except faults as error:
+                raise damaged(path, f"channel {header.sig_name[i]}: {error}") from error
+            return np.asarray(part.e_p_signal[0], np.float64)[start - first * each : stop - first * each]
+
+        return Track(str(header.sig_name[i]), header.fs * each, frames * each, header.units[i], read)
+
+    # A channel whose file is not there cannot be read, which hinders the others nothing.
+    there = [i for i in range(header.n_sig) if (path.parent / str(header.file_name[i])).is_file()]
+    yield lambda _: [track(i) for i in there]
+
+
+def _frames(path: Path, header: Any) -> int:
+    """How many frames a record has: those that the header promises, if its files can hold them."""
+    frames = None
+    for name in set(header.file_name):
+        file, rows = path.parent / str(name), [i for i, own in enumerate(header.file_name) if own == name]
+        if not file.is_file() or any(str(header.fmt[i]) not in _WFDB_BITS for i in rows):
+            continue
+        bits = sum(_WFDB_BITS[str(header.fmt[i])] * int(header.samps_per_frame[i] or 1) for i in rows)
+        held = (file.stat().st_size - int(header.byte_offset[rows[0]] or 0)) * 8 // bits
+        if header.sig_len and held < header.sig_len:
+            raise damaged(file, f"it ends after {held} of {header.sig_len} samples a channel")
+        frames = held if frames is None else min(frames, held)
+    if not header.sig_len and frames is None:
+        raise damaged(path, "the header does not say how long the record is")
+    return int(header.sig_len or frames or 0)
+
+
+def _named(path: Path) -> list[str]:
+    """The signal files that a WFDB header names."""
+    with path.open("rb") as file:
+        text = file.read(1 << 20).decode("latin1")  # a header has a line a channel
+    rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [row[0] for row in rows[1:] if re.fullmatch(r"[\w.-]{1,200}", row[0])]
+
+
+# CSV
+
+
+@contextmanager
+def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    if e4.is_export(path):
+        rate, data = e4.export(path)
+        yield lambda _: _wristband(path, rate, data)
+        return
+    first, rows = _lines(path)
+    if first.rpartition(",")[2].strip() == "IBI":
+        raise DataError(
+            "intervals between beats of an Empatica E4, not samples at a rate",
+            where=str(path),
+            expected="a signal's file, such as BVP.csv, in which the beats are",
+        )
+    separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
+    names = [cell.strip().strip('"') for cell in first.split(separator)]
+    headed = not all(map(_is_number, names))
+    if not headed:
+        names = [str(i) for i in range(1, len(names) + 1)]
+    with pd.read_csv(
+        path, sep=separator, header=0 if headed else None, names=names, iterator=True, encoding="utf-8-sig",
+        encoding_errors="replace", index_col=False, skip_blank_lines=True, low_memory=False,
+    ) if len(set(names)) == len(names) else _twice(path) as table:  # fmt: skip
+        held: dict[tuple[int, int], pd.DataFrame] = {}
+
+        def read(name: str, start: int, stop: int) -> np.ndarray:
+            if (start, stop) not in held:
+                held.clear()
+                try:
+                    held[start, stop] = table.get_chunk(stop - start)
+                except (ValueError, OverflowError, StopIteration, pd.errors.ParserError) as error:
+                    raise damaged(path, f"rows {start + 1} to {stop}: {error}") from error
+            column = held[start, stop][name]
+            values = pd.to_numeric(column, errors="coerce")
+            if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
+                raise damaged(
+                    path, f"column {name}, row {start + wrong[0] + 1}: `{column.iloc[wrong[0]]}` is no number"
+                )
+            if len(values) != stop - start:
+                raise damaged(path, f"it ends before row {stop}")
+            return values.to_numpy(np.float64)
+
+        def tracks(layout: Channels) -> list[Track]:
+            rate = stated_rate(path, layout, layout.rate)
+            return [Track(name, rate, rows - headed, None, partial(read, name)) for name in names]
+
+        yield tracks
+
+
+def _wristband(path: Path, rate: float, data: np.ndarray) -> list[Track]:
+    """The channels of an E4's file: `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
+    moved = data.shape[1] > 1
+    names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
+    columns = (data * e4.COUNT_G if moved else data).T
+    unit = "g" if moved else None
+    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=True)]
+
+
+def _part(column: np.ndarray, first: int, last: int) -> np.ndarray:
+    return column[first:last]
+
+
+def _lines(path: Path) -> tuple[str, int]:
+    """The first line, and how many lines are not blank."""
+    longest, count, first = 1 << 20, 0, b""
+    with path.open("rb") as file:
+        while line := file.readline(longest):
+            if len(line) == longest:
+                raise damaged(path, f"line {count + 1} is over a megabyte long")
+            if line.strip():
+                first, count = first or line, count + 1
+    if count < 2:
+        raise damaged(path, "there are no rows")
+    return first.decode("utf-8-sig", "replace").strip("\r\n"), count
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _twice(path: Path) -> Any:
+    raise damaged(path, "two columns have one name")
+
+
+_KINDS: dict[str, Callable[[Path], Opened]] = {
+    ".edf": _edf,
+    ".bdf": _edf,
+    ".hea": _wfdb,
+    ".mat": open_matlab,
+    ".avro": open_embrace,
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".txt": _csv,
+}

@@ -1,0 +1,389 @@
+"""K-EmoCon (Park et al. 2020): 32 subjects debate in pairs; arousal and valence every 5 s as they, their partner and
+five observers saw it.
+
+Reads the release as it comes: csv files of a wristband (Empatica E4), a chest belt (Polar H7) and a headset (NeuroSky)
+below a folder a subject, annotations in one file a subject and annotator, all on one clock of unix milliseconds.
+
+A recording is the debate alone, `startTime` to `endTime`. The two minutes of rest after `initTime` are excluded: the
+time from them to the debate differs, and windows of annotation count from the debate's start, so that units of a
+recording from `initTime` on would lie across them.
+
+Devices do not sample evenly. Rows are put on a grid that starts with the debate: a wristband's sample goes to the
+nearest point, a belt's or headset's value to the second it lies in, rows that meet are averaged, up to two empty
+points between two known ones are filled by a straight line, and longer gaps stay lost.
+
+Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its length in s), and of the table made of it
+(`p1_640.csv`, anywhere, see `faces`), it is assumed that it begins with the debate.
+
+Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
+Meditation (scores of an undisclosed formula), the aggregated external annotation (ties were broken at random), the 15
+marks of emotions, the quality tables, audio.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.devices import clips, faces, wearables
+from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
+
+FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
+E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
+BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
+COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # elsewhere it is `value`
+COUNTS_PER_G = 64
+MOST_G = 8.0
+"""What an accelerometer shows, with gravity, is 64 counts, or 1 g where somebody converted them."""
+LONGEST_S = 3600.0
+"""Debates last about ten minutes; what goes beyond an hour is no debate."""
+NAMED_S = 2.0
+"""A video's name tells its length in whole seconds; its header may differ by so much."""
+
+EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
+HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
+AGAIN = "the file is damaged or not the release's: unpack its archive again"
+_TABLE = re.compile(r"p0*([1-9]\d?)_.*\.(?:csv|txt)", re.IGNORECASE)
+
+
+class _Debate(NamedTuple):
+    """When a debate began, in unix ms, and how long it lasted."""
+
+    start_ms: float
+    duration_s: float
+
+
+def _target(name: str, annotator: str) -> tuple[Target, Target]:
+    """The binary target (high is 3 to 5) and the value itself. A unit of 10 s holds two windows: a mean of 2.5, as of 2
+    and 3, or 1 and 4, is undecided."""
+    cut = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator)
+    return (
+        Target(name, "binary", cut, label=name, scale=(1.0, 5.0)),
+        Target(f"{name}_value", "value", LabelRule("mean", annotator=annotator), label=name, scale=(1.0, 5.0)),
+    )
+
+
+class KEmoCon(Dataset):
+    """The reader. One recording a subject; the two subjects of a debate are one group. What a subject has no file of,
+    or no value in during the debate, is absent."""
+
+    card = Card(
+        name="k_emocon",
+        title="K-EmoCon",
+        citation="Park et al., K-EmoCon, a multimodal sensor dataset for continuous emotion recognition in "
+        "naturalistic conversations, Scientific Data 7:293, 2020",
+        doi="10.1038/s41597-020-00630-y",
+        licence="on request, no redistribution; audio and video need a consent of their own",
+        obtain="request access to Zenodo record 3931963 (doi 10.5281/zenodo.3931963), logged in, and fill in the "
+        "authors' online agreement form, with the same e-mail address and a detailed purpose; then " + HINT,
+        modalities={
+            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
+            "eda": ModalityCard(("eda",), 4.0, "uS"),
+            "temp": ModalityCard(("temp",), 4.0, "degC"),
+            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
+            "hr": ModalityCard(("hr",), 1.0, "bpm"),
+            "eeg_bands": ModalityCard(BANDS, 1.0, "a.u."),
+            **faces.CARDS,
+        },
+        default_modalities=("ppg", "eda", "temp"),
+        targets=tuple(
+            target
+            for annotator in ("self", "partner", "external")
+            for name in DIMENSIONS
+            for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
+        ),
+        default_targets=DIMENSIONS,
+        mains_hz=60.0,
+        longest_s=LONGEST_S,  # units last 10 s, so nothing is padded to it
+        labels_public="no",
+        fixed_order=False,
+    )
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.card = faces.card(self.card, self._tables.values())
+
+    def subjects(self) -> list[str]:
+        """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
+        found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
+        if not found:
+            raise files.not_this(self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
+        return [f"P{pid:02d}" for pid in found]
+
+    def files(self, subject: str) -> list[Path]:
+        """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
+        pid = self._pid(subject)
+        annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS)]
+        films = [path for clip in self._videos(pid) for path in faces.belongings(clip, None)]
+        beside = filter(None, (*annotations, *films, self._tables.get(pid)))
+        return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """The subject's one debate."""
+        yield self._read(self._pid(subject), [])
+
+    def verify(self) -> list[Finding]:
+        """What was assumed, and what is missing or odd: subjects, devices, clocks, gaps, annotations."""
+        where = str(self.root)
+        findings = [
+            Finding("note", where, "annotations count from startTime, windows that end after endTime are left out; the "
+                    "authors' segments cut longer annotations at their beginning, so their windows differ"),
+        ]  # fmt: skip
+        subjects = self.subjects()
+        if missing := PEOPLE - len(subjects):
+            findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no signals here"))
+        findings += faces.lacking(self.root, self.card.modalities["face_au"])
+        for subject in subjects:
+            try:
+                self._read(self._pid(subject), findings)
+            except DataError as error:
+                findings.append(Finding("error", error.where or subject, error.what))
+        return findings + list(self._promised_but_missing())
+
+    def _read(self, pid: int, findings: list[Finding]) -> Recording:
+        """A subject's recording; `findings` takes what was assumed or is odd."""
+        debate, first = self._debates[pid], pid - (pid + 1) % 2
+        signals = {}
+        for modality, path in self._signal_files(pid).items():
+            signal = self._signal(pid, modality, path, debate, findings)
+            if signal is not None:
+                signals[modality] = signal
+        if not signals:
+            raise DataError(
+                f"P{pid:02d} has no value of any device between startTime and endTime",
+                where=str(self._subjects_csv),
+                expected="a debate that the devices recorded",
+                hint="check that metadata and signals are of one release",
+            )
+        video, features = self._face(pid, debate.duration_s, findings)
+        return Recording(
+            id=f"P{pid:02d}",
+            subject=f"P{pid:02d}",
+            stimulus="debate",
+            session="debate",
+            duration_s=debate.duration_s,
+            group=f"p{first}.p{first + 1}",  # neighbours debate, as the names of the recordings of sound say
+            start_s=0.0,
+            order=0,
+            signals=signals | features,
+            video=video,
+            labels=self._labels(pid, debate.duration_s, findings),
+        )
+
+    # Where things lie
+
+    def _folder(self, name: str) -> Path:
+        """A folder of the release, also where it lies twice in itself, or below `raw`."""
+        for folder in (self.root / name, self.root / "raw" / name):
+            if folder.is_dir():
+                return folder / name if (folder / name).is_dir() else folder
+        return self.root / name
+
+    @cached_property
+    def _subjects_csv(self) -> Path:
+        path = self._folder("metadata") / "subjects.csv"
+        absent = [name for name in FOLDERS if not self._folder(name).is_dir()]
+        packed = [name for name in absent for ending in files.ARCHIVES if (self.root / (name + ending)).is_file()]
+        if packed or len(absent) == len(FOLDERS):
+            # Half-unpacked copies are refused: with a folder still packed, its devices would only seem to be missing.
+            segments = [path for depth in ("", "*/", "*/*/") for path in self.root.glob(f"{depth}p[0-9]*-*-*.json")]
+            if segments and not packed:
+                what = "these are segments that the authors' code made, not K-EmoCon itself"
+                raise DataError(what, where=str(segments[0]), expected=EXPECTED, hint=HINT)
+            raise files.not_this(self.root, "K-EmoCon", expected=EXPECTED, hint=HINT)
+        return path
+
+    @cached_property
+    def _debates(self) -> Mapping[int, _Debate]:
+        path = self._subjects_csv
+        expected = "pid, startTime and endTime of each person once, in unix milliseconds, up to an hour apart"
+        table = files.table(path, ("pid", "startTime", "endTime"), expected=expected, hint=AGAIN)
+        debates: dict[int, _Debate] = {}
+        for pid, start, end in table.to_numpy():
+            wearables.milliseconds(np.array([start, end]), path, hint=AGAIN)
+            if pid not in range(1, PEOPLE + 1) or pid in debates or not 0 < end - start <= 1000 * LONGEST_S:
+                what = f"pid {pid:g} with a debate of {(end - start) / 1000:g} s" + " again" * (pid in debates)
+                raise DataError(what, where=str(path), expected=expected, hint=AGAIN)
+            debates[int(pid)] = _Debate(start, (end - start) / 1000)
+        return debates
+
+    def _pid(self, subject: str) -> int:
+        if subject not in self.subjects():
+            raise DataError(f"there is no person {subject}", where=str(self.root), hint=HINT)
+        return int(subject[1:])
+
+    def _signal_files(self, pid: int) -> dict[str, Path]:
+        """Modality -> its file, of those that are there."""
+        paths = {m: self._folder("e4_data") / str(pid) / name for m, name in E4.items()}
+        paths |= {m: self._folder("neurosky_polar_data") / str(pid) / name for m, name in BELT.items()}
+        return {modality: path for modality, path in paths.items() if path.is_file()}
+
+    def _annotation_file(self, pid: int, annotator: str) -> Path | None:
+        kind = "external" if annotator in RATERS else annotator
+        base, name = self._folder("emotion_annotations"), f"{kind}_annotations"
+        folder = base / name / name if (base / name / name).is_dir() else base / name
+        if (path := folder / f"P{pid}.{annotator}.csv").is_file():
+            return path
+        if (renamed := folder / f"{pid}.{annotator}.csv").is_file():
+            raise DataError("the file has lost the P of its name", where=str(renamed), expected=path.name, hint=AGAIN)
+        return None
+
+    def _videos(self, pid: int) -> list[Path]:
+        """The subject's videos, p1_640.mp4 with its length in s; there is one, or none."""
+        return sorted(self._folder("debate_recordings").glob(f"p{pid}_*.mp4"))
+
+    @cached_property
+    def _tables(self) -> Mapping[int, Path]:
+        """The table of the face in each subject's video, named like it (`p1_640.csv`); of several the first by path."""
+        named = [(match, path) for path in faces.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
+        return {int(match[1]): path for match, path in reversed(named)}
+
+    # Signals
+
+    def _signal(self, pid: int, modality: str, path: Path, debate: _Debate, findings: list[Finding]) -> Signal | None:
+        """A modality on its grid, NaN where samples were lost; None where the debate has no value of it."""
+        meta, columns = self.card.modalities[modality], COLUMNS.get(modality, ("value",))
+        times, values = wearables.rows(path, columns, SERIALS.get(pid), findings, hint=AGAIN)
+        seconds = (times - debate.start_ms) / 1000
+        if modality in BELT:
+            values[values == 0] = np.nan  # no contact
+            points = np.floor(seconds * meta.rate)
+        else:
+            points = np.rint(seconds * meta.rate)
+        if modality == "acc":
+            if np.median(np.nan_to_num(np.abs(values).max(axis=1))) > MOST_G:
+                values /= COUNTS_PER_G
+            else:
+                findings.append(Finding("note", str(path), "read as g: the values are too small for counts of 1/64 g"))
+        data = wearables.on_grid(points, values, int(debate.duration_s * meta.rate + 1e-6))
+        if lost := float(np.isnan(data).any(axis=0).mean()):
+            what = f"{lost:.1%} of the debate has no {modality}"
+            findings.append(Finding("warning" if lost > 0.1 else "note", str(path), what))
+        return Signal(data, meta.rate, meta.channels, meta.unit) if np.nan_to_num(data).any() else None
+
+    # Annotations
+
+    def _labels(self, pid: int, duration_s: float, findings: list[Finding]) -> dict[str, Label]:
+        """Raw labels, each at the start of the window it holds for; those without any value are excluded."""
+        read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        late = []
+        for annotator in ("self", "partner", *RATERS):
+            path = self._annotation_file(pid, annotator)
+            if path is None:
+                where = str(self._folder("emotion_annotations"))
+                findings.append(Finding("warning", where, f"no annotation of P{pid:02d} by {annotator}"))
+                continue
+            times, ratings, after = _annotation(path, duration_s, findings)
+            late += [f"{after} of {annotator}"] * (after > 0)
+            suffix = {"self": "", "partner": "_partner"}.get(annotator, f"_external_{annotator.lower()}")
+            names = DIMENSIONS if suffix else tuple(ratings)
+            read |= {name + suffix: (times, ratings[name]) for name in names}
+        if late:
+            what = f"windows of P{pid:02d} that end after the debate, left out: {', '.join(late)}"
+            findings.append(Finding("note", str(self._folder("emotion_annotations")), what))
+        for name in DIMENSIONS:
+            raters = [read[key] for r in RATERS if (key := f"{name}_external_{r.lower()}") in read]
+            if raters:
+                read[f"{name}_external"] = _mean_of(raters)
+        return {
+            name: Label("continuous", values, times)
+            for name, (times, values) in read.items()
+            if np.isfinite(values).any()
+        }
+
+    def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
+        """The subject's face, where its video, or what OpenFace made of it, is here."""
+        clip, table = self._clip(pid, findings), self._tables.get(pid)
+        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
+        findings += faces.look(clip, table)
+        return video, signals
+
+    def _clip(self, pid: int, findings: list[Finding]) -> Path | None:
+        """The subject's video, of several the first whose header can be read."""
+        paths = self._videos(pid)
+        for path in paths:
+            try:
+                length_s = clips.header(path).duration_s
+            except DataError as error:
+                findings.append(Finding("warning", str(path), error.what))
+                continue
+            findings.append(Finding("note", str(path), "taken to begin with the debate"))
+            if (named := path.stem.partition("_")[2]).isdecimal() and abs(int(named) - length_s) > NAMED_S:
+                what = f"lasts {length_s:.1f} s by its header, {named} s by its name"
+                findings.append(Finding("warning", str(path), what))
+            return path
+        return next(iter(paths), None)
+
+    def _promised_but_missing(self) -> Iterator[Finding]:
+        """Files that data_availability.csv speaks of and that are not here."""
+        path = self._folder("metadata") / "data_availability.csv"
+        if not path.is_file():
+            yield Finding("note", str(path), "not here, so nothing tells which devices a person has files of")
+            return
+        try:
+            table = files.text_table(path, expected="pid and one column a file", hint=AGAIN)
+        except DataError as error:
+            yield Finding("warning", str(path), error.what)
+            return
+        for row in table.to_dict("records"):
+            pid = str(row.get("pid")).removesuffix(".0")
+            for folder, names in (("e4_data", E4), ("neurosky_polar_data", BELT)):
+                for name in names.values():
+                    file, flag = self._folder(folder) / pid / name, str(row.get(name.removesuffix(".csv"), ""))
+                    if flag.strip().lower() in ("true", "1", "1.0", "yes") and not file.is_file():
+                        yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
+
+
+def _annotation(
+    path: Path, duration_s: float, findings: list[Finding]
+) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
+    """One annotator's file: where windows begin (n,), in s, in order; the ratings in them, NaN where there is none; and
+    how many windows end after the debate does, which are excluded.
+
+    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are excluded.
+    """
+    expected = "a row every 5 s with the columns seconds, arousal and valence"
+    table = files.text_table(path, expected=expected, hint=AGAIN)
+    if missing := [name for name in ("seconds", *DIMENSIONS) if name not in table.columns]:
+        raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
+    named = [name for name in ("seconds", *SCALE) if name in table.columns]
+    read = files.numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
+    if again := int(read["seconds"].duplicated().sum()):
+        findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
+        read = read.drop_duplicates("seconds")
+    ends = read["seconds"].to_numpy()
+    if len(ends) > 1 and np.median(np.diff(ends)) != WINDOW_S:
+        apart = f"rows are {np.median(np.diff(ends)):g} s apart"
+        raise DataError(apart, where=str(path), expected=expected, hint=AGAIN)
+    late = ends > duration_s + 1e-6
+    inside = (ends >= WINDOW_S) & ~late
+    if early := int((ends < WINDOW_S).sum()):
+        what = f"{early} rows begin before the debate: `seconds` should be a window's end"
+        findings.append(Finding("warning", str(path), what))
+    if not inside.any():
+        findings.append(Finding("warning", str(path), "no row lies in the debate"))
+    ratings = {}
+    for name in named[1:]:
+        values, (low, high) = read[name].to_numpy(copy=True)[inside], SCALE[name]
+        if odd := int(((values < low) | (values > high)).sum()):
+            findings.append(Finding("warning", str(path), f"{odd} values of {name} off {low} to {high} are left out"))
+        ratings[name] = np.where((values >= low) & (values <= high), values, np.nan)
+    return ends[inside] - WINDOW_S, ratings, int(late.sum())
+
+
+def _mean_of(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of those who rated a window, over all windows that any of them has."""
+    series = [pd.Series(values, index=np.round(times, 3)) for times, values in raters]
+    mean = pd.concat(series, axis=1).sort_index().mean(axis=1)
+    return mean.index.to_numpy(np.float64), mean.to_numpy(np.float64)

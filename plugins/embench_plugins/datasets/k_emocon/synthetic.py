@@ -1,0 +1,324 @@
+"""Synthetic K-EmoCon files: the released tables and their quirks, with an effect planted where physiology puts it.
+
+What is planted. Each subject has two latent values that change over some 20 s, one a dimension. Their own annotation is
+the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A bodily response correlates with it
+by `RHO * effect`:
+- arousal -> heart rate (wristband's pulse wave and belt) and skin conductance responses a minute;
+- valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers;
+- where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
+`RHO` is such that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90
+at effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces and their alpha: an order
+holds within a subject only. The partner and the five observers see the latent value through noise of their own. Two who
+debate share nothing but the time.
+
+What is not planted. Mean and variance of a unit's pulse wave, skin conductance, temperature and acceleration are drawn
+without regard to the label. A band's power hangs on it by a correlation of .05, because the level common to all bands
+varies fifteen times as much. The belt's heart rate is the exception: its mean is the quantity itself.
+
+What is not as in real files: rest before the debate lasts a fifth of it, the debate five minutes unless a length is
+given, there is no sound, and video only where it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
+from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.synthetic import films
+from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.synthetic.brain import standardised
+from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
+from embench_plugins.datasets.synthetic.generator import Generator
+
+RHO = 0.765
+LENGTH_S = 300.0
+SHORTEST_S = 20.0
+TAU_S = 20.0
+EPOCH_MS = 1_550_000_000_000
+STEPS = (-0.8, 0.0, 0.6, 1.3)
+"""Latent values between the ratings 1 to 5."""
+
+# Quirks of the release, by subject.
+NO_E4 = (2, 3, 6, 7)
+ONLY_BRAINWAVE = (20,)
+NO_SCORES = (1,)
+"""Neither Attention nor Meditation."""
+# Quirks that occur somewhere in the release; the subjects are ours, early enough for small sets to have them.
+LACKING = {12: "Polar_HR", 17: "Polar_HR", 18: "E4_EDA", 21: "Polar_HR", 29: "Polar_HR", 30: "E4_TEMP"}
+"""With those above the eleven who lack one of pulse wave, EDA, temperature and the belt's heart rate."""
+UNSORTED = {1: "E4_EDA", 4: "E4_BVP", 5: "Polar_HR"}
+TWICE = {4: "E4_TEMP"}
+"""Some rows are there twice."""
+GAPS = {1: ("E4_BVP", 2), 5: ("E4_EDA", 12), 8: ("E4_ACC", 64)}
+"""Samples lost in the middle of the debate: few enough to bridge, and too many."""
+CHECKPOINTS = (4,)
+"""A stray .ipynb_checkpoints with a copy that must not be read."""
+UNFILMED = (2, 6, 7, 12, 13, 17, 18, 21, 24, 29, 30)
+"""Eleven who did not agree to be seen."""
+BY_OLD_OPENFACE = (4,)
+"""Whose tables have spaces, as older versions wrote them."""
+FLOAT_RATINGS = (4, 5)
+UNRATED = (1, 5)
+"""The second window has no rating of arousal by the person, and none by the first observer."""
+
+RATES = {"E4_BVP": 64, "E4_EDA": 4, "E4_TEMP": 4, "E4_ACC": 32, "E4_HR": 1}
+E4_STREAMS = (*RATES, "E4_IBI")
+MARKS = (
+    "boredom", "confusion", "delight", "concentration", "frustration", "surprise", "none_1", "confrustion", "contempt",
+    "dejection", "disgust", "eureka", "pride", "sorrow", "none_2",
+)  # fmt: skip
+QUANTITIES = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "breath_share": "valence", "alpha_share": "valence",
+    "smile": "valence", "brow": "arousal",
+}  # fmt: skip
+ROWS = np.dtype(
+    [("person", "i8"), ("window", "i8")]
+    + [(f"{name}_{kind}", "f8") for name in DIMENSIONS for kind in ("latent", "rating")]
+    + [(name, "f8") for name in QUANTITIES]
+)
+"""A row of `draw`, 5 s of a person: ratings 1 to 5, beats a minute, responses a minute, the share by which heart rate
+swings with the breath, log of alpha's share of power against the person's own, smile and brow in standard
+deviations."""
+
+Clock = tuple[int, int, int]
+"""initTime, startTime and endTime of a person, in unix ms."""
+
+
+def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, videos: bool = False) -> None:
+    """metadata, e4_data, neurosky_polar_data, emotion_annotations, data_quality_tables; with videos also openface and
+    debate_recordings. Debates are up to 6 % shorter than the longest."""
+    clocks = {pid: _clock(pid, length_s) for pid in range(1, len(people) + 1)}
+    written = {pid: person(out, people[pid - 1], seed, clocks[pid]) for pid in clocks}
+    _metadata(out / "metadata", clocks, written)
+    _quality(out / "data_quality_tables", written)
+    for pid in sorted(set(clocks) - set(UNFILMED)) if videos else ():
+        _film(out, people[pid - 1], seed, clocks[pid])
+
+
+def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    _, start, end = _clock(pid, length_s)
+    rng, windows = np.random.default_rng([seed, pid, 0]), int((end - start) / 1000 // WINDOW_S)
+    rows, response = np.zeros(windows, ROWS), {}
+    for name in DIMENSIONS:
+        latent, other = (standardised(smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)) for _ in range(2))
+        response[name] = planted(latent, other, RHO * effect)
+        rows[f"{name}_latent"], rows[f"{name}_rating"] = latent, _rated(latent, rng)
+    rows["person"], rows["window"] = pid, np.arange(windows)
+    # Standard deviations: heart rate 8 between subjects, 5 within; log of SCR rate .52, .45; log of the swing .6, .5.
+    rows["heart_rate"] = rng.uniform(62, 90) + 5 * response["arousal"]
+    rows["scr_per_min"] = np.exp(rng.uniform(np.log(3), np.log(18)) + 0.45 * response["arousal"])
+    rows["breath_share"] = np.exp(rng.normal(np.log(0.03), 0.6) + 0.5 * response["valence"])
+    rows["alpha_share"] = 0.06 * response["valence"]
+    rest = OWN * np.random.default_rng([seed, pid, 3]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
+    return rows
+
+
+def person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
+    """Writes one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
+    pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])
+    e4, belt = _e4(rows, clock, rng), _headset_and_belt(rows, clock, rng)
+    if pid in NO_E4:
+        e4 = {}
+    if pid in ONLY_BRAINWAVE:
+        belt = {"BrainWave": belt["BrainWave"]}
+    if pid in NO_SCORES:
+        belt = {name: belt[name] for name in ("BrainWave", "Polar_HR")}
+    tables = {name: _quirky(name, table, pid, clock) for name, table in (e4 | belt).items()}
+    if pid in LACKING:
+        del tables[LACKING[pid]]
+    for name, table in tables.items():
+        folder = out / ("e4_data" if name in e4 else "neurosky_polar_data") / str(pid)
+        _table(table, folder / f"{name}.csv")
+        if pid in CHECKPOINTS:
+            _table(table[:5], folder / ".ipynb_checkpoints" / f"{name}-checkpoint.csv")
+    _annotations(out / "emotion_annotations", rows, np.random.default_rng([seed, pid, 2]))
+    return tables
+
+
+def _clock(pid: int, length_s: float) -> Clock:
+    """initTime, startTime and endTime in ms: the same for the two of a debate."""
+    debate = (pid - 1) // 2
+    start = EPOCH_MS + 86_400_000 * debate + 137 * debate
+    duration = round(1000 * length_s * (1 - 0.02 * (debate % 4)))
+    return start - duration // 5 - 7000 - 1000 * (debate % 3), start, start + duration
+
+
+def _rated(latent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) of 1 to 5; where the steps lie differs a little from annotator to annotator."""
+    return 1.0 + np.digitize(latent, np.array(STEPS) + rng.uniform(-0.3, 0.3))
+
+
+def _e4(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """The wristband's tables, from initTime to 3 s after the debate. Its clock's phase is its own."""
+    init, start, end = clock
+    seconds = (end - init) / 1000 + 3
+    body, pid = Body.draw(rng), int(rows["person"][0])
+
+    def at(rate: int) -> np.ndarray:
+        return init + rng.integers(0, 1000 // rate + 1) + 1000 * np.arange(int(seconds * rate)) / rate
+
+    def truth(name: str, ms: np.ndarray) -> np.ndarray:
+        return np.interp((ms - start) / 1000, WINDOW_S * (rows["window"] + 0.5), rows[name])
+
+    ms = {name: at(rate) for name, rate in RATES.items()}
+    wave = ms["E4_BVP"]
+    breath = body.breathing(len(wave), 64, rng)
+    beats = truth("heart_rate", wave) * (1 + truth("breath_share", wave) * np.sin(2 * np.pi * breath))
+    phase = replace(body, breath_share=0.0).heart(beats, breath, 64, rng)  # the swing is in `beats`, and varies
+    crossed = np.interp(np.arange(np.ceil(phase[0]), phase[-1]), phase, wave)
+    values = {
+        "E4_BVP": np.round(60 * body.ppg(phase, 64, rng), 2),
+        "E4_EDA": np.round(body.eda(truth("scr_per_min", ms["E4_EDA"]), 4, rng), 6),
+        "E4_TEMP": np.round(body.temperature(len(ms["E4_TEMP"]), 4, rng), 2),
+        "E4_ACC": np.round(64 * body.acceleration(len(ms["E4_ACC"]), 32, rng)).astype(int),
+        "E4_HR": np.round(truth("heart_rate", ms["E4_HR"]), 2),
+        "E4_IBI": np.diff(crossed).round(3) / 1000,
+    }
+    tables = {}
+    for name, value in values.items():
+        times = np.rint(ms.get(name, crossed[1:])).astype(np.int64)
+        columns = dict(zip("xyz", value, strict=True)) if name == "E4_ACC" else {"value": value}
+        serial = SERIALS.get(pid, f"A00{pid:03d}") if (pid, name) != (31, "E4_IBI") else "A01525"
+        tables[name] = pd.DataFrame({"timestamp": times, **columns, "pid": pid, "device_serial": serial})
+        if pid in SERIALS:  # a second wristband, whose rows have the same times
+            other = tables[name].assign(device_serial="A01FFF", **{c: v[::-1] + 1 for c, v in columns.items()})
+            tables[name] = pd.concat([tables[name], other]).sort_values("timestamp", kind="stable", ignore_index=True)
+        tables[name] = tables[name].assign(device_number=1, entry_time=clock[0] - 60_000)
+    return tables
+
+
+def _headset_and_belt(rows: np.ndarray, clock: Clock, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """About a row a second: one in ten seconds has two, one in twenty none, one in forty no contact, which is 0."""
+    init, start, end = clock
+    seconds = np.arange(int((end - init) / 1000) + 3)
+    heart, share = (
+        np.interp(seconds - (start - init) / 1000, WINDOW_S * (rows["window"] + 0.5), rows[name])
+        for name in ("heart_rate", "alpha_share")
+    )
+    level = smooth_noise(rng, len(seconds), 1, TAU_S) + 0.5 * rng.standard_normal(len(seconds))
+    own = np.linspace(13, 9, 8) + 0.4 * rng.standard_normal(8)
+    alpha = np.array([-0.25, -0.25, 0.75, 0.75, -0.25, -0.25, -0.25, -0.25])
+    power = own + level[:, None] + share[:, None] * alpha + 0.06 * rng.standard_normal((len(seconds), 8))
+    columns = {
+        "BrainWave": dict(zip(BANDS, np.exp(power).T, strict=True)),
+        "Polar_HR": {"value": heart + 0.5 * rng.standard_normal(len(seconds))},
+        "Attention": {"value": rng.integers(1, 101, len(seconds))},
+        "Meditation": {"value": rng.integers(1, 101, len(seconds))},
+    }
+    tables = {}
+    for name, values in columns.items():
+        times = init + 1000 * seconds + rng.integers(0, 400, len(seconds))
+        table = pd.DataFrame({"timestamp": times, **{key: np.rint(value) for key, value in values.items()}}).astype(int)
+        chance = rng.random(len(seconds))
+        table.loc[chance > 0.975, list(values)] = 0
+        second = table[chance < 0.1].assign(timestamp=lambda t: t["timestamp"] + 500)
+        second[list(values)] += 1
+        table = pd.concat([table[(chance < 0.1) | (chance > 0.15)], second])
+        tables[name] = table.sort_values("timestamp", kind="stable", ignore_index=True)
+    return tables
+
+
+def _quirky(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFrame:
+    """A device's table as it is in the release: with rows lost, out of order, or twice."""
+    middle = int(np.searchsorted(table["timestamp"], (clock[1] + clock[2]) // 2))
+    lost, count = GAPS.get(pid, ("", 0))
+    if lost == name:
+        table = table.drop(index=range(middle, middle + count))
+    if UNSORTED.get(pid) == name:
+        table = pd.concat([table[:20], table[middle:], table[20:middle]])
+    if TWICE.get(pid) == name:
+        table = pd.concat([table, table[middle : middle + 30]])
+    return table
+
+
+def _film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
+    """One subject's video of the debate, its length in its name, and what OpenFace would have made of it."""
+    pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
+    seconds, rng = films.times(length_s), np.random.default_rng([seed, pid, 4])
+    smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
+    face, done = Face.draw(rng), Performance.draw(smile, brow, float(films.FPS), rng)
+    name = f"p{pid}_{length_s:.0f}"
+    films.film(out / "debate_recordings" / f"{name}.mp4", face, done)
+    films.table(out / "openface" / f"{name}.csv", done, rng, spaced=pid in BY_OLD_OPENFACE)
+
+
+def _annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
+    """All annotations of one subject. Some begin a window late, end early, or go on after the debate."""
+    pid, windows = int(rows["person"][0]), len(rows)
+    ratings: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("self", "partner", *RATERS)}
+
+    def noise() -> np.ndarray:
+        return smooth_noise(rng, windows, 1 / WINDOW_S, TAU_S)
+
+    for name in DIMENSIONS:
+        latent = rows[f"{name}_latent"]
+        ratings["self"][name] = rows[f"{name}_rating"]
+        ratings["partner"][name] = _rated(planted(latent, noise(), 0.5), rng)
+        observed = planted(latent, noise(), 0.5)
+        for rater in RATERS:
+            ratings[rater][name] = _rated(planted(observed, noise(), 0.8), rng)
+    for order, (annotator, rated) in enumerate(ratings.items()):
+        kind = "external" if annotator in RATERS else annotator
+        first, after = (pid + order) % 4 == 3, (pid + order) % 6 - 1
+        table = _annotation(rated, int(first), windows + after, rng)
+        if pid in UNRATED and annotator in ("self", "R1"):
+            table.loc[table["seconds"] == 2 * WINDOW_S, "arousal"] = np.nan
+        if pid in FLOAT_RATINGS:
+            table = table.astype(dict.fromkeys(SCALE, float))
+        _table(table, folder / f"{kind}_annotations" / f"P{pid}.{annotator}.csv")
+    votes = {name: np.median([ratings[rater][name] for rater in RATERS], axis=0) for name in DIMENSIONS}
+    _table(_annotation(votes, 0, windows, rng), folder / "aggregated_external_annotations" / f"P{pid}.external.csv")
+
+
+def _annotation(rated: dict[str, np.ndarray], first: int, stop: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows `first` to `stop` of an annotation, the windows beyond the debate made up; `seconds` is a window's end."""
+    table = pd.DataFrame({"seconds": (WINDOW_S * np.arange(1, stop + 1)).astype(int)})
+    for name, (low, high) in SCALE.items():
+        table[name] = rng.integers(low, high + 1, stop)
+    for name, values in rated.items():
+        table.loc[: len(values) - 1, name] = values[:stop].astype(int)
+    for name in MARKS:
+        table[name] = np.where(rng.random(stop) < 0.1, "x", "")
+    return table[first:].astype(dict.fromkeys(SCALE, "Int64"))
+
+
+def _metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, dict[str, pd.DataFrame]]) -> None:
+    debates = pd.DataFrame([(pid, *clock) for pid, clock in clocks.items()])
+    debates.columns = pd.Index(["pid", "initTime", "startTime", "endTime"])
+    _table(debates, folder / "subjects.csv", "utf-8-sig")
+    streams = [*E4_STREAMS, "Attention", "BrainWave", "Meditation", "Polar_HR"]
+    available = pd.DataFrame([{"pid": pid, **{s: s in tables for s in streams}} for pid, tables in written.items()])
+    for name in ("self_annotations", "partner_annotations", *(f"external_annotations_{rater}" for rater in RATERS)):
+        available[name] = True
+    _table(available, folder / "data_availability.csv")
+
+
+def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
+    """Tables without a pid: row k is subject k. Cells are a number, a count with its share, or n/a."""
+    rows = {
+        "durations": lambda table: f"{(table['timestamp'].max() - table['timestamp'].min()) / 1000:.1f}",
+        "completeness": lambda table: f"{len(table)} (1.0)",
+        "outliers": lambda table: f"{len(table) // 50} (0.02)",
+        "zeros": lambda table: f"{len(table) // 100} (0.01)",
+    }
+    for name, cell in rows.items():
+        cells = [[cell(tables[s]) if s in tables else "n/a" for s in E4_STREAMS] for tables in written.values()]
+        _table(pd.DataFrame(cells, columns=pd.Index(E4_STREAMS)), folder / f"e4_{name}.csv")
+
+
+def _table(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, encoding=encoding, lineterminator="\n")
+
+
+GENERATOR = Generator(
+    __name__, "k_emocon", range(1, PEOPLE + 1), LENGTH_S, (SHORTEST_S, KEmoCon.card.longest_s), "debates of {} s",
+    _truth, _write,
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -1,0 +1,305 @@
+"""What a folder of recordings seems to hold: whose files they are, what their names say, and what is in them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.recordings import opened
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.signals import TABLES
+from embench_plugins.datasets.own.yaml import DATASET
+
+WAVES = (".edf", ".bdf", ".hea")
+ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-9]|10)([ _.-](ref|le|avg|a[12]))?\.*")
+SIGNALS = {
+    "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
+    "eda": (r"eda|gsr|skin|skin.?cond\w*|scl?|electrodermal\w*", "uS"),
+    "ppg": (r"ppg|bvp|pulse|pleth\w*", "a.u."),
+    "ecg": (r"ecg|ekg", "mV"),
+    "resp": (r"resp\w*|rsp|breath\w*", "a.u."),
+    "emg": (r"emg\w*", "uV"),
+    "eog": (r"eog\w*|[hv]eog", "uV"),
+    "hr": (r"hr|heart.?rate", "bpm"),
+    "acc": (r"acc\w*?[ _.]?[xyz]|[xyz]", "g"),
+}
+"""Modality -> how its columns are called, and the usual unit."""
+TIMES = r"time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+_MOST_FILES = 20_000
+_MOST_LOOKED_AT = 400
+_SIGNAL_ROWS = 30
+
+
+@dataclass
+class Kind:
+    """Files, or E4 folders, of one kind: their path as a template, what stands for its names, and their channels."""
+
+    template: str
+    paths: list[Path]
+    facts: dict[str, list[str]]
+    worn: bool = False
+    signals: dict[str, dict[str, str]] = field(default_factory=dict)
+    units: dict[str, str | None] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    time: str | None = None
+    time_unit: str = "s"
+    longest_s: float = 0.0
+    others: list[str] = field(default_factory=list)
+
+
+def all_files(root: Path) -> list[Path]:
+    """The files below a folder, without hidden ones, links to folders, and what describes them."""
+    found: list[Path] = []
+    for folder, inside, names in os.walk(root):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        own = (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+        found += [path for path in own if path.name not in (DATASET, "EMBENCH_SYNTHETIC.json")]
+        if len(found) > _MOST_FILES:
+            break
+    return found[:_MOST_FILES]
+
+
+def kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
+    """The recordings among some files: E4 exports, then files of signals."""
+    names = set(e4.FILES.values())
+    by_folder: dict[Path, set[str]] = defaultdict(set)
+    for path in files:
+        by_folder[path.parent].add(path.name)
+    worn = {folder for folder, inside in by_folder.items() if len(names & inside) > 1 and _is_e4(folder, inside)}
+    found = [_worn(root, group) for group in _alike(root, sorted(worn))]
+    groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
+    for path in files:
+        suffix = path.suffix.lower()
+        if path.parent not in worn and suffix in (*WAVES, *TABLES) and (header := _header(path)) is not None:
+            groups[suffix, header].append(path)
+    for group in groups.values():
+        described = (_described(root, alike) for alike in _alike(root, group))
+        found += [kind for kind in described if kind]
+    return found
+
+
+def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[Path, pd.DataFrame]]:
+    """Tables that are no signals: of labels, stretches of time, or participants."""
+    taken = {path for kind in used for path in kind.paths} | {
+        p for k in used if k.worn for f in k.paths for p in f.iterdir()
+    }
+    for path in files:
+        if path.suffix.lower() in TABLES and path not in taken and path.stat().st_size < 1 << 22:
+            try:
+                rows = tables.rows(path)
+            except DataError:
+                continue
+            if rows.shape[1] > 1:
+                yield path, rows
+
+
+def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[str]]]:
+    """A path with names in braces for what differs between some paths of one depth, and what stands for each; the first
+    name is `participant`."""
+    rows = [path.relative_to(root).parts for path in paths]
+    text, facts = [], dict[str, list[str]]()
+    for column in zip(*rows, strict=True):
+        if len(set(column)) == 1:
+            text.append(column[0])
+            continue
+        pieces = [re.split(r"([_\-. ]+)", part) for part in column]
+        if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
+            pieces = [[Path(part).stem, Path(part).suffix] for part in column]
+        text.append("".join(_piece(tokens, facts) for tokens in zip(*pieces, strict=True)))
+    return "/".join(text), facts
+
+
+def _piece(tokens: tuple[str, ...], facts: dict[str, list[str]]) -> str:
+    """What stands in a template for one piece of the names of files."""
+    if len(set(tokens)) == 1:
+        return tokens[0]
+    for name, values in facts.items():
+        if list(tokens) == values:
+            return f"{{{name}}}"
+    if not facts:
+        facts["participant"] = list(tokens)
+        return "{participant}"
+    alike = next((k for k, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
+    prefix = tokens[0][:alike].rstrip("0123456789")
+    word = re.sub(r"\W", "", prefix).lower()
+    name = word if word and word not in facts else f"part{len(facts)}"
+    facts[name] = [token[len(prefix) :] if word else token for token in tokens]
+    return f"{prefix if word else ''}{{{name}}}"
+
+
+def _alike(root: Path, paths: Sequence[Path]) -> list[list[Path]]:
+    """Paths of one depth whose folders above the participants' are the same."""
+    groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
+    for path in paths:
+        *above, name = path.relative_to(root).parts
+        groups[(*map(_shape, above), re.sub(r"[^_\-. ]+", "#", name))].append(path)
+    return list(groups.values())
+
+
+def _shape(part: str) -> str:
+    """A name without what may number it: digits, and one letter before them."""
+    return re.sub(r"[A-Za-z]?\d+", "#", part) if re.search(r"\d", part) else "#" if len(part) <= 3 else part
+
+
+def _header(path: Path) -> tuple[str, ...] | None:
+    """What files of one kind share; None of a table that is no signal."""
+    if path.suffix.lower() in WAVES:
+        return ()
+    try:
+        form = tables.dialect(path)
+        rows = tables.columns(path, form.names, str(path)) if path.stat().st_size < 1 << 20 else None
+    except DataError:
+        return None
+    numeric = rows is None or any(pd.api.types.is_numeric_dtype(rows[name]) for name in form.names)
+    return form.names if numeric and (rows is None or len(rows) >= _SIGNAL_ROWS) and _sensed(form.names) else None
+
+
+def _sensed(names: Sequence[str]) -> bool:
+    """Whether columns look like signals: one is called so, or none has a name."""
+    return names == tuple(str(i) for i in range(1, len(names) + 1)) or any(modality_of(name) for name in names)
+
+
+def modality_of(name: str) -> str | None:
+    """The modality that a channel's name stands for, None where it says none.
+
+    >>> modality_of("EEG Fp1"), modality_of("Skin Conductance"), modality_of("comment")
+    ('eeg', 'eda', None)
+    """
+    plain = name.strip().lower()
+    if ELECTRODES.fullmatch(plain):
+        return "eeg"
+    for modality, (pattern, _) in SIGNALS.items():
+        if re.fullmatch(rf"({pattern})([ _(\[].*)?|(ecg|eog|emg|resp|temp)[ _-].*", plain) and re.match(pattern, plain):
+            return modality
+    return None
+
+
+def _is_e4(folder: Path, inside: set[str]) -> bool:
+    """Whether the second line of a folder's files is the rate that a wristband has."""
+    for m, name in e4.FILES.items():
+        if name in inside:
+            with (folder / name).open(encoding="utf-8-sig", errors="replace") as file:
+                rates = [file.readline(200), file.readline(200)][1].split(",")
+            return tables.number(rates[0].strip()) == e4.CARDS[m].rate
+    return False
+
+
+def _worn(root: Path, folders: list[Path]) -> Kind:
+    text, facts = template_of(root, folders)
+    found = Kind(text, folders, facts, worn=True)
+    found.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
+    for folder in folders:
+        for m, name in e4.FILES.items():
+            if (folder / name).is_file():
+                with (folder / name).open("rb") as file:
+                    samples = sum(1 for _ in file) - 2
+                found.longest_s = max(found.longest_s, samples / e4.CARDS[m].rate)
+    return found
+
+
+def _described(root: Path, paths: list[Path]) -> Kind | None:
+    """Files of signals with their channels; None where they cannot be read."""
+    text, facts = template_of(root, paths)
+    if not facts:  # one file: its name is the subject's
+        inside = paths[0].relative_to(root)
+        text, facts = (inside.parent / f"{{participant}}{inside.suffix}").as_posix(), {"participant": [inside.stem]}
+    if sum(1 for _ in Template(text).matches(root)) < len(paths):
+        return None
+    found = Kind(text, paths, facts)
+    try:
+        (_waves if paths[0].suffix.lower() in WAVES else _columns)(found)
+    except (DataError, OSError):
+        return None
+    return found if found.signals else None
+
+
+def _waves(kind: Kind) -> None:
+    for path in kind.paths[:_MOST_LOOKED_AT]:
+        with opened(path) as tracks_of:
+            tracks = tracks_of(Channels(channels={"": ""}))
+        kind.longest_s = max([kind.longest_s, *(track.duration_s for track in tracks)])
+        if path == kind.paths[0]:
+            for track in tracks:
+                m = modality_of(track.name)
+                if m is None:
+                    kind.others.append(track.name)
+                elif math.isclose(kind.rates.setdefault(m, track.rate), track.rate):
+                    kind.signals.setdefault(m, {})[_standard(m, track.name)] = track.name
+                    kind.units[m] = track.unit
+
+
+def _columns(kind: Kind) -> None:
+    form = tables.dialect(kind.paths[0])
+    bare = {name: re.split(r"[(\[]", name.lower())[0].strip() for name in form.names}
+    kind.time = next((name for name in form.names if re.fullmatch(TIMES, bare[name])), None)
+    for name in form.names:
+        m = modality_of(name) if name != kind.time else None
+        if m is None and name != kind.time:
+            kind.others.append(name)
+        elif m:
+            kind.signals.setdefault(m, {})[_standard(m, name)] = name
+            kind.units[m] = SIGNALS[m][1] if m in SIGNALS else "uV"
+    if not kind.signals and not form.headed:
+        kind.signals, kind.units = {"eda": {"eda": "1"}}, {"eda": "TODO"}
+    if kind.time:
+        first = tables.columns(kind.paths[0], [kind.time], str(kind.paths[0]))[kind.time]
+        if pd.api.types.is_numeric_dtype(first) and len(first) > 1:
+            step = float(np.median(np.diff(first.to_numpy(float))))
+            kind.time_unit = "ms" if step >= 2 or "ms" in bare[kind.time] else "s"  # slower than that is rare
+    for path in kind.paths[:_MOST_LOOKED_AT]:
+        kind.longest_s = max(kind.longest_s, _length_s(path, kind))
+
+
+def _length_s(path: Path, kind: Kind) -> float:
+    """Seconds of a table by its times; rows, where it has none."""
+    if kind.time is None:
+        with path.open("rb") as file:
+            return float(sum(1 for _ in file))
+    column = tables.columns(path, [kind.time], str(path))[kind.time]
+    if pd.api.types.is_numeric_dtype(column):
+        at = column.to_numpy(float) * (1e-3 if kind.time_unit == "ms" else 1.0)
+    else:
+        at = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").astype("int64").to_numpy() / 1e9
+    return float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
+
+
+def _standard(modality: str, name: str) -> str:
+    """The name that a channel gets."""
+    if modality == "eeg":
+        return re.sub(r"(?i)^eeg[ _]|[ _.-](ref|le|avg|a[12])$|\.+$", "", name.strip())
+    if modality == "acc":
+        return name.strip()[-1].lower()
+    return modality if re.fullmatch(r"[\w ]+", name) else re.sub(r"\W+", "_", name).strip("_").lower()
+
+
+def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> Mapping[str, str]:
+    """Names in braces -> the columns of a table that hold what stands for them."""
+    keys: dict[str, str] = {}
+    for kind in found:
+        for name, values in kind.facts.items():
+            known = {tables.canonical(value) for value in values}
+            shares = {
+                column: np.mean([tables.canonical(cell) in known for cell in rows[column]])
+                for column in rows.columns
+                if column not in keys.values()
+            }
+            best = max(shares, key=shares.__getitem__, default=None)
+            if name == "participant":
+                fits = best is not None and shares[best] >= 0.5
+            else:  # a column of few numbers is easily among many
+                fits = best is not None and shares[best] >= 0.9 and 2 * rows[best].nunique() >= len(known)
+            if name not in keys and fits:
+                keys[name] = str(best)
+    return keys if "participant" in keys else {}

@@ -1,0 +1,106 @@
+"""Which recordings a folder has, by the paths that its `dataset.yaml` describes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embench.errors import DataError
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.bids import find_bids
+from embench_plugins.datasets.own.layout import Description, Source
+from embench_plugins.datasets.own.yaml import DATASET, HINT, Written
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording, or several if its trials are cut out: what is known from the path, and files by modality (an E4's
+    folder under each)."""
+
+    id: str
+    source: int
+    facts: Mapping[str, str]
+    paths: dict[str, Path] = field(default_factory=dict)
+
+
+def find_items(root: Path, of: Description, written: Written) -> Mapping[str, list[Item]]:
+    """Subject -> recordings, in the order of their ids, without subjects that are excluded.
+
+    Raises:
+        DataError: no file matches, or what matches is ambiguous; it names the line.
+    """
+    people: dict[str, list[Item]] = {}
+    sources: dict[str, int] = {}
+    spelled: dict[str, str] = {}
+    excluded = set(of.participants.exclude)
+    for i, source in enumerate(of.recordings):
+        for item in _found(root, i, source, written):
+            subject = item.facts["participant"]
+            known = spelled.setdefault(tables.canonical(subject), subject)
+            if known != subject:
+                what = f"`{known}` and `{subject}` are written differently: one subject or two?"
+                raise DataError(what, where=written.where("recordings", i), expected="one way to write each")
+            if sources.setdefault(item.id, i) != i:
+                what = f"recording {item.id} is in two of the `recordings`"
+                raise DataError(what, where=written.where("recordings", i), expected="each in one of them")
+            people.setdefault(subject, []).append(item)
+    if unknown := sorted(excluded - set(people)):
+        near = difflib.get_close_matches(unknown[0], people, 1)
+        raise DataError(
+            f"`exclude`: there is no participant `{unknown[0]}`" + (f"; did you mean {near[0]}?" if near else ""),
+            where=written.where("participants", "exclude"),
+            expected=f"some of {some(sorted(people))}",
+        )
+    return {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
+
+
+def _found(root: Path, i: int, source: Source, written: Written) -> list[Item]:
+    """The recordings of one source: files with the same text for each name in braces belong together."""
+    found: dict[tuple[str, ...], Item] = {}
+    if source.bids:
+        for path, facts in find_bids(root, source.bids):
+            values = tuple(facts.values())
+            found[values] = Item("_".join(f"{k}-{v}" for k, v in facts.items()), i, facts, {"": path})
+    for m in () if source.bids else source.modalities:
+        template = source.own_template(m)
+        for path, facts in template.matches(root) if template else ():
+            if path.is_dir() != bool(source.e4) or path == root / DATASET:
+                continue
+            values = tuple(facts[name] for name in source.names)
+            item = found.setdefault(values, Item("/".join(values), i, facts))
+            if m in item.paths:
+                what = f"recording {item.id} has two files of {m}: {item.paths[m].name} and {path.name}"
+                hint = "put names in braces in the place of stars"
+                raise DataError(what, where=written.where("recordings", i), expected="one", hint=hint)
+            item.paths[m] = path
+    if source.bids and not found:
+        raise DataError(
+            f"there is no recording of task `{source.bids}`",
+            where=written.where("recordings", i, "bids"),
+            expected=f"sub-XX/eeg/sub-XX_task-{source.bids}_eeg.edf (or .bdf, .vhdr, .set), or _physio.tsv.gz",
+        )
+    if not found:
+        texts = [t.text for m in source.modalities if (t := source.own_template(m))]
+        raise DataError(
+            f"no {'folder' if source.e4 else 'file'} matches `{texts[0]}`",
+            where=written.where("recordings", i, "e4" if source.e4 else "files"),
+            expected=_instead(root, texts[0]),
+            hint=HINT,
+        )
+    return list(found.values())
+
+
+def _instead(root: Path, text: str) -> str:
+    """What lies in the folder, where a pattern matches none of it."""
+    places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
+    names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p.name != DATASET)
+    near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]
+    return f"a path of what is here, such as {', '.join(near)}" if near else "files, of which there are none"
+
+
+def some(values: Sequence[str] | Sequence[int]) -> str:
+    """The first five, and how many more there are."""
+    return ", ".join(map(str, values[:5])) + (f" and {len(values) - 5} more" if len(values) > 5 else "")

@@ -1,0 +1,168 @@
+"""The labels of a recording of a `dataset.yaml`: by file, by a column, by stretches or moments of time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench.interfaces.recording import Label
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.layout import LabelSource, OwnChannels
+from embench_plugins.datasets.own.rows import Span, Tables, single, spans
+from embench_plugins.datasets.own.signals import rows_at
+
+STEP_S = 0.1
+"""Stretches of time become values so many seconds apart."""
+_OVERLAP_S = 1e-6
+
+
+class Part(NamedTuple):
+    """A recording, or the part of one that is a trial.
+
+    Args:
+        labels: names of those that it may have.
+        facts: what is known of it.
+        offset_s: when it begins in its files.
+        start: when the files begin, in unix seconds; None where they do not say it.
+        trial: the cells of its row in the table of trials.
+        table: the file of its signals, if that is one table, and what the description says of it.
+    """
+
+    id: str
+    labels: tuple[str, ...]
+    facts: Mapping[str, str]
+    offset_s: float
+    duration_s: float
+    start: float | None
+    trial: Mapping[str, str]
+    table: tuple[Path, OwnChannels] | None
+
+
+class Labels:
+    """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no
+    class."""
+
+    def __init__(self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str]) -> None:
+        self._specs, self._tables, self._places = specs, tables, places
+        self.used: dict[tuple[str, Path], set[int]] = defaultdict(set)
+        self.missing: dict[str, list[str]] = defaultdict(list)
+        self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def of(self, part: Part) -> dict[str, Label]:
+        """The labels that a recording has. Raises DataError that names table and line."""
+        found = {}
+        for name in part.labels:
+            label = self._label(name, self._specs[name], part)
+            if label is not None and np.isfinite(label.values).any():
+                found[name] = label
+            else:
+                self.missing[name].append(part.id)
+        return found
+
+    def _label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
+        where = self._places[name]
+        if spec.file or spec.trial:
+            text = part.facts.get(spec.file, "") if spec.file else part.trial.get(str(spec.trial), "")
+            return self._whole(name, spec, text, where)
+        if spec.table is None:
+            return self._of_samples(name, spec, part, where)
+        path = self._tables.path(spec.table, part.facts, where)
+        if path is None:
+            return None
+        column = str(spec.column)
+        timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
+        rows = self._tables.of(path, spec, part.facts, [column, *timed], where)
+        self.used[name, path].update(map(int, rows.index))
+        if not timed:
+            row = single(rows, path, part.id)
+            return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
+        shift = part.offset_s
+        if spec.clock == "absolute":
+            if part.start is None:
+                raise DataError(
+                    f"the files of {part.id} do not say when they began",
+                    where=where,
+                    expected="`clock: files`, or a `time` column of dates or unix time in the files",
+                )
+            shift += part.start
+        if spec.time:
+            return self._moments(name, spec, rows, path, shift, part)
+        listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
+                  for line, text in rows[column].items()]  # fmt: skip
+        return self._stretches(name, spec, spans(rows[listed], spec, path, shift), path, part)
+
+    def _value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
+        """The number that stands for a cell; NaN where it holds nothing, or no class."""
+        if spec.classes is None:
+            value = tables.number(text)
+            if math.isnan(value) and text.lower() not in tables.MISSING:
+                hint = f"write `classes` of label {name}, if these are names"
+                raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
+            return value if math.isfinite(value) else math.nan
+        known = {tables.canonical(raw): named for raw, named in spec.classes.items()}
+        named = known.get(tables.canonical(text))
+        if named is None:
+            if text.lower() not in tables.MISSING:
+                self.without_class[name][text[:40]] += 1
+            return math.nan
+        return float(spec.class_names.index(named))
+
+    def _made(self, spec: LabelSource, values: np.ndarray, times: np.ndarray | None) -> Label | None:
+        return Label(spec.kind, values, times, spec.class_names or None) if len(values) else None
+
+    def _whole(self, name: str, spec: LabelSource, text: str, where: str) -> Label | None:
+        return self._made(spec, np.array([self._value(name, spec, text, where)]), None)
+
+    def _stretches(self, name: str, spec: LabelSource, found: list[Span], path: Path, part: Part) -> Label | None:
+        times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
+        values = np.full(len(times), np.nan)
+        before: Span | None = None
+        for span in found:
+            text = span.cells[str(spec.column)]
+            if before and span.start < before.stop - _OVERLAP_S and text != before.cells[str(spec.column)]:
+                raise DataError(
+                    f"lines {before.line} and {span.line} overlap: `{before.cells[str(spec.column)]}` until "
+                    f"{before.stop:g} s, `{text}` from {span.start:g} s",
+                    where=str(path),
+                    expected=f"one {name} at a time",
+                )
+            values[(times >= span.start) & (times < span.stop)] = self._value(name, spec, text, str(path))
+            before = span if before is None or span.stop > before.stop else before
+        return self._made(spec, values, times)
+
+    def _moments(
+        self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, shift_s: float, part: Part
+    ) -> Label | None:
+        made = []
+        for line, row in rows.iterrows():
+            at = tables.seconds(row[spec.time], path, line, str(spec.time)) - shift_s
+            value = self._value(name, spec, row[str(spec.column)], f"{path}, line {line}")
+            if 0 <= at <= part.duration_s:
+                made.append((at, value))
+        if not made:
+            return None
+        times, values = np.array(sorted(made)).T
+        return self._made(spec, values, times)
+
+    def _of_samples(self, name: str, spec: LabelSource, part: Part, where: str) -> Label | None:
+        """A column beside the signals, read every `STEP_S`."""
+        if part.table is None:
+            raise DataError(
+                f"`column` of {name}: the signals of {part.id} are in no table of one file",
+                where=where,
+                expected="recordings of CSV files, or `table` of the label",
+            )
+        path, channels = part.table
+        column = tables.columns(path, [str(spec.column)], where)[str(spec.column)]
+        times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
+        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.start, where)]
+        texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
+        values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
+        return self._made(spec, values.to_numpy(np.float64), times)

@@ -1,0 +1,329 @@
+"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from embench.interfaces.kinds import KindName
+from embench.interfaces.recording import MODALITIES
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.own.paths import Template
+
+ENTITIES = ("participant", "session", "task", "run")
+"""What the names of BIDS files say."""
+SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands"))
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+Fields = Mapping[str, str]
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+def _template(text: Any) -> Any:
+    return Template(text) if isinstance(text, str) else text
+
+
+class Table(_Part):
+    """A table of a header and rows, and which of its columns hold what is known from the files' names.
+
+    Args:
+        table: a path below the folder, in which `{participant}` and so on stand for what the recording's name has.
+        keys: name -> the column that holds it.
+    """
+
+    table: Template
+    keys: Fields = {}
+
+    _read = field_validator("table", mode="before")(_template)
+
+
+class Column(Table):
+    """One value of the row that a recording has in a table."""
+
+    column: Text
+
+
+class Spans(Table):
+    """Stretches of time, a row each: `start` and `end` or `duration` are columns, in seconds from the start of the
+    files, or on an absolute `clock` in unix seconds or as dates in UTC."""
+
+    start: Text
+    end: Text | None = None
+    duration: Text | None = None
+    clock: Literal["files", "absolute"] = "files"
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Spans:
+        if (self.end is None) == (self.duration is None):
+            raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
+        return self
+
+
+class Trials(Spans):
+    """Parts of a recording that become recordings of their own: rows in which each column of `where` has one of these
+    values. `stimulus` is the column that names what was shown; all columns can be a label's."""
+
+    stimulus: Text | None = None
+    where: Mapping[str, tuple[str, ...]] = {}
+
+
+class OwnChannels(Channels):
+    """The channels of a modality, as in a corpus, and more.
+
+    Args:
+        file: the files that hold it, where they are not the recording's own.
+        time: column of the time of each row, from which samples get their places, and by which the rate is checked.
+        time_unit: that of numbers in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
+
+    file: Template | None = None
+    time: Text | None = None
+    time_unit: Literal["s", "ms", "us"] = "s"
+
+    @field_validator("rate", mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        """A number, where it is written as one; else the place of one in a MATLAB file."""
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            return given
+
+    _read = field_validator("file", mode="before")(_template)
+
+
+class Source(_Part):
+    """Recordings of one kind.
+
+    Args:
+        files: path of their files below the folder, such as `{participant}/{session}.csv`.
+        e4: in place of it, the folders of Empatica E4 exports.
+        bids: in place of it, the task of a BIDS dataset.
+        signals: modality -> channels; of an E4 the modalities' names, by default all.
+        stimulus, session: texts, in which `{name}` is what the file's name has there.
+        order, start_s: position in the session, and seconds since it began.
+        trials: parts of each file that are recordings of their own.
+        labels: those that these recordings have; left out: all.
+    """
+
+    files: Template | None = None
+    e4: Template | None = None
+    bids: Text | None = None
+    signals: Mapping[str, OwnChannels] | tuple[str, ...] = ()
+    stimulus: Text | None = None
+    session: Text | None = None
+    order: str | Column | None = None
+    start_s: str | Column | None = None
+    trials: Trials | None = None
+    labels: tuple[str, ...] | None = None
+
+    _read = field_validator("files", "e4", mode="before")(_template)
+
+    @property
+    def template(self) -> Template | None:
+        """Where files, or folders of them, are; None where each modality has its own, or BIDS says it."""
+        return self.files or self.e4
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.signals) or (tuple(e4.FILES) if self.e4 else ())
+
+    def own_template(self, modality: str) -> Template | None:
+        """Where a modality's files are."""
+        channels = self.signals.get(modality) if isinstance(self.signals, Mapping) else None
+        return channels.file if channels and channels.file else self.template
+
+    @model_validator(mode="after")
+    def _agree(self) -> Source:
+        if sum(given is not None for given in (self.files, self.e4, self.bids)) > 1:
+            raise ValueError("`files`, `e4` and `bids` exclude each other: make a source of each")
+        for m in self.signals:
+            if m not in SENSED:
+                near = difflib.get_close_matches(m, SENSED, 1)
+                raise ValueError(
+                    f"`{m}` is none of {', '.join(SENSED)}" + (f"; did you mean {near[0]}?" if near else "")
+                )
+        if self.e4:
+            if isinstance(self.signals, Mapping) or set(self.signals) - set(e4.FILES):
+                raise ValueError(f"`signals` of an E4 is a list of {', '.join(e4.FILES)}; units and rates are known")
+        elif not isinstance(self.signals, Mapping) or not self.signals:
+            raise ValueError("`signals` is missing: modality, then `channels`, `unit` and so on")
+        elif not self.bids:
+            self._check_files(self.signals)
+        if "participant" not in self.names:
+            raise ValueError("whose recording is it? put `{participant}` in the place of the subject into the path")
+        return self
+
+    def _check_files(self, signals: Mapping[str, OwnChannels]) -> None:
+        if bare := [m for m in signals if self.own_template(m) is None]:
+            raise ValueError(
+                f"where are the files? `files` of the recordings, or `file` of {', '.join(bare)}, is missing"
+            )
+        named = {m: set(template.names) for m in signals if (template := self.own_template(m))}
+        if len({frozenset(names) for names in named.values()}) > 1:
+            said = ", ".join(f"{m} {' and '.join(sorted(names)) or 'none'}" for m, names in named.items())
+            raise ValueError(f"the files of one recording need the same names in braces, but have: {said}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is known of a recording from the path of its files."""
+        if self.bids:
+            return ENTITIES
+        template = self.template or next(iter(filter(None, map(self.own_template, self.modalities))), None)
+        return template.names if template else ()
+
+
+class LabelSource(_Part):
+    """Where a label stands: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
+    (with `start`), of its moments (with `time`), of the trials' table (`trial`), or of the signals' file.
+
+    Args:
+        classes: value in the data -> class, or the classes as the data call them; without them values are numbers.
+        scale: the least and the greatest number.
+    """
+
+    file: Text | None = None
+    trial: Text | None = None
+    table: Template | None = None
+    keys: Fields = {}
+    column: Text | None = None
+    start: Text | None = None
+    end: Text | None = None
+    duration: Text | None = None
+    time: Text | None = None
+    clock: Literal["files", "absolute"] = "files"
+    classes: Fields | None = None
+    scale: tuple[float, float] | None = None
+
+    _read = field_validator("table", mode="before")(_template)
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            if len(set(map(str, given))) < len(given):
+                raise ValueError("a class is named twice")
+            given = {str(name): str(name) for name in given}
+        if isinstance(given, Mapping) and len(set(given.values())) < 2:
+            raise ValueError("two classes are needed at least")
+        return given
+
+    @model_validator(mode="after")
+    def _agree(self) -> LabelSource:
+        places = [name for name in ("file", "trial", "column") if getattr(self, name) is not None]
+        if len(places) != 1:
+            raise ValueError(f"one of `file`, `trial` and `column` says where the label is; here: {places or 'none'}")
+        if self.table is None and (self.start or self.time or self.keys):
+            raise ValueError("`start`, `time` and `keys` are columns of a `table`, which is missing")
+        if self.table is not None and self.column is None:
+            raise ValueError("which `column` of the table holds the label?")
+        if self.start and (self.end is None) == (self.duration is None):
+            raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
+        if (self.end or self.duration) and not self.start:
+            raise ValueError("when does it begin? give the column of the `start`")
+        if self.start and self.time:
+            raise ValueError("`start` is of stretches, `time` of moments: one of them")
+        if self.scale and not self.scale[0] < self.scale[1]:
+            raise ValueError("`scale` is the least and the greatest value")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Each class once, in the order of the file."""
+        return tuple(dict.fromkeys((self.classes or {}).values()))
+
+    @property
+    def kind(self) -> Literal["rating", "continuous", "condition"]:
+        """What a label of the interfaces it is."""
+        if self.classes:
+            return "condition"
+        return "continuous" if self.start or self.time or (self.column and not self.table) else "rating"
+
+
+class TargetRule(_Part):
+    """What is predicted of a label, as `embench.interfaces.units` has it, with classes by their names."""
+
+    label: Text
+    kind: KindName
+    cut: float | None = None
+    edges: tuple[float, ...] = ()
+    ties: Literal["low", "high", "drop"] = "low"
+    dead_band: tuple[float, float] | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    aggregate: Literal["value", "mean", "majority", "unanimous"] | None = None
+    lag_s: float = 0.0
+    annotator: str = "self"
+    step: Annotated[float, Field(gt=0)] | None = None
+
+
+class People(_Part):
+    """What is known of subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
+
+    Args:
+        group: the column, or the name in the files' path, of those who were recorded together.
+        exclude: subjects to be left out.
+    """
+
+    table: Template | None = None
+    id: Text = "participant"
+    group: Text | None = None
+    info: Fields = {}
+    exclude: tuple[str, ...] = ()
+
+    _read = field_validator("table", mode="before")(_template)
+
+    @model_validator(mode="after")
+    def _agree(self) -> People:
+        if self.info and self.table is None:
+            raise ValueError("`info` names columns of a `table`, which is missing")
+        return self
+
+
+class Rest(_Part):
+    """Where rest lies in every recording, in s from its start."""
+
+    start_s: Annotated[float, Field(ge=0)]
+    stop_s: Annotated[float, Field(gt=0)]
+    in_unit: bool = True
+
+
+class Description(_Part):
+    """A whole `dataset.yaml`."""
+
+    name: Name
+    title: Text
+    citation: Text
+    licence: Text
+    doi: str = ""
+    mains_hz: Annotated[float, Field(gt=0)]
+    longest_s: Annotated[float, Field(gt=0)]
+    fixed_order: bool
+    labels_public: Literal["yes", "no", "unknown"]
+    participants: People = People()
+    recordings: Annotated[tuple[Source, ...], Field(min_length=1)]
+    labels: Mapping[Name, LabelSource]
+    targets: Annotated[Mapping[Name, TargetRule], Field(min_length=1)]
+    default_modalities: tuple[str, ...] = ()
+    default_targets: tuple[str, ...] = ()
+    baseline: Rest | None = None
+    skip_s: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """In the order of the field's list."""
+        there = {m for source in self.recordings for m in source.modalities}
+        return tuple(m for m in SENSED if m in there)

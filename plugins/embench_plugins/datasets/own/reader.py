@@ -1,0 +1,362 @@
+"""Own labelled recordings, for a benchmark of one's own data without a line of Python.
+
+Reads CSV, EDF and BDF, WFDB, MATLAB files, Empatica E4 exports and BIDS, as the file `dataset.yaml` beside them says
+(see `own_layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
+from embench.interfaces.recording import Recording, Signal
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats.channels import POTENTIALS
+from embench_plugins.datasets.formats.recordings import parts
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.bids import bids_files, read_bids
+from embench_plugins.datasets.own.card import card
+from embench_plugins.datasets.own.checks import read_description
+from embench_plugins.datasets.own.items import Item, find_items, some
+from embench_plugins.datasets.own.labels import Labels, Part
+from embench_plugins.datasets.own.layout import SENSED, Column, OwnChannels, Source
+from embench_plugins.datasets.own.paths import fill
+from embench_plugins.datasets.own.rows import Span, Tables, single, spans
+from embench_plugins.datasets.own.signals import TABLES, Read, piece, read_e4, read_files
+from embench_plugins.datasets.own.yaml import DATASET, read_yaml
+
+LONGEST_S = 3600.0
+OVERHANG_S = 1.0
+"""A trial may end so much after its files do."""
+
+
+class Own(Dataset):
+    """The reader. The class's card is that of any folder; an instance's own says what its `dataset.yaml` does. A
+    recording's id is made of what stands for the names in braces of its path.
+
+    Raises:
+        DataError: already when made, where the folder has no readable `dataset.yaml`.
+    """
+
+    card = Card(
+        name="own",
+        title="own recordings with labels",
+        citation="that of the recordings",
+        doi="",
+        licence="that of the recordings",
+        obtain=f"embench data new FOLDER writes a {DATASET} for a folder of recordings",
+        modalities={m: ModalityCard((m,), math.nan, POTENTIALS.get(m, "a.u.")) for m in SENSED},
+        default_modalities=("eda",),
+        targets=(),
+        mains_hz=50.0,
+        longest_s=LONGEST_S,
+        labels_public="unknown",
+        fixed_order=True,
+    )
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._written = read_yaml(self.root)
+        self.description = read_description(self._written)
+        self.card = card(self.description)
+        self._tables = Tables(self.root)
+
+    def subjects(self) -> list[str]:
+        """The subjects of all files that the patterns name, without those that are excluded."""
+        return sorted(self._items)
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """The columns that `info` names, of the subject's row in the table of participants."""
+        cells = self._people.get(tables.canonical(subject), {})
+        info = {name: str(cells.get(column, "")) for name, column in self.description.participants.info.items()}
+        return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}
+
+    def files(self, subject: str) -> list[Path]:
+        """The description, the tables, and one subject's files with all that belongs to them."""
+        found = [self.root / DATASET]
+        if self._people_path:
+            found.append(self._people_path)
+        for item in self._of(subject):
+            for m, path in item.paths.items():
+                source = self._source(item)
+                own = bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else parts(path)
+                found += [part for part in own if part.is_file()]
+            found += self._tables_of(item)
+        return sorted(set(found))
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """One subject's recordings, in the order of their ids."""
+        yield from self._read(subject, self._labels())
+
+    def verify(self) -> list[Finding]:
+        """Reads everything; what cannot be read, and labels, rows and subjects that do not find each other."""
+        labels, findings, longest = self._labels(), list[Finding](), 0.0
+        for subject in self.subjects():
+            try:
+                longest = max([longest, *(recording.duration_s for recording in self._read(subject, labels))])
+            except DataError as error:
+                findings.append(Finding("error", error.where or subject, error.what))
+        if 0 < 1.5 * longest < self.description.longest_s:
+            what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
+            findings.append(Finding("note", self._written.where("longest_s"), what))
+        for name, ids in labels.missing.items():
+            what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
+            findings.append(Finding("warning", self._written.where("labels", name), what))
+        for name, texts in labels.without_class.items():
+            what = f"values of {name} that are none of its classes have no label: {some(sorted(texts))}"
+            findings.append(Finding("note", self._written.where("labels", name), what))
+        for (name, path), lines in labels.used.items():
+            if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
+                what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
+                findings.append(Finding("warning", str(path), what))
+        here = {tables.canonical(subject) for subject in self.subjects()}
+        excluded = set(map(tables.canonical, self.description.participants.exclude))
+        if absent := sorted(set(self._people) - here - excluded):
+            findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
+        if self._people and (unknown := sorted(here - set(self._people))):
+            findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
+        return findings
+
+    # Which recordings there are.
+
+    def _source(self, item: Item) -> Source:
+        return self.description.recordings[item.source]
+
+    def _label_names(self, item: Item) -> tuple[str, ...]:
+        own = self._source(item).labels
+        return tuple(self.description.labels) if own is None else own
+
+    def _of(self, subject: str) -> list[Item]:
+        if subject not in self._items:
+            raise DataError(
+                f"there is no person {subject}", where=str(self.root), hint=f"embench data verify {self.root}"
+            )
+        return self._items[subject]
+
+    @cached_property
+    def _items(self) -> Mapping[str, list[Item]]:
+        """Subject -> recordings, in the order of their ids."""
+        return find_items(self.root, self.description, self._written)
+
+    # Who the subjects are.
+
+    @cached_property
+    def _people_path(self) -> Path | None:
+        people = self.description.participants
+        if people.table is None:
+            return None
+        where = self._written.where("participants", "table")
+        path = self._tables.path(people.table, {}, where)
+        if path is None:
+            raise DataError(f"there is no `{people.table.text}`", where=where, expected="a table of participants")
+        return path
+
+    @cached_property
+    def _people(self) -> Mapping[str, Mapping[str, str]]:
+        """Canonical id -> the cells of the subject's row in the table of participants."""
+        people, path = self.description.participants, self._people_path
+        if path is None:
+            return {}
+        columns = [people.id, *people.info.values()]
+        columns += [people.group] if people.group and people.group not in self._names else []
+        rows = self._tables.rows(path)
+        tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
+        prefix = "sub-" if any(source.bids for source in self.description.recordings) else ""
+        found: dict[str, Mapping[str, str]] = {}
+        lines: dict[str, int] = {}
+        for line, row in rows.iterrows():
+            key = tables.canonical(row[people.id].removeprefix(prefix))
+            if key in found:
+                what = f"lines {lines[key]} and {line} are both of participant `{row[people.id]}`"
+                raise DataError(what, where=str(path), expected="one row for each", hint="remove one of them")
+            found[key], lines[key] = row.to_dict(), line
+        return found
+
+    @cached_property
+    def _names(self) -> set[str]:
+        return {name for source in self.description.recordings for name in source.names}
+
+    def _group(self, subject: str, facts: Mapping[str, str]) -> str:
+        group = self.description.participants.group
+        if group is None:
+            return subject
+        cells = facts if group in self._names else self._people.get(tables.canonical(subject), {})
+        value = cells.get(group, "")
+        if value.lower() in tables.MISSING:
+            raise DataError(
+                f"participant {subject} has no `{group}`",
+                where=self._written.where("participants", "group"),
+                expected="one for each, since those of one group are never divided between training and test",
+                hint=f"complete the table, or put {subject} into `exclude`",
+            )
+        return f"{group} {value}"
+
+    # What they recorded.
+
+    def _labels(self) -> Labels:
+        specs = self.description.labels
+        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs})
+
+    def _tables_of(self, item: Item) -> list[Path]:
+        source = self._source(item)
+        named = [self.description.labels[name].table for name in self._label_names(item)]
+        named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
+        named += [source.trials.table] if source.trials else []
+        found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named if table]
+        return [path for path in found if path is not None]
+
+    def _read(self, subject: str, labels: Labels) -> Iterator[Recording]:
+        items = self._of(subject)
+        starts = {item.id: _first_moment(item) for item in items if self._source(item).e4}
+        for item in items:
+            source = self._source(item)
+            read = self._signals(item, source)
+            base = {key: self._number(item, source, key) for key in ("order", "start_s")}
+            if item.id in starts:  # a wristband knows when it began
+                own = {i: s for i, s in starts.items() if _session(items, i) == _session(items, item.id)}
+                known = {"start_s": starts[item.id] - min(own.values()), "order": _rank(own, item.id)}
+                base = {key: known[key] if value is None else value for key, value in base.items()}
+            for number, span in enumerate(self._trials(item, source, read) or [None]):
+                yield self._recording(item, source, read, base, number, span, labels)
+
+    def _signals(self, item: Item, source: Source) -> Read:
+        if source.e4:
+            return read_e4(next(iter(item.paths.values())), source.modalities)
+        channels = source.signals if isinstance(source.signals, Mapping) else {}
+        if source.bids:
+            where = self._written.where("recordings", item.source, "signals")
+            return read_bids(self.root, item.paths[""], channels, where)
+        places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
+        try:
+            return read_files(item.paths, channels, places)
+        except OSError as error:
+            where = str(error.filename or next(iter(item.paths.values())))
+            raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+
+    def _number(self, item: Item, source: Source, key: str) -> float | None:
+        """The order or start of a recording, from its path or a table."""
+        spec, where = getattr(source, key), self._written.where("recordings", item.source, key)
+        if spec is None:
+            return None
+        if isinstance(spec, Column):
+            path = self._tables.path(spec.table, item.facts, where)
+            rows = self._tables.of(path, spec, item.facts, [spec.column], where) if path else None
+            row = single(rows, path, item.id) if path and rows is not None else None
+            if row is None:
+                return None
+            text, where = row[spec.column], f"{path}, line {row.name}"
+        else:
+            text = fill(spec, item.facts)
+        if text.lower() in tables.MISSING:
+            return None
+        value = tables.number(text)
+        if not (math.isfinite(value) and value >= 0 and (key == "start_s" or value.is_integer())):
+            raise DataError(f"`{key}` of {item.id} is `{text[:40]}`", where=where, expected="a number from 0 on")
+        return value
+
+    def _trials(self, item: Item, source: Source, read: Read) -> list[Span]:
+        spec, where = source.trials, self._written.where("recordings", item.source, "trials")
+        if spec is None:
+            return []
+        path = self._tables.path(spec.table, item.facts, where)
+        if path is None:
+            raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
+        wanted = [c for c in (spec.start, spec.end, spec.duration, spec.stimulus, *spec.where) if c]
+        rows = self._tables.of(path, spec, item.facts, wanted, where)
+        for column, values in spec.where.items():
+            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
+        if spec.clock == "absolute" and read.start is None:
+            raise DataError(f"the files of {item.id} do not say when they began", where=where, expected="clock: files")
+        found = spans(rows, spec, path, read.start or 0.0 if spec.clock == "absolute" else 0.0)
+        if not found:
+            raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected="rows with these values")
+        for span in found:
+            if span.start < 0 or span.stop > read.duration_s + OVERHANG_S or span.stop <= span.start:
+                raise DataError(
+                    f"line {span.line}: the trial is from {span.start:g} to {span.stop:g} s of {read.duration_s:g} s",
+                    where=str(path),
+                    expected=f"a part of recording {item.id}",
+                )
+        return found
+
+    def _recording(
+        self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
+        labels: Labels,
+    ) -> Recording:  # fmt: skip
+        facts, offset, duration, id_ = dict(item.facts), 0.0, read.duration_s, item.id
+        signals = read.signals
+        start, order = base["start_s"], base["order"]
+        if span is not None and source.trials is not None:
+            id_, offset, duration = f"{id_}@{number + 1}", span.start, min(span.stop, read.duration_s) - span.start
+            facts |= {"trial": str(number + 1)}
+            if source.trials.stimulus:
+                facts["stimulus"] = span.cells[source.trials.stimulus]
+            cut = {m: piece(signal, span.start, span.stop) for m, signal in signals.items()}
+            signals = {m: signal for m, signal in cut.items() if signal is not None}
+            start, order = (start or 0.0) + span.start, order if order is not None else number
+        if duration > self.description.longest_s + 1e-6:
+            raise DataError(
+                f"recording {id_} lasts {duration:.6g} s, longer than `longest_s`",
+                where=self._written.where("longest_s"),
+                expected=f"longest_s: {math.ceil(duration)} at least",
+            )
+        wanted, cells = self._label_names(item), span.cells if span else {}
+        part = Part(id_, wanted, facts, offset, duration, read.start, cells, self._one_table(item, source))
+        return Recording(
+            id=id_,
+            subject=facts["participant"],
+            stimulus=self._said(source.stimulus, facts, "stimulus", "recording"),
+            session=self._said(source.session, facts, "session", "session"),
+            duration_s=duration,
+            group=self._group(facts["participant"], facts),
+            start_s=start,
+            order=None if order is None else int(order),
+            signals={m: signal for m, signal in signals.items() if _recorded(signal)},
+            labels=labels.of(part),
+        )
+
+    def _one_table(self, item: Item, source: Source) -> tuple[Path, OwnChannels] | None:
+        """The recording's table, in which a label may be a column."""
+        for m, path in item.paths.items():
+            if (
+                not source.bids
+                and isinstance(source.signals, Mapping)
+                and not source.signals[m].file
+                and path.suffix.lower() in TABLES
+            ):
+                return path, source.signals[m]
+        return None
+
+    def _said(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
+        made = fill(text, facts) if text else facts.get(name, otherwise)
+        return made or otherwise
+
+
+def _recorded(signal: Signal) -> bool:
+    """A modality of which there is nothing but zeros or lost samples is absent."""
+    return bool(np.nan_to_num(signal.data).any())
+
+
+def _rank(starts: Mapping[str, float], id_: str) -> int:
+    return sorted(starts, key=starts.__getitem__).index(id_)
+
+
+def _session(items: list[Item], id_: str) -> str | None:
+    return next(item.facts.get("session") for item in items if item.id == id_)
+
+
+def _first_moment(item: Item) -> float:
+    """When a wristband's files all have begun, in unix seconds, by their first lines alone."""
+    found = []
+    for m, folder in item.paths.items():
+        path = folder / e4.FILES[m]
+        if path.is_file():
+            with path.open(encoding="utf-8-sig", errors="replace") as file:
+                found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
+    return max(found, default=0.0)

@@ -1,0 +1,106 @@
+"""Synthetic Stress-Predict files: the released text format and its quirks, with an effect of stress on the heart.
+
+What is planted: three tasks (colour words, interview, hyperventilation) lie between rests, in this order for all
+subjects as in the release, at times that differ between subjects. Under stress heart rate and responses of the skin
+rise, as `e4` says.
+
+What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 50 to 60 minutes),
+and the two spreadsheets that nothing reads are excluded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from embench_plugins.datasets.devices.e4 import FILES
+from embench_plugins.datasets.stress_predict.layout import LABELS
+from embench_plugins.datasets.synthetic import e4
+from embench_plugins.datasets.synthetic.body import smooth_noise
+from embench_plugins.datasets.synthetic.generator import Generator
+
+PEOPLE = 35
+SESSION_S = 720.0
+SHORTEST_S = 60.0
+
+PHASES = (("rest", 620), ("stress", 370), ("rest", 300), ("stress", 640), ("rest", 310), ("stress", 125), ("rest", 950))
+"""What happens in a session, with seconds that are typical of the release; scaled to the length asked for."""
+
+# Quirks of the release. Those of single subjects are theirs, but for S06, who stands for S18 too.
+UNLABELLED = (1,)
+FIRST_LABEL_S = 9
+PRESS_LOST = (6,)
+PRESSES_OF_ANOTHER_DAY = (17,)
+CARRIAGE_RETURN = (2, 5)  # tags with the line ends of another system, in whole seconds
+
+SECONDS = np.dtype([("person", "i8"), ("second", "i8"), ("stress", "i8"), ("heart_rate", "f8"), ("scr_per_min", "f8")])
+"""A row of `draw`: a second of a person's session, from 0, with the true rates in beats and responses a minute."""
+
+
+def _write(out: Path, people: list[np.ndarray], seed: int, _: float) -> None:
+    """`Raw_data/S01/BVP.csv` and so on, and `Processed_data` with the labels."""
+    (out / LABELS).parent.mkdir()
+    with (out / LABELS).open("w", encoding="utf-8", newline="") as table:
+        table.write("Participant,HR,respr,Time(sec),Label\r\n")
+        for person, mine in enumerate(people, 1):
+            table.writelines(_person(out / "Raw_data" / f"S{person:02d}", mine, seed))
+
+
+def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
+    rng = np.random.default_rng([seed, person, 0])
+    # Phases of other lengths for each subject: what is scored compares subjects at one time of different labels.
+    lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))
+    session = round(longest_s * (1 if person == 1 else rng.uniform(0.93, 1)))
+    borders = np.round(np.cumsum(lengths) / lengths.sum() * session).astype(int)
+    rows = np.zeros(session, SECONDS)
+    rows["person"], rows["second"] = person, np.arange(session)
+    phase = np.searchsorted(borders, rows["second"], side="right")
+    rows["stress"] = np.array([name == "stress" for name, _ in PHASES])[phase]
+    rows["heart_rate"], rows["scr_per_min"] = e4.responses(rng, rows["stress"], effect)
+    return rows
+
+
+def _person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
+    """Writes one subject's files; their rows of the label csv."""
+    person, session = int(truth["person"][0]), len(truth)
+    rng = np.random.default_rng([seed, person, 1])
+    start = 1_644_200_000 + 86_400 * person + int(rng.integers(3600))
+    folder.mkdir(parents=True)
+    device = e4.worn(truth["heart_rate"], truth["scr_per_min"], rng)
+    e4.write(folder / FILES["ppg"], f"{start}.00", "64.000000", device.pulse, "%.2f", gap=", ")
+    e4.write(folder / FILES["eda"], f"{start}.000000", "4.000000", device.skin, "%.6f", gap=", ")
+    e4.write(folder / FILES["temp"], f"{start}.000000", "4.000000", device.warmth, "%.2f", gap=", ")
+    e4.write(folder / FILES["acc"], f"{start}.000000", "32.000000", device.moves.T, "%d", gap=", ")
+    rows = "\n".join(f"{t:.6f},{gap:.6f}" for t, gap in device.beats)
+    (folder / "IBI.csv").write_text(f"{start}.000000, IBI\n{rows}\n", "utf-8")
+    e4.write(folder / "HR.csv", f"{start + e4.FIRST_RATE_S}.000000", "1.000000", device.rates, "%.2f")
+    _write_presses(folder / f"tags_{folder.name}.csv", person, truth, start)
+    breaths = rng.uniform(11, 15) + 0.5 * smooth_noise(rng, session, 1, 60)
+    if person in UNLABELLED:
+        return []
+    # The label csv holds the rates of HR.csv one second early.
+    shown = [f"{rate:g}" for rate in device.rates] + [""] * session  # the last seconds have no heart rate
+    return [
+        f"{person},{shown[second - FIRST_LABEL_S]},{breaths[second]:.7f},{start + second},{truth['stress'][second]}\r\n"
+        for second in range(FIRST_LABEL_S, session)
+    ]
+
+
+def _write_presses(path: Path, person: int, truth: np.ndarray, start: int) -> None:
+    """The button presses at the borders of tasks, and one more after the last."""
+    changes = np.flatnonzero(np.diff(truth["stress"])) + 1
+    presses = start + np.append(changes, (changes[-1] + len(truth)) // 2)
+    if person in PRESS_LOST:
+        presses = presses[1:]
+    if person in PRESSES_OF_ANOTHER_DAY:
+        presses[3] -= 43_200
+    end = "\r\n" if person in CARRIAGE_RETURN else "\n"
+    form = "{:d}" if person in CARRIAGE_RETURN else "{:d}.00"
+    path.write_text("".join(form.format(press) + end for press in presses.tolist()), "utf-8", newline="")
+
+
+GENERATOR = Generator(
+    __name__, "stress_predict", range(1, PEOPLE + 1), SESSION_S, (SHORTEST_S, 3600), "sessions of {} s", _truth, _write
+)  # fmt: skip
+synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

@@ -1,0 +1,391 @@
+"""WESAD (Schmidt et al. 2018): baseline, stress, amusement and meditation, with a wristband and a chest belt.
+
+Reads `S2/S2.pkl` and so on, in which the release holds both devices on one clock: `label`, a code for each chest
+sample, and `signal`, with `chest` (700 Hz) and `wrist` (64, 32 and 4 Hz). The variants `wesad` (wrist) and
+`wesad/chest` are the two halves. The devices' own files beside it (`S2_respiban.txt`, `S2_E4_Data.zip`) are not needed.
+
+Questionnaires. `S2_quest.csv` holds a row for each condition, in the order that its row ORDER names. Its times count
+from the start of the belt's own file, of which the pickle is a cut: so conditions lie where `label` says, never where
+those times would. Answers go to the stretches of `label` in order of time, the first meditation's to its first stretch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.formats.files import not_this
+from embench_plugins.datasets.formats.pickles import load_pickle
+from embench_plugins.datasets.wesad.layout import LABEL_RATE, PEOPLE
+from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
+
+CLASS_OF_CODE = np.array([np.nan, 0, 1, 2, 3, np.nan, np.nan, np.nan])
+"""Codes 1 to 4 are the four conditions; 0 is what lies between, 5 to 7 are to be ignored by the release's readme."""
+COUNT_G = 1 / 64
+"""The wristband counts acceleration in 1/64 g; the belt's is in g already."""
+TOLERANCE_S = 1.0
+TOLERANCE_QUEST_S = 30.0
+KEYS: Mapping[str, Mapping[str, str]] = {
+    "wrist": {"ppg": "BVP", "eda": "EDA", "temp": "TEMP", "acc": "ACC"},
+    "chest": {"ecg": "ECG", "eda": "EDA", "emg": "EMG", "resp": "Resp", "temp": "Temp", "acc": "ACC"},
+}
+
+URL = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
+OBTAIN = (
+    f"embench data fetch wesad, or get the archive (about 2.5 GB) from {URL} and unpack it; "
+    "the one that UCI serves (id 465) holds a link only"
+)
+EXPECTED = "S2/S2.pkl to S17/S17.pkl, here or in a folder WESAD"
+CONTENT = "a dict of `subject`, `label` (a code for each chest sample) and `signal`, with `chest` and `wrist`"
+AGAIN = "the file is damaged or not the release's: copy the person's folder again"
+
+
+class _Session(NamedTuple):
+    """What one pickle holds of one device. `codes`: (N,) at 700 Hz; `remarks` is what `verify` says of it."""
+
+    signals: dict[str, Signal]
+    codes: np.ndarray
+    duration_s: float
+    remarks: list[tuple[str, str]]
+
+
+class Wesad(Dataset):
+    """The wristband. One recording a subject, the whole session, its time 0 at the pickle's first sample."""
+
+    device: ClassVar = "wrist"
+    card = Card(
+        name="wesad",
+        title="WESAD, wristband",
+        citation="Schmidt et al., Introducing WESAD, a Multimodal Dataset for Wearable Stress and Affect Detection, "
+        "ICMI 2018",
+        doi="10.1145/3242969.3242985",
+        licence="scientific, non-commercial use, with citation",
+        obtain=OBTAIN,
+        modalities={
+            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
+            "eda": ModalityCard(("eda",), 4.0, "uS"),
+            "temp": ModalityCard(("temp",), 4.0, "degC"),
+            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
+        },
+        default_modalities=("ppg", "eda", "temp"),
+        targets=(
+            # `majority` leaves seconds without a code aside. A unit at a condition's edge so counts with it, rightly:
+            # codes begin and end about 10 s inside the condition.
+            Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0, 2)), label="condition"),
+            Target("condition3", "classes", LabelRule("majority", classes=(0, 1, 2)), label="condition", n=3),
+            Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
+            # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
+            # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
+            Target("valence", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="valence", scale=(1, 9)),
+            Target("arousal", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="arousal", scale=(1, 9)),
+            Target("valence_value", "value", LabelRule("mean"), label="valence", scale=(1, 9)),
+            Target("arousal_value", "value", LabelRule("mean"), label="arousal", scale=(1, 9)),
+        ),
+        default_targets=("stress",),
+        mains_hz=50.0,
+        longest_s=7200.0,  # the longest of the release, S6, lasts 7,071 s
+        labels_public="no",  # the terms say nothing of passing parts on
+        # The baseline comes first for all subjects, and there are two orders only: a clock predicts most of it.
+        fixed_order=True,
+        # Rest lies at no fixed time: the baseline begins once the devices were on, minutes into the file.
+        baseline=None,
+        downloads=(Download(URL, "WESAD.zip", sha256=None),),
+    )
+
+    def subjects(self) -> list[str]:
+        """The release's subjects whose pickle is here."""
+        folders = self._folders()
+        found = [person for person in PEOPLE if _pickle(folders.get(person)) is not None]
+        if not found:
+            raise self._nobody(folders)
+        return found
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """From `SX_readme.txt`: sex, age band and handedness; nothing where the file is missing."""
+        path = self._file(subject, "_readme.txt")
+        text = path.read_text("utf-8-sig", errors="replace") if path.is_file() else ""
+        said = {
+            name.strip().lower(): value.strip().lower() for name, value in re.findall(r"(?m)^([^:\n]+):(.*)$", text)
+        }
+        info = {"sex": said.get("gender", ""), "handedness": said.get("dominant hand", "")}
+        if re.fullmatch(r"\d{2}", age := said.get("age", "")):
+            info["age_band"] = f"{age[0]}0-{age[0]}9"
+        return {name: value for name, value in info.items() if value}
+
+    def files(self, subject: str) -> list[Path]:
+        """The subject's pickle and questionnaires."""
+        return [path for path in (self._file(subject, ".pkl"), self._file(subject, "_quest.csv")) if path.is_file()]
+
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """The subject's one session. Reading the longest pickle takes about 1 GB of memory for a while."""
+        session = self._session(subject)
+        condition = _condition(session.codes, session.duration_s)
+        labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
+        labels |= _ratings(condition, self._reports(subject))
+        yield Recording(
+            id=subject,
+            subject=subject,
+            stimulus="session",
+            session="session",
+            duration_s=session.duration_s,
+            group=subject,
+            start_s=0.0,
+            order=0,
+            signals=session.signals,
+            labels=labels,
+        )
+
+    def verify(self) -> list[Finding]:
+        """Who is missing or not of the release, and what is missing or odd in each subject's files."""
+        folders, found = self._folders(), self.subjects()
+        said = [("warning", str(folders[other]), f"{other} is not of the release: left out") for other in folders
+                if other not in PEOPLE]  # fmt: skip
+        said += [("warning", str(folders[person]), f"there is no {person}.pkl: left out") for person in PEOPLE
+                 if person in folders and person not in found]  # fmt: skip
+        if missing := [person for person in PEOPLE if person not in folders]:
+            said.append(("note", str(self.root), f"not here: {', '.join(missing)}"))
+        for subject in found:
+            try:
+                where = str(self._file(subject, ".pkl"))
+                session = self._session(subject)
+                said += [(severity, where, what) for severity, what in session.remarks]
+                said += self._look(subject, _condition(session.codes, session.duration_s))
+            except DataError as error:
+                said.append(("error", error.where or where, error.what))
+        return [Finding(severity, where, what) for severity, where, what in said]  # type: ignore[arg-type]
+
+    def _folders(self) -> dict[str, Path]:
+        """Folders named like a subject, in the root or in a folder WESAD (in WESAD), the first of them that has one."""
+        here = [self.root] if self.root.is_dir() else []
+        while here:
+            inside = [path for folder in here for path in sorted(folder.iterdir()) if path.is_dir()]
+            if found := {path.name: path for path in inside if re.fullmatch(r"S[1-9]\d?", path.name)}:
+                return found
+            here = [path for path in inside if path.name.lower() == "wesad"]
+        return {}
+
+    def _nobody(self, folders: Mapping[str, Path]) -> DataError:
+        """Why there is nobody here."""
+        title, hint = "WESAD", OBTAIN
+        if folders:
+            what = f"the folders {', '.join(list(folders)[:3])} hold no pickle of their person (S2/S2.pkl)"
+            hint = "the devices' own files don't hold the conditions: copy the pickles of the release too"
+        elif table := _merged_table(self.root):
+            what = f"{table} is a re-upload in one table, with other codes and without rates, not the release"
+        elif (self.root / "WESAD.txt").is_file():
+            what = "this is UCI's archive, which holds a link to the dataset and no data"
+        else:
+            return not_this(self.root, title, expected=EXPECTED, hint=hint)
+        return DataError(what, where=str(self.root), expected=EXPECTED, hint=hint)
+
+    def _file(self, subject: str, ending: str) -> Path:
+        if subject not in self.subjects():
+            raise DataError(f"there is no person {subject}", where=str(self.root), expected=EXPECTED, hint=OBTAIN)
+        return self._folders()[subject] / f"{subject}{ending}"
+
+    def _reports(self, subject: str) -> list[Report]:
+        path = self._file(subject, "_quest.csv")
+        return read_reports(path, subject) if path.is_file() else []
+
+    def _session(self, subject: str) -> _Session:
+        path = self._file(subject, ".pkl")
+        content = _keys(load_pickle(path, expected=CONTENT, hint=AGAIN), path, "the pickle")
+        if "subject" in content and _text(content["subject"]).removeprefix("S") != subject[1:]:
+            raise _bad(path, f"its `subject` is {_text(content['subject'])}", f"{subject}, as the file is named")
+        if missing := {"label", "signal"} - set(content):
+            raise _bad(path, f"there is no {' and no '.join(sorted(missing))} in it, but {', '.join(content)}", CONTENT)
+        devices = _keys(content.pop("signal"), path, "`signal`")
+        if self.device not in devices:
+            what = f"it holds no {self.device}, but {', '.join(devices)}: somebody wrote it again in parts"
+            raise _bad(path, what, CONTENT)
+        codes, remarks = _codes(content["label"], path), []
+        chest = _keys(devices["chest"], path, "`chest`") if "chest" in devices else {}
+        if not chest:
+            remarks.append(("note", "it holds no chest, so the codes' rate is checked against the wristband only"))
+        lengths = {key: len(value) for key, value in chest.items() if isinstance(value, np.ndarray) and value.ndim}
+        if other := {key: count for key, count in lengths.items() if count != len(codes)}:
+            key = next(iter(other))
+            what = f"`label` has {len(codes)} values and chest {key} {other[key]} samples"
+            raise _bad(path, what, "a code for each chest sample, at 700 Hz, as released")
+        arrays = _keys(devices.pop(self.device), path, f"`{self.device}`")
+        content, devices, chest = {}, {}, {}  # the other device's arrays take up to 300 MB: let them go
+        signals: dict[str, Signal] = {}
+        for modality, key in KEYS[self.device].items():
+            where = f"{self.device} {key}"
+            signal = self._signal(arrays.pop(key.lower(), None), modality, path, where)
+            if signal is None:
+                remarks.append(("warning", f"no {where}, so no {modality}"))
+                continue
+            signals[modality] = signal
+            if abs(signal.duration_s - len(codes) / LABEL_RATE) > TOLERANCE_S:
+                what = f"{where} lasts {signal.duration_s:.0f} s, `label` {len(codes) / LABEL_RATE:.0f} s"
+                raise _bad(path, what, f"{signal.rate:g} and {LABEL_RATE} values a second, of one session")
+            if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
+                remarks.append(("warning", f"{lost} samples of {where} are missing"))
+        if not signals:
+            raise _bad(path, f"there is nothing of the {self.device} in it", CONTENT)
+        remarks += _odd_units(signals)
+        duration = min([len(codes) / LABEL_RATE, *(signal.duration_s for signal in signals.values())])
+        if not 1 <= duration <= self.card.longest_s:
+            raise _bad(path, f"the session lasts {duration:.0f} s", f"up to {self.card.longest_s:.0f} s")
+        return _Session(signals, codes, duration, remarks)
+
+    def _signal(self, values: Any, modality: str, path: Path, where: str) -> Signal | None:
+        """An array of the pickle (n, channels) as a signal; None where there is none, or nothing was recorded."""
+        if values is None:
+            return None
+        card = self.card.modalities[modality]
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+            raise _bad(path, f"{where} is no array of numbers", f"an array (samples, {len(card.channels)})")
+        if values.ndim == 1:
+            values = values[:, None]
+        if values.ndim != 2 or values.shape[1] != len(card.channels):
+            raise _bad(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
+        with np.errstate(over="ignore"):  # beyond float32: infinite, so lost
+            data = np.array(values.T, np.float32, order="C")  # a copy: the pickle's arrays can't be written
+        data[~np.isfinite(data)] = np.nan
+        if self.device == "wrist" and modality == "acc":
+            data *= np.float32(COUNT_G)
+        if not np.nan_to_num(data).any():
+            return None
+        return Signal(data, card.rate, card.channels, card.unit)
+
+    def _look(self, subject: str, condition: np.ndarray) -> Iterator[tuple[str, str, str]]:
+        """What is to say of a subject's codes and questionnaires."""
+        where = str(self._file(subject, ".pkl"))
+        stretches = _stretches(condition)
+        if missing := [name for index, name in enumerate(CONDITIONS) if not (condition == index).any()]:
+            yield "warning", where, f"no second of it is {' or '.join(missing)}"
+        if not self._file(subject, "_readme.txt").is_file():
+            yield "note", where, "there is no readme beside it, so nothing is known of the person"
+        quest = self._file(subject, "_quest.csv")
+        if not quest.is_file():
+            yield "note", str(quest), "the file is missing, so no valence and no arousal"
+            return
+        reports = self._reports(subject)
+        for report in reports:
+            yield from (("warning", str(quest), what) for what in report.odd())
+        if [index for index, _ in stretches] != [report.condition for report in reports]:
+            there = ", ".join(CONDITIONS[index] for index, _ in stretches)
+            yield "warning", str(quest), f"its order is not that of the conditions in the pickle: {there}"
+            return
+        ahead = np.array([report.start_s - at[0] for report, (_, at) in zip(reports, stretches, strict=True)])
+        if len(ahead) and np.isfinite(ahead).all():
+            yield "note", str(quest), f"its times run {np.median(ahead):.0f} s ahead of the pickle's"
+            if np.ptp(ahead) > TOLERANCE_QUEST_S:
+                yield "warning", str(quest), "its conditions begin at other distances from each other than the pickle's"
+
+
+class WesadChest(Wesad):
+    """The belt. As the wristband's, of the same session and subjects."""
+
+    device: ClassVar = "chest"
+    card = replace(
+        Wesad.card,
+        name="wesad/chest",
+        title="WESAD, chest belt",
+        modalities={
+            "ecg": ModalityCard(("ecg",), 700.0, "mV"),
+            "eda": ModalityCard(("eda",), 700.0, "uS"),
+            "emg": ModalityCard(("emg",), 700.0, "mV"),
+            "resp": ModalityCard(("resp",), 700.0, "%"),
+            "temp": ModalityCard(("temp",), 700.0, "degC"),
+            "acc": ModalityCard(("x", "y", "z"), 700.0, "g"),
+        },
+        default_modalities=("ecg", "eda", "resp"),
+    )
+
+
+def _bad(path: Path, what: str, expected: str) -> DataError:
+    return DataError(what, where=str(path), expected=expected, hint=AGAIN)
+
+
+def _pickle(folder: Path | None) -> Path | None:
+    path = folder / f"{folder.name}.pkl" if folder else None
+    return path if path and path.is_file() else None
+
+
+def _merged_table(root: Path) -> str | None:
+    """The name of a csv that holds all subjects' wristband and labels in one, as others have passed the dataset on."""
+    for path in sorted(root.glob("*.csv")) if root.is_dir() else []:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            if {"label", "EDA", "TEMP"} <= {name.strip() for name in lines.readline(1000).split(",")}:
+                return path.name
+    return None
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)
+
+
+def _keys(value: Any, path: Path, what: str) -> dict[str, Any]:
+    """A dict by its keys in small letters: the release spells the belt's `Temp` and the wristband's `TEMP`."""
+    if not isinstance(value, dict):
+        raise _bad(path, f"{what} is no dict, but {type(value).__name__}", CONTENT)
+    return {_text(key).lower(): item for key, item in value.items()}
+
+
+def _codes(values: Any, path: Path) -> np.ndarray:
+    """(N,) int8, 0 to 7; whole numbers that are stored as floats are fine."""
+    expected = "whole numbers 0 to 7, one for each chest sample"
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind not in "iuf"
+        or values.size != max(values.shape, default=0)
+    ):
+        raise _bad(path, "`label` is no row of numbers", expected)
+    values = values.reshape(-1)
+    odd = values[~np.isin(values, np.arange(len(CLASS_OF_CODE)))][:1]
+    if odd.size:
+        raise _bad(path, f"`label` holds {odd[0]}", expected)
+    return values.astype(np.int8)
+
+
+def _condition(codes: np.ndarray, duration_s: float) -> np.ndarray:
+    """(seconds,) the class of each whole second that has one code from its first sample to its last, else NaN."""
+    seconds = min(int(duration_s), len(codes) // LABEL_RATE)
+    rows = codes[: seconds * LABEL_RATE].reshape(seconds, LABEL_RATE)
+    return np.where((rows == rows[:, :1]).all(axis=1), CLASS_OF_CODE[rows[:, 0]], np.nan)
+
+
+def _stretches(condition: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """The conditions in order of time, each with its seconds; a gap without another condition in it ends none."""
+    seconds = np.flatnonzero(np.isfinite(condition))
+    parts = np.split(seconds, np.flatnonzero(np.diff(condition[seconds])) + 1) if len(seconds) else []
+    return [(int(condition[part[0]]), part) for part in parts]
+
+
+def _ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
+    """Valence and arousal in every second of the conditions that they were given for.
+
+    A condition that occurs more or less often than it was reported on has none: it can't be told which belongs where.
+    """
+    if not reports:
+        return {}
+    values = np.full((2, len(condition)), np.nan)
+    stretches = _stretches(condition)
+    for index in range(len(CONDITIONS)):
+        there = [seconds for other, seconds in stretches if other == index]
+        told = [report for report in reports if report.condition == index]
+        if len(there) == len(told):
+            for seconds, report in zip(there, told, strict=True):
+                values[:, seconds] = np.array([[report.valence], [report.arousal]])
+    times = np.arange(len(condition), dtype=np.float64)
+    return {name: Label("continuous", row, times) for name, row in zip(("valence", "arousal"), values, strict=True)}
+
+
+def _odd_units(signals: Mapping[str, Signal]) -> Iterator[tuple[str, str]]:
+    """Acceleration that gravity shows to be in another unit."""
+    sizes = np.linalg.norm(signals["acc"].data, axis=0) if "acc" in signals else np.empty(0)
+    sizes = sizes[np.isfinite(sizes)]
+    if len(sizes) and not 0.5 < (size := float(np.median(sizes))) < 2:
+        yield "warning", f"acceleration is {size:.3g} g in the median, where gravity alone is 1 g: another unit?"
