@@ -17,7 +17,7 @@ from scipy.io.matlab import MatReadError
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.matlab import check, inflated
-from embench_plugins.datasets.formats.tracks import AGAIN, MOST_BYTES, Track, stated_rate
+from embench_plugins.datasets.formats.tracks import AGAIN, MOST_BYTES, Track, part, stated_rate
 
 
 @contextmanager
@@ -55,15 +55,10 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
             rate = float(there[0]) if there.size == 1 and there.dtype.kind in "iuf" else None
         rate = stated_rate(path, layout, rate)
         return [
-            Track(name, rate, data.shape[1], None, partial(_stretch, row))
-            for name, row in zip(names, data, strict=True)
+            Track(name, rate, data.shape[1], None, partial(part, row)) for name, row in zip(names, data, strict=True)
         ]
 
     yield tracks
-
-
-def _stretch(row: np.ndarray, start: int, stop: int) -> np.ndarray:
-    return row[start:stop].astype(np.float64)
 
 
 def _mat_content(path: Path, layout: Channels) -> dict[str, Any]:

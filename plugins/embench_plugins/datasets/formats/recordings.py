@@ -1,5 +1,5 @@
-"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, also of an
-Empatica E4; MATLAB by `matlab_tracks`, and EmbracePlus by `embrace`."""
+"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, also of an Empatica E4, and the kinds
+of `matlab_tracks`, `embrace`, `brainvision`, `lsl` and `acqknowledge`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ import pandas as pd
 from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.devices.embrace import open_embrace
+from embench_plugins.datasets.formats.acqknowledge import acq_markers, open_acq
+from embench_plugins.datasets.formats.brainvision import brainvision_files, brainvision_markers, open_brainvision
 from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.edf_notes import notes
+from embench_plugins.datasets.formats.lsl import lsl_markers, open_lsl
 from embench_plugins.datasets.formats.matlab_tracks import open_matlab
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged, part, stated_rate
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
@@ -38,11 +42,20 @@ def opened(path: Path) -> Opened:
 
 
 def parts(path: Path) -> list[Path]:
-    """All files that decide what a file holds: a WFDB header's are those that it names, as far as they are there."""
+    """All files that decide what a file holds: a header's are those that it names, as far as they are there."""
+    if path.suffix.lower() == ".vhdr":
+        return [path, *(file for file in brainvision_files(path) if file.is_file())]
     if path.suffix.lower() != ".hea":
         return [path]
     named = [path.parent / name for name in _named(path)]
     return [path, *sorted({file for file in named if file.is_file()})]
+
+
+def markers(path: Path) -> list[tuple[float, str]]:
+    """Seconds since the start and texts of what was marked in a file, in order of time; none in one that holds no
+    markers. Raises DataError where it cannot be read."""
+    read = _MARKERS.get(path.suffix.lower())
+    return sorted(read(path)) if read else []
 
 
 # EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
@@ -249,11 +262,7 @@ def _wristband(path: Path, rate: float, data: np.ndarray) -> list[Track]:
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
     columns = (data * e4.COUNT_G if moved else data).T
     unit = "g" if moved else None
-    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=True)]
-
-
-def _part(column: np.ndarray, first: int, last: int) -> np.ndarray:
-    return column[first:last]
+    return [Track(name, rate, len(data), unit, partial(part, x)) for name, x in zip(names, columns, strict=True)]
 
 
 def _lines(path: Path) -> tuple[str, int]:
@@ -287,7 +296,17 @@ _KINDS: dict[str, Callable[[Path], Opened]] = {
     ".hea": _wfdb,
     ".mat": open_matlab,
     ".avro": open_embrace,
+    ".vhdr": open_brainvision,
+    ".xdf": open_lsl,
+    ".acq": open_acq,
     ".csv": _csv,
     ".tsv": _csv,
     ".txt": _csv,
+}
+_MARKERS: dict[str, Callable[[Path], list[tuple[float, str]]]] = {
+    ".edf": notes,
+    ".bdf": notes,
+    ".vhdr": brainvision_markers,
+    ".xdf": lsl_markers,
+    ".acq": acq_markers,
 }

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from embench.interfaces.kinds import KindName
 from embench.interfaces.recording import MODALITIES
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.clock import zone_of
+from embench_plugins.datasets.own.paths import Template, check_part
 
 ENTITIES = ("participant", "session", "task", "run")
 """What the names of BIDS files say."""
@@ -21,6 +22,7 @@ TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 Fields = Mapping[str, str]
 Text = Annotated[str, Field(min_length=1)]
+Zone = Annotated[str, AfterValidator(lambda text: zone_of(text) and text)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
 
 
@@ -30,6 +32,12 @@ class _Part(BaseModel):
 
 def _template(text: Any) -> Any:
     return Template(text) if isinstance(text, str) else text
+
+
+def _pattern(text: str | None) -> str | None:
+    if text is not None:
+        check_part(text)
+    return text
 
 
 class Table(_Part):
@@ -52,28 +60,60 @@ class Column(Table):
     column: Text
 
 
-class Spans(Table):
-    """Stretches of time, a row each: `start` and `end` or `duration` are columns, in seconds from the start of the
-    files, or on an absolute `clock` in unix seconds or as dates in UTC."""
+class Trials(_Part):
+    """Parts of a recording that become recordings of their own, by a table or by markers in the files.
 
-    start: Text
+    Args:
+        table, keys: as of any table; its other columns can be a label's.
+        start, end, duration: columns; times are seconds from the start of the files, or dates and times of day. With a
+            name in braces, such as `{stimulus}_start`, a row has columns for each stimulus.
+        stimulus: the column that names what was shown.
+        where: only rows in which each of these columns has one of these values.
+        markers: in place of a table, the text of the markers at which a part begins, such as `film_start_{stimulus}`.
+        until: the text of the marker at which it ends; or `lasts_s`, its length in s.
+        clock: of older descriptions; times say by themselves whether they are dates.
+    """
+
+    table: Template | None = None
+    keys: Fields = {}
+    start: Text | None = None
     end: Text | None = None
     duration: Text | None = None
-    clock: Literal["files", "absolute"] = "files"
-
-    @model_validator(mode="after")
-    def _one_end(self) -> Spans:
-        if (self.end is None) == (self.duration is None):
-            raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
-        return self
-
-
-class Trials(Spans):
-    """Parts of a recording that become recordings of their own: rows in which each column of `where` has one of these
-    values. `stimulus` is the column that names what was shown; all columns can be a label's."""
-
     stimulus: Text | None = None
     where: Mapping[str, tuple[str, ...]] = {}
+    markers: Text | None = None
+    until: Text | None = None
+    lasts_s: Annotated[float, Field(gt=0)] | None = None
+    clock: Literal["files", "absolute"] = "files"
+
+    _read = field_validator("table", mode="before")(_template)
+    _readable = field_validator("markers", "until", "start", "end", "duration")(_pattern)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Trials:
+        if (self.table is None) == (self.markers is None):
+            raise ValueError("when do they begin? give a `table` with its columns, or the `markers` in the files")
+        if self.table is not None:
+            if self.start is None:
+                raise ValueError("when does one begin? give the column of the `start`")
+            if (self.end is None) == (self.duration is None):
+                raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
+            if self.wide and self.stimulus:
+                raise ValueError("`start` has the stimulus in its column's name: leave out `stimulus`")
+        elif (self.until is None) == (self.lasts_s is None):
+            raise ValueError("when does one end? give the marker `until` which it lasts, or its length, `lasts_s`")
+        return self
+
+    @property
+    def wide(self) -> bool:
+        """Whether a row of the table has columns for each stimulus."""
+        return bool(self.start and "{stimulus}" in self.start)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the table must have, by the names that stand here."""
+        timed = () if self.wide else (self.start, self.end, self.duration)
+        return [c for c in (*timed, self.stimulus, *self.where) if c]
 
 
 class OwnChannels(Channels):
@@ -203,7 +243,7 @@ class LabelSource(_Part):
     end: Text | None = None
     duration: Text | None = None
     time: Text | None = None
-    clock: Literal["files", "absolute"] = "files"
+    clock: Literal["files", "absolute"] = "files"  # of older descriptions
     classes: Fields | None = None
     scale: tuple[float, float] | None = None
 
@@ -302,7 +342,7 @@ class Rest(_Part):
 
 
 class Description(_Part):
-    """A whole `dataset.yaml`."""
+    """A whole `dataset.yaml`. `timezone` is that of dates and times of day without one."""
 
     name: Name
     title: Text
@@ -310,6 +350,7 @@ class Description(_Part):
     licence: Text
     doi: str = ""
     mains_hz: Annotated[float, Field(gt=0)]
+    timezone: Zone = "UTC"
     longest_s: Annotated[float, Field(gt=0)]
     fixed_order: bool
     labels_public: Literal["yes", "no", "unknown"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 
@@ -18,16 +19,17 @@ from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
-from embench_plugins.datasets.formats.recordings import parts
+from embench_plugins.datasets.formats.recordings import markers, parts
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
+from embench_plugins.datasets.own.clock import Clock, zone_of
 from embench_plugins.datasets.own.items import Item, find_items, some
 from embench_plugins.datasets.own.labels import Labels, Part
-from embench_plugins.datasets.own.layout import SENSED, Column, OwnChannels, Source
+from embench_plugins.datasets.own.layout import SENSED, Column, OwnChannels, Source, Trials
 from embench_plugins.datasets.own.paths import fill
-from embench_plugins.datasets.own.rows import Span, Tables, single, spans
+from embench_plugins.datasets.own.rows import Span, Tables, marked_spans, single, spans, wide_spans
 from embench_plugins.datasets.own.signals import TABLES, Read, piece, read_e4, read_files
 from embench_plugins.datasets.own.yaml import DATASET, read_yaml
 
@@ -201,13 +203,17 @@ class Own(Dataset):
 
     def _labels(self) -> Labels:
         specs = self.description.labels
-        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs})
+        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs}, self._zone)
+
+    @property
+    def _zone(self) -> tzinfo:
+        return zone_of(self.description.timezone)
 
     def _tables_of(self, item: Item) -> list[Path]:
         source = self._source(item)
         named = [self.description.labels[name].table for name in self._label_names(item)]
         named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
-        named += [source.trials.table] if source.trials else []
+        named += [source.trials.table] if source.trials and source.trials.table else []
         found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named if table]
         return [path for path in found if path is not None]
 
@@ -234,7 +240,7 @@ class Own(Dataset):
             return read_bids(self.root, item.paths[""], channels, where)
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
         try:
-            return read_files(item.paths, channels, places)
+            return read_files(item.paths, channels, places, self._zone)
         except OSError as error:
             where = str(error.filename or next(iter(item.paths.values())))
             raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
@@ -264,26 +270,32 @@ class Own(Dataset):
         spec, where = source.trials, self._written.where("recordings", item.source, "trials")
         if spec is None:
             return []
-        path = self._tables.path(spec.table, item.facts, where)
-        if path is None:
-            raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
-        wanted = [c for c in (spec.start, spec.end, spec.duration, spec.stimulus, *spec.where) if c]
-        rows = self._tables.of(path, spec, item.facts, wanted, where)
-        for column, values in spec.where.items():
-            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
-        if spec.clock == "absolute" and read.start is None:
-            raise DataError(f"the files of {item.id} do not say when they began", where=where, expected="clock: files")
-        found = spans(rows, spec, path, read.start or 0.0 if spec.clock == "absolute" else 0.0)
+        path, found = self._spans(item, spec, read, where)
         if not found:
-            raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected="rows with these values")
+            expected = f"markers `{spec.markers}`" if spec.markers else "rows with these values"
+            raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
         for span in found:
             if span.start < 0 or span.stop > read.duration_s + OVERHANG_S or span.stop <= span.start:
                 raise DataError(
-                    f"line {span.line}: the trial is from {span.start:g} to {span.stop:g} s of {read.duration_s:g} s",
+                    f"{f'line {span.line}: ' if span.line else ''}the trial is from {span.start:g} to {span.stop:g} s "
+                    f"of {read.duration_s:g} s",
                     where=str(path),
                     expected=f"a part of recording {item.id}",
                 )
         return found
+
+    def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, list[Span]]:
+        """The trials of a recording's files, and the file that says them."""
+        if spec.table is None:
+            path = next(iter(item.paths.values()))
+            return path, marked_spans(markers(path), str(spec.markers), spec.until, spec.lasts_s)
+        found = self._tables.path(spec.table, item.facts, where)
+        if found is None:
+            raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
+        rows = self._tables.of(found, spec, item.facts, spec.columns, where)
+        for column, values in spec.where.items():
+            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
+        return found, (wide_spans if spec.wide else spans)(rows, spec, found, Clock(self._zone, read.start))
 
     def _recording(
         self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
@@ -295,8 +307,9 @@ class Own(Dataset):
         if span is not None and source.trials is not None:
             id_, offset, duration = f"{id_}@{number + 1}", span.start, min(span.stop, read.duration_s) - span.start
             facts |= {"trial": str(number + 1)}
-            if source.trials.stimulus:
-                facts["stimulus"] = span.cells[source.trials.stimulus]
+            column = source.trials.stimulus or "stimulus"
+            if source.trials.stimulus or source.trials.wide or source.trials.markers:
+                facts["stimulus"] = span.cells.get(column, "")
             cut = {m: piece(signal, span.start, span.stop) for m, signal in signals.items()}
             signals = {m: signal for m, signal in cut.items() if signal is not None}
             start, order = (start or 0.0) + span.start, order if order is not None else number

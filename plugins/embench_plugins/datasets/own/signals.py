@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,13 +49,16 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
     return Read(session.signals, session.start, session.duration_s)
 
 
-def read_files(paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]) -> Read:
+def read_files(
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str], zone: tzinfo = UTC
+) -> Read:
     """The modalities of one recording.
 
     Args:
         paths: modality -> its file.
         channels: modality -> what the description says of it.
         places: modality -> file and line where it does.
+        zone: that of dates that state none.
 
     Raises:
         DataError: a file cannot be read, has other channels, or times that the rate does not fit.
@@ -61,7 +67,8 @@ def read_files(paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], p
     starts: dict[str, float | None] = {}
     for m, path in paths.items():
         table = path.suffix.lower() in TABLES
-        tracks, rate, starts[m] = (_table if table else _file)(path, m, channels[m], places[m])
+        read = partial(_table, zone=zone) if table else _file
+        tracks, rate, starts[m] = read(path, m, channels[m], places[m])
         with np.errstate(over="ignore", invalid="ignore"):
             data = np.stack(tracks).astype(np.float32)
         data[~np.isfinite(data)] = np.nan
@@ -85,13 +92,15 @@ def _file(path: Path, modality: str, own: OwnChannels, where: str) -> tuple[list
         return [t.read(0, samples) * factor(path, modality, own, t, DATASET) for t in tracks], rate, None
 
 
-def _table(path: Path, modality: str, own: OwnChannels, where: str) -> tuple[list[np.ndarray], float, float | None]:
+def _table(
+    path: Path, modality: str, own: OwnChannels, where: str, *, zone: tzinfo
+) -> tuple[list[np.ndarray], float, float | None]:
     wanted = [*own.channels.values(), *([own.time] if own.time else [])]
     read = tables.columns(path, wanted, where)
     values = [_numbers(read[name], name, path) for name in own.channels.values()]
     rate, start = (float(own.rate) if isinstance(own.rate, int | float) else None), None
     if own.time:
-        at, start = _times(read[own.time], own, path)
+        at, start = _times(read[own.time], own, path, zone)
         rate = _rate(at, rate, path, own.time, where)
         values = _placed(values, at, rate, path, own.time)
     if rate is None:
@@ -116,13 +125,16 @@ def _numbers(column: pd.Series, name: str, path: Path) -> np.ndarray:
     return values.to_numpy(np.float64)
 
 
-def _times(column: pd.Series, own: OwnChannels, path: Path) -> tuple[np.ndarray, float | None]:
+def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float | None]:
     """Seconds from the first row (n,), and when that was, where it is a date or unix time."""
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(np.float64) * TIME_UNITS[own.time_unit]
         absolute = at[0] > 3e8
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+        if re.fullmatch(r"[^Zz+-]*\d", str(column.iloc[0])[10:]):  # no offset after the day
+            local = parsed.dt.tz_localize(None)
+            parsed = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
         at, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
     if wrong := np.flatnonzero(~np.isfinite(at)).tolist():
         raise DataError(
@@ -172,12 +184,14 @@ def _placed(values: Sequence[np.ndarray], at: np.ndarray, rate: float, path: Pat
     return found
 
 
-def rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str) -> np.ndarray:
+def rows_at(
+    path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str, zone: tzinfo
+) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
         at = np.floor(seconds * float(own.rate or 1) + 1e-6)
         return np.minimum(at.astype(np.int64), len(tables.columns(path, [*own.channels.values()], where)) - 1)
-    times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path)
+    times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0
     return np.maximum(np.searchsorted(times, seconds + shift + 1e-6, "right") - 1, 0)
 

@@ -7,7 +7,6 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,22 +142,3 @@ def canonical(value: str) -> str:
     if re.fullmatch(r"\d{1,15}(\.0+)?", value):
         return str(int(value.partition(".")[0]))
     return value
-
-
-def seconds(text: str, path: Path, line: int, column: str) -> float:
-    """A time in seconds, as a number or as a date in UTC; NaN where there is none. Raises DataError that names the
-    cell."""
-    if text.lower() in MISSING:
-        return math.nan
-    value = number(text)
-    if math.isfinite(value):
-        return value
-    try:
-        when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise DataError(
-            f"line {line}, column {column}: `{text[:40]}` is no time",
-            where=str(path),
-            expected="seconds, or a date such as 2024-03-01 14:05:00",
-        ) from None
