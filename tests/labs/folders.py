@@ -1,4 +1,4 @@
-"""Writers of five labs' folders. In each, arousal raises skin conductance and heart rate; films, orders and people differ.
+"""Writers of five labs' folders. In each, arousal raises skin conductance and heart rate.
 
 Every folder has what such labs do by themselves: names and decimals of their country, local times, codes in place of
 names, a questionnaire with a column for each film, an experiment's log, a file of a pilot.
@@ -189,13 +189,9 @@ def write_xdf(
             file.write(header(number, name, kind, rate, "float32", channels))
             for first in range(0, len(data), 2000):
                 rows = data[first : first + 2000]
-                body_ = b"".join(
-                    b"\x08" + struct.pack("<d", origin + first / rate) + row.tobytes()
-                    if k == 0
-                    else b"\0" + row.tobytes()
-                    for k, row in enumerate(rows)
-                )
-                file.write(chunk(3, struct.pack("<I", number) + sized_count(len(rows)) + body_))
+                stamp = b"\x08" + struct.pack("<d", origin + first / rate)
+                values = b"\0".join(row.tobytes() for row in rows)  # the first of a chunk has its time
+                file.write(chunk(3, struct.pack("<I", number) + sized_count(len(rows)) + stamp + values))
             file.write(footer(chunk, number, origin, origin + (len(data) - 1) / rate, len(data)))
         for number, (name, texts) in enumerate(markers, len(signals) + 1):
             file.write(header(number, name, "Markers", 0.0, "string", [("marker", "")]))

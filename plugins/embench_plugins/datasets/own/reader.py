@@ -119,9 +119,10 @@ class Own(Dataset):
                 findings.append(Finding("warning", str(path), what))
         here = {tables.canonical(subject) for subject in self.subjects()}
         excluded = set(map(tables.canonical, self.description.participants.exclude))
-        if absent := sorted(set(self._people) - here - excluded):
+        id_ = self.description.participants.id
+        if absent := sorted(cells[id_] for key, cells in self._people.items() if key not in here | excluded):
             findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
-        if self._people and (unknown := sorted(here - set(self._people))):
+        if self._people and (unknown := [s for s in self.subjects() if tables.canonical(s) not in self._people]):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
         return findings
 

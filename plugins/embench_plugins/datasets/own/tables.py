@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,12 +134,12 @@ def number(text: str) -> float:
 
 
 def canonical(value: str) -> str:
-    """A value by which rows are found: whole numbers without leading zeros.
+    """A value by which rows are found: in small letters, without a file's ending, whole numbers without leading zeros.
 
-    >>> canonical("007"), canonical("7.0"), canonical("S07")
-    ('7', '7', 'S07')
+    >>> canonical("007"), canonical("7.0"), canonical("S07"), canonical("Joy.MP4")
+    ('7', '7', 's07', 'joy')
     """
-    value = value.strip()
+    value = unicodedata.normalize("NFC", value.strip()).casefold()
     if re.fullmatch(r"\d{1,15}(\.0+)?", value):
         return str(int(value.partition(".")[0]))
-    return value
+    return re.sub(r"(?<=\w)\.(mp4|avi|mov|mkv|wmv|webm|wav|mp3|jpe?g|png)$", "", value)
