@@ -187,13 +187,8 @@ def modality_of(name: str) -> str | None:
 
 
 def _is_e4(folder: Path, inside: set[str]) -> bool:
-    """Whether the second line of a folder's files is the rate that a wristband has."""
-    for m, name in e4.FILES.items():
-        if name in inside:
-            with (folder / name).open(encoding="utf-8-sig", errors="replace") as file:
-                rates = [file.readline(200), file.readline(200)][1].split(",")
-            return tables.number(rates[0].strip()) == e4.CARDS[m].rate
-    return False
+    """Whether the first of a folder's files begins as a wristband's do."""
+    return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
 def _worn(root: Path, folders: list[Path]) -> Kind:

@@ -371,6 +371,8 @@ def _first_moment(item: Item) -> float:
     for m, folder in item.paths.items():
         path = folder / e4.FILES[m]
         if path.is_file():
+            if not path.stat().st_size:
+                raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
             with path.open(encoding="utf-8-sig", errors="replace") as file:
                 found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
     return max(found, default=0.0)
