@@ -69,7 +69,8 @@ class Trials(_Part):
             name in braces, such as `{stimulus}_start`, a row has columns for each stimulus.
         stimulus: the column that names what was shown.
         where: only rows in which each of these columns has one of these values.
-        markers: in place of a table, the text of the markers at which a part begins, such as `film_start_{stimulus}`.
+        markers: in place of a table, the markers in the files at which a part begins: text -> stimulus, or one text
+            with a name in braces, such as `film_start_{stimulus}`.
         until: the text of the marker at which it ends; or `lasts_s`, its length in s.
         clock: of older descriptions; times say by themselves whether they are dates.
     """
@@ -81,16 +82,18 @@ class Trials(_Part):
     duration: Text | None = None
     stimulus: Text | None = None
     where: Mapping[str, tuple[str, ...]] = {}
-    markers: Text | None = None
+    markers: Fields | Text | None = None
     until: Text | None = None
     lasts_s: Annotated[float, Field(gt=0)] | None = None
     clock: Literal["files", "absolute"] = "files"
 
     _read = field_validator("table", mode="before")(_template)
-    _readable = field_validator("markers", "until", "start", "end", "duration")(_pattern)
+    _readable = field_validator("until", "start", "end", "duration")(_pattern)
 
     @model_validator(mode="after")
     def _agree(self) -> Trials:
+        if isinstance(self.markers, str):
+            check_part(self.markers)
         if (self.table is None) == (self.markers is None):
             raise ValueError("when do they begin? give a `table` with its columns, or the `markers` in the files")
         if self.table is not None:

@@ -273,7 +273,7 @@ class Own(Dataset):
             return []
         path, found = self._spans(item, spec, read, where)
         if not found:
-            expected = f"markers `{spec.markers}`" if spec.markers else "rows with these values"
+            expected = "the markers that stand there" if spec.markers else "rows with these values"
             raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
         for span in found:
             if span.start < 0 or span.stop > read.duration_s + OVERHANG_S or span.stop <= span.start:
@@ -289,11 +289,13 @@ class Own(Dataset):
         """The trials of a recording's files, and the file that says them."""
         if spec.table is None:
             path = next(iter(item.paths.values()))
-            return path, marked_spans(markers(path), str(spec.markers), spec.until, spec.lasts_s)
+            return path, marked_spans(markers(path), spec.markers or {}, spec.until, spec.lasts_s)
         found = self._tables.path(spec.table, item.facts, where)
         if found is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
         rows = self._tables.of(found, spec, item.facts, spec.columns, where)
+        if spec.stimulus:
+            rows = rows[~rows[spec.stimulus].str.lower().isin(tables.MISSING)]  # such as pauses
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
         return found, (wide_spans if spec.wide else spans)(rows, spec, found, Clock(self._zone, read.start))

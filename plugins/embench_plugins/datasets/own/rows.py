@@ -62,7 +62,7 @@ class Tables:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._read: dict[Path, pd.DataFrame] = {}
-        self._index: dict[tuple[Path, tuple[str, ...]], dict[tuple[str, ...], list[int]]] = {}
+        self._index: dict[tuple[Path, tuple[str, ...], tuple[bool, ...]], dict[tuple[str, ...], list[int]]] = {}
 
     def path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
         """The table of a recording; None where there is none. Raises DataError where there are several."""
@@ -80,29 +80,30 @@ class Tables:
             self._read[path] = tables.rows(path)
         return self._read[path]
 
-    def of(self, path: Path, spec: Named, facts: Mapping[str, str], columns: Sequence[str], where: str) -> pd.DataFrame:
+    def of(self, path: Path, spec: Named, facts: Mapping[str, str], wanted: Sequence[str], where: str) -> pd.DataFrame:
         """The rows of a recording, those whose key columns hold what is known of it.
 
         Args:
-            columns: others that must be there.
+            wanted: other columns that must be there.
 
         Raises:
             DataError: a column is missing; `where` is the line that names it.
         """
         rows = self.rows(path)
-        tables.check_columns(path, list(rows.columns), [*spec.keys.values(), *columns], where)
+        tables.check_columns(path, list(rows.columns), [*spec.keys.values(), *wanted], where)
         if not spec.keys:
             return rows
         if set(spec.keys) - set(facts):
             return rows.iloc[:0]
-        names = tuple(spec.keys.values())
-        if (path, names) not in self._index:
+        names, own = tuple(spec.keys.values()), tuple(tables.canonical(facts[fact]) for fact in spec.keys)
+        place = (path, names, tuple(value.isdigit() for value in own))
+        if place not in self._index:
             index: dict[tuple[str, ...], list[int]] = {}
-            for i, cells in enumerate(zip(*(rows[name] for name in names), strict=True)):
+            columns = (tables.bare(list(rows[name]), value) for name, value in zip(names, own, strict=True))
+            for i, cells in enumerate(zip(*columns, strict=True)):
                 index.setdefault(tuple(map(tables.canonical, cells)), []).append(i)
-            self._index[path, names] = index
-        own = tuple(tables.canonical(facts[fact]) for fact in spec.keys)
-        return rows.iloc[self._index[path, names].get(own, [])]
+            self._index[place] = index
+        return rows.iloc[self._index[place].get(own, [])]
 
 
 def single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
@@ -153,20 +154,24 @@ def wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> li
 
 
 def marked_spans(
-    marks: Sequence[tuple[float, str]], begins: str, ends: str | None, lasts_s: float | None
+    marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None
 ) -> list[Span]:
     """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length.
 
     Args:
         marks: seconds and texts, in order of time.
-        begins, ends: texts with names in braces; a name that stands in both is the same text in both.
+        begins: text -> stimulus, or a text with names in braces.
+        ends: a text with names in braces; one that `begins` has, too, stands for the same.
     """
-    pattern, made = part_pattern(begins, {}), []
+    pattern, made = part_pattern(begins, {}) if isinstance(begins, str) else None, []
     for k, (at, text) in enumerate(marks):
-        if not (named := pattern.fullmatch(text)):
+        named = pattern.fullmatch(text) if pattern else None
+        facts = {name: value.strip() for name, value in named.groupdict().items()} if named else {}
+        if isinstance(begins, Mapping) and text in begins:
+            facts = {"stimulus": begins[text]}
+        elif named is None:
             continue
-        facts = {name: value.strip() for name, value in named.groupdict().items()}
-        end = part_pattern(ends, named.groupdict()) if ends else None
+        end = part_pattern(ends, named.groupdict() if named else facts) if ends else None
         stop = next((t for t, other in marks[k + 1 :] if end and end.fullmatch(other)), None)
         stop = at + lasts_s if lasts_s else stop
         if stop is not None and stop > at:

@@ -27,6 +27,8 @@ from embench_plugins.datasets.own.yaml import DATASET
 TABLES = (".csv", ".tsv", ".txt")
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
+JITTER_S = 0.05
+"""How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
 _ROUND = 0.005
 """A rate that times say is taken for a whole number where it is as close to it."""
 
@@ -150,8 +152,8 @@ def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tup
 
 def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: str) -> float:
     """Samples a second that times (n,) say; must be those that are stated."""
-    step = float(np.median(np.diff(at)))
-    found = 1 / step if step > 0 else len(at) / max(float(at[-1]), 1e-9)
+    step, mean = float(np.median(np.diff(at))), max(float(at[-1]), 1e-9) / (len(at) - 1)
+    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else 1 / step
     if stated is None:
         whole = round(found)
         return float(whole) if whole and abs(found - whole) <= _ROUND * whole else found
@@ -165,9 +167,14 @@ def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: 
     return stated
 
 
+def _even(at: np.ndarray, rate: float) -> bool:
+    """Whether times (n,) are those of evenly spaced samples, but for their rounding or the jitter of a clock."""
+    return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
+
+
 def _placed(values: Sequence[np.ndarray], at: np.ndarray, rate: float, path: Path, column: str) -> list[np.ndarray]:
     """Samples at their places on an even grid, NaN where one is missing."""
-    place = np.round(at * rate)
+    place = np.arange(len(at), dtype=np.float64) if _even(at, rate) else np.round(at * rate)
     if place[-1] >= min(MOST_SAMPLES, 1000 * len(at) + 1000):
         raise DataError(f"column {column} goes over {at[-1]:.6g} s", where=str(path), expected=f"{len(at)} samples")
     index = place.astype(np.int64)

@@ -121,6 +121,18 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     return found[list(dict.fromkeys(wanted))]
 
 
+def bare(cells: Sequence[str], like: str) -> Sequence[str]:
+    """Key cells without the letters that all of them begin with, where they are compared with a plain number: `P01` and
+    `P02` with `1`."""
+    if not like.isdigit():
+        return cells
+    filled = (cell.strip() for cell in cells if cell.lower() not in MISSING)
+    found = [re.fullmatch(r"([^\W\d_]+)[ _-]?(\d{1,15})", cell) for cell in filled]
+    if not found or any(each is None for each in found) or len({each[1] for each in found if each}) > 1:
+        return cells
+    return [re.sub(r"^\s*\D+", "", cell) for cell in cells]
+
+
 def number(text: str) -> float:
     """A number, NaN where the text is none.
 
@@ -134,12 +146,14 @@ def number(text: str) -> float:
 
 
 def canonical(value: str) -> str:
-    """A value by which rows are found: in small letters, without a file's ending, whole numbers without leading zeros.
+    """A value by which rows are found: in small letters, without a film's ending, numbers without leading zeros.
 
-    >>> canonical("007"), canonical("7.0"), canonical("S07"), canonical("Joy.MP4")
-    ('7', '7', 's07', 'joy')
+    >>> canonical("007"), canonical("7.0"), canonical("VP 07"), canonical("Joy.MP4")
+    ('7', '7', 'vp7', 'joy')
     """
     value = unicodedata.normalize("NFC", value.strip()).casefold()
     if re.fullmatch(r"\d{1,15}(\.0+)?", value):
         return str(int(value.partition(".")[0]))
+    if found := re.fullmatch(r"([^\W\d_]+)[ _-]?0*(\d{1,15})", value):
+        return found[1] + found[2]
     return re.sub(r"(?<=\w)\.(mp4|avi|mov|mkv|wmv|webm|wav|mp3|jpe?g|png)$", "", value)
