@@ -93,13 +93,11 @@ def card_of(name: str, data_root: Path | None) -> Card:
     return card
 
 
-def write_description(folder: Path) -> tuple[Path, int]:
-    """Writes the first `dataset.yaml` of a folder of own recordings; its path, and how many lines a person has to fill
-    in.
+def first_description(folder: Path) -> str:
+    """The text of a first `dataset.yaml` of a folder of own recordings; its first comments say what was understood.
 
     Raises:
         UsageError: there is one already, which is never changed. DataError: no recordings are found.
-        MachineError: it cannot be written.
     """
     path = folder / "dataset.yaml"
     if path.exists() or path.is_symlink():
@@ -108,13 +106,18 @@ def write_description(folder: Path) -> tuple[Path, int]:
             where=str(path),
             hint="to begin anew, move it away first",
         )
-    text = registry.describer(OWN)(folder)
+    return registry.describer(OWN)(folder)
+
+
+def write_description(folder: Path, text: str) -> Path:
+    """Writes the `dataset.yaml` of a folder that has none; its path. Raises MachineError where it cannot be written."""
+    path = folder / "dataset.yaml"
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
         raise MachineError(f"it cannot be written: {error.strerror}", where=str(path)) from error
-    return path, sum("TODO" in line for line in text.splitlines()[1:])
+    return path
 
 
 def _is_own(entry: Entry) -> bool:

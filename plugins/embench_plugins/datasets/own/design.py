@@ -172,6 +172,8 @@ def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
     people, best = sheet.participant, (0.0, 0.0, "")
     names = {tables.canonical(name) for name in known}
     for column in sheet.plain:
+        if sheet.rows[column].nunique() > 2 * _MOST_STIMULI:
+            continue
         cells = sheet.rows[column].map(tables.canonical)
         there = ~cells.isin(tables.MISSING)
         values = set(cells[there])

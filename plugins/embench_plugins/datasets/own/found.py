@@ -177,7 +177,7 @@ def _personal(values: Sequence[str]) -> int:
     """How much some values look like those of participants."""
     share = np.mean([bool(_SUBJECT.fullmatch(value)) for value in values])
     other = np.mean([bool(_OTHER.fullmatch(value)) for value in values])
-    number = np.mean([bool(re.fullmatch(r"[A-Za-z]{0,4}[-_ ]?\d+\w{0,2}", value)) for value in values])
+    number = np.mean([bool(re.fullmatch(r"[A-Za-z]{1,4}[-_ ]?\d+\w{0,2}|\d{2,}", value)) for value in values])
     return 2 * int(share >= 0.8) + int(number >= 0.8) - 3 * int(other >= 0.8)
 
 
@@ -365,9 +365,9 @@ def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
         for name in ("participant", *(name for name in kind.facts if name != "participant")):
             needed, best = 0.5 if name == "participant" else 0.9, (0.0, 0, "", kind.template, kind.facts[name])
             for column in map(str, rows.columns):
-                cells = rows[column].str.removeprefix("sub-") if kind.bids else rows[column]
+                cells = [cell.removeprefix("sub-" if kind.bids else "") for cell in rows[column].unique()]
                 for k, (template, values) in enumerate(spellings(kind, name)):
-                    known = {tables.canonical(cell) for cell in tables.bare(list(cells), values[0])} - tables.MISSING
+                    known = {tables.canonical(cell) for cell in tables.bare(cells, values[0])} - tables.MISSING
                     if column in keys.values() or len(known) < 0.5 * len(set(values)):
                         continue
                     share = float(np.mean([tables.canonical(value) in known for value in set(values)]))

@@ -359,6 +359,8 @@ def understood(study: Study) -> list[str]:
     said.append(f"Labels: {', '.join(rated)}." if rated else "No table of labels was found.")
     if not study.cut and len({s for k in study.kinds for n, v in k.facts.items() if n != "participant" for s in v}) < 2:
         said.append("Nothing says that several stimuli were shown; if so, `trials` cuts recordings into them.")
+    if study.zone:
+        said.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
     unused = [sheet.name for sheet in study.sheets if sheet.participant is None and not sheet.stimulus]
     if unused:
         said.append(f"Not joined with recordings: {', '.join(unused[:5])}: no column holds the participants' names.")
