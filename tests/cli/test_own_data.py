@@ -78,7 +78,7 @@ def test_new_writes_a_description_once(embench, recordings, tmp_path):
     unfilled = embench("data", "verify", root)
     assert unfilled.code == 3
     assert "still says TODO" in unfilled.err
-    assert "dataset.yaml, line 4" in unfilled.err
+    assert "dataset.yaml, line 7" in unfilled.err
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,9 @@ from embench.store.reading import reader_faults, recordings
 
 LOST = 0.05
 """Share of a channel's samples from which on it is worth a warning that they are missing."""
+
+LEAST_ALIKE = 4
+"""Recordings of a stimulus, or subjects, from which on one can be unlike the others."""
 
 OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
@@ -155,6 +158,8 @@ class _General:
         self._reported = reported  # places that the reader has reported
         self._seen = SeenSignals()
         self._ids: set[str] = set()
+        self._lasting: dict[str, dict[str, float]] = {}
+        self._held: dict[str, set[str]] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -165,6 +170,8 @@ class _General:
         if recording.id in self._ids:
             add(("error", "another recording has the same name"))
         self._ids.add(recording.id)
+        self._lasting.setdefault(recording.stimulus, {})[recording.id] = recording.duration_s
+        self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
             add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
         for modality, signal in recording.signals.items():
@@ -185,6 +192,7 @@ class _General:
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
+        self.findings += [*_cut_short(self._lasting), *_lacking(self._held)]
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -217,6 +225,27 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
+
+
+def _cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+    """The recordings that are much shorter than those of the same stimulus, where these are about equally long."""
+    for stimulus, lengths in lasting.items():
+        low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
+        if len(lengths) < LEAST_ALIKE or high - low > 0.05 * middle:
+            continue
+        for recording, length in lengths.items():
+            if length < 0.8 * middle:
+                yield Finding("warning", recording, f"it lasts {length:.1f} s, others of {stimulus} {middle:.1f} s")
+
+
+def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """The subjects without a modality that nearly all others have."""
+    for modality in sorted(set().union(*held.values())):
+        having = sum(modality in own for own in held.values())
+        if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
+            for subject, own in held.items():
+                if modality not in own:
+                    yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
 
 
 def _video(video: Video) -> Iterator[Finding]:

@@ -94,7 +94,6 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
             )
         with np.errstate(over="ignore", invalid="ignore"):
             data = np.asarray(data, np.float64).astype(np.float32)
-        data[~np.isfinite(data)] = np.nan
         found[m] = Signal(data, rate, own.standard, POTENTIALS.get(m, str(own.unit)))
     return Read(found, None, max((signal.duration_s for signal in found.values()), default=0.0))
 

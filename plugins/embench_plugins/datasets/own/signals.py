@@ -73,7 +73,6 @@ def read_files(
         tracks, rate, starts[m] = read(path, m, channels[m], places[m])
         with np.errstate(over="ignore", invalid="ignore"):
             data = np.stack(tracks).astype(np.float32)
-        data[~np.isfinite(data)] = np.nan
         found[m] = Signal(data, rate, channels[m].standard, POTENTIALS.get(m, str(channels[m].unit)))
     known = {m: start for m, start in starts.items() if start is not None}
     if len(known) == len(found) and found:

@@ -50,7 +50,7 @@ DAMAGES: Table = {
         refused(EDA, edit.write(""), "empty"),
         refused(EDA, edit.write(f"{START}\n4\n"), "without samples"),
         refused(EDA, edit.write(f"{START}\n4\n1.5\n<html>\n"), "not readable"),
-        refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "no Empatica E4 file"),
+        refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "8 samples a second"),
         refused(EDA, edit.write(f"{START},{START}\n4,4\n" + "1,1\n" * 480), "2 columns"),
         refused(EDA, edit.write(f"{START}\n4\n" + "1\n" * 200), "ends 70 s before"),
         refused(EDA, edit.write(f"{START - 9000}\n4\n" + "1\n" * 480), "before the person's other files",
