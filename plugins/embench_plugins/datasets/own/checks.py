@@ -161,7 +161,7 @@ def _of_labels(of: Description) -> Iterator[Disagreement]:
     trials = any(source.trials for source in of.recordings)
     known = (*names, *(["stimulus", "trial"] if trials else []))
     for label, spec in of.labels.items():
-        if spec.file and spec.file not in names:
+        if spec.file and spec.file not in known:
             hint = f"put `{{{spec.file}}}` into the path of the files"
             what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
             yield ("labels", label, "file"), what, hint
