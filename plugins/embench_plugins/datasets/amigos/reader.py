@@ -27,17 +27,7 @@ from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, Modalit
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.amigos import extras, files
-from embench_plugins.datasets.amigos.files import (
-    BASELINE_S,
-    EEG,
-    HINT,
-    LONG,
-    NO_LONG,
-    PEOPLE,
-    RATE,
-    SHORT,
-    Trial,
-)
+from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats import quadrants
@@ -63,11 +53,11 @@ class Amigos(Dataset):
         doi="10.1109/TAFFC.2018.2884461",
         licence="EULA, no redistribution (processed copies included)",
         obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London, "
-        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + HINT,
+        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + files.HINT,
         modalities={
-            "eeg": ModalityCard(EEG, RATE, "uV", applied=(4.0, 45.0)),
-            "ecg": ModalityCard(("right", "left"), RATE, "a.u.", applied=(None, 60.0)),
-            "eda": ModalityCard(("eda",), RATE, "1e6/GSR", applied=(None, 60.0)),
+            "eeg": ModalityCard(files.EEG, files.RATE, "uV", applied=(4.0, 45.0)),
+            "ecg": ModalityCard(("right", "left"), files.RATE, "a.u.", applied=(None, 60.0)),
+            "eda": ModalityCard(("eda",), files.RATE, "1e6/GSR", applied=(None, 60.0)),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ecg", "eda"),
@@ -82,7 +72,7 @@ class Amigos(Dataset):
         longest_s=155.0,
         labels_public="no",
         fixed_order=False,
-        baseline=Baseline(0.0, BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
+        baseline=Baseline(0.0, files.BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
         skip_s=1.0,  # a connection artefact, which strizhkova2024 cuts too
         default_targets=SCALES,
     )
@@ -102,7 +92,7 @@ class Amigos(Dataset):
                 f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
                 where=str(self.root),
                 expected="files of other people",
-                hint=HINT,
+                hint=files.HINT,
             )
         return people
 
@@ -143,9 +133,11 @@ class Amigos(Dataset):
         """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
         clips."""
         findings = []
-        if missing := PEOPLE - len(self.without) - len(self.subjects()):
+        if missing := files.PEOPLE - len(self.without) - len(self.subjects()):
             findings.append(
-                Finding("warning", str(self.root), f"{missing} of {PEOPLE - len(self.without)} people have no file")
+                Finding(
+                    "warning", str(self.root), f"{missing} of {files.PEOPLE - len(self.without)} people have no file"
+                )
             )
         findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
@@ -172,7 +164,7 @@ class Amigos(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in (paths := files.find(self.root)):
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
         return paths[subject]
 
     @cached_property
@@ -265,7 +257,7 @@ class AmigosLong(Amigos):
         Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
     )
     videos: ClassVar[tuple[str, ...]] = LONG
-    without: ClassVar[tuple[str, ...]] = NO_LONG
+    without: ClassVar[tuple[str, ...]] = files.NO_LONG
 
 
 class AmigosAll(Amigos):
@@ -308,7 +300,7 @@ class AmigosExternal(Amigos):
     )  # fmt: skip
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
-    without: ClassVar[tuple[str, ...]] = NO_LONG
+    without: ClassVar[tuple[str, ...]] = files.NO_LONG
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
@@ -363,7 +355,7 @@ def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
         ready[~np.isfinite(ready)] = np.nan
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
-            signals[modality] = Signal(ready, RATE, meta.channels, meta.unit)
+            signals[modality] = Signal(ready, files.RATE, meta.channels, meta.unit)
     return signals
 
 
@@ -379,7 +371,7 @@ def _look(where: str, trial: Trial) -> Iterator[Finding]:
         return
     if trial.duration_s > files.longest_s(trial.video):
         yield Finding("warning", where, f"it lasts {trial.duration_s:.0f} s, longer than its annotated segments")
-    names = (*EEG, "ECG right", "ECG left", "GSR")
+    names = (*files.EEG, "ECG right", "ECG left", "GSR")
     lost = np.isnan(trial.data).mean(axis=0)
     if empty := [name for name, share in zip(names, lost, strict=True) if share == 1]:
         yield Finding("note", where, f"no value in {'all of ' if len(empty) > 5 else ''}{', '.join(empty)}")

@@ -21,20 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.case.tables import (
-    AXES,
-    REST,
-    SENSORS,
-    Piece,
-    Seen,
-    read_annotations,
-    read_signals,
-)
+from embench_plugins.datasets.case import tables
 from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
+from embench_plugins.datasets.formats import files
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
@@ -43,7 +35,7 @@ _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",),
             "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
 # A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
 # has no label.
-_RULE = LabelRule("mean", cut=REST, ties="drop")
+_RULE = LabelRule("mean", cut=tables.REST, ties="drop")
 
 
 class Case(Dataset):
@@ -109,8 +101,8 @@ class Case(Dataset):
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's eight clips in the order in which they were seen."""
         number = self._number(subject)
-        stick = read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
-        pieces, _ = read_signals(self._tree, number)
+        stick = tables.read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
+        pieces, _ = tables.read_signals(self._tree, number)
         for order, piece in enumerate(pieces):
             duration = piece.values.shape[1] / RATE
             yield Recording(
@@ -136,11 +128,8 @@ class Case(Dataset):
         if alone := sorted(tree.annotations.keys() - tree.physiology.keys()):
             findings.append(Finding("warning", where, f"annotations without signals: {', '.join(map(str, alone))}"))
         rows: dict[str, int] = {}
-        for subject in self.subjects():
-            try:
-                findings += self._look(subject, rows)
-            except DataError as error:
-                findings.append(Finding("error", error.where or subject, error.what))
+        people = self.subjects()
+        findings += files.look_over(people, people, tree.folder, lambda subject: self._look(subject, rows))
         usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
         if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
             findings += [
@@ -161,21 +150,19 @@ class Case(Dataset):
 
     def _number(self, subject: str) -> int:
         numbers = {f"sub_{number}": number for number in self._tree.physiology}
-        if subject not in numbers:
-            raise DataError(f"there is no person {subject}", where=str(self._tree.folder), expected="sub_1 to sub_30")
-        return numbers[subject]
+        return numbers[files.known(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)]
 
     def _look(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
         number, tree = self._number(subject), self._tree
         where = str(tree.physiology[number])
-        pieces, seen = read_signals(tree, number)
+        pieces, seen = tables.read_signals(tree, number)
         rows[subject] = seen.rows
         yield from _look_at_table(where, seen)
         order, end_ms = [], 0
         for piece in pieces:
             order.append(piece.video)
             end_ms = piece.start_ms + piece.values.shape[1]
-            for name, row in zip(SENSORS, piece.values, strict=True):
+            for name, row in zip(tables.SENSORS, piece.values, strict=True):
                 if lost := int(np.isnan(row).sum()):
                     yield Finding("note", where, f"video {piece.video}: {lost} samples of {name} are missing")
         if tree.kind != "raw" and metadata(tree, "seqs_order.txt") and metadata(tree, "videos_duration.txt"):
@@ -185,31 +172,33 @@ class Case(Dataset):
         if number not in tree.annotations:
             yield Finding("warning", where, "no file of annotations: no arousal and no valence")
             return
-        yield from _look_at_stick(str(tree.annotations[number]), *read_annotations(tree, number), end_ms)
+        yield from _look_at_stick(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
 
 
 def _signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the eight columns (8, samples)."""
     signals = {}
     for modality, meta in card.modalities.items():
-        data = values[[SENSORS.index(name) for name in _COLUMNS[modality]]]
+        data = values[[tables.SENSORS.index(name) for name in _COLUMNS[modality]]]
         if np.isfinite(data).any():
             signals[modality] = Signal(data, RATE, meta.channels, meta.unit)
     return signals
 
 
-def _labels(piece: Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
+def _labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
     labels = {"video_type": Label("condition", np.array([float(TYPES.index(VIDEOS[piece.video]))]), classes=TYPES)}
     if stick is not None:
         time, values = stick
         first, last = np.searchsorted(time, (piece.start_ms, piece.start_ms + piece.values.shape[1]))
         if last > first:
             at = (time[first:last] - piece.start_ms) / 1000
-            labels |= {axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(AXES)}
+            labels |= {
+                axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(tables.AXES)
+            }
     return labels
 
 
-def _look_at_table(where: str, seen: Seen) -> Iterator[Finding]:
+def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
     if seen.unordered:
         yield Finding("warning", where, f"{seen.unordered} rows are not in order of time: sorted")
     if seen.empty:
@@ -225,14 +214,16 @@ def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: 
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:
         yield Finding("warning", where, f"ends after {time[-1] / 1000:.1f} s, before the last clip: a truncated copy?")
-    for axis, column in zip(AXES, values.T, strict=True):
+    for axis, column in zip(tables.AXES, values.T, strict=True):
         there = column[np.isfinite(column)]
         if off := int(((there < 0.5) | (there > 9.5)).sum()):
             yield Finding("warning", where, f"{off} values of {axis} off the scale 0.5 to 9.5")
         found, counts = np.unique(there, return_counts=True)
-        rest = found[counts.argmax()] if found.size else REST
-        if rest != REST and abs(rest - REST) < 0.1:
-            yield Finding("warning", where, f"{axis} rests at {rest:g}, not {REST:g}: units at rest count as labelled")
+        rest = found[counts.argmax()] if found.size else tables.REST
+        if rest != tables.REST and abs(rest - tables.REST) < 0.1:
+            yield Finding(
+                "warning", where, f"{axis} rests at {rest:g}, not {tables.REST:g}: units at rest count as labelled"
+            )
     if (gap := float(np.diff(time).max(initial=0)) / 1000) > 1:
         yield Finding("note", where, f"a gap of {gap:.1f} s")
 

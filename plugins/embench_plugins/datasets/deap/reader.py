@@ -29,20 +29,8 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.deap.files import (
-    BASELINE_S,
-    CHANNELS,
-    FILMED,
-    GSR,
-    HINT,
-    PEOPLE,
-    RATE,
-    RATINGS,
-    SAMPLES,
-    TRIALS,
-    UNFILMED,
-    read,
-)
+from embench_plugins.datasets.deap import files
+from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats import quadrants
@@ -78,15 +66,15 @@ class Deap(Dataset):
         doi="10.1109/T-AFFC.2011.15",
         licence="EULA, no redistribution",
         obtain="a permanent member of the academic staff signs the EULA of the DEAP pages of Queen Mary University of "
-        "London; " + HINT,
+        "London; " + files.HINT,
         modalities={
-            "eeg": ModalityCard(CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
-            "eog": ModalityCard(CHANNELS["eog"], RATE, "uV"),
-            "emg": ModalityCard(CHANNELS["emg"], RATE, "uV"),
-            "eda": ModalityCard(CHANNELS["eda"], RATE, "-ohm"),
-            "resp": ModalityCard(CHANNELS["resp"], RATE, "a.u."),
-            "ppg": ModalityCard(CHANNELS["ppg"], RATE, "a.u."),
-            "temp": ModalityCard(CHANNELS["temp"], RATE, "a.u."),
+            "eeg": ModalityCard(files.CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
+            "eog": ModalityCard(files.CHANNELS["eog"], RATE, "uV"),
+            "emg": ModalityCard(files.CHANNELS["emg"], RATE, "uV"),
+            "eda": ModalityCard(files.CHANNELS["eda"], RATE, "-ohm"),
+            "resp": ModalityCard(files.CHANNELS["resp"], RATE, "a.u."),
+            "ppg": ModalityCard(files.CHANNELS["ppg"], RATE, "a.u."),
+            "temp": ModalityCard(files.CHANNELS["temp"], RATE, "a.u."),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ppg", "eda"),
@@ -98,7 +86,7 @@ class Deap(Dataset):
             quadrants.TARGET,
         ),
         mains_hz=50.0,
-        longest_s=SAMPLES / RATE,
+        longest_s=files.SAMPLES / RATE,
         labels_public="no",
         fixed_order=False,
         baseline=Baseline(0.0, BASELINE_S, in_unit=False),  # before the video, and the face video does not have it
@@ -123,12 +111,12 @@ class Deap(Dataset):
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The 40 trials, in order of the videos' numbers."""
-        data, ratings = read(self._path(subject))
+        data, ratings = files.read(self._path(subject))
         shown = self._shown.get(subject, {})
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
-            rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
+            rated = dict(zip(files.RATINGS, ratings[index].tolist(), strict=True))
             rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_span, duration_s=duration_s)
@@ -162,7 +150,7 @@ class Deap(Dataset):
         findings += faces.lacking(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
-                data, ratings = read(self._path(subject))
+                data, ratings = files.read(self._path(subject))
                 findings += _look(str(self._path(subject)), data, ratings)
                 findings += self._compare(subject, ratings)
                 findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
@@ -172,7 +160,7 @@ class Deap(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
         return self._paths[subject]
 
     @cached_property
@@ -192,7 +180,7 @@ class Deap(Dataset):
             if not rival or path.suffix.lower() == ".dat":
                 paths[subject] = path
         if not paths:
-            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
+            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=files.HINT)
         return paths
 
     @property
@@ -265,7 +253,11 @@ class Deap(Dataset):
         """The face videos of a subject: which are missing, and whether their headers make sense."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
-        known = [] if person > FILMED else [n for n in range(1, TRIALS + 1) if n not in UNFILMED.get(person, ())]
+        known = (
+            []
+            if person > files.FILMED
+            else [n for n in range(1, TRIALS + 1) if n not in files.UNFILMED.get(person, ())]
+        )
         if lacking := [str(n) for n in known if n not in clips] if self._clips else []:
             what = "all face videos" if len(lacking) == len(known) else f"face videos of trial {', '.join(lacking)}"
             yield Finding("warning", str(self.root), f"{subject}: {what} are missing")
@@ -306,7 +298,7 @@ def _subject(path: Path, pattern: re.Pattern[str]) -> str:
 def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
-    for modality, channels in CHANNELS.items():
+    for modality, channels in files.CHANNELS.items():
         with np.errstate(over="ignore", invalid="ignore"):
             values = trial[at : at + len(channels)].astype(np.float32)
         at += len(channels)
@@ -319,15 +311,15 @@ def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
 
 def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
     """What is odd in a subject's file."""
-    if data.shape[2] != SAMPLES:
+    if data.shape[2] != files.SAMPLES:
         yield Finding(
-            "warning", where, f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"
+            "warning", where, f"trials of {data.shape[2]} samples, not {files.SAMPLES}: a shortened or generated copy"
         )
     if unrated := int((~np.isfinite(ratings)).any(axis=1).sum()):
         yield Finding("warning", where, f"{unrated} trials lack a rating")
     if off := int(((ratings < 1) | (ratings > 9)).any(axis=1).sum()):
         yield Finding("warning", where, f"{off} trials have ratings off the scale 1 to 9")
-    names = [f"{modality} {name}" for modality, channels in CHANNELS.items() for name in channels]
+    names = [f"{modality} {name}" for modality, channels in files.CHANNELS.items() for name in channels]
     flat = np.zeros(len(names), int)
     lost = 0
     for trial in data:
@@ -337,7 +329,7 @@ def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding
         yield Finding("warning", where, f"channels without any change, and in how many trials: {', '.join(some[:6])}")
     if lost:
         yield Finding("warning", where, f"{lost} samples are no numbers")
-    elif (lean := _lean(data[:, GSR])) > 1:
+    elif (lean := _lean(data[:, files.GSR])) > 1:
         what = (
             f"GSR rises faster than it falls (skewness {lean:.1f}), as a conductance does; it is read as a resistance"
         )
@@ -355,4 +347,4 @@ def _lean(resistance: np.ndarray) -> float:
 
 def _agree(told: np.ndarray, read: np.ndarray) -> bool:
     """Whether ratings are the same, but for rounding; where one is missing it says nothing."""
-    return bool(np.nanmax(np.abs(told - read), initial=0.0) <= 0.01)
+    return bool(np.nanmax(np.abs(told - files.read), initial=0.0) <= 0.01)

@@ -27,7 +27,6 @@ from embench_plugins.datasets.eegmat.layout import CLASSES, ELECTRODES, HEART, I
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import opened
-from embench_plugins.datasets.formats.release import look_over
 from embench_plugins.datasets.formats.tracks import Track
 
 OBTAIN = "embench data fetch eegmat, or get the release from physionet.org/content/eegmat; pass the folder of its files"
@@ -76,9 +75,7 @@ class Eegmat(Dataset):
     def subjects(self) -> list[str]:
         """The release's subjects with a file."""
         found = sorted({subject for subject, _ in self._files})
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them. (The files' headers say another sex of some.)"""
@@ -107,7 +104,7 @@ class Eegmat(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files."""
-        return look_over(self.subjects(), PEOPLE, self._folder, self._look)
+        return files.look_over(self.subjects(), PEOPLE, self._folder, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
         own = self._own(subject)
@@ -127,8 +124,7 @@ class Eegmat(Dataset):
     @cached_property
     def _folder(self) -> Path:
         """The folder of the files: the one given, or one inside it, as an archive unpacks."""
-        inside = sorted(self.root.glob("*/Subject*_[12].edf")) if self.root.is_dir() else []
-        return inside[0].parent if inside and not any(self.root.glob("Subject*_[12].edf")) else self.root
+        return files.inside(self.root, "Subject*_[12].edf")
 
     @cached_property
     def _files(self) -> dict[tuple[str, int], Path]:
@@ -141,26 +137,12 @@ class Eegmat(Dataset):
         }
 
     def _own(self, subject: str) -> list[tuple[str, int]]:
-        own = [key for key in self._files if key[0] == subject]
-        if not own:
-            raise DataError(f"there is no person {subject}", where=str(self._folder), expected=EXPECTED, hint=OBTAIN)
-        return sorted(own)
+        files.known(subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN)
+        return sorted(key for key in self._files if key[0] == subject)
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        """Sex and age band by subject; empty where the table cannot be read: nothing depends on it."""
-        try:
-            read = files.text_table(self._folder / INFO, ("Subject", "Age", "Gender"), expected="a table", hint=OBTAIN)
-        except DataError:
-            return {}
-        info: dict[str, dict[str, str]] = {}
-        for row in read.astype(str).to_dict("records"):
-            info[row["Subject"]] = known = {}
-            if row["Gender"] in ("M", "F"):
-                known["sex"] = "male" if row["Gender"] == "M" else "female"
-            if re.fullmatch(r"\d\d", row["Age"]):
-                known["age_band"] = f"{row['Age'][0]}0-{row['Age'][0]}9"
-        return info
+        return files.who(self._folder / INFO, ("Subject", "Age", "Gender"))
 
 
 def _signals(path: Path, card: Card) -> dict[str, Signal]:

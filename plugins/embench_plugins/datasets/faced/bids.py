@@ -18,7 +18,7 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
-from embench_plugins.datasets.faced.card import OBTAIN, Shown, shown
+from embench_plugins.datasets.faced.card import Shown, shown
 from embench_plugins.datasets.faced.layout import (
     CLIPS,
     FIRST_LAYOUT,
@@ -172,21 +172,9 @@ class Bids:
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
-        return people(self.root / "participants.tsv", ("participant_id", "age", "sex"), "\t")
+        return who(self.root / "participants.tsv", ("participant_id", "age", "sex"), "\t")
 
 
-def people(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
-    """Sex and age band by subject, from a table with the columns of name, age and sex; empty where it cannot be read:
-    nothing depends on it."""
-    try:
-        read = files.text_table(path, columns, expected="a table", hint=OBTAIN, separator=separator)
-    except DataError:
-        return {}
-    info: dict[str, dict[str, str]] = {}
-    for name, age, sex in read.astype(str).itertuples(index=False):
-        info[f"sub-{name[-3:]}"] = known = {}
-        if sex in ("M", "F"):
-            known["sex"] = "male" if sex == "M" else "female"
-        if (years := pd.to_numeric(age, "coerce")) >= 10:
-            known["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
-    return info
+def who(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
+    """Sex and age band by subject, from a table of either release, whose names end alike."""
+    return {f"sub-{name[-3:]}": known for name, known in files.who(path, columns, separator).items()}

@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
-from embench_plugins.datasets.faced.bids import AGAIN, Cohort, cohort, people
+from embench_plugins.datasets.faced.bids import AGAIN, Cohort, cohort, who
 from embench_plugins.datasets.faced.card import Shown, shown
 from embench_plugins.datasets.faced.layout import CLIPS, PEOPLE, RATINGS
 from embench_plugins.datasets.formats import edf_notes
@@ -99,7 +99,7 @@ class Original:
     def _info(self) -> Mapping[str, dict[str, str]]:
         known: dict[str, dict[str, str]] = {}
         for folder in (self.root, self.root.parent):
-            known |= people(folder / "Recording_info.csv", ("sub", "Age", "Gender"), ",")
+            known |= who(folder / "Recording_info.csv", ("sub", "Age", "Gender"), ",")
         return known
 
 

@@ -1,15 +1,16 @@
-"""What the readers share: tables of text, and errors for folders of another kind."""
+"""What readers of a release share: who and what is in its folder, tables of text, and errors that say what is not."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench.interfaces.dataset import Finding
 
 _LONGEST_HEADER = 1 << 16
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".rar", ".7z")
@@ -30,6 +31,60 @@ def not_this(root: Path, title: str, *, expected: str, hint: str) -> DataError:
         )
     found = f", but {', '.join(names[:5])}" if names else ": the folder is empty"
     return DataError(f"no file of {title} is here{found}", where=str(root), expected=expected, hint=hint)
+
+
+def inside(root: Path, pattern: str) -> Path:
+    """The folder in which a name of `pattern` lies: the one given, or one inside it, as an archive unpacks."""
+    deeper = sorted(root.glob(f"*/{pattern}")) if root.is_dir() else []
+    return deeper[0].parent if deeper and not any(root.glob(pattern)) else root
+
+
+def some(found: Iterable[str], root: Path, title: str, *, expected: str, hint: str) -> list[str]:
+    """The subjects that were found in a folder. Raises DataError where there is none, which says what is there."""
+    if not (people := list(found)):
+        raise not_this(root, title, expected=expected, hint=hint)
+    return people
+
+
+def known(subject: str, people: Collection[str], where: Path, *, expected: str | None = None, hint: str) -> str:
+    """A subject who is one of `people`. Raises DataError for another."""
+    if subject not in people:
+        raise DataError(f"there is no person {subject}", where=str(where), expected=expected, hint=hint)
+    return subject
+
+
+def look_over(
+    found: Sequence[str], people: Sequence[str], where: Path, look: Callable[[str], Iterable[Finding]]
+) -> list[Finding]:
+    """Findings on a folder: which of the release's `people` are missing, and what `look` finds of each who is here; an
+    error where it cannot read them."""
+    findings = []
+    if missing := [person for person in people if person not in found]:
+        what = f"{len(found)} of {len(people)} subjects are here, not {', '.join(missing)}"
+        findings.append(Finding("note", str(where), what))
+    for subject in found:
+        try:
+            findings += look(subject)
+        except DataError as error:
+            findings.append(Finding("error", error.where or subject, error.what))
+    return findings
+
+
+def who(path: Path, columns: tuple[str, str, str], separator: str = ",") -> dict[str, dict[str, str]]:
+    """Sex and age band by subject, from a table with the columns of name, age and sex; empty where it cannot be read:
+    nothing depends on it."""
+    try:
+        read = text_table(path, columns, expected="a table", hint="", separator=separator)
+    except DataError:
+        return {}
+    info: dict[str, dict[str, str]] = {}
+    for name, age, sex in read.astype(str).itertuples(index=False):
+        info[name] = one = {}
+        if sex.lower() in ("m", "f"):
+            one["sex"] = "male" if sex.lower() == "m" else "female"
+        if 10 <= (years := pd.to_numeric(age, "coerce")) < 200:
+            one["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
+    return info
 
 
 def table(

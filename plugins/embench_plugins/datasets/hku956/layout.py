@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from embench.interfaces.dataset import ModalityCard
 from embench_plugins.datasets.devices import e4
 
-SIGNALS = re.compile(r"1\. physiological[ _]signals")
+SIGNALS = "1. physiological[ _]signals"
 """The release's readme writes the folder's name with a space, its archive with an underscore."""
 
 RATINGS = "3. AV_ratings.csv"

@@ -24,16 +24,8 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
-from embench_plugins.datasets.hku956.layout import (
-    CARDS,
-    COLUMNS,
-    FOLDERS,
-    PEOPLE,
-    RATINGS,
-    SIGNALS,
-    SIGNS,
-)
+from embench_plugins.datasets.hku956 import layout
+from embench_plugins.datasets.hku956.layout import CARDS, FOLDERS, PEOPLE
 
 OPTIONAL = ("hr",)
 AXES = ("valence", "arousal")
@@ -91,9 +83,7 @@ class Hku956(Dataset):
         """The release's subjects with a folder of signals."""
         folder = self._signals_folder
         found = [person for person in PEOPLE if (folder / person).is_dir()]
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and the table of ratings, which is all subjects'."""
@@ -121,26 +111,24 @@ class Hku956(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files and ratings."""
-        return look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
+        return files.look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
 
     @cached_property
     def _signals_folder(self) -> Path:
         """The folder of all signals: in the one given, or in one inside it, as an archive unpacks."""
-        for folder in (self.root, *(sorted(self.root.glob("*/")) if self.root.is_dir() else ())):
-            for path in sorted(folder.glob("1. physiological*")):
-                if SIGNALS.fullmatch(path.name) and path.is_dir():
-                    return path
-        raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        found = sorted(files.inside(self.root, layout.SIGNALS).glob(layout.SIGNALS))
+        if not found:
+            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return found[0]
 
     @property
     def _table_path(self) -> Path:
-        return self._signals_folder.parent / RATINGS
+        return self._signals_folder.parent / layout.RATINGS
 
     def _songs(self, subject: str) -> dict[int, str]:
         """Position in the session -> the name of that song's files."""
-        folder = self._signals_folder / subject / FOLDERS["ppg"]
-        if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self._signals_folder), hint=OBTAIN)
+        where = self._signals_folder
+        folder = where / files.known(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
         songs: dict[int, str] = {}
         for path in sorted(folder.glob("*.csv")):
             named = _SONG.fullmatch(path.name)
@@ -180,9 +168,9 @@ class Hku956(Dataset):
     @cached_property
     def _table(self) -> dict[tuple[str, int], Song]:
         """(subject, position) -> what the table of ratings says of this song."""
-        path, expected = self._table_path, f"a row a song with the columns {', '.join(COLUMNS)}"
+        path, expected = self._table_path, f"a row a song with the columns {', '.join(layout.COLUMNS)}"
         hint = "copy it again from the release"
-        read = files.text_table(path, COLUMNS, expected=expected, hint=hint)
+        read = files.text_table(path, layout.COLUMNS, expected=expected, hint=hint)
         numbers = files.numbers(
             read[["song_no", "song_id", "valence_rating", "arousal_rating", "play_duration"]],
             path, expected=expected, hint=hint,
@@ -214,7 +202,7 @@ class Hku956(Dataset):
                 if missing := [axis for axis in AXES if axis not in row.ratings]:
                     yield Finding("warning", where, f"{name} has no rating of {', '.join(missing)}")
                 for axis, value in row.ratings.items():
-                    if row.signs[axis] != SIGNS[int(np.sign(value))]:
+                    if row.signs[axis] != layout.SIGNS[int(np.sign(value))]:
                         what = f"{name}: {axis} is {value:g} and called {row.signs[axis]}"
                         yield Finding("warning", str(self._table_path), what)
             flat += bool(np.nanmax(signals["eda"].data, initial=-np.inf) < FLAT_US)

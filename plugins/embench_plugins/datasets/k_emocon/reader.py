@@ -35,7 +35,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.devices import clips, faces, wearables
+from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
 
@@ -88,10 +88,7 @@ class KEmoCon(Dataset):
         obtain="request access to Zenodo record 3931963 (doi 10.5281/zenodo.3931963), logged in, and fill in the "
         "authors' online agreement form, with the same e-mail address and a detailed purpose; then " + HINT,
         modalities={
-            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
-            "eda": ModalityCard(("eda",), 4.0, "uS"),
-            "temp": ModalityCard(("temp",), 4.0, "degC"),
-            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
+            **e4.CARDS,
             "hr": ModalityCard(("hr",), 1.0, "bpm"),
             "eeg_bands": ModalityCard(BANDS, 1.0, "a.u."),
             **faces.CARDS,
@@ -117,9 +114,8 @@ class KEmoCon(Dataset):
     def subjects(self) -> list[str]:
         """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
-        if not found:
-            raise files.not_this(self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
-        return [f"P{pid:02d}" for pid in found]
+        people = [f"P{pid:02d}" for pid in found]
+        return files.some(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
 
     def files(self, subject: str) -> list[Path]:
         """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
@@ -219,9 +215,7 @@ class KEmoCon(Dataset):
         return debates
 
     def _pid(self, subject: str) -> int:
-        if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self.root), hint=HINT)
-        return int(subject[1:])
+        return int(files.known(subject, self.subjects(), self.root, hint=HINT)[1:])
 
     def _signal_files(self, pid: int) -> dict[str, Path]:
         """Modality -> its file, of those that are there."""

@@ -34,17 +34,8 @@ import numpy as np
 from scipy.io import savemat
 from scipy.stats import norm
 
-from embench_plugins.datasets.amigos.files import (
-    BASELINE_S,
-    COLUMNS,
-    COMPRESSED,
-    EEG,
-    LONG,
-    PEOPLE,
-    RATE,
-    SHORT,
-    segment_count,
-)
+from embench_plugins.datasets.amigos import files
+from embench_plugins.datasets.amigos.files import BASELINE_S, EEG, LONG, RATE, SHORT
 from embench_plugins.datasets.amigos.synthetic import faces
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import planted, skin_responses
@@ -149,7 +140,7 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
 
 def _generator(person_label: bool) -> Generator:
     truth, about = partial(_truth, person_label=person_label), {"version": 2, "planted": "self-assessment"}
-    return Generator(__name__, "amigos", range(1, PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
+    return Generator(__name__, "amigos", range(1, files.PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
 
 
 def _write(
@@ -221,7 +212,7 @@ def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float 
         samples = round(trial_s(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
         data = body.trial(trial, resting, samples, rng)
         rated = ratings(trial["arousal"], trial["valence"], rng)
-        external = np.tanh(0.4 * rng.standard_normal((segment_count(samples / RATE), 2)))
+        external = np.tanh(0.4 * rng.standard_normal((files.segment_count(samples / RATE), 2)))
         cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
     return cells
 
@@ -276,7 +267,7 @@ def _compressed(variables: dict[str, np.ndarray]) -> bytes:
     while at < len(plain):
         stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
         packed = zlib.compress(plain[at:stop], 1)
-        parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
+        parts += [np.array([files.COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
         at = stop
     return b"".join(parts)
 
@@ -327,7 +318,7 @@ class _Body:
         """The 17 columns of a trial (samples, 17), at float32 precision."""
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
-        columns = np.empty((COLUMNS, samples))
+        columns = np.empty((files.COLUMNS, samples))
         columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
         columns[14:16] = self._ecg(float(trial["heart_rate"]), resting, time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))

@@ -32,18 +32,9 @@ import numpy as np
 from scipy import fft
 
 from embench.errors import UsageError
+from embench_plugins.datasets.faced import layout
 from embench_plugins.datasets.faced.bids import cohort
-from embench_plugins.datasets.faced.layout import (
-    BLOCKS,
-    CLIPS,
-    ELECTRODES,
-    EMOTIONS,
-    FELT,
-    MASTOIDS,
-    OLD_NAMES,
-    PEOPLE,
-    RATINGS,
-)
+from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, FELT, PEOPLE, RATINGS
 from embench_plugins.datasets.faced.synthetic import files
 from embench_plugins.datasets.synthetic.body import smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
@@ -65,7 +56,7 @@ FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
 """The numbers of the subjects of small sets: all cohorts are among the first four, all quirks among twelve. Then come
 those with small files, of 250 Hz, then the others."""
 BAD, BAD_UV = "sub-023", 26_000.0
-SITES = (*ELECTRODES, *MASTOIDS)
+SITES = (*ELECTRODES, *layout.MASTOIDS)
 PROFILE = np.array([
     [4.9, 2.9, 2.2, 4.2, 0.6, 0.8, 0.6, 0.4], [1.0, 5.0, 3.0, 1.5, 1.0, 0.6, 0.7, 0.6],
     [1.5, 2.4, 4.4, 2.1, 0.7, 0.6, 0.6, 0.6], [1.2, 1.0, 1.4, 4.5, 0.4, 0.7, 0.6, 1.8],
@@ -178,7 +169,7 @@ def _truth(person: str, seed: int, planted: Planted) -> np.ndarray:
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
     rows["person"], rows["order"] = person, np.arange(len(CLIPS))
-    rows["clip"] = np.concatenate([rng.permutation(BLOCKS[k]) for k in rng.permutation(len(BLOCKS))])
+    rows["clip"] = np.concatenate([rng.permutation(layout.BLOCKS[k]) for k in rng.permutation(len(layout.BLOCKS))])
     rows["ratings"] = _ratings(rng, seed)[rows["clip"] - 1]
     rows["felt"], rows["power"] = _powers(person, rows["clip"], rows["ratings"], seed, planted)
     return rows
@@ -200,9 +191,9 @@ def _powers(
     every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
     films = FILM * patterns(seed, "film", every)[[every.index(title) for title in titles]]
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
-    own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
+    own, *of_blocks = rng.standard_normal((1 + len(layout.BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
-    blocks = np.stack([of_blocks[next(k for k, b in enumerate(BLOCKS) if clip in b)] for clip in clips.tolist()])
+    blocks = np.stack([of_blocks[next(k for k, b in enumerate(layout.BLOCKS) if clip in b)] for clip in clips.tolist()])
     shared = planted.film * films + planted.emotion * emotions
     return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
 
@@ -270,7 +261,7 @@ def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
         row += np.interp(moments, np.arange(seconds + 1), drift)
         if person == BAD and site % 3 == 0:
             row += BAD_UV * smooth_noise(rng, len(row), rate, 1.0)
-    order = [SITES.index(OLD_NAMES.get(name, name)) for name in layout]
+    order = [SITES.index(layout.OLD_NAMES.get(name, name)) for name in layout]
     files.write_bdf(at.bdf, layout, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
 
 

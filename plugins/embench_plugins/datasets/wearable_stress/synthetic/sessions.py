@@ -20,15 +20,8 @@ import numpy as np
 from embench_plugins.datasets.devices.e4 import FILES
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.wearable_stress.layout import (
-    BEFORE_S,
-    COVERED,
-    INFO,
-    PEOPLE,
-    PROTOCOLS,
-    REPEATED,
-    SESSIONS,
-)
+from embench_plugins.datasets.wearable_stress import layout
+from embench_plugins.datasets.wearable_stress.layout import COVERED, PEOPLE, PROTOCOLS, REPEATED
 
 ORDER = tuple(person for pair in zip(PEOPLE[:18], PEOPLE[18:], strict=True) for person in pair)
 """Who is there first: both protocols, where two subjects are asked for."""
@@ -59,7 +52,7 @@ beats and responses a minute."""
 def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
     """`Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
     for rows in people:
-        _person(out / SESSIONS, rows, presses(str(rows["person"][0]), seed, length_s), seed)
+        _person(out / layout.SESSIONS, rows, presses(str(rows["person"][0]), seed, length_s), seed)
     for group, protocol in PROTOCOLS.items():  # both tables hold everybody, as in the release
         names = [stage.name for stage in protocol.stages]
         table = [["", *names]]
@@ -71,7 +64,7 @@ def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> No
     infos = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
               for number, person in enumerate(PEOPLE)]  # fmt: skip
     notes = ["References:,,,\n", "m:male,,,\n"]
-    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*infos, *notes]), "utf-8")
+    (out / layout.INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*infos, *notes]), "utf-8")
 
 
 def presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
@@ -110,7 +103,7 @@ def truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
     rows = np.zeros(at[-1], SECONDS)
     rows["person"], rows["second"], rows["stage"] = person, np.arange(at[-1]), NO_STAGE
     for number, stage in enumerate(PROTOCOLS[person[0]].stages):
-        begin = at[stage.closes] - BEFORE_S if stage.opens is None else at[stage.opens]
+        begin = at[stage.closes] - layout.BEFORE_S if stage.opens is None else at[stage.opens]
         rows["stage"][(rows["second"] >= begin) & (rows["second"] < at[stage.closes])] = number
     rows["heart_rate"], rows["scr_per_min"] = e4.responses(rng, under_stress(rows) == 1, effect)
     return rows
