@@ -133,12 +133,9 @@ class Amigos(Dataset):
         """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
         clips."""
         findings = []
-        if missing := files.PEOPLE - len(self.without) - len(self.subjects()):
-            findings.append(
-                Finding(
-                    "warning", str(self.root), f"{missing} of {files.PEOPLE - len(self.without)} people have no file"
-                )
-            )
+        count = files.PEOPLE - len(self.without)
+        if missing := count - len(self.subjects()):
+            findings.append(Finding("warning", str(self.root), f"{missing} of {count} people have no file"))
         findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)

@@ -25,6 +25,7 @@ from embench.interfaces.dataset import Card, Dataset, Download, Finding, Modalit
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.case import tables
+from embench_plugins.datasets.case.tables import AXES, REST
 from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
 from embench_plugins.datasets.formats import files
 
@@ -35,7 +36,7 @@ _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",),
             "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
 # A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
 # has no label.
-_RULE = LabelRule("mean", cut=tables.REST, ties="drop")
+_RULE = LabelRule("mean", cut=REST, ties="drop")
 
 
 class Case(Dataset):
@@ -192,9 +193,7 @@ def _labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) ->
         first, last = np.searchsorted(time, (piece.start_ms, piece.start_ms + piece.values.shape[1]))
         if last > first:
             at = (time[first:last] - piece.start_ms) / 1000
-            labels |= {
-                axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(tables.AXES)
-            }
+            labels |= {axis: Label("continuous", values[first:last, i].copy(), at) for i, axis in enumerate(AXES)}
     return labels
 
 
@@ -214,16 +213,14 @@ def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: 
         yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:
         yield Finding("warning", where, f"ends after {time[-1] / 1000:.1f} s, before the last clip: a truncated copy?")
-    for axis, column in zip(tables.AXES, values.T, strict=True):
+    for axis, column in zip(AXES, values.T, strict=True):
         there = column[np.isfinite(column)]
         if off := int(((there < 0.5) | (there > 9.5)).sum()):
             yield Finding("warning", where, f"{off} values of {axis} off the scale 0.5 to 9.5")
         found, counts = np.unique(there, return_counts=True)
-        rest = found[counts.argmax()] if found.size else tables.REST
-        if rest != tables.REST and abs(rest - tables.REST) < 0.1:
-            yield Finding(
-                "warning", where, f"{axis} rests at {rest:g}, not {tables.REST:g}: units at rest count as labelled"
-            )
+        rest = found[counts.argmax()] if found.size else REST
+        if rest != REST and abs(rest - REST) < 0.1:
+            yield Finding("warning", where, f"{axis} rests at {rest:g}, not {REST:g}: units at rest count as labelled")
     if (gap := float(np.diff(time).max(initial=0)) / 1000) > 1:
         yield Finding("note", where, f"a gap of {gap:.1f} s")
 

@@ -253,11 +253,8 @@ class Deap(Dataset):
         """The face videos of a subject: which are missing, and whether their headers make sense."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
-        known = (
-            []
-            if person > files.FILMED
-            else [n for n in range(1, TRIALS + 1) if n not in files.UNFILMED.get(person, ())]
-        )
+        unfilmed = range(1, TRIALS + 1) if person > files.FILMED else files.UNFILMED.get(person, ())
+        known = [n for n in range(1, TRIALS + 1) if n not in unfilmed]
         if lacking := [str(n) for n in known if n not in clips] if self._clips else []:
             what = "all face videos" if len(lacking) == len(known) else f"face videos of trial {', '.join(lacking)}"
             yield Finding("warning", str(self.root), f"{subject}: {what} are missing")
@@ -347,4 +344,4 @@ def _lean(resistance: np.ndarray) -> float:
 
 def _agree(told: np.ndarray, read: np.ndarray) -> bool:
     """Whether ratings are the same, but for rounding; where one is missing it says nothing."""
-    return bool(np.nanmax(np.abs(told - files.read), initial=0.0) <= 0.01)
+    return bool(np.nanmax(np.abs(told - read), initial=0.0) <= 0.01)

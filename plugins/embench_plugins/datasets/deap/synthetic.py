@@ -223,7 +223,7 @@ class _Person:
 
 
 GENERATOR = Generator(
-    __name__, "deap", range(1, files.PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, files.SAMPLES / RATE), "trials of {:g} s", _truth,
-    _write,
+    __name__, "deap", range(1, files.PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, files.SAMPLES / RATE), "trials of {:g} s",
+    _truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -243,7 +243,7 @@ def _shorten(at: files.Files, person: str, events: Sequence[files.Row], end_s: f
 
 def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
     """Writes the recording that goes with a subject's sidecars."""
-    layout, exact_rate, unit = cohort(person)
+    names, exact_rate, unit = cohort(person)
     rate, seconds = int(exact_rate), files.seconds_of(at.about)
     events = files.read_events(at.events)
     shown = files.shown(events)
@@ -261,8 +261,8 @@ def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
         row += np.interp(moments, np.arange(seconds + 1), drift)
         if person == BAD and site % 3 == 0:
             row += BAD_UV * smooth_noise(rng, len(row), rate, 1.0)
-    order = [SITES.index(layout.OLD_NAMES.get(name, name)) for name in layout]
-    files.write_bdf(at.bdf, layout, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
+    order = [SITES.index(layout.OLD_NAMES.get(name, name)) for name in names]
+    files.write_bdf(at.bdf, names, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
 
 
 def eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float) -> np.ndarray:
