@@ -65,15 +65,11 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
     rng = np.random.default_rng([seed, PEOPLE.index(person), 6])
     start = datetime(2013, 6, 23, 9, tzinfo=UTC) + timedelta(days=PEOPLE.index(person), seconds=int(rng.integers(3600)))
     device = e4.worn(truth["heart_rate"], truth["scr_per_min"], rng)
-    if person != BROKEN:
+    if person == BROKEN:
+        first = int(pressed[-2]) - 5
+        sessions.write_broken(place / person, device, start, pressed, first, first + BREAK_S, len(truth))
+    else:
         sessions.write_session(place / person, device, start, pressed)
-        return
-    first = int(pressed[-2]) - 5
-    again = first + BREAK_S
-    sessions.write_session(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
-    after = np.maximum(pressed[pressed >= first], again) - again
-    rest, later = device.part(again, len(truth)), start + timedelta(seconds=again)
-    sessions.write_session(place / f"{person}_b", rest, later, after)
 
 
 GENERATOR = Generator(

@@ -119,14 +119,21 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
         device = e4.repeated(device, REPEATED[person])
     if person in COVERED:
         device = e4.covered(device, rng)
-    if person != BROKEN:
+    if person == BROKEN:
+        first = int(pressed[0]) + 5
+        write_broken(place / person, device, start, pressed, first, first + BREAK_S, len(truth))
+    else:
         write_session(place / person, device, start, pressed)
-        return
-    first = int(pressed[0]) + 5
-    again = first + BREAK_S
-    write_session(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
-    after = np.maximum(pressed[pressed >= first], again) - again
-    write_session(place / f"{person}_b", device.part(again, len(truth)), start + timedelta(seconds=again), after)
+
+
+def write_broken(
+    folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray, first: int, again: int, end: int
+) -> None:
+    """The two folders of a session of `end` seconds whose connection broke at `first` and was there again at
+    `again`."""
+    write_session(folder.with_name(f"{folder.name}_a"), device.part(0, first), start, pressed[pressed < first])
+    after, later = np.maximum(pressed[pressed >= first], again) - again, start + timedelta(seconds=again)
+    write_session(folder.with_name(f"{folder.name}_b"), device.part(again, end), later, after)
 
 
 def write_session(folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray) -> None:
