@@ -30,7 +30,7 @@ from embench_plugins.datasets.amigos import extras, files
 from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats import quadrants
+from embench_plugins.datasets.formats.ratings import QUADRANT, quadrant
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
@@ -66,7 +66,7 @@ class Amigos(Dataset):
                 Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
                 for name in RATINGS
             ),
-            quadrants.TARGET,
+            QUADRANT,
         ),
         mains_hz=50.0,
         longest_s=155.0,
@@ -190,7 +190,7 @@ class Amigos(Dataset):
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
         values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
-        values |= quadrants.of(values["arousal"], values["valence"], CUT)
+        values |= quadrant(values["arousal"], values["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
 
     def _beside(self) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -227,12 +227,16 @@ def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generat
         first = (middle[1] + middle[2]) // 2  # inside a clip
         kept = np.r_[:first, first + rows : samples]
         logged, volts = logged[kept], volts[:, kept]
-
-    def values(times: np.ndarray) -> list[np.ndarray]:
-        return [_units(row, volts[row], logged, times) for row in range(len(SENSORS))]
-
-    regular = np.arange(int(session_ms) + 1)
-    _write_trees(data, "physiological", ("daqtime", *SENSORS), person, truth, trees, logged, regular, values)
+    times = {"interpolated": np.arange(int(session_ms) + 1), "non-interpolated": logged / 1000}
+    for tree in ("interpolated", "non-interpolated"):
+        if tree in trees:
+            codes = _codes(truth.schedule, times[tree])
+            inside = codes > 0
+            columns = [_units(row, volts[row], logged, times[tree])[inside] for row in range(len(SENSORS))]
+            whole = tree == "interpolated"
+            time = times[tree][inside] if whole else logged[inside]
+            path = data / tree / "physiological" / f"sub_{person}.csv"
+            _write_csv(path, ("daqtime", *SENSORS, "video"), person, [time, *columns, codes[inside]], 0 if whole else 3)
     if "raw" in trees:
         with (data / "raw" / "physiological" / f"sub{person}_DAQ.txt").open("wb") as file:
             write_rows(file, [logged, *volts], [6] * 9, separator="\t", short=False)
@@ -249,30 +253,20 @@ def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator
     session_ms = sum(ms for _, ms in truth.schedule)
     logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
     logged[0] = 0
-
-    def values(times: np.ndarray) -> list[np.ndarray]:
-        shown = [_shown(np.interp(1000 * times, logged, axis)) for axis in truth.stick]
-        return [np.round(1000 * axis).astype(np.int64) for axis in shown]
-
-    regular = np.arange(0.0, session_ms, 50)
-    _write_trees(data, "annotations", ("jstime", *AXES), person, truth, trees, logged, regular, values)
+    times = {"interpolated": np.arange(0.0, session_ms, 50), "non-interpolated": logged / 1000}
+    for tree in ("interpolated", "non-interpolated"):
+        if tree in trees:
+            codes = _codes(truth.schedule, times[tree])
+            inside = codes > 0
+            shown = [_shown(np.interp(1000 * times[tree], logged, axis))[inside] for axis in truth.stick]
+            values = [np.round(1000 * axis).astype(np.int64) for axis in shown]
+            whole = tree == "interpolated"
+            time = times[tree][inside].astype(np.int64) if whole else logged[inside]
+            path = data / tree / "annotations" / f"sub_{person}.csv"
+            _write_csv(path, ("jstime", *AXES, "video"), person, [time, *values, codes[inside]], 0 if whole else 3)
     if "raw" in trees:
         with (data / "raw" / "annotations" / f"sub{person}_joystick.txt").open("wb") as file:
             write_rows(file, [logged, *truth.stick.astype(np.int64)], [6, 0, 0], separator="\t", short=False)
-
-
-def _write_trees(
-    data: Path, part: str, names: tuple[str, ...], person: int, truth: Truth, trees: Sequence[str],
-    logged: np.ndarray, regular: np.ndarray, values: Callable[[np.ndarray], list[np.ndarray]],
-) -> None:  # fmt: skip
-    """One subject's tables in the two trees of csv files: of `values` at the `regular` times, in ms, and at those that
-    the logger had, in microseconds."""
-    for tree, times in (("interpolated", regular), ("non-interpolated", logged / 1000)):
-        if tree in trees:
-            codes, whole = _codes(truth.schedule, times), tree == "interpolated"
-            columns = [times.astype(np.int64) if whole else logged, *values(times), codes]
-            path = data / tree / part / f"sub_{person}.csv"
-            _write_csv(path, (*names, "video"), person, [x[codes > 0] for x in columns], 0 if whole else 3)
 
 
 def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np.ndarray], time_decimals: int) -> None:

@@ -14,17 +14,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.case.tree import (
-    AGAIN,
-    LONGEST_MS,
-    OBTAIN,
-    OTHER_VIDEOS,
-    VIDEOS,
-    Plan,
-    Tree,
-    is_pointer,
-    plan,
-)
+from embench_plugins.datasets.case.tree import AGAIN, CODES, LONGEST_MS, OBTAIN, VIDEOS, Plan, Tree, is_pointer, plan
 from embench_plugins.datasets.formats import files
 
 SENSORS = ("ecg", "bvp", "gsr", "rsp", "skt", "emg_zygo", "emg_coru", "emg_trap")
@@ -278,4 +268,4 @@ def _note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | 
     if time[latest] >= seen.last_ms:
         seen.last_ms, seen.last_code = float(time[latest]), None if codes is None else float(codes[latest])
     if codes is not None:
-        seen.unknown |= set(np.unique(codes).tolist()) - VIDEOS.keys() - OTHER_VIDEOS.keys()
+        seen.unknown |= set(np.unique(codes).tolist()) - CODES

@@ -16,6 +16,7 @@ PEOPLE = 30
 VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6: "relaxed", 7: "scary", 8: "scary"}
 """The emotional videos by their code, with what they are meant to be."""
 OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}
+CODES = {*VIDEOS, *OTHER_VIDEOS}
 EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each person"
 OBTAIN = "download CASE_full.zip (doi 10.6084/m9.figshare.8869157, open to anybody), unpack it, pass the folder"
 AGAIN = "the file is cut short or damaged: unpack it again from CASE_full.zip"

@@ -33,8 +33,8 @@ from embench_plugins.datasets.deap import files
 from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats import quadrants
 from embench_plugins.datasets.formats.files import not_this, table
+from embench_plugins.datasets.formats.ratings import QUADRANT, quadrant
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -83,7 +83,7 @@ class Deap(Dataset):
                 Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
                 for name in ("arousal", "valence", "dominance", "liking")
             ),
-            quadrants.TARGET,
+            QUADRANT,
         ),
         mains_hz=50.0,
         longest_s=files.SAMPLES / RATE,
@@ -117,7 +117,7 @@ class Deap(Dataset):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
             rated = dict(zip(files.RATINGS, ratings[index].tolist(), strict=True))
-            rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
+            rated |= quadrant(rated["arousal"], rated["valence"], CUT)
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_span, duration_s=duration_s)
             film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])

@@ -108,11 +108,8 @@ def numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.D
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")
         if wrong := read.index[values.isna() & read[name].notna()].tolist():
-            cell = str(read[name][wrong[0]])[:40]
-            raise DataError(
-                f"column {name}, row {wrong[0] + 1}: `{cell}` is no number",
-                where=str(path), expected=expected, hint=hint,
-            )  # fmt: skip
+            what = f"column {name}, row {wrong[0] + 1}: `{str(read[name][wrong[0]])[:40]}` is no number"
+            raise DataError(what, where=str(path), expected=expected, hint=hint)
         converted[name] = values.astype(np.float64)
     return pd.DataFrame(converted, index=read.index)
 
@@ -125,12 +122,15 @@ def text_table(
     Raises:
         DataError: the file is missing or is no such table; it states `expected` and `hint`.
     """
+
+    def wrong(what: str) -> DataError:
+        return DataError(what, where=str(path), expected=expected, hint=hint)
+
     if not path.is_file():
-        raise DataError("the file is missing", where=str(path), expected=expected, hint=hint)
+        raise wrong("the file is missing")
     with path.open("rb") as file:  # pandas takes minutes to tell so many columns apart
         if len(file.readline(_LONGEST_HEADER)) == _LONGEST_HEADER:
-            what = f"its first line is over {_LONGEST_HEADER:,} bytes long"
-            raise DataError(what, where=str(path), expected=expected, hint=hint)
+            raise wrong(f"its first line is over {_LONGEST_HEADER:,} bytes long")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
@@ -138,17 +138,14 @@ def text_table(
                 path, sep=separator, encoding="utf-8-sig", encoding_errors="replace", low_memory=False, index_col=False
             )
     except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise DataError(f"not readable as a table: {error}", where=str(path), expected=expected, hint=hint) from error
+        raise wrong(f"not readable as a table: {error}") from error
     read.columns = [str(name).strip() for name in read.columns]
     if twice := sorted(set(read.columns[read.columns.duplicated()])):
-        raise DataError(f"two columns are called {', '.join(twice[:3])}", where=str(path), expected=expected, hint=hint)
+        raise wrong(f"two columns are called {', '.join(twice[:3])}")
     if missing := [name for name in columns or () if name not in read.columns]:
-        raise DataError(
-            f"no column {', '.join(missing)}, but {', '.join(read.columns[:12])}",
-            where=str(path), expected=expected, hint=hint,
-        )  # fmt: skip
+        raise wrong(f"no column {', '.join(missing)}, but {', '.join(read.columns[:12])}")
     if read.empty:
-        raise DataError("the table has no rows", where=str(path), expected=expected, hint=hint)
+        raise wrong("the table has no rows")
     return read if columns is None else read[list(columns)]
 
 

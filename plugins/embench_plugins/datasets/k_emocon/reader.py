@@ -37,8 +37,15 @@ from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
 
+PEOPLE = 32
+BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
+SERIALS = {31: "A013E1", 32: "A01A3A"}
+"""Two people wore two wristbands, which wrote into one file; the authors keep these."""
+WINDOW_S = 5.0
+SCALE = {"arousal": (1, 5), "valence": (1, 5)} | dict.fromkeys(("cheerful", "happy", "angry", "nervous", "sad"), (1, 4))
+DIMENSIONS = ("arousal", "valence")
+RATERS = ("R1", "R2", "R3", "R4", "R5")
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}

@@ -24,8 +24,8 @@ from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.stress_predict.layout import LABELS
 
+LABELS = Path("Processed_data", "Improved_All_Combined_hr_rsp_binary.csv")
 CLASSES = ("rest", "stress")
 COLUMNS = ("Participant", "HR", "Time(sec)", "Label")
 

@@ -26,9 +26,10 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.wesad.layout import LABEL_RATE, PEOPLE
 from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
 
+PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
+LABEL_RATE = 700
 CLASS_OF_CODE = np.array([np.nan, 0, 1, 2, 3, np.nan, np.nan, np.nan])
 """Codes 1 to 4 are the four conditions; 0 is what lies between, 5 to 7 are to be ignored by the release's readme."""
 TOLERANCE_S = 1.0

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.stress_predict.layout import LABELS
-from embench_plugins.datasets.stress_predict.reader import StressPredict
+from embench_plugins.datasets.stress_predict.reader import LABELS, StressPredict
 
 from .. import edit
 from ..damage import Copy, Edit, Table, nothing, refused, same

@@ -48,6 +48,7 @@ SKIP = int(RATE)  # samples before which the connection artefact lies
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
 SAMPLE_S = 40.0  # long videos beside short ones of real length
+LONG_SAMPLE_S = 120.0
 VIDEOS = SHORT + LONG
 STIMULUS_S = dict(
     zip(
@@ -126,6 +127,14 @@ def synthesize(
     long_s = checked_length(long_s or (SAMPLE_S if length_s is None else LEAST_S), *LONG_S, REFUSED)
     options = {"long_s": long_s, "person_label": person_label, **({"videos": True} if videos else {})}
     _generator(person_label).make(out, subjects, seed, effect, length_s, **options)
+
+
+def synthesize_long(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
+    """The same with the short videos cut instead of the long ones: the length is that of the longest long video with
+    its 5 s of rest."""
+    synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
