@@ -25,12 +25,12 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.amigos import extras, files
 from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats.ratings import QUADRANT, quadrant
+from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
@@ -62,10 +62,7 @@ class Amigos(Dataset):
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=(
-            *(
-                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
-                for name in RATINGS
-            ),
+            *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
         ),
         mains_hz=50.0,
@@ -279,22 +276,11 @@ class AmigosExternal(Amigos):
         name="amigos/external",
         title="AMIGOS, external annotation",
         targets=(
-            *(
-                Target(
-                    name, "binary", LabelRule("mean", cut=0.0, ties="low", annotator="external"),
-                    label=name, scale=(-1.0, 1.0),
-                )
-                for name in SCALES
-            ),
-            *(
-                Target(
-                    f"{name}_value", "value", LabelRule("mean", annotator="external"), label=name, scale=(-1.0, 1.0)
-                )
-                for name in SCALES
-            ),
+            *binary(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
+            *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
         longest_s=max(map(files.longest_s, LONG)),
-    )  # fmt: skip
+    )
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
     without: ClassVar[tuple[str, ...]] = files.NO_LONG

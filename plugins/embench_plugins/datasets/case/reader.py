@@ -28,15 +28,13 @@ from embench_plugins.datasets.case import tables
 from embench_plugins.datasets.case.tables import AXES, REST
 from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
 from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.formats.ratings import binary, valued
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),
             "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
-# A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
-# has no label.
-_RULE = LabelRule("mean", cut=REST, ties="drop")
 
 
 class Case(Dataset):
@@ -61,11 +59,10 @@ class Case(Dataset):
         },
         default_modalities=("ecg", "ppg", "eda", "resp", "temp", "emg"),
         targets=(
-            *(Target(name, "binary", _RULE, label=name, scale=(0.5, 9.5)) for name in ("arousal", "valence")),
-            *(
-                Target(f"{name}_value", "value", LabelRule("mean"), label=name, scale=(0.5, 9.5))
-                for name in ("arousal", "valence")
-            ),
+            # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
+            # such a window has no label.
+            *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
+            *valued(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
         mains_hz=50.0,

@@ -28,13 +28,13 @@ from scipy.stats import skew
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.deap import files
 from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats.files import not_this, table
-from embench_plugins.datasets.formats.ratings import QUADRANT, quadrant
+from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -79,10 +79,7 @@ class Deap(Dataset):
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=(
-            *(
-                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
-                for name in ("arousal", "valence", "dominance", "liking")
-            ),
+            *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
         ),
         mains_hz=50.0,

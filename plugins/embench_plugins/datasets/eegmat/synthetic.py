@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.eegmat.layout import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.eegmat.reader import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain

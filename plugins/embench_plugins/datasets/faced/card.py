@@ -11,7 +11,7 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, FELT, RATINGS, stimulus
-from embench_plugins.datasets.formats.ratings import highest, one_of
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of
 
 SCALE = (0.0, 7.0)
 TOO_LONG_S = 2.0
@@ -96,10 +96,6 @@ def _binary(name: str) -> Target:
     return Target(name, "binary", LabelRule("value", positive=(1,), negative=(0,)), label=name)
 
 
-def _rated(name: str) -> Target:
-    return Target(name, "binary", LabelRule("value", cut=3.5, ties="drop"), label=name, scale=SCALE)
-
-
 CARD = Card(
     name="faced",
     title="FACED, EEG of 123 people during 28 film clips",
@@ -112,8 +108,7 @@ CARD = Card(
     targets=(
         _classes("emotion", len(EMOTIONS)),
         _binary("positive"),
-        _rated("valence"),
-        _rated("arousal"),
+        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         _classes("own_emotion", len(FELT)),
         _binary("agreement"),
         _classes("clip", len(CLIPS)),

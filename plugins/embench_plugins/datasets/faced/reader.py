@@ -23,7 +23,6 @@ from embench_plugins.datasets.faced import release
 from embench_plugins.datasets.faced.bids import Bids
 from embench_plugins.datasets.faced.card import CARD, OBTAIN, Shown, labels, recording_id
 from embench_plugins.datasets.faced.eeg import MICROVOLT, Eeg, open_eeg
-from embench_plugins.datasets.faced.files import downloads
 from embench_plugins.datasets.faced.layout import PEOPLE, stimulus
 from embench_plugins.datasets.faced.original import Original
 from embench_plugins.datasets.formats import files
@@ -32,7 +31,7 @@ from embench_plugins.datasets.formats import files
 class Faced(Dataset):
     """The reader. A recording is a clip, such as `sub-007_clip22`, in the order of play."""
 
-    card = replace(CARD, downloads=downloads())
+    card = replace(CARD, downloads=release.downloads())
 
     def subjects(self) -> list[str]:
         """The people with events, `sub-000` and so on, or with ratings in the original release."""

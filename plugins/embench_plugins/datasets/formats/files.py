@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
+from embench.interfaces.recording import Label, Recording, Signal
 
 _LONGEST_HEADER = 1 << 16
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".rar", ".7z")
@@ -51,6 +52,13 @@ def known(subject: str, people: Collection[str], where: Path, *, expected: str |
     if subject not in people:
         raise DataError(f"there is no person {subject}", where=str(where), expected=expected, hint=hint)
     return subject
+
+
+def whole_session(
+    subject: str, duration_s: float, signals: Mapping[str, Signal], labels: Mapping[str, Label]
+) -> Recording:
+    """The recording of a subject's one session, from its start to its end."""
+    return Recording(subject, subject, "session", "session", duration_s, subject, 0.0, 0, signals, labels=labels)
 
 
 def look_over(

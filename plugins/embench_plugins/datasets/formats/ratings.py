@@ -1,9 +1,9 @@
-"""Labels that are made of a recording's ratings alike: quadrants, classes, and the emotion that is rated highest."""
+"""Targets and labels of ratings that datasets make alike: high or low, values, quadrants, the highest of several."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,16 @@ def quadrant(arousal: float, valence: float, cut: float) -> dict[str, float]:
     if math.isnan(arousal) or math.isnan(valence):
         return {}
     return {"quadrant": 2.0 * (arousal > cut) + (valence > cut)}
+
+
+def binary(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+    """Ratings as high or low by one rule."""
+    return tuple(Target(name, "binary", rule, label=name, scale=scale) for name in names)
+
+
+def valued(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+    """The same ratings as values."""
+    return tuple(Target(f"{name}_value", "value", rule, label=name, scale=scale) for name in names)
 
 
 def one_of(classes: tuple[str, ...], index: float) -> Label:

@@ -19,14 +19,26 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import Card, Dataset, Download, Finding
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.hku956 import layout
-from embench_plugins.datasets.hku956.layout import CARDS, FOLDERS, PEOPLE
+from embench_plugins.datasets.formats.ratings import binary, valued
 
+SIGNALS = "1. physiological[ _]signals"
+"""The release's readme writes the folder's name with a space, its archive with an underscore."""
+
+RATINGS = "3. AV_ratings.csv"
+PERSONALITY = "4. participant_personality.csv"
+COLUMNS = ("participant_id", "song_no", "song_id", "valence_rating", "valence", "arousal_rating", "arousal",
+           "play_duration")  # fmt: skip
+SIGNS = {-1: "negative", 0: "neutral", 1: "positive"}
+"""What the release calls a rating below, at and above 0."""
+
+CARDS = {name: e4.CARDS[name] for name in ("ppg", "eda", "temp")} | {"hr": ModalityCard(("hr",), 1.0, "bpm")}
+FOLDERS = {"ppg": "BVP", "eda": "EDA", "temp": "TEMP", "hr": "HR"}
+PEOPLE = tuple(f"hku{number}" for number in range(1903, 1933))
 OPTIONAL = ("hr",)
 AXES = ("valence", "arousal")
 FLAT_US = 0.1
@@ -34,8 +46,6 @@ APART_S = 2.0
 OBTAIN = "embench data fetch hku956, or get the release from datahub.hku.hk, article 21080821"
 EXPECTED = "1. physiological_signals/hku1903/BVP/0_262957.csv and so on, beside 3. AV_ratings.csv"
 _SONG = re.compile(r"(\d{1,4})_(\d{1,9})\.csv")
-# A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
-_RULE = LabelRule("value", cut=0.0, ties="drop")
 
 
 class Song(NamedTuple):
@@ -60,8 +70,9 @@ class Hku956(Dataset):
         modalities=CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
-            *(Target(axis, "binary", _RULE, label=axis, scale=(-10.0, 10.0)) for axis in AXES),
-            *(Target(f"{axis}_value", "value", LabelRule("value"), label=axis, scale=(-10.0, 10.0)) for axis in AXES),
+            # A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
+            *binary(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
+            *valued(AXES, LabelRule("value"), (-10.0, 10.0)),
         ),
         default_targets=AXES,
         mains_hz=50.0,
@@ -116,14 +127,14 @@ class Hku956(Dataset):
     @cached_property
     def _signals_folder(self) -> Path:
         """The folder of all signals: in the one given, or in one inside it, as an archive unpacks."""
-        found = sorted(files.inside(self.root, layout.SIGNALS).glob(layout.SIGNALS))
+        found = sorted(files.inside(self.root, SIGNALS).glob(SIGNALS))
         if not found:
             raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found[0]
 
     @property
     def _table_path(self) -> Path:
-        return self._signals_folder.parent / layout.RATINGS
+        return self._signals_folder.parent / RATINGS
 
     def _songs(self, subject: str) -> dict[int, str]:
         """Position in the session -> the name of that song's files."""
@@ -168,9 +179,9 @@ class Hku956(Dataset):
     @cached_property
     def _table(self) -> dict[tuple[str, int], Song]:
         """(subject, position) -> what the table of ratings says of this song."""
-        path, expected = self._table_path, f"a row a song with the columns {', '.join(layout.COLUMNS)}"
+        path, expected = self._table_path, f"a row a song with the columns {', '.join(COLUMNS)}"
         hint = "copy it again from the release"
-        read = files.text_table(path, layout.COLUMNS, expected=expected, hint=hint)
+        read = files.text_table(path, COLUMNS, expected=expected, hint=hint)
         numbers = files.numbers(
             read[["song_no", "song_id", "valence_rating", "arousal_rating", "play_duration"]],
             path, expected=expected, hint=hint,
@@ -202,7 +213,7 @@ class Hku956(Dataset):
                 if missing := [axis for axis in AXES if axis not in row.ratings]:
                     yield Finding("warning", where, f"{name} has no rating of {', '.join(missing)}")
                 for axis, value in row.ratings.items():
-                    if row.signs[axis] != layout.SIGNS[int(np.sign(value))]:
+                    if row.signs[axis] != SIGNS[int(np.sign(value))]:
                         what = f"{name}: {axis} is {value:g} and called {row.signs[axis]}"
                         yield Finding("warning", str(self._table_path), what)
             flat += bool(np.nanmax(signals["eda"].data, initial=-np.inf) < FLAT_US)

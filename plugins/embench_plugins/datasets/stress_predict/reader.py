@@ -91,18 +91,8 @@ class StressPredict(Dataset):
         """The subject's one session, with the labels that lie in it."""
         session = e4.in_folder(self._folder(subject), hint=OBTAIN)
         label = self._label(subject, session)
-        yield Recording(
-            id=subject,
-            subject=subject,
-            stimulus="session",
-            session="session",
-            duration_s=session.duration_s,
-            group=subject,
-            start_s=0.0,
-            order=0,
-            signals=session.signals,
-            labels={} if label is None else {"stress": label},
-        )
+        labels = {} if label is None else {"stress": label}
+        yield files.whole_session(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """What is missing or odd in each subject's files, and whether label changes lie on the button presses."""

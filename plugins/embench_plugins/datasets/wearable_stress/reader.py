@@ -34,6 +34,7 @@ from embench_plugins.datasets.wearable_stress.layout import PROTOCOLS, Stage
 
 CLASSES = ("rest", "stress", "other")
 OBTAIN = "embench data fetch wearable_stress, or get the release from physionet.org/content/wearable-device-dataset"
+_ABOVE = LabelRule("majority", cut=0.0, ties="low")
 _FOLDER = re.compile(r"([Sf]\d\d)(_[a-z])?")
 
 
@@ -54,13 +55,7 @@ class WearableStress(Dataset):
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0,)), label="stage"),
             Target("rating", "value", LabelRule("majority"), label="rating", scale=(0.0, 10.0)),
             # 0 is the subject's own mean over the stages, each counted once; a rating on it is not above it.
-            Target(
-                "rating_high",
-                "binary",
-                LabelRule("majority", cut=0.0, ties="low"),
-                label="rating_from_own_mean",
-                scale=(-10.0, 10.0),
-            ),
+            Target("rating_high", "binary", _ABOVE, label="rating_from_own_mean", scale=(-10.0, 10.0)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,

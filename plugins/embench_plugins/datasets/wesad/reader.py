@@ -26,6 +26,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
+from embench_plugins.datasets.formats.ratings import binary, valued
 from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
 
 PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
@@ -80,10 +81,8 @@ class Wesad(Dataset):
             Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
             # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
             # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
-            Target("valence", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="valence", scale=(1, 9)),
-            Target("arousal", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="arousal", scale=(1, 9)),
-            Target("valence_value", "value", LabelRule("mean"), label="valence", scale=(1, 9)),
-            Target("arousal_value", "value", LabelRule("mean"), label="arousal", scale=(1, 9)),
+            *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
+            *valued(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,
@@ -126,18 +125,7 @@ class Wesad(Dataset):
         condition = _condition(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
         labels |= _ratings(condition, self._reports(subject))
-        yield Recording(
-            id=subject,
-            subject=subject,
-            stimulus="session",
-            session="session",
-            duration_s=session.duration_s,
-            group=subject,
-            start_s=0.0,
-            order=0,
-            signals=session.signals,
-            labels=labels,
-        )
+        yield files.whole_session(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """Who is missing or not of the release, and what is missing or odd in each subject's files."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.wearable_stress.exercise_layout import ENDED_EARLY, PEOPLE, PRESSES, SESSIONS
+from embench_plugins.datasets.wearable_stress.exercise import ENDED_EARLY, PEOPLE, PRESSES, SESSIONS
 from embench_plugins.datasets.wearable_stress.synthetic import sessions
 
 ORDER = tuple(person for person in sessions.ORDER if person in PEOPLE)
