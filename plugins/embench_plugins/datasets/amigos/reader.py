@@ -85,12 +85,8 @@ class Amigos(Dataset):
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
         if not (people := sorted(set(files.find(self.root)) - set(self.without))):
-            raise DataError(
-                f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
-                where=str(self.root),
-                expected="files of other people",
-                hint=files.HINT,
-            )
+            what = f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}"
+            raise DataError(what, where=str(self.root), expected="files of other people", hint=files.HINT)
         return people
 
     def files(self, subject: str) -> list[Path]:
@@ -194,13 +190,11 @@ class Amigos(Dataset):
         """What there is to say of clips and sheets as such."""
         known, unknown = extras.clips(self.root)
         if unknown:
-            yield Finding(
-                "note", str(unknown[0]), f"{len(unknown)} video files are left out: their names tell no trial"
-            )
+            what = f"{len(unknown)} video files are left out: their names tell no trial"
+            yield Finding("note", str(unknown[0]), what)
         if known:
-            yield Finding(
-                "note", str(self.root), f"{len(known)} clips of faces: taken to start with the signals, rest included"
-            )
+            what = f"{len(known)} clips of faces: taken to start with the signals, rest included"
+            yield Finding("note", str(self.root), what)
         for name in self.sheets:
             if path := extras.sheet(self.root, name, readable=False):
                 yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")

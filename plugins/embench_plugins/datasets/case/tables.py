@@ -77,10 +77,8 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
             parts[code].append((time[rows], values[rows].T.copy()))
     missing = [str(code) for code, own in parts.items() if not own]
     if missing:
-        raise DataError(
-            f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s",
-            where=str(path), expected="all of the videos 1 to 8", hint=AGAIN,
-        )  # fmt: skip
+        what = f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s"
+        raise DataError(what, where=str(path), expected="all of the videos 1 to 8", hint=AGAIN)
     spans = planned.videos if planned else _spans(parts, path)
     if seen.last_code in VIDEOS or seen.last_ms + GAP_MS < spans[-1][2]:
         what = f"the file ends after {seen.last_ms / 1000:.1f} s, inside video {spans[-1][0]}"
@@ -128,9 +126,8 @@ def _on_grid(
             order = np.argsort(time, kind="stable")
             time, values = time[order], values[:, order]
             if time[0] >= stop or time[-1] < start:
-                raise DataError(
-                    f"no rows during video {code}", where=str(path), expected="the whole session", hint=AGAIN
-                )
+                what = f"no rows during video {code}"
+                raise DataError(what, where=str(path), expected="the whole session", hint=AGAIN)
             after = np.searchsorted(time, grid)
             before = np.searchsorted(time, grid, "right") - 1
             known = (after < len(time)) & (before >= 0)

@@ -217,10 +217,8 @@ class Deap(Dataset):
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
             own = shown.setdefault(f"s{int(person):02d}", {}) if known else {}
             if not known or video in own or any(row.trial == trial for row in own.values()):
-                raise DataError(
-                    f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice",
-                    where=str(self._table), expected=expected, hint=hint,
-                )  # fmt: skip
+                what = f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice"
+                raise DataError(what, where=str(self._table), expected=expected, hint=hint)
             start_s = started / 1e6 - BASELINE_S
             own[int(video)] = Shown(int(trial), start_s if np.isfinite(start_s) else None, tuple(ratings))
         return shown
@@ -306,9 +304,8 @@ def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
 def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
     """What is odd in a subject's file."""
     if data.shape[2] != files.SAMPLES:
-        yield Finding(
-            "warning", where, f"trials of {data.shape[2]} samples, not {files.SAMPLES}: a shortened or generated copy"
-        )
+        what = f"trials of {data.shape[2]} samples, not {files.SAMPLES}: a shortened or generated copy"
+        yield Finding("warning", where, what)
     if unrated := int((~np.isfinite(ratings)).any(axis=1).sum()):
         yield Finding("warning", where, f"{unrated} trials lack a rating")
     if off := int(((ratings < 1) | (ratings > 9)).any(axis=1).sum()):

@@ -38,7 +38,6 @@ def header(path: Path) -> Clip:
         reason = "there is no picture in it" if isinstance(error, IndexError) else str(error)
         raise DataError(f"not readable as a video: {reason}", where=str(path), expected=expected) from error
     if not RATES[0] <= fps <= RATES[1] or not (math.isfinite(duration_s) and 0 < duration_s < 86_400):
-        raise DataError(
-            f"its header says {fps:g} frames a second, {duration_s:g} s", where=str(path), expected=expected
-        )
+        what = f"its header says {fps:g} frames a second, {duration_s:g} s"
+        raise DataError(what, where=str(path), expected=expected)
     return Clip(path, fps, duration_s)

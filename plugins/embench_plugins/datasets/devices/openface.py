@@ -51,9 +51,8 @@ def channels(names: Collection[str], path: Path) -> tuple[str, ...]:
     gaze = VECTORS if any(name in names for name in VECTORS) else ()
     if missing := [name for name in (*_FRAME, *units, *gaze) if name not in names]:
         more = f" and {len(missing) - 3} others" if len(missing) > 3 else ""
-        raise DataError(
-            f"no column {', '.join(missing[:3])}{more}", where=str(path), expected=_EXPECTED, hint=_HINT
-        )  # fmt: skip
+        what = f"no column {', '.join(missing[:3])}{more}"
+        raise DataError(what, where=str(path), expected=_EXPECTED, hint=_HINT)
     return (*units, *(GAZE if gaze else ()))
 
 

@@ -232,9 +232,8 @@ class WearableStress(Dataset):
             if outside > 0:
                 yield Finding("note", where, f"{outside:.0f} s of {stage.name} were not recorded")
         if missing := sorted({stage.name for stage in protocol.stages} - set(self._ratings(subject))):
-            yield Finding(
-                "warning", str(self._base / protocol.ratings), f"{subject}: no rating of {', '.join(missing)}"
-            )
+            what = f"{subject}: no rating of {', '.join(missing)}"
+            yield Finding("warning", str(self._base / protocol.ratings), what)
 
     def _look_at_sessions(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
         """What is odd in the wristband's files, but for the presses."""
@@ -242,9 +241,8 @@ class WearableStress(Dataset):
         for name, session in sessions.items():
             where = folders[name]
             if subject in self.repeated:
-                yield Finding(
-                    "note", where, "its samples repeat from a certain row on, by the release's note: cut off there"
-                )
+                what = "its samples repeat from a certain row on, by the release's note: cut off there"
+                yield Finding("note", where, what)
             if covered := self.covered.get(subject):
                 sensors = " and ".join(covered)
                 what = f"the dock covered the sensors of {sensors}, by the release's note: they are left out"
