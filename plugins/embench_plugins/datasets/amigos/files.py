@@ -35,7 +35,6 @@ PEOPLE = 40
 NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
 HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
-COMPRESSED = 15  # the type number of a compressed variable in a MAT file
 MOST_BYTES = 400_000_000
 """More than three times what 20 trials of full length take; a damaged file may claim anything."""
 

@@ -30,6 +30,7 @@ from embench_plugins.datasets.amigos import extras, files
 from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
+from embench_plugins.datasets.formats.files import as_float32
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
 
 SCALES = ("arousal", "valence")
@@ -179,7 +180,6 @@ class Amigos(Dataset):
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
         """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
-        del subject
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
         values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
@@ -327,9 +327,7 @@ def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
     split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _conductance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
-        with np.errstate(over="ignore"):
-            ready = np.ascontiguousarray(values.T, np.float32)
-        ready[~np.isfinite(ready)] = np.nan
+        ready = as_float32(values.T)
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
             signals[modality] = Signal(ready, files.RATE, meta.channels, meta.unit)

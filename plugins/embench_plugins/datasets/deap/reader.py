@@ -33,7 +33,7 @@ from embench_plugins.datasets.deap import files
 from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats.files import not_this, table
+from embench_plugins.datasets.formats.files import as_float32, not_this, table
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant
 
 CUT = 5.0
@@ -44,6 +44,7 @@ EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_mat
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
 _CLIP = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(avi|mp4|mov|mkv)", re.IGNORECASE)
 _FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(csv|txt)", re.IGNORECASE)
+_TABLE = re.compile(r"participant_ratings\.csv", re.IGNORECASE)
 _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence", "Arousal", "Dominance", "Liking")
 
 
@@ -164,8 +165,8 @@ class Deap(Dataset):
     def _paths(self) -> Mapping[str, Path]:
         """The file of each subject that is read."""
         paths: dict[str, Path] = {}
-        for path in self._named(_FILE):
-            subject = _subject(path, _FILE)
+        for path, match in self._named(_FILE):
+            subject = f"s{int(match[1]):02d}"
             rival = paths.get(subject)
             if rival and rival.suffix.lower() == path.suffix.lower():
                 raise DataError(
@@ -182,27 +183,27 @@ class Deap(Dataset):
 
     @property
     def _spare(self) -> list[Path]:
-        return sorted(set(self._named(_FILE)) - set(self._paths.values()))
+        return [path for path, _ in self._named(_FILE) if path not in self._paths.values()]
 
     @cached_property
     def _clips(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(self._named(_CLIP), _CLIP)
+        return _by_trial(self._named(_CLIP))
 
     @cached_property
     def _features(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(faces.tables(self.root), _FEATURES)
+        return _by_trial(_matches(faces.tables(self.root), _FEATURES))
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
         """The face video of a trial, as shown, and the table of the face in it."""
         return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
-    def _named(self, pattern: re.Pattern[str]) -> list[Path]:
-        return sorted(path for path in self.root.rglob("*") if pattern.fullmatch(path.name) and path.is_file())
+    def _named(self, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+        return _matches(sorted(path for path in self.root.rglob("*") if path.is_file()), pattern)
 
     @cached_property
     def _table(self) -> Path | None:
         """participant_ratings.csv, wherever it lies."""
-        return next(iter(self._named(re.compile(r"participant_ratings\.csv", re.IGNORECASE))), None)
+        return next((path for path, _ in self._named(_TABLE)), None)
 
     @cached_property
     def _shown(self) -> Mapping[str, Mapping[int, Shown]]:
@@ -267,12 +268,15 @@ class Deap(Dataset):
             yield from faces.look(*self._face(subject, trial))
 
 
-def _by_trial(paths: list[Path], pattern: re.Pattern[str]) -> Mapping[str, Mapping[int, Path]]:
+def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    return [(path, match) for path in paths if (match := pattern.fullmatch(path.name))]
+
+
+def _by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[int, Path]]:
     """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
     found: dict[str, dict[int, Path]] = {}
-    for path in paths:
-        if match := pattern.fullmatch(path.name):
-            found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
+    for path, match in named:
+        found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
     return found
 
 
@@ -282,19 +286,12 @@ def _span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
 
-def _subject(path: Path, pattern: re.Pattern[str]) -> str:
-    match = pattern.fullmatch(path.name)
-    return f"s{int(match[1]):02d}" if match else ""
-
-
 def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
     for modality, channels in files.CHANNELS.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = trial[at : at + len(channels)].astype(np.float32)
+        values = as_float32(trial[at : at + len(channels)])
         at += len(channels)
-        values[~np.isfinite(values)] = np.nan
         if np.isfinite(values).any():
             values = -values if modality == "eda" else values
             signals[modality] = Signal(values, RATE, channels, card.modalities[modality].unit)

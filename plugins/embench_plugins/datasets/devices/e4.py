@@ -18,6 +18,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding, ModalityCard
 from embench.interfaces.recording import Signal
+from embench_plugins.datasets.formats.files import as_float32
 
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
 OPTIONAL = ("acc",)
@@ -189,11 +190,7 @@ def presses(path: Path) -> np.ndarray:
 
 def as_signal(data: np.ndarray, unit: str) -> np.ndarray:
     """Rows of a file (n, channels) as (channels, n) float32 in the card's unit; what is no number is NaN."""
-    with np.errstate(over="ignore"):
-        scaled = np.where(np.isfinite(data), data, np.nan).T * (COUNT_G if unit == "g" else 1.0)
-        kept = np.ascontiguousarray(scaled, dtype=np.float32)
-    kept[np.isinf(kept)] = np.nan
-    return kept
+    return as_float32(data.T * (COUNT_G if unit == "g" else 1.0))
 
 
 def content(path: Path, *, hint: str) -> str:

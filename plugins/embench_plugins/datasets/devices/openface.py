@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.devices.series import Track, frame_rate, in_order
+from embench_plugins.datasets.devices.clips import Track, frame_rate, in_order
 from embench_plugins.datasets.formats import files
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
@@ -26,7 +26,7 @@ ACTION_UNITS = (*(f"AU{n:02d}_r" for n in UNITS), *(f"AU{n:02d}_c" for n in UNIT
 VECTORS = tuple(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz")
 GAZE = (*VECTORS, "gaze_angle_x", "gaze_angle_y")
 CHANNELS = (*ACTION_UNITS, *GAZE)
-UNIT = "a.u."
+NAME, UNIT = "OpenFace", "a.u."
 
 LEAST_CONFIDENCE = 0.5
 """A frame counts where `success` is 1 and `confidence` at least this."""

@@ -11,7 +11,7 @@ from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.emoeeg_mc import layout
 from embench_plugins.datasets.emoeeg_mc.layout import Trial
-from embench_plugins.datasets.formats.ratings import highest, one_of
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
 
 SCALE = (0.0, 7.0)
 OBTAIN = (
@@ -32,10 +32,9 @@ def labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
     }
 
 
-def _rated(name: str) -> tuple[Target, Target]:
+def _rated(name: str) -> tuple[Target, ...]:
     """A rating as high or low, and as a value."""
-    binary = Target(name, "binary", LabelRule("value", cut=3.5, ties="drop"), label=name, scale=SCALE)
-    return binary, Target(f"{name}_value", "value", LabelRule("value"), label=name, scale=SCALE)
+    return *binary([name], LabelRule("value", cut=3.5, ties="drop"), SCALE), *valued([name], LabelRule("value"), SCALE)
 
 
 CARD = Card(

@@ -95,6 +95,14 @@ def who(path: Path, columns: tuple[str, str, str], separator: str = ",") -> dict
     return info
 
 
+def as_float32(values: np.ndarray) -> np.ndarray:
+    """A copy whose rows are contiguous; what is no number, or too large for float32, is NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        copied = np.array(values, np.float32, order="C")
+    copied[~np.isfinite(copied)] = np.nan
+    return copied
+
+
 def table(
     path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
 ) -> pd.DataFrame:

@@ -37,6 +37,7 @@ from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.formats.ratings import binary, valued
 
 PEOPLE = 32
 BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
@@ -50,7 +51,6 @@ FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
 COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # elsewhere it is `value`
-COUNTS_PER_G = 64
 MOST_G = 8.0
 """What an accelerometer shows, with gravity, is 64 counts, or 1 g where somebody converted them."""
 LONGEST_S = 3600.0
@@ -71,14 +71,11 @@ class _Debate(NamedTuple):
     duration_s: float
 
 
-def _target(name: str, annotator: str) -> tuple[Target, Target]:
+def _target(name: str, annotator: str) -> tuple[Target, ...]:
     """The binary target (high is 3 to 5) and the value itself. A unit of 10 s holds two windows: a mean of 2.5, as of 2
     and 3, or 1 and 4, is undecided."""
-    cut = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator)
-    return (
-        Target(name, "binary", cut, label=name, scale=(1.0, 5.0)),
-        Target(f"{name}_value", "value", LabelRule("mean", annotator=annotator), label=name, scale=(1.0, 5.0)),
-    )
+    cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
+    return *binary([name], cut, (1.0, 5.0)), *valued([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
@@ -226,9 +223,12 @@ class KEmoCon(Dataset):
 
     def _signal_files(self, pid: int) -> dict[str, Path]:
         """Modality -> its file, of those that are there."""
-        paths = {m: self._folder("e4_data") / str(pid) / name for m, name in E4.items()}
-        paths |= {m: self._folder("neurosky_polar_data") / str(pid) / name for m, name in BELT.items()}
-        return {modality: path for modality, path in paths.items() if path.is_file()}
+        return {modality: path for modality, path in self._places(str(pid)).items() if path.is_file()}
+
+    def _places(self, pid: str) -> dict[str, Path]:
+        """Modality -> where its file belongs."""
+        wrist, others = (self._folder(name) / pid for name in ("e4_data", "neurosky_polar_data"))
+        return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
         kind = "external" if annotator in RATERS else annotator
@@ -264,7 +264,7 @@ class KEmoCon(Dataset):
             points = np.rint(seconds * meta.rate)
         if modality == "acc":
             if np.median(np.nan_to_num(np.abs(values).max(axis=1))) > MOST_G:
-                values /= COUNTS_PER_G
+                values *= e4.COUNT_G
             else:
                 findings.append(Finding("note", str(path), "read as g: the values are too small for counts of 1/64 g"))
         data = wearables.on_grid(points, values, int(debate.duration_s * meta.rate + 1e-6))
@@ -338,12 +338,10 @@ class KEmoCon(Dataset):
             yield Finding("warning", str(path), error.what)
             return
         for row in table.to_dict("records"):
-            pid = str(row.get("pid")).removesuffix(".0")
-            for folder, names in (("e4_data", E4), ("neurosky_polar_data", BELT)):
-                for name in names.values():
-                    file, flag = self._folder(folder) / pid / name, str(row.get(name.removesuffix(".csv"), ""))
-                    if flag.strip().lower() in ("true", "1", "1.0", "yes") and not file.is_file():
-                        yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
+            for file in self._places(str(row.get("pid")).removesuffix(".0")).values():
+                flag = str(row.get(file.stem, "")).strip().lower()
+                if flag in ("true", "1", "1.0", "yes") and not file.is_file():
+                    yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
 
 
 def _annotation(

@@ -225,9 +225,7 @@ class Wesad(Dataset):
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
             raise _bad(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
-        with np.errstate(over="ignore"):  # beyond float32: infinite, so lost
-            data = np.array(values.T, np.float32, order="C")  # a copy: the pickle's arrays can't be written
-        data[~np.isfinite(data)] = np.nan
+        data = files.as_float32(values.T)
         if self.device == "wrist" and modality == "acc":
             data *= np.float32(e4.COUNT_G)  # the belt's is in g already
         if not np.nan_to_num(data).any():

@@ -37,6 +37,7 @@ from scipy.stats import norm
 from embench_plugins.datasets.amigos import files
 from embench_plugins.datasets.amigos.files import BASELINE_S, EEG, LONG, RATE, SHORT
 from embench_plugins.datasets.amigos.synthetic import faces
+from embench_plugins.datasets.formats.matlab import COMPRESSED
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import planted, skin_responses
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
@@ -276,7 +277,7 @@ def _compressed(variables: dict[str, np.ndarray]) -> bytes:
     while at < len(plain):
         stop = at + 8 + int.from_bytes(plain[at + 4 : at + 8], sys.byteorder)
         packed = zlib.compress(plain[at:stop], 1)
-        parts += [np.array([files.COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
+        parts += [np.array([COMPRESSED, len(packed)], np.uint32).tobytes(), packed]
         at = stop
     return b"".join(parts)
 

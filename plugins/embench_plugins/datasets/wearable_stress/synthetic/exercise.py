@@ -73,14 +73,7 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
 
 
 GENERATOR = Generator(
-    __name__,
-    "wearable_stress",
-    ORDER,
-    sessions.SESSION_S,
-    (sessions.SHORTEST_S, 5400),
-    "sessions of {} s",
-    _truth,
-    _write,
+    __name__, "wearable_stress", ORDER, sessions.SESSION_S, sessions.LIMITS_S, "sessions of {} s", _truth, _write
 )
 synthesize = GENERATOR.synthesize
 

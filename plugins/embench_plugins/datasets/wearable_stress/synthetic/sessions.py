@@ -27,7 +27,7 @@ ORDER = tuple(person for pair in zip(PEOPLE[:18], PEOPLE[18:], strict=True) for 
 """Who is there first: both protocols, where two subjects are asked for."""
 
 SESSION_S = 1600.0
-SHORTEST_S = 60.0
+LIMITS_S = (60.0, 5400.0)
 TYPICAL = {
     "S": (170, 185, 115, 105, 330, 145, 310, 32, 37, 31, 34, 32, 36, 40),
     "f": (600, 105, 310, 890, 38, 30, 36, 840, 36, 400),
@@ -153,7 +153,5 @@ def write_session(folder: Path, device: e4.Wristband, start: datetime, pressed: 
     (folder / "tags.csv").write_text("".join(f"{date(press)}\r\n" for press in pressed), "utf-8", newline="")
 
 
-GENERATOR = Generator(
-    __name__, "wearable_stress", ORDER, SESSION_S, (SHORTEST_S, 5400), "sessions of {} s", truth, write
-)
+GENERATOR = Generator(__name__, "wearable_stress", ORDER, SESSION_S, LIMITS_S, "sessions of {} s", truth, write)
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw
