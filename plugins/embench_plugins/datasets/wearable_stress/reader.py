@@ -81,6 +81,7 @@ class WearableStress(Dataset):
         },
     )
 
+    # What another kind of session has otherwise.
     sessions: ClassVar[Path] = layout.SESSIONS
     people: ClassVar[tuple[str, ...]] = layout.PEOPLE
     repeated: ClassVar[Mapping[str, Mapping[str, int]]] = layout.REPEATED

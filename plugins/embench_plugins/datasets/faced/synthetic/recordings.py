@@ -182,12 +182,7 @@ def fill(
     people = there if subjects is None else list(subjects)
     if missing := set(people) - set(there):
         raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
-    about: dict[str, Any] = {
-        "seed": seed,
-        "subjects": len(people),
-        "effect": planted.emotion,
-        "planted": asdict(planted),
-    }
+    about: dict[str, Any] = {"seed": seed, "subjects": len(people), "effect": planted.emotion}
     if length_s is not None:
         about["length_s"] = checked_length(length_s, *LIMITS_S, "clips of {:g} s")
     out = claim(out, __name__, "faced", planted=asdict(planted), **about)
