@@ -27,7 +27,6 @@ from embench_plugins.datasets.formats import files
 
 LABELS = Path("Processed_data", "Improved_All_Combined_hr_rsp_binary.csv")
 CLASSES = ("rest", "stress")
-COLUMNS = ("Participant", "HR", "Time(sec)", "Label")
 
 OBTAIN = "get the repository italha-d/Stress-Predict-Dataset of GitHub; pass its folder, the one that holds Raw_data"
 EXPECTED = "Raw_data/S01/BVP.csv and so on, beside Processed_data"
@@ -114,12 +113,16 @@ class StressPredict(Dataset):
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        """The label csv, whose cells of heart rate may be empty."""
-        hint = f"the file is damaged, or not the release's: {OBTAIN}"
-        table = files.table(self._labels, COLUMNS, expected=f"columns {', '.join(COLUMNS)}", hint=hint)
-        if table[["Participant", "Time(sec)"]].isna().any(axis=None):
-            raise DataError("a row without a person or a time", where=str(self._labels), hint=hint)
+        """The label csv by time."""
+        table = self._columns("Participant", "Time(sec)", "Label")
+        if table.isna().any(axis=None):
+            raise DataError("a cell is empty", where=str(self._labels), expected="a label each second", hint=OBTAIN)
         return table.sort_values("Time(sec)", kind="stable")
+
+    def _columns(self, *names: str) -> pd.DataFrame:
+        """Some columns of the label csv; an empty heart rate is NaN."""
+        hint = f"the file is damaged, or not the release's: {OBTAIN}"
+        return files.table(self._labels, names, expected="columns Participant, HR, respr, Time(sec), Label", hint=hint)
 
     def _label(self, subject: str, session: e4.Session) -> Label | None:
         """The labelled seconds of a recording: the value at time t holds for [t, t + 1)."""
@@ -152,7 +155,8 @@ class StressPredict(Dataset):
             return
         if unlabelled := int(session.duration_s) - len(label.times):
             yield Finding("note", where, f"{unlabelled} s have no label")
-        if empty := int(self._table["HR"][self._table["Participant"] == int(subject[1:])].isna().sum()):
+        rates = self._columns("Participant", "HR")
+        if empty := int(rates["HR"][rates["Participant"] == int(subject[1:])].isna().sum()):
             yield Finding("note", where, f"{empty} labelled seconds have no heart rate in the label csv")
         presses = e4.presses(folder / f"tags_{subject}.csv") - session.start
         changes = label.times[1:][np.diff(label.values) != 0]
