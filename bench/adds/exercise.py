@@ -16,7 +16,7 @@ DATASET = "wearable_stress/exercise"
 PROTOCOL = "subject-independent-v3"
 """The folds of `subject-independent-v2`, and the scores that ask what a method adds."""
 TARGETS = ("exercise", "work")
-"""The second is surer, and of fewer units; see `wearable_stress_exercise_layout`."""
+"""The second is surer, and of fewer units; see `wearable_stress.exercise`."""
 METHODS = tuple(
     (modalities, fusion)
     for modalities in ("ppg", "eda", "temp", "ppg,eda,temp", "acc")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import ModalityCard
+from embench.interfaces.dataset import Finding, ModalityCard
 from embench.interfaces.recording import Signal
+from embench_plugins.datasets.formats.files import as_float32
 
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
+OPTIONAL = ("acc",)
+"""Some copies leave the large accelerometer files out."""
 CARDS = {
     "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
     "eda": ModalityCard(("eda",), 4.0, "uS"),
@@ -100,6 +103,33 @@ def session(paths: Mapping[str, Path], *, hint: str, most: Mapping[str, int] | N
     return Session(signals, start, {modality: end - stop for modality, end in ends.items()})
 
 
+def is_session(folder: Path) -> bool:
+    """Whether a folder has any file of a signal."""
+    return any((folder / name).is_file() for name in FILES.values())
+
+
+def in_folder(
+    folder: Path, *, hint: str, without: Collection[str] = (), most: Mapping[str, int] | None = None
+) -> Session:
+    """The session in a folder, of all signals but those `without`; see `session`."""
+    paths = {modality: folder / name for modality, name in FILES.items() if modality not in without}
+    there = {modality: path for modality, path in paths.items() if modality not in OPTIONAL or path.is_file()}
+    return session(there, hint=hint, most=most)
+
+
+def look(where: str, recorded: Session) -> Iterator[Finding]:
+    """What is missing or odd in a session."""
+    if "acc" not in recorded.signals:
+        yield Finding("note", where, "there is no ACC.csv, so no acc")
+    if max(recorded.cut.values()) > 0:
+        longest = max(recorded.cut, key=lambda modality: recorded.cut[modality])
+        what = f"signals differ in length: up to {recorded.cut[longest]:.1f} s cut off ({longest})"
+        yield Finding("note", where, what)
+    for modality, signal in recorded.signals.items():
+        if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
+            yield Finding("warning", where, f"{lost} samples of {modality} are missing")
+
+
 def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.ndarray]:
     """One signal's file: its start in unix seconds and its samples (channels, n) in the card's unit, float32.
 
@@ -167,11 +197,7 @@ def presses(path: Path) -> np.ndarray:
 
 def as_signal(data: np.ndarray, unit: str) -> np.ndarray:
     """Rows of a file (n, channels) as (channels, n) float32 in the card's unit; what is no number is NaN."""
-    with np.errstate(over="ignore"):
-        scaled = np.where(np.isfinite(data), data, np.nan).T * (COUNT_G if unit == "g" else 1.0)
-        kept = np.ascontiguousarray(scaled, dtype=np.float32)
-    kept[np.isinf(kept)] = np.nan
-    return kept
+    return as_float32(data.T * (COUNT_G if unit == "g" else 1.0))
 
 
 def content(path: Path, *, hint: str) -> str:
