@@ -151,9 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """While it lasts, SIGTERM interrupts as SIGINT does: workers are ended, and what is finished stays. The list that
-    it yields then holds the signal. Where the signal is handled already, or this is not the main thread, nothing
-    changes."""
+    """Makes SIGTERM interrupt as SIGINT does, for the duration of the context: workers are ended, and finished work is
+    kept. The yielded list then holds the signal. Changes nothing if the signal is handled already or this is not the
+    main thread."""
     terminated: list[int] = []
 
     def interrupt(number: int, _: object) -> None:

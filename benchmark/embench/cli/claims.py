@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embench.claims import AnyClaim, Claim, ClaimResult, Measured, UntestedClaim
 
 ALL = "all"
-"""What stands for every paper."""
+"""The argument that selects every paper."""
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
 MEANING = (
@@ -125,7 +125,7 @@ def _line(options: Mapping[str, Any]) -> str:
 def _document(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The document of `--json`."""
     kept = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
     kept |= {"metric", "remarks"}
     described = [

@@ -1,4 +1,4 @@
-"""How things are printed: lines and paragraphs that fit the terminal, one JSON document with `--json`."""
+"""Printing: lines and paragraphs that fit the terminal, one JSON document with `--json`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ asked = _Mode()
 
 @contextlib.contextmanager
 def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
-    """While it lasts, `asked` says how much is printed, and without `colour` NO_COLOR is set, which libraries and
-    workers follow as well."""
+    """Sets how much is printed, in `asked`, for the duration of the context; without `colour` also NO_COLOR, which
+    libraries and workers follow."""
     before = os.environ.get("NO_COLOR")
     asked.quiet, asked.verbose = quiet, verbose
     if not colour:
@@ -111,7 +111,7 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document of `--json`; numbers that JSON does not have become null."""
+    """Prints the JSON document of `--json`; numbers that JSON does not have become null."""
     asked.kept.close()
     json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
@@ -119,7 +119,7 @@ def document(value: Any) -> None:
 
 
 def keep_stdout() -> None:
-    """Until there is a document, whatever is printed goes to stderr, by plugins, libraries and workers too."""
+    """Sends all output, also that of plugins, libraries and workers, to stderr until `document` is called."""
     sys.stdout.flush()
     asked.kept.enter_context(contextlib.redirect_stdout(sys.stderr))
     if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):

@@ -116,7 +116,7 @@ def _of_runs(
 
 
 def _dataset_of(runs: Sequence[Path]) -> str:
-    """The one dataset that some runs were tested on."""
+    """The dataset that all runs were tested on. Raises UsageError if there are several."""
     from embench.records.record import read_manifest
 
     names = sorted({read_manifest(folder).dataset.name for folder in runs})

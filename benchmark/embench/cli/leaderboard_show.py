@@ -42,11 +42,11 @@ _VERDICTS = {
     "add": "Add: rows that add to clock and movement, where that is asked.",
     "clear all": "Clear all: rows shown to be above every control.",
 }
-"""What is counted of a board's rows, and in which words."""
+"""Verdicts counted over the rows of a board -> the legend of each."""
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """Output format of the rows."""
 
     table = "table"
     markdown = "markdown"
@@ -289,7 +289,7 @@ def _method_on(each: tuple[Any, Row]) -> str:
 
 
 def _adds_briefly(each: tuple[Any, Row]) -> str:
-    """What a row adds without the interval, which would leave other columns no room."""
+    """A row's verdict on what it adds, without the interval, which would leave other columns no room."""
     from embench.leaderboard.columns import ADDS
 
     row = each[1]

@@ -25,7 +25,7 @@ from embench.registry.naming import did_you_mean, latest_version
 
 
 class Preset(StrEnum):
-    """How big a method is run; what each is, says `embench.interfaces.recipe.PRESETS`."""
+    """Sizes of a method, explained in `embench.interfaces.recipe.PRESETS`."""
 
     paper = "paper"
     small = "small"
@@ -49,7 +49,7 @@ def _devices(incomplete: str) -> list[str]:
 
 
 def completes(kind: str | None) -> Callable[[str], list[str]]:
-    """What Tab offers: names of plugins of a kind (None: of all kinds), after `eeg=` too, or of protocols."""
+    """Returns a completion function for names of plugins of a kind (None: all), after `eeg=` too, or of protocols."""
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
@@ -234,7 +234,7 @@ def read_options(path: Path) -> Mapping[str, Any]:
 
 
 def texts(value: Any) -> list[str]:
-    """What a repeatable option gets from a file: `{eeg: tcn}` is `eeg=tcn`, a list its items, a value itself."""
+    """The values of a repeatable option from a file: `{eeg: tcn}` is `eeg=tcn`, a list its items, a value itself."""
     if isinstance(value, Mapping):
         return [f"{key}={item}" for key, item in value.items()]
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

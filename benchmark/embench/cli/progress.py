@@ -1,4 +1,4 @@
-"""What a run is doing, on stderr: bars on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _Display:
             self._bars.stop()
 
     def _due(self) -> bool:
-        """Whether the last line is long enough ago for another one of no great weight."""
+        """True if the last line was long enough ago for another unimportant one."""
         return console.asked.verbose or time.monotonic() - self._last >= _QUIET_S
 
     def _line(self, text: str) -> None:
@@ -78,7 +78,7 @@ class _Display:
 
 
 class _Pace:
-    """How long the stages that are left take, from what stages like them took."""
+    """Remaining time of a run, estimated from finished stages of the same kind."""
 
     def __init__(self, stages: Sequence[Mapping[str, Any]]) -> None:
         self._left = Counter(map(_like, stages))
@@ -146,7 +146,7 @@ def _like(stage: Mapping[str, Any]) -> _Like:
 
 
 def _of_kind(known: Mapping[_Like, float], like: _Like) -> float:
-    """What a stage takes: as those of its modality did, else as all of its kind; nothing where none was seen."""
+    """Seconds for a stage: the time of its modality, else the mean of its kind; 0 if none of the kind has finished."""
     of_kind = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
     return known.get(like, sum(of_kind) / len(of_kind) if of_kind else 0.0)
 
@@ -156,7 +156,7 @@ def _about(seconds: float | None) -> str:
 
 
 def long_warning(seconds: float, smaller: Sequence[str]) -> str:
-    """What to say before a job of many seconds, with options that make it smaller; nothing of a short one."""
+    """The warning before a long job, with options that make it smaller; empty for a short one."""
     if seconds <= _LONG_S:
         return ""
     ways = f"; to make it smaller: {', '.join(smaller)}" if smaller else ""
@@ -268,7 +268,7 @@ class Progress(_Display):
 
 
 class Steps(_Display):
-    """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
+    """Progress of one long job: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Args:
         unit: what is counted; with another total another part of the job begins. `MB`: counts are of bytes.

@@ -42,7 +42,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def print_listed() -> None:
-    """The same as a table."""
+    """Prints the protocols as a table."""
     show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 

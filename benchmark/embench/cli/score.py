@@ -85,7 +85,7 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
 
 
 def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
-    """In which seeds units have no prediction; empty where there is one seed."""
+    """States in which seeds units have no prediction; empty where there is one seed."""
     if seeds == 1:
         return ""
     if missing["predictions"] == seeds * missing["units"]:

@@ -1,4 +1,4 @@
-"""How a result is read: the headline with its interval, the other scores, and the controls."""
+"""`embench show`: the headline with its interval, the other scores, and the controls."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
 
 
 def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """Their number and seeds, and the least and most units of their parts."""
+    """The number and seeds of the folds, and the smallest and largest size of each part in units."""
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
     parts = {name for fold in folds for name in fold} - {"seed", "fold"}
     sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
@@ -202,7 +202,7 @@ def _scores(told: TargetVerdict, scores: Scores) -> None:
 
 
 def _folds(scores: Scores, target: str) -> int:
-    """In how many folds the method was scored, in the seed with fewest."""
+    """Number of folds in which the method was scored, in the seed with fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 

@@ -1,4 +1,4 @@
-"""What `embench` alone says: what is here, data and runs, and which commands come next."""
+"""Output of `embench` without a command: data and runs found here, and the commands to use next."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def start() -> None:
 
 
 def _datasets() -> tuple[Path, list[Entry]]:
-    """The first folder that holds datasets, and these."""
+    """The first folder that holds datasets, and these datasets."""
     known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
     for root in (data_root(), *_BESIDE):
         if found := [entry for entry in known if data_folder(entry, root).is_dir()]:
