@@ -30,7 +30,7 @@ class TextColumn:
 
     @classmethod
     def same(cls, text: str, rows: int) -> TextColumn:
-        """The same text in all rows."""
+        """A column with the same text in all rows."""
         return cls(np.array([text]), np.zeros(rows, np.int32))
 
     @classmethod
@@ -49,7 +49,7 @@ class TextColumn:
         return cls(names[order], place[code])
 
     def used(self) -> TextColumn:
-        """The same rows, without names that no row has."""
+        """The column without names that no row has."""
         there = np.bincount(self.code, minlength=len(self.names)) > 0
         return TextColumn(self.names[there], (np.cumsum(there, dtype=np.int32) - 1)[self.code])
 
@@ -83,7 +83,7 @@ class Columns(Mapping[str, np.ndarray]):
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(next(iter(self.stored.values()), ()))
 
     def take(self, index: np.ndarray | slice) -> Columns:

@@ -32,7 +32,7 @@ from embench.records.predictions import (
 )
 
 ENTRY_VERSION = 2
-"""Of the format. Entries without one hold gzipped tables of their own, as a run does."""
+"""Version of the format of entries. Entries without a version hold gzipped tables of their own, as a run does."""
 SHARED_FOLDER = "shared"
 PREDICTIONS_FILE = "predictions.npz"
 
@@ -53,7 +53,7 @@ Numbers = Mapping[str, np.ndarray]
 
 
 def shared_folder(entry: Path) -> Path:
-    """Where the files lie that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    """The folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
     return Path(entry).resolve().parent.parent / SHARED_FOLDER
 
 
@@ -63,7 +63,7 @@ def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
 
 
 def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
-    """Those that the entry in `folder` names, whether they are there or not."""
+    """Paths of the shared files of the entry in `folder`, whether they exist or not."""
     names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
     return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 
@@ -270,5 +270,5 @@ def _numbers(of: Predictions) -> dict[str, np.ndarray]:
 
 
 def _scored(values: np.ndarray, column: str) -> np.ndarray:
-    """As `Predictions` has these numbers."""
+    """Numbers with the precision of `Predictions`."""
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))

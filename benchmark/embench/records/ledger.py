@@ -30,8 +30,8 @@ _START = "0" * 64
 
 @dataclass(frozen=True)
 class Looks:
-    """How often the test labels of each target were opened, this time included, by how many methods, and how often
-    validation subjects were scored instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
+    """Counts of a ledger, for each target: openings of test labels, this one included, methods that opened them, and
+    scorings of validation subjects instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
     line, which fixes all that came before."""
 
     openings: Mapping[str, int]
@@ -106,8 +106,8 @@ def _lines_up_to(chain: str) -> list[dict[str, Any]] | None:
 
 
 def ledger_home() -> Path:
-    """Where the ledgers of all data lie: in the folder `$EMBENCH_CACHE` where one is named, else where the system keeps
-    a user's data, since caches are deleted."""
+    """The folder of all ledgers: `$EMBENCH_CACHE` if set, else where the system keeps a user's data, since caches are
+    deleted."""
     chosen = os.environ.get("EMBENCH_CACHE")
     root = Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_data_dir("embench"))
     return root / "ledger"

@@ -1,4 +1,4 @@
-"""What kind of method a row is: of features or a network, and whether its scores only rank; the same everywhere."""
+"""Kind of a method, features or network, and whether its scores only rank; the same everywhere."""
 
 from __future__ import annotations
 

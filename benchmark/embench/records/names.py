@@ -21,7 +21,7 @@ pretrainers stand elsewhere in the record, without paths."""
 def names_resolved(
     records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
 ) -> Iterator[None]:
-    """While it lasts, names of these records (folder, record) resolve among installed packages only.
+    """Resolves names of these records (folder, record) among installed packages only, for the duration of the context.
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.

@@ -1,4 +1,4 @@
-"""What a run leaves behind for others to recompute: predictions and labels as equal-length columns, and their files.
+"""Predictions and labels of a run as equal-length columns, from which others can recompute scores, and their files.
 
 Files are gzipped CSV whose bytes depend on their rows alone.
 """
@@ -77,7 +77,7 @@ class Predictions:
 
     @classmethod
     def _sound(cls, columns: Columns) -> Predictions:
-        """Of columns that were checked and rounded before."""
+        """Predictions with columns that were checked and rounded before."""
         made = object.__new__(cls)
         object.__setattr__(made, "columns", columns)
         return made
@@ -95,7 +95,7 @@ class Predictions:
 
     @property
     def classes(self) -> int:
-        """How many class columns there are; 0 where no target has several classes."""
+        """Number of class columns; 0 where no target has several classes."""
         return len(self.columns) - len(self.FIXED) - 2
 
     def take(self, index: np.ndarray) -> Predictions:
@@ -115,7 +115,7 @@ class Predictions:
         return found
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
-        """What stands together in these columns of texts or whole numbers, each once."""
+        """Distinct combinations of values in these columns of texts or whole numbers."""
         code = np.zeros(len(self), np.int64)
         for name in columns:
             stored = self.table.stored[name]

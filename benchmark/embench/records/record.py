@@ -44,7 +44,7 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 
 @dataclass(frozen=True)
 class Record:
-    """All of a run but its weights.
+    """A whole run except for its weights.
 
     `run` is the content of run.yaml in the names of schema 2 (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`:
     why a subject is excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a

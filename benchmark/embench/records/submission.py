@@ -33,7 +33,7 @@ MOST_SEEDS = 50
 
 _MOST_WHOLE = 2**31
 _MOST_FAULTS = 1000
-"""After so many faulty lines the rest of a file is not read."""
+"""Number of faulty lines after which reading stops."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -115,7 +115,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
 
 
 class Faults:
-    """What is wrong with a file, and in which lines: the first kind of fault is reported, with all of its lines."""
+    """Faults of a file with their lines: the first kind of fault is reported, with all of its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

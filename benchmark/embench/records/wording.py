@@ -1,4 +1,4 @@
-"""How figures, scores with intervals, and names of methods are written: on the terminal, in tables, reports and papers.
+"""Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.
 
 What a run costs is written by `records/cost.py`.
 """
@@ -115,7 +115,7 @@ def format_coverage(share: float | None) -> str:
 
 
 def is_by_construction(score: Interval | None) -> bool:
-    """Whether a control's score has no error at all: no subjects could give it another.
+    """True if a control's score has no error, as it is the same for any subjects.
 
     >>> from embench.records.scores import Score
     >>> is_by_construction(Score(mean=0.5, low=0.5, high=0.5)), is_by_construction(Score(mean=0.5))
@@ -167,7 +167,7 @@ def format_p(p: float) -> str:
 
 
 def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
-    """Anything that a record holds, on one line: mappings and lists with commas between; `missing` for None and "".
+    """Any value of a record on one line: mappings and lists with commas between; `missing` for None and "".
 
     >>> format_value({"ppg": 0.5, "eda": [1, 2]})
     'ppg 0.500, eda 1, 2'
@@ -210,7 +210,7 @@ def join_with_and(parts: Sequence[str]) -> str:
 
 
 def format_controls(not_cleared: Sequence[str], n_scored: int | None = None) -> str:
-    """Whether a method lies above its controls: `not above prior`, or `above all 6` where their number is given."""
+    """A clause on controls: `not above prior`, or `above all 6` where their number is given."""
     if not_cleared:
         return f"not above {', '.join(not_cleared)}"
     if n_scored is None:
@@ -247,8 +247,8 @@ def name_without_package(full_name: str) -> str:
 
 
 def method_name(run: Mapping[str, Any]) -> str:
-    """What a method is called: its encoders and fusion, its pretraining, its modalities; of a submission, the name that
-    its author gave it. Empty where the record names no parts.
+    """The display name of a method: its encoders and fusion, its pretraining, its modalities; of a submission, the name
+    that its author gave it. Empty where the record names no parts.
 
     Args:
         run: the content of run.yaml.
