@@ -1,5 +1,5 @@
-"""What entries of one board have in common whatever their methods: labels, folds and controls follow from the data, the
-protocol and the seeds. Without data, other entries are what a new one can be compared with."""
+"""Contents that all entries of a board share, whatever their methods: labels, folds and controls follow from the data,
+the protocol and the seeds. Without data, a new entry is compared with other entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
 
 _OTHER_LIBRARIES = 0.005
-"""By how much scores of a control may differ where libraries do, on average."""
+"""Largest mean difference between scores of a control that other library versions explain."""
 
 
 def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
@@ -62,7 +62,7 @@ class _Facts(NamedTuple):
 
 
 def _facts(folder: Path) -> _Facts:
-    """Kept while the file's size and time stay: each new entry of many asks for those of all others."""
+    """Facts of an entry, cached until its file's size or time changes: many new entries ask for those of all others."""
     status = (folder / RUN_FILE).stat()
     return _kept_facts(folder, status.st_size, status.st_mtime_ns)
 

@@ -41,8 +41,8 @@ from embench.system import version_of
 ATTESTATIONS_FOLDER = "attestations"
 
 Level = Literal["self_reported", "verified", "spot_checked", "reproduced"]
-"""From the weakest to the strongest: nobody but the author says so; the entry's files and statements fit together;
-some of its predictions were made again; all were."""
+"""Levels of evidence, from the weakest to the strongest: nobody but the author says so; the entry's files and
+statements fit together; some of its predictions were made again; all were."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
@@ -69,11 +69,11 @@ PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\
 
 
 class Attestation(BaseModel):
-    """What `by` checked of an entry, and with what.
+    """A record of what `by` checked of an entry, and with what.
 
     `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, which follow from the digest and the
-    `nonce`; None where all were, or none. `tolerances` and `greatest`: what differences were allowed, and what they
-    were at most. `files` and `compared`: the raw files and label rules that the entry was compared with (see
+    `nonce`; None where all were, or none. `tolerances` and `greatest`: the allowed differences, and the largest ones
+    found. `files` and `compared`: the raw files and label rules that the entry was compared with (see
     `embench.data.find.files_digest`), None without data, and the checks in which it was.
     """
 
@@ -141,7 +141,7 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
 
 
 def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
-    """The one of the highest level that counts; of several, the first that was made."""
+    """The first of the valid attestations of the highest level; None where none is valid."""
     valid = [each.attestation for each in found if not each.stale]
     return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
 
@@ -175,8 +175,8 @@ def check_name(by: str) -> str:
 
 
 def attested_by(folder: Path, by: str, level: Level) -> bool:
-    """Whether this person attests the entry in `folder` as it is, at this level or a higher one; not where the entry or
-    an attestation cannot be read."""
+    """True if this person attests the entry in `folder` as it is, at this level or a higher one; False where the entry
+    or an attestation cannot be read."""
     with suppress(EmbenchError):
         mine = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in mine)
@@ -203,7 +203,7 @@ def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path 
 
 
 def attestation_folder(folder: Path) -> Path:
-    """Where the attestations lie of the entry `<board>/<protocol>/<id>`."""
+    """The folder of attestations of the entry `<board>/<protocol>/<id>`."""
     return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
 
 
@@ -219,7 +219,7 @@ def entry_digest(folder: Path, run: Manifest) -> str:
 
 
 def content_digest(folder: Path, shared: Iterable[Path]) -> str:
-    """The same where it is known which files it shares."""
+    """The digest of an entry whose shared files are known."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SUPERSEDED_FILE]
     return digest_of_files((*own, *shared))
 
@@ -248,7 +248,7 @@ def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFo
 
 
 def _sha256_of(path: Path) -> str:
-    """Kept while a file's size and times stay: entries share most of what they consist of."""
+    """SHA-256 of a file, cached until its size or times change: entries share most of their files."""
     status = path.stat()
     return _kept_sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 

@@ -1,6 +1,6 @@
-"""Whether an entry's audit is one of this entry, and says nothing but what audits say.
+"""Checks that an entry's audit belongs to it and contains only texts of audits.
 
-Anybody can write and seal an `audit.json`. What it says is therefore compared with the entry's own files; nothing is
+Anybody can write and seal an `audit.json`. Its content is therefore compared with the entry's own files; nothing is
 audited again, which needs the data.
 """
 
@@ -24,14 +24,14 @@ from embench.records.scores import Scores
 from embench.texts import texts_in
 
 TEXTS_SINCE = 4
-"""From this version on audits have the texts of `FINDING_TEXTS`; the few of before keep theirs."""
+"""First version of audits with the texts of `FINDING_TEXTS`; the few earlier ones keep their own."""
 _FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "not_asked"})
 _OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
 _PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
 """Texts in evidence and measurements are names, and reasons why a number is undefined."""
 MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
-"""From where on the checks `validation`, `calibration` and `balance` have a finding; the last is how much of a matched
-score may be owed to who of two subjects is later in the session."""
+"""Thresholds of findings of the checks `validation`, `calibration` and `balance`; the last is the part of a matched
+score that may be due to which of two subjects is later in the session."""
 
 
 def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:

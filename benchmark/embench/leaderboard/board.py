@@ -138,7 +138,7 @@ def _section(section: BoardSection) -> Iterator[str]:
 
 
 def luck_sentence(ranking: Ranking | None) -> str:
-    """How far the first of several rows leads, and how far it would by luck; empty where there is no choice."""
+    """A sentence on the lead of the first of several rows, and the lead to expect by luck; empty for a single row."""
     if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
         return ""
     n, bound = len(ranking.ranks), "" if ranking.paired else "at most "

@@ -40,7 +40,7 @@ ENTRY_FILES = frozenset(
     {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
-"""What an entry's folder may hold."""
+"""Files that an entry's folder may contain."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ _Found = Iterable[str] | Undefined
 
 
 def _texts(of: _Subject) -> Iterator[str]:
-    """Before anything else is made of them."""
+    """Checks texts of run.yaml before they are used."""
     for field, text in texts_in(read_run(of.folder)):
         if names_code(text) or names_place(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
@@ -82,14 +82,14 @@ def _files(of: _Subject) -> Iterator[str]:
 
 
 def _form(of: _Subject) -> Iterator[str]:
-    """That it can be read, lies in its place, may be published and, sealed, holds nothing that tells labels."""
+    """Checks that an entry can be read, lies in its place, may be published and, sealed, reveals no labels."""
     for name, content in {"scores.json": of.entry.scores, AUDIT_FILE: of.entry.audit}.items():
         if places := private_fields(content):
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
 def _contents(of: _Subject) -> _Found:
-    """That its tables can be read, and the files which it shares are there and are what their names say."""
+    """Checks that an entry's tables can be read, and that its shared files exist and match their names."""
     _ = of.record  # reading it compares them
     return []
 
@@ -193,7 +193,7 @@ _READING: dict[str, Callable[[_Subject], _Found]] = {
     "form": _form,
     "contents": _contents,
 }
-"""Without these, nothing else can be checked."""
+"""Checks without which no other can be made."""
 _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "fields": _of_record(verify.wrong_fields),
     "parts": _of_record(verify.wrong_parts),
@@ -221,11 +221,11 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
 
 
 OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
-"""Those that compare an entry with data."""
+"""Checks that compare an entry with data."""
 
 _ALL = _READING | _CHECKS
 _ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
-"""What may have changed though an entry did not: what is said of it."""
+"""Files that may change although an entry did not -> the text for that."""
 
 
 def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
@@ -270,7 +270,7 @@ def _outcome(check: Callable[[_Subject], _Found | None], of: _Subject) -> tuple[
 
 
 def _attested(of: _Subject) -> str:
-    """In words; wrong ones were found when the entry was read."""
+    """Attestations in words; wrong ones were found when the entry was read."""
     parts = [
         f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
         for _, a, stale in of.entry.attestations
@@ -324,5 +324,5 @@ def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
-    """Those that failed."""
+    """The failed checks."""
     return [check for check in checks if check.status == "failed"]

@@ -30,7 +30,7 @@ TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "cleared", "recipe", "subjects", "evidence"),
     *("suspicious", "marks"),
 )
-"""Those of a table on the terminal, with the entry at the end. One that is the same in all rows is named once."""
+"""Columns of a table on the terminal, with the entry at the end. A column with one value in all rows is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 """The columns of what a run cost."""
@@ -40,7 +40,7 @@ PAGE_COLUMNS = {
     **{name: name == "time_s" for name in COST_FIELDS},
     **dict.fromkeys(("recipe", "subjects", "openings", "seeds", "id"), False),
 }
-"""Those that a board's page has beside the drawn ones -> whether they are shown at once."""
+"""Columns of a board's page beside the drawn ones -> whether they are shown at first."""
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -126,7 +126,7 @@ class Row:
 
     @property
     def short_name(self) -> str:
-        """The same for a narrow column: every part once, without modalities."""
+        """The name for a narrow column: every part once, without modalities."""
         if self.control is not None:
             return self.control
         return " + ".join([*self.parts, *self.pretrainers]) + self._apart
@@ -155,7 +155,7 @@ class Row:
         return self.score if metric == self.headline else self.scores.get(metric)
 
     def text_of(self, metric: str, missing: str = DASH) -> str:
-        """The same with its interval as text; `missing` where there is none."""
+        """The score with its interval as text; `missing` where there is none."""
         shown = format_score if self.is_method else format_control
         return shown(self.scored(metric), missing=missing)
 

@@ -23,9 +23,9 @@ from embench.registry import releases_of
 from embench.statistics.ranking import Summands
 
 CONFIRMATIONS = 2
-"""How many people have to have the same raw files as an entry's author, where no release has them."""
+"""Number of people who must have the same raw files as an entry's author, where no release has them."""
 UNCONFIRMED = "controls not confirmed"
-"""Of a row whose controls no other entry has, and nobody has fitted again."""
+"""Mark of a row whose controls no other entry has, and nobody has fitted again."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
@@ -140,8 +140,8 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """What an entry's file of summands holds, as `export` wrote it; nothing where there is none. Raises DataError where
-    it is no JSON."""
+    """The content of an entry's file of summands, as `export` wrote it; empty where there is none. Raises DataError
+    where it is no JSON."""
     path = folder / SUMMANDS_FILE
     try:
         return parse_json(read_text(path)) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""Whether boards have only grown: what was published stays as it was, and what is new is like what was there."""
+"""Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them."""
 
 from __future__ import annotations
 

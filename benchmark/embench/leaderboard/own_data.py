@@ -28,7 +28,7 @@ OTHER_FILES = Undefined("not compared with the data: the files here, or the code
 
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """How the labels of an entry, or their seal, differ from those of the data here; undefined where there are no such
+    """Differences between the labels of an entry, or their seal, and those of the local data; undefined without such
     data. Data that are not prepared yet are prepared.
 
     Raises:
@@ -117,7 +117,7 @@ def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[st
 
 
 def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
-    """What the predictions of a record add to clock and movement in the data of the cohort, as in `scores.json`."""
+    """The scores of what a record's predictions add to clock and movement in the cohort's data, as in `scores.json`."""
     rows, at, parts = of_method(record.predictions), {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
@@ -133,12 +133,12 @@ def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
 
 
 def of_method(rows: Predictions) -> Predictions:
-    """Those of the method, and of units that it does not predict: all but the controls'."""
+    """Predictions of the method and of units that it leaves out, without the controls'."""
     return rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
 
 
 def labels_apart(recorded: Labels, mine: Labels, those: str = "of the data") -> list[str]:
-    """In words, how many labels of a record are not those of the data, or of another record."""
+    """A sentence with the number of labels of a record that differ from those of the data, or of another record."""
     theirs, here = _by_unit(recorded), _by_unit(mine)
     different = sorted(name for name in theirs.keys() | here.keys() if theirs.get(name) != here.get(name))
     if not different:

@@ -44,8 +44,8 @@ def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> lis
 
 
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
-    """In words, each control of a record that is not what is fitted on the cohort: to the last digits where libraries,
-    code and preparation are those of the record, else by its scores."""
+    """Sentences on each control of a record that differs from the one fitted on the cohort: to the last digits where
+    libraries, code and preparation are those of the record, else by its scores."""
     theirs = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     mine = _refitted(run, record, cohort, trained)
     names = {name: None for part in (theirs, mine) for name in part.texts("method").names.tolist()}
@@ -90,7 +90,7 @@ def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -
 
 
 def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
-    """Those of the clock that movement sets, which protocols of version 3 show."""
+    """Control studies of the clock that movement sets, which protocols of version 3 show."""
     if protocol.scoring != 3 or protocol.leaks:
         return {}
     return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
@@ -124,7 +124,7 @@ def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control
 
 
 def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """The same by the published digits of their headlines: of entries that hold no predictions."""
+    """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
     if any(record.scores.get("absent", {}).values()) and protocol_of(run).scoring != 3:
         return Undefined("the entry does not say which units were left out, on which controls hang")
     if run.config.get("train_dataset"):

@@ -245,7 +245,7 @@ def _briefly(adds: Adds | None) -> Adds | None:
 
 
 def describe_differences(run: Manifest) -> list[str]:
-    """What sets a run apart from the plain one of the same method, in words."""
+    """Texts on how a run differs from the plain run of the same method."""
     config, differences = run.config, []
     if run.rescored_from:
         differences.append(f"not trained: the predictions of {run.rescored_from}")
@@ -280,7 +280,7 @@ _DESCRIBED = frozenset(
 
 
 def _saw(run: Manifest) -> str:
-    """What converted weights were trained on; for others it stands among the pretrainers and the overlap."""
+    """The training data of converted weights; for others it is among the pretrainers and the overlap."""
     manifest = (run.started_from or {}).get("manifest") or {}
     if "converted" not in manifest:
         return ""

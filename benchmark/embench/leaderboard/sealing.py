@@ -1,4 +1,4 @@
-"""What an entry holds if its dataset's labels are not public: nothing from which they could be computed.
+"""Content of an entry whose dataset's labels are not public: nothing from which they could be computed.
 
 Predictions and a score of them are an equation about the labels, and the rows of a leaderboard are many. So there are
 no predictions, no score of a fold, a subject or a training part, and what remains has three digits.
@@ -37,7 +37,7 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 
 
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
-    """Why labels could be told from scores of these predictions, whatever is left out; empty if they could not."""
+    """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
     mine = predictions.take(predictions["method"] == MODEL)
     tested: dict[tuple[str, int, int], int] = {}
@@ -106,7 +106,7 @@ def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
-    """What in an entry's folder must not be there if its labels are not public; empty where there is nothing."""
+    """The part of an entry's folder that must not be there if its labels are not public; empty where there is none."""
     more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
     if more:
         return f"the file {more[0]}"
@@ -127,8 +127,8 @@ def seal(labels: Labels, key: bytes) -> str:
 
 
 def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Whether the labels are those that the seal in the file `path` was made of; `other files` if it was made with
-    another key, so that this can't be told.
+    """Compares labels with the seal in the file `path`; `other files` if it was made with another key, so that labels
+    can't be compared.
 
     Raises:
         DataError: the file cannot be read, or is no seal.

@@ -32,7 +32,7 @@ from embench.statistics.ranking import Ranking
 from embench.statistics.verdict import design_of, unranked
 
 BY_LUCK = "as many rows would add by luck"
-"""What makes rows that add borderline, where they are few."""
+"""Reason why rows that add are borderline, where they are few."""
 
 
 @dataclass(frozen=True)

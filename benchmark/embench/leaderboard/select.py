@@ -1,4 +1,4 @@
-"""Which boards and rows of the leaderboards are shown: rows as flat records with readable fields, filtered and sorted.
+"""Selection of boards and rows of the leaderboards: rows as flat records with readable fields, filtered and sorted.
 
 Every row of every board has the same fields, so that tables, CSV and JSON agree.
 """
@@ -80,8 +80,8 @@ def check_field(field: str, known: Sequence[str], option: str) -> str:
 
 
 def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
-    """What a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda` keeps; a list is compared as its texts with
-    commas between, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
+    """Returns the predicate of a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda`; a list is compared as
+    its texts joined by commas, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
 
     Args:
         known: the fields that rows have.

@@ -1,4 +1,4 @@
-"""What decides an entry's labels, folds and controls: entries that share it can confirm each other's."""
+"""Key of an entry's labels, folds and controls: entries with the same key can confirm each other's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What boards show of entries, kept in the user's cache from one command to the next.
+"""Cache of what boards show of entries, kept for the user from one command to the next.
 
 To read and check an entry takes a hundredth of a second, and boards have thousands. What is kept is named by the bytes
 of all files that it follows from, those of embench and of installed plugin packages among them; where one has changed,

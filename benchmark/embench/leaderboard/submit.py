@@ -1,4 +1,4 @@
-"""From finished runs to the files of a pull request: only what a board takes, checked before it is written."""
+"""Preparation of the files of a pull request from finished runs: only what a board takes, checked before writing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _beside(run: Manifest, boards: Path) -> list[Path]:
 
 
 def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
-    """What an audit has found that keeps a run from a board."""
+    """Sentences on the severe findings of an audit, which keep a run from a board."""
     found = (audit or {"findings": []})["findings"]
     return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
 

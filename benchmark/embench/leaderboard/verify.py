@@ -1,4 +1,4 @@
-"""Whether published entries say what follows from their own predictions, labels and folds.
+"""Checks that published entries follow from their own predictions, labels and folds.
 
 Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
 """
@@ -39,9 +39,9 @@ from embench.statistics.summands import headline_summands
 from embench.texts import FORMULA, texts_in
 
 MOST_NAMED = 3
-"""How many differences of an entry a message names."""
+"""Number of differences that a message names."""
 ANOTHER_REVISION = 0.005
-"""By how much a score of an earlier revision may differ."""
+"""Largest difference allowed to a score of an earlier revision."""
 
 
 def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
@@ -119,8 +119,8 @@ def wrong_parts(record: Record) -> Iterator[str]:
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
-    """What a record says of its dataset, protocol, method and folds that does not fit the rest of it, or the published
-    card and rules; with file and field."""
+    """Statements of a record on its dataset, protocol, method and folds that contradict the rest of it, or the
+    published card and rules; with file and field."""
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
     yield from (*wrong_design(record), *wrong_folds(record))
@@ -273,9 +273,9 @@ def wrong_folds(record: Record) -> Iterator[str]:
 
 
 def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
-    """What `scores.json` says and what is not in `again`, the scores that were computed again: of the same revision
-    every number and word, but those of metrics that are installed on one side only; else the means, roughly, since
-    intervals were others."""
+    """Differences between `scores.json` and `again`, the scores that were computed again: of the same revision every
+    number and word, but those of metrics that are installed on one side only; else the means, roughly, since intervals
+    were others."""
     if scored_by_this_revision(record):
         own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
         foreign = (own.keys() ^ here.keys()) - set(record.scores.headlines.values())
@@ -294,19 +294,19 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
 
 
 def _passed_over(difference: Difference, foreign: Collection[str]) -> bool:
-    """Whether one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
+    """True if one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
     its metrics."""
     ends = any(difference.place.endswith(f".{name}") for name in foreign)
     return ends and ABSENT in (difference.recorded, difference.recomputed)
 
 
 def scored_by_this_revision(record: Record) -> bool:
-    """Whether the record's scores were computed as they are here."""
+    """True if the record's scores were computed by this revision."""
     return bool(_scoring(record).get("revision") == SCORING_REVISION)
 
 
 def _scoring(record: Record) -> Mapping[str, Any]:
-    """By what the scores were computed; entries of before it was recorded don't say."""
+    """The recorded revision and metrics of the scores; empty in entries that are older than this record."""
     return record.run.get("scoring") or {}
 
 
