@@ -1,4 +1,4 @@
-"""What the run was: marks that a reader must see first, its cost, its audit, and how it came about."""
+"""Description of the run: marks that a reader must see first, its cost, its audit, and its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a finished run, for all that describes one: the report, texts for papers, and forms of others."""
+"""Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ACCESS = {
     "baseline": "the recorded rest, for normalisation",
     "unlabelled": "all recordings of the subject without their labels, for normalisation",
 }
-"""What a method sees of a test subject, by the record's `target_access`."""
+"""Access of a method to a test subject in words, by the record's `target_access`."""
 
 _NORMALISED = {
     "none": "were not normalised",
@@ -71,7 +71,7 @@ def dataset_card(name: str) -> Card | None:
 
 
 def dataset_title(name: str) -> str:
-    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
+    """A dataset's name in text: its card's title, or its bare name where its package is not installed here."""
     card = dataset_card(name)
     return card.title if card else bare_name(name)
 
@@ -106,7 +106,7 @@ class RunFacts:
 
     @property
     def outside(self) -> bool:
-        """Whether other code made the predictions, of which nothing more is known."""
+        """True if other code made the predictions, of which nothing more is known."""
         return bool(self.manifest.method.outside)
 
     @property

@@ -93,9 +93,9 @@ def _called(ours: Record, other: Record, modality: str) -> str:
 
 @dataclass(frozen=True)
 class MethodPredictions:
-    """What several methods say of the same units: `score` (methods, n), of classes the true class's probability, and
-    `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The first
-    method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
+    """Predictions of several methods for the same units: `score` (methods, n), of classes the true class's probability,
+    and `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The
+    first method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
 
     recording: np.ndarray
     subject: np.ndarray
@@ -107,7 +107,7 @@ class MethodPredictions:
 
 
 def method_predictions(records: Sequence[Record], target: Target) -> MethodPredictions:
-    """Of the labelled units that all answered. Raises DataError where there are none."""
+    """Predictions for the labelled units that all methods predict. Raises DataError where there are none."""
     tables = []
     for record in records:
         rows = record.predictions

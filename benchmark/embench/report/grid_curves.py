@@ -146,7 +146,7 @@ def _apart(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
 
 
 def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
-    """What a run is, in words; without its dataset, which has a panel of its own."""
+    """Description of a run in words; without its dataset, which has a panel of its own."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     parts = {

@@ -176,7 +176,7 @@ _OF_WHAT = {
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
     "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
 }
-"""What a score is, by what its SD is over."""
+"""Definitions of a score, by what its SD is over."""
 
 
 def subjects_section(run: RunFacts) -> SectionBody | Undefined:

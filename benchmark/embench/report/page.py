@@ -55,7 +55,7 @@ class Section:
 
     @property
     def id(self) -> str:
-        """What links within the page point to."""
+        """Target of links within the page."""
         return self.short.lower().replace(" ", "-")
 
     @property
@@ -113,7 +113,7 @@ def join_named(
 
 
 def as_sentence(text: str) -> str:
-    """With a full stop and a capital, which a name such as `auroc_within` does not get."""
+    """Adds a full stop and a capital, which a name such as `auroc_within` does not get."""
     first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
     return first if first.endswith(".") else f"{first}."
 
@@ -145,7 +145,7 @@ def format_cell(value: Any) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
-    """The first column names the row."""
+    """An HTML table whose first column names the row."""
     cells = [
         (
             format_cell(first) if isinstance(first, float) else str(first),

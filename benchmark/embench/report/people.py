@@ -1,4 +1,4 @@
-"""Whom a method works for: scores of groups of subjects, by what the dataset records of them (sex, age band)."""
+"""Scores of groups of subjects, by what the dataset records of them (sex, age band)."""
 
 from __future__ import annotations
 

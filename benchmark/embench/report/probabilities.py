@@ -36,7 +36,7 @@ def _of_two_classes(run: RunFacts, target: Target) -> Markup | Undefined:
 
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
-    """Both curves with what they say in words."""
+    """Both curves with a sentence on each."""
     pictures = [_reliability(found, target), _decision_curve(found, target)]
     return paragraph(_on_prevalence(found, bool(method.outside))) + figure_row(pictures)
 

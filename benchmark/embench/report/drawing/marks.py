@@ -1,4 +1,4 @@
-"""What stands on a panel. A mark knows the data that it spans, and its shapes once the axes are known."""
+"""Marks of a panel. A mark knows the data that it spans, and its shapes once the axes are known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Frame = Callable[[Any, Any], np.ndarray]
 
 @dataclass(frozen=True)
 class Mark:
-    """Something on a panel: the data it spans (NaN where it has no say), its shapes, what the legend says and shows."""
+    """A mark on a panel: the data it spans (NaN where it sets no limits), its shapes, its legend's text and sample."""
 
     x: np.ndarray
     y: np.ndarray

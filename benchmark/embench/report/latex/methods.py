@@ -29,7 +29,7 @@ from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
 from embench.statistics.verdict import TargetVerdict
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
-"""Of records made before intervals came from the jackknife, which say how many replicates they drew."""
+"""Wording for records made before intervals came from the jackknife, which give the number of replicates."""
 _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjects"
 
 
@@ -137,7 +137,7 @@ def _judged(run: RunFacts, head: TargetVerdict) -> str:
 
 
 def _sources(run: RunFacts) -> list[str]:
-    """Which part of the method is whose: a paper is that of a part, not of what parts are combined here."""
+    """Sentences that attribute parts of the method: a paper describes a part, not the combination made here."""
     parts_by_paper: dict[str, list[str]] = {}
     for kind, name in run.plugins:
         if paper := bibliography.paper_of(kind, name):
@@ -151,7 +151,7 @@ def _sources(run: RunFacts) -> list[str]:
 
 
 def _training(run: RunFacts) -> str:
-    """How what was trained by epochs was trained; the history says which stages those are."""
+    """A sentence on the training of all parts trained by epochs; the history names these stages."""
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds[row["kind"]] for row in run.record.history if row.get("kind") in kinds}
     parts_by_training: dict[str, list[str]] = {}

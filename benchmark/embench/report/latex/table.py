@@ -33,7 +33,7 @@ _LEVELS = {
     r"(level \texttt{full})",
     "": "the time since the start alone, as movement was not recorded",
 }
-"""What is held constant at the level that decides what a row adds; the last where there is no accelerometer."""
+"""Nuisances held constant at the level that decides what a row adds; the last where there is no accelerometer."""
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
