@@ -1,4 +1,4 @@
-"""Which parts fit together, as plugins declare it: the check of a method, and the matrix of all of them."""
+"""Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
 
 
 def _takes(fusion: type[Fusion], modalities: int) -> bool:
-    """Whether a fusion joins so many modalities."""
+    """True if a fusion joins this number of modalities."""
     least, most = fusion.arity
     return least <= modalities <= (most or modalities)
 
@@ -193,7 +193,7 @@ NOTE = (
     "hidden: such an estimator is fitted to the features of encoders that have any, which no pretraining changes. With "
     "other encoders it is fitted to hidden layers of their networks, which can be pretrained."
 )
-"""What stands under the tables of a matrix."""
+"""Legend of a matrix."""
 
 
 def matrix() -> Matrix:

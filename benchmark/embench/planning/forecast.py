@@ -1,4 +1,4 @@
-"""What a plan will cost: networks are built and a few rows are put through them, on the device that will train."""
+"""Forecast of a plan's cost: networks are built and a few rows are put through them, on the device that will train."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONG_STEP_S = 10.0
 _STEPS = 5
 """Steps on a CPU of which the shortest counts."""
 _FORWARD = 1 / 3
-"""What a validation row costs, of a training row."""
+"""Cost of a validation row, relative to a training row."""
 
 
 def forecast(
@@ -63,8 +63,8 @@ def _training_rows(stage: Stage[FitParams]) -> float:
 
 
 def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """How long each of these stages of a method is expected to take by itself, by id. Those that cost next to nothing
-    are left out; those that fail even to be tried count for nothing, and will be reported when they are run."""
+    """Expected seconds of each of these stages of a method by itself, by id. Cheap stages are left out; those that fail
+    in the trial count as nothing, and will be reported when they are run."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
@@ -163,7 +163,7 @@ def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.O
 
 
 def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
-    """The same stage on some of its training units, enough for a few that have a modality, of which no video is
+    """A copy of the stage with some of its training units, enough for a few that have a modality, of which no video is
     decoded."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]

@@ -46,7 +46,7 @@ from embench.system import version_of
 
 @dataclass(frozen=True)
 class Setting:
-    """What all stages of a run share; `weights` is modality, or `fusion`, -> digest of the file to start from."""
+    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the file to start from."""
 
     protocol: Protocol
     device: str
@@ -61,7 +61,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class ExpectedPredictions:
-    """Where the predictions of some targets for some units will be: stage, seed, fold, unit positions."""
+    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions."""
 
     stage: str
     targets: tuple[Target, ...]
@@ -85,13 +85,13 @@ class Graph:
 
 
 def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
-    """What the params of every stage hold; without a fold where all folds share the stage."""
+    """Params that every stage has; without a fold where all folds share the stage."""
     source = source_spec(setting.protocol, cohort)
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def source_spec(protocol: Protocol, cohort: Cohort) -> SourceSpec:
-    """What stages on a cohort hold of its data."""
+    """Data facts of a cohort in the params of stages."""
     rest = cohort.card.baseline if protocol.normalise == "baseline" else None
     return SourceSpec(
         cohort.store.key,
@@ -324,7 +324,7 @@ class Builder:
 
 
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
-    """What a name draws in a fold: the same whatever the method."""
+    """Returns the random draw of a name in a fold, which is the same for every method."""
     return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
 
 
@@ -370,7 +370,7 @@ def _learning(part: Part) -> Part:
 
 
 def libraries(device: str) -> dict[str, str]:
-    """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
+    """Other causes of a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
     found = dict(_versions())
     if device == "cuda":
         import torch
@@ -385,7 +385,7 @@ def _versions() -> dict[str, str]:
 
 
 def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
-    """Where the data of some cohorts lie, and under which licence they stand, for `Setting.places`."""
+    """Folders and licences of the data of some cohorts, for `Setting.places`."""
     return {
         "stores": {c.store.key: str(c.store.path) for c in cohorts},
         "licences": {c.store.key: c.card.licence for c in cohorts},
@@ -393,5 +393,5 @@ def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
 
 
 def stage_folder(runs: Path) -> Path:
-    """Where stages lie, shared by all runs of a runs folder."""
+    """The folder of stages, shared by all runs of a runs folder."""
     return Path(runs) / "stages"

@@ -1,5 +1,5 @@
-"""What a method learns from besides the tested dataset: the sources of its pretraining, weights, and the dataset that
-it is trained on; whether it can go from each to the next, and where sensors were on the way."""
+"""Origins of a method besides the tested dataset: the sources of its pretraining, weights, and the dataset that it is
+trained on; checks that it can go from each to the next, and places of sensors on the way."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def _card(request: Request, protocol: Protocol) -> Card:
 
 
 def _same_target(one: Target, other: Target) -> bool:
-    """Whether a prediction of one is a prediction of the other. Where each dataset cuts its scale is its own rule."""
+    """True if a prediction of one is a prediction of the other; each dataset may cut its scale by its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 

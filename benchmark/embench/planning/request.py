@@ -1,4 +1,4 @@
-"""What a user requests, checked as far as that goes without data; and the options of a request."""
+"""A user's request, validated as far as possible without data; and the options of a request."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
-        """Where records go: the one requested, else `runs` in the working folder."""
+        """The folder for records: the requested one, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 

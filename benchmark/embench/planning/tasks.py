@@ -66,8 +66,8 @@ def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
-    """What a fold's training and validation units cover, for splits that keep some of a training subject's segments or
-    recordings for others; units of one role that touch are one segment."""
+    """Segments covered by a fold's training and validation units, for splits that keep some of a training subject's
+    segments or recordings for others; units of one role that touch are one segment."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
     segments: list[Segment] = []
@@ -79,5 +79,5 @@ def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray])
 
 
 def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
-    """Whose the units at `index` are, each with a role."""
+    """Maps the subjects of the units at `index` to a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)
