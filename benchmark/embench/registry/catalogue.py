@@ -1,4 +1,4 @@
-"""From a name to its entry: all packages' entries together, and the rules where two of them clash."""
+"""Entries by name: those of all packages together, and the rules where two of them clash."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def entries(kind: str | None = None) -> list[Entry]:
 
 
 def names(kind: str) -> list[str]:
-    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do. Old
-    names are left out.
+    """Names accepted for plugins of this kind: bare names, and `package/name` where a bare name is ambiguous. Old names
+    are left out.
 
     >>> "auroc_within" in names("metric")
     True
@@ -67,7 +67,7 @@ def names(kind: str) -> list[str]:
 
 
 def written_name(entry: Entry) -> str:
-    """What can be written for an entry: its bare name if that means this entry, else `package/name`."""
+    """The name to write for an entry: its bare name if that means this entry, else `package/name`."""
     same = [e for e in entries(entry.kind) if e.name == entry.name and not e.broken]
     bare = len(same) == 1 or entry.package == BUNDLED
     return entry.name if bare else entry.full_name

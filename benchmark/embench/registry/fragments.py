@@ -37,7 +37,7 @@ _RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _FLAGS = ("features", "ranks")
 _FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
-"""What is true or false of the plugins of a kind."""
+"""Boolean fields of a kind's plugins."""
 _PLAIN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
 }  # fmt: skip
@@ -267,7 +267,7 @@ def _entry(
 
 
 def _problem(kind: str, name: str, fields: Any) -> str | None:
-    """What is wrong with an entry's fields, or None."""
+    """The fault in an entry's fields, or None."""
     if not _NAME.fullmatch(name):
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):

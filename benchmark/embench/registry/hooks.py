@@ -1,4 +1,4 @@
-"""What observers of a run can watch, and the way they are called: they see copies, and can't stop or change a run."""
+"""Hooks of a run for observers, and their calls: observers see copies, and can't stop or change a run."""
 
 from __future__ import annotations
 

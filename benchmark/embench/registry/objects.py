@@ -27,7 +27,7 @@ _GIVEN: dict[str, type[Any]] = {}
 
 
 def is_object(name: str) -> bool:
-    """Whether a name is that of an object, whoever has it."""
+    """True if a name is that of an object, of any process."""
     return name.startswith(_OBJECT)
 
 
