@@ -39,7 +39,7 @@ class Converted:
     manifest: Mapping[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """What `embench weights convert --json` prints."""
+        """The document of `embench weights convert --json`."""
         return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
 
 
@@ -92,8 +92,8 @@ def _converted(checkpoint: Checkpoint) -> Conversion:
 
 
 def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """What the weights are, where they come from, and what they saw; the same keys as after `embench pretrain`, as far
-    as they are known."""
+    """The manifest of converted weights: contents, origin and training data; the same keys as after `embench pretrain`,
+    as far as they are known."""
     parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
     return {
         "id": f"converted-{source['sha256'][:10]}",
@@ -115,7 +115,7 @@ def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict
 
 
 def _entry(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """As stages describe what they saw; nobody counted subjects and hours."""
+    """Training data in the form that stages record; subjects and hours are not known."""
     return {**seen, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
 
 

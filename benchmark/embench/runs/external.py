@@ -39,7 +39,7 @@ from embench.texts import has_control
 
 LEDGER = Path("runs")
 NOT_IN_FILE = "no prediction in the file"
-"""Why a subject is left out who has labels."""
+"""Reason for leaving out a subject who has labels."""
 
 
 def score(
@@ -115,7 +115,7 @@ def score(
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
-    """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
+    """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
     where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
     rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]

@@ -1,4 +1,4 @@
-"""What a runs folder tells of the grids in it: which stages and runs they have, how far these are, and a wish to end.
+"""State of the grids in a runs folder: their stages and runs, the progress of these, and requests to cancel.
 
 Each process that works on a grid leaves a file in `grids/` beside the stages, named by what the grid computes and by
 the process: several may work on the same one. All else is read from the folders of stages, so that any machine that
@@ -36,7 +36,7 @@ _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
 OVER = ("ended", "cancelled", "stopped")
 """States of a process that works on a grid no more."""
 _TOLD = ("executor", "workers", "host", "began", "ended", "state")
-"""What is told of a process that works on a grid."""
+"""Fields shown of a process that works on a grid."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class GridFile:
 
     @classmethod
     def of(cls, plans: Sequence[Plan]) -> GridFile:
-        """That of this process for the grid of these plans."""
+        """The file of this process for the grid of these plans."""
         grid = digest(sorted(plan.id for plan in plans))[:10]
         return cls(plans[0].request.runs_folder / _FOLDER / f"{grid}-{platform.node()}-{os.getpid()}.json")
 
     @property
     def grid(self) -> str:
-        """What the grid is called, whoever works on it."""
+        """Name of the grid, the same for all processes that work on it."""
         return self.path.stem.partition("-")[0]
 
     def processes(self) -> dict[GridFile, dict[str, Any]]:
@@ -121,7 +121,7 @@ class GridFile:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody wants it to end."""
+        """True if somebody has requested that it end."""
         return self.wish.exists()
 
     def cancel(self) -> None:
@@ -138,7 +138,7 @@ class GridFile:
                 subprocess.run(line, capture_output=True, check=False)  # noqa: S603  names are our own
 
     def read(self) -> dict[str, Any]:
-        """Its content. Raises DataError where it is none."""
+        """The content of the file. Raises DataError where it is none."""
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:

@@ -1,5 +1,5 @@
-"""What is checked of plugins that are not bundled: their conformance before anything is trained, and whether methods
-answer alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
+"""Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer
+alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def opening_of(plan: Plan) -> dict[str, Any]:
 
 
 def _told(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
-    """What the checks say, or said when the plugin had this content; a note where it is not `passed`."""
+    """The result of the checks, cached while the plugin has this content; reports a note where it is not `passed`."""
     found = _checked_once(kind, name, content, check, on_event)
     if found != PASSED:
         text = f"{kind} {name} does not conform, so no leaderboard takes this run: {found}"
@@ -112,7 +112,7 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
 
 
 def check_plugin(kind: str, name: str) -> str:
-    """What the conformance checks of a kind say of a plugin: `passed`, or `failed:` and why."""
+    """The result of the conformance checks of a plugin: `passed`, or `failed:` and why."""
     from embench.testing import check
 
     return _outcome(partial(check, kind, registry.load(kind, name)))

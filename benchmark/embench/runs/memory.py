@@ -1,5 +1,5 @@
-"""What plugins that are not bundled keep of labels beside what embench hands them: stages that are run again on labels
-in another order show it, whether it lies in a module or in a file."""
+"""Detection of labels that plugins which are not bundled keep beside those that embench hands them, in a module or in a
+file: stages that are run again on labels in another order show it."""
 
 from __future__ import annotations
 

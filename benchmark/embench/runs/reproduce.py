@@ -49,16 +49,16 @@ from embench.statistics.evaluation import model_rows
 from embench.system import version_of
 
 SCORE_TOLERANCE = 0.005
-"""By how much a score may differ where other versions of libraries, other code or another device computed it."""
+"""Largest difference allowed to a score that other versions of libraries, other code or another device computed."""
 COUNTS_FACTOR = 2
-"""By what factor parameters and operations may differ there: trees have other nodes."""
+"""Largest factor allowed between numbers of parameters and operations there: trees have other nodes."""
 _MOST_NAMED = 3
 
 
 @dataclass
 class Reproduction:
-    """What came of it. `wrong`: why the entry is not reproduced, empty where it is; `notes`: what was allowed for;
-    the rest as `embench.leaderboard.attestations.Attestation` holds it."""
+    """The result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty where it is; `notes`:
+    deviations that were allowed; the rest as `embench.leaderboard.attestations.Attestation` holds it."""
 
     entry: str
     level: Level
@@ -73,7 +73,7 @@ class Reproduction:
     compared: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
-        """What an attestation holds beside the entry, the person and the day."""
+        """The fields of an attestation besides the entry, the person and the day."""
         names = ("device", "nonce", "stages", "tolerances", "greatest", "files", "compared")
         return {name: getattr(self, name) for name in names}
 
@@ -161,8 +161,8 @@ def _folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproduction) -> None:
-    """Whether the request asks for what the entry says it is, of the same subjects in the same folds; and by how much
-    predictions may differ."""
+    """Checks that the request matches the entry's statements, with the same subjects in the same folds, and sets how
+    much predictions may differ."""
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
@@ -200,13 +200,13 @@ def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
 
 
 def _labels(planned: Plan) -> Labels:
-    """Those of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
+    """Labels of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
     return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
 
 def _versions() -> dict[str, Any]:
-    """What decides a method's numbers on a CPU."""
+    """Versions that determine a method's numbers on a CPU."""
     return {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
 
 
@@ -296,7 +296,7 @@ def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], made: R
 
 
 def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproduction) -> None:
-    """On the digits that are published."""
+    """Compares the published digits of a sealed entry."""
     again = sealed_scores(scores)
     if made.notes:
         _compare_scores(record.scores, again, made)

@@ -76,7 +76,7 @@ class Tuned:
 
 
 def space_of(texts: Sequence[str]) -> Space:
-    """What to search, from texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
+    """The search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
     `fusion.batch=16,32,64`.
 
     Raises:
