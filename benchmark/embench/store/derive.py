@@ -1,4 +1,4 @@
-"""What encoders make of prepared data, stored once: streams, features, and modalities joined as channels."""
+"""Outputs of encoders on prepared data, stored once: streams, features, and modalities joined as channels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Clips", "Derived", "clips", "features", "joined", "stream"]
 _ARRAY, _INDEX = "array.npy", "index.json"
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
-"""From spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
+"""Function from spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _chosen(store: Store, part: str, channel: str | None) -> slice:
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """What `encoder.stream` makes of every recording; `code` is the identity of the encoder's code.
+    """Outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
 
     Raises:
         PluginError: where the encoder fails, or its streams differ in channels or rate.
@@ -138,7 +138,7 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
 
 def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
-    """What `encoder.stream` makes of one recording now; nothing is stored. Raises PluginError where it fails."""
+    """Output of `encoder.stream` for one recording; nothing is stored. Raises PluginError where it fails."""
     return _streamed(joined(store, modality), modality, encoder, recording)
 
 
@@ -165,7 +165,7 @@ def features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """What `encoder.features` makes of `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
+    """Outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
     memory-mapped.
 
     `standardised` signals have mean 0 and SD 1 in each channel of a recording. Spans are clipped at what was recorded;
@@ -248,8 +248,8 @@ def name_for(encoder: Encoder, modality: str) -> str:
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """All that decides, beside the data, what an encoder makes: its code and settings, the contents of its files, and
-    the versions of the libraries that compute."""
+    """Causes of an encoder's output besides the data: its code and settings, the contents of its files, and the
+    versions of the libraries that compute."""
     libraries = {name: version_of(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]
@@ -257,11 +257,11 @@ def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
-"""What plugins may use beside the libraries that they name."""
+"""Libraries that plugins may use beside those that they name."""
 
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
-    """Beside the stores, in the same cache."""
+    """The folder of derived data, in the same cache as the stores."""
     return _cache(store) / "derived" / folder_digest([FORMAT, store.key, preprocess.PREPROCESS_REVISION, *key])
 
 
@@ -309,7 +309,7 @@ def _stored(
 
 @contextmanager
 def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
-    """Whatever an encoder raises is a fault of the plugin."""
+    """Turns all exceptions of an encoder into faults of the plugin."""
     try:
         yield
     except EmbenchError:

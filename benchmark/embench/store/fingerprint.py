@@ -1,4 +1,4 @@
-"""What addresses prepared data: the contents of the files they come from, and everything done to them."""
+"""Address of prepared data: the contents of the files they come from, and everything done to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embench.signals import preprocess
 from embench.system import cores, version_of
 
 FORMAT = 1
-"""Rises when the files of a store change their form."""
+"""Increased when the files of a store change their form."""
 
 _T = TypeVar("_T")
 
