@@ -202,8 +202,8 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 
 
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """How to repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol takes
-    no run: the method can be run again under the one that took its place."""
+    """Commands that repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol
+    takes no run: the method can be run again under the one that took its place."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     successor = superseded_by(run.protocol.name)
     return {

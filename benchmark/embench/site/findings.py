@@ -94,7 +94,7 @@ def _scores(board: Board, score: Score | None, control: str, of_control: Score |
 
 
 def _added(board: Board) -> str:
-    """How many rows add or, under earlier protocols, lie above all controls; empty where neither can be said."""
+    """A sentence on the number of rows that add or, under earlier protocols, are above all controls; else empty."""
     adding = board.adding
     if adding is None:
         return "" if board.cleared is None else f"{_rows(board.cleared)} above all controls"

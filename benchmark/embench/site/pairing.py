@@ -1,4 +1,4 @@
-"""What a page needs to compare two rows subject by subject, as `embench compare` does.
+"""Data with which a page compares two rows subject by subject, as `embench compare` does.
 
 p comes from the summands that entries hold. The interval of a difference is that of `statistics.intervals`: a jackknife
 over groups of subjects, or a t interval over subjects. It needs the score without each group, or the values of

@@ -58,6 +58,6 @@ def _cell(board: Board, method: tuple[str, str], metric: str) -> dict[str, Any] 
 
 
 def _method(row: Row) -> tuple[str, str]:
-    """What a row's method is called wherever it was trained, and its modalities."""
+    """Name of a row's method, the same wherever it was trained, and its modalities."""
     plain = replace(row, apart=tuple(text for text in row.apart if not text.startswith("trained on ")))
     return plain.short_name, ", ".join(row.modalities)
