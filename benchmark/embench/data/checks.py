@@ -1,4 +1,4 @@
-"""What can be checked of every dataset from its recordings and card alone, beside what its own reader checks."""
+"""Checks of every dataset from its recordings and card alone, beside those of its own reader."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RawFile:
 
 @dataclass
 class LabelCount:
-    """Of one label: its kind, in how many recordings it is, how many values it has there and how many are missing."""
+    """Counts of a label: its kind, recordings that have it, values in these, and missing values."""
 
     kind: str
     recordings: int = 0
@@ -52,7 +52,7 @@ class LabelCount:
 
 @dataclass
 class CheckedFiles:
-    """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
+    """Content and findings of a dataset's files. `where` of a finding is relative to the folder where it is a path."""
 
     subjects: int = 0
     recordings: int = 0
@@ -63,16 +63,16 @@ class CheckedFiles:
 
     @property
     def errors(self) -> int:
-        """How many findings make the data unusable."""
+        """Number of findings that make the data unusable."""
         return self.count("error")
 
     def count(self, severity: str) -> int:
-        """How many findings have this severity: `error`, `warning` or `note`."""
+        """Number of findings of this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def unread(root: Path, why: str) -> CheckedFiles:
-    """What is known of a folder that the reader cannot read at all: its files, and why."""
+    """The report on a folder that the reader cannot read at all: its files, and the reason."""
     paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
     files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
     return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
@@ -220,7 +220,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
 
 
 def _video(video: Video) -> Iterator[Finding]:
-    """Whether there is a visible part in the recording's declared span."""
+    """Checks that a video is visible in a part of the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:

@@ -76,7 +76,7 @@ class Cohort:
 
     @property
     def design(self) -> Design:
-        """What of the study predicts labels without a look at the body."""
+        """Property of the study's design that predicts labels without any signal."""
         if self.card.fixed_order:
             return "fixed_order"
         shared = [stimulus for stimulus, groups in self.met_by.items() if len(groups) > 1]
@@ -104,7 +104,7 @@ class Cohort:
 
     @property
     def longest_s(self) -> float:
-        """What views of the whole unit are padded to: the unit's nominal length, else the card's longest recording."""
+        """Length that views of the whole unit are padded to: the unit's nominal one, else the longest recording's."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
@@ -147,7 +147,7 @@ class Cohort:
 
     @cached_property
     def _position(self) -> dict[str, int]:
-        """Of each unit, by its id."""
+        """Positions of units, by id."""
         return {unit.id: i for i, unit in enumerate(self.units)}
 
     @seen
@@ -158,7 +158,7 @@ class Cohort:
 
     @seen
     def units_with(self, modality: str) -> np.ndarray:
-        """Whether each unit (n,) is of a recording with all parts of a modality, read-only."""
+        """(n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
         return _fixed(np.array([unit.recording in having for unit in self.units], bool))
 
@@ -320,7 +320,7 @@ def _units_of(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> 
 
 @seen
 def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """What `label_units` gives for all units of a target, read-only."""
+    """Raw labels and labels of all units of a target, from `label_units`, read-only."""
     kind: Any = store.label_kinds[target.label]
     raw, label = label_units(_units_of(store, card, kind, protocol), _table(store)[target.label], target.rule)
     return _fixed(raw), _fixed(label)
@@ -364,8 +364,8 @@ def _exclusions(
     sensed: set[str],
     modalities: Sequence[str],
 ) -> tuple[dict[str, str], ...]:
-    """Who is not in the cohort, and why. `included_subjects`: the protocol's subjects, None for all; `labelled`, `cut`,
-    `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
+    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
+    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:

@@ -1,4 +1,4 @@
-"""The one way in which the recordings of a run's targets are cut into units."""
+"""The cut of a run's recordings into units, which is one for all its targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from embench.store import Store
 
 
 def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """The one way in which the targets' recordings are cut into units."""
+    """The cut that all targets' recordings share."""
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if missing := [t.name for t in targets if t.name not in kinds]:
         raise DataError(

@@ -27,7 +27,7 @@ _PARTS = 10
 
 
 class DataReport:
-    """Made while recordings pass by; `document` is the report when all have."""
+    """A report built while recordings are read; `document` is the result after the last one."""
 
     def __init__(self) -> None:
         self._recordings: dict[str, list[dict[str, Any]]] = {}

@@ -154,7 +154,7 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
 def _missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
-    """Those that are not in `folder`, where nothing else may have their names."""
+    """Downloads that are not in `folder` yet; no other files there may have their names."""
     if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
         raise _in_use(card, folder)
     there = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}

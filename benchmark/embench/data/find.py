@@ -27,8 +27,8 @@ DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
 
 
 def is_folder(name: str) -> bool:
-    """Whether what stands for a dataset is the path of a folder that says itself what it holds. A name without a slash
-    that the registry knows is that dataset's."""
+    """True if a dataset's name is the path of a folder that describes itself. A name without a slash that the registry
+    knows is that dataset's."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
     described = any((Path(name) / file).is_file() for file in DESCRIPTIONS)
@@ -60,7 +60,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
 
 
 def _reader_of(folder: Path) -> str:
-    """Where no file says what a folder holds, the reader of own recordings tells what is missing."""
+    """The reader of a folder; without a description the reader of own recordings, which reports what is missing."""
     return next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
 
 
@@ -224,8 +224,8 @@ def files_digest(name: str, data_root: Path | None, card: Card) -> str:
 
 
 def share_files(one: str, other: str, data_root: Path | None) -> bool:
-    """Whether two names mean one dataset, variants of one, which are of the same subjects, or folders that hold a file
-    of the same contents: a corpus may hold another dataset's recordings."""
+    """True if two names mean one dataset, variants of one, which are of the same subjects, or folders with a file of
+    the same contents: a corpus may hold another dataset's recordings."""
     folders = {place(name, data_root)[1].resolve() for name in (one, other)}
     return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 

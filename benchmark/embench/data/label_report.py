@@ -1,4 +1,4 @@
-"""What the labels of a dataset look like under a protocol: shares of classes, ties, what is dropped, who agrees."""
+"""Report on the labels of a dataset under a protocol: shares of classes, ties, exclusions, agreement of raters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embench.store import Store
 MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
 FEW_STIMULI = 10
-"""With fewer stimuli in a class, what tells them apart may be anything that these few happen to share."""
+"""Number of stimuli in a class below which anything that these few happen to share may tell them apart."""
 MOST_CLASSES = 10
 """Classes that a warning names."""
 
@@ -103,7 +103,7 @@ def _method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """What the target's classes are called, from the names of raw conditions where there are any; none of a value."""
+    """Names of the target's classes, from the names of raw conditions where there are any; none of a value."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -117,7 +117,7 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
 
 
 def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """How labels (n,) of one subject or of all are spread."""
+    """Distribution of labels (n,) of one subject or of all."""
     if names:
         counts = np.bincount(label.astype(int), minlength=len(names))
         rows = zip(names, counts.tolist(), strict=True)
@@ -132,7 +132,7 @@ def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
-    """How many stimuli each class has, where all who met a stimulus have one label (n,) there; None elsewhere, and
+    """Number of stimuli of each class, where all who met a stimulus have one label (n,) there; None elsewhere, and
     where no two subjects met the same stimuli."""
     met_by: dict[str, set[str]] = {}
     classes_at: dict[str, set[int]] = {}
@@ -167,7 +167,7 @@ def _dropped(
 
 
 def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
-    """How many summary values lie exactly on the cut; None where the rule has none."""
+    """Number of summary values exactly on the cut; None where the rule has none."""
     if rule.cut is None:
         return None
     count = int((raw == rule.cut).sum())

@@ -1,4 +1,4 @@
-"""What labels are made of: how much of their variance subjects and stimuli explain, and how far annotators agree."""
+"""Statistics of labels: the variance that subjects and stimuli explain, and the agreement of annotators."""
 
 from __future__ import annotations
 
