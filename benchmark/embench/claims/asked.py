@@ -30,7 +30,7 @@ class Asked(Scored):
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
-        """For each seed and fold, unit -> whether the method decided it right, where there is a label."""
+        """Correctness of the method's decisions on labelled units: (seed, fold) -> unit -> right or wrong."""
         rows, known = self.predictions, self.labels
         found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))

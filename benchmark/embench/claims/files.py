@@ -111,7 +111,7 @@ class Claim(_Strict):
         return self
 
     def place(self, dataset: str) -> ClaimDataset:
-        """What holds on a dataset, whether the file names it or not."""
+        """The fields of a dataset, whether the file names it or not."""
         return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class MeasuredClaim(_Strict):
 
     @property
     def published_value(self) -> float | None:
-        """What was published of the measured value; None where nothing was."""
+        """The published value of the measure; None where none was published."""
         first, *second = self.published.values() or (None,)
         return first - second[0] if first is not None and second else first
 

@@ -66,11 +66,11 @@ class Measured:
 
     @property
     def holds_reference(self) -> bool:
-        """Whether the interval holds the reference."""
+        """True if the interval holds the reference."""
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
     def json(self) -> dict[str, Any]:
-        """As `embench claims --json` has it, without what has no value."""
+        """The row as in `embench claims --json`, without fields that have no value."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
             values["holds_reference"] = self.holds_reference or None

@@ -1,4 +1,4 @@
-"""What finished runs can be asked beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
+"""Measures of finished runs beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
 
 Each measure gives values for each seed and fold, (J,), or for each subject or stimulus, which are larger the more a
 claim is right, or nearer to its reference where it has a margin.
@@ -18,11 +18,11 @@ from embench.records.embeddings import Embeddings, read_embeddings
 from embench.statistics.by_subject import Each
 
 Values = Mapping[str, np.ndarray]
-"""What is measured, in words -> (J,) of the seeds and folds where it is defined."""
+"""A measure in words -> (J,) of the seeds and folds where it is defined."""
 
 
 def cases(runs: Runs) -> Values:
-    """Of the units that one run alone gets right, the share that the last run gets right; for each run but the last."""
+    """Share of the units that one run alone gets right that the last run gets right, too; for each run but the last."""
     *alone, joined = runs
     right = {name: run.right() for name, run in runs.items()}
     found = {}
@@ -38,7 +38,7 @@ def cases(runs: Runs) -> Values:
 
 
 def disagreements(runs: Runs) -> Values:
-    """Of the units that one of two runs gets right, the share that the first gets right."""
+    """Share of the units on which exactly one of two runs is right that the first gets right."""
     (one, first), (other, second) = runs.items()
     ours, theirs, shares = first.right(), second.right(), []
     for at in _everywhere([ours, theirs]):
@@ -56,7 +56,7 @@ def pretext_accuracy(runs: Runs) -> Values:
 
 
 def sooner(runs: Runs) -> Values:
-    """How many epochs earlier the first run's loss on validation subjects is lowest than the second's."""
+    """Number of epochs by which the first run's loss on validation subjects is lowest before the second's."""
     best = []
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
@@ -69,8 +69,8 @@ def sooner(runs: Runs) -> Values:
 
 
 def apart(runs: Runs) -> Values:
-    """How much larger, in the last hidden layer, the first run's share of variance between classes and its silhouette
-    are than the second's."""
+    """Differences between two runs, first less second, in the last hidden layer's share of variance between classes and
+    in its silhouette."""
     between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
     return {
         f"{what}, more": np.array([one[at] - other[at] for at in _everywhere([one, other])])
@@ -88,13 +88,13 @@ def imbalance(runs: Runs) -> Values:
 
 
 def gap(runs: Runs) -> Values:
-    """How much higher the first run scores than the second."""
+    """Score of the first run less that of the second."""
     first, second = (run.scores() for run in runs.values())
     return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
-    """How much larger the first two runs' difference is than that of the last two."""
+    """Difference of the first two runs' scores less that of the last two."""
     found = [run.scores() for run in runs.values()]
     values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
     return {"difference of differences": np.array(values)}
@@ -121,7 +121,7 @@ def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAn
 
 
 def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """For each seed and fold: the share of a hidden layer's variance that lies between classes, and the silhouette."""
+    """Share of a hidden layer's variance that lies between classes, and the silhouette, by seed and fold."""
     from sklearn.metrics import silhouette_score  # slow to import
 
     kept, known = read_embeddings(run.folder), run.labels

@@ -51,8 +51,8 @@ def direction_verdict(
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
-    """Whether the measured 95 % interval holds the published difference, or lies nearer to 0 (`smaller`), further away
-    (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
+    """Relation of the measured 95 % interval to the published difference: it holds it (`agrees`), or lies nearer to 0
+    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
     if low is None or high is None:
         return None
     if low <= published <= high:
