@@ -1,4 +1,4 @@
-"""What all names for Python share: errors that name Python's arguments, and wrong ones answered with the nearest."""
+"""Errors of all Python functions: they name Python's arguments, and suggest the nearest names."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _USUAL = (32, 1280)
 
 
 class GivenNetwork(Encoder):
-    """What `embench.network` makes a class of: windows go through `make(channels, samples)`, whose output is one token
+    """Base of the classes of `embench.network`: windows go through `make(channels, samples)`, whose output is one token
     (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL

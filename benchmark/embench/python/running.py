@@ -171,7 +171,7 @@ def benchmark(
 
 
 def _named(model: Any, name: str) -> type[Any]:
-    """The same model, called otherwise. Raises UsageError where it has a name already, or can't have this one."""
+    """The model under another name. Raises UsageError where it has a name already, or can't have this one."""
     if isinstance(model, str):
         raise UsageError(
             f"{model} is a plugin, which has its name", where="name=", expected="a model given as an object"
@@ -252,12 +252,12 @@ def _name(kind: str, given: Any) -> str | None:
 
 
 def is_estimator_class(given: type[Any]) -> bool:
-    """Whether a class is one of scikit-learn estimators."""
+    """True if a class is one of scikit-learn estimators."""
     return all(hasattr(given, name) for name in ("fit", "predict", "get_params"))
 
 
 def _described(given: Any) -> str:
-    """What was given, in words for the record."""
+    """Text of the given object for the record."""
     given = getattr(given, "given", given)  # the estimator of a class that was made of it
     if not isinstance(given, type):
         try:
