@@ -32,13 +32,13 @@ from embench.statistics.nuisance.sessions import CLIP
 from embench.statistics.scores import with_interval_of
 
 PENALTY = 100.0
-"""On the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+"""Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
 SHARE_LEFT = 0.05, 1.25
-"""Within these bounds lies the part of a score's variance that is left, if its rest means anything."""
+"""Bounds of the share of a score's variance that is left, if its rest means anything."""
 MOST_BLOCKS = 8
 """Sessions with more blocks of positive units are no row of tasks."""
 CLOCK_TELLS_ALL = 0.95
-"""From this AUROC inside subjects on, a clock leaves too little of the label to add anything to."""
+"""AUROC inside subjects from which on a clock leaves too little of the label to add anything to."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ VARIANTS: Mapping[str, Variant] = {
     "three times the penalty": Variant(PENALTY * 3),
     "the headline of what is left": Variant(difference=False),
 }
-"""How stable a verdict is: what else the rule might have been."""
+"""Variants of the rule, for the stability of a verdict."""
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
 
 
 def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
-    """In words, how many labelled units of eligible subjects a record neither predicts nor counts as it should."""
+    """Sentences on labelled units of eligible subjects that a record neither predicts nor counts as it should."""
     wrong = []
     ids = [unit.id for unit in cohort.of(cohort.eligible)]
     position = dict(zip(ids, cohort.eligible, strict=True))

@@ -38,7 +38,7 @@ WITHOUT_STIMULUS = {
     "ccc": _ccc_without_stimulus,
     "concordance_within": order_without_stimulus,
 }
-"""The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+"""Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 NOTHING_INSIDE = {
     "auroc_within": ("one class only", "no test subject has both classes"),

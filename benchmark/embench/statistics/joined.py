@@ -41,7 +41,7 @@ class Joined:
         return Joined(seeds)
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """For each seed, fold -> the subjects (P,) tested in it."""
+        """Tested subjects (P,) of each fold, for each seed."""
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How many of a board's rows add to clock and movement, and how many would by luck where none does."""
+"""Number of a board's rows that add to clock and movement, and the number to expect by luck where none does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import sign_flips
 
 _AT_ONCE = 64
-"""So many rows are turned at once, for the memory."""
+"""Number of rows turned at once, to bound memory."""
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from embench.statistics.significance import ALPHA, group_permutations, rank_grou
 DRAWS = 2**15
 _SEED = 20261121
 _AT_ONCE = 1024
-"""So many flips are looked at at once, for the memory."""
+"""Number of flips computed at once, to bound memory."""
 
 
 @dataclass(frozen=True)
 class Summands:
-    """What each group of subjects adds to a method's score.
+    """Contributions of groups of subjects to a method's score.
 
     Args:
         fits: equal for methods that predicted the same units in the same folds and seeds.
@@ -115,8 +115,8 @@ of what equal methods score beyond what they should."""
 
 
 def _paired(summands: Sequence[Summands]) -> _Compared:
-    """By sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep
-    their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
+    """Sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep their
+    correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
     adds = np.stack([s.adds for s in summands])
     own = np.stack([((row - adds) ** 2).sum(-1) for row in adds])
     error = np.sqrt(own + _shared(summands, own))
@@ -163,7 +163,7 @@ def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
 
 
 def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
-    """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike.
+    """Comparison by the range of independent means (Tukey & Kramer), which is too careful where methods err alike.
 
     Half an add-one interval, whose centre lies nearer to .5 than the score, and which ends at 0 and 1, stands for the
     error of such a score, too (`tests/leaderboard/test_ranking.py`).

@@ -1,4 +1,4 @@
-"""Everything a run's `scores.json` holds, from its predictions and labels alone."""
+"""The content of a run's `scores.json`, from its predictions and labels alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from embench.statistics.metrics import metric_facts
 
 
 class HeadlineRule(Protocol):
-    """What scoring needs of a protocol."""
+    """Properties of a protocol that scoring needs."""
 
     @property
     def scoring(self) -> int | None:
@@ -165,7 +165,7 @@ def _estimated(
 
 
 def _plain(units: Units) -> list[str]:
-    """What decides the content, in few characters."""
+    """Short texts that identify the content."""
     values = [getattr(units, field.name) for field in fields(units)]
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
 

@@ -1,5 +1,5 @@
-"""What a run shows on a target, for every place that tells it: the headline with its verdict, or what it lacks; then
-what can be seen of the method and the controls all the same."""
+"""The result of a run on a target, used wherever it is reported: the headline with its verdict, or what it lacks; then
+what can be said of the method and the controls all the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RECORDED = {
 NEAR_BOUND = 0.01
 """A low end that is at most so far from the bound that decides is borderline."""
 _TOO_FEW = "not estimable: "
-"""So begin the reasons of scores for which there are too few subjects or labels."""
+"""Prefix of the reasons of scores for which there are too few subjects or labels."""
 
 _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     "fixed_order": {

@@ -1,5 +1,5 @@
-"""What an accelerometer shows in each unit: size and jerk of movement, posture, power in bands, orientation, and what
-random convolutions find in its samples. Offsets of logarithms are for samples in g."""
+"""Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
+random convolutions of its samples. Offsets of logarithms are for samples in g."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What recordings of muscles, eyes and breathing show in each unit; where there is no EOG or EMG, what eyes and jaw
-leave in the EEG. Offsets of logarithms follow the subject's signal, so that its unit does not matter."""
+"""Features of muscles, eyes and breathing in each unit; without EOG or EMG, traces of eyes and jaw in the EEG. Offsets
+of logarithms follow the subject's signal, so that its unit does not matter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEMPORAL = re.compile(r"(EEG[ _-]?)?(T(3|4|7|8|9|10)|FT\d+|TP\d+)(?![\dA-Za-z])"
 """Electrodes near the muscles of the jaw."""
 
 _Features = Callable[[np.ndarray, float], np.ndarray]
-"""Of samples (n, T) of a subject's units at a rate in Hz: (n, k), NaN in units with a sample that is NaN."""
+"""Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
 
 
 def modalities_held(store: Store) -> list[str]:

@@ -15,7 +15,7 @@ SHIFT_S = 300.0
 OVERLAP_S = 600.0
 """Two traces are compared where they share so much, or half of the shorter session."""
 SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
-"""How much higher a correlation must be for e times the weight."""
+"""Increase of a correlation that multiplies the weight by e."""
 
 
 class Cells:
