@@ -42,7 +42,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 
 
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
-    """What the networks of the first seed normalise by, from their weights and recomputed."""
+    """Normalisation statistics of the networks of the first seed, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
         return Undefined("statistics came with pretrained weights")
     found, any_weights = [], False

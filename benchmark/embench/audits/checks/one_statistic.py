@@ -28,7 +28,7 @@ STATISTICS = ("mean", "SD", "minimum", "maximum", "range", "slope")
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
-    """Within each subject, scores (mean over seeds) are in no order that one statistic of one channel has."""
+    """Checks that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
     units = list(e.units.values())
     names, tables = [], []
     for modality, entry in e.store.modalities.items():
