@@ -101,7 +101,7 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """For each recording of the store, where it lies in an array and, if the grid needs it, (offset, samples)."""
+        """Place of each recording of the store in an array and, if the grid needs it, (offset, samples)."""
         own = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
         return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
@@ -241,7 +241,7 @@ _TABLES_BYTES = 1 << 28
 
 
 def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
-    """All that decides a table."""
+    """Key of a table: everything that determines its content."""
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
     own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
@@ -275,9 +275,9 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
 def derived_again(
     source: Source, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What an encoder derives now from a recording (its position in the store), with no recording before it, and what
-    it derived for the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the
-    last first, `spans` at most. None where it derives nothing, or the recording lacks the modality."""
+    """The current output of an encoder for a recording (its position in the store), with no recording before it, and
+    the output in the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the last
+    first, `spans` at most. None where it has no such output, or the recording lacks the modality."""
     encoder, store, name = encoder_of(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
         known = arrays_of(store, m, encoder, part.code)

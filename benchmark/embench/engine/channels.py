@@ -1,4 +1,4 @@
-"""Whether a network that learned from some channels can read others: the one rule, for two datasets and for weights."""
+"""Rule on whether a network that learned from some channels can read others, for two datasets and for weights."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: 
 
 
 def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
-    """In words, where sensors were at each step of a modality's way (`pretrained`, `trained`, `tested`) if that was not
-    one place; None if it was, or is unknown.
+    """Places of sensors at each step of a modality's way (`pretrained`, `trained`, `tested`), in words; None if they
+    are the same or unknown.
 
     >>> wrist, finger = (Channel("ppg", "bvp", site, True) for site in ("wrist", "finger"))
     >>> moved([("trained", [finger]), ("tested", [wrist])])

@@ -1,4 +1,4 @@
-"""How large a fitted estimator is: the numbers that it keeps, and the operations of one prediction."""
+"""Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction."""
 
 from __future__ import annotations
 

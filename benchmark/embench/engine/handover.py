@@ -1,4 +1,4 @@
-"""Whether what one network learned can go on in another: both are built, and nothing is trained."""
+"""Check that another network can take over what one has learned: both are built, and nothing is trained."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Site:
-    """Where networks learn or answer: the dataset's name, its prepared data, and what a stage's source says of them."""
+    """Dataset of a network: its name, its prepared data, and the stage's spec of it."""
 
     name: str
     store: Store
@@ -43,7 +43,7 @@ class Site:
 
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    """What an encoder is fed of a modality there, found from one recording. Raises DataError where there is none."""
+    """Input spec of an encoder for a modality of a site, from one recording. Raises DataError where there is none."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
     return once(key, lambda: _input_spec(site, m, part))
 

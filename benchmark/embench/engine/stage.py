@@ -22,7 +22,7 @@ from embench.snapshot import once
 from embench.system import LEASE
 
 ENGINE_REVISION = 3
-"""Rises when the same plugins and data give other numbers; part of every stage id."""
+"""Increased when the same plugins and data give other numbers; part of every stage id."""
 
 
 P_co = TypeVar("P_co", bound=Params, covariant=True)
@@ -97,12 +97,12 @@ class Folder:
 
     @property
     def done(self) -> bool:
-        """Whether the stage has finished."""
+        """True if the stage has finished."""
         return self.file(RESULT).is_file()
 
     def result(self) -> dict[str, Any]:
-        """What the stage left in `result.json`. Raises DamagedError before it has finished, and where that file is not
-        as it was written."""
+        """The content of the stage's `result.json`. Raises DamagedError before it has finished, and where the file has
+        changed since it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
     def check(self, *, whole: bool = False) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _keep(folder: Folder, trace: str) -> None:
 
 
 def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
+    """The error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
         return OutOfMemory(f"out of memory in {stage.title}", hint=hint)

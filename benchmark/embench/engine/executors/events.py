@@ -1,4 +1,4 @@
-"""What happens in a stage, handed on to those who watch."""
+"""Delivery of a stage's events to observers."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _ASK_S, _LOOK_S = 5.0, 1.0
 _JOB_S = (60.0, 600.0)
 """Short stages are put together to jobs of at least and at most so many seconds."""
 _USUAL = ("", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
-"""Why jobs wait that will start by themselves."""
+"""Reasons of waiting jobs that will start by themselves."""
 _ARRAY = 500
 """Jobs of an array; Slurm has 1,001 unless it is told otherwise."""
 
