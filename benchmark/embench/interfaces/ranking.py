@@ -1,4 +1,4 @@
-"""Which units outrank which: counts behind rank-based scores, for all subjects or samples, and one rule for ties."""
+"""Counts of outranked units behind rank-based scores, for all subjects or samples, with one rule for ties."""
 
 from __future__ import annotations
 
