@@ -13,7 +13,7 @@ from embench.protocols.partition import Fold
 from embench.protocols.schema import Protocol, Validation
 
 _Atom: TypeAlias = tuple[str, ...]
-"""What a protocol keeps together, by name."""
+"""Names of units that a protocol keeps together."""
 
 
 class GivenRow(NamedTuple):

@@ -69,7 +69,7 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
 
 
 def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
-    """What a protocol that leaks gives up, field -> in words, and for its split in numbers; empty where nothing is."""
+    """Guarantees that a protocol that leaks gives up, field -> in words, and for its split in numbers; may be empty."""
     deviations = dict(protocol.deviations)
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}

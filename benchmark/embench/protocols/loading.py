@@ -80,7 +80,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 @seen
 def load_current_protocol(name_or_path: str | Path) -> Protocol:
-    """The same for a new run. Raises UsageError also where a later version took the protocol's place."""
+    """Loads a protocol for a new run. Raises UsageError also where a later version took the protocol's place."""
     protocol = load_protocol(name_or_path)
     if successor := superseded_by(protocol.name):
         raise UsageError(
@@ -164,7 +164,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
 
 
 def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
-    """One of pydantic's findings, and what is expected."""
+    """A finding of pydantic, and the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []
