@@ -75,7 +75,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 
 @dataclass
 class _Seen:
-    """What is known of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
+    """Statistics of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
     channel, figure) -> the figure in each recording; NaN where a recording lacks it."""
 
     ids: set[str] = field(default_factory=set)
