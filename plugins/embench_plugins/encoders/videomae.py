@@ -35,13 +35,13 @@ from embench.nn import hide
 from embench_plugins import torchvision_shim, weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels, which VideoMAE's own weights were trained with."""
+"""Mean and SD of ImageNet's pixels, with which VideoMAE's own weights were trained."""
 
 KINETICS = "MCG-NJU/videomae-base@dc740ceda42fce44faed2ea03c6d447db72f6af9"
 """The weights that the paper starts from: pretrained on Kinetics-400 without labels."""
 
 KINETICS_LABELS = "MCG-NJU/videomae-base-finetuned-kinetics@488eb9a0565f257b32866000305c8178965eb9f6"
-"""The same after training on the labels of Kinetics-400, for its rows that have a supervised step before the target."""
+"""Weights after further training on the labels of Kinetics-400, for rows with a supervised step before the target."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=5e-4 * 8 / 256, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=8,
@@ -210,7 +210,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without transformers' progress bars, and its report on weights of parts that are not wanted."""
+    """Silences transformers' progress bars, and its report on weights of parts that are not wanted."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -275,7 +275,7 @@ class Network(nn.Module):
             layer.output.dropout = DropPath(share)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """From the input to the output, for `layer_decay`."""
+        """Layers from the input to the output, for `layer_decay`."""
         return [self.videomae.embeddings, *self.videomae.encoder.layer]
 
     def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:
