@@ -147,7 +147,7 @@ def faults(site: Path) -> Iterator[str]:
 
 TABS, DRAWER = '<ul class="md-tabs__list">', '<ul class="md-nav__list" data-md-scrollfix>'
 HEADER = '<nav aria-label="Site"><ul>'
-"""Where the pages of the documentation, and those of the leaderboards, list their parts."""
+"""Start of the list of parts on the pages of the documentation, and on those of the leaderboards."""
 
 
 def join(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""How long a board of thousands of entries takes to be shown, to become a site, and to grow.
+"""Times a board of thousands of entries: its display, its site, and its growth.
 
     python -m bench.many_entries [--entries 5000] [--new 60] [--ranked]
 

@@ -1,4 +1,4 @@
-"""What all parts of a trial share: noting figures, and timing. It can be imported without PyTorch."""
+"""Shared parts of a trial: noting figures, and timing. It can be imported without PyTorch."""
 
 from __future__ import annotations
 

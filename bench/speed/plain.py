@@ -148,7 +148,7 @@ class Unet(nn.Module):
 
 
 class UnetSe(nn.Module):
-    """Of intervals (1, 32), or of four bands of electrodes on a scalp of 12 x 12 cells."""
+    """U-Nets on intervals (1, 32), or on four bands of electrodes on a scalp of 12 x 12 cells."""
 
     def __init__(self, b: Build, shape: Sequence[int]) -> None:
         super().__init__()

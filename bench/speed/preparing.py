@@ -20,7 +20,7 @@ WINDOW = 1280
 """Samples of the peer's windows: 10 s. A store of ours has whole recordings, of which any window is cut."""
 
 WORKERS = 2
-"""Of rows that say so; the others are one process against one."""
+"""Number of processes of rows that say so; the others are one process against one."""
 
 
 def read_and_hashed(files: Iterable[Path], load: Callable[[Path], object]) -> None:
