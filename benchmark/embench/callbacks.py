@@ -1,4 +1,4 @@
-"""What a caller may pass to follow work that takes long: one name for each signature."""
+"""Callbacks that follow long work: one name for each signature."""
 
 from __future__ import annotations
 

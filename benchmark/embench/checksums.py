@@ -29,7 +29,7 @@ _sound: dict[tuple[Any, ...], float] = {}
 """Files that were compared already, in the state in which they were, and when, in s since 1970."""
 
 _TRUSTED_S = 86400.0
-"""So long is a file not read again whose size, times and inode are as they were when it was compared."""
+"""Seconds during which a file with unchanged size, times and inode is not read again."""
 
 _SETTLED_S = 2.0
 """A file that is younger when it is compared might be altered without a change of its time."""
@@ -115,7 +115,7 @@ def sealed_json(content: Mapping[str, Any]) -> str:
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
-    """What `sealed_json` was given. Raises DamagedError: the file is missing, no JSON, or altered."""
+    """The content of a sealed JSON file. Raises DamagedError: the file is missing, no JSON, or altered."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL)

@@ -83,7 +83,7 @@ def replace_folder(folder: Path, whole: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """To the disk, so that not even a power cut leaves a finished name on an unfinished file."""
+    """Flushes a file to the disk, so that not even a power cut leaves a finished name on an unfinished file."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
@@ -102,7 +102,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def cache_root() -> Path:
-    """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
+    """The folder of prepared data: `$EMBENCH_CACHE`, else the user's cache folder."""
     import platformdirs
 
     chosen = os.environ.get("EMBENCH_CACHE")
@@ -160,13 +160,13 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
-    """What was read from the gzip file `path`, unpacked. Raises DataError where that is over `most` bytes; OSError,
-    EOFError and zlib.error where it is damaged."""
+    """The unpacked content of the gzip file `path`. Raises DataError where that is over `most` bytes; OSError, EOFError
+    and zlib.error where it is damaged."""
     return b"".join(unzipped_parts(content, path, most))
 
 
 def unzipped_parts(content: bytes, path: Path, most: int = MOST_BYTES) -> Iterator[bytes]:
-    """The same, in parts of at most a MB."""
+    """The unpacked content, in parts of at most a MB."""
     size = 0
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         while part := file.read(1 << 20):

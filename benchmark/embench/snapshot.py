@@ -19,7 +19,8 @@ _answers: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("answers", 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Within it, `seen` functions answer an equal call from memory. A snapshot inside another one is part of it."""
+    """Caches results of `seen` functions for the duration of the context. An inner snapshot is part of the outer
+    one."""
     if _answers.get() is not None:
         yield
         return
@@ -42,8 +43,8 @@ def seen(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def once(key: tuple[Any, ...], make: Callable[[], R]) -> R:
-    """What `make` returned for an equal key before. A part of a key that can't be hashed is equal to itself alone; an
-    error is not remembered."""
+    """Returns the result of `make` for an equal key, cached within a snapshot. A part of a key that can't be hashed is
+    equal to itself alone; an error is not remembered."""
     answers = _answers.get()
     if answers is None:
         return make()
