@@ -1,4 +1,4 @@
-"""Claims of papers as small YAML files: what is compared with what, under whose rules, and what was published.
+"""Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
 
 Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
 """
@@ -24,7 +24,7 @@ from embench.texts import has_control, names_code, names_place, texts_in
 
 
 def _texts(value: Any) -> Any:
-    """One text stands for a list of one."""
+    """A single text is a list of one."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
@@ -116,9 +116,9 @@ class Claim(_Strict):
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
         """The options of one side on a dataset, without those that are not stated."""
-        here = self.place(dataset)
-        own, local = (self.a, here.a) if side == "a" else (self.b, here.b)
-        return self.both.stated | here.both.stated | own.stated | local.stated
+        place = self.place(dataset)
+        own, local = (self.a, place.a) if side == "a" else (self.b, place.b)
+        return self.both.stated | place.both.stated | own.stated | local.stated
 
 
 class MeasuredRun(Configuration):

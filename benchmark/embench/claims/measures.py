@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.claims.asked import Asked, Runs, SeedAndFold, label_of
+from embench.claims.finished import ClaimRun, Runs, SeedAndFold, label_of
 from embench.claims.subjects import SUBJECT_MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, read_embeddings
@@ -29,10 +29,10 @@ def cases(runs: Runs) -> Values:
     for name in alone:
         shares = []
         for at in _everywhere(right.values()):
-            here = {run: right[run][at] for run in runs}
-            units = set.intersection(*(set(units) for units in here.values()))
-            only = [u for u in units if here[name][u] and not any(here[o][u] for o in alone if o != name)]
-            shares += [np.mean([here[joined][u] for u in only])] if only else []
+            correct = {run: right[run][at] for run in runs}
+            units = set.intersection(*(set(units) for units in correct.values()))
+            only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
+            shares += [np.mean([correct[joined][u] for u in only])] if only else []
         found[f"{joined} is right where {name} alone is"] = np.array(shares)
     return found
 
@@ -68,7 +68,7 @@ def sooner(runs: Runs) -> Values:
     return {"epochs earlier": np.array([second[at] - first[at] for at in _everywhere(best)], float)}
 
 
-def apart(runs: Runs) -> Values:
+def separation(runs: Runs) -> Values:
     """Differences between two runs, first less second, in the last hidden layer's share of variance between classes and
     in its silhouette."""
     between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
@@ -105,7 +105,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]
     "disagreements": (disagreements, 2),
     "pretext_accuracy": (pretext_accuracy, 1),
     "sooner": (sooner, 2),
-    "apart": (apart, 2),
+    "apart": (separation, 2),
     "imbalance": (imbalance, 1),
     "gap": (gap, 2),
     "gap_of_gaps": (gap_of_gaps, 4),
@@ -120,7 +120,7 @@ def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAn
     return [at for at in every[0] if all(at in other for other in every)]
 
 
-def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
+def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
     """Share of a hidden layer's variance that lies between classes, and the silhouette, by seed and fold."""
     from sklearn.metrics import silhouette_score  # slow to import
 
@@ -130,9 +130,9 @@ def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, flo
     kept = kept.take(kept.target == run.target)
     shares, silhouettes = {}, {}
     for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
-        here: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
-        y = np.array([label_of(known, seed, unit) for unit in here.unit.tolist()])
-        x, y = here.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
+        hidden: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
+        y = np.array([label_of(known, seed, unit) for unit in hidden.unit.tolist()])
+        x, y = hidden.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
         if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
             continue
         means = np.stack([x[y == label].mean(0) for label in y])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from embench.claims.asked import Asked, Runs
+from embench.claims.finished import ClaimRun, Runs
 from embench.errors import DataError
 from embench.interfaces.units import Units
 from embench.statistics.by_subject import (
@@ -88,6 +88,6 @@ SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]]
 """Measures with a value for each subject or stimulus, as `MEASURES`."""
 
 
-def _gap(runs: Sequence[Asked], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
+def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
     """The difference of scores in each subject, of the units of both in each seed."""
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}

@@ -8,7 +8,8 @@ from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no allowance"]
 MIN_SEEDS = 3
-"""Fewer seeds decide nothing: they hardly show how much a difference hangs on initial weights and on who trained."""
+"""Fewer seeds decide nothing: they hardly show how much a difference depends on initial weights and training
+subjects."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 
