@@ -172,7 +172,7 @@ def _terminable() -> Iterator[list[int]]:
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
-    """Prints what went wrong and gives the exit code that says so."""
+    """Prints an error and returns its exit code."""
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
         error = error.__cause__  # typer takes it for the end of what the user types
     error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error

@@ -77,7 +77,7 @@ _MORE: dict[str, dict[str, Any]] = {
 }
 
 
-def takes(
+def with_options(
     *names: str,
     help_texts: Mapping[str, str] | None = None,
     before: Mapping[str, str] | None = None,
@@ -192,7 +192,7 @@ Config = Annotated[
 
 
 def _read_request(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes what a record asked for the command's defaults, so that what stands on the command line wins."""
+    """Makes a record's request the command's defaults, which options on the command line override."""
     if path is not None:
         from embench.records.record import read_manifest
 

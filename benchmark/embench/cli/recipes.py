@@ -53,8 +53,8 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
         console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
-            said = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
-            console.wrapped(f"{preset} on {name}: {said}")
+            values = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
+            console.wrapped(f"{preset} on {name}: {values}")
     console.echo()
 
 

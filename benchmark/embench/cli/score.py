@@ -60,11 +60,11 @@ def score(
     show.result(result, every=every)
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
-    audit.print_audit(audited, skipped=console.asked.verbose)
+    audit.print_audit(audited, skipped=console.flags.verbose)
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
-    """Prints what a reader must know of a submission; `counted`: whether what it does not predict counts."""
+    """Prints notes on a submission; `counted`: whether units without a prediction count."""
     from embench.runs.external import NOT_IN_FILE
 
     submission = run.outside or {}

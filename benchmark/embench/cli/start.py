@@ -19,7 +19,7 @@ _CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
 
 
 def start() -> None:
-    """Prints what was found, and commands that fit it."""
+    """Prints the data and runs found, and commands that fit them."""
     root, found = _datasets()
     studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
     runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)

@@ -11,12 +11,12 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.options import DryRun, Json, completes, with_options
 from embench.cli.progress import Progress
 from embench.planning.request import Request, request_of
 
 
-@takes(
+@with_options(
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
     help_texts={
         "fusion": "Fusion of the model; only if the whole model is pretrained.",
