@@ -123,7 +123,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
-    there = np.isfinite(x)
+    known = np.isfinite(x)
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars(
@@ -134,7 +134,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
             opacity=0.25,
             label="share of units",
         ),
-        line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
+        line(x[known], y[known], low[known], high[known], symbol="circle", label="model"),
     ]
     note = (
         "Predicted probability of the most probable class, in ten equal bins, against the observed frequency: mean "

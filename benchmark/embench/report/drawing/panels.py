@@ -62,8 +62,8 @@ def figure(
         row = panels[start : start + columns]
         plot, foot = top + max(_head(panel, each) for panel in row), top
         for k, panel in enumerate(row):
-            made, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
-            shapes += made
+            drawn, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
+            shapes += drawn
             foot = max(foot, end)
         top = foot + 10
     return Figure(title, about, width, math.ceil(top), shapes)

@@ -144,7 +144,7 @@ def _svg(shape: Shape) -> str:
 
 
 def _print(figure: Figure, path: Path) -> None:
-    """A pixel is a point, so that letters and lines keep their sizes."""
+    """Writes a figure with matplotlib. A pixel is a point, so that letters and lines keep their sizes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Sheet
 
