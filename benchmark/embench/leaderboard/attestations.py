@@ -1,8 +1,8 @@
 """Attestations: what other people than its author have checked of an entry.
 
 An attestation is a small file in `<board>/attestations/`, apart from the entry, so that no edit of an entry raises its
-own evidence. It names the entry's whole content by a digest: once the entry changes, it says nothing any more. It is a
-statement of a person, which maintainers review before it is merged.
+own evidence. It names the entry's whole content by a digest: once the entry changes, it is stale. It is a statement of
+a person, which maintainers review before it is merged.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
     run = read_manifest(folder)
     versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
     stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
-    made = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
-    return write_attestation(folder, run, Attestation.model_validate(made), out)
+    content = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
+    return write_attestation(folder, run, Attestation.model_validate(content), out)
 
 
 def check_name(by: str) -> str:
@@ -178,25 +178,25 @@ def attested_by(folder: Path, by: str, level: Level) -> bool:
     """True if this person attests the entry in `folder` as it is, at this level or a higher one; False where the entry
     or an attestation cannot be read."""
     with suppress(EmbenchError):
-        mine = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
-        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in mine)
+        valid = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
+        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
     return False
 
 
-def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path | None = None) -> Path:
+def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out: Path | None = None) -> Path:
     """Writes an attestation of the entry in `folder`, by default to its place beside the board's entries. One by the
     same person of a higher level stays as it is.
 
     Raises:
         MachineError: it cannot be written.
     """
-    path = out or attestation_folder(folder) / attestation_name(made.protocol, made.entry, made.by)
+    path = out or attestation_folder(folder) / attestation_name(attestation.protocol, attestation.entry, attestation.by)
     before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
-    if before and LEVELS.index(before[0].level) > LEVELS.index(made.level):
+    if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(made.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(attestation.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise MachineError(f"the attestation cannot be written: {error.strerror}", where=str(path)) from error
     return path
@@ -213,8 +213,8 @@ def attestation_name(protocol: str, entry: str, by: str) -> str:
 
 
 def entry_digest(folder: Path, run: Manifest) -> str:
-    """The SHA-256 of an entry's whole content: its own files and those that it shares. What is said of it later, that
-    it is superseded, is not among them."""
+    """The SHA-256 of an entry's whole content: its own files and those that it shares. The later note that it is
+    superseded is not among them."""
     return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
@@ -226,10 +226,10 @@ def content_digest(folder: Path, shared: Iterable[Path]) -> str:
 
 def digest_of_files(paths: Iterable[Path]) -> str:
     """The SHA-256 of files' names and contents."""
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in paths:
-        made.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
-    return made.hexdigest()
+        digest.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
+    return digest.hexdigest()
 
 
 def stages_of(folder: Path, run: Manifest) -> list[PickedFold]:

@@ -84,7 +84,7 @@ def _without_own_metrics(record: Record) -> Record:
         return record
 
     def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {target: {m: score for m, score in of.items() if m not in own} for target, of in targets.items()}
+        return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
 
     controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
     scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})

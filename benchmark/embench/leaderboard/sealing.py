@@ -39,9 +39,9 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
     """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
-    mine = predictions.take(predictions["method"] == MODEL)
+    rows = predictions.take(predictions["method"] == MODEL)
     tested: dict[tuple[str, int, int], int] = {}
-    for target, seed, fold, unit in zip(*(mine[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
+    for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
         tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
     n, (target, seed, fold) = min((n, of) for of, n in tested.items())
@@ -54,7 +54,7 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
 
 
 def sealed(record: Record) -> Record:
-    """The record without all that tells labels."""
+    """The record without everything that reveals labels."""
     return replace(
         record, predictions=Predictions.none(), labels=None, scores=Scores(sealed_scores(record.scores)), history=()
     )
@@ -137,12 +137,12 @@ def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "oth
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
     except (OSError, ValueError) as error:
         raise DataError(f"the seal of the labels cannot be read: {error}", where=str(path)) from error
-    mine = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
-    if lines.keys() != mine.keys():
+    ours = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
+    if lines.keys() != ours.keys():
         raise DataError("the file is no seal of labels", where=str(path), expected="the lines `labels` and `files`")
-    if not hmac.compare_digest(lines["files"], mine["files"]):
+    if not hmac.compare_digest(lines["files"], ours["files"]):
         return "other files"
-    return "same" if hmac.compare_digest(lines["labels"], mine["labels"]) else "other labels"
+    return "same" if hmac.compare_digest(lines["labels"], ours["labels"]) else "other labels"
 
 
 def _hmac(key: bytes, content: bytes) -> str:

@@ -64,7 +64,7 @@ def select_sections(
 
 
 def row_fields(section: BoardSection, row: Row) -> Fields:
-    """One row of a board as a flat record: what it is of, and the values of all `columns`."""
+    """One row of a board as a flat record: its board, and the values of all `columns`."""
     about = {name: getattr(section, name) for name in _ABOUT}
     return about | {name: column.value(row) for name, column in columns().items()}
 
@@ -162,9 +162,9 @@ def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Field
     field, down = by.removeprefix("-"), by.startswith("-")
     if rows:
         field = _printed(field, list(rows[0][0]), "--sort")
-    there = [row for row in rows if _known(_value(row[0], field))]
-    there.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
-    return [*there, *(row for row in rows if not _known(_value(row[0], field)))]
+    known = [row for row in rows if _known(_value(row[0], field))]
+    known.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
+    return [*known, *(row for row in rows if not _known(_value(row[0], field)))]
 
 
 def _known(value: Any) -> bool:

@@ -46,8 +46,7 @@ ANOTHER_REVISION = 0.005
 
 def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
     """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
-    What was found right is remembered in the cache, by the content of the entry and the code that verifies, and is not
-    part of the progress.
+    Passed checks are cached by the content of the entry and the code that verifies, and are not part of the progress.
 
     Raises:
         CheckFailed: an entry says something else; file and field are named.
@@ -265,10 +264,10 @@ def wrong_folds(record: Record) -> Iterator[str]:
     if isinstance(subjects, list) and (untested := sorted(set(subjects) - {subject for *_, subject in tests})):
         yield f"run.yaml: cohort: {', '.join(untested[:MOST_NAMED])} is tested in no fold"
     tested = {(seed, subject) for seed, _, subject in tests}  # not all subjects where folds are a file's own
-    seen = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
-    seen |= {row for of in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, of)))[::2] in tested}
-    if apart := sorted(seen - tests):
-        seed, fold, subject = apart[0]
+    found = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
+    found |= {row for each in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, each)))[::2] in tested}
+    if wrong := sorted(found - tests):
+        seed, fold, subject = wrong[0]
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
 
 
@@ -277,10 +276,10 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
     number and word, but those of metrics that are installed on one side only; else the means, roughly, since intervals
     were others."""
     if scored_by_this_revision(record):
-        own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-        foreign = (own.keys() ^ here.keys()) - set(record.scores.headlines.values())
+        recorded, installed = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
+        foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.headlines.values())
         if record.run["embench_version"] == embench.__version__:
-            foreign -= {name for name, code in here.items() if code.startswith(f"{registry.BUNDLED} ")}
+            foreign -= {name for name, code in installed.items() if code.startswith(f"{registry.BUNDLED} ")}
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
@@ -325,8 +324,8 @@ def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     if not scored_by_this_revision(record):
         return  # scored otherwise then
     found = {target: headline_summands(record, target) for target in record.scores.headlines}
-    made = {target: summands.as_json() for target, summands in found.items() if summands}
-    for difference in differences(read_summands(folder), made):
+    expected = {target: summands.as_json() for target, summands in found.items() if summands}
+    for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"
 
 
@@ -353,8 +352,8 @@ def _predicted(record: Record) -> dict[tuple[object, ...], tuple[float, ...]]:
 def _verifier() -> str:
     """A digest of the code of scores and entries, and of the metrics that are installed."""
     package = Path(__file__).parents[1]
-    made = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
     for folder in ("interfaces", "leaderboard", "protocols", "records", "statistics"):
         for path in sorted((package / folder).rglob("*.py")):
-            made.update(path.read_bytes())
-    return made.hexdigest()
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
