@@ -40,7 +40,7 @@ def _few_enough(counted: Any, info: ValidationInfo) -> Any:
 
 
 def check_subjects(subjects: Any) -> Any:
-    """The number of subjects, or their names, as they are. Raises ValueError where there cannot be so many."""
+    """The number of subjects, or their names, as they are. Raises ValueError beyond the bound."""
     if isinstance(subjects, int) and not 0 <= subjects <= MOST_SUBJECTS:
         raise ValueError(f"{shortened(subjects)}, expected 0 to {MOST_SUBJECTS:,}")
     return subjects

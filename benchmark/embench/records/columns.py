@@ -50,8 +50,8 @@ class TextColumn:
 
     def used(self) -> TextColumn:
         """The column without names that no row has."""
-        there = np.bincount(self.code, minlength=len(self.names)) > 0
-        return TextColumn(self.names[there], (np.cumsum(there, dtype=np.int32) - 1)[self.code])
+        used = np.bincount(self.code, minlength=len(self.names)) > 0
+        return TextColumn(self.names[used], (np.cumsum(used, dtype=np.int32) - 1)[self.code])
 
     def take(self, index: np.ndarray | slice) -> TextColumn:
         """The rows at `index`."""

@@ -10,7 +10,7 @@ TOLERANCE = 1e-6
 """Numbers that lie further apart, as shares of 1 or of their own size, are not the same: libraries and processors
 differ in the last digits."""
 NUISANCES_DIFFER = 1e-3
-"""Numbers that hang on nuisances may differ by so much, since their models are fitted anew."""
+"""Tolerance of numbers that depend on nuisances, whose models are fitted again."""
 ABSENT = "nothing"
 """Placeholder for a value that one document does not have."""
 

@@ -46,7 +46,7 @@ _SUFFIXES: dict[SharedKind, str] = {
 }
 SHARED_KINDS = tuple(_SUFFIXES)
 _ROW = Predictions.FIXED
-"""The columns of `Predictions` that say what was predicted; those of the shared rows are the model's."""
+"""The columns of `Predictions` with the predictions; those of the shared rows are the model's."""
 
 Numbers = Mapping[str, np.ndarray]
 """Name -> numbers (n,), uint8, float32 or float64."""
@@ -145,11 +145,11 @@ def _digest(content: bytes) -> str:
 
 def digest_of_numbers(numbers: Numbers) -> str:
     """The digest of names, kinds and values: how they are compressed doesn't matter."""
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(numbers):
         values = numbers[name]
-        made.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
-    return made.hexdigest()[:32]
+        digest.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def write_numbers(path: Path, numbers: Numbers) -> None:
@@ -251,21 +251,21 @@ def _unpredicted(rows: Predictions) -> Predictions:
     )
 
 
-def _rows(of: Predictions) -> list[tuple[object, ...]]:
-    return list(zip(*(of[name].tolist() for name in _ROW[1:-1]), strict=True))
+def _rows(predictions: Predictions) -> list[tuple[object, ...]]:
+    return list(zip(*(predictions[name].tolist() for name in _ROW[1:-1]), strict=True))
 
 
-def _numbers(of: Predictions) -> dict[str, np.ndarray]:
+def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
     """Scores and decisions, each in the smallest kind that is exact."""
     found = {}
-    for name in of.columns:
+    for name in predictions.columns:
         if name not in Predictions.FIXED:
-            narrow = of[name].astype(np.float32)
+            narrow = predictions[name].astype(np.float32)
             kinds = [narrow]
             if name == "decision":
                 kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
-            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), of[name], equal_nan=True))
-            found[name] = next(same, of[name])
+            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), predictions[name], equal_nan=True))
+            found[name] = next(same, predictions[name])
     return found
 
 

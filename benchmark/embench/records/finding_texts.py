@@ -38,7 +38,7 @@ class FindingText(NamedTuple):
     values: Callable[[FoundNumbers], FoundNumbers] = dict
 
     def fits(self, what: str, evidence: FoundNumbers) -> bool:
-        """Tells whether a finding with this evidence says this."""
+        """True if a finding with this evidence has this text."""
         try:
             known = {**evidence, **self.values(evidence)}
             pattern = "".join(_pieces(self.what, known))

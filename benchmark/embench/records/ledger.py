@@ -62,9 +62,9 @@ def record_openings(
     """
     mark = hashlib.sha256(b"ledger" + data).hexdigest()[:16]
     home = ledger_home() / mark
-    here, known = read_ledger(runs), {_question(entry) for entry in read_ledger(home)}
-    same = [e for e in here if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
-    runs_known = {e["run"] for e in here} | {run for *_, run in known} | {opening["run"]}
+    own, known = read_ledger(runs), {_question(entry) for entry in read_ledger(home)}
+    same = [e for e in own if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
+    runs_known = {e["run"] for e in own} | {run for *_, run in known} | {opening["run"]}
     before = [*same, *_of_records(runs, opening["dataset"], fingerprint, runs_known)]
     missing = {_question(e): e for e in before if _question(e) not in known}
     for entry in missing.values():

@@ -63,10 +63,10 @@ class _Part(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
-        made = make(data)
+        part = make(data)
         if isinstance(data, Mapping):
-            made._present = tuple(data)  # noqa: SLF001  its own
-        return made
+            part._present = tuple(data)  # noqa: SLF001  its own
+        return part
 
     def content(self) -> dict[str, Any]:
         """The content of run.yaml: the fields that are present, in their order."""

@@ -1,4 +1,4 @@
-"""Names in records: what they may resolve to, and which of them only their author's machine knows."""
+"""Names in records: their resolution, and names that only their author's machine knows."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def private_fields(content: Any) -> list[str]:
-    """The fields of a record's file that name a class in a file, or a place on a machine: nobody else has it."""
+    """The fields of a record's file that name a class in a file, or a place on a machine, which nobody else has."""
     return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
 
 

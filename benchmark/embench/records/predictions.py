@@ -78,9 +78,9 @@ class Predictions:
     @classmethod
     def _sound(cls, columns: Columns) -> Predictions:
         """Predictions with columns that were checked and rounded before."""
-        made = object.__new__(cls)
-        object.__setattr__(made, "columns", columns)
-        return made
+        predictions = object.__new__(cls)
+        object.__setattr__(predictions, "columns", columns)
+        return predictions
 
     @property
     def table(self) -> Columns:
@@ -188,12 +188,12 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
     stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
-        made = Columns({name: _column(name, stored[name]) for name in names})
+        table = Columns({name: _column(name, stored[name]) for name in names})
     except ValueError as error:
         raise DataError(f"a column of {what} does not hold numbers: {error}") from error
-    if len({len(column) for column in made.stored.values()}) > 1:
+    if len({len(column) for column in table.stored.values()}) > 1:
         raise DataError(f"the columns of {what} are of unequal length")
-    return made
+    return table
 
 
 def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:

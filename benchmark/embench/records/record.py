@@ -102,8 +102,8 @@ def write_record(folder: Path, record: Record) -> Manifest:
 
 
 def read_record(folder: Path) -> Record:
-    """The record of a run, or of a published entry. One of before checksums, or an entry, has none and is read as it
-    is.
+    """The record of a run, or of a published entry. A record older than checksums, or an entry, has none and is not
+    verified.
 
     Raises:
         DataError: a file is missing or damaged, or run.yaml breaks its schema. CheckFailed: a file was changed after

@@ -91,10 +91,10 @@ def _to_schema_1(part: Mapping[str, Any], _: str) -> dict[str, Any]:
 
 def _renamed(part: Mapping[str, Any], old: int, new: int) -> dict[str, Any]:
     """A copy of the part with the names of another schema, in the same order."""
-    made = {_NAME[new] if name == _NAME[old] else name: value for name, value in part.items()}
-    if made.get("over") in _OVER[old]:
-        made["over"] = _OVER[new][_OVER[old].index(made["over"])]
-    return made
+    renamed = {_NAME[new] if name == _NAME[old] else name: value for name, value in part.items()}
+    if renamed.get("over") in _OVER[old]:
+        renamed["over"] = _OVER[new][_OVER[old].index(renamed["over"])]
+    return renamed
 
 
 def _changed(content: Any, places: Sequence[str], change: Callable[[Mapping[str, Any], str], Any]) -> Any:

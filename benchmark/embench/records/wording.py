@@ -127,7 +127,7 @@ def is_by_construction(score: Interval | None) -> bool:
 
 
 def format_control(score: Interval | None, missing: str = "-") -> str:
-    """A control's score with its interval, or that it is what it is by construction.
+    """A control's score with its interval, or with a note that it follows from its construction.
 
     >>> from embench.records.scores import Score
     >>> format_control(Score(mean=0.5, low=0.5, high=0.5))
@@ -190,11 +190,11 @@ def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
     for name, own in (run["dataset"].get("modalities") or {}).items():
         if name in used:
             filtered = "interpolated linearly" if own.get("linear") else "not filtered"
-            said = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
-            said += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
-            said += [f"read as {own['read_as']}"] if own.get("read_as") else []
+            parts = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
+            parts += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
+            parts += [f"read as {own['read_as']}"] if own.get("read_as") else []
             sentences.append(
-                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(said)}."
+                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(parts)}."
             )
     return sentences
 
