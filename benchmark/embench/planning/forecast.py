@@ -54,7 +54,7 @@ def forecast(
 
 
 def _training_rows(stage: Stage[FitParams]) -> float:
-    """The rows of an epoch, those of validation by what they cost."""
+    """The rows of an epoch, those of validation weighted by their cost."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))

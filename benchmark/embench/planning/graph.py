@@ -1,4 +1,4 @@
-"""The graph of stages of a run: for every seed, fold and target what is pretrained, fitted, fused and predicted."""
+"""The graph of stages of a run: pretraining, fits, fusions and predictions for every seed, fold and target."""
 
 from __future__ import annotations
 
@@ -199,12 +199,12 @@ class Builder:
             strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
         # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
         place = {
-            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(of)
-            for stratum, of in strata.items()
-            for k, i in enumerate(of)
+            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(members)
+            for stratum, members in strata.items()
+            for k, i in enumerate(members)
         }
         first = {
-            kind: min((i for s, of in strata.items() if s[0] == kind for i in of), key=place.__getitem__)
+            kind: min((i for s, members in strata.items() if s[0] == kind for i in members), key=place.__getitem__)
             for kind, _ in strata
         }
         kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
@@ -318,8 +318,8 @@ class Builder:
         """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
         index = np.concatenate([train, val])
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
-        there = np.isfinite(y[index]).any(1)
-        index, role = index[there], role[there]
+        labelled = np.isfinite(y[index]).any(1)
+        index, role = index[labelled], role[labelled]
         return {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
 
 
@@ -365,7 +365,7 @@ def _weights(
 
 @seen
 def _learning(part: Part) -> Part:
-    """The part as pretraining sees it, so that what is frozen afterwards and what is not share one stage."""
+    """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
     return replace(part, recipe=replace(part.recipe, frozen=False))
 
 

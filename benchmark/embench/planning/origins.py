@@ -198,11 +198,11 @@ def check_handovers(
                 check_channels(learned[m], site, m, part, where)
                 check_shapes(learned[m], site, {m: part}, None, where)
             elif started:
-                here = channels_read(site, m, part)
-                if before := _channels_of(started, m, part, site, here):
+                current = channels_read(site, m, part)
+                if before := _channels_of(started, m, part, site, current):
                     way[m].append(("pretrained", before))
                     source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
-                    channels.check_fit(part.short, m, (source, before), (site.name, here), str(started.files[m]))
+                    channels.check_fit(part.short, m, (source, before), (site.name, current), str(started.files[m]))
                 check_file(started.files[m], f"encoders.{m}", site, {m: part}, None)
             way[m].append(("pretrained", channels_at(site, m)))
         if whole and FUSION in learned:
@@ -220,7 +220,7 @@ def check_handovers(
     return {m: words for m, stops in way.items() if (words := channels.moved(stops))}
 
 
-def _channels_of(started: Weights, m: str, part: Part, site: Site, here: Sequence[Channel]) -> Sequence[Channel]:
+def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]) -> Sequence[Channel]:
     """The channels that weights learned from: those that their manifest names; without one, what their encoder would
     read of the dataset of their run, if it is installed; none where neither is known."""
     names: Sequence[str] = started.channels(m)
@@ -231,7 +231,7 @@ def _channels_of(started: Weights, m: str, part: Part, site: Site, here: Sequenc
         known = _of_card(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()
-    kinds = [channel.modality for channel in here] if len(here) == len(names) else [m] * len(names)
+    kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)
     return [
         next((channel for channel in known if channel.name == name), Channel.of(kind, name, alone=len(names) == 1))
         for kind, name in zip(kinds, names, strict=True)

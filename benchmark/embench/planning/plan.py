@@ -152,8 +152,8 @@ class Plan:
         from embench.planning.forecast import forecast
         from embench.planning.nuisances import seconds_to_fit
 
-        asked = not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
+        opens_labels = not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if opens_labels else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():

@@ -1,6 +1,6 @@
 """The plan of a pretraining by itself, on all subjects of a dataset or of a folder of recordings: no fold, no test set.
 
-What is trained is a stage like any other, so that a run with the same source and recipe finds it.
+It is a stage like any other, so that a run with the same source and recipe finds it.
 """
 
 from __future__ import annotations
