@@ -29,7 +29,7 @@ def installed() -> dict[str, Package]:
 
 
 def refresh() -> None:
-    """Forgets what was read, for a process in which a package was installed meanwhile."""
+    """Clears caches, for a process in which a package was installed since."""
     importlib.invalidate_caches()
     installed.cache_clear()
     _warn_once.cache_clear()
@@ -74,8 +74,8 @@ def written_name(entry: Entry) -> str:
 
 
 def sites(dataset: str) -> dict[str, tuple[str, ...]]:
-    """Modality -> where its sensors are, as the `registry.yaml` of a dataset by this full name says, one for all of its
-    channels or one each; empty where it says nothing.
+    """Modality -> places of its sensors, by the `registry.yaml` of a dataset with this full name, one for all of its
+    channels or one each; empty where it has none.
 
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)
@@ -85,8 +85,7 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
 
 
 def questions_of(dataset: str) -> dict[str, Question]:
-    """Target -> what it asks, as the `registry.yaml` of a dataset by this full name says; without those of which it
-    says nothing.
+    """Target -> its question, by the `registry.yaml` of a dataset with this full name; without targets that it omits.
 
     >>> questions_of("embench_plugins/wesad")["stress"].labels
     'task'
