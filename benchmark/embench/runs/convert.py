@@ -114,9 +114,9 @@ def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict
     }
 
 
-def _entry(seen: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
     """Training data in the form that stages record; subjects and hours are not known."""
-    return {**seen, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
+    return {**source, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
 
 
 def _part(kind: str, name: str, preset: str) -> dict[str, Any]:

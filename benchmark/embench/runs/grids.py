@@ -67,8 +67,8 @@ class GridFile:
         return dict(sorted(found.items(), key=lambda item: float(item[1]["began"])))
 
     def begin(self, plans: Sequence[Plan], seconds: Mapping[str, float], executor: str, workers: int) -> None:
-        """Writes what the grid has to do, and that this process does it. What others left that worked on it is gone,
-        their failures, too.
+        """Writes the stages and runs of the grid, and that this process works on it. What others left that worked on it
+        is gone, their failures, too.
 
         Args:
             seconds: what is expected of stages, by their ids.
@@ -94,7 +94,7 @@ class GridFile:
                 other.forget()
 
     def forget(self) -> None:
-        """Removes it, and what was noted beside it."""
+        """Removes it, and the notes beside it."""
         for path in (self.path, self.wish, self._failed):
             path.unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ class GridFile:
             lines = self._failed.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return {}
-        return {told["stage"]: told for told in map(json.loads, lines)}
+        return {failure["stage"]: failure for failure in map(json.loads, lines)}
 
     def end(self, failures: Mapping[str, Any], *, unfinished: bool) -> None:
         """Writes that this process works on it no more, and which runs have failed; and where some are `unfinished`,
@@ -125,13 +125,13 @@ class GridFile:
         return self.wish.exists()
 
     def cancel(self) -> None:
-        """Asks all that work on the grid to stop, and takes jobs that wait or run for it out of Slurm's queue."""
+        """Asks all processes of the grid to stop, and cancels its waiting and running jobs in Slurm."""
         stages = set(self.read()["stages"])
         for each, content in self.processes().items():
             if content["state"] not in OVER:
                 each.wish.touch()
-        made = submissions(self.path.parents[1] / "slurm")
-        names = [name for name, jobs in made.items() if any(map(stages.intersection, jobs))]
+        submitted = submissions(self.path.parents[1] / "slurm")
+        names = [name for name, jobs in submitted.items() if any(map(stages.intersection, jobs))]
         if names and shutil.which("scancel"):
             line = ["scancel", "--me", f"--name={','.join(sorted(names))}"]
             with contextlib.suppress(OSError):
@@ -173,7 +173,7 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
     `stages` and `runs` by state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
     runs, processes = grid.path.parents[1], grid.processes()
     content = list(processes.values())[-1]
-    root, failed = stage_folder(runs), {id_: told for each in processes for id_, told in each.failures().items()}
+    root, failed = stage_folder(runs), {id_: failure for each in processes for id_, failure in each.failures().items()}
     state = {id_: "failed" if id_ in failed else "waiting" for id_ in content["stages"]}
     for id_ in content["stages"]:
         folder = Folder(root, id_)

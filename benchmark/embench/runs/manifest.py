@@ -43,7 +43,7 @@ def manifest(
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
-    made = Manifest(
+    document = Manifest(
         id=planned.id,
         **facts.content(),
         **_elsewhere(planned),
@@ -81,8 +81,8 @@ def manifest(
         dropped=_dropped(planned, outcome),
         **_objects(planned),
     )
-    own = {name: installed()[name].version for name in packages_of(made) if name in installed()}
-    return made.model_copy(update={"versions": {**made.versions, **own}}) if own else made
+    own = {name: installed()[name].version for name in packages_of(document) if name in installed()}
+    return document.model_copy(update={"versions": {**document.versions, **own}}) if own else document
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
     hash, licence, hours, number of subjects."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     merged = weights.merged(m for m in kept if m)
-    here = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
+    current = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
-    return [weights.count_subjects(entry) for entry in (*here, *before)]
+    return [weights.count_subjects(entry) for entry in (*current, *before)]
 
 
 def cost_of(planned: Plan, outcome: Outcome) -> CostPart:

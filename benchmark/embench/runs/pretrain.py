@@ -71,7 +71,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
 
 
 def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
-    """The tensors of all stages side by side, without read-outs and what is the engine's own."""
+    """The tensors of all stages side by side, without read-outs and the engine's own."""
     parts = ("encoders.", "fusion.")
     return {
         name: value

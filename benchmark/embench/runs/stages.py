@@ -16,7 +16,7 @@ from embench.planning.plan import default_workers
 from embench.planning.request import Request
 
 ON_A_CLUSTER = 100
-"""Stages, or jobs of them, that run at a time on other machines, where nobody says how many."""
+"""Default number of stages, or jobs of them, that run at a time on other machines."""
 
 
 def workers_of(
@@ -42,7 +42,7 @@ def run_stages(
 
     Args:
         resources: by default the workers that suit the request.
-        outcome: what is returned, for a caller that looks into it at events.
+        outcome: the outcome to fill and return, for a caller that reads it at events.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.
