@@ -144,16 +144,16 @@ def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
     with _encoder(encoder, recording):
-        made = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
-        data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
-        made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
-    if data.ndim != 2 or len(data) != len(made.channels):
+        streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
+        data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)
+        streamed = Signal(data, float(streamed.rate), tuple(streamed.channels), streamed.unit)
+    if data.ndim != 2 or len(data) != len(streamed.channels):
         raise PluginError(
-            f"a stream of shape {data.shape} with channels {made.channels}",
+            f"a stream of shape {data.shape} with channels {streamed.channels}",
             where=f"{_name(encoder)}, recording {recording}",
             expected="(channels, samples)",
         )
-    return made
+    return streamed
 
 
 def features(
@@ -185,18 +185,18 @@ def features(
         key.append("standardised")
 
     def build(folder: Path) -> None:
-        made = (
+        rows_by_recording = (
             make(wanted)
             if make
             else {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
         )
-        shapes = {rows.shape[1:] for rows in made.values() if rows is not None}
+        shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
             for recording, own in wanted.items():
-                rows = made[recording]
+                rows = rows_by_recording[recording]
                 writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
 
     rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
@@ -218,21 +218,22 @@ def _rows(
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
     signal, t0 = _private_copy(source.signal(recording), modality, encoder), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
-    there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
-    if not there.any():
+    valid = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
+    if not valid.any():
         return None
     if standardised:
         moments = Moments.of(signal.data)
         data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
         signal = replace(signal, data=data)
     with _encoder(encoder, recording):
-        made = np.asarray(encoder.features(signal, inside[there]), np.float32)
-    if made.ndim == 0 or len(made) != there.sum():
+        values = np.asarray(encoder.features(signal, inside[valid]), np.float32)
+    if values.ndim == 0 or len(values) != valid.sum():
         raise PluginError(
-            f"features of shape {made.shape} for {there.sum()} spans", where=f"{_name(encoder)}, recording {recording}"
+            f"features of shape {values.shape} for {valid.sum()} spans",
+            where=f"{_name(encoder)}, recording {recording}",
         )
-    rows = np.full((len(own), *made.shape[1:]), np.nan, np.float32)
-    rows[there] = made
+    rows = np.full((len(own), *values.shape[1:]), np.nan, np.float32)
+    rows[valid] = values
     return rows
 
 
@@ -285,12 +286,12 @@ def _stored(
         like, spans = first[1], dict[str, Span]()
         with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
             for recording, signal, t0 in chain([first], rest):
-                here, there = (signal.rate, signal.channels), (like.rate, like.channels)
-                if here != there:
+                form, expected_form = (signal.rate, signal.channels), (like.rate, like.channels)
+                if form != expected_form:
                     raise PluginError(
-                        f"a stream of rate and channels {here}",
+                        f"a stream of rate and channels {form}",
                         where=f"modality {modality}, recording {recording}",
-                        expected=f"rate and channels {there}, as in the recordings before",
+                        expected=f"rate and channels {expected_form}, as in the recordings before",
                     )
                 spans[recording] = Span(writer.rows, signal.data.shape[1], t0)
                 writer.append(signal.data.T)

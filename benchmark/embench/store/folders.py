@@ -108,7 +108,7 @@ def _kept_or_moved(target: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns what the operating system says against writing below `path` into a MachineError."""
+    """Turns the operating system's errors in writing below `path` into a MachineError."""
     try:
         yield
     except OSError as error:

@@ -26,7 +26,7 @@ class Places:
             return dict(zip(self._modalities, self._next, strict=False)) if known else None
 
     def end(self, subject: int, rows: Mapping[str, int]) -> None:
-        """The subject whose turn it is has so many rows."""
+        """Sets the number of rows of the subject whose turn it is."""
         with self._changed:
             if self._next[-1] != subject:
                 return  # another subject has failed

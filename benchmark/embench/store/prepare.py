@@ -171,7 +171,7 @@ class _Content:
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Reads all subjects and joins what is known of them, in the order of `subjects` whoever is read first."""
+    """Reads all subjects and joins their metadata, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.closing(_parts(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):

@@ -91,9 +91,9 @@ class Store:
         name: full registry name of the dataset.
         rate_hz: the requested rate; each modality's own is in `modalities`.
         filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
-        synthetic: what the generator of the data wrote about them, None for real data.
+        synthetic: the note of the data's generator, None for real data.
         excluded: signals that cannot be used: subject, recording, modality, reason.
-        subjects: what is known of each subject.
+        subjects: known facts of each subject.
         label_kinds: rating, continuous or condition, by label name.
         root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
     """
