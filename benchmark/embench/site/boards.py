@@ -209,7 +209,7 @@ def rank_text(row: Row) -> str:
 
 
 def controls_text(row: Row) -> str:
-    """Text on what a row adds, or which controls it lies above."""
+    """Text on what a row adds, or on the controls that it is above."""
     if row.adds is not None:
         if row.adds.decides is None:
             return added_in_short(row.adds)

@@ -88,7 +88,7 @@ def _quantiles(groups: int) -> Mapping[str, list[float]]:
 
 
 def flips_script(groups: int) -> str:
-    """A script with the sign flips of so many groups, where they are random draws; empty where all are enumerated."""
+    """A script with the sign flips of this many groups, where they are random draws; empty where all are enumerated."""
     if 2**groups <= MAX_PERMUTATIONS:
         return ""
     bits = np.packbits(group_permutations(groups), axis=None)
