@@ -267,8 +267,8 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
     write = registry.synthesizer(entry.full_name)
     if "length_s" in inspect.signature(write).parameters:
         write = partial(write, length_s=_LENGTH_S)
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made) / "made"
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "made"
         write(folder, subjects=_SUBJECTS, seed=0, effect=1.0)
         check("dataset", cls, folder)
     return None

@@ -124,15 +124,15 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
         "try_it": "\n".join(f"$ {_filled(line, {'name': name})}" for line in of_kind.commands),
     }
     tests = _template("test_dataset.py" if kind == "dataset" else "test.py")
-    made = {_filled(path, texts): _filled(_template(template), texts) for path, template in _FILES.items()}
-    made |= {f"{package}/{name}.py": _filled(plugin, texts), f"tests/test_{name}.py": _filled(tests, texts)}
+    files = {_filled(path, texts): _filled(_template(template), texts) for path, template in _FILES.items()}
+    files |= {f"{package}/{name}.py": _filled(plugin, texts), f"tests/test_{name}.py": _filled(tests, texts)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary(aside(folder)) as whole:
-        for path, text in made.items():
+        for path, text in files.items():
             (whole / path).parent.mkdir(parents=True, exist_ok=True)
             (whole / path).write_text(f"{text.rstrip()}\n", encoding="utf-8")
         whole.rename(folder)
-    return NewPackage(folder, tuple(made), package, tuple(_filled(line, texts) for line in of_kind.commands))
+    return NewPackage(folder, tuple(files), package, tuple(_filled(line, texts) for line in of_kind.commands))
 
 
 def plugin_kinds() -> tuple[str, ...]:
