@@ -212,8 +212,8 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         yield "warning", f"missing samples in {modality}: {_first_five(much)}"
     flat = [
         name
-        for name, row, there in zip(promised.channels, data, good, strict=True)
-        if there.sum() > 1 and (row[there] == row[there][0]).all()
+        for name, row, known in zip(promised.channels, data, good, strict=True)
+        if known.sum() > 1 and (row[known] == row[known][0]).all()
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
@@ -234,11 +234,11 @@ def _video(video: Video) -> Iterator[Finding]:
 
 def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:
     values = np.asarray(label.values, np.float64)
-    there = values[np.isfinite(values)]
+    known = values[np.isfinite(values)]
     if label.classes is not None:
-        if wrong := int(((there < 0) | (there >= len(label.classes)) | (there != np.round(there))).sum()):
+        if wrong := int(((known < 0) | (known >= len(label.classes)) | (known != np.round(known))).sum()):
             yield "error", f"{wrong} values of {name} are none of its {len(label.classes)} classes"
-    elif scale is not None and (off := int(((there < scale[0]) | (there > scale[1])).sum())):
+    elif scale is not None and (off := int(((known < scale[0]) | (known > scale[1])).sum())):
         yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
     if label.times is None:
         return

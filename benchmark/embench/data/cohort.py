@@ -119,8 +119,8 @@ class Cohort:
         if rule is target.rule:
             return self.label[target.name]
         values, at = np.unique(self.raw[target.name], return_inverse=True)
-        made = [rule(np.array([value])) for value in values]
-        return np.array([np.nan if label is None else label for label in made])[at]
+        fitted = [rule(np.array([value])) for value in values]
+        return np.array([np.nan if label is None else label for label in fitted])[at]
 
     @seen
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:

@@ -41,8 +41,8 @@ def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataErro
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
     needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
-    made = (store.synthetic or {}).get("length_s")
-    longer = math.ceil(made * needed / longest / 10) * 10 if made and longest else None
+    synthetic_s = (store.synthetic or {}).get("length_s")
+    longer = math.ceil(synthetic_s * needed / longest / 10) * 10 if synthetic_s and longest else None
     return DataError(
         f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
         where=str(store.path),

@@ -23,7 +23,7 @@ from embench.interfaces.recording import Label, Recording, Signal
 
 REPORT_FORMAT = 1
 _PARTS = 10
-"""A recording is cut into so many parts for the map of missing samples."""
+"""Number of parts of a recording in the map of missing samples."""
 
 
 class DataReport:
@@ -81,7 +81,7 @@ class DataReport:
 
 
 def masked(text: str, names: Iterable[str]) -> str:
-    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`."""
+    """A message without words that it may quote: those in quotes, with digits or slashes, or named in `names`."""
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
     whole = {name.lower() for name in names if name}
     words = []

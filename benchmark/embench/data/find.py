@@ -23,7 +23,7 @@ from embench.store.reading import reader_faults
 
 OWN = "own"
 DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
-"""The datasets whose folder may lie anywhere, by the file in it that says what it holds."""
+"""The datasets whose folder may lie anywhere, by the file in it that describes it."""
 
 
 def is_folder(name: str) -> bool:
@@ -214,8 +214,8 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
 
 @seen
 def files_digest(name: str, data_root: Path | None, card: Card) -> str:
-    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them: records and boards
-    tell by it whether they are of the same data. What keys seals doesn't follow from it.
+    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them, by which records and
+    boards compare their data. What keys seals doesn't follow from it.
 
     Raises:
         DataError: the files are missing or cannot be read.

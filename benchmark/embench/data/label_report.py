@@ -50,14 +50,14 @@ def _of_target(
     if fitted:
         target = replace(target, rule=fitted_rule(target.rule, units, raw))
         raw, label = label_units(units, table[target.label], target.rule)
-    there = np.isfinite(label)
+    labelled = np.isfinite(label)
     subject = np.array([unit.subject for unit in units], dtype=np.str_)
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
     raw_names = next(iter(table[target.label].values())).classes
     names = class_names(target, raw_names)
-    subjects = np.unique(subject[there]).tolist()
-    by_subject = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
-    one_class = [s for s in subjects if len(np.unique(label[there & (subject == s)])) < 2]
+    subjects = np.unique(subject[labelled]).tolist()
+    by_subject = [{"subject": s, **_shape(label[labelled & (subject == s)], names)} for s in subjects]
+    one_class = [s for s in subjects if len(np.unique(label[labelled & (subject == s)])) < 2]
     known = np.isfinite(raw)
     nominal = kind == "condition" or raw_names is not None
     measured = label if nominal else raw
@@ -67,15 +67,15 @@ def _of_target(
     else:
         some = np.isfinite(measured)
         shares = variance_shares(measured[some], subject[some], stimulus[some])
-    overall = _shape(label[there], names)
-    if names and (stimuli := _stimuli_of_classes(label[there], subject[there], stimulus[there], len(names))):
+    overall = _shape(label[labelled], names)
+    if names and (stimuli := _stimuli_of_classes(label[labelled], subject[labelled], stimulus[labelled], len(names))):
         overall["classes"] = [{**c, "stimuli": n} for c, n in zip(overall["classes"], stimuli, strict=True)]
     described = {
         **head,
         "label_kind": kind,
         "unit_s": cut_of(kind, protocol).length_s,
         "units": len(units),
-        "without_label": int((~there).sum()),
+        "without_label": int((~labelled).sum()),
         "dropped": _dropped(units, table[target.label], target.rule, raw, label),
         "people": len(subjects),
         "people_with_several_labels": len(subjects) - len(one_class),
