@@ -52,8 +52,8 @@ def content_of(value: Any) -> ObjectContent:
     """The content of an object that a user gives.
 
     Raises:
-        UsageError: it holds what cannot be told by value (an open file, a lock), or a network that exists already and
-            may have learned from test subjects; the error names the place inside the object.
+        UsageError: it holds an object without a value (an open file, a lock), or a network that exists already and may
+            have learned from test subjects; the error names the place inside the object.
     """
     walk = _Walk()
     walk.texts(f"python {sys.version_info.major}.{sys.version_info.minor}")

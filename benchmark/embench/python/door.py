@@ -48,7 +48,7 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def in_python(text: str | None) -> str | None:
-    """A message's text with arguments in place of options; commands stay what they are.
+    """A message's text with arguments in place of options; commands are unchanged.
 
     >>> in_python("--seeds 0,x"), in_python("or another --protocol"), in_python("embench grid --drop each")
     ('seeds=0,x', 'or another protocol=', 'embench grid --drop each')

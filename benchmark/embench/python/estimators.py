@@ -116,8 +116,8 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
             expected="a classifier with predict_proba",
             hint=f"sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True where it has that",
         )
-    made = clone(given)  # what it has learned so far stays behind
-    parts = [made, *made.get_params().values()]
+    estimator = clone(given)  # what it has learned so far stays behind
+    parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
         raise UsageError(
             f"a part of {title} is fitted already, perhaps on subjects that a fold tests",
@@ -126,7 +126,7 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         )
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
     named = _name_of(given) if name is None else checked_name(name)
-    return type(named, (GivenEstimator,), {"given": made, "kinds": kinds, "__module__": __name__})
+    return type(named, (GivenEstimator,), {"given": estimator, "kinds": kinds, "__module__": __name__})
 
 
 def needs_imputing(model: Any) -> bool:

@@ -136,9 +136,9 @@ def _name_of(make: MakeNetwork) -> str:
     if name not in (None, "<lambda>", "make"):
         return str(name)
     with fork_rng(devices=[]), suppress(Exception):  # it is made again with the shape of the data, where it may fail
-        made = type(make(*_USUAL))
-        if not made.__module__.startswith("torch.nn."):
-            return made.__name__
+        network = type(make(*_USUAL))
+        if not network.__module__.startswith("torch.nn."):
+            return network.__name__
     return "network"
 
 
