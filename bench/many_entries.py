@@ -30,7 +30,7 @@ PROTOCOL = "subject-independent-v3"
 
 
 def make_copies(root: Path, count: int, first: int = 0) -> list[Path]:
-    """Adds `count` entries to the board below `root`, numbered from `first`; their folders."""
+    """Adds `count` entries to the board below `root`, numbered from `first`, and returns their folders."""
     kept = root.parent / "originals"
     if not kept.is_dir():
         shutil.copytree(BOARD, kept)

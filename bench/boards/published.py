@@ -52,7 +52,7 @@ EVERY = (
     Board("eegmat", "task"),
 )
 TASKS = ("stress", "task")
-"""Targets that are tasks which subjects were given, and not what they said."""
+"""Targets that are tasks given to subjects, not their reports."""
 CLOCK, MOVEMENT, REGISTERED = "session_position", "movement", "registered_clock"
 
 

@@ -75,7 +75,7 @@ def ceilings():
 
 
 def merge():
-    """Writes results.json of what the parts left, and prints the page to read first."""
+    """Writes results.json from the files of the parts, and prints a summary."""
     parts, results = WORK / "parts", {}
     for file in sorted(parts.glob("*.rc")):
         results[file.stem] = json.loads(file.read_text())

@@ -191,7 +191,7 @@ def _pair(
 def alone(
     what: str, times: Sequence[Took], *, most: float | None = None, scale: float = 1.0, unit: str = "s", **about: Any
 ) -> Row:
-    """A time that stands for itself; wanted: at most `most` of `unit`."""
+    """A row with a time by itself; wanted: at most `most` of `unit`."""
     spread = {"ours": _spread(times, scale)}
     return figure(what, scale * median(times), unit, most=most, repetitions=len(times), details=spread, **about)
 

@@ -184,7 +184,7 @@ class Handcrafted(nn.Module):
 
 
 class Frames(nn.Module):
-    """Bytes, standardised; the mean over tokens of what a library's network makes of them."""
+    """Mean over the tokens of a library's network for standardised bytes."""
 
     def __init__(self, network: nn.Module, width: int) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ def compared(
     read_and_hashed(files, load)  # the files are in memory for all
 
     def fresh(key: str) -> Path:
-        """A new folder for every turn; what the last one left is removed before the clock starts."""
+        """A new folder for every turn; the last one is removed before the clock starts."""
         if key in last:
             shutil.rmtree(last[key])
         last[key] = setting.new("cache")

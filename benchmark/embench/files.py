@@ -121,17 +121,17 @@ def make_folder(path: Path, mode: int = PRIVATE) -> None:
 
 
 def folder_mode(*labels_public: str) -> int:
-    """The permissions of a folder that holds data of datasets whose cards say this of their labels."""
+    """The permissions of a folder with data of datasets whose cards have this `labels_public`."""
     return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
 MOST_BYTES = 1 << 27
-"""A table or document of a record is no longer than this, unpacked; the longest real ones have some MB."""
+"""Most bytes of a table or document of a record, unpacked; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
 _LONG = 64
-"""A text counts as one value for every so many characters."""
+"""Number of characters of a text that count as one value."""
 
 
 def check_regular(path: Path) -> int:

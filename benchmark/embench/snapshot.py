@@ -1,4 +1,4 @@
-"""One look at the machine's files for a plan, or for all plans of a grid: what is asked twice is answered once.
+"""A consistent view of the machine's files for a plan, or for all plans of a grid: equal reads are made once.
 
 Outside of a snapshot nothing is remembered, so that a long session sees every file as it is now.
 """

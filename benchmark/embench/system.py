@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _OWN = Path("/proc/self")
 """Linux's view of this process."""
 LEASE = ".lease"
-"""The end of the name of a file that stands for a lock where the disk knows none."""
+"""Suffix of a file that serves as a lock where the file system has none."""
 LEASE_S = 60.0
 """Seconds without a sign of life after which another machine takes over what such a file protects."""
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
@@ -243,15 +243,15 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
 KEPT = "finished work is kept, and the same command continues from there"
 """Note on every command that ends early."""
 _SERVER_GONE = 255
-"""The exit code that is told of a process whose end nobody saw, since the server that started it is gone."""
+"""The exit code reported for a process whose end was not observed, since the server that started it is gone."""
 
 
 @contextmanager
 def working(
     pool: ProcessPoolExecutor, doing: str = "", where: str | None = None
 ) -> Iterator[Callable[..., Future[Any]]]:
-    """Gives what hands work to the processes of a pool, as its `submit` does. They end with it: at once, whatever they
-    do, where something is raised inside.
+    """Yields a function that submits work to the processes of a pool, as its `submit` does. They end with it: at once,
+    whatever they do, where something is raised inside.
 
     Raises:
         WorkerKilled: one of them was killed, or the server that starts them, while `doing`.
@@ -298,7 +298,7 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Says which process was killed where one was inside: of `processes`, or of a library's own.
+    """Raises an error that names the killed process, of `processes` or of a library's own.
 
     Raises:
         WorkerKilled: in place of what a broken pool raises.
@@ -331,7 +331,7 @@ def killed_worker(
     where: str | None = None,
     processes: Mapping[int, BaseProcess] | None = None,
 ) -> WorkerKilled:
-    """The error that says what a broken pool does not: which process was killed, by what, and what to do."""
+    """The error for a broken pool: which process was killed, by what, and what to do."""
     if processes is None:
         found = re.search(r"SIG[A-Z]+", str(error))
         ended = f"a worker process was killed{f' by {found[0]}' if found else ''}"

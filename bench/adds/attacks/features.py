@@ -74,12 +74,12 @@ def table(study: Study, columns: Columns, *, raw: bool = False) -> np.ndarray:
 
 
 def context(study: Study, values: np.ndarray, *widths: int) -> np.ndarray:
-    """A table (n, f) with its averages over so many units on either side of each beside it."""
+    """A table (n, f) beside its averages over this many units on either side of each."""
     return np.hstack([values, *(smooth(study, values.T, width).T for width in widths)])
 
 
 def lagged(study: Study, values: np.ndarray, reach: int, step: int = 2) -> np.ndarray:
-    """(n, lags) what a column is up to `reach` units earlier and later; its ends are repeated."""
+    """(n, lags) values of a column up to `reach` units earlier and later; its ends are repeated."""
 
     def moved(x: np.ndarray, lag: int) -> np.ndarray:
         return x[np.clip(np.arange(len(x)) - lag, 0, len(x) - 1)]

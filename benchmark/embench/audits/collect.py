@@ -127,7 +127,7 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
 
 
 def _owes(known: record.Record, protocol: Protocol, manifest: Manifest) -> bool:
-    """Tells whether units that the record does not predict count."""
+    """True if units that the record does not predict count."""
     return protocol.scoring == 3 and not manifest.dev and len(known.predictions) > 0
 
 
@@ -208,7 +208,7 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
 def _sources(
     run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Name -> data of each other pretraining source, and what is not available."""
+    """Name -> data of each other pretraining source, and the names of unavailable ones."""
     names = [step.source for step in planned.method.pretraining if step.source] if planned else []
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]

@@ -126,7 +126,7 @@ def arrays_of(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
 
 
 _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
-"""Statistics of arrays that this process has read already, by store, rule and what was read."""
+"""Statistics of arrays that this process has read already, by store, rule and array."""
 
 
 def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
@@ -237,7 +237,7 @@ class _Table(NamedTuple):
 _TABLES: dict[tuple[object, ...], _Table] = {}
 """Tables that this process has made: the folds and seeds of a run read the same ones."""
 _TABLES_BYTES = 1 << 28
-"""Tables are given up, the oldest first, before one is made beside so many bytes of others."""
+"""Bytes of tables beyond which the oldest are dropped before another one is made."""
 
 
 def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:

@@ -94,7 +94,7 @@ def tolerance(device: str) -> float:
 
 
 def release(error: BaseException, device: str) -> None:
-    """Gives up what the frames of an error hold, networks and batches, so that the next stage has the memory while the
+    """Releases networks and batches that the frames of an error hold, so that the next stage has the memory while the
     error is kept for its message. Cycles, which only a walk of the whole heap finds, are given up where memory is
     short: on a GPU, and where it was the fault."""
     faults: list[BaseException] = [error]

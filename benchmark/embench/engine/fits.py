@@ -139,7 +139,7 @@ class Ready:
 
     Args:
         train, val: positions (k,), (v,) in `data`.
-        told: what the result says of its features.
+        told: facts on features for the result.
         frozen: parameters of the frozen nets under it.
     """
 

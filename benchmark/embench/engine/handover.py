@@ -100,7 +100,7 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
 
 
 def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
-    """Tells whether an encoder makes features of several channels at both sites that it calls alike."""
+    """True if an encoder makes features of several channels at both sites that it calls alike."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     several = all(len(channels_at(site, m)) > 1 for site in (one, other))
     return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)

@@ -71,11 +71,11 @@ class HiddenEncoder(nn.Module):
 
     @property
     def tokens(self) -> TokenSpec:
-        """One token, as wide as what is read."""
+        """One token, as wide as its input."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
-        """Stays in evaluation mode, whatever `mode` is."""
+        """Keeps the module in evaluation mode, whatever `mode` is."""
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:

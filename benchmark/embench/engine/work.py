@@ -58,7 +58,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
 
 @contextmanager
 def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
-    """Turns what is raised inside into an EmbenchError of the kind that names whose fault it is."""
+    """Turns exceptions into an EmbenchError whose kind names the cause."""
     try:
         yield
     except EmbenchError as error:

@@ -137,7 +137,7 @@ class Dataset(ABC):
         return {}
 
     def verify(self) -> list[Finding]:
-        """Reads everything and reports what is missing, damaged or odd."""
+        """Reads all files and reports missing, damaged or odd ones."""
         raise NotImplementedError
 
 

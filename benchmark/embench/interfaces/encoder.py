@@ -21,7 +21,7 @@ ANY_SIGNAL = frozenset({"any signal"})
 
 
 class Encoder(ABC):
-    """Turns what one modality recorded into tokens.
+    """Turns the data of one modality into tokens.
 
     Class attributes:
         accepts: modality names it can read, or `ANY_SIGNAL`; a joined modality (`ecg+eda`) is accepted when all its

@@ -84,7 +84,7 @@ KINDS: Mapping[KindName, Kind] = {
         share="concordance",
     ),
 }
-"""Kind -> what is true of its targets."""
+"""Kind -> the properties of its targets."""
 
 WITH_CLASSES = frozenset(name for name, kind in KINDS.items() if kind.has_classes)
 """The kinds whose targets have classes."""

@@ -183,7 +183,7 @@ def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """(P,) the mean over arrays (P,) of what is not NaN; NaN where nothing is known.
+    """(P,) the mean over arrays (P,) without NaN; NaN where all are.
 
     >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
     array([ 2., nan])

@@ -1,4 +1,4 @@
-"""Protocols as files: which there are, how one is read, and what is refused with which words."""
+"""Protocols as files: their names, their reading, and messages on faults."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def about_protocol(name: str) -> str:
 
 
 def superseded_by(name: str) -> str | None:
-    """The published protocol that took the place of the published one of this name; None where none did.
+    """The published protocol that supersedes the published one of this name; None where none does.
 
     >>> superseded_by("subject-independent-v1")
     'subject-independent-v3'

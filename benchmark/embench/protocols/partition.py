@@ -67,7 +67,7 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """A fold for each part of what is split, which tests this part and trains on the others."""
+    """A fold for each part of the split units, which tests this part and trains on the others."""
     split = deal.protocol.split
     atoms, sizes = _atoms(deal.protocol, units)
     blocks = deal.blocks(_longest(units, atoms, sessions)) if split.neighbours and sessions else {}

@@ -1,4 +1,4 @@
-"""Protocols as frozen records: what a file may hold, and the hash that stands in every row."""
+"""Protocols as frozen records: the schema of a file, and the hash that every row has."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ class Protocol(_Rules):
 
     @property
     def deviations(self) -> dict[str, str]:
-        """Rules by which test subjects' data reach training: field -> what is given up. Empty where nothing is."""
+        """Rules by which test subjects' data reach training: field -> the lost guarantee. May be empty."""
         found = {}
         if self.split.by == "segment":
             found["split.by"] = "other units of a test unit's recording and person are trained on"

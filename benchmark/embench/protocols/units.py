@@ -121,7 +121,7 @@ def including(protocol: Protocol, card: Card, recordings: Iterable[Recorded]) ->
 
 
 def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
-    """Each recording as one unit, baseline and all: what is dealt out to folds."""
+    """Each recording as one unit, with its baseline, for assignment to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
@@ -160,7 +160,7 @@ def _grid(
     """Cells wholly inside the piece whose starts are multiples of the step in session time, or counted from the piece's
     own start.
 
-    Counted in whole milliseconds, so that a unit's id never hangs on the last bit of a float.
+    Counted in whole milliseconds, so that a unit's id never depends on the last bit of a float.
     """
     length, step = round(1000 * length_s), round(1000 * step_s)
     tolerance = 1000 * _TIME_TOLERANCE_S

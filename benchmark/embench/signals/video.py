@@ -1,4 +1,4 @@
-"""Reading videos: what a file holds, and the frames that are shown at given times, as a full decode shows them.
+"""Reading of videos: a file's properties, and the frames at given times, as in a full decode.
 
 The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
 lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded.

@@ -1,4 +1,4 @@
-"""The crossed score of matched sessions, balanced: what is left when the longer session is on both sides equally often.
+"""The crossed score of matched sessions, balanced: the longer session is on both sides equally often.
 
 Two sessions of like length are not of equal length, and in the longer one tasks come later. Whoever knows both, the
 time and the length, orders some comparisons right. Here the comparisons of each pair of minutes are halved by whether

@@ -37,22 +37,22 @@ BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
-"""Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
+"""Largest difference in s between sessions of similar length. At 120 s, an oracle of time and length scores .56."""
 APART = 0.1
 """Units at one moment of a stimulus begin within this share of their length."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
 MIN_MATCHES = 10
-"""Pairs of subjects with sessions of like length."""
+"""Pairs of subjects with sessions of similar length."""
 
 
 def is_conditioned(name: str) -> bool:
-    """Tells whether the score of this name is made of comparisons with a nuisance held constant."""
+    """True if the score of this name is made of comparisons with a nuisance held constant."""
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
 def is_of(name: str, target: Target) -> bool:
-    """Tells whether a conditioned score scores targets of this kind."""
+    """True if a conditioned score scores targets of this kind."""
     return name.startswith(target.traits.share)
 
 
@@ -83,8 +83,8 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
 
 
 def cells(name: str, units: Units) -> np.ndarray | Undefined:
-    """(n,) from 0 on, the stimulus, the moment of it or the bin of time of each unit: what a conditioned score holds
-    constant."""
+    """(n,) from 0 on, the cell of each unit that a conditioned score holds constant: the stimulus, its moment or the
+    bin of time."""
     by_time = name in BY_TIME
     if name in BY_MOMENT:
         return _moments(units)

@@ -96,8 +96,8 @@ class ControlTask:
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """(n,) the number of each unit's stimulus; undefined where a test unit that is scored, since it has a label, is
-        at a stimulus that is not among the training units'."""
+        """(n,) index of each unit's stimulus; undefined where a labelled test unit has a stimulus that no training unit
+        has."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
@@ -253,8 +253,8 @@ STIMULUS_MOMENT = "stimulus_moment"
 """The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
 version 3, where subjects share stimuli."""
 NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
-"""Controls that are shown beside a method, which need not lie above them: they know who is tested, what comes after the
-unit, or what the headline holds constant."""
+"""Controls that are shown beside a method, which need not be above them: they know the tested subject, the time after
+the unit, or what the headline holds constant."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:

@@ -49,7 +49,7 @@ NOTHING_INSIDE = {
 
 
 def is_inside_subjects(name: str, target: Target) -> bool:
-    """Tells whether the score of this name is one inside subjects, and of targets of this kind."""
+    """True if the score of this name is one inside subjects, and of targets of this kind."""
     return name in (target.traits.within, f"{target.traits.share}_within")
 
 

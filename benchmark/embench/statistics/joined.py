@@ -67,7 +67,7 @@ def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
 
 
 def varies_within_stimuli(joined: Joined) -> bool:
-    """Tells whether a subject has different labels, of values a step apart, at one stimulus with several units."""
+    """True if a subject has different labels, of values a step apart, at one stimulus with several units."""
     return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
 
 

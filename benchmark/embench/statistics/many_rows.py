@@ -16,7 +16,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class ManyRows:
-    """Rows that were asked what they add.
+    """Number of rows for which it was tested whether they add.
 
     Args:
         asked: how many. `adding`: how many add.
@@ -36,7 +36,7 @@ class ManyRows:
 
     @property
     def sentence(self) -> str:
-        """The numbers, and what they mean."""
+        """A sentence with the numbers and their meaning."""
         told = f"{self.adding} of {self.asked} rows {'adds' if self.adding == 1 else 'add'} to clock and movement"
         if not self.adding:
             return f"{told}."

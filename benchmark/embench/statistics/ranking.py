@@ -102,7 +102,7 @@ def rank_methods(scores: Sequence[Score], summands: Sequence[Summands | None]) -
 
 
 def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:
-    """(M,) the methods with summands of the same units: the most there are, none where no two of several have."""
+    """(M,) True for the largest group of methods with summands of the same units; none where no two of several do."""
     counts = Counter(s.fits for s in summands if s is not None)
     [(fits, count)] = counts.most_common(1) or [("", 0)]
     enough = count > 1 or count == len(summands)

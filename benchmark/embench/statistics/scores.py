@@ -127,7 +127,7 @@ def _add_target(
     scoring: int | None,
     took: dict[str, float],
 ) -> None:
-    """Adds the scores of the model and of every control on a target, and what the model is above."""
+    """Adds the scores of the model and of every control on a target, and the controls that the model is above."""
     headline = out["headlines"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():

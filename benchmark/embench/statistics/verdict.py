@@ -72,7 +72,7 @@ class Exploratory:
 
 
 def adds_in_words(adds: Adds, *, whole_session: bool = False, reads: Sequence[str] = ()) -> str:
-    """Sentence on what a method adds to clock and movement.
+    """A sentence on what a method adds to clock and movement.
 
     Args:
         whole_session: whether its normalisation reads the test subject's whole session.
@@ -234,7 +234,8 @@ class TargetVerdict:
 
     @property
     def sentences(self) -> list[str]:
-        """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
+        """Sentences on the headline and its verdict, or on its needs where it is undefined, and on exploratory
+        scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.finding}", needs]
         return [*filter(None, told), *self.adds_sentences, *(each.sentence for each in self.exploratory)]

@@ -24,7 +24,7 @@ _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
 _ENOUGH = 8
-"""Recordings with a label from which on a channel that follows it is no coincidence."""
+"""Least recordings with a label for which a channel that follows it is not a coincidence."""
 
 _SAME = 0.999
 """Correlation of a label and a figure of a channel, which no recorded signal reaches."""

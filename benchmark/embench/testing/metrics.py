@@ -72,7 +72,7 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
 
 
 def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    """Boards rank by what a metric says of itself."""
+    """Checks the attributes by which boards rank."""
     chance = float(metric.chance(units))
     _in_range(check, metric, chance, "chance")
     level = metric.chance_level

@@ -2,7 +2,7 @@
 
 The cheap baseline beside networks of video: it sees no motion. `build.model` names any network
 of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
-hub. It is no paper's: the recipe `paper` is ours throughout.
+hub. It is from no paper: the recipe `paper` is ours throughout.
 """
 
 from __future__ import annotations

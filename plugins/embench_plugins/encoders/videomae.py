@@ -89,7 +89,7 @@ class VideoMae(Encoder):
         """The files of `build.weights`; a warning where it is `random`.
 
         Raises:
-            UsageError: they are yet to be named, or are no VideoMAE's. DataError: they are missing or unreadable.
+            UsageError: they are not named, or are not those of a VideoMAE. DataError: they are missing or unreadable.
         """
         found = self._files()
         if not found:

@@ -24,7 +24,7 @@ def library(module: str, tracker: str, package: str) -> ModuleType:
 
 
 def settings(run: Mapping[str, Any], before: str = "") -> dict[str, str | int | float | bool]:
-    """A run's configuration as one level of names; lists become text, and what is not set is left out.
+    """A run's configuration as one level of names; lists become text, and unset fields are left out.
 
     >>> settings({"seeds": [0, 1], "encoder": {"lr": 0.1, "clip": None}})
     {'seeds': '0, 1', 'encoder.lr': 0.1}

@@ -81,7 +81,7 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
 
 
 def check_scores(e: Evidence) -> CheckResult | Undefined:
-    """`scores.json` is what the predictions and labels of the record give, with all intervals and comparisons."""
+    """Checks that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
         return Undefined("the record has no labels")
     apart = list(wrong_scores(e.record, e.rescored))

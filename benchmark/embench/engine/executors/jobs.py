@@ -1,4 +1,4 @@
-"""Jobs of Slurm: what runs in one, how they are submitted, and what the queue says of them."""
+"""Jobs of Slurm: their work, their submission, and their state in the queue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from embench.system import not_installed
 PREFIX = "embench-"
 _RECORD = "jobs.json"
 _LEAST_MIN, _TIMES = 30, 4
-"""A job may take this many minutes, and so many times as long as is expected of its stages."""
+"""Least time limit of a job in minutes, and the limit as a multiple of the expected time of its stages."""
 _LEAST_MB = 3072
 """Memory of a process that has loaded its libraries, beside the data."""
 _ENDED = frozenset(

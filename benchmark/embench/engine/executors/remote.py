@@ -67,7 +67,7 @@ class Parent:
     )
 
     def enter(self) -> None:
-        """Makes this process work as a part of the parent's, and records under `workers/` beside the stages what it is.
+        """Makes this process work as a part of the parent's, and describes it under `workers/` beside the stages.
 
         Raises:
             MachineError: this machine doesn't see the folder of the stages, or has other versions.

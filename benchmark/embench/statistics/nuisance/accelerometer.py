@@ -18,7 +18,7 @@ from embench.system import version_of
 BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
 SAMPLES = 160
-"""Random convolutions see windows of about so many samples."""
+"""Approximate number of samples in the window of a random convolution."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
-"""A blink deflects an electrode by so many (robust) standard deviations of the subject, and lasts so long."""
+"""Deflection of an electrode by a blink, in (robust) standard deviations of the subject, and its duration."""
 SLOW_HZ, FAST_HZ = 4.0, 20.0
 FRONTAL = re.compile(r"(EEG[ _-]?)?(Fp(1|2|z)|AF(z|\d+)|F[78])(?![\dA-Za-z])", re.IGNORECASE)
 """Electrodes near the eyes."""
