@@ -84,8 +84,8 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Keeps in the file `path`, for processes to come, which files of its folder were compared inside and within the
-    last day, so that to start a command again doesn't read all results again."""
+    """Records in the file `path`, for later processes, the files of its folder that were compared in this context or
+    within the last day, so that a repeated command doesn't read all results again."""
     before = _read_compared(path)
     _sound.update(before)
     yield

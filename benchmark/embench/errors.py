@@ -1,4 +1,4 @@
-"""What can go wrong, as one family of exceptions: each knows its exit code and says what to do next."""
+"""The exceptions of embench: each knows its exit code and the next step for the user."""
 
 from __future__ import annotations
 

@@ -210,8 +210,8 @@ class Model(nn.Module):
 
 
 def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
-    """Returns the tokens of `rows` rows that an encoder's module made, after checking them. Raises PluginError where
-    they have other shapes."""
+    """Checks and returns the tokens of an encoder's module for `rows` rows. Raises PluginError where they have other
+    shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
     if not isinstance(made, Tokens):
         raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)

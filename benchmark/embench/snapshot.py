@@ -19,8 +19,7 @@ _answers: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("answers", 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Caches results of `seen` functions for the duration of the context. An inner snapshot is part of the outer
-    one."""
+    """Caches results of `seen` functions inside the context. An inner snapshot is part of the outer one."""
     if _answers.get() is not None:
         yield
         return

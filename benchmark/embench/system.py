@@ -313,8 +313,8 @@ def named_workers(
 
 @contextmanager
 def joblib_workers(doing: str) -> Iterator[None]:
-    """Makes what joblib starts inside work as our own workers do: an interrupt is this process's to answer, and one
-    that is killed is named.
+    """Makes workers of joblib behave as our own do: an interrupt is handled by this process, and a killed worker is
+    named.
 
     Raises:
         WorkerKilled: one was killed while `doing`.

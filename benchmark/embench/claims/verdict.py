@@ -8,8 +8,7 @@ from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no allowance"]
 MIN_SEEDS = 3
-"""Fewer seeds decide nothing: they hardly show how much a difference depends on initial weights and training
-subjects."""
+"""Fewer seeds decide nothing: they hardly show the part of initial weights and training subjects in a difference."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 

@@ -130,7 +130,7 @@ def verify_entry(
 
 
 def _print_checks(checks: Sequence[EntryCheck]) -> None:
-    """All checks of one entry; of several, those that failed, and how many entries each other one was of."""
+    """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
     names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
         show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)

@@ -168,7 +168,7 @@ Every = Annotated[bool, typer.Option("--all", help="Print every score, not only 
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes the file's values the command's defaults, so that what stands on the command line wins."""
+    """Makes the file's values the command's defaults, which options on the command line override."""
     if path is not None:
         by_name = {opt.lstrip("-"): p for p in context.command.params for opt in p.opts if opt.startswith("--")}
         content = read_options(path)

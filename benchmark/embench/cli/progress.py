@@ -216,7 +216,7 @@ class Progress(_Display):
             self._line(text)
 
     def _foretell(self, event: Mapping[str, Any]) -> None:
-        """Keeps how long it will take for the first line, and warns of what takes long."""
+        """Keeps the expected time for the first line, and warns of a long job."""
         seconds = float(event["seconds"])
         taken = {"on CPU cores": event.get("core_hours", 0.0), "on GPUs": event.get("gpu_hours", 0.0)}
         parts = [f"{format_duration(3600 * hours)} {where}" for where, hours in taken.items() if 3600 * hours > seconds]

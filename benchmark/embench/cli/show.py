@@ -35,8 +35,8 @@ def warn_of_synthetic(synthetic: bool) -> None:
 
 
 def result(found: Result, *, every: bool = False) -> None:
-    """One run, on a screen: the headline with its verdict, other scores and the controls beside them; with `every`
-    score that was computed."""
+    """Prints one run on a screen: the headline with its verdict, other scores and the controls beside them; with
+    `every` score that was computed."""
     warn_of_synthetic(found.synthetic)
     for verdict in found.verdicts.values():
         _verdict(verdict, found.scores)
@@ -50,7 +50,8 @@ def result(found: Result, *, every: bool = False) -> None:
 
 
 def results(found: Sequence[Result]) -> None:
-    """Many runs, a row each and target: the options in which they differ, the headline with its verdict, the time."""
+    """Prints a row for each run and target: the options in which they differ, the headline with its verdict, the
+    time."""
     several = len({target for each in found for target in each.scores.headlines}) > 1
     varied = _varied([each.manifest for each in found])
     show_table(

@@ -37,7 +37,7 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
 
 
 def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
-    """No recording holds a unit: how long they are, and how long one must be wherever it begins in a session."""
+    """The error of data without a unit: the longest recording, and the length that one needs."""
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
     needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)

@@ -123,7 +123,7 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
 
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Puts each file that is missing in its place when it is whole. One that cannot be had does not stop the others."""
+    """Puts each missing file in its place when it is complete. One that is not available does not stop the others."""
     with _aside(folder) as aside:
         missing = _missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]

@@ -17,8 +17,8 @@ from embench.store.reading import reader_faults
 
 
 def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) -> None:
-    """Keeps when this very state of the files was verified, and with what result. Only a note: where the cache cannot
-    be written, nothing is kept."""
+    """Records the time and result of verifying this state of the files. Only a note: where the cache cannot be written,
+    nothing is kept."""
     path = _path(dataset, code, cache)
     if path is None:
         return

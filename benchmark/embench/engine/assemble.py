@@ -88,7 +88,7 @@ def assemble(
 
 
 class _Part(NamedTuple):
-    """One modality of a stage: what reads it, with which code, and how much of it at each anchor of the grid."""
+    """One modality of a stage: its encoder with the code, and the length that it reads at each anchor of the grid."""
 
     source: Source
     m: str

@@ -64,8 +64,8 @@ def use_gpu(number: int | None) -> None:
 
 
 def seed_everything(seed: int, threads: int, device: str) -> None:
-    """Makes what follows repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without a
-    deterministic form raises RuntimeError from now on; elsewhere torch warns.
+    """Makes later computations repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without
+    a deterministic form raises RuntimeError from now on; elsewhere torch warns.
 
     Args:
         seed: 0 to 2**32 - 1.

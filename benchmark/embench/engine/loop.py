@@ -154,7 +154,7 @@ def conclude_epoch(
     figures: Mapping[str, float],
     epoch_ended: Callable[[int], None] | None,
 ) -> None:
-    """Puts an epoch's figures into the state, and the weights where they are the best until now. Raises UsageError when
+    """Puts an epoch's figures into the state, and the weights where they are the best so far. Raises UsageError when
     the recipe selects by a figure that is not there."""
     state.history.append({"epoch": state.epoch, **figures})
     if epoch_ended:

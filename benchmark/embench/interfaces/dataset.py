@@ -91,7 +91,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing `verify` has to say: `error` (cannot be used), `warning` (used, but look), `note`."""
+    """One finding of `verify`: `error` (cannot be used), `warning` (used, but look), `note`."""
 
     severity: Literal["error", "warning", "note"]
     where: str

@@ -195,7 +195,7 @@ def _leader(best: Row) -> str:
 
 def markdown_table(rows: Sequence[Row], protocol: str) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Where no row has the headline, the score
-    is the one that rows are in the order of."""
+    is the one by which rows are sorted."""
     score = "score" if any(row.score for row in rows if row.is_method) else BESIDE
     shown = [columns()[score if name == "score" else name] for name in asked_of(rows, MARKDOWN_COLUMNS)]
     heads = [f"**{rows[0].headline}**" if column.name == "score" else column.title for column in shown]

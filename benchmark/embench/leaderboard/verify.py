@@ -84,7 +84,7 @@ def _findings(folder: Path) -> list[str]:
 
 
 def _wrong(record: Record, folder: Path) -> Iterator[str]:
-    """Each thing that an entry says and that does not follow, with its file and field."""
+    """Each statement of an entry that does not follow, with its file and field."""
     yield from (*wrong_fields(record), *wrong_parts(record), *wrong_statements(record), *_wrong_audit(record, folder))
     if record.labels is None:
         return

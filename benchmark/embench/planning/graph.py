@@ -143,7 +143,7 @@ class Builder:
         self.fit_on, self.test_on = fit, test
 
     def fold(self, seed: int, fold: Fold) -> None:
-        """All stages of a fold, and the predictions they make."""
+        """All stages of a fold, and their predictions."""
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
         test = val if self.setting.dev else self.test_on.positions_of(fold.test)
         if not len(test) or not len(train):

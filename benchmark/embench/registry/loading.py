@@ -214,7 +214,7 @@ def _import(entry: Entry) -> ModuleType:
 
 @contextmanager
 def _naming(entry: Entry) -> Iterator[None]:
-    """Turns whatever importing a plugin raises into a PluginError that names it."""
+    """Turns exceptions in importing a plugin into a PluginError that names it."""
     try:
         yield
     except EmbenchError:

@@ -1,4 +1,4 @@
-"""Turns a checkpoint that other code wrote into safetensors and a manifest that says where it comes from."""
+"""Conversion of a checkpoint of other code into safetensors and a manifest with its origin."""
 
 from __future__ import annotations
 

@@ -155,8 +155,8 @@ def boards_of(
 
 
 def defended_first(board: Board) -> tuple[Any, ...]:
-    """Puts first the boards that are best defended: with a headline, then asked what rows add, then with more rows that
-    do than luck explains."""
+    """Sorts the best-defended boards first: those with a headline, then with a test of what rows add, then with more
+    rows that add than luck explains."""
     adding = board.adding
     share = adding.adding / adding.asked if adding else 0.0
     return board.undefined, adding is None, not (adding and adding.beyond_luck), -share, -len(board.rows)

@@ -1,4 +1,4 @@
-"""Two or more records: which method is better, by how much, and whether so many subjects can show it.
+"""Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
 
 Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
 that tests on training subjects. `docs/why/statistics.md` describes each test.

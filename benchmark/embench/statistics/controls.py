@@ -24,7 +24,7 @@ Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
 def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Keeps nothing."""
+    """Makes the array without keeping it."""
     return make()
 
 

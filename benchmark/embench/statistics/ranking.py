@@ -1,4 +1,4 @@
-"""Many methods on one board: which ranks each may have, and how far the best of equal ones would lead by luck.
+"""Many methods on one board: the possible ranks of each, and the lead of the best of equal ones by luck.
 
 Arithmetic on published numbers alone, with numpy: boards are also printed by a command that starts at once.
 """

@@ -36,7 +36,7 @@ class Places:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """No subject has to wait any longer, since there will be no store."""
+        """Releases waiting subjects, since there will be no store."""
         with self._changed:
             self._next[-1] = _FAILED
             self._changed.notify_all()

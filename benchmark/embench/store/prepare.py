@@ -124,8 +124,8 @@ class _Job:
 
 
 class _Samples:
-    """Puts one subject's samples where they belong at once; in memory they wait only while others read subjects
-    before, so that each is written once."""
+    """Writes one subject's samples to their place at once, so that each is written once; in memory they wait only while
+    other workers read earlier subjects."""
 
     def __init__(self, job: _Job, places: Places, subject: int) -> None:
         self.rows: dict[str, int] = {}
@@ -133,7 +133,7 @@ class _Samples:
         self._waiting: list[tuple[str, int, np.ndarray]] = []
 
     def append(self, modality: str, data: np.ndarray) -> int:
-        """Takes `data` (channels, samples); returns how many the subject had before."""
+        """Appends `data` (channels, samples); returns the number of samples that the subject had before."""
         offset = self.rows.get(modality, 0)
         self.rows[modality] = offset + data.shape[1]
         # A copy always: what a reader gave it may use again for its next recording.

@@ -84,7 +84,7 @@ class _Seen:
     summaries: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
     def add(self, recording: Recording) -> None:
-        """Takes in a recording's labels and figures of its channels."""
+        """Adds a recording's labels and figures of its channels."""
         before = len(self.ids)
         self.ids.add(recording.id)
         levels: dict[Any, float] = {name: _mean(np.asarray(label.values)) for name, label in recording.labels.items()}

@@ -99,7 +99,7 @@ def _model(name: str, size: int) -> Any:
 
 
 def _fill(model: Any, file: Path) -> None:
-    """Puts weights into a network; those of its classifier, which is not there, are left.
+    """Loads weights into a network, except those of its classifier, which it lacks.
 
     Raises:
         DataError: they are of another network.

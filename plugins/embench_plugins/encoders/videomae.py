@@ -225,8 +225,8 @@ def _quietly() -> Iterator[None]:
 
 
 def keep_positions(part: Any) -> None:
-    """Makes a buffer of the table of positions, which transformers keeps on the CPU and copies in every forward pass;
-    weights have no table before or after."""
+    """Makes a buffer of the position table, which transformers keeps on the CPU and copies in every forward pass; files
+    of weights have no table before or after."""
     table = part.position_embeddings
     del part.position_embeddings
     part.register_buffer("position_embeddings", table, persistent=False)

@@ -27,6 +27,5 @@ class F1Macro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Chance: the mean of 2pq/(p+q) for random decisions with shares q and labels with shares p; largest at q =
-        p."""
+        """Chance: the mean of 2pq/(p+q) for random decisions with shares q, labels with shares p; largest at q = p."""
         return 1.0 / float((class_shares(units) > 0).sum())
