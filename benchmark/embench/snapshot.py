@@ -19,7 +19,7 @@ _answers: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("answers", 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Caches results of `seen` functions inside the context. An inner snapshot is part of the outer one."""
+    """Caches results of `cached` functions inside the context. An inner snapshot is part of the outer one."""
     if _answers.get() is not None:
         yield
         return
@@ -30,18 +30,18 @@ def snapshot() -> Iterator[None]:
         _answers.reset(token)
 
 
-def seen(function: Callable[P, R]) -> Callable[P, R]:
+def cached(function: Callable[P, R]) -> Callable[P, R]:
     """A function that reads files, or computes from what was read, and whose result nobody changes. Calls are equal
-    where their arguments are, see `once`."""
+    where their arguments are, see `cached_call`."""
 
     @wraps(function)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
-        return once((function, *args, *kwargs.items()), partial(function, *args, **kwargs))
+        return cached_call((function, *args, *kwargs.items()), partial(function, *args, **kwargs))
 
     return answered
 
 
-def once(key: tuple[Any, ...], make: Callable[[], R]) -> R:
+def cached_call(key: tuple[Any, ...], make: Callable[[], R]) -> R:
     """Returns the result of `make` for an equal key, cached within a snapshot. A part of a key that can't be hashed is
     equal to itself alone; an error is not remembered."""
     answers = _answers.get()

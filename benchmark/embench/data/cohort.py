@@ -36,7 +36,7 @@ from embench.protocols import (
     whole,
 )
 from embench.registry.naming import did_you_mean
-from embench.snapshot import seen, snapshot
+from embench.snapshot import cached, snapshot
 from embench.store import Store
 
 
@@ -122,7 +122,7 @@ class Cohort:
         fitted = [rule(np.array([value])) for value in values]
         return np.array([np.nan if label is None else label for label in fitted])[at]
 
-    @seen
+    @cached
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
         """Partition `seed` of the eligible units, proven to be what the protocol declares.
 
@@ -150,13 +150,13 @@ class Cohort:
         """Positions of units, by id."""
         return {unit.id: i for i, unit in enumerate(self.units)}
 
-    @seen
+    @cached
     def positions_of(self, ids: tuple[str, ...]) -> np.ndarray:
         """The positions (n,) of those of some units that the run is about, read-only."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
         return _fixed(at[np.isin(at, self.positions)])
 
-    @seen
+    @cached
     def units_with(self, modality: str) -> np.ndarray:
         """(n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
@@ -185,7 +185,7 @@ class Cohort:
         return {name: column[at] for name, column in self.columns.items()}
 
 
-@seen
+@cached
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
     that names none are the card's as far as the protocol has them.
@@ -238,7 +238,7 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
     return tuple(by_name[name] for name in dict.fromkeys(names))
 
 
-@seen
+@cached
 @snapshot()
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
@@ -288,7 +288,7 @@ def build_cohort(
     return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()))
 
 
-@seen
+@cached
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     """A dataset's subjects to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
     recordings where it has no labels)."""
@@ -306,19 +306,19 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)
 
 
-@seen
+@cached
 def _recordings_with(store: Store, modality: str) -> frozenset[str]:
     """The recordings that have all parts of a modality."""
     parts = set(names_in(modality))
     return frozenset(entry.id for entry in store.recordings if parts <= entry.spans.keys())
 
 
-@seen
+@cached
 def _units_of(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> tuple[Unit, ...]:
     return tuple(make_units(store.recordings, card, kind, protocol))
 
 
-@seen
+@cached
 def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Raw labels and labels of all units of a target, from `label_units`, read-only."""
     kind: Any = store.label_kinds[target.label]
@@ -326,7 +326,7 @@ def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> 
     return _fixed(raw), _fixed(label)
 
 
-@seen
+@cached
 def _table(store: Store) -> Mapping[str, Mapping[str, Label]]:
     return store.labels()
 

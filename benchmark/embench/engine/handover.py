@@ -27,7 +27,7 @@ from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
-from embench.snapshot import once
+from embench.snapshot import cached_call
 from embench.store import Store, blank_clips, derive
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -45,7 +45,7 @@ class Site:
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
     """Input spec of an encoder for a modality of a site, from one recording. Raises DataError where there is none."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
-    return once(key, lambda: _input_spec(site, m, part))
+    return cached_call(key, lambda: _input_spec(site, m, part))
 
 
 def _input_spec(site: Site, m: str, part: Part) -> InputSpec:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
-from embench.snapshot import once
+from embench.snapshot import cached_call
 
 
 @dataclass(frozen=True)
@@ -253,4 +253,4 @@ def without_rule(target: Target) -> Target:
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, which is slow, and the stages of a grid share few recipes."""
-    return once((Recipe.mapping, recipe), recipe.mapping)
+    return cached_call((Recipe.mapping, recipe), recipe.mapping)

@@ -18,7 +18,7 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
-from embench.snapshot import once
+from embench.snapshot import cached_call
 from embench.system import LEASE
 
 ENGINE_REVISION = 3
@@ -76,7 +76,7 @@ class Stage(Generic[P_co]):
 
 def _digest(array: np.ndarray) -> str:
     """The digest of an array; one that cannot change, as all stages of a dataset have some, is read once."""
-    return digest(array) if array.flags.writeable else once(("digest", array), lambda: digest(array))
+    return digest(array) if array.flags.writeable else cached_call(("digest", array), lambda: digest(array))
 
 
 RESULT = "result.json"

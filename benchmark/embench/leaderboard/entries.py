@@ -55,13 +55,13 @@ class LeaderboardEntry:
         """True where the raw files are those of a release, or so many people say that they have the same (see
         `CONFIRMATIONS`); and of entries from before they were recorded."""
         files = self.run.dataset.files
-        having = {made.by for _, made, stale in self.attestations if made.files == files and not stale}
+        having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
         return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
     def controls_fitted(self) -> bool:
         """True where somebody attests that the controls are those of the data."""
-        return any("controls" in made.compared for _, made, stale in self.attestations if not stale)
+        return any("controls" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:

@@ -49,7 +49,7 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
     recorded = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
     fitted = _refitted(run, record, cohort, trained)
     names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
-    wrong = [name for name in names if not _same(_of(recorded, name), _of(fitted, name))]
+    wrong = [name for name in names if not _same(_of_control(recorded, name), _of_control(fitted, name))]
     if not wrong:
         return []
     if not _as_recorded(run, cohort):
@@ -96,7 +96,7 @@ def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
     return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
-def _of(rows: Predictions, control: str) -> Predictions:
+def _of_control(rows: Predictions, control: str) -> Predictions:
     """The rows of one control, in an order of their own."""
     own = rows.take(rows.rows_with(method=control))
     return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))

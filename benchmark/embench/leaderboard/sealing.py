@@ -44,7 +44,7 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
     for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
         tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
-    n, (target, seed, fold) = min((n, of) for of, n in tested.items())
+    n, (target, seed, fold) = min((n, place) for place, n in tested.items())
     if n >= FEWEST_UNITS:
         return ""
     return (

@@ -136,8 +136,8 @@ def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tupl
 
 def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> ManyRows | None:
     """The number of rows that add, of those that were asked and have no successor."""
-    asked = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
-    return count_adding([parts[row.id] for row in asked], sum(row.does_add for row in asked))
+    judged = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
+    return count_adding([parts[row.id] for row in judged], sum(row.does_add for row in judged))
 
 
 def _design(entries: Sequence[ShownEntry]) -> Design | None:

@@ -24,7 +24,7 @@ from embench.files import digest
 from embench.nn import Model
 from embench.planning.expected import together
 from embench.planning.graph import Graph
-from embench.snapshot import once
+from embench.snapshot import cached_call
 
 ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
 _LONG_STEP_S = 10.0
@@ -120,7 +120,7 @@ def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """`_measure`, once for a network on the same data, whatever it starts from and whichever runs of a grid have it."""
     other = ("seed", "fold", "weights", "every_epoch")
     decides = {name: value for name, value in stage.params.plain().items() if name not in other}
-    return once((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
+    return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:

@@ -40,7 +40,7 @@ from embench.planning.tasks import (
 )
 from embench.protocols import Fold, Protocol
 from embench.signals.normalise import KEEP_LEVEL
-from embench.snapshot import seen
+from embench.snapshot import cached
 from embench.system import version_of
 
 
@@ -363,7 +363,7 @@ def _weights(
     return {part: setting.weights[part] for part in parts if part in setting.weights}
 
 
-@seen
+@cached
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
     return replace(part, recipe=replace(part.recipe, frozen=False))

@@ -95,18 +95,18 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
     modalities, names = request.modalities, request.targets
     if modalities is None:
         cards = {
-            find.full_name(name, request.data_root): of
-            for name, of in ((request.dataset, card), (str(request.train_dataset), other))
+            find.full_name(name, request.data_root): each
+            for name, each in ((request.dataset, card), (str(request.train_dataset), other))
         }
         modalities = ",".join(
             m
             for m in card.default_modalities
-            if m in other.modalities and channels.all_fit(*(_of_card(name, of, m) for name, of in cards.items()))
+            if m in other.modalities and channels.all_fit(*(_of_card(name, each, m) for name, each in cards.items()))
         )
     if names is None:
         usual = choose_targets(card, None)
         names = ",".join(one.name for one in usual if any(_same_target(one, two) for two in other.targets))
-    for what, chosen, of in (
+    for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
     ):
@@ -114,7 +114,7 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
             raise UsageError(
                 f"{card.name} and {other.name} share no {what} among {card.name}'s default ones",
                 where=f"--train-dataset {request.train_dataset}",
-                expected=f"what {other.name} has: {', '.join(of)}",
+                expected=f"what {other.name} has: {', '.join(others)}",
             )
     return replace(request, modalities=modalities, targets=names)
 

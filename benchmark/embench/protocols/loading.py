@@ -16,7 +16,7 @@ from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.protocols.schema import LabelRules, Protocol, StimulusRules
 from embench.registry.naming import did_you_mean, latest_version
 from embench.registry.trust import refuse_file
-from embench.snapshot import seen
+from embench.snapshot import cached
 
 FOLDER = Path(__file__).parent
 
@@ -53,7 +53,7 @@ def superseded_by(name: str) -> str | None:
     return None if name == latest else latest
 
 
-@seen
+@cached
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """The protocol of this name, or the one in this YAML file.
 
@@ -78,7 +78,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     return _read(FOLDER / f"{name_or_path}.yaml")
 
 
-@seen
+@cached
 def load_current_protocol(name_or_path: str | Path) -> Protocol:
     """Loads a protocol for a new run. Raises UsageError also where a later version took the protocol's place."""
     protocol = load_protocol(name_or_path)

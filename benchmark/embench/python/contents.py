@@ -142,7 +142,7 @@ class _Walk:
     def function(self, value: types.FunctionType) -> None:
         if self._named(value):
             return
-        code, of = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
+        code, names = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
         with self._inside(value.__qualname__):
             self.texts("function", value.__qualname__)
             self.code(code)
@@ -152,7 +152,7 @@ class _Walk:
             for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
                 with self._inside(f"variable {name}"):
                     self.visit(cell)
-            if value.__globals__ is not of or self._home(value.__module__) is None:
+            if value.__globals__ is not names or self._home(value.__module__) is None:
                 self._globals(code, value.__globals__)
             with self._inside("attributes"):
                 self.visit(dict(vars(value)))

@@ -93,10 +93,10 @@ class Columns(Mapping[str, np.ndarray]):
     @classmethod
     def concatenate(cls, parts: Sequence[Columns]) -> Columns:
         """All rows in the order of `parts`; a column of numbers that a part does not have is NaN there."""
-        made: dict[str, TextColumn | np.ndarray] = {}
+        joined: dict[str, TextColumn | np.ndarray] = {}
         for name in max((part.stored for part in parts), key=len):
             columns = [part.stored.get(name, np.full(part.rows, np.nan)) for part in parts]
             texts = [column for column in columns if isinstance(column, TextColumn)]
             numbers = [column for column in columns if not isinstance(column, TextColumn)]
-            made[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
-        return cls(made)
+            joined[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
+        return cls(joined)

@@ -127,8 +127,8 @@ def find(kind: str, name: str) -> Entry:
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
     if entry.until:
-        gone = f"{entry.package} {entry.until} no longer has the old name"
-        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {gone}", FutureWarning)
+        removed = f"{entry.package} {entry.until} no longer has the old name"
+        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {removed}", FutureWarning)
     return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
 
 

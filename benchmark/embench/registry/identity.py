@@ -13,10 +13,10 @@ from embench.registry.catalogue import find, installed
 from embench.registry.fragments import BUNDLED, Entry, module_file
 from embench.registry.loading import source_file
 from embench.registry.objects import is_object
-from embench.snapshot import seen
+from embench.snapshot import cached
 
 
-@seen
+@cached
 def code_identity(kind: str, name: str) -> str:
     """The identity of a plugin's code; equal identity means equal results.
 

@@ -56,14 +56,14 @@ def _folds(joined: Joined) -> str:
 def roc_curves(joined: Joined, k: int) -> np.ndarray:
     """(curves, 51) true positive rates at the false positive rates `GRID`, of the class `k`: a curve for each fold and
     seed that has units of it and others."""
-    made = []
+    curves = []
     for _, _, units in joined:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
-            made.append(np.interp(RATE_GRID, x, y))
+            curves.append(np.interp(RATE_GRID, x, y))
     # A rank that is certain reaches any rate at no false positive; a curve begins at the corner all the same.
-    table = np.array(made).reshape(-1, len(RATE_GRID))
+    table = np.array(curves).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
 

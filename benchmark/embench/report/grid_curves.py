@@ -71,7 +71,7 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
     for axis in AXIS_TITLES:
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            differing = _apart([run for run, _ in runs], axis)
+            differing = _differing([run for run, _ in runs], axis)
             points = tuple(point for run, scores in runs for point in _points(axis, run, scores, differing))
             found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), points))
     return found
@@ -139,7 +139,7 @@ def _points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequen
     ]
 
 
-def _apart(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
+def _differing(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
     """The parts in which some runs differ besides the axis."""
     parts = [_parts(run, axis) for run in runs]
     return [name for name in parts[0] if len({part[name] for part in parts}) > 1]

@@ -72,7 +72,7 @@ class Section:
         if isinstance(self.body, Undefined):
             return {name: self.body.reason}
         missing = self.body.missing if isinstance(self.body, SectionBody) else {}
-        return {f"{name}: {of}": reason for of, reason in missing.items()}
+        return {f"{name}: {part}": reason for part, reason in missing.items()}
 
 
 def render_macro(name: str, *values: Any) -> Markup:

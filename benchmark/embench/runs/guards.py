@@ -48,7 +48,7 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
 def outside_parts(plan: Plan) -> dict[str, Part]:
     """The parts of a method that are not bundled."""
     parts = plan.method.parts()
-    return {part: of for part, of in parts if registry.find(_kind(part), of.name).package != registry.BUNDLED}
+    return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
 
 
 def _kind(part: str) -> str:
