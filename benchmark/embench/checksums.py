@@ -19,14 +19,15 @@ from embench.files import PRIVATE, aside, make_folder, sha256, temporary, write_
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
-"""A file of more bytes is compared by evenly spaced blocks when it is opened, so that opening takes milliseconds."""
+"""Bytes beyond which a file is compared by evenly spaced blocks when it is opened, so that opening takes
+milliseconds."""
 SEAL = "sealed"
 
 Sums = Mapping[str, Mapping[str, Any]]
 """File's name -> `bytes`, `sha256`, and of a large file also `blocks`, the SHA-256 of its sampled blocks."""
 
 _sound: dict[tuple[Any, ...], float] = {}
-"""Files that were compared already, in the state in which they were, and when, in s since 1970."""
+"""Compared files in their state -> the time of the comparison, in s since 1970."""
 
 _TRUSTED_S = 86400.0
 """Seconds during which a file with unchanged size, times and inode is not read again."""

@@ -15,7 +15,7 @@ from embench.registry import Entry
 _BESIDE = (Path("data"), Path(".embench/demo"))
 """Folders of datasets that the pages' commands write, relative to the working folder."""
 _CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
-"""Modalities whose features take least time, the first that a dataset has is suggested."""
+"""Modalities with the fastest features; the first one that a dataset has is suggested."""
 
 
 def start() -> None:

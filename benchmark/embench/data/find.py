@@ -215,7 +215,7 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
 @cached
 def files_digest(name: str, data_root: Path | None, card: Card) -> str:
     """The digest of a dataset's raw files and of the card's label rules, whatever code reads them, by which records and
-    boards compare their data. What keys seals doesn't follow from it.
+    boards compare their data. The key of seals doesn't follow from it.
 
     Raises:
         DataError: the files are missing or cannot be read.

@@ -40,9 +40,9 @@ POOR = 0.5
 TERCILES = ("worst", "middle", "best")
 
 _STRAIGHT = 0.01
-"""A second is straight if it departs from a line by less than this share of what is usual in its channel."""
+"""Largest departure of a straight second from a line, as a share of the usual value in its channel."""
 _USUAL = 75
-"""The percentile of all seconds that is usual: most of a channel may be lost."""
+"""Percentile of all seconds that is taken as usual: most of a channel may be lost."""
 _LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
 """(modality, unit) -> where a second's median must lie."""
 _LARGEST_SPAN = {("eeg", "uV"): 200.0}

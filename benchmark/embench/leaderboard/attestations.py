@@ -65,7 +65,7 @@ PickedFold = tuple[int, int]
 """A seed and a fold."""
 _NO_FORMULA = r"[^\r\n\t=+@\x{2d}\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\n\t]*\w)[^\r\n\t]*$", max_length=100)]
-"""Tables show it, which spreadsheets open."""
+"""A name in tables, which spreadsheets open, so it must not begin a formula."""
 
 
 class Attestation(BaseModel):

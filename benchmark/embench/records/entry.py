@@ -242,7 +242,7 @@ def _without_predictions(model: Predictions) -> Predictions:
 
 
 def _unpredicted(rows: Predictions) -> Predictions:
-    """The rows of `UNPREDICTED` again, of the model's that hold no finite number."""
+    """The rows of `UNPREDICTED`, from the model's rows without a finite number."""
     tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
     nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
     method = TextColumn.same(UNPREDICTED, len(rows))

@@ -287,8 +287,8 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_sealed(path: Path) -> Any:
-    """The plain values of a YAML file that `sealed_yaml` sealed, or of before. Raises DataError where it is missing or
-    no YAML, CheckFailed where its text was edited."""
+    """The plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it is
+    missing or no YAML, CheckFailed where its text was edited."""
     text, sound = unsealed_yaml(_text(path))
     if sound is False:
         raise _edited(path)

@@ -225,7 +225,7 @@ def _state(content: Mapping[str, Any]) -> str:
 
 
 def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
-    """Seconds until the rest is over, from what stages took that are done, and what was expected of them."""
+    """Seconds until the rest is done, from the times of finished stages and their expected times."""
     took: dict[str, list[float]] = {}
     expected = real = 0.0
     for id_, (title, seconds) in content["stages"].items():
