@@ -1,4 +1,4 @@
-"""The verdict `adds` where the heart was strained and nobody was stressed: `python -m bench.adds.exercise`.
+"""The verdict `adds` under exercise without stress: `python -m bench.adds.exercise`.
 
 The sessions of `wearable_stress/exercise`, on a stationary bicycle: what a few methods that tell exercise from what
 comes before and after add to clock and movement.

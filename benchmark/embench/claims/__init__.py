@@ -1,4 +1,4 @@
-"""What papers claim, run and judged. What runs claims needs torch, and is loaded when it is first used."""
+"""Claims of papers, run and judged. The code that runs claims needs torch, and is loaded when it is first used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

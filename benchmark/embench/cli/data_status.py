@@ -76,8 +76,7 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Where a dataset is looked for, in which state it is, and what a new user needs from its card; `name` is what the
-    user calls it."""
+    """The folder and state of a dataset, and what a new user needs from its card; `name` is what the user calls it."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 

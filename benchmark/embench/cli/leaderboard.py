@@ -1,4 +1,4 @@
-"""`embench leaderboard`: what has been published, as tables made from the entries, and the files of a pull request."""
+"""`embench leaderboard`: tables of the published entries, and the files of a pull request."""
 
 from __future__ import annotations
 
@@ -117,50 +117,50 @@ def verify_entry(
         check_name(by)
     if against is not None and not against.is_dir():
         raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
-    made: list[EntryCheck] = []
+    checks: list[EntryCheck] = []
     with Steps("entries", "verified") as steps:
         for path in paths:
-            made += check_boards(path, data_root, against, steps)
-    failed = failures(made)
-    console.answer(as_json, [check._asdict() for check in made], lambda: _print_checks(made))
+            checks += check_boards(path, data_root, against, steps)
+    failed = failures(checks)
+    console.answer(as_json, [check._asdict() for check in checks], lambda: _print_checks(checks))
     if by is not None:
-        _attest(paths, made, by, data_root)
+        _attest(paths, checks, by, data_root)
     if failed:
         raise typer.Exit(1)
 
 
-def _print_checks(made: Sequence[EntryCheck]) -> None:
-    """All checks of one entry; of several, those that failed, and how many entries each other one was of."""
-    names = dict.fromkeys(check.entry for check in made)
+def _print_checks(checks: Sequence[EntryCheck]) -> None:
+    """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
+    names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
-        show_table(made, [field("check"), field("status", "result"), field("reason")], title=made[0].entry)
+        show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        failed = [check for check in made if check.status == "failed"]
+        failed = [check for check in checks if check.status == "failed"]
         show_table(failed, [field("entry"), field("check", "check failed"), field("reason")])
-        counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in made)
+        counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}
             for (check, status, reason), count in counts.items()
         )
-    wrong = len({check.entry for check in made if check.status == "failed"})
-    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(made))
+    wrong = len({check.entry for check in checks if check.status == "failed"})
+    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(checks))
 
 
-def _summary(made: Sequence[EntryCheck]) -> str:
-    counts = Counter(check.status for check in made)
+def _summary(checks: Sequence[EntryCheck]) -> str:
+    counts = Counter(check.status for check in checks)
     return ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not possible") if counts[status])
 
 
-def _attest(paths: Sequence[Path], made: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
+def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
     from embench.leaderboard.attestations import attest
     from embench.leaderboard.checks import compared, failures, folders_at
     from embench.leaderboard.history import entry_name
     from embench.leaderboard.own_data import files_here
     from embench.records.record import read_manifest
 
-    failed = {check.entry for check in failures(made)}
+    failed = {check.entry for check in failures(checks)}
     for folder in (folder for path in paths for folder in folders_at(path) if entry_name(folder) not in failed):
-        names = compared(made, entry_name(folder))
+        names = compared(checks, entry_name(folder))
         files = files_here(read_manifest(folder), data_root) if names else None
         console.echo(f"attested: {attest(folder, 'verified', by, files=files, compared=names)}")
 

@@ -1,4 +1,4 @@
-"""What can be checked of every dataset from its recordings and card alone, beside what its own reader checks."""
+"""Checks of every dataset from its recordings and card alone, beside those of its own reader."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RawFile:
 
 @dataclass
 class LabelCount:
-    """Of one label: its kind, in how many recordings it is, how many values it has there and how many are missing."""
+    """Counts of a label: its kind, recordings that have it, values in these, and missing values."""
 
     kind: str
     recordings: int = 0
@@ -55,7 +55,7 @@ class LabelCount:
 
 @dataclass
 class CheckedFiles:
-    """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
+    """Content and findings of a dataset's files. `where` of a finding is relative to the folder where it is a path."""
 
     subjects: int = 0
     recordings: int = 0
@@ -66,16 +66,16 @@ class CheckedFiles:
 
     @property
     def errors(self) -> int:
-        """How many findings make the data unusable."""
+        """Number of findings that make the data unusable."""
         return self.count("error")
 
     def count(self, severity: str) -> int:
-        """How many findings have this severity: `error`, `warning` or `note`."""
+        """Number of findings of this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def unread(root: Path, why: str) -> CheckedFiles:
-    """What is known of a folder that the reader cannot read at all: its files, and why."""
+    """The report on a folder that the reader cannot read at all: its files, and the reason."""
     paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
     files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
     return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
@@ -220,8 +220,8 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         yield "warning", f"missing samples in {modality}: {_first_five(much)}"
     flat = [
         name
-        for name, row, there in zip(promised.channels, data, good, strict=True)
-        if there.sum() > 1 and (row[there] == row[there][0]).all()
+        for name, row, known in zip(promised.channels, data, good, strict=True)
+        if known.sum() > 1 and (row[known] == row[known][0]).all()
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
@@ -249,7 +249,7 @@ def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
 
 
 def _video(video: Video) -> Iterator[Finding]:
-    """Whether there is a visible part in the recording's declared span."""
+    """Checks that a video is visible in a part of the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:
@@ -263,11 +263,11 @@ def _video(video: Video) -> Iterator[Finding]:
 
 def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:
     values = np.asarray(label.values, np.float64)
-    there = values[np.isfinite(values)]
+    known = values[np.isfinite(values)]
     if label.classes is not None:
-        if wrong := int(((there < 0) | (there >= len(label.classes)) | (there != np.round(there))).sum()):
+        if wrong := int(((known < 0) | (known >= len(label.classes)) | (known != np.round(known))).sum()):
             yield "error", f"{wrong} values of {name} are none of its {len(label.classes)} classes"
-    elif scale is not None and (off := int(((there < scale[0]) | (there > scale[1])).sum())):
+    elif scale is not None and (off := int(((known < scale[0]) | (known > scale[1])).sum())):
         yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
     if label.times is None:
         return

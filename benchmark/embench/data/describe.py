@@ -23,11 +23,11 @@ from embench.interfaces.recording import Label, Recording, Signal
 
 REPORT_FORMAT = 1
 _PARTS = 10
-"""A recording is cut into so many parts for the map of missing samples."""
+"""Number of parts of a recording in the map of missing samples."""
 
 
 class DataReport:
-    """Made while recordings pass by; `document` is the report when all have."""
+    """A report built while recordings are read; `document` is the result after the last one."""
 
     def __init__(self) -> None:
         self._recordings: dict[str, list[dict[str, Any]]] = {}
@@ -81,7 +81,7 @@ class DataReport:
 
 
 def masked(text: str, names: Iterable[str]) -> str:
-    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`."""
+    """A message without words that it may quote: those in quotes, with digits or slashes, or named in `names`."""
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
     whole = {name.lower() for name in names if name}
     words = []

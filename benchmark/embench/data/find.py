@@ -17,25 +17,25 @@ from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
 from embench.registry.trust import DATA_FOLDER, refuse_file
-from embench.snapshot import once, seen
+from embench.snapshot import cached, cached_call
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
 OWN = "own"
 DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
-"""The datasets whose folder may lie anywhere, by the file in it that says what it holds."""
+"""The datasets whose folder may lie anywhere, by the file in it that describes it."""
 
 
 def is_folder(name: str) -> bool:
-    """Whether what stands for a dataset is the path of a folder that says itself what it holds. A name without a slash
-    that the registry knows is that dataset's."""
+    """True if a dataset's name is the path of a folder that describes itself. A name without a slash that the registry
+    knows is that dataset's."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
     described = any((Path(name) / file).is_file() for file in DESCRIPTIONS)
     return described and ("/" in name or name not in registry.names("dataset"))
 
 
-@seen
+@cached
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
     registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
@@ -60,7 +60,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
 
 
 def _reader_of(folder: Path) -> str:
-    """Where no file says what a folder holds, the reader of own recordings tells what is missing."""
+    """The reader of a folder; without a description the reader of own recordings, which reports what is missing."""
     return next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
 
 
@@ -71,7 +71,7 @@ def own_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
-@seen
+@cached
 def full_name(name: str, data_root: Path | None) -> str:
     """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
     entry, _ = place(name, data_root)
@@ -82,7 +82,7 @@ def _full_name(entry: Entry, dataset: Dataset) -> str:
     return f"{OWN}/{dataset.card.name}" if _is_own(entry) else entry.full_name
 
 
-@seen
+@cached
 def card_of(name: str, data_root: Path | None) -> Card:
     """The card of a dataset: that of its reader's class, or where the folder is here, which may say itself what it
     holds, that of the reader on it."""
@@ -124,7 +124,7 @@ def _is_own(entry: Entry) -> bool:
     return entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
 
-@seen
+@cached
 def open_dataset(name: str, data_root: Path | None) -> Dataset:
     """The reader on the dataset's folder.
 
@@ -190,7 +190,7 @@ def prepared(
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     entry, _ = place(name, data_root)
     dataset = open_dataset(name, data_root)
-    return once(
+    return cached_call(
         ("prepared", dataset, protocol.rate_hz, protocol.preprocess),
         lambda: prepare(
             dataset,
@@ -205,7 +205,7 @@ def prepared(
     )
 
 
-@seen
+@cached
 def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
 
@@ -215,10 +215,10 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     return fingerprint.raw_digest(open_dataset(name, data_root), cache_root())
 
 
-@seen
+@cached
 def files_digest(name: str, data_root: Path | None, card: Card) -> str:
-    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them: records and boards
-    tell by it whether they are of the same data. What keys seals doesn't follow from it.
+    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them, by which records and
+    boards compare their data. The key of seals doesn't follow from it.
 
     Raises:
         DataError: the files are missing or cannot be read.
@@ -227,13 +227,13 @@ def files_digest(name: str, data_root: Path | None, card: Card) -> str:
 
 
 def share_files(one: str, other: str, data_root: Path | None) -> bool:
-    """Whether two names mean one dataset, variants of one, which are of the same subjects, or folders that hold a file
-    of the same contents: a corpus may hold another dataset's recordings."""
+    """True if two names mean one dataset, variants of one, which are of the same subjects, or folders with a file of
+    the same contents: a corpus may hold another dataset's recordings."""
     folders = {place(name, data_root)[1].resolve() for name in (one, other)}
     return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 
 
-@seen
+@cached
 def file_marks(name: str, data_root: Path | None) -> set[str]:
     """Marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the
     hash itself, which seals labels, is not disclosed."""

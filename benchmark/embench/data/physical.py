@@ -1,4 +1,4 @@
-"""What a body and a sensor on it can give, by unit: one table for all readers."""
+"""Values that a body and a sensor on it can give, by unit: one table for all readers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "uV",
 
 
 def outside_range(modality: str, signal: Signal) -> str | None:
-    """What is wrong with a signal of which some values are outside the range of its modality, where a package defines
-    one, else of its unit; None where none is."""
+    """The fault in a signal with values outside the range of its modality, where a package defines one, else of its
+    unit; None where there is none."""
     unit = _SPELLINGS.get(signal.unit, signal.unit)
     limits = modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:

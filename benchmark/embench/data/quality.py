@@ -1,4 +1,4 @@
-"""How good signals are, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
+"""Signal quality, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
 
 A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
 second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body gives;
@@ -40,9 +40,9 @@ POOR = 0.5
 TERCILES = ("worst", "middle", "best")
 
 _STRAIGHT = 0.01
-"""A second is straight if it departs from a line by less than this share of what is usual in its channel."""
+"""Largest departure of a straight second from a line, as a share of the usual value in its channel."""
 _USUAL = 75
-"""The percentile of all seconds that is usual: most of a channel may be lost."""
+"""Percentile of all seconds that is taken as usual: most of a channel may be lost."""
 _LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
 """(modality, unit) -> where a second's median must lie."""
 _LARGEST_SPAN = {("eeg", "uV"): 200.0}
@@ -54,7 +54,7 @@ _PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
 _FEWEST_BEATS = 3
 _AROUND_S = 2.5
 _OF_NOISE = {"ecg": 0.0, "ppg": 0.65}
-"""How much "beats" found in filtered noise resemble each other, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
+"""Mean resemblance of "beats" that are found in filtered noise, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
 waves: measured are 0.63 (white) and 0.65 (brown noise), in place of an ECG 0.14 and 0.08."""
 
 

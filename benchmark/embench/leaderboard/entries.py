@@ -23,9 +23,9 @@ from embench.registry import releases_of
 from embench.statistics.ranking import Summands
 
 CONFIRMATIONS = 2
-"""How many people have to have the same raw files as an entry's author, where no release has them."""
+"""Number of people who must have the same raw files as an entry's author, where no release has them."""
 UNCONFIRMED = "controls not confirmed"
-"""Of a row whose controls no other entry has, and nobody has fitted again."""
+"""Mark of a row whose controls no other entry has, and nobody has fitted again."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
@@ -55,13 +55,13 @@ class LeaderboardEntry:
         """True where the raw files are those of a release, or so many people say that they have the same (see
         `CONFIRMATIONS`); and of entries from before they were recorded."""
         files = self.run.dataset.files
-        having = {made.by for _, made, stale in self.attestations if made.files == files and not stale}
+        having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
         return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
     def controls_fitted(self) -> bool:
         """True where somebody attests that the controls are those of the data."""
-        return any("controls" in made.compared for _, made, stale in self.attestations if not stale)
+        return any("controls" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:
@@ -140,8 +140,8 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """What an entry's file of summands holds, as `export` wrote it; nothing where there is none. Raises DataError where
-    it is no JSON."""
+    """The content of an entry's file of summands, as `export` wrote it; empty where there is none. Raises DataError
+    where it is no JSON."""
     path = folder / SUMMANDS_FILE
     try:
         return parse_json(read_text(path)) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""From a run's folder to a leaderboard entry: the subset that may be published."""
+"""Export of a run's folder to a leaderboard entry: the subset that may be published."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
 SUMMANDS_FILE = "summands.json"
-"""What groups of subjects add to the headlines, by which rows are compared."""
+"""Contributions of groups of subjects to the headlines, by which rows are compared."""
 
 DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
@@ -84,7 +84,7 @@ def _without_own_metrics(record: Record) -> Record:
         return record
 
     def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {target: {m: score for m, score in of.items() if m not in own} for target, of in targets.items()}
+        return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
 
     controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
     scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})
@@ -147,7 +147,7 @@ def why_not_publishable(run: Manifest) -> list[str]:
 
 
 def entry_folder(boards: Path, run: Manifest) -> Path:
-    """Where a run's entry lies below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
+    """Path of a run's entry below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
 
 

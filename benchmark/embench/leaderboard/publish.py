@@ -1,4 +1,4 @@
-"""From folders of runs to leaderboard entries."""
+"""Publication of folders of runs as leaderboard entries."""
 
 from __future__ import annotations
 

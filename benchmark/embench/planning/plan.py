@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All that decides the run's numbers, as plain values."""
+        """All settings that determine the run's numbers, as plain values."""
         parts = {
             name: {"plugin": part.name, "code": part.code, **part.recipe.mapping(), **part.grounds}
             for name, part in self.method.parts()
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def overlap(self) -> Overlap:
-        """What pretraining may have seen of the test subjects; worked out, never declared."""
+        """Data of the test subjects that pretraining may have seen; worked out, never declared."""
         found: list[Overlap] = ["none"]
         tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
@@ -125,13 +125,13 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the run's record will lie: `<runs>/<dataset>/<id>`."""
+        """The folder of the run's record: `<runs>/<dataset>/<id>`."""
         name = name_without_package(self.dataset)
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
     @property
     def deviations(self) -> dict[str, str]:
-        """What a protocol that leaks gives up, in words and numbers."""
+        """Deviations of a protocol that leaks, in words and numbers."""
         if self.fit is not self.test:
             return dict(self.protocol.deviations)
         folds = [fold for folds in self.folds.values() for fold in folds]
@@ -152,8 +152,8 @@ class Plan:
         from embench.planning.forecast import forecast
         from embench.planning.nuisances import seconds_to_fit
 
-        asked = not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
+        opens_labels = not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if opens_labels else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():
@@ -189,8 +189,8 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """As many processes as there are cores for this one; one where a stage needs a GPU, which stages would only
-    share."""
+    """Default number of processes: one for each core, but a single one where a stage needs a GPU, which stages would
+    only share."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 

@@ -39,7 +39,7 @@ from embench.texts import has_control
 
 LEDGER = Path("runs")
 NOT_IN_FILE = "no prediction in the file"
-"""Why a subject is left out who has labels."""
+"""Reason for leaving out a subject who has labels."""
 
 
 def score(
@@ -85,7 +85,7 @@ def score(
     cohort, ignored = _restrict_to_predicted(whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
     folds, own = _folds(rules, cohort, rows, path)
-    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for of in folds.values() for f in of):
+    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for each in folds.values() for f in each):
         raise UsageError(
             f"{rules.name} derives the cut from training labels, and one fold tests all subjects",
             where="--protocol",
@@ -115,7 +115,7 @@ def score(
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
-    """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
+    """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
     where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
     rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
@@ -193,17 +193,17 @@ def _folds(
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):
-        here = [row for row in rows if row.seed == seed]
-        without = [row.line for row in here if row.fold == NO_FOLD]
-        if without and len(without) < len(here):
+        of_seed = [row for row in rows if row.seed == seed]
+        without = [row.line for row in of_seed if row.fold == NO_FOLD]
+        if without and len(without) < len(of_seed):
             raise DataError(
                 f"{len(without)} rows of seed {seed} have no fold, but others do",
                 where=f"{path}, lines {', '.join(map(str, without[:5]))}",
             )
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
-        if not without and any(tested[row.unit] != row.fold for row in here):
-            given = (GivenRow(row.unit, row.fold, row.line) for row in here)
+        if not without and any(tested[row.unit] != row.fold for row in of_seed):
+            given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
             units = cohort.of(cohort.eligible)
             folds[seed] = given_folds(
                 protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path)
@@ -223,8 +223,8 @@ def _fold_predictions(
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
     predicted = {(row.target, row.unit): row for row in rows if row.seed == seed}
-    asked = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
-    targets = [t for t in cohort.targets if t.name in asked]
+    names = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
+    targets = [t for t in cohort.targets if t.name in names]
     for fold in folds:
         index = [position[u] for u in fold.test if position[u] in keep]
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]

@@ -1,4 +1,4 @@
-"""What run.yaml holds of a plan and of the results of its stages."""
+"""The content of run.yaml, from a plan and the results of its stages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def manifest(
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
-    """What run.yaml holds of a run; `looks` are the ledger's counts, `conformance` is what became of the checks of
+    """The content of a run's run.yaml; `looks` are the ledger's counts, `conformance` is the result of the checks of
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     context = method.time_context if planned.protocol.scoring == 3 else None
@@ -43,7 +43,7 @@ def manifest(
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
-    made = Manifest(
+    document = Manifest(
         id=planned.id,
         **facts.content(),
         **_elsewhere(planned),
@@ -81,8 +81,8 @@ def manifest(
         dropped=_dropped(planned, outcome),
         **_objects(planned),
     )
-    own = {name: installed()[name].version for name in packages_of(made) if name in installed()}
-    return made.model_copy(update={"versions": {**made.versions, **own}}) if own else made
+    own = {name: installed()[name].version for name in packages_of(document) if name in installed()}
+    return document.model_copy(update={"versions": {**document.versions, **own}}) if own else document
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:
@@ -133,17 +133,17 @@ def _device(device: str) -> str:
 
 
 def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
-    with hash, licence, hours, number of subjects."""
+    """Sources of pretraining besides this dataset, here or behind the weights to start from: each source once, with
+    hash, licence, hours, number of subjects."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     merged = weights.merged(m for m in kept if m)
-    here = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
+    current = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
-    return [weights.count_subjects(entry) for entry in (*here, *before)]
+    return [weights.count_subjects(entry) for entry in (*current, *before)]
 
 
 def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
-    """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
+    """The cost of a run, with shared stages counted whole; None where one of its stages was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0].stage
     fitted = planned.graph.stages[planned.graph.stages[predicted].inputs["fitted"]]
