@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import csv
 import gzip
+import shutil
 from pathlib import Path
 
 import pytest
 
 from embench.cli import main
+from embench.leaderboard import own_data
+from embench.leaderboard.checks import check_entry
 
 from .own_names import FOLDER, PEOPLE, make_study, places
 
-
+pytestmark = pytest.mark.slow
 METHOD = ("--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "eda", "--device", "cpu", "--workers", "1")
 
 
@@ -62,6 +65,19 @@ def test_what_leaves_names_nobody_and_no_place(base: Path) -> None:
 def test_local_records_name_nobody_and_no_place(base: Path) -> None:
     assert places(base / "runs", also=str(base).encode()) == []
     assert places(base / "own" / "report.html", also=str(base).encode()) == []
+
+
+def test_a_copy_without_the_key_is_not_compared(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(base / "data" / FOLDER, tmp_path / "tasks", ignore=shutil.ignore_patterns(".embench"))
+    entry = next(base.glob("out/boards/own-tasks/*/*"))
+    found = {check.check: check for check in check_entry(entry, tmp_path)}
+    assert (found["labels"].status, "another key of pseudonyms" in found["labels"].reason) == ("not possible", True)
+    shutil.copytree(base / "data" / FOLDER / ".embench", tmp_path / "tasks" / ".embench", dirs_exist_ok=True)
+    own_data._cohort.cache_clear()
+    found = {check.check: check for check in check_entry(entry, tmp_path)}
+    assert found["labels"].status == "passed"
 
 
 def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:

@@ -14,7 +14,7 @@ from embench.records.names import is_own
 
 _LONGEST = 200
 _ALWAYS = (
-    "run.yaml: the name of the dataset, pseudonyms of participants, how long their sessions were, why some are left out",
+    "run.yaml: the dataset's name, pseudonyms of participants, how long their sessions were, why some are left out",
     "run.yaml, besides: label rules and classes, the method, its cost, versions, the approval",
     "shared/folds: which pseudonyms were tested in which fold, and who belongs to one group",
     "audit.json: findings of the audit",

@@ -187,7 +187,8 @@ def verify_data(
 
     entry, folder = place(dataset, data_root)
     name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
-    report, card = DataReport(), registry.load("dataset", entry.full_name).card
+    report, made_by = DataReport(), registry.load("dataset", entry.full_name)
+    card = made_by.card
     try:
         reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
@@ -196,11 +197,13 @@ def verify_data(
             checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
         if share and folder.is_dir():
-            _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
+            _write_report(
+                share, report.document(name, code, made_by, card, unread(folder, error.what), synthetic=False)
+            )
         raise
     remember(reader, code, checked, cache_root())
     if share:
-        _write_report(share, report.document(name, code, card, checked, synthetic=generated))
+        _write_report(share, report.document(name, code, made_by, card, checked, synthetic=generated))
     document = _document(dataset, checked, generated)
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked))
     if checked.errors:
