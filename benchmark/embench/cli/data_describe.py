@@ -61,7 +61,7 @@ def labels(
         label_figure.draw_labels(card.title, report).save(figure)
     if units:
         own = find.pseudonymous(dataset, data_root)
-        write_units(units, units_table(store, card, chosen, rules, own.own_names(store) if own else None))
+        write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))
     if as_json:
         console.document(report)
         return

@@ -164,8 +164,9 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
         dataset: Dataset = reader(folder)
     if _is_own(entry):
         _check_name(dataset, is_path=is_folder(name))
-        if not own_names and fingerprint.synthetic(folder) is None:
-            return Pseudonymous(dataset)
+    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in DESCRIPTIONS.values()}
+    if own_folder and not own_names and fingerprint.synthetic(folder) is None:
+        return Pseudonymous(dataset)
     return dataset
 
 

@@ -20,14 +20,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from embench.errors import DataError, MachineError
 from embench.files import aside, cache_root, make_folder, read_text, temporary
 from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording
-from embench.store import Store
-from embench.store.kept import kept
 
 KEY_FILE = Path(".embench", "pseudonyms.json")
 _ABOUT = "The key of this study's pseudonyms. Whoever has it and a list of names can tell who is who: do not share it."
@@ -40,8 +36,8 @@ _TELLING = re.compile(f"{_DAY}|{_NUMBER}")
 _SHORT = 4
 """Names of fewer letters, or of digits alone, are numbers within a study: `1` and `P01` may be those of a film, too."""
 
-Kind = Literal["subject", "recording", "group", "session", "stimulus"]
-_BEGINS: Mapping[Kind, str] = {
+Named = Literal["subject", "recording", "group", "session", "stimulus"]
+_BEGINS: Mapping[Named, str] = {
     "subject": "P",
     "recording": "R",
     "group": "G",
@@ -56,7 +52,7 @@ class Names:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def of(self, kind: Kind, name: str) -> str:
+    def of(self, kind: Named, name: str) -> str:
         """The pseudonym: letters that tell nothing without the key."""
         found = hmac.new(self._key, f"{kind}\0{name}".encode(), hashlib.sha256).digest()
         return f"{_BEGINS[kind]}{base64.b32encode(found).decode().lower()[:_LETTERS]}"
@@ -115,21 +111,12 @@ class Pseudonymous(Dataset):
         """The reader's findings, which name files and participants."""
         return self.own.verify()
 
-    def own_names(self, store: Store) -> dict[str, OwnName]:
-        """Pseudonym of a recording -> what its owner calls it. All files are read once; then it is kept with the
-        prepared data."""
+    def own_names(self) -> dict[str, OwnName]:
+        """Pseudonym of a recording -> what its owner calls it. Reads all files, since it is kept nowhere."""
+        every = (recording for name in self.owners.values() for recording in self.own.recordings(name))
+        return {self.names.of("recording", r.id): OwnName(r.id, r.subject, r.group, r.stimulus) for r in every}
 
-        def read() -> np.ndarray:
-            rows = [
-                (self._renamed(r).id, r.id, r.subject, r.group, r.stimulus)
-                for name in self.owners.values()
-                for r in self.own.recordings(name)
-            ]
-            return np.array(rows, np.str_)
-
-        return {row[0]: OwnName(*row[1:]) for row in kept(store, ["own names"], read).tolist()}
-
-    def pseudonym_of(self, kind: Kind, name: str, known: Container[str]) -> str:
+    def pseudonym_of(self, kind: Named, name: str, known: Container[str]) -> str:
         """The pseudonym of an own name; a text that is none, such as a pseudonym, stays.
 
         Args:
@@ -149,7 +136,7 @@ class Pseudonymous(Dataset):
             stimulus=self._harmless("stimulus", recording.stimulus),
         )
 
-    def _harmless(self, kind: Kind, text: str) -> str:
+    def _harmless(self, kind: Named, text: str) -> str:
         return self.names.of(kind, text) if self._telling.search(text) else text
 
     @cached_property

@@ -124,9 +124,12 @@ def _request(planned: Plan) -> dict[str, Any]:
     for option, name in (("dataset", planned.dataset), ("train_dataset", planned.trained_on)):
         if name and is_own(name) and is_folder(str(values[option])):
             values[option] = name
-    if is_own(planned.dataset) or is_own(planned.trained_on or ""):
-        places = {name: values[name] for name in ("data_root", "runs") if values[name]}
-        values.update({name: None for name, place in places.items() if Path(place).expanduser().is_absolute()})
+    if any(map(is_own, (planned.dataset, planned.trained_on or "", *planned.config["pretrained_on"]))):
+        values["pretrainers"] = list(planned.config["pretrainers"])
+        for name in ("data_root", "runs", "pretrained"):
+            place = Path(values[name] or "").expanduser()
+            if place.is_absolute():
+                values[name] = place.name if name == "pretrained" else None
     return values
 
 
