@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
-from embench.leaderboard import own_data
+from embench.leaderboard import own_data, sealing
 from embench.leaderboard.checks import check_entry
 
 from .own_names import FOLDER, PEOPLE, make_study, places
@@ -88,6 +88,13 @@ def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
     local, shared = ((base / part / "report.html").read_text() for part in ("own", "out"))
     assert all(subject in local for subject in subjects)
     assert not any(subject in shared for subject in subjects)
+
+
+def test_a_report_that_tells_labels_is_not_shared(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = next(path for path in base.glob("runs/tasks/*") if (path / "labels.csv.gz").is_file())
+    monkeypatch.setattr(sealing, "FEWEST_UNITS", 10_000)
+    assert main(["report", str(run), "--share", "--out", str(base / "told.html")]) == 1
+    assert not (base / "told.html").exists()
 
 
 def test_lists_for_the_owner_have_own_names(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

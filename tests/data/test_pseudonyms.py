@@ -13,7 +13,7 @@ import pytest
 from embench.data import pseudonyms
 from embench.data.describe import masked, words_of
 from embench.data.pseudonyms import KEY_FILE, Names, Pseudonymous, read_key
-from embench.errors import DataError
+from embench.errors import DataError, MachineError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import Recording
 
@@ -80,6 +80,17 @@ def test_a_folder_that_cannot_be_written_has_its_key_in_the_cache(
     assert [path.suffix for path in (tmp_path / "cache" / "pseudonyms").glob("*.json")] == [".json"]
 
 
+def test_a_key_that_may_not_be_read_is_no_reason_for_another(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    read_key(root)
+    monkeypatch.setattr(pseudonyms, "read_text", refused)
+    with pytest.raises(MachineError, match="cannot be read: Permission denied") as caught:
+        read_key(root)
+    assert "ask the owner" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"key": "00"}', '{"key": 7}', "[]"])
 def test_a_damaged_key_is_no_reason_for_another(root: Path, text: str) -> None:
     read_key(root)
@@ -96,8 +107,8 @@ def test_nothing_but_harmless_names_remains(root: Path) -> None:
     assert reader.subjects() == sorted(reader.owners)
     for recording in told.values():
         assert recording.group == recording.subject
-        assert re.fullmatch("P[a-z2-7]{8}", recording.subject)
-        assert re.fullmatch("R[a-z2-7]{8}", recording.id)
+        assert re.fullmatch("P[a-z2-7]{10}", recording.subject)
+        assert re.fullmatch("R[a-z2-7]{10}", recording.id)
     assert told["Anna"].session.startswith("session-")
     assert told["Anna"].stimulus.startswith("film-")
     assert (told["7"].session, told["7"].stimulus) == ("7", "film 7")

@@ -28,7 +28,7 @@ from embench.interfaces.recording import Recording
 KEY_FILE = Path(".embench", "pseudonyms.json")
 _ABOUT = "The key of this study's pseudonyms. Whoever has it and a list of names can tell who is who: do not share it."
 _BYTES = 32
-_LETTERS = 8
+_LETTERS = 10
 _DAY = r"(19|20)?\d\d[-_. /](0?[1-9]|1[0-2])[-_. /](\d{4}|\d\d?)|\d{1,2}[-_. /]\d{1,2}[-_. /](19|20)?\d\d"
 _NUMBER = r"\d{5,}"
 """A day without marks, a clock's seconds, a serial number."""
@@ -150,14 +150,22 @@ def read_key(root: Path) -> bytes:
     lies in the cache of this machine.
 
     Raises:
-        DataError: the file is damaged. MachineError: it cannot be written.
+        DataError: the file is damaged. MachineError: it cannot be read or written.
     """
     root = root.resolve()
     beside = root / KEY_FILE
     instead = cache_root() / "pseudonyms" / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     for path in (beside, instead):
-        if path.is_file():
-            return _read(path)
+        try:
+            if path.is_file():
+                return _read(path)
+        except OSError as error:
+            raise MachineError(
+                f"the key of the study's pseudonyms cannot be read: {error.strerror}",
+                where=str(path),
+                expected="the permission to read it, since with another key runs would not agree with those of others",
+                hint=f"ask the owner of {root} for it",
+            ) from error
     try:
         return _draw(beside)
     except OSError:
@@ -172,9 +180,10 @@ def read_key(root: Path) -> bytes:
 
 
 def _read(path: Path) -> bytes:
+    """Raises DataError where the file is damaged, OSError where it cannot be read."""
     try:
         key = bytes.fromhex(json.loads(read_text(path))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         key = b""
     if len(key) != _BYTES:
         raise DataError(
