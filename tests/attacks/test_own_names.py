@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from embench.cli import main
 from embench.leaderboard import own_data, sealing
@@ -60,6 +61,11 @@ def test_what_leaves_names_nobody_and_no_place(base: Path) -> None:
     assert places(base / "out", also=str(base).encode()) == []
     entry = next(base.glob("out/boards/own-tasks/*/*"))
     assert sorted(path.name for path in entry.iterdir()) == ["audit.json", "labels.hmac", "run.yaml", "scores.json"]
+
+
+def test_scores_to_share_have_three_digits(base: Path) -> None:
+    [result] = yaml.safe_load((base / "out" / "hub.yaml").read_text())
+    assert result["value"] == round(result["value"], 3)
 
 
 def test_local_records_name_nobody_and_no_place(base: Path) -> None:
