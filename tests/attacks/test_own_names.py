@@ -94,6 +94,7 @@ def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
     local, shared = ((base / part / "report.html").read_text() for part in ("own", "out"))
     assert all(subject in local for subject in subjects)
     assert not any(subject in shared for subject in subjects)
+    assert ("not for others" in local, "not for others" in shared) == (True, False)
 
 
 def test_a_report_that_tells_labels_is_not_shared(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

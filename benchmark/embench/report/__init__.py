@@ -96,6 +96,8 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("The run", "Details of the run", about.facts_section(run)),
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
+    if run.record.labels is not None and run.manifest.card.labels_public != "yes":
+        footer += " It is not for others, as the labels are not public; for them, write one with --share."
     return render_page(f"{run.name}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
 
 
