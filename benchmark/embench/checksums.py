@@ -94,17 +94,19 @@ def remembering(path: Path) -> Iterator[None]:
     kept = {
         known: when
         for known, when in _sound.items()
-        if str(known[0]).startswith(inside) and now - when < _TRUSTED_S and when - max(known[2:4]) / 1e9 > _SETTLED_S
+        if known[0].startswith(inside) and now - when < _TRUSTED_S and when - max(known[2:4]) / 1e9 > _SETTLED_S
     }
     if kept.keys() - before.keys():
         with suppress(OSError):
-            write_text(path, json.dumps([[*known, when] for known, when in kept.items()]))
+            rows = [[known[0].removeprefix(inside), *known[1:], when] for known, when in kept.items()]
+            write_text(path, json.dumps(rows))
 
 
 def _read_compared(path: Path) -> dict[tuple[Any, ...], float]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return {tuple(known): when for *known, when in rows if 0 <= time.time() - when < _TRUSTED_S}
+        fresh = (row for row in rows if 0 <= time.time() - row[-1] < _TRUSTED_S)
+        return {(str(path.parent / name), *known): when for name, *known, when in fresh}
     except (OSError, ValueError, TypeError):
         return {}  # missing, or not as it was written: all files are compared
 

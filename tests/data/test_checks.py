@@ -227,7 +227,7 @@ def test_cache_that_cannot_be_written_does_no_harm(root, tmp_path):
 def shared(root, cache):
     report, reader = DataReport(), Small(root)
     checked = check_dataset_files(reader, "tests/small", cache, visit=report.add)
-    return report.document("tests/small", "code-1", reader.card, checked, synthetic=False)
+    return report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
 
 
 def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):

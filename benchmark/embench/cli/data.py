@@ -168,6 +168,23 @@ def prepare(
         _print_store(store)
 
 
+@data_app.command()
+def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json = False) -> None:
+    """List the participants of your own data beside the pseudonyms that records, reports and entries have for them."""
+    from embench.data.find import pseudonymous
+
+    reader = pseudonymous(dataset, data_root)
+    if reader is None:
+        raise UsageError(
+            "only your own data have pseudonyms, unless they are synthetic",
+            where=f"embench data pseudonyms {dataset}",
+            expected="a folder with dataset.yaml, such as ./FOLDER",
+        )
+    rows = [{"participant": name, "pseudonym": pseudonym} for pseudonym, name in reader.owners.items()]
+    rows.sort(key=lambda row: row["participant"])
+    console.answer(as_json, rows, lambda: show_table(rows, fields("participant", "pseudonym")))
+
+
 def _print_store(store: Store) -> None:
     rows = (
         {

@@ -39,7 +39,7 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
-    from embench.data import label_report
+    from embench.data import find, label_report
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
@@ -60,7 +60,8 @@ def labels(
     if figure:
         label_figure.draw_labels(card.title, report).save(figure)
     if units:
-        write_units(units, units_table(store, card, chosen, rules))
+        own = find.pseudonymous(dataset, data_root)
+        write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))
     if as_json:
         console.document(report)
         return

@@ -168,6 +168,10 @@ def report(
         Option(help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN."),
     ] = None,
     data_root: DataRoot = None,
+    share: Annotated[
+        bool,
+        Option("--share", help="Without signals and, unless labels are public, what tells labels or single subjects."),
+    ] = False,
     trust_code: TrustCode = False,
 ) -> None:
     """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
@@ -183,5 +187,6 @@ def report(
             trust_code=trust_code,
             progress=steps,
             audit=audit_record,
+            share=share,
         )
     console.echo(str(path))

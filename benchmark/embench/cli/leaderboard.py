@@ -51,9 +51,19 @@ def submit(
         bool, Option("--leaking", help="Also submit runs of a protocol that leaks, which get no rank.")
     ] = False,
     data_root: DataRoot = None,
+    consent: Annotated[
+        bool, Option("--consent", help="Of your own data: all participants consent to what is published.")
+    ] = False,
+    ethics: Annotated[
+        str | None, Option(help="Of your own data: ethics board and number of its approval, which the entry holds.")
+    ] = None,
 ) -> None:
-    """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written."""
+    """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written.
+
+    Of your own data, it first lists what an entry holds, and asks for consent and an approval.
+    """
     from embench import audits
+    from embench.cli.consent import ask_consent
     from embench.data.find import raw_digest_of
     from embench.leaderboard.submit import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
@@ -61,12 +71,13 @@ def submit(
 
     reasons = {run: why_not_submitted(read_manifest(run), boards, leaking=leaking) for run in runs}
     refuse({run: found for run, found in reasons.items() if found})
+    approval = ask_consent([read_manifest(run) for run in runs], consent=consent, ethics=ethics)
     for run in runs:
         if read_audit(run) is None:
             console.note(f"auditing {run}")
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
-    new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root)
+    new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root, approval)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
     console.echo("verified; commit these files on a branch of your own:")

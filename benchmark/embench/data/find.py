@@ -11,6 +11,7 @@ from embench.callbacks import ProgressCallback
 from embench.data import locations
 from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
+from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card, Dataset
@@ -125,8 +126,11 @@ def _is_own(entry: Entry) -> bool:
 
 
 @cached
-def open_dataset(name: str, data_root: Path | None) -> Dataset:
-    """The reader on the dataset's folder.
+def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) -> Dataset:
+    """The reader on the dataset's folder. Own recordings, unless they are synthetic, come under pseudonyms.
+
+    Args:
+        own_names: for their owner alone: own recordings under their own names.
 
     Raises:
         DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
@@ -163,7 +167,16 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
         dataset: Dataset = reader(folder)
     if _is_own(entry):
         _check_name(dataset, is_path=is_folder(name))
+    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in DESCRIPTIONS.values()}
+    if own_folder and not own_names and fingerprint.synthetic(folder) is None:
+        return Pseudonymous(dataset)
     return dataset
+
+
+def pseudonymous(name: str, data_root: Path | None) -> Pseudonymous | None:
+    """The reader of own recordings under pseudonyms; None of a dataset whose names are public or made up."""
+    dataset = open_dataset(name, data_root)
+    return dataset if isinstance(dataset, Pseudonymous) else None
 
 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:

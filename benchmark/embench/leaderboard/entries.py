@@ -11,11 +11,11 @@ from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
 from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
-from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
+from embench.leaderboard.export import HOW_TO_CONSENT, NO_CONSENT, SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
-from embench.records.names import private_fields
+from embench.records.names import is_own, private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
 from embench.records.scores import Score, Scores
 from embench.records.superseded import Superseded, read_superseded
@@ -106,6 +106,10 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
             "an entry names files that nobody else has",
             where=f"{folder / RUN_FILE}, {', '.join(places)}",
             expected="no such field",
+        )
+    if is_own(run.dataset.name) and not run.ethics:
+        raise CheckFailed(
+            f"this entry cannot be on a leaderboard: {NO_CONSENT}", where=str(folder), hint=HOW_TO_CONSENT
         )
     if reasons := why_not_publishable(run):
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))

@@ -16,7 +16,7 @@ from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
-from embench.records.names import private_fields, public_run
+from embench.records.names import is_own, private_fields, public_run
 from embench.records.record import Record, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
@@ -28,7 +28,12 @@ DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
 
 
-def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
+NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
+"""Why a run stays."""
+HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
+
+
+def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str | None = None) -> Path:
     """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced. What it has
     in common with other entries of the dataset lies in `boards`/<dataset>/shared.
 
@@ -37,6 +42,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
+        ethics: of own data, which board has approved their publication; the entry holds it.
 
     Raises:
         CheckFailed: the run may not be published (see `why_not_publishable`), or its labels could be told from its
@@ -47,6 +53,10 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     manifest = Manifest.model_validate(record.run)
     if reasons := why_not_publishable(manifest):
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
+    if is_own(manifest.dataset.name):
+        if not ethics:
+            raise CheckFailed(f"the run cannot be published: {NO_CONSENT}", where=str(run_folder), hint=HOW_TO_CONSENT)
+        record = replace(record, run={**record.run, "ethics": ethics})
     labels = record.labels
     if labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))

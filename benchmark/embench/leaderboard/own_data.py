@@ -12,12 +12,14 @@ import numpy as np
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels
+from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import NUISANCES_DIFFER, differences
 from embench.records.manifest import Manifest
+from embench.records.names import is_own
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
@@ -25,6 +27,8 @@ from embench.statistics.evaluation import record_folds
 from embench.statistics.fold_predictions import wrongly_owed
 
 OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
+
+OTHER_PSEUDONYMS = Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
 
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
@@ -188,7 +192,11 @@ def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
         find.open_dataset(run.dataset.name, data_root)
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
-    return _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    cohort = _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    named = run.cohort.subjects
+    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
+        return OTHER_PSEUDONYMS
+    return cohort
 
 
 @lru_cache(maxsize=16)

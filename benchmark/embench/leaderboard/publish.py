@@ -15,8 +15,13 @@ def finished_runs(runs: Path) -> list[Path]:
     return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
 
 
-def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tuple[list[Path], dict[Path, list[str]]]:
+def publish_runs(
+    folders: Iterable[Path], boards: Path, key: DatasetKey, ethics: str | None = None
+) -> tuple[list[Path], dict[Path, list[str]]]:
     """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+
+    Args:
+        key, ethics: see `embench.leaderboard.export.export_entry`.
 
     Raises:
         DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
@@ -27,7 +32,7 @@ def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tupl
             refused[folder] = reasons
             continue
         try:
-            entries.append(export_entry(folder, boards, key=key))
+            entries.append(export_entry(folder, boards, key=key, ethics=ethics))
         except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
             refused[folder] = [error.what]
     return entries, refused

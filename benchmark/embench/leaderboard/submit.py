@@ -71,11 +71,13 @@ def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
     return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
 
 
-def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None) -> list[Path]:
+def submit_runs(
+    folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None, ethics: str | None = None
+) -> list[Path]:
     """Writes the entries of audited runs, once all of them have passed every check, and returns the files that are new.
 
     Args:
-        key: see `embench.leaderboard.export.export_entry`.
+        key, ethics: see `embench.leaderboard.export.export_entry`.
 
     Raises:
         CheckFailed: a run is refused; nothing is written. MachineError: the disk refuses.
@@ -83,7 +85,7 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
-        refuse(publish_runs(folders, Path(trial), key)[1])
+        refuse(publish_runs(folders, Path(trial), key, ethics)[1])
         drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
         same = {folder: already_there(entry, _beside(read_manifest(entry), boards)) for folder, entry in drafts.items()}
         refuse({folder: [f"already there: {id_}"] for folder, id_ in same.items() if id_})
@@ -100,7 +102,7 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     for folder in folders:
         shared = entry_folder(boards, read_manifest(folder)).parents[1] / SHARED_FOLDER  # as `boards` is written
         before = set(shared.glob("*"))
-        entry = export_entry(folder, boards, key=key)
+        entry = export_entry(folder, boards, key=key, ethics=ethics)
         new += [*sorted(entry.iterdir()), *sorted(set(shared.glob("*")) - before)]
     return new
 

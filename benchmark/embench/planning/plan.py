@@ -87,7 +87,7 @@ class Plan:
             "pretrained": dict(self.setting.weights),
             # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
-            "pretrainers": [without_paths(text) for text in self.request.pretrainers],
+            "pretrainers": [without_paths(text, self.request.data_root) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
             "parts": parts,

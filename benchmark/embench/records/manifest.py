@@ -49,6 +49,8 @@ PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}
 Python; no board accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
+Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
+"""The approval of an ethics board, by name or number."""
 Number = int | FiniteFloat
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """Digest of a file's content."""
@@ -297,7 +299,9 @@ class Manifest(Circumstances):
     `passed`, or which conformance check failed. `dropped`: modality -> feature -> why it was dropped in some fold
     before anything was fitted to it. `rescored_from`: the entry whose predictions these are, scored by other rules:
     nothing was trained. `objects`: the name of a plugin that was given from Python -> its `repr`, and the lines of its
-    `source` where they are known. `entry`: what a published entry shares with others."""
+    `source` where they are known. `ethics`: in entries
+    of own data, the approval of an ethics board that their publisher names. `entry`: what a published entry shares with
+    others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -322,6 +326,7 @@ class Manifest(Circumstances):
     objects: dict[PluginName, dict[str, Any]] = {}
     device: Any
     config: dict[str, Any]
+    ethics: Ethics | None = None
     entry: EntryPart | None = None
 
     def most_of(self, counter: Literal["test_looks", "tried"]) -> int:

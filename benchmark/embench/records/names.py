@@ -43,6 +43,15 @@ def names_resolved(
         yield
 
 
+def is_own(dataset: str) -> bool:
+    """Tells whether a dataset's full name in records is that of somebody's own recordings.
+
+    >>> is_own("own/study"), is_own("embench_plugins/own")
+    (True, False)
+    """
+    return dataset.startswith("own/")
+
+
 def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.yaml without `LOCAL_OPTIONS`; a protocol's file goes by the protocol's name, since the record
     holds its rules."""

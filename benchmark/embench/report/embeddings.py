@@ -32,7 +32,7 @@ MAX_NAMED = 8
 def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
     """The section on embeddings: a map of a fold's test units, and linear probes, for each network; one network may
     predict several targets."""
-    embeddings = read_embeddings(run.folder) if run.folder else None
+    embeddings = read_embeddings(run.folder) if run.folder and not run.sealed else None
     if embeddings is None:
         return Undefined(run.why_no_network("embeddings"))
     return join_named({_names(targets): _network(run, targets, embeddings) for targets in _networks(run, embeddings)})

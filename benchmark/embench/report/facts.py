@@ -16,6 +16,7 @@ from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.leaderboard.sealing import sealed_audit
 from embench.planning.request import command_again
 from embench.records import audit, cost
 from embench.records.looks import scored_and_whose
@@ -86,13 +87,20 @@ def rule_in_words(rule: RulePart) -> str:
 @dataclass(frozen=True)
 class RunFacts:
     """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
-    reason why they are not available; `audited`: an audit that was made just now. What packages, protocols and audits
+    reason why they are not available; `audited`: an audit that was made just now; `for_others`: whether it
+    is described to whoever may read it. What packages, protocols and audits
     know is empty or None where they lack it."""
 
     record: Record
     folder: Path | None = None
     store: Store | Undefined = _NOT_OPENED
     audited: Mapping[str, Any] | Undefined | None = None
+    for_others: bool = False
+
+    @property
+    def sealed(self) -> bool:
+        """True where nobody but the owner of the run may see what tells labels."""
+        return self.for_others and self.manifest.card.labels_public != "yes"
 
     @property
     def manifest(self) -> Manifest:
@@ -143,7 +151,8 @@ class RunFacts:
     @cached_property
     def audit(self) -> Mapping[str, Any] | None:
         """The content of the run's audit. Raises DataError where it is damaged."""
-        return audit.read_audit(self.folder) if self.folder else None
+        found = audit.read_audit(self.folder) if self.folder else None
+        return sealed_audit(found) if found and self.sealed else found
 
     @cached_property
     def verdicts(self) -> dict[str, TargetVerdict]:

@@ -18,6 +18,7 @@ import numpy as np
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.pseudonyms import OwnName, Pseudonymous
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
@@ -81,7 +82,10 @@ def score(
         raise DataError(f"no rows for {', '.join(sorted(absent))}", where=str(path))
     store = find.prepared(dataset, data_root, rules, 1, progress)
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
-    _check_known(rows, whole, path)
+    own_data = find.pseudonymous(dataset, data_root)
+    if own_data is not None:
+        rows = _under_pseudonyms(rows, own_data, whole)
+    _check_known(rows, whole, path, own_data.owners if own_data else {})
     cohort, ignored = _restrict_to_predicted(whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
     folds, own = _folds(rules, cohort, rows, path)
@@ -114,10 +118,20 @@ def score(
     )
 
 
-def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+def units_table(
+    store: Store,
+    card: Card,
+    targets: Sequence[Target],
+    protocol: Protocol,
+    names: Mapping[str, OwnName] | None = None,
+) -> list[dict[str, Any]]:
     """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
+    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes.
+
+    Args:
+        names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
+    """
     rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
     for target in targets:
         if target.label not in store.label_kinds:
@@ -127,10 +141,13 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
         groups = cohort.groups
         for i in cohort.eligible:
             unit, label = cohort.units[i], cohort.label[target.name][i]
+            known = OwnName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
+            called = names[unit.recording] if names else known
             rows.append(
                 {
-                    "subject": unit.subject, "group": groups[unit.subject], "recording": unit.recording,
-                    "stimulus": unit.stimulus, "unit": unit.id, "start_s": unit.start, "stop_s": unit.stop,
+                    "subject": called.subject, "group": called.group, "recording": called.recording,
+                    "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
+                    "start_s": unit.start, "stop_s": unit.stop,
                     "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
                     **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(seeds, tested, strict=True)},
                 }
@@ -148,8 +165,23 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
-    """Refuses subjects, recordings and units that the dataset does not have."""
+def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
+    """The rows with pseudonyms in place of the names that the owner of the data has for them."""
+    subjects, recordings = set(own.owners), {entry.id for entry in cohort.store.recordings}
+    subject_of = {name: own.pseudonym_of("subject", name, subjects) for name in {row.subject for row in rows}}
+    names = {row.recording for row in rows}
+    recording_of = {name: own.pseudonym_of("recording", name, recordings) for name in names}
+    made = []
+    for row in rows:
+        subject, recording, unit = subject_of[row.subject], recording_of[row.recording], row.unit
+        if unit.startswith(f"{row.recording}:"):
+            unit = recording + unit.removeprefix(row.recording)
+        made.append(row._replace(subject=subject, recording=recording, unit=unit))
+    return made
+
+
+def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owners: Mapping[str, str]) -> None:
+    """Refuses subjects, recordings and units that the dataset does not have. `owners`: pseudonym -> own name."""
     units = {unit.id: unit for unit in cohort.units}
     subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
@@ -157,7 +189,10 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
     for row in rows:
         if row.subject not in subjects:
             faults.add(
-                f"rows name subjects that {data} does not have", row.line, row.subject, ", ".join(sorted(subjects))
+                f"rows name subjects that {data} does not have",
+                row.line,
+                row.subject,
+                ", ".join(sorted(owners.get(s, s) for s in subjects)),
             )
         elif row.recording not in recordings:
             faults.add(f"rows name recordings that {data} does not have", row.line, row.recording)

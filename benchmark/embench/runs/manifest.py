@@ -10,7 +10,7 @@ from typing import Any
 
 from embench import registry
 from embench.data.cohort import label_rules
-from embench.data.find import files_digest
+from embench.data.find import files_digest, is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
@@ -20,6 +20,7 @@ from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
+from embench.records.names import is_own
 from embench.registry.catalogue import installed
 from embench.statistics import evaluation
 from embench.texts import visible
@@ -69,10 +70,7 @@ def manifest(
         dev=planned.request.dev,
         cost=cost_of(planned, outcome),
         device=_device(planned.setting.device),
-        config={
-            **planned.config,
-            "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
-        },
+        config={**planned.config, "request": _request(planned)},
         test_looks=dict(looks.openings),
         tried=dict(looks.tried),
         dev_looks=dict(looks.dev),
@@ -118,6 +116,21 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
         for m, features in outcome.results[id_].get("dropped", {}).items():
             found.setdefault(m, {}).update(features)
     return found
+
+
+def _request(planned: Plan) -> dict[str, Any]:
+    """The request as plain values. Of own data it holds no path that tells where, or in which folder, they lie."""
+    values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
+    for option, name in (("dataset", planned.dataset), ("train_dataset", planned.trained_on)):
+        if name and is_own(name) and is_folder(str(values[option])):
+            values[option] = name
+    if any(map(is_own, (planned.dataset, planned.trained_on or "", *planned.config["pretrained_on"]))):
+        values["pretrainers"] = list(planned.config["pretrainers"])
+        for name in ("data_root", "runs", "pretrained"):
+            place = Path(values[name] or "").expanduser()
+            if place.is_absolute():
+                values[name] = place.name if name == "pretrained" else None
+    return values
 
 
 def _plain(value: Any) -> Any:

@@ -111,7 +111,8 @@ class Own(Dataset):
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
         for name, texts in labels.without_class.items():
-            what = f"values of {name} that are none of its classes have no label: {some(sorted(texts))}"
+            values = some([f"`{text}`" for text in sorted(texts)])
+            what = f"values of {name} that are none of its classes have no label: {values}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
             if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
