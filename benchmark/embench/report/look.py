@@ -20,35 +20,40 @@ from markupsafe import Markup
 
 from embench.callbacks import ProgressCallback
 from embench.data.faults import FAULTS
-from embench.data.find import OWN
 from embench.data.label_report import describe_labels
 from embench.data.quality import POOR, describe_quality
 from embench.errors import EmbenchError, MachineError
-from embench.files import PRIVATE, folder_mode, write_whole
+from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Target
 from embench.planning.power import ASSUMED_SD, shown_difference, subjects_needed
 from embench.protocols import Protocol, UnitId
-from embench.records.scores import Scores
+from embench.records.scores import Control, Scores
 from embench.records.wording import format_control, in_words
 from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
-from embench.report.tracks import LabelTrack, Track, beats_of, clock, draw_signal, label_tracks, time_ticks
+from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
 from embench.runs.controls import describe_controls
-from embench.signals.plausible import signal_size, unit_fault
+from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, signal_size, unit_fault
 from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
-from embench.store import Store
+from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
 
-MOST_BYTES = 9_000_000
-"""About what the curves of a page take; they have fewer columns where there are more of them."""
-_BYTES_OF_COLUMN = 7
-_COLUMNS = (100, 2400)
-_PARTS = 2
-"""A recording's curve, and ten seconds of it."""
+MOST_BYTES = 11_500_000
+"""About what a page takes at most; where it shows more recordings, their curves have fewer columns."""
+_BYTES_OF_RECORDING, _BYTES_OF_COLUMN = 3000, 7.5
+_COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
+_CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
+"""Columns of ten seconds, which all recordings have where a whole then has these columns; else each person's first."""
+_MOST_OPEN = 80
+"""Recordings of a page that all lie open; of more, those of the first person."""
+_FAULTS_IN_WORDS = {
+    "lost": "no sample", "clipped": "cut off at the limit of the sensor", "flat": "no change for 5\N{NO-BREAK SPACE}s",
+    "outside": "no contact, or beyond what a body gives",
+}  # fmt: skip
 _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
-NOT_FOR_SHARING = "This file holds participants' signals: not for sharing."
+NOT_FOR_SHARING = "This page holds participants' signals: not for sharing"
 
 Stage = Callable[[str, str], ProgressCallback]
 """Makes a callback of the next part of the job from what is counted in it, and what is done to these."""
@@ -100,7 +105,7 @@ def write_look(of: LookedAt, out: Path, stage: Stage) -> Path:
     """
     names = pseudonyms(of.store.subjects)
     quality = _quality(of, stage("modalities", "judged"))
-    controls = _controls(of, names, stage("folds", "controls fitted"))
+    controls = _controls(of, stage("folds", "controls fitted"))
     sums, drawn = _drawn(of, names, stage("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
     sections = [
@@ -108,16 +113,15 @@ def write_look(of: LookedAt, out: Path, stage: Stage) -> Path:
         Section("People", "People", _people(of, names, quality)),
         Section("Controls", "What clock, stimulus and movement reach alone", controls),
         Section("How many", "What this many people can show", _power(of)),
-        Section("Signals", "Signals", render_macro("signals", drawn, FAULTS, of_template=_TEMPLATE)),
+        Section("Signals", "Signals", _signals(drawn)),
     ]
     title = "Own recordings" if of.own else of.card.title
     footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
     html = render_page(f"{title}: a look", _header(of, title, faults), sections, footer, _TEMPLATE)
 
     def put(path: Path) -> None:
+        path.touch(0o600 if of.own or of.card.labels_public != "yes" else 0o666)
         path.write_text(html, encoding="utf-8", newline="\n")
-        if of.own or folder_mode(of.card.labels_public) == PRIVATE:
-            path.chmod(0o600)
 
     try:
         write_whole(Path(out), put)
@@ -145,7 +149,7 @@ def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[st
     who: dict[str, set[str]] = {}
     for subject, name in of_subject:
         who.setdefault(name, set()).add(subject)
-    ids = [subject.casefold() for subject in subjects]
+    ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may well be a film's number
     return {
         name
         for name, having in who.items()
@@ -157,10 +161,11 @@ def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[st
 
 
 def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
-    public = not of.own and of.card.labels_public == "yes"
-    marks = [(False, "Signals of people", f"Passed on only as their licence allows: {of.card.licence}")]
-    if not public:
-        marks = [(True, "Not for sharing", NOT_FOR_SHARING)]
+    if of.own or of.card.labels_public != "yes":
+        marks = [(True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")]
+    else:
+        text = f"Their licence, {of.card.licence}, says on which terms they may be passed on."
+        marks = [(False, "This page holds participants' signals", text)]
     if of.store.synthetic is not None:
         marks.append((False, "Synthetic data", "Nothing here says anything about real people."))
     marks += [(True, "Wrong unit", f"{text}. Until it is corrected, no result means anything.") for text in faults]
@@ -180,13 +185,11 @@ def _quality(of: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, fl
         if "undefined" in judged:
             found[judged["modality"]] = judged["undefined"]
             continue
-        sums: dict[str, list[float]] = {}
+        sums: dict[str, np.ndarray] = {}
         for unit, index in judged["index"].items():
-            sums.setdefault(entries[unit].subject, []).extend([index * entries[unit].duration_s])
-        total: dict[str, float] = {}
-        for unit in judged["index"]:
-            total[entries[unit].subject] = total.get(entries[unit].subject, 0.0) + entries[unit].duration_s
-        found[judged["modality"]] = {who: sum(parts) / total[who] for who, parts in sums.items()}
+            entry = entries[unit]
+            sums[entry.subject] = sums.get(entry.subject, 0) + np.array([index, 1.0]) * entry.duration_s
+        found[judged["modality"]] = {who: float(good / whole) for who, (good, whole) in sums.items()}
     return found
 
 
@@ -197,12 +200,15 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
         good = quality.get(name, {})
         index = "-" if isinstance(good, str) or not good else f"{100 * float(np.median(list(good.values()))):.0f} %"
         rates = " to ".join(dict.fromkeys(f"{rate:g}" for rate in (min(one.rates), max(one.rates))))
-        faults = [f"{100 * share:.2f} %" if share else "none" for share in shares[1:]]
+        faults = ["none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]]
         size = float(np.nanmedian(one.sizes)) if np.isfinite(one.sizes).any() else math.nan
         usual = "-" if math.isnan(size) else f"{size:.3g}"
+        known = PLAUSIBLE_SIZES.get(name)
+        if known and not math.isnan(size) and known.unit == UNIT_SPELLINGS.get(one.unit, one.unit):
+            usual += f" ({known.low:g} to {known.high:g})"
         cells = (str(one.channels), f"{rates} Hz", one.unit, usual, str(len(one.people)), f"{one.hours:.1f}")
         rows.append((name, [*cells, index, *faults]))
-    heads = ("modality", "channels", "rate", "unit", "usual size", "people", "hours", "good", *FAULTS)
+    heads = ("modality", "channels", "rate", "unit", "usual size (plausible)", "people", "hours", "good", *FAULTS)
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
@@ -230,7 +236,7 @@ def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
 
 
-def _controls(of: LookedAt, names: Mapping[str, str], progress: ProgressCallback) -> Markup:
+def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
     if not of.targets:
         return paragraph("The data have no targets, only recordings.")
     parts = []
@@ -238,33 +244,41 @@ def _controls(of: LookedAt, names: Mapping[str, str], progress: ProgressCallback
         try:
             found = describe_controls(of.store, of.card, [target], of.rules, [0], progress)
         except EmbenchError as error:
-            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, names)}."))
+            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, of.store)}."))
             continue
         scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
-        by_name, headline = {c.name: c for c in scored.controls(target.name)}, scored.headlines[target.name]
-        best = found["to_beat"][target.name].get(headline, {}).get("control")
+        controls = {control.name: control for control in scored.controls(target.name)}
+        asked = dict.fromkeys([scored.headlines[target.name], target.traits.within])
+        metrics = [m for m in asked if any(m in control.scores for control in controls.values())]
+        best = {m: found["to_beat"][target.name].get(m, {}).get("control") for m in metrics}
         rows = []
-        for name in dict.fromkeys([*CONTROLS, *by_name]):
-            if name in by_name and not (why := by_name[name].why_undefined(headline)):
-                score = format_control(by_name[name].scores.get(headline))
-                rows.append((in_words(name), score, name == best, name in NOT_TO_CLEAR))
-            elif name in by_name:
-                rows.append((in_words(name), f"not applicable: {_without_names(why, names)}", False, False))
-        caption = f"{target.name}: {headline}, {found['people'][target.name]} people, {found['protocol']}, seed 0"
-        parts.append(render_macro("controls", caption, rows, of_template=_TEMPLATE))
-    return join_parts([paragraph(_CONTROLS_NOTE), *parts])
+        for name in sorted(controls, key=[*CONTROLS, *controls].index):
+            control, called = controls[name], in_words(name)
+            cells = [(_cell(control, m, of.store), name == best[m]) for m in metrics]
+            why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
+            rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
+        caption = f"{target.name}, {found['people'][target.name]} people"
+        parts.append(render_macro("controls", caption, metrics, rows, of_template=_TEMPLATE))
+    note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{of.rules.name}`, seed 0, with 95 % intervals.")
+    return join_parts([note, render_macro("columns", parts)])
+
+
+def _cell(control: Control, metric: str, store: Store) -> str:
+    why = control.why_undefined(metric)
+    return _without_names(why, store) if why else format_control(control.scores[metric])
 
 
 _CONTROLS_NOTE = (
-    "These know no signal but the accelerometer's. A method has to lie above the highest one that is marked; where it is "
-    "high already, clock, stimulus or movement give the label away. Those in brackets are shown for comparison."
+    "These know no signal but the accelerometer's. A method has to lie above the highest one, which is marked; where it "
+    "is high already, clock, stimulus or movement give the label away. Those in brackets are shown for comparison."
 )
 
 
-def _without_names(reason: str, names: Mapping[str, str]) -> str:
-    """A reason without what it lists, and none that names a subject."""
-    text = reason.partition(":")[0]
-    return "there are too few data" if any(re.search(rf"\b{re.escape(name)}\b", text) for name in names) else text
+def _without_names(reason: str, store: Store) -> str:
+    """A reason without the list in it where that names a subject, a recording or a stimulus that not all had."""
+    ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
+    named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
+    return reason.partition(":")[0] if named else reason
 
 
 def _power(of: LookedAt) -> Markup:
@@ -272,7 +286,7 @@ def _power(of: LookedAt) -> Markup:
     text = [
         f"Two methods are compared on the same people, by a paired test at .05. With 80 % power a difference of "
         f"{_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people, if differences vary over people with an "
-        f"SD of {ASSUMED_SD:.2f}, which is assumed; {subjects_needed(_DIFFERENCE, ASSUMED_SD / 2)} people with half that "
+        f"SD of {ASSUMED_SD:.2f}, which is assumed (of other scores it is a rule of thumb); {subjects_needed(_DIFFERENCE, ASSUMED_SD / 2)} people with half that "
         f"SD, {subjects_needed(_DIFFERENCE, 1.5 * ASSUMED_SD)} with one and a half times.",
         f"These {groups} people, or groups recorded together, show a difference of {shown_difference(groups):.3f}."
         if groups > 1
@@ -286,10 +300,7 @@ def _drawn(
 ) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
     """What is known of each modality, and (pseudonym, about, recordings) of the people."""
     entries = of.store.recordings
-    rows = sum(
-        len(of.card.modalities[m].channels) for e in entries if e.subject in of.people for m in e.spans if m != "video"
-    )
-    columns = int(np.clip(MOST_BYTES / (_BYTES_OF_COLUMN * _PARTS * max(1, rows)), *_COLUMNS))
+    columns, every = _columns(of.card, [entry for entry in entries if entry.subject in of.people])
     shown = names_of_design(
         ((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects
     )
@@ -297,36 +308,57 @@ def _drawn(
     people = []
     for done, who in enumerate(of.people):
         made = [
-            _recording(of, recording, number, shown, columns, sums)
+            _recording(of, recording, number, shown, (columns, _CLOSE_COLUMNS if every or number == 1 else 0), sums)
             for number, recording in enumerate(recordings(of.dataset, of.store.name, who), 1)
         ]
         hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
-        people.append((names[who], f"{len(made)} recordings, {hours:.2f} hours", made))
+        people.append((names[who], f"{len(made)} recording{'s' * (len(made) != 1)}, {hours:.2f} hours", made))
         progress(done + 1, len(of.people), "drawn")
     return sums, sorted(people)
 
 
+def _columns(card: Card, entries: Sequence[RecordingEntry]) -> tuple[int, bool]:
+    """Columns of a whole, as many as fit on the page, and whether all recordings also have their ten seconds."""
+
+    def size(columns: int, close: bool) -> float:
+        total = 0.0
+        for entry in entries:
+            for m in entry.spans.keys() & card.modalities.keys() - {"video"}:
+                rate = np.nan_to_num(card.modalities[m].rate, nan=128.0)
+                each = min(columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * (close and close_up(m, rate))
+                total += len(card.modalities[m].channels) * each
+        return _BYTES_OF_COLUMN * total + _BYTES_OF_RECORDING * len(entries)
+
+    found = [(n, close) for n in _COLUMNS for close in (True, False) if n >= _FEWEST_CLOSE or not close]
+    return next((pair for pair in found if size(*pair) <= MOST_BYTES), found[-1])
+
+
+def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
+    every = sum(len(made) for _, _, made in people) <= _MOST_OPEN
+    return render_macro("signals", people, _FAULTS_IN_WORDS, every, of_template=_TEMPLATE)
+
+
 def _recording(
-    of: LookedAt, recording: Recording, number: int, shown: set[str], columns: int, sums: dict[str, _Sums]
+    of: LookedAt, recording: Recording, number: int, shown: set[str], columns: tuple[int, int], sums: dict[str, _Sums]
 ) -> _Drawn:
     tracks, close = [], []
     for modality, signal in recording.signals.items():
         beats = beats_of(of.store, recording.id, modality)
-        track, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats)
-        tracks.append(track)
-        close += [part] if part else []
+        whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats)
+        tracks += whole
+        close += part
         one = sums.setdefault(modality, _Sums(signal.unit, len(signal.channels)))
         one.rates.add(signal.rate)
         one.sizes.append(signal_size(modality, signal))
         one.samples += counts
         one.people.add(recording.subject)
         one.hours += signal.duration_s / 3600
-    whole, bands = label_tracks(recording, [target.label for target in of.targets], columns)
-    sessions = {entry.session for entry in of.store.recordings}
+    constant, bands = label_tracks(recording, [target.label for target in of.targets])
+    stimuli, sessions = ({getattr(entry, name) for entry in of.store.recordings} for name in ("stimulus", "session"))
     parts = [f"Recording {number}"]
-    parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in shown else []
+    parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in shown and len(stimuli) > 1 else []
     parts += [f"session {recording.session}"] if recording.session in shown and len(sessions) > 1 else []
     parts += [f"{clock(recording.duration_s)} long"]
     parts += [f"begins {clock(recording.start_s)} into the session"] if recording.start_s else []
     parts += ["with a video, which is not shown"] if recording.video else []
-    return _Drawn(", ".join(parts), whole, bands, tracks, close, time_ticks(recording.duration_s))
+    return _Drawn(", ".join(parts), constant, bands, tracks, close, time_ticks(recording.duration_s))
