@@ -40,7 +40,11 @@ def look(
     chosen = choose_targets(card, target) if card.targets or target else ()
     with Steps("subjects", "prepared") as steps:
         store = prepared(dataset, data_root, rules, 1, steps)
-        people = list(store.subjects) if subjects is None else [name.strip() for name in subjects.split(",")]
+        people = (
+            list(store.subjects)
+            if subjects is None
+            else list(dict.fromkeys(name.strip() for name in subjects.split(",")))
+        )
         for name in people:
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))

@@ -1,12 +1,11 @@
 """Faults of a recorded signal, sample by sample: what was lost, cut off at a limit, stuck, or is no body's.
 
-| fault | samples |
-|---|---|
-| lost | missing (NaN or infinite) |
-| clipped | at the least or greatest value of a channel, where these pile up: more samples than within the next 1 % of what \
-the channel spans, in three stretches or more; of accelerometers from 1.9 g on |
-| flat | equal for 5 s, of `temp` and `hr` for 300 s; of `acc` and `face_au` where all channels are at once |
-| outside | beyond what a body or the sensor gives, by modality and unit; of an EEG a second that spans too much |
+- `lost`: missing samples (NaN or infinite).
+- `clipped`: samples at the least or greatest value of a channel, where these pile up: more of them than within the next
+  1 % of what the channel spans, in three stretches or more. Of accelerometers from 1.9 g on.
+- `flat`: equal samples for 5 s; of `temp` and `hr` for 300 s; of `acc` and `face_au` where all channels are so at once.
+- `outside`: values that no body and no sensor in contact gives, by modality and unit; of an EEG a second that spans too
+  much.
 
 The signals are those of the reader, before any filter. No score depends on it.
 """

@@ -162,7 +162,9 @@ def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[st
 
 def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
     if of.own or of.card.labels_public != "yes":
-        marks = [(True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")]
+        marks = [
+            (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
+        ]
     else:
         text = f"Their licence, {of.card.licence}, says on which terms they may be passed on."
         marks = [(False, "This page holds participants' signals", text)]
@@ -200,7 +202,9 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
         good = quality.get(name, {})
         index = "-" if isinstance(good, str) or not good else f"{100 * float(np.median(list(good.values()))):.0f} %"
         rates = " to ".join(dict.fromkeys(f"{rate:g}" for rate in (min(one.rates), max(one.rates))))
-        faults = ["none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]]
+        faults = [
+            "none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]
+        ]
         size = float(np.nanmedian(one.sizes)) if np.isfinite(one.sizes).any() else math.nan
         usual = "-" if math.isnan(size) else f"{size:.3g}"
         known = PLAUSIBLE_SIZES.get(name)
@@ -249,7 +253,8 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
         scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
         controls = {control.name: control for control in scored.controls(target.name)}
         asked = dict.fromkeys([scored.headlines[target.name], target.traits.within])
-        metrics = [m for m in asked if any(m in control.scores for control in controls.values())]
+        known = {m: {control.why_undefined(m) for control in controls.values() if m in control.scores} for m in asked}
+        metrics = [m for m, reasons in known.items() if "" in reasons]
         best = {m: found["to_beat"][target.name].get(m, {}).get("control") for m in metrics}
         rows = []
         for name in sorted(controls, key=[*CONTROLS, *controls].index):
@@ -258,7 +263,8 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
             why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
             rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
         caption = f"{target.name}, {found['people'][target.name]} people"
-        parts.append(render_macro("controls", caption, metrics, rows, of_template=_TEMPLATE))
+        none = {m: _without_names(min(why), of.store) for m, why in known.items() if why and m not in metrics}
+        parts.append(render_macro("controls", caption, metrics, rows, none, of_template=_TEMPLATE))
     note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{of.rules.name}`, seed 0, with 95 % intervals.")
     return join_parts([note, render_macro("columns", parts)])
 
@@ -269,8 +275,8 @@ def _cell(control: Control, metric: str, store: Store) -> str:
 
 
 _CONTROLS_NOTE = (
-    "These know no signal but the accelerometer's. A method has to lie above the highest one, which is marked; where it "
-    "is high already, clock, stimulus or movement give the label away. Those in brackets are shown for comparison."
+    "These know no signal but the accelerometer's. A method has to lie above the highest one, which is marked; where "
+    "it is high already, clock, stimulus or movement give the label away. Those in brackets are for comparison."
 )
 
 
@@ -283,16 +289,18 @@ def _without_names(reason: str, store: Store) -> str:
 
 def _power(of: LookedAt) -> Markup:
     groups = len({entry.group for entry in of.store.recordings})
-    text = [
-        f"Two methods are compared on the same people, by a paired test at .05. With 80 % power a difference of "
-        f"{_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people, if differences vary over people with an "
-        f"SD of {ASSUMED_SD:.2f}, which is assumed (of other scores it is a rule of thumb); {subjects_needed(_DIFFERENCE, ASSUMED_SD / 2)} people with half that "
-        f"SD, {subjects_needed(_DIFFERENCE, 1.5 * ASSUMED_SD)} with one and a half times.",
-        f"These {groups} people, or groups recorded together, show a difference of {shown_difference(groups):.3f}."
-        if groups > 1
-        else "One person, or one group recorded together, shows no difference of methods on others.",
-    ]
-    return join_parts([paragraph(one) for one in text])
+    half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
+    needs = (
+        f"Two methods are compared on the same people by a paired test, two-sided at .05. With 80 % power, a difference "
+        f"of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes that differences vary "
+        f"over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, with one and a half "
+        f"times {more} are needed. For other scores it is a rule of thumb."
+    )
+    shows = (
+        f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
+    )
+    alone = "One person, or one group recorded together, shows nothing of others."
+    return join_parts([paragraph(needs), paragraph(shows if groups > 1 else alone)])
 
 
 def _drawn(
@@ -301,9 +309,7 @@ def _drawn(
     """What is known of each modality, and (pseudonym, about, recordings) of the people."""
     entries = of.store.recordings
     columns, every = _columns(of.card, [entry for entry in entries if entry.subject in of.people])
-    shown = names_of_design(
-        ((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects
-    )
+    shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
     sums: dict[str, _Sums] = {}
     people = []
     for done, who in enumerate(of.people):

@@ -1,5 +1,5 @@
-"""Curves of recordings small enough for a page: of each channel the least and the greatest value in each column of a
-picture, as the path of an SVG that stretches to any width; with the stretches of faults, beats, and labels over time."""
+"""Curves of recordings, small enough for a page: of each channel the least and the greatest value in each column, as
+the path of an SVG that stretches to any width; with the stretches of faults, beats, and labels over time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,7 @@ _NO_VALUE = -1e30
 
 @dataclass(frozen=True)
 class Track:
-    """The picture of a modality: `curves` and `beats` are paths on `width` by `height`, of `rows` rows, `faults` pairs of
+    """The picture of a modality: `curves` and `beats` are paths on `width` by `height` of `rows` rows, `faults` pairs of
     a name and a path. `share`: of the recording's length, in percent. `found`: (fault, its share of the samples)."""
 
     name: str
@@ -73,7 +74,7 @@ def close_up(modality: str, rate: float) -> bool:
 def draw_signal(
     modality: str, signal: Signal, duration_s: float, columns: tuple[int, int], beats: np.ndarray
 ) -> tuple[list[Track], list[Track], np.ndarray]:
-    """A signal as a whole, with the heart rate where there are many beats; ten seconds from its middle, nothing of short
+    """A signal as a whole, with the heart rate where there are many beats; ten seconds from its middle, none of short
     and slow signals; and how many samples are sound, and have each of the `FAULTS`.
 
     Args:
@@ -94,7 +95,9 @@ def draw_signal(
     if many:
         times, gaps = intervals(beats, 1.0)
         text = f"{len(beats)} beats found, median {60 / np.median(gaps):.0f}" if len(gaps) else "no steady beat"
-        tracks.append(_held(f"heart rate of {modality}", text, times, 60 / gaps, times + _BEAT_HOLDS_S, duration_s, "bpm"))
+        tracks.append(
+            _held(f"heart rate of {modality}", text, times, 60 / gaps, times + _BEAT_HOLDS_S, duration_s, "bpm")
+        )
     middle, length = int(x.shape[1] / 2), round(_CLOSE_S * signal.rate)
     if not columns[1] or not close_up(modality, signal.rate) or x.shape[1] < 1.5 * length:
         return tracks, [], counts
@@ -227,7 +230,7 @@ def _over_time(name: str, label: Label, values: np.ndarray, duration_s: float) -
         made = [
             (max(0.0, scale * times[a]), scale * (min(ends[b - 1], duration_s) - max(0.0, times[a])), int(values[a]),
              _named(label, values[a]))
-            for a, b in zip(edges, edges[1:], strict=False) if b > a and np.isfinite(values[a])
+            for a, b in pairwise(edges) if b > a and np.isfinite(values[a])
         ]  # fmt: skip
         return LabelTrack(name, tuple(row for row in made if row[1] > 0))
     return LabelTrack(name, track=_held(name, f"{len(values)} values", times, values, ends, duration_s))
@@ -264,4 +267,4 @@ def clock(seconds: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
