@@ -45,11 +45,12 @@ def signal_faults(modality: str, signal: Signal) -> np.ndarray:
     if not x.size:
         return found
     lost = ~np.isfinite(x)
+    x = np.where(lost, np.float32("nan"), x)
     found[_outside(modality, signal.unit, x, signal.rate)] = 4
     found[_flat(modality, x, signal.rate)] = 3
     if modality not in _NEVER_CLIPPED:
-        for row, codes, gone in zip(x, found, lost, strict=True):
-            codes[_clipped(modality, np.where(gone, np.nan, row))] = 2
+        for row, codes in zip(x, found, strict=True):
+            codes[_clipped(modality, row)] = 2
     found[lost] = 1
     return found
 

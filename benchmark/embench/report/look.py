@@ -283,6 +283,7 @@ _CONTROLS_NOTE = (
 def _without_names(reason: str, store: Store) -> str:
     """A reason without the list in it where that names a subject, a recording or a stimulus that not all had."""
     ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
+    ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may well be numbers of something else
     named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
     return reason.partition(":")[0] if named else reason
 
@@ -291,7 +292,7 @@ def _power(of: LookedAt) -> Markup:
     groups = len({entry.group for entry in of.store.recordings})
     half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
     needs = (
-        f"Two methods are compared on the same people by a paired test, two-sided at .05. With 80 % power, a difference "
+        f"Two methods are compared on the same people by a paired two-sided test at .05. With 80 % power a difference "
         f"of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes that differences vary "
         f"over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, with one and a half "
         f"times {more} are needed. For other scores it is a rule of thumb."

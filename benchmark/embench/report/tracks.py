@@ -40,8 +40,8 @@ _NO_VALUE = -1e30
 
 @dataclass(frozen=True)
 class Track:
-    """The picture of a modality: `curves` and `beats` are paths on `width` by `height` of `rows` rows, `faults` pairs of
-    a name and a path. `share`: of the recording's length, in percent. `found`: (fault, its share of the samples)."""
+    """The picture of a modality: `curves` and `beats` are paths on `width` by `height` of `rows`, `faults` pairs of a
+    name and a path. `share`: of the recording's length, in percent. `found`: (fault, its share of the samples)."""
 
     name: str
     about: str

@@ -126,10 +126,11 @@ def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
     if known.low <= stated <= known.high:
         return None
     readings = {known.unit: size, **{name: convert(size) for name, convert in known.others.items()}}
+    near = min(max(known.high / known.usual, 2), 10)
     fits = [
         name
         for name, value in readings.items()
-        if known.low <= value <= known.high and known.usual / 10 <= value <= known.usual * 10
+        if known.low <= value <= known.high and 1 / near <= value / known.usual <= near
     ]
     seem = f"they look like {' or '.join(fits)}" if fits else "no other common unit fits either"
     text = f"{modality} is given in {unit} with a usual {known.measure} of {size:.3g}, which no body gives"
