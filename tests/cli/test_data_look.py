@@ -20,7 +20,7 @@ TINY = plugin("Tiny")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    subjects = make_subjects(4, **TIMELESS)
+    subjects = make_subjects(4, **TIMELESS, stimulus=lambda r: f"<i>film {r}" if r else "film of p01")
     subjects["p02"][1]["lost"] = {"ecg": 1.5}
     return write(tmp_path_factory.mktemp("secret_place"), subjects)
 
@@ -37,7 +37,8 @@ def test_a_page_of_every_recording_without_anything_that_tells_whose_it_is(emben
     assert "needs 34 people" in html
     assert html.count(">lost</title>") == 1
     assert not re.search(r"p0\d|p0\d-v\d|secret_place|https?:|<script", html)
-    assert not re.search(r"stimulus [a-d]\d", html)  # nobody else had it
+    assert html.count("stimulus &lt;i&gt;film") == 12  # and four of one whose name has an id in it
+    assert "<i>film" not in html
     assert {f'id="S0{n}"' in html for n in range(1, 5)} == {True}
 
 
@@ -70,7 +71,7 @@ def test_faults_and_a_wrong_unit_planted_in_files(embench, tmp_path):
     assert done.code == 0, done.err
     html = (tmp_path / "look.html").read_text()
     assert "eda is given in uS with a usual median of 0.00" in html
-    assert "they look like mS" in html
+    assert "its values look like mS" in html
     assert "temp is given" not in html
     [at] = re.findall(r'class="outside" d="M(\d+) 0h(\d+)[^"]*"><title>outside</title></path><path class="s0"', html)[
         -1:

@@ -28,7 +28,7 @@ GENERATED = [e for e in registry.entries("dataset") if not e.alias_of and regist
 )  # fmt: skip
 def test_a_wrong_unit_is_told_with_the_one_that_it_seems_to_be(modality, unit, size, seems):
     found = unit_fault(modality, unit, [size, float("nan"), size])
-    assert found.endswith(f"they look like {seems}")
+    assert found.endswith(f"its values look like {seems}")
     assert PLAUSIBLE_SIZES[modality].source in found
 
 

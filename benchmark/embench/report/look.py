@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -28,23 +28,25 @@ from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Target
 from embench.planning.power import ASSUMED_SD, shown_difference, subjects_needed
-from embench.protocols import Protocol, UnitId
+from embench.protocols import Protocol, UnitId, connected_groups
 from embench.records.scores import Control, Scores
 from embench.records.wording import format_control, in_words
 from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
 from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
 from embench.runs.controls import describe_controls
-from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, signal_size, unit_fault
+from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
 from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
 from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
 
-MOST_BYTES = 11_500_000
+MOST_BYTES = 13_000_000
 """About what a page takes at most; where it shows more recordings, their curves have fewer columns."""
-_BYTES_OF_RECORDING, _BYTES_OF_COLUMN = 3000, 7.5
+_BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
 _COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
 _CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
 """Columns of ten seconds, which all recordings have where a whole then has these columns; else each person's first."""
+_CHANNELS = {1000: 200, 16: 200, 8: 160, 4: 120, 2: 60}
+"""Channels of a modality that are drawn -> the columns that a whole then has at least; else fewer channels are."""
 _MOST_OPEN = 80
 """Recordings of a page that all lie open; of more, those of the first person."""
 _FAULTS_IN_WORDS = {
@@ -206,7 +208,7 @@ def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup
             "none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]
         ]
         size = float(np.nanmedian(one.sizes)) if np.isfinite(one.sizes).any() else math.nan
-        usual = "-" if math.isnan(size) else f"{size:.3g}"
+        usual = "-" if math.isnan(size) else format_size(size)
         known = PLAUSIBLE_SIZES.get(name)
         if known and not math.isnan(size) and known.unit == UNIT_SPELLINGS.get(one.unit, one.unit):
             usual += f" ({known.low:g} to {known.high:g})"
@@ -259,7 +261,7 @@ def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
         rows = []
         for name in sorted(controls, key=[*CONTROLS, *controls].index):
             control, called = controls[name], in_words(name)
-            cells = [(_cell(control, m, of.store), name == best[m]) for m in metrics]
+            cells = [(text := _cell(control, m, of.store), name == best[m] and "[" in text) for m in metrics]
             why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
             rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
         caption = f"{target.name}, {found['people'][target.name]} people"
@@ -289,13 +291,13 @@ def _without_names(reason: str, store: Store) -> str:
 
 
 def _power(of: LookedAt) -> Markup:
-    groups = len({entry.group for entry in of.store.recordings})
+    groups = len(set(connected_groups(of.store.recordings).values()))
     half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
     needs = (
-        f"Two methods are compared on the same people by a paired two-sided test at .05. With 80 % power a difference "
-        f"of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes that differences vary "
-        f"over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, with one and a half "
-        f"times {more} are needed. For other scores it is a rule of thumb."
+        f"Two methods are compared on the same people by a paired two-sided test at .05. With 80\N{NO-BREAK SPACE}% "
+        f"power a difference of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes "
+        f"that differences vary over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, "
+        f"with one and a half times {more} are needed. For other scores it is a rule of thumb."
     )
     shows = (
         f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
@@ -309,13 +311,13 @@ def _drawn(
 ) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
     """What is known of each modality, and (pseudonym, about, recordings) of the people."""
     entries = of.store.recordings
-    columns, every = _columns(of.card, [entry for entry in entries if entry.subject in of.people])
+    detail = _detail(of.card, [entry for entry in entries if entry.subject in of.people])
     shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
     sums: dict[str, _Sums] = {}
     people = []
     for done, who in enumerate(of.people):
         made = [
-            _recording(of, recording, number, shown, (columns, _CLOSE_COLUMNS if every or number == 1 else 0), sums)
+            _recording(of, recording, number, shown, detail, sums)
             for number, recording in enumerate(recordings(of.dataset, of.store.name, who), 1)
         ]
         hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
@@ -324,20 +326,37 @@ def _drawn(
     return sums, sorted(people)
 
 
-def _columns(card: Card, entries: Sequence[RecordingEntry]) -> tuple[int, bool]:
-    """Columns of a whole, as many as fit on the page, and whether all recordings also have their ten seconds."""
+class _Detail(NamedTuple):
+    """How much of recordings is drawn: columns of a whole, channels, and ten seconds of `every` one or of the first."""
 
-    def size(columns: int, close: bool) -> float:
-        total = 0.0
+    columns: int
+    channels: int
+    every: bool
+
+
+def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
+    """The most that fits on the page."""
+    first = {entry.subject: entry.id for entry in reversed(entries)}
+
+    def size(detail: _Detail) -> float:
+        total = float(_BYTES_OF_RECORDING * len(entries))
         for entry in entries:
             for m in entry.spans.keys() & card.modalities.keys() - {"video"}:
                 rate = np.nan_to_num(card.modalities[m].rate, nan=128.0)
-                each = min(columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * (close and close_up(m, rate))
-                total += len(card.modalities[m].channels) * each
-        return _BYTES_OF_COLUMN * total + _BYTES_OF_RECORDING * len(entries)
+                close = close_up(m, rate) and (detail.every or entry.id == first[entry.subject])
+                each = min(detail.columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * close
+                drawn = min(detail.channels, len(card.modalities[m].channels))
+                total += _BYTES_OF_TRACK * (1 + close) + _BYTES_OF_COLUMN * drawn * each
+        return total
 
-    found = [(n, close) for n in _COLUMNS for close in (True, False) if n >= _FEWEST_CLOSE or not close]
-    return next((pair for pair in found if size(*pair) <= MOST_BYTES), found[-1])
+    found = [
+        _Detail(n, channels, every)
+        for channels, least in _CHANNELS.items()
+        for n in _COLUMNS
+        for every in (n >= _FEWEST_CLOSE, False)
+        if n >= least
+    ]
+    return next((detail for detail in found if size(detail) <= MOST_BYTES), found[-1])
 
 
 def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
@@ -346,12 +365,13 @@ def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
 
 
 def _recording(
-    of: LookedAt, recording: Recording, number: int, shown: set[str], columns: tuple[int, int], sums: dict[str, _Sums]
+    of: LookedAt, recording: Recording, number: int, shown: set[str], detail: _Detail, sums: dict[str, _Sums]
 ) -> _Drawn:
     tracks, close = [], []
+    columns = (detail.columns, _CLOSE_COLUMNS if detail.every or number == 1 else 0)
     for modality, signal in recording.signals.items():
         beats = beats_of(of.store, recording.id, modality)
-        whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats)
+        whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats, detail.channels)
         tracks += whole
         close += part
         one = sums.setdefault(modality, _Sums(signal.unit, len(signal.channels)))

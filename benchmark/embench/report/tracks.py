@@ -16,6 +16,7 @@ from embench.data.faults import FAULTS, signal_faults, stretches_of
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.report.drawing.panels import ticks
 from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
+from embench.signals.plausible import format_size
 from embench.store import Store
 
 _ROW, _STACKED_ROW = 100, 24
@@ -72,7 +73,12 @@ def close_up(modality: str, rate: float) -> bool:
 
 
 def draw_signal(
-    modality: str, signal: Signal, duration_s: float, columns: tuple[int, int], beats: np.ndarray
+    modality: str,
+    signal: Signal,
+    duration_s: float,
+    columns: tuple[int, int],
+    beats: np.ndarray,
+    channels: int = 1000,
 ) -> tuple[list[Track], list[Track], np.ndarray]:
     """A signal as a whole, with the heart rate where there are many beats; ten seconds from its middle, none of short
     and slow signals; and how many samples are sound, and have each of the `FAULTS`.
@@ -81,16 +87,23 @@ def draw_signal(
         duration_s: of the recording, which is as wide as the page.
         columns: of the whole and of the ten seconds, each of two values; 0: ten seconds are not drawn.
         beats: (n,) times in s.
+        channels: of more than these, so many are drawn, chosen evenly.
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
     x = np.where(np.isfinite(x), x, np.nan)
     codes = signal_faults(modality, signal)
     counts = np.bincount(codes.ravel(), minlength=len(FAULTS) + 1)
     found = tuple((name, counts[k] / max(1, codes.size)) for k, name in enumerate(FAULTS, 1) if counts[k])
+    about = f"{signal.rate:g} Hz"
+    if len(x) > channels:
+        about += f", {channels} of {len(x)} channels"
+        drawn = np.linspace(0, len(x) - 1, channels).round().astype(int)
+        x, codes = x[drawn], codes[drawn]
+        signal = replace(signal, channels=tuple(signal.channels[k] for k in drawn))
     at = beats * signal.rate
     share = min(100.0, 100 * signal.duration_s / duration_s)
     many = len(beats) > _BEATS_SHOWN
-    whole = _draw(modality, signal, f"{signal.rate:g} Hz", x, codes, columns[0], at[: 0 if many else None])
+    whole = _draw(modality, signal, about, x, codes, columns[0], at[: 0 if many else None])
     tracks = [replace(whole, share=share, found=found)]
     if many:
         times, gaps = intervals(beats, 1.0)
@@ -267,4 +280,4 @@ def clock(seconds: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    return format_size(value).replace("-", "\N{MINUS SIGN}")

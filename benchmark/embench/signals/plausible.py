@@ -104,6 +104,15 @@ def signal_size(modality: str, signal: Signal) -> float:
     return float(np.nanmedian(np.linalg.norm(x, axis=0) if known.measure == "length" else x))
 
 
+def format_size(size: float) -> str:
+    """Three digits of a number, without an exponent where it is large.
+
+    >>> format_size(7614.2), format_size(0.0041234)
+    ('7,610', '0.00412')
+    """
+    return f"{float(f'{size:.3g}'):,.0f}" if 1000 <= abs(size) < 1e7 else f"{size:.3g}"
+
+
 def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
     """What is wrong with the unit of a modality, in a sentence that names the unit its values seem to be in; None where
     nothing is, or where nothing is known of the modality in this unit.
@@ -132,6 +141,6 @@ def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
         for name, value in readings.items()
         if known.low <= value <= known.high and 1 / near <= value / known.usual <= near
     ]
-    seem = f"they look like {' or '.join(fits)}" if fits else "no other common unit fits either"
-    text = f"{modality} is given in {unit} with a usual {known.measure} of {size:.3g}, which no body gives"
+    seem = f"its values look like {' or '.join(fits)}" if fits else "no other common unit fits either"
+    text = f"{modality} is given in {unit} with a usual {known.measure} of {format_size(size)}, which no body gives"
     return f"{text}; {known.low:g} to {known.high:g} {known.unit} is plausible ({known.source}), and {seem}"
