@@ -39,7 +39,7 @@ from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
 from embench.store import RecordingEntry, Store
 from embench.store.reading import recordings
 
-MOST_BYTES = 13_000_000
+_PAGE_BYTES = 13_000_000
 """About what a page takes at most; where it shows more recordings, their curves have fewer columns."""
 _BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
 _COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
@@ -342,7 +342,7 @@ def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
         total = float(_BYTES_OF_RECORDING * len(entries))
         for entry in entries:
             for m in entry.spans.keys() & card.modalities.keys() - {"video"}:
-                rate = np.nan_to_num(card.modalities[m].rate, nan=128.0)
+                rate = np.nan_to_num(card.modalities[m].rate, nan=1000.0)
                 close = close_up(m, rate) and (detail.every or entry.id == first[entry.subject])
                 each = min(detail.columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * close
                 drawn = min(detail.channels, len(card.modalities[m].channels))
@@ -356,7 +356,7 @@ def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
         for every in (n >= _FEWEST_CLOSE, False)
         if n >= least
     ]
-    return next((detail for detail in found if size(detail) <= MOST_BYTES), found[-1])
+    return next((detail for detail in found if size(detail) <= _PAGE_BYTES), found[-1])
 
 
 def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:

@@ -259,7 +259,10 @@ def _held(
     x = np.full((1, _HELD), np.nan, np.float32)
     x[0, there] = values[at[there]]
     signal = Signal(x, _HELD / duration_s, (name,), unit)
-    return _draw(name, signal, about, x, np.zeros((1, _HELD), np.uint8), _HELD, np.zeros(0))
+    drawn = _draw(name, signal, about, x, np.zeros((1, _HELD), np.uint8), _HELD, np.zeros(0))
+    known = x[np.isfinite(x)]
+    spread = f"{_short(known.min())} to {_short(known.max())} {unit}".strip() if known.size else "none"
+    return replace(drawn, about=f"{about}, {spread}")
 
 
 def time_ticks(duration_s: float) -> list[tuple[float, str]]:
