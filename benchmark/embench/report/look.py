@@ -57,7 +57,7 @@ _DIFFERENCE = 0.05
 _DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
 NOT_FOR_SHARING = "This page holds participants' signals: not for sharing"
 
-Stage = Callable[[str, str], ProgressCallback]
+PartProgress = Callable[[str, str], ProgressCallback]
 """Makes a callback of the next part of the job from what is counted in it, and what is done to these."""
 
 
@@ -99,16 +99,16 @@ class _Drawn:
     ticks: list[tuple[float, str]]
 
 
-def write_look(of: LookedAt, out: Path, stage: Stage) -> Path:
+def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
     """Writes the page. A file of data that may not be shared can be read by its owner alone.
 
     Raises:
         DataError: files cannot be read. MachineError: the page cannot be written.
     """
     names = pseudonyms(of.store.subjects)
-    quality = _quality(of, stage("modalities", "judged"))
-    controls = _controls(of, stage("folds", "controls fitted"))
-    sums, drawn = _drawn(of, names, stage("subjects", "drawn"))
+    quality = _quality(of, part("modalities", "judged"))
+    controls = _controls(of, part("folds", "controls fitted"))
+    sums, drawn = _drawn(of, names, part("subjects", "drawn"))
     faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
     sections = [
         Section("Modalities", "Modalities", _modalities(sums, quality)),
@@ -177,7 +177,7 @@ def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
     hours = sum(entry.duration_s for entry in entries) / 3600
     about = f"{everybody} people, {len(entries)} recordings, {hours:.1f} hours"
     if len(of.people) < everybody:
-        about += f"; signals are drawn of {len(of.people)} people, all else is of all"
+        about += f"; signals, faults and sizes are of {len(of.people)} of them"
     return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
 
 
