@@ -16,7 +16,7 @@ import typer
 from typer import Argument, Option
 
 from embench import registry
-from embench.cli import console, data_describe, data_status
+from embench.cli import console, data_describe, data_look, data_status
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
@@ -80,6 +80,7 @@ def fetch(
 data_app.command("verify")(data_status.verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("controls")(data_describe.controls)
+data_app.command("look")(data_look.look)
 
 
 @data_app.command()

@@ -71,6 +71,10 @@ EXAMPLES = {
         "embench data controls stress_predict",
         "embench data controls amigos --target arousal --data-root ~/data",
     ),
+    "data look": (
+        "embench data look stress_predict --out look.html",
+        "embench data look ./study --subjects S02,S07 --out two.html",
+    ),
     "data synthesize": (
         "embench data synthesize amigos --out demo/amigos --subjects 18",
         "embench data synthesize stress_predict --out demo/stress_predict",

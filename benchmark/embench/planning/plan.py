@@ -23,6 +23,7 @@ from embench.planning.graph import Builder, Graph, Setting, data_places, stage_f
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
+from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
@@ -35,9 +36,6 @@ from embench.system import cores
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
-
-ASSUMED_SD = 0.10
-"""Standard deviation over subjects of a paired difference of AUROC, assumed where nothing was measured yet."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +137,7 @@ class Plan:
 
     def smallest_difference(self) -> float:
         """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
-        df = len(set(self.test.groups.values())) - 1
-        if df < 1:
-            return float("nan")
-        from scipy.special import stdtrit  # slow to import
-
-        return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * ASSUMED_SD / (df + 1) ** 0.5)
+        return shown_difference(len(set(self.test.groups.values())))
 
     def describe(self) -> dict[str, Any]:
         """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the

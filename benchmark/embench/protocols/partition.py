@@ -15,6 +15,7 @@ import numpy as np
 from embench.errors import UsageError
 from embench.interfaces.units import Unit
 from embench.protocols.schema import Protocol
+from embench.protocols.units import RecordingTimes
 
 ROLES = ("train", "val", "test")
 
@@ -260,7 +261,7 @@ def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) 
     return followed
 
 
-def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
+def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     """Subject -> the group that nothing may split: subjects who share a group in any recording, and so on from them.
 
     It is called after the largest of the recorded groups in it (the first by name among equals).

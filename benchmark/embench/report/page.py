@@ -75,9 +75,9 @@ class Section:
         return {f"{name}: {part}": reason for part, reason in missing.items()}
 
 
-def render_macro(name: str, *values: Any) -> Markup:
-    """The macro `name` of `templates/parts.html`, called with `values`."""
-    markup: Markup = getattr(_TEMPLATES.get_template("parts.html").module, name)(*values)
+def render_macro(name: str, *values: Any, of_template: str = "parts") -> Markup:
+    """The macro `name` of `templates/parts.html`, or of another template, called with `values`."""
+    markup: Markup = getattr(_TEMPLATES.get_template(f"{of_template}.html").module, name)(*values)
     return markup
 
 
@@ -180,13 +180,15 @@ def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
     return render_macro("facts", pairs)
 
 
-def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str) -> str:
-    """The whole file; sections without a text are named in one line at its end."""
+def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str, style: str = "") -> str:
+    """The whole file; sections without a text are named in one line at its end. `style` names a stylesheet in
+    `templates/` that is added."""
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         header=header,
         sections=[section for section in sections if section.shown],
         not_shown=with_reasons({what: why for section in sections for what, why in section.missing.items()}),
         footer=footer,
+        style=f"{style}.css" if style else "",
         drawing_style=Markup(STYLE),  # noqa: S704  a constant
     )
