@@ -13,6 +13,7 @@ import pandas as pd
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.found import Kind, all_files, keys_of, kinds, other_tables
+from embench_plugins.datasets.own.legacy import LEGACY, converted
 
 _INFO = ("sex", "gender", "age", "handedness", "site")
 _GROUPS = ("group", "dyad", "pair", "site", "couple", "family")
@@ -31,6 +32,8 @@ def draft(folder: Path) -> str:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError("there is no such folder", where=str(folder), expected="a folder of recordings")
+    if (folder / LEGACY).is_file():
+        return converted(folder)
     files = all_files(folder)
     bids = (folder / "dataset_description.json").is_file() and any(folder.glob("sub-*"))
     found = [] if bids else kinds(folder, files)
