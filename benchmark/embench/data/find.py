@@ -148,7 +148,7 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
             raise DataError(
                 "there is no such folder",
                 where=str(folder),
-                expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
+                expected="recordings, and beside them dataset.yaml",
                 hint=f"{reader.card.obtain}",
             )
         generated = registry.has_synthesizer(entry.full_name)

@@ -103,7 +103,7 @@ def check_fit(
         hint = (
             "choose other --modalities, or an encoder that reads what both have (cnn_tf does of EEG). Own recordings "
             "and a corpus name their channels in dataset.yaml: give them the same names in the same order, "
-            " such as `channels: {left: NAME IN THE FILE}`"
+            "such as `channels: {left: NAME IN THE FILE}`"
         )
     raise UsageError(
         f"{part} would read different channels of {m} in {source} and {data}: {_some(learned)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,10 +47,10 @@ def read_description(written: Written, schema: type[Unlabelled] = Description) -
     try:
         description = schema.model_validate(written.content)
     except ValidationError as error:
-        # A list is called too short if what stands in it is wrong.
-        deep = {of["loc"][:k] for of in error.errors() for k in range(len(of["loc"]))}
-        errors = [of for of in error.errors() if of["loc"] not in deep]
-        faults = sorted((_fault(of, written) for of in errors), key=lambda fault: fault[0])
+        found = [(tuple(part for part in of["loc"] if not _is_choice(part)), of) for of in error.errors()]
+        # A list is called too short if what stands in it is wrong, and a mapping no list.
+        deep = {place[:k] for place, _ in found for k in range(len(place))}
+        faults = sorted((_fault(place, of, written) for place, of in found if place not in deep), key=itemgetter(0))
         (_, where, first, hint), *others = faults
         more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
         raise DataError(f"{first}; {more}" if more else first, where=where, hint=hint or HINT) from error
@@ -60,16 +61,15 @@ def read_description(written: Written, schema: type[Unlabelled] = Description) -
 
 def _left_open(content: Any, place: Place) -> Iterator[Place]:
     """The places where a person has not yet decided."""
-    if isinstance(content, str) and content.split(" ")[0] == "TODO":
+    if isinstance(content, str) and re.match("TODO\\b", content):
         yield place
     elif isinstance(content, dict | list):
         for key, value in content.items() if isinstance(content, dict) else enumerate(content):
             yield from _left_open(value, (*place, key))
 
 
-def _fault(found: Any, written: Written) -> tuple[int, str, str, str | None]:
+def _fault(place: Place, found: Any, written: Written) -> tuple[int, str, str, str | None]:
     """Line, file and line, what is wrong, and the remedy."""
-    place: Place = tuple(part for part in found["loc"] if not _is_choice(part))
     where = written.where(*place)
     key = ".".join(map(str, place))
     message, hint = found["msg"].removeprefix("Value error, "), None

@@ -12,7 +12,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench_plugins.datasets.own.items import Item
 from embench_plugins.datasets.own.layout import PIECE_S, Source, Unlabelled
-from embench_plugins.datasets.own.legacy import LEGACY, NOTE, read_legacy
+from embench_plugins.datasets.own.legacy import LEGACY, note, read_legacy
 from embench_plugins.datasets.own.reader import Own
 from embench_plugins.datasets.own.rows import Span
 from embench_plugins.datasets.own.signals import Read
@@ -66,6 +66,6 @@ class Corpus(Own):
         return item.id
 
     def _tallied(self, tally: Tally) -> list[Finding]:
-        old = self._written.path.name == LEGACY
-        note = [Finding("note", str(self._written.path), NOTE.format(folder=self.root))] if old else []
-        return tally.findings + note + tally.hours(self.root, self.card.modalities)
+        path = self._written.path
+        old = [Finding("note", str(path), note(self.root))] if path.name == LEGACY else []
+        return tally.findings + old + tally.hours(self.root, self.card.modalities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,13 @@ from embench_plugins.datasets.own.paths import Listed, Template
 from embench_plugins.datasets.own.yaml import DATASET, Place, Written, read_yaml
 
 LEGACY = "corpus.yaml"
-NOTE = f"{LEGACY} is read for the last time: `embench data new {{folder}}` writes the same as a {DATASET}"
 _MOST_REPEATS = 5
 _FILES = ("files", "subject")
+
+
+def note(root: Path) -> str:
+    """What to do with the `corpus.yaml` of a folder."""
+    return f"{LEGACY} is read until 0.2 only: `embench data new {shlex.quote(str(root))}` writes the same as {DATASET}"
 
 
 def read_legacy(root: Path) -> Written:
@@ -27,7 +32,7 @@ def read_legacy(root: Path) -> Written:
     Raises:
         DataError: it cannot be read, or does not say whose a file is; it names the line.
     """
-    warnings.warn(f"{root / LEGACY}: {NOTE.format(folder=root)}", FutureWarning, stacklevel=2)
+    warnings.warn(f"{root}: {note(root)}", FutureWarning, stacklevel=4)
     old = read_yaml(root / LEGACY, aliases=True)
     lines = {("recordings", *place[1:]) if place[:1] == ("sources",) else place: line for place, line in old.lines.items()}
     return Written(old.path, _converted(root, old), lines)
@@ -39,8 +44,9 @@ def converted(root: Path) -> str:
     content = _converted(root, read_yaml(root / LEGACY, aliases=True))
     for source in content["recordings"]:
         listed = source["files"]
-        text = listed if isinstance(listed, str) else template(root, listed)
-        source["files"] = text or f"TODO names in braces cannot say whose files `{listed.text}` are: make a source of each kind"
+        if isinstance(listed, Listed):
+            todo = f"TODO: {{participant}} and other names in place of `{listed.text}`; several entries if one is not enough"
+            source["files"] = template(root, listed) or todo
     return f"# The same as {LEGACY}, which can go.\n" + yaml.dump(
         content, Dumper=_Plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
     )
@@ -144,7 +150,8 @@ def _varying(texts: Sequence[str], names: Iterator[str]) -> str:
         return texts[0]
     first, last = _common(texts).rstrip("0123456789"), _common([text[::-1] for text in texts])[::-1]
     last = last[max(0, len(first) + len(last) - min(map(len, texts))) :].lstrip("0123456789")
-    return f"{first}{{{next(names)}:*}}{last}"
+    form = "" if len(first) + len(last) < min(map(len, texts)) else ":*"
+    return f"{first}{{{next(names)}{form}}}{last}"
 
 
 def _common(texts: Sequence[str]) -> str:
