@@ -81,7 +81,9 @@ class TestEdf:
     @pytest.mark.parametrize("label", ["EEG Cz-REF", "cz", "Cz..", "EEG CZ"])
     def test_names_are_found_however_they_are_dressed(self, tmp_path, label):
         write_edf(tmp_path / "a.edf", waves(1, 320, 100), [label])
-        assert only(describe(tmp_path, source("{participant}.edf", "eeg", channels=["Cz"]))).signals["eeg"].channels == ("Cz",)
+        assert only(describe(tmp_path, source("{participant}.edf", "eeg", channels=["Cz"]))).signals[
+            "eeg"
+        ].channels == ("Cz",)
 
     def test_a_file_that_was_not_closed_is_read_to_its_end(self, tmp_path):
         write_edf(tmp_path / "a.edf", waves(1, 3200, 100), ["lead"], unit="mV", kind=pyedflib.FILETYPE_EDF)
@@ -97,7 +99,9 @@ class TestWfdb:
 
     def test_every_sample_is_the_one_that_wfdb_reads(self, tmp_path):
         self.write(tmp_path, waves(2, 250 * 700))
-        recordings = list(Corpus(describe(tmp_path, source("{participant}.hea", channels={"left": "V"}))).recordings("rec"))
+        recordings = list(
+            Corpus(describe(tmp_path, source("{participant}.hea", channels={"left": "V"}))).recordings("rec")
+        )
         assert len(recordings) == 2
         joined = np.concatenate([r.signals["ecg"].data for r in recordings], 1)
         np.testing.assert_array_equal(joined[0], wfdb.rdrecord(str(tmp_path / "rec")).p_signal[:, 1].astype(np.float32))
@@ -162,7 +166,9 @@ class TestMatlab:
     def test_as_many_channels_as_names_where_the_recording_is_shorter_than_wide(self, tmp_path):
         data = waves(40, 30)
         savemat(tmp_path / "a.mat", {"x": data, "n": np.array([f"c{i}" for i in range(40)], object)})
-        describe(tmp_path, source("{participant}.mat", channels={"lead": "c7"}, unit="mV", array="x", names="n", rate=100))
+        describe(
+            tmp_path, source("{participant}.mat", channels={"lead": "c7"}, unit="mV", array="x", names="n", rate=100)
+        )
         np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data[0], data[7].astype(np.float32))
 
     def test_a_variable_that_unpacks_to_more_than_there_may_be_is_refused(self):

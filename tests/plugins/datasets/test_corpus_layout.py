@@ -125,7 +125,10 @@ class TestFormer:
         (tmp_path / "dataset.yaml").write_text(text)
         after = Corpus(tmp_path)
         (tmp_path / "corpus.yaml").unlink()
-        def of(reader): return sorted(r.id for s in reader.subjects() for r in reader.recordings(s))
+
+        def of(reader):
+            return sorted(r.id for s in reader.subjects() for r in reader.recordings(s))
+
         assert of(after) == of(before)
         assert len(after.subjects()) == len(before.subjects())
 

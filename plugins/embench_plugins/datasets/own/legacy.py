@@ -34,7 +34,9 @@ def read_legacy(root: Path) -> Written:
     """
     warnings.warn(f"{root}: {note(root)}", FutureWarning, stacklevel=4)
     old = read_yaml(root / LEGACY, aliases=True)
-    lines = {("recordings", *place[1:]) if place[:1] == ("sources",) else place: line for place, line in old.lines.items()}
+    lines = {
+        ("recordings", *place[1:]) if place[:1] == ("sources",) else place: line for place, line in old.lines.items()
+    }
     return Written(old.path, _converted(root, old), lines)
 
 
@@ -108,7 +110,9 @@ def _person(path: str, subject: str | None, where: str) -> str:
     try:
         found = re.search(subject, path)
     except re.error as error:
-        raise DataError(f"`{subject}` is no regular expression: {error}", where=where, expected=r"such as S\d+") from error
+        raise DataError(
+            f"`{subject}` is no regular expression: {error}", where=where, expected=r"such as S\d+"
+        ) from error
     person = found and (found[1] if found.re.groups else found[0])
     if not person:
         expected = "an expression that matches every path, its first group being the subject"
@@ -131,7 +135,8 @@ def template(root: Path, listed: Listed) -> str | None:
     for form in ("", f":{_form(people)}"):
         names = iter(f"part{i}" for i in range(1, 2 * len(columns) + 2))
         parts = [
-            _column(column, people, form, names) if i == at else _varying(column, names) for i, column in enumerate(columns)
+            _column(column, people, form, names) if i == at else _varying(column, names)
+            for i, column in enumerate(columns)
         ]
         if at is not None and _same(root, "/".join(parts), dict(listed.of)):
             return "/".join(parts)

@@ -64,7 +64,9 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
 
 
 @contextmanager
-def open_files(paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]) -> Iterator[Read]:
+def open_files(
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]
+) -> Iterator[Read]:
     """The modalities of one recording.
 
     Args:

@@ -45,7 +45,9 @@ def read_yaml(path: Path, *, aliases: bool = False) -> Written:
     """The description in a file, in which parts may stand for others where `aliases` are allowed. Raises DataError that
     names the line at fault."""
     if not path.parent.is_dir():
-        raise DataError("there is no such folder", where=str(path.parent), expected=f"a folder with {DATASET}", hint=HINT)
+        raise DataError(
+            "there is no such folder", where=str(path.parent), expected=f"a folder with {DATASET}", hint=HINT
+        )
     if not path.is_file():
         raise DataError(f"no {path.name} says what the recordings here are", where=str(path), hint=HINT)
     if path.stat().st_size > MOST_BYTES:

@@ -123,7 +123,9 @@ def mistake(line: int, before: str, after: str, *words: str, expected=None, hint
 
 FORMER = [
     mistake(1, "licence:", "license:", "`licence` is missing; line 3: unknown key `license`; did you mean `licence`"),
-    mistake(9, "rate: 4, unit", "rte: 4, unit", "recordings.0.signals.ecg.rte`; did you mean `rate`", hint="known here"),
+    mistake(
+        9, "rate: 4, unit", "rte: 4, unit", "recordings.0.signals.ecg.rte`; did you mean `rate`", hint="known here"
+    ),
     mistake(6, "ecg:", "ekg:", "`ekg` is none of eeg, ecg", "did you mean"),
     mistake(6, "*.csv", "../*.csv", "leads out of the folder", expected="", hint=None),
     mistake(6, "*.csv", "/data/*.csv", "leads out of the folder", expected="", hint=None),
