@@ -88,7 +88,7 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
                 where=where,
                 expected=f"channels among {', '.join(map(str, there[:40]))}",
             )
-        found[m] = made(data, rate, m, own)
+        found[m] = made(list(data), rate, m, own)
     return in_memory(found)
 
 

@@ -97,7 +97,7 @@ _MISSING = {
     "citation": "citation: what to cite, or `unpublished`",
     "name": "name: a short word, which records and leaderboards have",
     "labels": "labels: NAME: {table: ratings.csv, keys: {participant: code}, column: rating}, for example",
-    "targets": "targets: NAME: {label: LABEL, kind: binary, cut: 5}; with no labels either, it is a corpus to pretrain on",
+    "targets": "targets: NAME: {label: LABEL, kind: binary, cut: 5}; without labels too, it is a corpus",
     "kind": "kind: binary, classes or value",
 }
 

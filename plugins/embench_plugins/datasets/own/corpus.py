@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from embench_plugins.datasets.own.legacy import LEGACY, note, read_legacy
 from embench_plugins.datasets.own.reader import Own
 from embench_plugins.datasets.own.rows import Span
 from embench_plugins.datasets.own.signals import Read
-from embench_plugins.datasets.own.tally import Tally
 from embench_plugins.datasets.own.yaml import DATASET, Written
 
 
@@ -65,7 +64,8 @@ class Corpus(Own):
     def _session(self, item: Item) -> str:
         return item.id
 
-    def _tallied(self, tally: Tally) -> list[Finding]:
-        path = self._written.path
-        old = [Finding("note", str(path), note(self.root))] if path.name == LEGACY else []
-        return tally.findings + old + tally.hours(self.root, self.card.modalities)
+    def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
+        written = self._written.path
+        old = [Finding("note", str(written), note(self.root))] if written.name == LEGACY else []
+        said = {m: ", ".join(f"{rate:g}" for rate in sorted(found)) for m, found in rates.items()}
+        return old + [Finding("note", str(self.root), f"{m} at {rate} Hz") for m, rate in said.items()]

@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from embench.errors import DataError
+from embench.interfaces.dataset import Finding
+from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import find_bids
@@ -26,6 +30,33 @@ class Item:
     source: int
     facts: Mapping[str, str]
     paths: dict[str, Path] = field(default_factory=dict)
+
+
+class Heard:
+    """What is odd about the signals in the files of a recording."""
+
+    def __init__(self, item: Item) -> None:
+        self._item, self._odd, self._lost = item, list[Finding](), dict[str, int]()
+
+    def add(self, modality: str, signal: Signal) -> None:
+        """A signal, or the next piece of it."""
+        for row in () if modality in self._lost else signal.data:
+            if (others := e4.odd_first(row)) is not None:
+                what = (
+                    f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median: a header, perhaps"
+                )
+                self._odd.append(self._warning(modality, f"{modality}: {what}"))
+        lost = int((~np.isfinite(signal.data)).any(axis=0).sum())
+        self._lost[modality] = self._lost.get(modality, 0) + lost
+
+    def findings(self, modalities: Sequence[str]) -> list[Finding]:
+        """What there is to say, once all is heard, of modalities that there should be."""
+        absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
+        lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n]
+        return self._odd + absent + lost
+
+    def _warning(self, modality: str, what: str) -> Finding:
+        return Finding("warning", str(self._item.paths.get(modality) or next(iter(self._item.paths.values()))), what)
 
 
 def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, list[Item]]:

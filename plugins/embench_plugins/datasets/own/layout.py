@@ -21,7 +21,6 @@ PIECE_S = 600.0
 """The length of pieces of recordings without labels, where the description says none."""
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
-Fields = Mapping[str, str]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
 
@@ -39,7 +38,7 @@ class Table(Part):
     """
 
     table: Template
-    keys: Fields = {}
+    keys: Mapping[str, str] = {}
 
     _read = field_validator("table", mode="before")(_template)
 
@@ -193,14 +192,14 @@ class LabelSource(Part):
     file: Text | None = None
     trial: Text | None = None
     table: Template | None = None
-    keys: Fields = {}
+    keys: Mapping[str, str] = {}
     column: Text | None = None
     start: Text | None = None
     end: Text | None = None
     duration: Text | None = None
     time: Text | None = None
     clock: Literal["files", "absolute"] = "files"
-    classes: Fields | None = None
+    classes: Mapping[str, str] | None = None
     scale: tuple[float, float] | None = None
 
     _read = field_validator("table", mode="before")(_template)
@@ -277,7 +276,7 @@ class People(Part):
     table: Template | None = None
     id: Text = "participant"
     group: Text | None = None
-    info: Fields = {}
+    info: Mapping[str, str] = {}
     exclude: tuple[str, ...] = ()
 
     _read = field_validator("table", mode="before")(_template)

@@ -24,13 +24,12 @@ from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
-from embench_plugins.datasets.own.items import Item, find_items, first_moment, some
+from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some
 from embench_plugins.datasets.own.labels import Labels, Part
 from embench_plugins.datasets.own.layout import SENSED, Column, Description, OwnChannels, Source, Unlabelled
 from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.rows import Span, Tables, single, spans
 from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
-from embench_plugins.datasets.own.tally import Tally
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
 LONGEST_S = 3600.0
@@ -107,17 +106,20 @@ class Own(Dataset):
     def verify(self) -> list[Finding]:
         """Reads everything; what cannot be read, what is odd of signals, and labels, rows and subjects that do not find
         each other."""
-        labels, tally = self._labels(), Tally()
-        for subject in self.subjects():
-            for item in self._of(subject):
-                try:
-                    tally.count(item, self._source(item).modalities, self._read(item, labels))
-                except DataError as error:
-                    tally.findings.append(Finding("error", error.where or subject, error.what))
-        findings, longest = self._tallied(tally), tally.longest_s
-        if 0 < 1.5 * longest < self.description.longest_s:
-            what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
-            findings.append(Finding("note", self._written.where("longest_s"), what))
+        labels, longest = self._labels(), 0.0
+        findings, rates = list[Finding](), dict[str, set[float]]()
+        for item in (item for subject in self.subjects() for item in self._of(subject)):
+            heard = Heard(item)
+            try:
+                for recording in self._read(item, labels):
+                    longest = max(longest, recording.duration_s)
+                    for m, signal in recording.signals.items():
+                        rates.setdefault(m, set()).add(signal.rate)
+                        heard.add(m, signal)
+                findings += heard.findings(self._source(item).modalities)
+            except DataError as error:
+                findings.append(Finding("error", error.where or item.id, error.what))
+        findings += self._of_lengths(longest, rates)
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
@@ -136,8 +138,12 @@ class Own(Dataset):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
         return findings
 
-    def _tallied(self, tally: Tally) -> list[Finding]:
-        return tally.findings
+    def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
+        """What `verify` notes of the longest recording, and of the rates that each modality has."""
+        if not 0 < 1.5 * longest < self.description.longest_s:
+            return []
+        what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
+        return [Finding("note", self._written.where("longest_s"), what)]
 
     # Which recordings there are.
 

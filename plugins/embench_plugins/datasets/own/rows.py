@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.layout import LabelSource, Spans, Table
 from embench_plugins.datasets.own.paths import Template
-
-
-class Named(Protocol):
-    """A part of the description that names a table."""
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """What is known of a recording -> the column that holds it."""
-
-
-class Timed(Protocol):
-    """A part of the description that names columns of stretches of time."""
-
-    @property
-    def start(self) -> str | None:
-        """Column of the start."""
-
-    @property
-    def end(self) -> str | None:
-        """Column of the end, where there is one."""
-
-    @property
-    def duration(self) -> str | None:
-        """Column of the duration, where there is one."""
 
 
 class Span(NamedTuple):
@@ -71,7 +48,9 @@ class Tables:
             self._read[path] = tables.rows(path)
         return self._read[path]
 
-    def of(self, path: Path, spec: Named, facts: Mapping[str, str], columns: Sequence[str], where: str) -> pd.DataFrame:
+    def of(
+        self, path: Path, spec: Table | LabelSource, facts: Mapping[str, str], columns: Sequence[str], where: str
+    ) -> pd.DataFrame:
         """The rows of a recording, those whose key columns hold what is known of it.
 
         Args:
@@ -109,7 +88,7 @@ def single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
     return None if found.empty else found.iloc[0]
 
 
-def spans(found: pd.DataFrame, spec: Timed, path: Path, shift_s: float) -> list[Span]:
+def spans(found: pd.DataFrame, spec: Spans | LabelSource, path: Path, shift_s: float) -> list[Span]:
     """Rows as stretches of time, `shift_s` earlier than they say, in the order of their start. Raises DataError that
     names the line without a start or with an end before it."""
     made = []

@@ -100,7 +100,7 @@ def open_files(
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
 
 
-def made(rows: Sequence[np.ndarray] | np.ndarray, rate: float, modality: str, own: OwnChannels) -> Signal:
+def made(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannels) -> Signal:
     """A signal of what was read (channels, n); what is no number is NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
         data = np.stack(rows).astype(np.float32)
@@ -128,13 +128,13 @@ def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Seq
 def _open(path: Path) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
         with opened(path) as tracks_of:
-            yield lambda m, own, where: tracks_of(own)
+            yield lambda _, own, __: tracks_of(own)
     elif path.is_file() and e4.is_export(path):
         tracks = _worn(path)
-        yield lambda m, own, where: tracks
+        yield lambda *_: tracks
     else:
         with tables.opened(path) as rows:
-            yield lambda m, own, where: (_timed if own.time else _counted)(path, rows, m, own, where)
+            yield partial(_columns, path, rows)
 
 
 def _worn(path: Path) -> list[Track]:
@@ -150,8 +150,10 @@ def _part(values: np.ndarray, first: int, last: int) -> np.ndarray:
     return values[first:last]
 
 
-def _counted(path: Path, rows: tables.Rows, m: str, own: OwnChannels, where: str) -> list[Track]:
-    """The columns of a table whose rate is stated."""
+def _columns(path: Path, rows: tables.Rows, m: str, own: OwnChannels, where: str) -> list[Track]:
+    """The columns of a table."""
+    if own.time:
+        return _timed(path, own.time, rows, own, where)
     if rows.names[-1] == "IBI" and math.isfinite(tables.number(rows.names[0])):
         raise DataError(
             "intervals between beats of an Empatica E4, not samples at a rate",
@@ -168,13 +170,12 @@ def _counted(path: Path, rows: tables.Rows, m: str, own: OwnChannels, where: str
     def read(name: str, first: int, last: int) -> np.ndarray:
         return _numbers(rows.read(first, last)[name], name, path, first)
 
-    return [Track(name, own.rate, rows.count, None, partial(read, name)) for name in rows.names]
+    return [Track(name, own.rate, rows.length, None, partial(read, name)) for name in rows.names]
 
 
-def _timed(path: Path, rows: tables.Rows, m: str, own: OwnChannels, where: str) -> list[Track]:
+def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str) -> list[Track]:
     """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
     missing."""
-    column = str(own.time)
     tables.check_columns(path, rows.names, [column], where)
     table = tables.columns(path, rows.names, where)
     at, start = _times(table[column], own, path)

@@ -139,7 +139,7 @@ class Rows(NamedTuple):
     """A table that is read a stretch of rows at a time, in order, so that memory does not grow with it."""
 
     names: tuple[str, ...]
-    count: int
+    length: int
     read: Callable[[int, int], pd.DataFrame]
 
 
