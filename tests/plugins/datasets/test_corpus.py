@@ -197,11 +197,6 @@ class TestCsv:
             joined = np.concatenate([r.signals[m].data[0] for r in recordings])
             np.testing.assert_array_equal(joined, np.round(data[column], 5).astype(np.float32))
 
-    def test_without_a_header_columns_have_numbers_and_empty_cells_are_lost(self, tmp_path):
-        (tmp_path / "a.csv").write_text("1,2.5\n2,\n3,nan\n4,-inf\n5,6\n")
-        describe(tmp_path, source("{participant}.csv", channels={"lead": "2"}, unit="mV", rate=1))
-        np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data, [[2.5, np.nan, np.nan, np.nan, 6]])
-
 
 class TestE4:
     """Exports of an Empatica E4: the two rows before the samples are no samples."""

@@ -42,7 +42,7 @@ class Corpus(Own):
         if self.description.labels or self.description.targets:
             raise DataError(
                 "these recordings have labels",
-                where=self._written.where("targets"),
+                where=self._written.where("labels"),
                 expected="no `labels` and `targets` in a corpus",
                 hint="name the folder by its path, as in --dataset ./FOLDER",
             )
@@ -56,7 +56,7 @@ class Corpus(Own):
             return super()._cut(item, source, read)
         longest, whole = self.description.longest_s, read.duration_s
         count = math.ceil(whole / longest)
-        # Whole seconds, so that pieces at rates of their own begin together; what is left after each fits into others.
+        # Whole seconds, so that signals at different rates begin together, and none longer than may be.
         begin = [max(math.floor(k * whole / count), math.ceil(whole - (count - k) * longest)) for k in range(count)]
         bounds = [*begin, whole]
         return read, [Span(first, last, 0, {}) for first, last in itertools.pairwise(bounds)]

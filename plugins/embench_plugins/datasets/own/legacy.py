@@ -19,7 +19,7 @@ from embench_plugins.datasets.own.paths import Listed, Template
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
 LEGACY = "corpus.yaml"
-_MOST_REPEATS = 5
+_MOST_REPEATS = 3
 
 
 def note(root: Path) -> str:
@@ -64,12 +64,13 @@ def _converted(root: Path, old: Written, files: Callable[[Listed], Any]) -> Any:
         return old.content
     made = []
     for i, source in enumerate(sources):
-        if isinstance(source, dict) and isinstance(source.get("files"), str):
+        known = isinstance(source, dict) and isinstance(source.get("files"), str)
+        if known and isinstance(source.get("subject"), str | None):
             listed = _listed(root, source["files"], source.get("subject"), partial(old.where, "sources", i))
             source = {"files": files(listed), **{key: source[key] for key in source if key not in ("files", "subject")}}
             for m, own in source["signals"].items() if isinstance(source.get("signals"), dict) else ():
-                if isinstance(own, dict) and m not in POTENTIALS:
-                    own.setdefault("unit", "a.u.")
+                if isinstance(own, dict) and m not in POTENTIALS and not own.get("unit"):
+                    own["unit"] = "a.u."
         made.append(source)
     return {
         "recordings" if key == "sources" else key: made if key == "sources" else old.content[key] for key in old.content
@@ -82,7 +83,7 @@ def _listed(root: Path, pattern: str, subject: str | None, where: Callable[[str]
         raise DataError(
             f"`{pattern}` leads out of the folder", where=where("files"), expected="a pattern such as S*/*.edf"
         )
-    if subject and (re.search(r"\)[*+{]", subject) or len(re.findall(r"[*+{]", subject)) > _MOST_REPEATS):
+    if subject and (re.search(r"\)[*+{]", subject) or len(re.findall(r"[*+]|\{\d*,", subject)) > _MOST_REPEATS):
         what = f"`{subject}` could take forever: it repeats a group, or over {_MOST_REPEATS} parts"
         raise DataError(
             what, where=where("subject"), expected=r"a plain expression, such as S\d+", hint=f"write a {DATASET}"

@@ -136,7 +136,7 @@ class Own(Dataset):
             findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
         if self._people and (unknown := sorted(here - set(self._people))):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
-        return findings
+        return list(dict.fromkeys(findings))
 
     def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
         """What `verify` notes of the longest recording, and of the rates that each modality has."""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,8 @@ def dialect(path: Path) -> Dialect:
     lines: list[str] = []
     with path.open("rb") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
-            _check_line(path, line)
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise _no_text(path)
             if line.strip():
                 lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
     if not lines:
@@ -69,9 +71,8 @@ def dialect(path: Path) -> Dialect:
     return Dialect(separator, decimal, tuple(names), headed)
 
 
-def _check_line(path: Path, line: bytes) -> None:
-    if len(line) == _MOST_LINE or b"\0" in line:
-        raise DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+def _no_text(path: Path) -> DataError:
+    return DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
 
 
 @contextmanager
@@ -170,13 +171,16 @@ def opened(path: Path) -> Iterator[Rows]:
 
 
 def _count(path: Path, form: Dialect) -> int:
-    """How many rows there are. Raises DataError where there is none."""
-    count, quoted, blank = -form.headed, False, b" \r\n" if form.separator == "\t" else b" \t\r\n"
+    """How many rows there are, without reading their cells. Raises DataError where there is none."""
+    count, quoted, tabs = -form.headed, False, form.separator == "\t"
     with path.open("rb") as file:
-        while line := file.readline(_MOST_LINE):
-            _check_line(path, line)
-            quoted ^= line.count(b'"') % 2 == 1
-            count += not quoted and bool(line.strip(blank))
+        for line in iter(partial(file.readline, _MOST_LINE), b""):
+            if b'"' in line:
+                quoted ^= line.count(b'"') % 2 == 1
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise _no_text(path)
+            if not quoted and not (line.isspace() and not (tabs and b"\t" in line)):
+                count += 1
     if count < 1:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return count
