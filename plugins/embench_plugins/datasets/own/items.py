@@ -42,17 +42,15 @@ class Heard:
         """A signal, or the next piece of it."""
         for row in () if modality in self._lost else signal.data:
             if (others := e4.odd_first(row)) is not None:
-                what = (
-                    f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median: a header, perhaps"
-                )
-                self._odd.append(self._warning(modality, f"{modality}: {what}"))
+                what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median"
+                self._odd.append(self._warning(modality, f"{modality}: {what}: a header, perhaps"))
         lost = int((~np.isfinite(signal.data)).any(axis=0).sum())
         self._lost[modality] = self._lost.get(modality, 0) + lost
 
-    def findings(self, modalities: Sequence[str]) -> list[Finding]:
-        """What there is to say, once all is heard, of modalities that there should be."""
+    def findings(self, modalities: Sequence[str], *, few: bool) -> list[Finding]:
+        """What there is to say, once all is heard, of modalities that there should be, and of a `few` lost samples."""
         absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
-        lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n]
+        lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n and few]
         return self._odd + absent + lost
 
     def _warning(self, modality: str, what: str) -> Finding:

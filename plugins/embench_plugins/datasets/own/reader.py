@@ -116,7 +116,7 @@ class Own(Dataset):
                     for m, signal in recording.signals.items():
                         rates.setdefault(m, set()).add(signal.rate)
                         heard.add(m, signal)
-                findings += heard.findings(self._source(item).modalities)
+                findings += heard.findings(self._source(item).modalities, few=not self.description.targets)
             except DataError as error:
                 findings.append(Finding("error", error.where or item.id, error.what))
         findings += self._of_lengths(longest, rates)
