@@ -29,7 +29,7 @@ def look(
 ) -> None:
     """Write a page to look at a dataset: signals, faults, labels, units, controls, and what so many people can show."""
     from embench.data.cohort import card_for_protocol, choose_targets
-    from embench.data.find import DESCRIPTIONS, card_of, open_dataset, place, prepared
+    from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
 
@@ -49,7 +49,7 @@ def look(
             if name not in store.subjects:
                 hint = did_you_mean(name, list(store.subjects))
                 raise UsageError(f"there is no subject `{name}`", where="--subjects", hint=hint)
-        own = place(dataset, data_root)[0].name in DESCRIPTIONS.values()
+        own = place(dataset, data_root)[0].name in (OWN, CORPUS)
         of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
         path = write_look(of, out, steps.part)
     console.echo(f"{path}: signals of {len(people)} people; {path.stat().st_size / 1e6:.1f} MB")

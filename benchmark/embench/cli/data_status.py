@@ -36,7 +36,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
-    from embench.data.find import OWN, open_dataset, own_folders, place
+    from embench.data.find import open_dataset, own_folders, place
     from embench.store.reading import reader_faults
 
     usable = True
@@ -48,8 +48,8 @@ def status(
     else:
         named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
         facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
-        own = registry.find("dataset", OWN)
-        facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
+        own = [folder.name for folder in own_folders(data_root)]
+        facts += [_status_or_fault(*place(name, data_root), name) for name in own]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))

@@ -32,7 +32,7 @@ def pretrain(
     corpus: Annotated[
         str,
         Option(
-            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a corpus.yaml."
+            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a dataset.yaml."
         ),
     ],
     seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,

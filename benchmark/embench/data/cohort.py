@@ -224,7 +224,8 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
         raise UsageError(
             f"{card.name} has no targets, only recordings to pretrain on",
             where=f"--dataset {card.name}",
-            hint=f"--pretrainer NAME:{card.name} with another --dataset",
+            hint=f"--pretrainer NAME:{card.name} with another --dataset; own recordings that are to be scored on need "
+            "`labels` and `targets` in their dataset.yaml",
         )
     names = [n.strip() for n in text.split(",")] if text else list(card.default_targets or by_name)
     for name in names:

@@ -6,6 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
+import yaml
+
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data import locations
@@ -22,9 +24,11 @@ from embench.snapshot import cached, cached_call
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
-OWN = "own"
-DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
-"""The datasets whose folder may lie anywhere, by the file in it that describes it."""
+OWN, CORPUS = "own", "corpus"
+"""The datasets whose folder may lie anywhere, with labels and without."""
+DESCRIPTIONS = ("dataset.yaml", "corpus.yaml")
+"""The files that say what such a folder holds; the second one, of a corpus, is read until 0.2."""
+_MOST_BYTES = 1 << 20
 
 
 def is_folder(name: str) -> bool:
@@ -48,7 +52,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     if own and own[2] not in registry.names("dataset"):
         folder = locations.data_root(data_root) / own[2]
         if (folder / "dataset.yaml").is_file():
-            return registry.find("dataset", OWN), folder
+            return registry.find("dataset", _reader_of(folder)), folder
         if own[1]:
             raise DataError(
                 f"no data of {own[2]} here",
@@ -61,8 +65,17 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
 
 
 def _reader_of(folder: Path) -> str:
-    """The reader of a folder; without a description the reader of own recordings, which reports what is missing."""
-    return next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
+    """The reader of a corpus where a description says nothing of labels. Where none can be read, that of own recordings
+    tells what is wrong."""
+    path, old = (folder / file for file in DESCRIPTIONS)
+    if not path.is_file():
+        return CORPUS if old.is_file() else OWN
+    try:
+        top = yaml.compose(path.read_text("utf-8-sig"), yaml.SafeLoader) if path.stat().st_size < _MOST_BYTES else None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return OWN
+    keys = [key.value for key, _ in top.value] if isinstance(top, yaml.MappingNode) else []
+    return OWN if not keys or any(key in ("labels", "targets") for key in keys) else CORPUS
 
 
 def own_folders(data_root: Path | None) -> list[Path]:
@@ -142,7 +155,7 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
             raise DataError(
                 "there is no such folder",
                 where=str(folder),
-                expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
+                expected="recordings, and beside them dataset.yaml",
                 hint=f"{reader.card.obtain}",
             )
         generated = registry.has_synthesizer(entry.full_name)
@@ -167,7 +180,7 @@ def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) 
         dataset: Dataset = reader(folder)
     if _is_own(entry):
         _check_name(dataset, is_path=is_folder(name))
-    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in DESCRIPTIONS.values()}
+    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
     if own_folder and not own_names and fingerprint.synthetic(folder) is None:
         return Pseudonymous(dataset)
     return dataset

@@ -96,14 +96,14 @@ def check_fit(
         return  # the channels of one dataset are the same ones, however little is said of them
     if any(channel.modality == "emg" for channel in (*learned, *read)):
         hint = (
-            "EMG is of one muscle: own recordings and a corpus name it as the channel, in dataset.yaml or corpus.yaml, "
+            "EMG is of one muscle: own recordings and a corpus name it as the channel, in dataset.yaml, "
             "such as `emg: {channels: {trapezius: NAME IN THE FILE}}`"
         )
     else:
         hint = (
             "choose other --modalities, or an encoder that reads what both have (cnn_tf does of EEG). Own recordings "
-            "and a corpus name their channels in dataset.yaml or corpus.yaml: give them the same names in the same "
-            "order, such as `channels: {left: NAME IN THE FILE}`"
+            "and a corpus name their channels in dataset.yaml: give them the same names in the same order, "
+            "such as `channels: {left: NAME IN THE FILE}`"
         )
     raise UsageError(
         f"{part} would read different channels of {m} in {source} and {data}: {_some(learned)}",

@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench.interfaces.recording import Signal
 from embench_plugins.datasets.formats.channels import POTENTIALS, VOLTS
 from embench_plugins.datasets.formats.tracks import unit_of
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.found import Kind, modality_of
 from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels
-from embench_plugins.datasets.own.signals import Read
+from embench_plugins.datasets.own.signals import Read, in_memory, made
 
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".set")
 _NAME = re.compile(
@@ -92,10 +91,8 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
                 where=where,
                 expected=f"channels among {', '.join(map(str, there[:40]))}",
             )
-        with np.errstate(over="ignore", invalid="ignore"):
-            data = np.asarray(data, np.float64).astype(np.float32)
-        found[m] = Signal(data, rate, own.standard, POTENTIALS.get(m, str(own.unit)))
-    return Read(found, None, max((signal.duration_s for signal in found.values()), default=0.0))
+        found[m] = made(list(data), rate, m, own)
+    return in_memory(found)
 
 
 def _raw(root: Path, path: Path) -> Any:

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 from embench_plugins.datasets.own.found import Kind
+from embench_plugins.datasets.own.legacy import LEGACY, converted
 from embench_plugins.datasets.own.study import SESSIONS, Study, find_study, understood
 
 _NO_LABELS = (
@@ -31,6 +32,8 @@ def draft(folder: Path) -> str:
     Raises:
         DataError: there is no folder, or nothing in it that can be read.
     """
+    if (Path(folder) / LEGACY).is_file():
+        return converted(Path(folder))
     study = find_study(Path(folder))
     return "\n".join([
         *_head(study), *_people(study), "", "recordings:",

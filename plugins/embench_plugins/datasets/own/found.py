@@ -126,9 +126,9 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
                 yield path, rows
 
 
-def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[str]]]:
+def template_of(root: Path, paths: Sequence[Path], *, stars: bool = True) -> tuple[str, dict[str, list[str]]]:
     """A path with names in braces for what differs between some paths of one depth, and what stands for each. One of
-    the names is `participant`; what says no more than it, such as a date, is a star."""
+    the names is `participant`; what says no more than it, such as a date, is a star, where there may be `stars`."""
     rows = [path.relative_to(root).parts for path in paths]
     parts: list[list[str | int]] = []
     differing: list[list[str]] = []
@@ -144,12 +144,12 @@ def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[
                 if tokens not in differing:
                     differing.append(tokens)
                 parts[-1].append(differing.index(tokens))
-    named = _named(differing)
+    named = _named(differing, stars=stars)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
     return text, {name: values for _, name, values in named if name}
 
 
-def _named(differing: Sequence[Sequence[str]]) -> list[tuple[str, str, list[str]]]:
+def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str, str, list[str]]]:
     """What stands in a template for each piece that differs between paths, its name in braces, and its values."""
     if not differing:
         return []
@@ -160,7 +160,7 @@ def _named(differing: Sequence[Sequence[str]]) -> list[tuple[str, str, list[str]
         pairs = set(zip(people, tokens, strict=True))
         if k == who:
             found.append(("{participant}", "participant", list(tokens)))
-        elif len(pairs) == len(set(people)) and len(set(tokens)) > len(set(people)) // 2:
+        elif stars and len(pairs) == len(set(people)) and len(set(tokens)) > len(set(people)) // 2:
             found.append(("*", "", []))
         else:
             alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
