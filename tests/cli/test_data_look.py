@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench.data.synthetic import write_synthetic
-from embench.report.look import names_of_design, pseudonyms
+from embench.report.look import dealt_names, names_of_design
 from embench.report.tracks import draw_signal
 
 from ..data.test_faults import RATE, Signal, sound
@@ -129,7 +129,7 @@ def test_curves_keep_extremes_and_break_where_samples_are_lost():
 
 
 def test_pseudonyms_are_dealt_and_no_others_id():
-    dealt = [pseudonyms([f"S{n:02}" for n in range(1, 31)]) for _ in range(2)]
+    dealt = [dealt_names([f"S{n:02}" for n in range(1, 31)]) for _ in range(2)]
     assert dealt[0] != dealt[1]
     assert sorted(dealt[0].values()) == [f"P{n:02}" for n in range(1, 31)]
 

@@ -105,7 +105,7 @@ def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
     Raises:
         DataError: files cannot be read. MachineError: the page cannot be written.
     """
-    names = pseudonyms(of.store.subjects)
+    names = dealt_names(of.store.subjects)
     quality = _quality(of, part("modalities", "judged"))
     controls = _controls(of, part("folds", "controls fitted"))
     sums, drawn = _drawn(of, names, part("subjects", "drawn"))
@@ -135,7 +135,7 @@ def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
 _TEMPLATE = "look"
 
 
-def pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
+def dealt_names(subjects: Iterable[str]) -> dict[str, str]:
     """Subject -> pseudonym, dealt anew each time; never one that another subject could be called by."""
     dealt = list(subjects)
     random.SystemRandom().shuffle(dealt)

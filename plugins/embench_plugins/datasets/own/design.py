@@ -66,7 +66,7 @@ class Sheet:
     def participant(self) -> pd.Series | None:
         """Whose row each is, None where nothing says it."""
         column = "{participant}" if "{participant}" in self.rows else self.keys.get("participant")
-        return self.rows[column].map(tables.canonical) if column else None
+        return canonical(self.rows[column]) if column else None
 
     @property
     def one_each(self) -> bool:
@@ -102,6 +102,11 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
         else:
             sheets += [Sheet(path.relative_to(root).as_posix(), rows) for path, rows in group]
     return sheets
+
+
+def canonical(cells: pd.Series) -> pd.Series:
+    """Cells as keys are compared."""
+    return cells.map({cell: tables.canonical(cell) for cell in cells.unique()})
 
 
 def blank(cells: pd.Series) -> pd.Series:
@@ -174,7 +179,7 @@ def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
     for column in sheet.plain:
         if sheet.rows[column].nunique() > 2 * _MOST_STIMULI:
             continue
-        cells = sheet.rows[column].map(tables.canonical)
+        cells = canonical(sheet.rows[column])
         there = ~cells.isin(tables.MISSING)
         values = set(cells[there])
         if not 2 <= len(values) <= _MOST_STIMULI or there.mean() < 0.3:
