@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from embench.errors import DataError
+from embench.errors import DataError, MachineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,6 +99,15 @@ def write_whole(path: Path, put: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a text as `write_whole` does."""
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
+
+
+@contextmanager
+def writing(what: str, path: Path) -> Iterator[None]:
+    """Raises MachineError where the disk refuses what is written inside, to `path` or below it."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{what} cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def cache_root() -> Path:

@@ -11,8 +11,8 @@ from embench.callbacks import ProgressCallback
 from embench.data import locations
 from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
-from embench.errors import DataError, MachineError, UsageError
-from embench.files import digest
+from embench.errors import DataError, UsageError
+from embench.files import digest, writing
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -109,11 +109,8 @@ def write_description(folder: Path) -> tuple[Path, int]:
             hint="to begin anew, move it away first",
         )
     text = registry.describer(OWN)(folder)
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except OSError as error:
-        raise MachineError(f"it cannot be written: {error.strerror}", where=str(path)) from error
+    with writing("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
     return path, sum("TODO" in line for line in text.splitlines()[1:])
 
 

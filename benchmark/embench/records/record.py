@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from embench.checksums import sealed_yaml, unsealed_yaml
-from embench.errors import CheckFailed, DataError, MachineError
+from embench.errors import CheckFailed, DataError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
@@ -27,6 +27,7 @@ from embench.files import (
     sha256,
     write_text,
     write_whole,
+    writing,
 )
 from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
@@ -83,7 +84,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
     """
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
-    try:
+    with writing("the run's record", folder):
         make_folder(folder, folder_mode(manifest.card.labels_public))
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)
@@ -96,8 +97,6 @@ def write_record(folder: Path, record: Record) -> Manifest:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
         write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**written_run(record.run), FILES: _sums(folder)})))
-    except OSError as error:
-        raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
 
 

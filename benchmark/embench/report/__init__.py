@@ -9,8 +9,8 @@ from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
-from embench.errors import EmbenchError, MachineError
-from embench.files import write_text
+from embench.errors import EmbenchError
+from embench.files import write_text, writing
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
@@ -51,10 +51,8 @@ def write_report(
         if audit and run.audit is None:
             run = replace(run, audited=_audited(Path(folder), record, audit))
         html = _page(run, singles)
-    try:
+    with writing("the report", out):
         write_text(Path(out), html)
-    except OSError as error:
-        raise MachineError(f"the report cannot be written: {error.strerror}", where=str(out)) from error
     return Path(out)
 
 

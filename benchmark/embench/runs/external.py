@@ -18,8 +18,8 @@ import numpy as np
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.errors import DataError, MachineError, UsageError
-from embench.files import digest, write_text
+from embench.errors import DataError, UsageError
+from embench.files import digest, write_text, writing
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
@@ -142,10 +142,8 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
     if not rows:
         raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
-    try:
+    with writing("the list of units", path):
         write_text(Path(path), record.format_csv(rows, list(rows[0])))
-    except OSError as error:
-        raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
