@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import ProgressCallback
+from embench.data.cohort import Cohort
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard import verify
-from embench.leaderboard.attestations import (
-    LEVEL_NAMES,
-)
+from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.history import CheckStatus, EntryCheck, check_history, digest_or_place, entry_name
-from embench.leaderboard.own_data import wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
@@ -114,24 +113,24 @@ def _summands(of: _Subject) -> _Found:
     return list(verify.wrong_summands(of.folder, of.record))
 
 
-def _labels(of: _Subject) -> _Found:
-    return wrong_labels(of.folder, of.run, of.record, of.data_root)
-
-
 def _covered(of: _Subject) -> _Found:
     if of.record.labels is None:
         return Undefined("the labels are not public: only a reproduction can show it")
     return list(wrong_coverage(of.record, of.record.labels))
 
 
-def _unpredicted(of: _Subject) -> _Found | None:
-    if "coverage" not in of.entry.scores:
-        return None
-    return wrong_unpredicted(of.run, of.record, of.data_root)
+def _of_cohort(
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None
+) -> Callable[[_Subject], _Found | None]:
+    """A check with the data here, of entries whose scores have this part."""
 
+    def checked(of: _Subject) -> _Found | None:
+        if part and part not in of.entry.scores:
+            return None
+        cohort = cohort_of(of.run, of.record, of.data_root)
+        return cohort if isinstance(cohort, Undefined) else check(of.run, of.record, cohort)
 
-def _cohort(of: _Subject) -> _Found:
-    return wrong_cohort(of.run, of.record, of.data_root)
+    return checked
 
 
 def _release(of: _Subject) -> _Found | None:
@@ -140,16 +139,6 @@ def _release(of: _Subject) -> _Found | None:
     if of.run.dataset.files is None:
         return None
     return [] if of.entry.files_known else Undefined(UNKNOWN_FILES)
-
-
-def _controls(of: _Subject) -> _Found:
-    return wrong_controls(of.run, of.record, of.data_root)
-
-
-def _adds(of: _Subject) -> _Found | None:
-    if "adds" not in of.entry.scores:
-        return None
-    return wrong_adds(of.run, of.record, of.data_root)
 
 
 def _rescored(of: _Subject) -> _Found | None:
@@ -205,13 +194,13 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "folds": _of_record(verify.wrong_folds),
     "scores": _scores,
     "summands": _summands,
-    "labels": _labels,
+    "labels": lambda of: wrong_labels(of.folder, of.run, of.record, of.data_root),
     "release": _release,
-    "cohort": _cohort,
+    "cohort": _of_cohort(wrong_cohort),
     "covered": _covered,
-    "unpredicted": _unpredicted,
-    "controls": _controls,
-    "adds": _adds,
+    "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
+    "controls": lambda of: wrong_controls(of.run, of.record, of.data_root),
+    "adds": _of_cohort(wrong_adds, "adds"),
     "rescored": _rescored,
     "audit": _audit,
     "bound": _bound,
