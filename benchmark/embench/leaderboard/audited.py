@@ -131,10 +131,11 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     controls = measured.get("controls", {})
+    asked = [of for of in controls.values() if isinstance(of, Mapping)]
     expected = {
         "calibration": sum((of["low"] or 0) - of["of right probabilities"] > MISCALIBRATED for of in calibration),
         "balance": sum(of["matched"] - of["balanced"] > UNBALANCED for of in balance),
-        "controls": bool(controls.get("not cleared") or any(of.get("adds") is False for of in _mappings(controls))),
+        "controls": bool(controls.get("not cleared") or any(of.get("adds") is False for of in asked)),
         "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
@@ -142,10 +143,6 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
         made = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
         if made != count:
             yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {made:d}"
-
-
-def _mappings(of: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (value for value in of.values() if isinstance(value, Mapping))
 
 
 def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:

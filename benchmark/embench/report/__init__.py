@@ -16,9 +16,10 @@ from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
-from embench.report import about, curves, embeddings, fusion_gain, headline, people, probabilities, quality, training
+from embench.report import about, curves, embeddings, fusion_gain, headline, people, quality, training
 from embench.report.facts import RunFacts
-from embench.report.page import Section, render_page
+from embench.report.page import Section, by_labelled_target, render_page
+from embench.report.probabilities import probabilities
 from embench.store import Store
 
 
@@ -59,10 +60,10 @@ def write_report(
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
-        Section("Subjects", "Scores by subject", headline.subjects_section(run)),
-        Section("ROC", "ROC curve", curves.curves_section(run)),
-        Section("Probabilities", "Probabilities and alarms", probabilities.probabilities_section(run)),
-        Section("Decisions", "Decisions", curves.decisions_section(run)),
+        Section("Subjects", "Scores by subject", by_labelled_target(run, headline.scores_by_subject, narrow=True)),
+        Section("ROC", "ROC curve", by_labelled_target(run, curves.roc_or_values, narrow=True)),
+        Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probabilities)),
+        Section("Decisions", "Decisions", by_labelled_target(run, curves.decisions, narrow=True)),
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
