@@ -171,7 +171,6 @@ def plan(request: Request) -> dict[str, Any]:
 def rescored(to: Recording, entry: Path) -> None:
     copy = to.scratch / "rescored" / "protocol" / entry.name
     shutil.copytree(entry, copy)
-    shutil.copytree(entry.parents[1] / "shared", to.scratch / "rescored" / "shared", dirs_exist_ok=True)
     to.keep(f"rescored/{entry.name}.txt", "\n".join(rescore.rescore(copy)) + "\n")
     known = read_record(copy)
     scores = written_scores(known.scores, scoring_of(known.run))
@@ -232,7 +231,9 @@ def record(out: Path, work: Path) -> None:
     shutil.copytree(to.data / "stress_predict", to.scratch / "damaged" / "stress_predict")
     for file in sorted((to.scratch / "damaged").rglob("*.csv"))[:3]:
         file.write_bytes(file.read_bytes()[:40])
-    entries = sorted(path.parent for path in BOARDS.glob("*/*/*/run.yaml"))
+    for shared in BOARDS.glob("*/shared"):
+        shutil.copytree(shared, to.scratch / "rescored" / "shared", dirs_exist_ok=True)
+    entries = sorted(path.parent for path in BOARDS.glob("*/*/*/predictions.npz"))  # whose labels are public
     jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(plans, ()), (runs, ()), (identities, ())]
     jobs += [(rescored, (entry,)) for entry in entries] + [(command, each) for each in lines()]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
