@@ -42,7 +42,9 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
-        return registry.find("dataset", _reader_of(folder)), folder
+        # Where no file says what a folder holds, the reader of own recordings tells what is missing.
+        reader = next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
+        return registry.find("dataset", reader), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
     if own and own[2] not in registry.names("dataset"):
         folder = locations.data_root(data_root) / own[2]
@@ -57,11 +59,6 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
             )
     entry = registry.find("dataset", OWN if name == f"{OWN}/{OWN}" else name)
     return entry, data_folder(entry, data_root)
-
-
-def _reader_of(folder: Path) -> str:
-    """Where no file says what a folder holds, the reader of own recordings tells what is missing."""
-    return next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
 
 
 def own_folders(data_root: Path | None) -> list[Path]:

@@ -251,11 +251,6 @@ def _looks(row: Row) -> str:
     return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
 
 
-def _recipe(row: Row) -> str:
-    """The recipe, and how many of its settings were assumed."""
-    return row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else "")
-
-
 def _cost(name: str, title: str, about: str) -> Column:
     recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
 
@@ -294,7 +289,7 @@ _COLUMNS: Sequence[Column] = (
         "recipe",
         "The size of networks and training; assumed: settings that a paper leaves open.",
         lambda row: row.recipe,
-        _recipe,
+        lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
     ),
     _of_methods("access", "Which data of the test subjects it may read.", lambda row: row.target_access),
     _of_methods("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap),

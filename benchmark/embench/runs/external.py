@@ -27,7 +27,7 @@ from embench.protocols import Fold, Protocol, load_current_protocol, protocol_de
 from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
-from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
 from embench.records.seeds import seeds_taken
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
@@ -282,7 +282,8 @@ def _write_record(
     facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context, files=files)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
-    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
+    mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
+    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
     folder = out or LEDGER / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
@@ -321,7 +322,3 @@ def _check_free(folder: Path, run_id: str) -> None:
             where=f"--out {folder}",
             hint="choose another --out; or delete the folder, if nobody needs that record",
         )
-
-
-def _id(method: str, facts: Circumstances) -> str:
-    return digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
