@@ -102,7 +102,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(what: str, path: Path) -> Iterator[None]:
+def saving(what: str, path: Path) -> Iterator[None]:
     """Raises MachineError where the disk refuses what is written inside, to `path` or below it."""
     try:
         yield

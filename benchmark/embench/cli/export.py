@@ -14,7 +14,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot, TrustCode, completes
 from embench.cli.progress import Steps
 from embench.errors import UsageError
-from embench.files import write_text, writing
+from embench.files import saving, write_text
 from embench.texts import visible
 
 
@@ -153,7 +153,7 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         typer.echo(visible(text), nl=False)
         return
-    with writing("the text", path):
+    with saving("the text", path):
         write_text(path, text)
     console.echo(f"written: {path}")
 

@@ -12,7 +12,7 @@ from embench.data import locations
 from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import DataError, UsageError
-from embench.files import digest, writing
+from embench.files import digest, saving
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -106,7 +106,7 @@ def write_description(folder: Path) -> tuple[Path, int]:
             hint="to begin anew, move it away first",
         )
     text = registry.describer(OWN)(folder)
-    with writing("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
+    with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
     return path, sum("TODO" in line for line in text.splitlines()[1:])
 

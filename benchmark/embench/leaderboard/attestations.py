@@ -31,7 +31,7 @@ from pydantic import (
 
 import embench
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError, breaks_schema, faults
-from embench.files import parse_json, read_text, sha256, write_text, writing
+from embench.files import parse_json, read_text, saving, sha256, write_text
 from embench.records.entry import shared_files
 from embench.records.manifest import Line, Manifest, Word, check_texts
 from embench.records.record import read_folds, read_manifest
@@ -194,7 +194,7 @@ def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path 
     before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
     if before and LEVELS.index(before[0].level) > LEVELS.index(made.level):
         return path
-    with writing("the attestation", path):
+    with saving("the attestation", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(made.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
     return path

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from embench.files import write_text, writing
+from embench.files import saving, write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared
 from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
@@ -75,7 +75,7 @@ def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) 
     entries = load_shown_entries(root) if entries is None else entries
     sections = sections_of(entries)
     written = []
-    with writing("the tables", root):
+    with saving("the tables", root):
         drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
         for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"

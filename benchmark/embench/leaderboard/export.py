@@ -11,7 +11,7 @@ from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError
-from embench.files import aside, replace_folder, temporary, write_text, writing
+from embench.files import aside, replace_folder, saving, temporary, write_text
 from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
@@ -59,7 +59,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
         record, audit = sealing.sealed(record), audit and sealing.sealed_audit(audit)
     _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit})
     entry = entry_folder(boards, manifest)
-    with writing("the entry", entry), temporary(aside(entry)) as whole:
+    with saving("the entry", entry), temporary(aside(entry)) as whole:
         write_entry(whole, record, shared_folder(entry))
         if seal:
             write_text(whole / sealing.SEAL_FILE, seal)

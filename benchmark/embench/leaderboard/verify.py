@@ -18,7 +18,7 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.files import cache_root, digest, writing
+from embench.files import cache_root, digest, saving
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
 from embench.leaderboard.audited import wrong_audit, wrong_binding
@@ -65,7 +65,7 @@ def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | N
                 expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
                 hint="publish the run again",
             )
-        with writing("the cache", mark):
+        with saving("the cache", mark):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
         if progress is not None:

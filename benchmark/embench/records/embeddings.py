@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError
-from embench.files import read_arrays, write_whole, writing
+from embench.files import read_arrays, saving, write_whole
 
 EMBEDDINGS_FILE = "embeddings.npz"
 _MOST_BYTES = 1 << 32
@@ -57,7 +57,7 @@ def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
             np.savez(file, allow_pickle=False, **columns)
 
     path = Path(run_folder) / EMBEDDINGS_FILE
-    with writing("the embeddings", path):
+    with saving("the embeddings", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, put)
 

@@ -24,10 +24,10 @@ from embench.files import (
     parse_json,
     parse_yaml,
     read_text,
+    saving,
     sha256,
     write_text,
     write_whole,
-    writing,
 )
 from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
@@ -84,7 +84,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
     """
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
-    with writing("the run's record", folder):
+    with saving("the run's record", folder):
         make_folder(folder, folder_mode(manifest.card.labels_public))
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embench.errors import DataError, breaks_schema, faults
-from embench.files import write_text, writing
+from embench.files import saving, write_text
 from embench.records.manifest import Line, Word, check_texts
 from embench.records.record import as_yaml, read_yaml
 
@@ -43,6 +43,6 @@ def read_superseded(folder: Path) -> Superseded | None:
 def write_superseded(folder: Path, content: Superseded) -> Path:
     """Raises MachineError where the file cannot be written."""
     path = Path(folder) / SUPERSEDED_FILE
-    with writing("the file", path):
+    with saving("the file", path):
         write_text(path, as_yaml(content.model_dump()))
     return path

@@ -10,7 +10,7 @@ from typing import Any
 from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
 from embench.errors import EmbenchError
-from embench.files import write_text, writing
+from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
@@ -19,7 +19,7 @@ from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, people, quality, training
 from embench.report.facts import RunFacts
 from embench.report.page import Section, by_labelled_target, render_page
-from embench.report.probabilities import probabilities
+from embench.report.probabilities import probability_checks
 from embench.store import Store
 
 
@@ -52,7 +52,7 @@ def write_report(
         if audit and run.audit is None:
             run = replace(run, audited=_audited(Path(folder), record, audit))
         html = _page(run, singles)
-    with writing("the report", out):
+    with saving("the report", out):
         write_text(Path(out), html)
     return Path(out)
 
@@ -62,7 +62,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Headline", "Headline and controls", headline.headline_section(run)),
         Section("Subjects", "Scores by subject", by_labelled_target(run, headline.scores_by_subject, narrow=True)),
         Section("ROC", "ROC curve", by_labelled_target(run, curves.roc_or_values, narrow=True)),
-        Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probabilities)),
+        Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
         Section("Decisions", "Decisions", by_labelled_target(run, curves.decisions, narrow=True)),
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),

@@ -19,7 +19,7 @@ _BIN_COLUMNS = ("from", "to", "mean probability", "share positive", "low", "high
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
 
-def probabilities(run: RunFacts, target: Target) -> Markup | Undefined:
+def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
     """The calibration of a target's probabilities; of two classes also what alarms made of them gain."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")

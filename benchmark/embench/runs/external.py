@@ -19,7 +19,7 @@ from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import DataError, UsageError
-from embench.files import digest, write_text, writing
+from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
@@ -142,7 +142,7 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
     if not rows:
         raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
-    with writing("the list of units", path):
+    with saving("the list of units", path):
         write_text(Path(path), record.format_csv(rows, list(rows[0])))
 
 

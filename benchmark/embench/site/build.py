@@ -10,7 +10,7 @@ from pathlib import Path
 
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, UsageError
-from embench.files import aside, replace_folder, temporary, writing
+from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.shown import load_shown_entries
 from embench.report.drawing import STYLE
@@ -58,7 +58,7 @@ def build_site(
     pages = EntryPages()
     made = boards_of(sections, entries, pages.pairs_of(entries, progress))
     placed = placed_rows(made)
-    with writing("the site", out):
+    with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
             whole.mkdir()
