@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import stat
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -110,6 +111,23 @@ def saving(what: str, path: Path) -> Iterator[None]:
         raise MachineError(f"{what} cannot be written: {error.strerror}", where=str(path)) from error
 
 
+@contextmanager
+def reading(
+    path: Path, *, missing: str = "the file is missing", home: str | None = None, expected: str | None = None
+) -> Iterator[None]:
+    """Raises DataError where a file that is read inside is missing or damaged.
+
+    Args:
+        missing: what is said where there is none, and `home`, where it is expected. `expected`: what it should hold.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(missing, where=str(path), expected=home) from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path), expected=expected) from error
+
+
 def cache_root() -> Path:
     """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
     import platformdirs
@@ -189,7 +207,6 @@ def read_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """The arrays of an NPZ file, without objects. Raises DataError where it is damaged, or over `most` bytes unpacked;
     FileNotFoundError."""
     import zipfile
-    import zlib
 
     import numpy as np
 

@@ -30,10 +30,10 @@ from pydantic import (
 )
 
 import embench
-from embench.errors import CheckFailed, DataError, EmbenchError, UsageError, breaks_schema, faults
+from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import parse_json, read_text, saving, sha256, write_text
 from embench.records.entry import shared_files
-from embench.records.manifest import Line, Manifest, Word, check_texts
+from embench.records.manifest import Line, Manifest, Word, as_model
 from embench.records.record import read_folds, read_manifest
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.system import version_of
@@ -261,13 +261,5 @@ def _read(path: Path) -> Attestation:
         content = parse_json(read_text(path, 1 << 16))
     except (OSError, ValueError) as error:
         raise DataError(f"the attestation cannot be read: {error}", where=str(path)) from error
-    check_texts(content, str(path))
-    try:
-        return Attestation.model_validate(content)
-    except ValidationError as error:
-        found = faults(error)
-        raise DataError(
-            breaks_schema("the attestation", found),
-            where=str(path),
-            expected="a file as `embench leaderboard reproduce` writes it",
-        ) from error
+    expected = "a file as `embench leaderboard reproduce` writes it"
+    return as_model(Attestation, content, "the attestation", str(path), expected)

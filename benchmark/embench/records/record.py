@@ -24,6 +24,7 @@ from embench.files import (
     parse_json,
     parse_yaml,
     read_text,
+    reading,
     saving,
     sha256,
     write_text,
@@ -338,9 +339,5 @@ def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> li
 
 
 def _text(path: Path, most: int = MOST_BYTES) -> str:
-    try:
+    with reading(path, home="the folder of a finished run"):
         return read_text(path, most)
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=str(path), expected="the folder of a finished run") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read: {error}", where=str(path)) from error
