@@ -1,10 +1,10 @@
-"""From a run's folder to a leaderboard entry: the subset that may be published."""
+"""From folders of runs to leaderboard entries: the subset that may be published."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields, public_run
-from embench.records.record import Record, read_record, write_entry
+from embench.records.record import Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
@@ -26,6 +26,29 @@ SUMMANDS_FILE = "summands.json"
 
 DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
+
+
+def finished_runs(runs: Path) -> list[Path]:
+    """The folders of all finished runs below `runs`/<dataset>/, by name."""
+    return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
+
+
+def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tuple[list[Path], dict[Path, list[str]]]:
+    """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+
+    Raises:
+        DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
+    """
+    entries, refused = [], {}
+    for folder in folders:
+        if reasons := why_not_publishable(read_manifest(folder)):
+            refused[folder] = reasons
+            continue
+        try:
+            entries.append(export_entry(folder, boards, key=key))
+        except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
+            refused[folder] = [error.what]
+    return entries, refused
 
 
 def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
