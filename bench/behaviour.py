@@ -48,7 +48,8 @@ ENTRIES = [BOARDS / entry for entry in THINGS["entries"]]
 MASKS = [  # what differs from one time to the next, and what stands for it; by what words it is found
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?[.\d]*(Z|[+-]\d\d:?\d\d)?", "<time>"),
     (r'("?(?:wall_s|peak_memory_mb|energy_j|expected_s|nuisances_s)"?: )[\d.e+-]+', r"\1<cost>"),
-    (r", about [\d.]+ (s|min|h) left", ""),
+    (r", about [\d.]+ (s|min|h)( left| \([^)]*\))?", ""),
+    (r"(?m)^sealed: [0-9a-f]{64}$", "sealed: <with its times>"),
     (r"(<dt>(?:time|memory)</dt><dd>)[^<]*", r"\1<cost>"),
     (r"(?m)^(preparing .*|.*: epoch \d+ of \d+ .*)\n", ""),
 ]
