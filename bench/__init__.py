@@ -1,4 +1,4 @@
-"""What is measured and published from a copy of the project: speed, scaling, and the boards of real recordings."""
+"""Measurements and publications from a copy of the project: speed, scaling, and the boards of real recordings."""
 
 from pathlib import Path
 

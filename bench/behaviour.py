@@ -56,9 +56,9 @@ MASKS = [  # what differs from one time to the next, and what stands for it; by 
 HEX = r"(?<=-)[0-9a-f]{10}\b|(?<![\w.])(?=\d*[a-f])[0-9a-f]{16,64}\b"
 """Ids of runs, and other hashes."""
 UNMASKED = ("boards", "rescored", "protocols")
-"""Where no id follows from a reader's code on this machine."""
+"""Parts in which no id follows from a reader's code on this machine."""
 DRAWN = r"runs/(network|pretrain)\b(?!/below|/files)"
-"""What holds numbers that a stage's id seeds: with other ids they are others."""
+"""Files with numbers that a stage's id seeds: with other ids they are others."""
 
 
 class Recording:

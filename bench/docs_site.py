@@ -1,4 +1,4 @@
-"""The documentation as a site: `python bench/docs_site.py stage FOLDER`, and `check SITE` for what was built of it.
+"""The documentation as a site: `python bench/docs_site.py stage FOLDER`, and `check SITE` for the built one.
 
 `stage` copies README, CONTRIBUTING, CHANGELOG and docs/ into one folder, from which `mkdocs.yml` builds the site. Pages
 stay what GitHub shows, but for two things: lists in lists are indented as Python's Markdown wants them, and links to
@@ -147,7 +147,7 @@ def faults(site: Path) -> Iterator[str]:
 
 TABS, DRAWER = '<ul class="md-tabs__list">', '<ul class="md-nav__list" data-md-scrollfix>'
 HEADER = '<nav aria-label="Site"><ul>'
-"""Where the pages of the documentation, and those of the leaderboards, list their parts."""
+"""Start of the list of parts on the pages of the documentation, and on those of the leaderboards."""
 
 
 def join(site: Path) -> None:

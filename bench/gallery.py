@@ -72,7 +72,7 @@ def digest(name: str) -> str:
 
 
 def mark(name: str) -> str:
-    """The first line of a page."""
+    """The line that begins a page."""
     made = f"examples/{name}.py, sha256 {digest(name)}"
     return f"<!-- Made by `make gallery` from {made}. Do not edit this page: change the script. -->"
 

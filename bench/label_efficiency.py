@@ -38,7 +38,7 @@ METHODS = {
 """Pretrainer -> the row without it, and what the panel is called."""
 
 LIMITS = (0.35, 0.9)
-"""Of the AUROC axes, so that panels can be compared."""
+"""Limits of the AUROC axes, so that panels can be compared."""
 
 
 def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path | None) -> Request:

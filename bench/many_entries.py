@@ -1,4 +1,4 @@
-"""How long a board of thousands of entries takes to be shown, to become a site, and to grow.
+"""Times a board of thousands of entries: its display, its site, and its growth.
 
     python -m bench.many_entries [--entries 5000] [--new 60] [--ranked]
 
@@ -30,7 +30,7 @@ PROTOCOL = "subject-independent-v3"
 
 
 def make_copies(root: Path, count: int, first: int = 0) -> list[Path]:
-    """Adds `count` entries to the board below `root`, numbered from `first`; their folders."""
+    """Adds `count` entries to the board below `root`, numbered from `first`, and returns their folders."""
     kept = root.parent / "originals"
     if not kept.is_dir():
         shutil.copytree(BOARD, kept)

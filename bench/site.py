@@ -1,4 +1,4 @@
-"""How long the site of many entries takes, how large its pages are, and how fast a table sorts.
+"""Times the site of many entries, and measures how large its pages are, and how fast a table sorts.
 
     python -m bench.site [--entries 1000]
 

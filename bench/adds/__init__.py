@@ -1,5 +1,5 @@
-"""Whether scores add something to clock and movement, put to the test on real recordings: the `study` that all of it
-reads, and `attacks`, scores made of movement, clocks and contact alone, which must not add anything."""
+"""Tests on real recordings of whether scores add something to clock and movement: the `study` that all of it reads, and
+`attacks`, scores made of movement, clocks and contact alone, which must not add anything."""
 
 import argparse
 import os

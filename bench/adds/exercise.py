@@ -1,4 +1,4 @@
-"""The verdict `adds` where the heart was strained and nobody was stressed: `python -m bench.adds.exercise`.
+"""The verdict `adds` under exercise without stress: `python -m bench.adds.exercise`.
 
 The sessions of `wearable_stress/exercise`, on a stationary bicycle: what a few methods that tell exercise from what
 comes before and after add to clock and movement.
@@ -14,7 +14,7 @@ from embench.statistics.adding import ADDS_LEVELS
 
 DATASET = "wearable_stress/exercise"
 TARGETS = ("exercise", "work")
-"""The second is surer, and of fewer units; see `wearable_stress_exercise_layout`."""
+"""The second is surer, and of fewer units; see `wearable_stress.exercise`."""
 METHODS = tuple(
     (modalities, fusion)
     for modalities in ("ppg", "eda", "temp", "ppg,eda,temp", "acc")

@@ -1,4 +1,4 @@
-"""Whether published rows hold event markers: `python -m bench.adds.markers stress_predict`.
+"""Check of published rows for event markers: `python -m bench.adds.markers stress_predict`.
 
 Markers are pressed where labels begin and end, so that no row can add to what they predict. But a row that holds them
 goes together with this prediction beyond what the clock and the other rows of the board tell: their partial

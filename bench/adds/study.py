@@ -119,7 +119,7 @@ def read_study(dataset: str, data_root: Path) -> Study:
 
 
 def _only(cohort: Cohort, people: set[str]) -> Cohort:
-    """The same cohort without all other subjects."""
+    """The cohort without all other subjects."""
     eligible, positions = (
         tuple(i for i in part if cohort.units[i].subject in people) for part in (cohort.eligible, cohort.positions)
     )

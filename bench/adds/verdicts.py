@@ -22,7 +22,7 @@ class Judge:
     """A study's nuisances in all seeds."""
 
     def __init__(self, study: Study) -> None:
-        """Fits them, or reads what was kept."""
+        """Fits them, or reads them from the cache."""
         self.study, cohort = study, study.cohort
         studies = studies_of(cohort, load_protocol(PROTOCOL), {study.target.name: SEEDS})[study.target.name]
         if isinstance(studies, Undefined):

@@ -79,7 +79,7 @@ def supersede(rows: Mapping[Row, Plan]) -> None:
 
 
 def show(groups: Mapping[str, Sequence[Row]], data_root: Path | None) -> None:
-    """Each row that is not done with the hours that this machine will take, and those of each group."""
+    """Prints each missing row with the hours that this machine will take, and those of each group."""
     for name, rows in groups.items():
         with snapshot():
             plans = {row: planned(row, data_root) for row in rows}

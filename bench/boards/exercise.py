@@ -79,7 +79,7 @@ ROWS = (
     *(Row(name, "acc") for name in FAST),
     *(Row(name, modalities) for modalities in (ALL, "ppg") for name in ESTIMATORS),
 )
-"""In the order in which they are run and shown."""
+"""Runs, in the order in which they are made and shown."""
 
 TASK, STRESS_REST, RIDE, RIDE_REST = "task", "rest of the stress session", "exercise", "rest of the aerobic session"
 STATES = (TASK, RIDE, RIDE_REST, STRESS_REST)

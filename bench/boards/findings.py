@@ -43,7 +43,7 @@ from embench.records.scores import AddsAt, Score
 
 
 class Told(NamedTuple):
-    """What the page says of a board."""
+    """Facts of a board for the page."""
 
     board: Board
     first: LeaderboardEntry
@@ -59,17 +59,17 @@ class Told(NamedTuple):
 
     @property
     def ranked(self) -> bool:
-        """Whether the headline can be estimated."""
+        """True if the headline can be estimated."""
         return self.metric == headline(self.first, self.board)
 
     @property
     def first_above(self) -> bool:
-        """Whether the first row lies above chance."""
+        """True if the first row lies above chance."""
         return low(self.first.score(self.board.target, self.metric)) > 0.5
 
     @property
     def above(self) -> int:
-        """How many rows lie above chance."""
+        """Number of rows above chance."""
         return sum(low(e.score(self.board.target, self.metric)) > 0.5 for e in self.rows)
 
     @property
@@ -80,11 +80,11 @@ class Told(NamedTuple):
 
     @property
     def adding(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
-        """Those that add."""
+        """Rows that add."""
         return [(e, at) for e, at in self.asked if at.adds]
 
     def at(self, level: str) -> list[LeaderboardEntry]:
-        """Those that add at a level, whichever decides."""
+        """Rows that add at a level, whichever decides."""
         found = [(e, e.scores.adds(self.board.target)) for e, _ in self.asked]
         return [e for e, adds in found if adds and adds.levels[level].adds]
 
@@ -94,23 +94,23 @@ class Told(NamedTuple):
 
     @property
     def partners(self) -> int:
-        """How many subjects have another one whose session is of like length."""
+        """Number of subjects who have another one with a session of like length."""
         return self.asked[0][1].score.subjects
 
     @property
     def correlated(self) -> list[tuple[LeaderboardEntry, AddsAt]]:
-        """Those whose partial correlation lies above 0, whatever is left of their scores."""
+        """Rows whose partial correlation lies above 0, whatever is left of their scores."""
         return [(e, at) for e, at in self.asked if low(at.effect) > 0]
 
     @property
     def luck(self) -> int:
-        """How many rows would add by luck, at most."""
+        """Number of rows that would add by luck, at most."""
         adding = section_of(self.board).adding
         return adding.by_luck if adding else 0
 
     @property
     def counted(self) -> str:
-        """How many add, and how many would by luck."""
+        """A sentence on the rows that add, and those that would by luck."""
         adding = section_of(self.board).adding
         return adding.sentence if adding else ""
 
@@ -133,7 +133,7 @@ def place(entry: LeaderboardEntry) -> str:
 
 
 def alone(entry: LeaderboardEntry, board: Board) -> str:
-    """In how many seeds, taken alone, a row adds."""
+    """Number of seeds in which a row adds when taken alone, of all."""
     adds = entry.scores.adds(board.target)
     seeds = adds.seeds if adds else {}
     return f"{sum(seeds.values())} of {len(seeds)}"
@@ -150,7 +150,7 @@ def gap(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> Score:
 
 
 def verdict(difference: Score) -> str:
-    """What a paired difference shows.
+    """Verdict on a paired difference.
 
     >>> verdict(Score(mean=0.1, low=0.02, high=0.18)), verdict(Score(mean=0.1, low=-0.02, high=0.22))
     ('shown to be higher', 'not shown to be higher')

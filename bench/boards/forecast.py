@@ -1,4 +1,4 @@
-"""How long rows will take, before they are run: `python -m bench.boards --list`.
+"""Forecast of the time that rows will take: `python -m bench.boards --list`.
 
 The plan times networks, and what clock and movement tell of a dataset, which is fitted once. Features and estimators
 take what the published rows of the same estimator took, for each hour of sessions, seed and target. So do scores and

@@ -1,4 +1,4 @@
-"""Whom the best rows work for: the table of `docs/why/intended-use.md`.
+"""Scores of the best rows by groups of subjects: the table of `docs/why/intended-use.md`.
 
     python -m bench.boards.people --data-root DIR
 

@@ -53,7 +53,7 @@ EVERY = (
     Board("eegmat", "task"),
 )
 TASKS = ("stress", "task")
-"""Targets that are tasks which subjects were given, and not what they said."""
+"""Targets that are tasks given to subjects, not their reports."""
 CLOCK, MOVEMENT, REGISTERED = "session_position", "movement", "registered_clock"
 
 
@@ -62,7 +62,7 @@ CLOCK, MOVEMENT, REGISTERED = "session_position", "movement", "registered_clock"
 
 @cache
 def entries() -> list[LeaderboardEntry]:
-    """All that no other entry took the place of."""
+    """Entries that no other entry supersedes."""
     return [entry for entry in load_entries(BOARDS) if entry.superseded is None]
 
 
@@ -98,7 +98,7 @@ def best_first(board: Board, protocol: str = FIXED) -> list[tuple[LeaderboardEnt
 
 @cache
 def looks_at(board: Board) -> int:
-    """How often the labels of a target have been opened at least: once for each published run on its dataset."""
+    """Least number of openings of a target's labels: one for each published run on its dataset."""
     return sum(entry.board == board.dataset and board.target in entry.targets for entry in load_entries(BOARDS))
 
 
@@ -185,7 +185,7 @@ def record_of(folder: Path) -> Record:
 
 
 def is_open(entry: LeaderboardEntry) -> bool:
-    """Whether the entry holds predictions, of which others can be compared with it."""
+    """True if the entry holds predictions, so that others can be compared with it."""
     return entry.run.card.labels_public == "yes"
 
 
@@ -239,10 +239,10 @@ def low(score: Score | Estimate | None) -> float:
 
 
 def bold(score: Score | None) -> str:
-    """The same, bold where the interval lies above chance."""
+    """A score as text, bold where the interval lies above chance."""
     return f"**{shown(score)}**" if low(score) > 0.5 else shown(score)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown; a sentence where there are no rows yet."""
+    """A Markdown table; a sentence where there are no rows yet."""
     return markdown.table(heads, rows) if rows else "*None of these rows has been run yet.*"

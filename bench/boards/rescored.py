@@ -65,7 +65,7 @@ def rescore(plan: Plan, entry: Path, progress: EventCallback) -> None:
 
 
 def _predictions(plan: Plan, known: Record, entry: Path) -> Iterator[FoldPredictions]:
-    """What the entry predicts of the units of each fold of the plan."""
+    """Predictions of the entry for the units of each fold of the plan."""
     table, cohort = known.predictions.table, plan.test
     of_model = np.flatnonzero(table["method"] == MODEL)
     columns = (table[name][of_model].tolist() for name in ("target", "seed", "fold", "unit", "score"))

@@ -1,4 +1,4 @@
-"""Which runs make the boards. They were chosen before any of these runs.
+"""Runs of the boards. They were chosen before any of them began.
 
 `GROUPS` are in the order in which they are run and published: features of all datasets, then networks, from the cheap
 ones to those that take hours. `make board` runs all but those of `MORE`, `make board-more` these as well.
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What sets the row apart, in words."""
+        """Text on what is particular to the row."""
         parts = [f"{self.encoder} + {self.fusion} on {self.modalities}"]
         parts += [f"after {self.pretrainer}"] if self.pretrainer else []
         parts += [f"trained on {self.train}"] if self.train else []
@@ -46,7 +46,7 @@ class Row(NamedTuple):
         return ", ".join([*parts, *self.settings, f"{self.dataset} {self.targets or ''}".strip(), self.protocol])
 
     def request(self, **places: object) -> Request:
-        """What `embench run` is asked for; recipe and device are the same on every machine.
+        """Request for `embench run`; recipe and device are the same on every machine.
 
         Args:
             places: the request's `data_root`, `runs` and `workers`.

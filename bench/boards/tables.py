@@ -78,7 +78,7 @@ BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
 
 
 def facts(boards: Sequence[Board] | None = None) -> str:
-    """What each board is about."""
+    """Table of facts on each board."""
     lines = []
     for board in boards or standing():
         if not (rows := rows_of(board)):
@@ -121,7 +121,7 @@ def networks(board: Board) -> str:
 
 
 def controls(board: Board) -> str:
-    """What is scored without a signal of the body, as in the row with most subjects."""
+    """Table of scores without a signal of the body, as in the row with most subjects."""
     lines: list[list[str]] = []
     if not rows_of(board):
         return table([], lines)
@@ -158,7 +158,7 @@ def _apart(entry: LeaderboardEntry, board: Board, name: str) -> list[str]:
 
 
 def adding(boards: Sequence[Board] | None = None) -> str:
-    """How many rows of each board lie above chance, and how many add to clock and movement."""
+    """Table of the rows of each board that lie above chance, and of those that add to clock and movement."""
     lines = []
     for board in boards or standing():
         metric, rows, found = metric_of(board), rows_of(board), section_of(board)
@@ -213,8 +213,8 @@ def _from_scratch(rows: Sequence[LeaderboardEntry]) -> dict[str, LeaderboardEntr
 
 
 def _gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> list[str]:
-    """Both scores, their paired difference, and its p without correction; without the latter two where labels are
-    not public."""
+    """Cells with both scores, their paired difference, and its p without correction; without the latter two where
+    labels are not public."""
     metric = metric_of(board)
     scores = [shown(e.score(board.target, metric)) for e in (one, other)]
     if not is_open(one):
@@ -224,7 +224,7 @@ def _gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> 
 
 
 def leak() -> str:
-    """The same methods under the fixed protocol, under the strict one, and under one that leaks."""
+    """Table of the same methods under the fixed protocol, under the strict one, and under one that leaks."""
     lines = []
     for board in (b for b in standing() if rows_of(b, LEGACY)):
         for name in FAST:
@@ -267,7 +267,7 @@ def elsewhere() -> str:
 
 
 def choice(boards: Sequence[Board] | None = None) -> str:
-    """The first row of each board, its lead over the mean of all, and how much of it choosing explains."""
+    """Table of the first row of each board, its lead over the mean of all, and the part that choosing explains."""
     lines = []
     for board in boards or standing():
         rows, metric = best_first(board), metric_of(board)
@@ -287,7 +287,7 @@ def choice(boards: Sequence[Board] | None = None) -> str:
 
 
 def noise(boards: Sequence[Board] | None = None) -> str:
-    """How much scores vary between seeds and between rows, and how wide their intervals are."""
+    """Table of the variation of scores between seeds and between rows, and the width of their intervals."""
     lines = []
     for board in boards or standing():
         metric, rows = metric_of(board), best_first(board)
@@ -375,7 +375,7 @@ def filled(page: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Those that show tables; not those of datasets whose rows are of superseded protocols alone."""
+    """Pages with tables; not those of datasets whose rows are of superseded protocols alone."""
     run = {board.dataset for board in standing()}
     waiting = {board.dataset for board in EVERY} - run
     boards = [path for path in sorted((DOCS / "boards").glob("*.md")) if not path.stem.endswith("_v1")]

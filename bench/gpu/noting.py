@@ -1,4 +1,4 @@
-"""What all parts of a trial share: noting figures, and timing. It can be imported without PyTorch."""
+"""Shared parts of a trial: noting figures, and timing. It can be imported without PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOUND: dict = {}
 
 
 def keep(**figures):
-    """Notes figures at once, so that a part that is stopped leaves what it had."""
+    """Notes figures at once, so that an interrupted part keeps those that it has."""
     FOUND.update(figures)
     (WORK / "parts" / f"{sys.argv[1]}.json").write_text(json.dumps(FOUND, indent=1, default=str))
     print(figures, flush=True)
@@ -47,7 +47,7 @@ def sized(whole, tiny):
 
 
 def waited():
-    """Waits until the GPU, if there is one, has done what it was given."""
+    """Waits until the GPU, if there is one, has finished its work."""
     import torch
 
     if device() == "cuda":

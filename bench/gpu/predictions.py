@@ -39,7 +39,7 @@ STEEP = {"schedule": "constant", "warmup": 0, "lr": 1e-3}
 
 
 def repeat():
-    """Whether a fit gives the same weights twice, and what torch says is not deterministic."""
+    """Checks that a fit gives the same weights twice, and notes what torch says is not deterministic."""
     for strict in (True, False):
         for name, build in sized(REPEATED, TINY).items():
             label = f"{name}{'' if strict else ', warn_only=True'}"

@@ -143,7 +143,7 @@ LOOKED_AT = {
 
 
 def syncs():
-    """Where the host waits, how many kernels a step has, and how long the GPU idles between them."""
+    """Measures where the host waits, how many kernels a step has, and how long the GPU idles between them."""
     settled()
     look = sized(looked_at, lambda epoch, steps: {"ms": 1e3 * seconds(epoch, 1, 0) / steps})
     for name, (build, batch) in sized(LOOKED_AT, {"cnn_tf small 4": (partial(SMALL, 16), 4)}).items():

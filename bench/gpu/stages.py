@@ -65,7 +65,7 @@ def made(encoder, preset, shape, rows, *, rate=128.0, fusion=None, modality=None
 
 
 def forward_flops(model, data):
-    """Of one row, attention counted, whatever kernel computes it."""
+    """Operations of one row's forward pass, attention counted, whatever kernel computes it."""
     model.eval()
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(data.batch(np.arange(1)))

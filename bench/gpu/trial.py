@@ -75,7 +75,7 @@ def ceilings():
 
 
 def merge():
-    """Writes results.json of what the parts left, and prints the page to read first."""
+    """Writes results.json from the files of the parts, and prints a summary."""
     parts, results = WORK / "parts", {}
     for file in sorted(parts.glob("*.rc")):
         results[file.stem] = json.loads(file.read_text())
@@ -94,7 +94,7 @@ def merge():
 
 
 def page(found):
-    """What was found, shortly."""
+    """Prints a summary of the results."""
     show(found, "versions", "gpu", "packages")
     show(found, "ceilings")
     for name in ("cnn_tf", "videomae"):
@@ -117,7 +117,7 @@ def page(found):
 
 
 def show(found, part, *names):
-    """All that a part found, or some of it."""
+    """Prints all results of a part, or some of them."""
     for name in names or ("",):
         what = found.get(part, {}).get(name) if name else found.get(part)
         if what:

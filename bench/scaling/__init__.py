@@ -1,4 +1,4 @@
-"""How the stages of a large grid would be scheduled on 1 to 512 workers, and what limits it."""
+"""Simulated schedules of the stages of a large grid on 1 to 512 workers, and their limits."""
 
 from bench import ROOT
 

@@ -1,4 +1,4 @@
-"""What the page shows: the schedules of the planned grid, and the real run beside its own."""
+"""Figures of the page: the schedules of the planned grid, and the real run beside its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCHS = 12
 
 
 def figures(grid: Mapping[str, Any], real: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the page shows, from the files of `plan` and `real`."""
+    """Figures of the page, from the files of `plan` and `real`."""
     stages = grid["stages"]
     tasks = {id_: Task(stage["s"], tuple(stage["inputs"])) for id_, stage in stages.items()}
     runs = [run["stages"] for run in grid["runs"]]

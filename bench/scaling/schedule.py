@@ -104,7 +104,7 @@ def simulate(
 
 
 def _users(of: Mapping[K, Iterable[str]]) -> dict[str, list[K]]:
-    """Who uses each name."""
+    """Users of each name."""
     found: dict[str, list[K]] = {}
     for user, names in of.items():
         for name in set(names):

@@ -1,4 +1,4 @@
-"""How long a stage takes: from stages that were run before, by rows, epochs and operations."""
+"""Duration of a stage: from stages that were run before, by rows, epochs and operations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from embench.snapshot import snapshot
 
 
 def names_of(kind: str, params: Mapping[str, Any]) -> str:
-    """Which network a stage trains, from what its `stage.json` holds: stages with one text take alike for a row."""
+    """Text that identifies the network of a stage, from its `stage.json`: stages with one text take alike for a row."""
     parts = [f"{m}={part['encoder']}" for m, part in sorted(params.get("modalities", {}).items())]
     others = [(params.get(part) or {}).get("name", "") for part in ("fusion", "pretrainer")]
     return " ".join([kind, ",".join(parts), *others]).replace("embench_plugins/", "")
@@ -47,8 +47,8 @@ def recorded(folder: Path) -> tuple[dict[str, float], int]:
 
 
 def published(data: Path) -> tuple[dict[str, float], dict[str, float], int]:
-    """Of each network seconds a row and epoch (of the recipe), the median of the boards' rows, and operations of a row;
-    and how many rows. A row tells what it took as a whole: of several networks all but one have to be known."""
+    """Seconds for a row and epoch (of the recipe) of each network, the median of the boards' rows, and operations of a
+    row; and how many rows. A row tells what it took as a whole: of several networks all but one have to be known."""
     found, operations, used = defaultdict[str, list[float]](list), dict[str, float](), 0
     for plan, amounts, took in sorted(_rows(data), key=lambda row: len(row[1])):
         *known, ours = sorted(amounts, key=lambda name: (name not in found, amounts[name]))

@@ -73,7 +73,7 @@ RATING = {"rating": Label("rating", np.array([5.0]))}
 
 
 class Part(Dataset):
-    """Some modalities of another dataset, as its own reader gives them."""
+    """A dataset with some modalities of another, read by its own reader."""
 
     def __init__(self, whole: Dataset, modalities: Sequence[str]) -> None:
         super().__init__(whole.root)
@@ -106,7 +106,7 @@ def signal_files(name: str, root: Path) -> list[Path]:
 
 
 def flat(name: str, root: Path) -> Path:
-    """The same files in one folder without others, which the peer reads altogether."""
+    """The files in one folder without others, which the peer reads altogether."""
     folder = root.parent / f"{root.name}-flat"
     if not folder.exists():
         folder.mkdir()

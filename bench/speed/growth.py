@@ -61,7 +61,7 @@ def _prepared(setting: Setting) -> list[Row]:
 
 
 def _runs(setting: Setting) -> list[Row]:
-    """Once each, for nothing is kept before: `handcrafted` and logistic regression on synthetic AMIGOS."""
+    """Rows of single runs, without caches: `handcrafted` and logistic regression on synthetic AMIGOS."""
     found = {}
     counts = setting.size((10, 40), (6, 8))
     for n in counts:

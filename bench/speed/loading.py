@@ -21,7 +21,7 @@ BATCH = 64
 
 
 def stage_data(setting: Setting) -> Callable[[], Data]:
-    """What a network on the EEG of the DEAP files reads, put together anew at each call."""
+    """Returns a function that assembles the inputs of a network on the EEG of the DEAP files, anew at each call."""
     request = run.Request(
         "deap", encoders=("cnn_tf",), fusion="single", modalities="eeg", targets="arousal", recipe="paper", seeds="0",
         data_root=data.deap(setting).parent, runs=setting.work / "runs",

@@ -1,4 +1,4 @@
-"""What topics share: turns that are timed, rows of the table, commands run and watched."""
+"""Shared parts of topics: timed turns, rows of the table, commands run and watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MILLI: dict[str, Any] = {"scale": 1e3, "unit": "ms"}
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a topic works: a scratch folder that goes when it ends, whether sizes are tiny, and the peer's Python."""
+    """Setting of a topic: a scratch folder that goes when it ends, whether sizes are tiny, and the peer's Python."""
 
     work: Path
     tiny: bool
@@ -64,7 +64,7 @@ class Row:
 
 
 def measured(topic: str, setting: Setting) -> tuple[str, list[Row]]:
-    """What a topic says it is, and its rows. Runs in a process of its own."""
+    """Runs a topic in the current process, which must be one of its own, and returns its description and rows."""
     os.environ["EMBENCH_CACHE"] = str(setting.work / "cache")
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["PYTHONWARNINGS"] = "ignore"
@@ -146,7 +146,7 @@ def median(times: Sequence[Took]) -> float:
 def faster(
     what: str, ours: Sequence[Took], peer: Sequence[Took], against: str, *, least: float | None = None, **more: Any
 ) -> Row:
-    """How many times as fast ours is; wanted: at least `least`."""
+    """Row with the speed of ours as a multiple of the peer's; wanted: at least `least`."""
     bound = f">= {least:g}" if least is not None else ""
     return _pair(what, ours, peer, against, "times as fast", bound, lambda us, them: them / us, **more)
 
@@ -154,7 +154,7 @@ def faster(
 def share(
     what: str, ours: Sequence[Took], peer: Sequence[Took], against: str, *, most: float | None = None, **more: Any
 ) -> Row:
-    """What part of the peer's time ours is; wanted: at most `most`."""
+    """Row with our time as a share of the peer's; wanted: at most `most`."""
     bound = f"<= {most:g}" if most is not None else ""
     return _pair(what, ours, peer, against, "of its time", bound, lambda us, them: us / them, **more)
 
@@ -191,7 +191,7 @@ def _pair(
 def alone(
     what: str, times: Sequence[Took], *, most: float | None = None, scale: float = 1.0, unit: str = "s", **about: Any
 ) -> Row:
-    """A time that stands for itself; wanted: at most `most` of `unit`."""
+    """A row with a time by itself; wanted: at most `most` of `unit`."""
     spread = {"ours": _spread(times, scale)}
     return figure(what, scale * median(times), unit, most=most, repetitions=len(times), details=spread, **about)
 

@@ -40,7 +40,7 @@ class Peer(AbstractContextManager["Peer"]):
         self._log.close()
 
     def ask(self, job: str, **arguments: Any) -> dict[str, Any]:
-        """What a job of `peer_server.py` gave. Raises RuntimeError where it failed."""
+        """Result of a job of `peer_server.py`. Raises RuntimeError where it failed."""
         assert self._process, self.missing  # noqa: S101  # callers ask only where there is a peer
         assert self._process.stdin  # noqa: S101  # it has a pipe
         self._process.stdin.write(json.dumps({"job": job, **arguments}, default=str) + "\n")

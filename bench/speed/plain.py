@@ -148,7 +148,7 @@ class Unet(nn.Module):
 
 
 class UnetSe(nn.Module):
-    """Of intervals (1, 32), or of four bands of electrodes on a scalp of 12 x 12 cells."""
+    """U-Nets on intervals (1, 32), or on four bands of electrodes on a scalp of 12 x 12 cells."""
 
     def __init__(self, b: Build, shape: Sequence[int]) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Handcrafted(nn.Module):
 
 
 class Frames(nn.Module):
-    """Bytes, standardised; the mean over tokens of what a library's network makes of them."""
+    """Mean over the tokens of a library's network for standardised bytes."""
 
     def __init__(self, network: nn.Module, width: int) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ WINDOW = 1280
 """Samples of the peer's windows: 10 s. A store of ours has whole recordings, of which any window is cut."""
 
 WORKERS = 2
-"""Of rows that say so; the others are one process against one."""
+"""Number of processes of rows that say so; the others are one process against one."""
 
 
 def read_and_hashed(files: Iterable[Path], load: Callable[[Path], object]) -> None:
@@ -47,7 +47,7 @@ def compared(
     read_and_hashed(files, load)  # the files are in memory for all
 
     def fresh(key: str) -> Path:
-        """A new folder for every turn; what the last one left is removed before the clock starts."""
+        """A new folder for every turn; the last one is removed before the clock starts."""
         if key in last:
             shutil.rmtree(last[key])
         last[key] = setting.new("cache")

@@ -20,7 +20,7 @@ def rows(setting: Setting) -> list[Row]:
         return embench("run", "--dataset", "stress_predict", *method, "--data-root", root, "--runs", runs, *more)
 
     def fresh(workers: int) -> Way:
-        """Fitted, predicted and scored anew; data, features and what hangs on the split alone are kept."""
+        """Fits, predicts and scores again; data, features and results of the split alone are cached."""
 
         def once() -> Took:
             runs = setting.new("runs")

@@ -105,7 +105,7 @@ def engines_epochs(
 
 
 def of_a_step(epochs: list[Took], steps: int) -> list[Took]:
-    """Without the first epoch, which warmed up."""
+    """Times of a step, without the first epoch, which warmed up."""
     return [Took(each.seconds / steps, each.processor / steps) for each in epochs[1:]]
 
 

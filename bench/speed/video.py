@@ -71,7 +71,7 @@ def film(path: Path, seconds: int, width: int, height: int) -> None:
 
 
 def plain(folder: Path, out: Path) -> int:
-    """What one would write without embench: every frame is decoded, those that are due are cut and kept."""
+    """Reads videos without embench: every frame is decoded, those that are due are cut and kept."""
     count = 0
     for path in sorted(folder.iterdir()):
         rows, due = [], 0.0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     __version__: str
 
 DISTRIBUTION = "embench-affect"
-"""What pip calls this package; another project has the plain name."""
+"""Name of this distribution on PyPI; another project has the plain name."""
 
 _HOMES = {
     "Control": "embench.records.scores",

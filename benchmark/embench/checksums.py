@@ -19,17 +19,18 @@ from embench.files import PRIVATE, aside, make_folder, sha256, temporary, write_
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
-"""A file of more bytes is compared by evenly spaced blocks when it is opened, so that opening takes milliseconds."""
+"""Bytes beyond which a file is compared by evenly spaced blocks when it is opened, so that opening takes
+milliseconds."""
 SEAL = "sealed"
 
 Sums = Mapping[str, Mapping[str, Any]]
 """File's name -> `bytes`, `sha256`, and of a large file also `blocks`, the SHA-256 of its sampled blocks."""
 
 _sound: dict[tuple[Any, ...], float] = {}
-"""Files that were compared already, in the state in which they were, and when, in s since 1970."""
+"""Compared files in their state -> the time of the comparison, in s since 1970."""
 
 _TRUSTED_S = 86400.0
-"""So long is a file not read again whose size, times and inode are as they were when it was compared."""
+"""Seconds during which a file with unchanged size, times and inode is not read again."""
 
 _SETTLED_S = 2.0
 """A file that is younger when it is compared might be altered without a change of its time."""
@@ -84,8 +85,8 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Keeps in the file `path`, for processes to come, which files of its folder were compared inside and within the
-    last day, so that to start a command again doesn't read all results again."""
+    """Records in the file `path`, for later processes, the files of its folder that were compared in this context or
+    within the last day, so that a repeated command doesn't read all results again."""
     before = _read_compared(path)
     _sound.update(before)
     yield
@@ -93,17 +94,19 @@ def remembering(path: Path) -> Iterator[None]:
     kept = {
         known: when
         for known, when in _sound.items()
-        if str(known[0]).startswith(inside) and now - when < _TRUSTED_S and when - max(known[2:4]) / 1e9 > _SETTLED_S
+        if known[0].startswith(inside) and now - when < _TRUSTED_S and when - max(known[2:4]) / 1e9 > _SETTLED_S
     }
     if kept.keys() - before.keys():
         with suppress(OSError):
-            write_text(path, json.dumps([[*known, when] for known, when in kept.items()]))
+            rows = [[known[0].removeprefix(inside), *known[1:], when] for known, when in kept.items()]
+            write_text(path, json.dumps(rows))
 
 
 def _read_compared(path: Path) -> dict[tuple[Any, ...], float]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return {tuple(known): when for *known, when in rows if 0 <= time.time() - when < _TRUSTED_S}
+        fresh = (row for row in rows if 0 <= time.time() - row[-1] < _TRUSTED_S)
+        return {(str(path.parent / name), *known): when for name, *known, when in fresh}
     except (OSError, ValueError, TypeError):
         return {}  # missing, or not as it was written: all files are compared
 
@@ -115,7 +118,7 @@ def sealed_json(content: Mapping[str, Any]) -> str:
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
-    """What `sealed_json` was given. Raises DamagedError: the file is missing, no JSON, or altered."""
+    """The content of a sealed JSON file. Raises DamagedError: the file is missing, no JSON, or altered."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL)

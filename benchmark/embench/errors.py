@@ -1,4 +1,4 @@
-"""What can go wrong, as one family of exceptions: each knows its exit code and says what to do next."""
+"""The exceptions of embench: each knows its exit code and the next step for the user."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Unfinished(EmbenchError):
 
 
 class Fault(NamedTuple):
-    """What is wrong with one field, which is called as it stands in the file: `split.by`; the whole has no name."""
+    """A fault in one field, with its name in the file: `split.by`; a fault of the whole has no name."""
 
     field: str
     what: str
@@ -104,7 +104,7 @@ class Fault(NamedTuple):
 
 
 def faults(error: Any) -> list[Fault]:
-    """What a `pydantic.ValidationError` found; nothing here imports pydantic, since every command starts here."""
+    """Faults of a `pydantic.ValidationError`; pydantic is not imported here, since every command starts here."""
     return [
         Fault(".".join(map(str, of["loc"])), "unknown key" if of["type"] == "extra_forbidden" else of["msg"])
         for of in error.errors()

@@ -84,7 +84,7 @@ def replace_folder(folder: Path, whole: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """To the disk, so that not even a power cut leaves a finished name on an unfinished file."""
+    """Flushes a file to the disk, so that not even a power cut leaves a finished name on an unfinished file."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
@@ -129,7 +129,7 @@ def reading(
 
 
 def cache_root() -> Path:
-    """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
+    """The folder of prepared data: `$EMBENCH_CACHE`, else the user's cache folder."""
     import platformdirs
 
     chosen = os.environ.get("EMBENCH_CACHE")
@@ -148,17 +148,17 @@ def make_folder(path: Path, mode: int = PRIVATE) -> None:
 
 
 def folder_mode(*labels_public: str) -> int:
-    """The permissions of a folder that holds data of datasets whose cards say this of their labels."""
+    """The permissions of a folder with data of datasets whose cards have this `labels_public`."""
     return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
 MOST_BYTES = 1 << 27
-"""A table or document of a record is no longer than this, unpacked; the longest real ones have some MB."""
+"""Most bytes of a table or document of a record, unpacked; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
 _LONG = 64
-"""A text counts as one value for every so many characters."""
+"""Number of characters of a text that count as one value."""
 
 
 def check_regular(path: Path) -> int:
@@ -187,13 +187,13 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
-    """What was read from the gzip file `path`, unpacked. Raises DataError where that is over `most` bytes; OSError,
-    EOFError and zlib.error where it is damaged."""
+    """The unpacked content of the gzip file `path`. Raises DataError where that is over `most` bytes; OSError, EOFError
+    and zlib.error where it is damaged."""
     return b"".join(unzipped_parts(content, path, most))
 
 
 def unzipped_parts(content: bytes, path: Path, most: int = MOST_BYTES) -> Iterator[bytes]:
-    """The same, in parts of at most a MB."""
+    """The unpacked content, in parts of at most a MB."""
     size = 0
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         while part := file.read(1 << 20):

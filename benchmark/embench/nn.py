@@ -45,7 +45,7 @@ class Present(dict[str, Tensor]):
         self.whole = frozenset(whole)
 
     def lacks(self, modality: str) -> bool:
-        """Whether the modality is absent in any sample."""
+        """True if the modality is absent in any sample."""
         return modality not in self.whole
 
 
@@ -210,7 +210,8 @@ class Model(nn.Module):
 
 
 def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
-    """What an encoder's module made of so many rows. Raises PluginError where these are not their tokens."""
+    """Checks and returns the tokens of an encoder's module for `rows` rows. Raises PluginError where they have other
+    shapes."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
     if not isinstance(made, Tokens):
         raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)
@@ -261,7 +262,7 @@ def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
 
 
 class Objective(NamedTuple):
-    """How a network learns targets of one kind: `loss` (B,) of logits (B, outputs) and labels (B,), and `activation`,
+    """Loss and activation of targets of one kind: `loss` (B,) of logits (B, outputs) and labels (B,), and `activation`,
     the scores (B, columns) that logits (B, outputs) stand for."""
 
     loss: Callable[[Tensor, Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""One look at the machine's files for a plan, or for all plans of a grid: what is asked twice is answered once.
+"""A consistent view of the machine's files for a plan, or for all plans of a grid: equal reads are made once.
 
 Outside of a snapshot nothing is remembered, so that a long session sees every file as it is now.
 """
@@ -19,7 +19,7 @@ _answers: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("answers", 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Within it, `seen` functions answer an equal call from memory. A snapshot inside another one is part of it."""
+    """Caches results of `cached` functions inside the context. An inner snapshot is part of the outer one."""
     if _answers.get() is not None:
         yield
         return
@@ -30,20 +30,20 @@ def snapshot() -> Iterator[None]:
         _answers.reset(token)
 
 
-def seen(function: Callable[P, R]) -> Callable[P, R]:
+def cached(function: Callable[P, R]) -> Callable[P, R]:
     """A function that reads files, or computes from what was read, and whose result nobody changes. Calls are equal
-    where their arguments are, see `once`."""
+    where their arguments are, see `cached_call`."""
 
     @wraps(function)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
-        return once((function, *args, *kwargs.items()), partial(function, *args, **kwargs))
+        return cached_call((function, *args, *kwargs.items()), partial(function, *args, **kwargs))
 
     return answered
 
 
-def once(key: tuple[Any, ...], make: Callable[[], R]) -> R:
-    """What `make` returned for an equal key before. A part of a key that can't be hashed is equal to itself alone; an
-    error is not remembered."""
+def cached_call(key: tuple[Any, ...], make: Callable[[], R]) -> R:
+    """Returns the result of `make` for an equal key, cached within a snapshot. A part of a key that can't be hashed is
+    equal to itself alone; an error is not remembered."""
     answers = _answers.get()
     if answers is None:
         return make()

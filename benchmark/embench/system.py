@@ -1,4 +1,4 @@
-"""What the machine provides: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
+"""Services of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
 differ in these; nothing else in the harness may care.
 """
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
-"""What Linux shows a process of itself."""
+"""Linux's view of this process."""
 LEASE = ".lease"
-"""The end of the name of a file that stands for a lock where the disk knows none."""
+"""Suffix of a file that serves as a lock where the file system has none."""
 LEASE_S = 60.0
 """Seconds without a sign of life after which another machine takes over what such a file protects."""
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
-"""What torch and the libraries of a GPU say, which have a class of errors for some of it only."""
+"""Messages of torch and the libraries of a GPU, which have a class of errors for some cases only."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
@@ -81,7 +81,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def others_can_write(path: Path) -> bool:
-    """Whether a file or folder is another user's, or can be written by one; False where the system has no such
+    """True if a file or folder is another user's, or can be written by one; False where the system has no such
     permissions."""
     status = path.stat()
     return hasattr(os, "getuid") and (status.st_uid != os.getuid() or bool(status.st_mode & 0o022))
@@ -89,14 +89,14 @@ def others_can_write(path: Path) -> bool:
 
 @cache
 def process_start_s() -> float:
-    """When this process began, in s of the clock by which files are dated."""
+    """Start of this process, in s of the clock by which files are dated."""
     import psutil
 
     return float(psutil.Process().create_time())
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Number of processors that this process may use."""
     import psutil
 
     process = psutil.Process()
@@ -106,13 +106,13 @@ def cores() -> int:
 
 
 def limited_threads(count: int) -> AbstractContextManager[object]:
-    """While it lasts, numerical libraries (BLAS, OpenMP) take at most `count` threads each."""
+    """Limits numerical libraries (BLAS, OpenMP) to `count` threads each, for the duration of the context."""
     return _numerical_libraries(len(sys.modules)).limit(limits=count)
 
 
 @lru_cache(maxsize=1)
 def _numerical_libraries(_: int) -> ThreadpoolController:
-    """Those that are loaded; to find them takes 3 ms, and another one comes with a module."""
+    """The loaded numerical libraries; finding them takes 3 ms, and another one comes with a module."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -126,14 +126,14 @@ def free_memory() -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory gave out, of the machine or of a GPU."""
+    """True if an error says that memory of the machine or of a GPU was exhausted."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))
 
 
 def reset_peak_memory() -> None:
-    """What follows is measured from here on, where the system can do that: on Linux."""
+    """Restarts the measurement of peak memory, where the system can do that: on Linux."""
     with contextlib.suppress(OSError):
         (_OWN / "clear_refs").write_text("5")
 
@@ -188,8 +188,8 @@ def lacking(error: BaseException, needed_by: str = "this command") -> MachineErr
 
 
 def begin_worker() -> None:
-    """Called once in a worker: it ends when its parent asks it to or is gone, however that died. An interrupt, which a
-    terminal sends to all processes, is the parent's to answer."""
+    """Prepares a worker: it ends when its parent asks it to or is gone, however that died. An interrupt, which a
+    terminal sends to all processes, is handled by the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has what its parent made of it
     threading.Thread(target=_wait_for_parent, daemon=True).start()
@@ -213,7 +213,7 @@ WORKERS_START_S = 5.0
 
 
 def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
-    """Whether `workers` processes would save time on `left` items, of which this one has done some: `took`, the
+    """True if `workers` processes would save time on `left` items, of which this one has done some: `took`, the
     processor time of each in s. The slowest one does not count, since it waited for imports."""
     if workers <= 1 or len(took) < 2:
         return False
@@ -241,17 +241,17 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
 
 
 KEPT = "finished work is kept, and the same command continues from there"
-"""What holds whenever a command ends early."""
+"""Note on every command that ends early."""
 _SERVER_GONE = 255
-"""The exit code that is told of a process whose end nobody saw, since the server that started it is gone."""
+"""The exit code reported for a process whose end was not observed, since the server that started it is gone."""
 
 
 @contextmanager
 def working(
     pool: ProcessPoolExecutor, doing: str = "", where: str | None = None
 ) -> Iterator[Callable[..., Future[Any]]]:
-    """Gives what hands work to the processes of a pool, as its `submit` does. They end with it: at once, whatever they
-    do, where something is raised inside.
+    """Yields a function that submits work to the processes of a pool, as its `submit` does. They end with it: at once,
+    whatever they do, where something is raised inside.
 
     Raises:
         WorkerKilled: one of them was killed, or the server that starts them, while `doing`.
@@ -298,7 +298,7 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Says which process was killed where one was inside: of `processes`, or of a library's own.
+    """Raises an error that names the killed process, of `processes` or of a library's own.
 
     Raises:
         WorkerKilled: in place of what a broken pool raises.
@@ -313,8 +313,8 @@ def named_workers(
 
 @contextmanager
 def joblib_workers(doing: str) -> Iterator[None]:
-    """Makes what joblib starts inside work as our own workers do: an interrupt is this process's to answer, and one
-    that is killed is named.
+    """Makes workers of joblib behave as our own do: an interrupt is handled by this process, and a killed worker is
+    named.
 
     Raises:
         WorkerKilled: one was killed while `doing`.
@@ -331,7 +331,7 @@ def killed_worker(
     where: str | None = None,
     processes: Mapping[int, BaseProcess] | None = None,
 ) -> WorkerKilled:
-    """The error that says what a broken pool does not: which process was killed, by what, and what to do."""
+    """The error for a broken pool: which process was killed, by what, and what to do."""
     if processes is None:
         found = re.search(r"SIG[A-Z]+", str(error))
         ended = f"a worker process was killed{f' by {found[0]}' if found else ''}"
@@ -374,7 +374,7 @@ def _start(environment: dict[str, str]) -> None:
 
 
 def in_fresh_process(doing: str, work: Callable[..., _T], *arguments: Any, module: str | None = None) -> _T:
-    """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
+    """Returns `work(*arguments)` from a process in which no code of a plugin ran before. Its exceptions are raised
     here. `module` is what the process has imported when it starts, by default that of `work`.
 
     Raises:

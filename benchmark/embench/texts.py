@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""What steers a terminal, or turns the direction of a line; a tab and the end of a line do not."""
+"""Characters that control a terminal, or turn the direction of a line; not a tab or the end of a line."""
 
 _CODE = re.compile(r"\.py:\s*[^\W\d]|\bobject:[0-9a-f]{20}:")
 _PLACE = re.compile(r"(?:^|[\s=:,;'\"(\[])(?:/[^\s/]|~[\w.-]*[/\\]|\.{1,2}[/\\]|[A-Za-z]:[\\/][^/]|\\\\)")
@@ -36,12 +36,12 @@ def markdown(text: str) -> str:
 
 
 def has_control(text: str) -> bool:
-    """Whether a text holds a control character other than a tab or the end of a line."""
+    """True if a text holds a control character other than a tab or the end of a line."""
     return _CONTROL.search(text) is not None
 
 
 FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-"""What a cell begins with that a spreadsheet runs; the last four are the wide forms of the first."""
+"""Beginnings of cells that a spreadsheet runs; the last four are the wide forms of the first."""
 
 
 def harmless(text: str) -> str:
@@ -54,7 +54,7 @@ def harmless(text: str) -> str:
 
 
 def names_code(text: str) -> bool:
-    """Whether a text names a class in a file, or one that was given from Python.
+    """True if a text names a class in a file, or one that was given from Python.
 
     >>> names_code("eeg=./mine.py:Net"), names_code("embench_plugins/cnn_tf")
     (True, False)
@@ -63,7 +63,7 @@ def names_code(text: str) -> bool:
 
 
 def names_place(text: str) -> bool:
-    """Whether a text names a place on somebody's machine: by a full path, from a home folder, or from where it stood.
+    """True if a text names a place on somebody's machine: by a full path, from a home folder, or from where it stood.
 
     >>> names_place("encoder.build.weights=/home/alice/w.pt"), names_place("https://embench.org/w"), names_place("a/b")
     (True, False, False)

@@ -16,7 +16,7 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _LIBRARIES: list[torch.library.Library] = []
-"""What was declared, which holds as long as it is kept."""
+"""Declared libraries, which hold as long as they are kept here."""
 
 
 def settle() -> None:

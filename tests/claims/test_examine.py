@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from embench import registry
-from embench.claims.asked import Asked
+from embench.claims.finished import ClaimRun
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
@@ -194,7 +194,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
     records = [record.read_record(folder) for folder in (*one["runs"], two["runs"][1])]
     assert [r.run["targets"] for r in records] == [["arousal"], ["valence"], ["arousal"]]
     assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v3"
-    hits = {target: Asked(of, "", target, "accuracy").right() for target, of in zip(both, records, strict=False)}
+    hits = {target: ClaimRun(of, "", target, "accuracy").right() for target, of in zip(both, records, strict=False)}
     shares = {
         target: [
             np.mean([hit for of_fold in of.values() for unit, hit in of_fold.items() if unit.startswith(name)])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.claims.asked import Asked
+from embench.claims.finished import ClaimRun
 from embench.claims.measures import MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, write_embeddings
@@ -20,7 +20,7 @@ UNITS, SEED0 = OF["unit"], OF["fold"][0]
 def asked(right, folder="", **parts):
     """A run that gets these units (n,) right, the same in all seeds."""
     latent = np.where(OF["y"] == 1, 1.0, -1.0) * np.where(right, 1, -1)
-    return Asked(replace(method("m", OF, latent), **parts), folder, "stress", "accuracy")
+    return ClaimRun(replace(method("m", OF, latent), **parts), folder, "stress", "accuracy")
 
 
 def measured(name, **runs):

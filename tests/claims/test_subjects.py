@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.claims.asked import Asked
+from embench.claims.finished import ClaimRun
 from embench.claims.measures import MEASURES
 from embench.errors import DataError
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
@@ -67,7 +67,7 @@ def run(target, label, decision, *, classes=3, score=None, folds="fixed", metric
     ]}}  # fmt: skip
     labels = Labels({name: np.asarray(column)[known] for name, column in labels.items()})
     record = Record(about, Predictions(columns), labels, rows, Scores.none(headlines={target: "accuracy"}))
-    return Asked(record, "", target, metric)
+    return ClaimRun(record, "", target, metric)
 
 
 def measured(name, **runs):

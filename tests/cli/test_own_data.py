@@ -78,7 +78,7 @@ def test_new_writes_a_description_once(embench, recordings, tmp_path):
     unfilled = embench("data", "verify", root)
     assert unfilled.code == 3
     assert "still says TODO" in unfilled.err
-    assert "dataset.yaml, line 4" in unfilled.err
+    assert "dataset.yaml, line 7" in unfilled.err
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
@@ -154,14 +154,16 @@ def test_a_run_is_a_row_that_holds_no_path(embench, study, tmp_path):
     subject, part = rows[0].index("subject"), rows[0].index("role")
     fold = rows[0].index("fold")
     tested = {row[subject]: row[fold] for row in rows[1:] if row[part] == "test"}
-    assert all(tested[f"P{k:02d}"] == tested[f"P{k + 1:02d}"] for k in range(1, 11, 2))
+    names = json.loads(embench("data", "pseudonyms", "./study", "--json").out)
+    known = {row["participant"]: tested[row["pseudonym"]] for row in names}
+    assert all(known[f"P{k:02d}"] == known[f"P{k + 1:02d}"] for k in range(1, 11, 2))
     assert len(set(tested.values())) > 1
     # An audit finds the data by the folder that its user names, or below the data root; a record alone does not lead.
     for place in (["--dataset", "./study"], ["--data-root", "."]):
         assert "severe:" not in embench("audit", folder, *place).out
     refused = embench("audit", folder)
-    assert refused.code == 1
-    assert "--dataset ./study" in refused.err
+    assert refused.code == 3
+    assert "--dataset ./FOLDER" in refused.err
     other = tmp_path / "other"
     shutil.copytree(study, other)
     (other / "dataset.yaml").write_text((other / "dataset.yaml").read_text().replace("name: study", "name: other"))

@@ -71,6 +71,34 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
     assert any(how == severity and what in text for how, _, text in faults), faults
 
 
+def test_a_recording_that_is_cut_short_is_told_by_others_of_its_stimulus(tmp_path):
+    for k in range(5):
+        root = write(tmp_path / "small", f"P{k}")
+    assert found(root, tmp_path / "cache") == []
+    write(root, "P2", eda=[[1.0, *range(2, 61)]], duration_s=15.0)
+    assert found(root, tmp_path / "cache") == [("warning", "P2-film", "it lasts 15.0 s, others of film 40.0 s")]
+
+
+def test_lengths_that_differ_anyway_are_no_cuts(tmp_path):
+    for k, seconds in enumerate((10, 20, 30, 40, 60)):
+        samples = np.random.default_rng(k).normal(5, 1, 4 * seconds).tolist()
+        root = write(tmp_path / "small", f"P{k}", eda=[samples], duration_s=float(seconds))
+    assert found(root, tmp_path / "cache") == []
+
+
+def test_a_modality_that_one_subject_lacks_is_named(tmp_path, monkeypatch):
+    for k in range(6):
+        root = write(tmp_path / "small", f"P{k}")
+    whole = Small.recordings
+
+    def without(self, subject):
+        for recording in whole(self, subject):
+            yield replace(recording, signals={}) if subject == "P3" else recording
+
+    monkeypatch.setattr(Small, "recordings", without)
+    assert found(root, tmp_path / "cache") == [("warning", "P3", "no eda, which 5 of 6 subjects have")]
+
+
 def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     signal = json.loads((root / "P1.json").read_text())["eda"]
     write(root, "P3", eda=signal)
@@ -199,7 +227,7 @@ def test_cache_that_cannot_be_written_does_no_harm(root, tmp_path):
 def shared(root, cache):
     report, reader = DataReport(), Small(root)
     checked = check_dataset_files(reader, "tests/small", cache, visit=report.add)
-    return report.document("tests/small", "code-1", reader.card, checked, synthetic=False)
+    return report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
 
 
 def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):

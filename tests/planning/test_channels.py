@@ -77,7 +77,7 @@ def test_several_channels_need_the_same_names_in_the_same_order(bench, way):
     ) as refused:
         plan(bench, "eda", **WAYS[way](body("Finger")))
     assert "expected: left, right" in str(refused.value)
-    assert "corpus.yaml" in str(refused.value)
+    assert "dataset.yaml" in str(refused.value)
 
 
 def test_a_channel_that_is_chosen_by_name_fits_that_of_the_same_name(bench):

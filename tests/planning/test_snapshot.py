@@ -6,7 +6,7 @@ import pytest
 
 from embench.planning.forecast import stage_seconds
 from embench.planning.plan import make
-from embench.snapshot import once, seen, snapshot
+from embench.snapshot import cached, cached_call, snapshot
 
 from ..tiny.world import plugin
 
@@ -60,7 +60,7 @@ def test_a_network_of_several_runs_is_measured_once(shared):
 
 def test_a_snapshot_shows_one_state_of_a_file_and_the_next_one_the_new_state(tmp_path):
     path = tmp_path / "file.txt"
-    read = seen(lambda path: path.read_text())
+    read = cached(lambda path: path.read_text())
     path.write_text("old")
     with snapshot():
         assert read(path) == "old"
@@ -74,7 +74,7 @@ def test_a_snapshot_shows_one_state_of_a_file_and_the_next_one_the_new_state(tmp
 
 
 def test_an_error_is_not_remembered(tmp_path):
-    read = seen(lambda path: path.read_text())
+    read = cached(lambda path: path.read_text())
     with snapshot():
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "file.txt")
@@ -85,9 +85,9 @@ def test_an_error_is_not_remembered(tmp_path):
 def test_what_cannot_be_hashed_is_equal_to_itself_alone():
     one, same = {"a": 1}, {"a": 1}
     with snapshot():
-        assert once(("key", one), lambda: "one") == "one"
-        assert once(("key", one), lambda: "again") == "one"
-        assert once(("key", same), lambda: "other") == "other"
+        assert cached_call(("key", one), lambda: "one") == "one"
+        assert cached_call(("key", one), lambda: "again") == "one"
+        assert cached_call(("key", same), lambda: "other") == "other"
 
 
 def test_arrays_that_plans_share_cannot_be_changed(shared):

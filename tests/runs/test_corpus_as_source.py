@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embench import registry
 from embench.data.find import place, share_files
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
@@ -61,9 +62,9 @@ def renamed(data: Path, root: Path, old: str, new: str) -> Path:
     """The same data with another name in the corpus's layout."""
     (root / "corpus").mkdir(parents=True)
     for path in [*(data / "corpus").iterdir()]:
-        if path.name != "corpus.yaml":
+        if path.name != "dataset.yaml":
             (root / "corpus" / path.name).symlink_to(path)
-    (root / "corpus" / "corpus.yaml").write_text((data / "corpus" / "corpus.yaml").read_text().replace(old, new))
+    (root / "corpus" / "dataset.yaml").write_text((data / "corpus" / "dataset.yaml").read_text().replace(old, new))
     (root / "amigos").symlink_to(data / "amigos")
     return root
 
@@ -84,11 +85,11 @@ def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, em
 
 def test_a_corpus_that_holds_the_tested_subjects_files_is_said_to(data, tmp_path):
     held = (
-        "sources:\n"
-        '  - files: "held/*.mat"\n'
+        "recordings:\n"
+        '  - files: "held/{participant}.mat"\n'
         '    signals: {emg: {channels: {x: "1"}, array: joined_data, rate: 128, unit: uV}}\n'
     )
-    root = renamed(data, tmp_path / "data", "sources:\n", held)
+    root = renamed(data, tmp_path / "data", "recordings:\n", held)
     (root / "corpus" / "held").mkdir()
     (root / "corpus" / "held" / "a.mat").write_bytes(next((data / "amigos").rglob("*.mat")).read_bytes())
     assert share_files("corpus", "amigos", root)
@@ -128,10 +129,36 @@ def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
 def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
     """Also where a folder of that name lies in the working folder."""
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "corpus.yaml").write_text("not a layout")
+    (tmp_path / "corpus" / "dataset.yaml").write_text("not a layout")
     monkeypatch.chdir(tmp_path)
     assert place("corpus", data)[1] == data / "corpus"
     assert place("./corpus", data)[1] == Path("corpus")
+
+
+@pytest.mark.parametrize(
+    ("text", "reader"),
+    [
+        ("title: hearts\n", "corpus"),
+        ("title: hearts\nlabels: {}\n", "own"),
+        ("{title: hearts, targets: {}}", "own"),
+        ("? [a]\n: 1\n", "corpus"),
+        ("title: [", "own"),
+        ("[" * 400, "own"),
+        ("", "own"),
+        ("a: &a [*a]", "corpus"),
+    ],
+)
+def test_a_description_without_labels_is_of_a_corpus(data, tmp_path, text, reader):
+    (tmp_path / "hearts").mkdir()
+    (tmp_path / "hearts" / "dataset.yaml").write_text(text)
+    assert place(str(tmp_path / "hearts"), data)[0].name == reader
+    assert place("hearts", tmp_path) == place(str(tmp_path / "hearts"), data)
+
+
+def test_a_labelled_folder_is_no_corpus_whatever_it_is_called(tmp_path, embench):
+    registry.synthesizer("own")(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=60.0)
+    done = embench("data", "verify", "corpus", "--data-root", tmp_path)
+    assert (done.code, "these recordings have labels" in done.err, "--dataset ./FOLDER" in done.err) == (3, True, True)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +201,10 @@ class TestPretraining:
         (root / "amigos").symlink_to(data / "amigos")
         for name in ("s0010_re.hea", "s0010_re.dat", "a103l.hea", "a103l.mat"):
             (root / "corpus" / name).symlink_to(Path(samples, "physionet_samples", name))
-        (root / "corpus" / "corpus.yaml").write_text(
-            "title: two\ncitation: PhysioNet\nlicence: ODC-By 1.0\nmains_hz: 60\nsources:\n"
-            '  - files: "s*.hea"\n    signals: {ecg: {channels: {left: ii}}}\n'
-            '  - files: "a*.hea"\n    signals: {ecg: {channels: {left: II}}}\n'
+        (root / "corpus" / "dataset.yaml").write_text(
+            "title: two\ncitation: PhysioNet\nlicence: ODC-By 1.0\nmains_hz: 60\nrecordings:\n"
+            '  - files: "{participant:s*}.hea"\n    signals: {ecg: {channels: {left: ii}}}\n'
+            '  - files: "{participant:a*}.hea"\n    signals: {ecg: {channels: {left: II}}}\n'
         )
         done = embench(*line(root, tmp_path / "runs", "ecg", *QUICK))
         assert done.code == 0, done.err

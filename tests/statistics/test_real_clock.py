@@ -15,7 +15,7 @@ from embench.protocols import label_units, load_protocol, make_units, partition,
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics.controls import control_scores
 from embench.statistics.scores import compute_scores
-from embench_plugins.datasets.stress_predict.layout import LABELS
+from embench_plugins.datasets.stress_predict.reader import LABELS
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 

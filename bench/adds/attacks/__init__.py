@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 
 Sees = Literal["unit", "session"]
-"""Whether a unit's score depends on the signals of that unit, as normalised within its subject, or of others too."""
+"""Signals on which a unit's score depends: those of that unit, as normalised within its subject, or of others too."""
 Held = Literal["movement", "contact", "events"]
-"""What should stop an attack: movement and clocks; contact with the skin too; or no control, since button presses are
-where labels begin and end."""
+"""Controls that should stop an attack: movement and clocks; contact with the skin too; or none, since button presses
+are where labels begin and end."""
 
 
 @dataclass(frozen=True, eq=False)

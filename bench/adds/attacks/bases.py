@@ -39,7 +39,7 @@ def cell_clock(study: Study) -> np.ndarray:
 
 @cache
 def like_length(study: Study, width_s: float = 60.0) -> np.ndarray:
-    """The same, above all of those with sessions of like length."""
+    """Labels read from the subjects with sessions of like length above all."""
     apart = np.subtract.outer(study.session_s, study.session_s)
     still = -0.5 * (apart / width_s)[..., None] ** 2
     return reg.read_labels(study, [reg.best_shift(study, still)], 1.0)

@@ -38,7 +38,7 @@ def _seconds(x: np.ndarray) -> np.ndarray:
 
 @cache
 def gaps(study: Study) -> f.Columns:
-    """Where the wristband found no beats, and where it is off the wrist."""
+    """Features of gaps: windows without beats from the wristband, and those with it off the wrist."""
     found = beats_in(study)
     count = found["count"]
     return {

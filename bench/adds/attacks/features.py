@@ -1,5 +1,5 @@
-"""What attacks see: columns (n,) of a study's units from the accelerometer, and what makes new columns of them within
-each subject."""
+"""Features of attacks: columns (n,) of a study's units from the accelerometer, and functions that make new columns of
+them within each subject."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def table(study: Study, columns: Columns, *, raw: bool = False) -> np.ndarray:
 
 
 def context(study: Study, values: np.ndarray, *widths: int) -> np.ndarray:
-    """A table (n, f) with its averages over so many units on either side of each beside it."""
+    """A table (n, f) beside its averages over this many units on either side of each."""
     return np.hstack([values, *(smooth(study, values.T, width).T for width in widths)])
 
 
 def lagged(study: Study, values: np.ndarray, reach: int, step: int = 2) -> np.ndarray:
-    """(n, lags) what a column is up to `reach` units earlier and later; its ends are repeated."""
+    """(n, lags) values of a column up to `reach` units earlier and later; its ends are repeated."""
 
     def moved(x: np.ndarray, lag: int) -> np.ndarray:
         return x[np.clip(np.arange(len(x)) - lag, 0, len(x) - 1)]
@@ -108,7 +108,7 @@ def _centred(study: Study) -> np.ndarray:
 
 @cache
 def size(study: Study) -> Columns:
-    """How much, and in what position, the wrist moves."""
+    """Amount of movement and position of the wrist."""
     x = accelerations(study)
     magnitude = np.linalg.norm(x, axis=1)
     steps = np.abs(np.diff(x, axis=-1))
@@ -129,7 +129,7 @@ BANDS = ((0.05, 0.4), (0.4, 1), (1, 3), (3, 6), (6, 10), (10, 16.1))
 
 @cache
 def spectrum(study: Study) -> Columns:
-    """At which frequencies the wrist moves, and the shape of its movement's distribution."""
+    """Spectrum of the wrist's movement, and the shape of its distribution."""
     x = accelerations(study)
     power = np.abs(np.fft.rfft(x - x.mean(-1, keepdims=True), axis=-1)) ** 2
     hz = np.fft.rfftfreq(x.shape[-1], 1 / RATE)
@@ -154,7 +154,7 @@ def spectrum(study: Study) -> Columns:
 
 @cache
 def position(study: Study) -> Columns:
-    """How the wrist is held, and how that changes inside the unit."""
+    """Position of the wrist, and its change inside the unit."""
     x = accelerations(study)
     down = gravity(study)
     halves = x[:, :, : x.shape[-1] // 2].mean(-1) - x[:, :, x.shape[-1] // 2 :].mean(-1)

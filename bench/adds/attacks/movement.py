@@ -81,7 +81,7 @@ def _models(study: Study) -> Iterator[Attack]:
 
 
 def _since_bursts(study: Study) -> np.ndarray:
-    """(n, 4) units since the last one that moved more than so many SD, at most 60."""
+    """(n, 4) units since the last one that moved more than each threshold in SD, at most 60."""
     amount = f.z(study, f.size(study)["log_sd"])
 
     def since(x: np.ndarray, limit: float) -> np.ndarray:

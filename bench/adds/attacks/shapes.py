@@ -12,7 +12,7 @@ from bench.adds.study import Study
 
 @cache
 def shapes(study: Study) -> Columns:
-    """All of them, by name."""
+    """All shape features, by name."""
     x = accelerations(study)
     m = np.linalg.norm(x, axis=1)
     m = m - m.mean(-1, keepdims=True)
@@ -70,7 +70,7 @@ def _recursion(m: np.ndarray) -> Columns:
 
 
 def _axes(x: np.ndarray) -> Columns:
-    """How the three axes move together, and how far each tilts."""
+    """Common movement of the three axes, and the tilt of each."""
     c = x - x.mean(-1, keepdims=True)
     spread = np.einsum("nat,nbt->nab", c, c) / x.shape[-1] + 1e-6 * np.eye(3)
     strength = np.linalg.eigvalsh(spread)

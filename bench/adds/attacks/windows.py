@@ -1,4 +1,4 @@
-"""What sees one window of the accelerometer alone: a finer look than any statistic of 10 s, and nothing else."""
+"""Attacks that read one window of the accelerometer alone: a finer look than any statistic of 10 s."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def audit_run(
         dataset: name or folder of the data; by default as the record has it.
         data_root: where the data lie; by default where the run had them.
         retrained: how often the request is retrained on permuted labels.
-        out: the folder that gets `audit.json`; by default the run's own. That of an entry whose labels are not public
-            gets the findings without what was measured.
+        out: the folder that gets `audit.json`; by default the run's own. The file of an entry whose labels are not
+            public gets the findings without figures.
         trust_code: whether classes in files that the record names are imported.
 
     Raises:

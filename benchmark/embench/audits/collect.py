@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def collect_evidence(
     folder: Path, data_root: Path | None, known: record.Record | None = None, dataset: str | None = None
 ) -> Evidence:
-    """Of the record `known`, by default the one in `folder`, and of the data that `dataset` names, by default those
-    that the record does. Raises DataError where it is incomplete, or the data are not there."""
+    """Evidence from the record `known`, by default the one in `folder`, and from the data that `dataset` names, by
+    default the record's. Raises DataError where it is incomplete, or the data are not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
@@ -127,12 +127,12 @@ def record_evidence(folder: Path, known: record.Record) -> RecordEvidence:
 
 
 def _owes(known: record.Record, protocol: Protocol, manifest: Manifest) -> bool:
-    """Tells whether units that the record does not predict count."""
+    """True if units that the record does not predict count."""
     return protocol.scoring == 3 and not manifest.dev and len(known.predictions) > 0
 
 
 def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:
-    """What stands for a record's dataset: its name, or the folder of own recordings that are not below the data
+    """Name or path of a record's dataset: its name, or the folder of own recordings that are not below the data
     root."""
     named = str(run["dataset"]["name"])
     asked = str(run["config"].get("request", {}).get("dataset", named))
@@ -170,7 +170,7 @@ def _redefined(manifest: Manifest) -> list[str]:
 def _seal(
     folder: Path, labels: Labels, name: str, root: Path | None
 ) -> Literal["same", "other labels", "other files", "missing"]:
-    """See `Evidence.seal`."""
+    """The value of `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
@@ -186,12 +186,12 @@ def _protocol(run: Mapping[str, Any]) -> Protocol:
 
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
-    """Whether a file of predictions came with folds of its own."""
+    """True if a file of predictions came with folds of its own."""
     return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
 
 
 def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
-    """Why the same request would not give the very same stages here: each difference in words; none where it would."""
+    """Reasons why the same request would not give the very same stages here; empty where it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     now = planned.config
     others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
@@ -208,7 +208,7 @@ def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
 def _sources(
     run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Name -> data of each other pretraining source, and what is not available."""
+    """Name -> data of each other pretraining source, and the names of unavailable ones."""
     names = [step.source for step in planned.method.pretraining if step.source] if planned else []
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]

@@ -42,7 +42,7 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
 
 
 def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
-    """What the networks of the first seed normalise by, from their weights and recomputed."""
+    """Normalisation statistics of the networks of the first seed, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
         return Undefined("statistics came with pretrained weights")
     found, any_weights = [], False
@@ -102,8 +102,8 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
-    What it then scores is chance, unless test subjects' labels reach it by another way. Plugins that are not bundled
-    are asked for what they remember, too."""
+    Its score is then at chance, unless test subjects' labels reach it by another way. Plugins that are not bundled are
+    also checked for remembered labels."""
     # A headline that compares subjects may not be estimable; the score within subjects then tells as much of labels.
     names = {t.name: e.rescored.headlines[t.name] for t in e.targets}
     for t in e.targets:

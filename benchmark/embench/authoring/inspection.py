@@ -30,7 +30,7 @@ LONG_IMPORT_S = 1.0
 """Seconds of an import from which on it is a fault: every command that uses the plugin, and every worker, waits."""
 
 _LIBRARIES = "embench.testing"
-"""What the processes have imported before they import a plugin."""
+"""The package that processes have imported before they import a plugin."""
 
 _LENGTH_S = 30.0
 _SUBJECTS = 4
@@ -39,7 +39,7 @@ _SUBJECTS = 4
 
 @dataclass(frozen=True)
 class PluginCheck:
-    """What became of one check of a plugin.
+    """The result of one check of a plugin.
 
     Args:
         plugin: its kind and name.
@@ -267,8 +267,8 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
     write = registry.synthesizer(entry.full_name)
     if "length_s" in inspect.signature(write).parameters:
         write = partial(write, length_s=_LENGTH_S)
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made) / "made"
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "made"
         write(folder, subjects=_SUBJECTS, seed=0, effect=1.0)
         check("dataset", cls, folder)
     return None
@@ -276,6 +276,6 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
 
 @contextlib.contextmanager
 def _captured() -> Iterator[io.StringIO]:
-    """What is printed meanwhile."""
+    """Captures stdout for the duration of the context."""
     with contextlib.redirect_stdout(io.StringIO()) as text:
         yield text

@@ -19,7 +19,7 @@ from embench.registry.fragments import PLUGIN_KINDS, folders
 from embench.registry.naming import did_you_mean
 
 NO_AUTHOR = "TODO: your name"
-"""Stands for the author where neither an option nor git knows one."""
+"""Placeholder for the author where neither an option nor git knows one."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a headline
@@ -29,8 +29,8 @@ _RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
 @dataclass(frozen=True)
 class _Kind:
-    """What differs between kinds besides the class: the kind in `registry.yaml`, its summary and other fields, and the
-    commands that try it."""
+    """Parts of a new package that depend on its kind, besides the class: the kind in `registry.yaml`, its summary and
+    other fields, and the commands that try it."""
 
     registered_as: str
     summary: str
@@ -80,7 +80,7 @@ _FILES = {
 
 @dataclass(frozen=True)
 class NewPackage:
-    """What was written: the folder, its files, the package's name, and the commands that come next."""
+    """A written package: the folder, its files, the package's name, and the commands that come next."""
 
     folder: Path
     files: tuple[str, ...]
@@ -124,19 +124,19 @@ def write_package(kind: str, name: str, folder: Path | None = None, author: str 
         "try_it": "\n".join(f"$ {_filled(line, {'name': name})}" for line in of_kind.commands),
     }
     tests = _template("test_dataset.py" if kind == "dataset" else "test.py")
-    made = {_filled(path, texts): _filled(_template(template), texts) for path, template in _FILES.items()}
-    made |= {f"{package}/{name}.py": _filled(plugin, texts), f"tests/test_{name}.py": _filled(tests, texts)}
+    files = {_filled(path, texts): _filled(_template(template), texts) for path, template in _FILES.items()}
+    files |= {f"{package}/{name}.py": _filled(plugin, texts), f"tests/test_{name}.py": _filled(tests, texts)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary(aside(folder)) as whole:
-        for path, text in made.items():
+        for path, text in files.items():
             (whole / path).parent.mkdir(parents=True, exist_ok=True)
             (whole / path).write_text(f"{text.rstrip()}\n", encoding="utf-8")
         whole.rename(folder)
-    return NewPackage(folder, tuple(made), package, tuple(_filled(line, texts) for line in of_kind.commands))
+    return NewPackage(folder, tuple(files), package, tuple(_filled(line, texts) for line in of_kind.commands))
 
 
 def plugin_kinds() -> tuple[str, ...]:
-    """What a package can be written for: the kinds of plugins, and `estimator`."""
+    """Kinds of new packages: the kinds of plugins, and `estimator`."""
     return tuple(_KINDS)
 
 

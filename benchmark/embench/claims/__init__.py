@@ -1,1 +1,1 @@
-"""What papers claim, run and judged."""
+"""Claims of papers, run and judged."""

@@ -34,7 +34,7 @@ Status = Literal["compared", "can be run", "missing", "does not apply"]
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """What a claim compares on a dataset under a protocol: the requests of its two sides."""
+    """A claim on a dataset under a protocol, with the requests of its two sides."""
 
     claim: Claim
     dataset: str
@@ -87,7 +87,7 @@ class ClaimResult:
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
-        """As `embench claims --json` has it, without what has no value."""
+        """The row as in `embench claims --json`, without fields that have no value."""
         values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
         values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
         if self.status != "compared":
@@ -99,7 +99,7 @@ class ClaimResult:
 def claim_pairs(
     claims: Sequence[Claim], datasets: Sequence[str], legs: Sequence[Leg], options: Mapping[str, Any]
 ) -> list[ComparedPair]:
-    """What the claims compare: on their own datasets, or on these.
+    """The pairs that the claims compare, on their own datasets or on these.
 
     Args:
         options: further fields of `Request`.
@@ -141,7 +141,7 @@ def examine_claims(
 
 
 def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
-    """What `examine` would find to run, and what is missing: a row for each pair. Nothing is trained."""
+    """A row for each pair: `can be run`, or the reason why `examine` could not run it. Nothing is trained."""
     plans = _plans(wanted)
     return [_refusal(pair, plans) or _row(pair, "can be run") for pair in wanted]
 

@@ -1,4 +1,4 @@
-"""Claims of papers as small YAML files: what is compared with what, under whose rules, and what was published.
+"""Claims of papers as small YAML files: the two sides of a comparison, the rules, and the published numbers.
 
 Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
 """
@@ -24,7 +24,7 @@ from embench.texts import has_control, names_code, names_place, texts_in
 
 
 def _texts(value: Any) -> Any:
-    """One text stands for a list of one."""
+    """A single text is a list of one."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
@@ -111,14 +111,14 @@ class Claim(_Strict):
         return self
 
     def place(self, dataset: str) -> ClaimDataset:
-        """What holds on a dataset, whether the file names it or not."""
+        """The fields of a dataset, whether the file names it or not."""
         return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
         """The options of one side on a dataset, without those that are not stated."""
-        here = self.place(dataset)
-        own, local = (self.a, here.a) if side == "a" else (self.b, here.b)
-        return self.both.stated | here.both.stated | own.stated | local.stated
+        place = self.place(dataset)
+        own, local = (self.a, place.a) if side == "a" else (self.b, place.b)
+        return self.both.stated | place.both.stated | own.stated | local.stated
 
 
 class MeasuredRun(Configuration):
@@ -179,7 +179,7 @@ class MeasuredClaim(_Strict):
 
     @property
     def published_value(self) -> float | None:
-        """What was published of the measured value; None where nothing was."""
+        """The published value of the measure; None where none was published."""
         first, *second = self.published.values() or (None,)
         return first - second[0] if first is not None and second else first
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from embench.callbacks import EventCallback
-from embench.claims.asked import Asked
 from embench.claims.files import MeasuredClaim
+from embench.claims.finished import ClaimRun
 from embench.claims.measures import MEASURES
 from embench.claims.requests import claimed_request
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
@@ -66,11 +66,11 @@ class Measured:
 
     @property
     def holds_reference(self) -> bool:
-        """Whether the interval holds the reference."""
+        """True if the interval holds the reference."""
         return self.low is not None and self.high is not None and self.low <= self.claim.reference <= self.high
 
     def json(self) -> dict[str, Any]:
-        """As `embench claims --json` has it, without what has no value."""
+        """The row as in `embench claims --json`, without fields that have no value."""
         values = {name: value for name, value in vars(self).items() if name != "claim"}
         if self.mean is not None:
             values["holds_reference"] = self.holds_reference or None
@@ -120,20 +120,20 @@ def _paper(
     *,
     dry_run: bool,
 ) -> list[Measured]:
-    asked: list[tuple[MeasuredClaim, str, dict[str, Request] | EmbenchError]] = []
+    requested: list[tuple[MeasuredClaim, str, dict[str, Request] | EmbenchError]] = []
     plans: dict[Request, Plan] = {}
     for claim, dataset in wanted:
         try:
             requests = measured_requests(claim, dataset, options)
             plans |= {request: runner.plan(request) for request in requests.values() if request not in plans}
         except EmbenchError as error:
-            asked.append((claim, dataset, error))
+            requested.append((claim, dataset, error))
             continue
-        asked.append((claim, dataset, requests))
-    able = list(dict.fromkeys(r for _, _, own in asked if isinstance(own, dict) for r in own.values()))
+        requested.append((claim, dataset, requests))
+    able = list(dict.fromkeys(r for _, _, own in requested if isinstance(own, dict) for r in own.values()))
     finished = {} if dry_run or not able else _run(able, plans, progress)
     rows = []
-    for claim, dataset, own in asked:
+    for claim, dataset, own in requested:
         if isinstance(own, EmbenchError):
             rows.append(_missing(claim, dataset, own))
         elif dry_run:
@@ -186,8 +186,8 @@ def _measured(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished |
     rows = []
     for target in (place.targets if place else ()) or [t.name for t in first.test.targets]:
         try:
-            asked = {
-                name: Asked(
+            runs_of_target = {
+                name: ClaimRun(
                     run.record,
                     run.folder,
                     claim.runs[name].target or target,
@@ -196,7 +196,7 @@ def _measured(claim: MeasuredClaim, dataset: str, runs: Mapping[str, _Finished |
                 )
                 for name, run in done.items()
             }
-            for what, values in MEASURES[claim.measure][0](asked).items():
+            for what, values in MEASURES[claim.measure][0](runs_of_target).items():
                 row = Measured(claim, dataset, target, what, **about)
                 rows.append(_with_interval(row, values, first))
         except EmbenchError as error:

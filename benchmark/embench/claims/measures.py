@@ -1,4 +1,4 @@
-"""What finished runs can be asked beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
+"""Measures of finished runs beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
 
 Each measure gives values for each seed and fold, (J,), or for each subject or stimulus, which are larger the more a
 claim is right, or nearer to its reference where it has a margin.
@@ -11,34 +11,34 @@ from typing import Any
 
 import numpy as np
 
-from embench.claims.asked import Asked, Runs, SeedAndFold, label_of
+from embench.claims.finished import ClaimRun, Runs, SeedAndFold, label_of
 from embench.claims.subjects import SUBJECT_MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, read_embeddings
 from embench.statistics.by_subject import Each
 
 Values = Mapping[str, np.ndarray]
-"""What is measured, in words -> (J,) of the seeds and folds where it is defined."""
+"""A measure in words -> (J,) of the seeds and folds where it is defined."""
 
 
 def cases(runs: Runs) -> Values:
-    """Of the units that one run alone gets right, the share that the last run gets right; for each run but the last."""
+    """Share of the units that one run alone gets right that the last run gets right, too; for each run but the last."""
     *alone, joined = runs
     right = {name: run.right() for name, run in runs.items()}
     found = {}
     for name in alone:
         shares = []
         for at in _everywhere(right.values()):
-            here = {run: right[run][at] for run in runs}
-            units = set.intersection(*(set(units) for units in here.values()))
-            only = [u for u in units if here[name][u] and not any(here[o][u] for o in alone if o != name)]
-            shares += [np.mean([here[joined][u] for u in only])] if only else []
+            correct = {run: right[run][at] for run in runs}
+            units = set.intersection(*(set(units) for units in correct.values()))
+            only = [u for u in units if correct[name][u] and not any(correct[o][u] for o in alone if o != name)]
+            shares += [np.mean([correct[joined][u] for u in only])] if only else []
         found[f"{joined} is right where {name} alone is"] = np.array(shares)
     return found
 
 
 def disagreements(runs: Runs) -> Values:
-    """Of the units that one of two runs gets right, the share that the first gets right."""
+    """Share of the units on which exactly one of two runs is right that the first gets right."""
     (one, first), (other, second) = runs.items()
     ours, theirs, shares = first.right(), second.right(), []
     for at in _everywhere([ours, theirs]):
@@ -56,7 +56,7 @@ def pretext_accuracy(runs: Runs) -> Values:
 
 
 def sooner(runs: Runs) -> Values:
-    """How many epochs earlier the first run's loss on validation subjects is lowest than the second's."""
+    """Number of epochs by which the first run's loss on validation subjects is lowest before the second's."""
     best = []
     for run in runs.values():
         curves = run.curves("unimodal") or run.curves("fusion")
@@ -68,9 +68,9 @@ def sooner(runs: Runs) -> Values:
     return {"epochs earlier": np.array([second[at] - first[at] for at in _everywhere(best)], float)}
 
 
-def apart(runs: Runs) -> Values:
-    """How much larger, in the last hidden layer, the first run's share of variance between classes and its silhouette
-    are than the second's."""
+def separation(runs: Runs) -> Values:
+    """Differences between two runs, first less second, in the last hidden layer's share of variance between classes and
+    in its silhouette."""
     between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
     return {
         f"{what}, more": np.array([one[at] - other[at] for at in _everywhere([one, other])])
@@ -88,13 +88,13 @@ def imbalance(runs: Runs) -> Values:
 
 
 def gap(runs: Runs) -> Values:
-    """How much higher the first run scores than the second."""
+    """Score of the first run less that of the second."""
     first, second = (run.scores() for run in runs.values())
     return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
 
 
 def gap_of_gaps(runs: Runs) -> Values:
-    """How much larger the first two runs' difference is than that of the last two."""
+    """Difference of the first two runs' scores less that of the last two."""
     found = [run.scores() for run in runs.values()]
     values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
     return {"difference of differences": np.array(values)}
@@ -105,7 +105,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]
     "disagreements": (disagreements, 2),
     "pretext_accuracy": (pretext_accuracy, 1),
     "sooner": (sooner, 2),
-    "apart": (apart, 2),
+    "apart": (separation, 2),
     "imbalance": (imbalance, 1),
     "gap": (gap, 2),
     "gap_of_gaps": (gap_of_gaps, 4),
@@ -120,8 +120,8 @@ def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAn
     return [at for at in every[0] if all(at in other for other in every)]
 
 
-def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
-    """For each seed and fold: the share of a hidden layer's variance that lies between classes, and the silhouette."""
+def _layers(run: ClaimRun) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
+    """Share of a hidden layer's variance that lies between classes, and the silhouette, by seed and fold."""
     from sklearn.metrics import silhouette_score  # slow to import
 
     kept, known = read_embeddings(run.folder), run.labels
@@ -130,9 +130,9 @@ def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, flo
     kept = kept.take(kept.target == run.target)
     shares, silhouettes = {}, {}
     for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
-        here: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
-        y = np.array([label_of(known, seed, unit) for unit in here.unit.tolist()])
-        x, y = here.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
+        hidden: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
+        y = np.array([label_of(known, seed, unit) for unit in hidden.unit.tolist()])
+        x, y = hidden.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
         if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
             continue
         means = np.stack([x[y == label].mean(0) for label in y])

@@ -12,7 +12,7 @@ from embench.planning.settings import of_encoder
 def claimed_request(
     dataset: str, stated: Mapping[str, Any], targets: Sequence[str], options: Mapping[str, Any]
 ) -> Request:
-    """The request of a run on a dataset, of these targets or, where there are none, of those of a run that names none.
+    """The request of a run on a dataset with these targets; without any, with the default targets of a run.
 
     Args:
         stated: what the claim says of the run, by the names of options, with its protocol.
@@ -26,5 +26,5 @@ def claimed_request(
 
 
 def _concerns(setting: str, modalities: str | None) -> bool:
-    of = of_encoder(setting)
-    return modalities is None or of is None or of in [name.strip() for name in modalities.split(",")]
+    modality = of_encoder(setting)
+    return modalities is None or modality is None or modality in [name.strip() for name in modalities.split(",")]

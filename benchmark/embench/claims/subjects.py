@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from embench.claims.asked import Asked, Runs
+from embench.claims.finished import ClaimRun, Runs
 from embench.errors import DataError
 from embench.interfaces.units import Units
 from embench.statistics.by_subject import (
@@ -36,13 +36,13 @@ def score_by_subject(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_by_subject(runs: Runs) -> Mapping[str, Each]:
-    """How much higher the first run scores than the second in each subject, each on its own units and target."""
+    """Score of the first run less that of the second in each subject, each on its own units and target."""
     return {"difference": subject_gap(*runs.values())}
 
 
 def gap_by_label(runs: Runs) -> Mapping[str, Each]:
-    """How much higher a run scores in each subject on the units of the positive class of the target `by` than on those
-    of the negative class."""
+    """Score of a run in each subject on the units of the positive class of the target `by`, less that on those of the
+    negative class."""
     ((_, run),) = runs.items()
     positive, negative = [], []
     for ids, units in units_by_seed(run):
@@ -53,8 +53,8 @@ def gap_by_label(runs: Runs) -> Mapping[str, Each]:
 
 
 def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
-    """How much higher the first run, whose classes are parts of those of the second run's target, scores on that target
-    than the second run, in each subject: a class has the sum of the scores of its parts.
+    """Score of the first run, whose classes are parts of those of the second run's target, on that target, less the
+    score of the second run, in each subject: a class has the sum of the scores of its parts.
 
     Raises:
         DataError: units of one class of the first run are of several classes of the second.
@@ -85,9 +85,9 @@ SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]]
     "gap_by_label": (gap_by_label, 1),
     "gap_of_merged": (gap_of_merged, 2),
 }
-"""As `MEASURES`."""
+"""Measures with a value for each subject or stimulus, as `MEASURES`."""
 
 
-def _gap(runs: Sequence[Asked], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
+def _gap(runs: Sequence[ClaimRun], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
     """The difference of scores in each subject, of the units of both in each seed."""
     return {"difference": of_subjects(runs, names_of([*first, *second]), first, second)}

@@ -8,7 +8,7 @@ from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "one seed", "two seeds", "no allowance"]
 MIN_SEEDS = 3
-"""Fewer seeds decide nothing: they hardly show how much a difference hangs on initial weights and on who trained."""
+"""Fewer seeds decide nothing: they hardly show the part of initial weights and training subjects in a difference."""
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 
@@ -51,8 +51,8 @@ def direction_verdict(
 
 
 def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
-    """Whether the measured 95 % interval holds the published difference, or lies nearer to 0 (`smaller`), further away
-    (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
+    """Relation of the measured 95 % interval to the published difference: it holds it (`agrees`), or lies nearer to 0
+    (`smaller`), further away (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
     if low is None or high is None:
         return None
     if low <= published <= high:

@@ -151,9 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
-    """While it lasts, SIGTERM interrupts as SIGINT does: workers are ended, and what is finished stays. The list that
-    it yields then holds the signal. Where the signal is handled already, or this is not the main thread, nothing
-    changes."""
+    """Makes SIGTERM interrupt as SIGINT does, for the duration of the context: workers are ended, and finished work is
+    kept. The yielded list then holds the signal. Changes nothing if the signal is handled already or this is not the
+    main thread."""
     terminated: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
@@ -172,7 +172,7 @@ def _terminable() -> Iterator[list[int]]:
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
-    """Prints what went wrong and gives the exit code that says so."""
+    """Prints an error and returns its exit code."""
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
         error = error.__cause__  # typer takes it for the end of what the user types
     error = killed_worker(error) if type(error).__name__ in _DIED else lacking(error) or error

@@ -43,7 +43,7 @@ def audit(
 
     folder = run if run.is_dir() else _scored(run, dataset, data_root)
     with Progress() as progress:
-        made = audits.audit_run(
+        result = audits.audit_run(
             folder,
             dataset=dataset,
             data_root=data_root,
@@ -52,8 +52,8 @@ def audit(
             trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
             progress=progress.event,
         )
-    console.answer(as_json, made.json(), lambda: print_audit(made))
-    if made.counts["severe"]:
+    console.answer(as_json, result.json(), lambda: print_audit(result))
+    if result.counts["severe"]:
         raise typer.Exit(1)
 
 
@@ -70,17 +70,17 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     return external.score(file, dataset, data_root=data_root).folder
 
 
-def print_audit(made: Audit, *, skipped: bool = True) -> None:
+def print_audit(result: Audit, *, skipped: bool = True) -> None:
     """The findings, the severe ones first, and the `skipped` checks, or how many they are."""
     from embench.records.audit import format_counts, skipped_lines
 
-    for name, finding in made.findings:
+    for name, finding in result.findings:
         console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
             console.wrapped(f"{key}: {_words(value)}", indent="    ")
         console.wrapped(f"what to do: {finding.todo}", indent="    ")
-    console.wrapped(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
-    lines = skipped_lines(made.skipped)
+    console.wrapped(f"{result.run}: {len(result.checks)} checks, {format_counts(result.counts)}")
+    lines = skipped_lines(result.skipped)
     for line in lines if skipped else []:
         console.note(line)
     if lines and not skipped:

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.options import DryRun, Json, completes, with_options
 from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.data.locations import data_folder
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from embench.claims.measured import Measured
 
 ALL = "all"
-"""What stands for every paper."""
+"""The argument that selects every paper."""
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
 MEANING = (
@@ -33,7 +33,7 @@ MEANING = (
 )
 
 
-@takes(
+@with_options(
     *("recipe", "seeds", "device", "data-root", "runs", "set", "workers"),
     help_texts={
         "set": "Change a setting on both sides, encoder[video]... on those that read video; repeatable.",
@@ -69,16 +69,16 @@ def claims(
     tested = [each for each in chosen if isinstance(each, files.Claim)]
     pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
     # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
-    asked = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
+    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
-        values = measured.examine_measured(asked, dataset or (), options, dry_run=True)
+        values = measured.examine_measured(measurable, dataset or (), options, dry_run=True)
     else:
         with Progress() as progress:
             rows = examine.examine_claims(pairs, progress=progress.event, workers=options["workers"])
-            values = measured.examine_measured(asked, dataset or (), options, progress.event)
+            values = measured.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
-    document = _document([*tested, *asked], [*rows, *values], untested)
+    document = _document([*tested, *measurable], [*rows, *values], untested)
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
     if not dry_run:
         examine.check_all_compared([*rows, *values])
@@ -86,31 +86,31 @@ def claims(
 
 def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:
     """Prints what each paper claims, and on which data at hand it can be tested; runs and plans nothing."""
-    here = {name: _at_hand(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
+    available = {name: _at_hand(name, data_root) for claim in found for name in getattr(claim, "datasets", ())}
 
     def place(claim: AnyClaim | UntestedClaim) -> str:
         datasets = list(getattr(claim, "datasets", ()))
         if not datasets:
             return "not by embench yet"
-        there = [name for name in datasets if here[name]]
-        return f"on {', '.join(there)}" if there else f"needs {' or '.join(datasets)}"
+        names = [name for name in datasets if available[name]]
+        return f"on {', '.join(names)}" if names else f"needs {' or '.join(datasets)}"
 
     if as_json:
-        told = ("paper", "id", "claim", "datasets", "not_tested")
-        rows = [{name: getattr(claim, name) for name in told if hasattr(claim, name)} for claim in found]
+        keys = ("paper", "id", "claim", "datasets", "not_tested")
+        rows = [{name: getattr(claim, name) for name in keys if hasattr(claim, name)} for claim in found]
         lists = [row | {"datasets": list(row["datasets"])} if "datasets" in row else row for row in rows]
-        console.document([row | {"here": [n for n in row.get("datasets", ()) if here[n]]} for row in lists])
+        console.document([row | {"here": [n for n in row.get("datasets", ()) if available[n]]} for row in lists])
         return
     columns = [field("id"), field("claim"), TableColumn("can be tested", place)]
     for paper, own in grouped((claim.paper, claim) for claim in found).items():
         show_table(own, columns, title=paper)
-    able = [claim.paper for claim in found if any(here[name] for name in getattr(claim, "datasets", ()))]
+    able = [claim.paper for claim in found if any(available[name] for name in getattr(claim, "datasets", ()))]
     console.wrapped("To test a paper's claims, or those of `all`; --dry-run says what would be run:")
     console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
 
 
 def _at_hand(dataset: str, data_root: Path | None) -> bool:
-    """True where there is a folder of the dataset; what is in it, planning finds out."""
+    """True where there is a folder of the dataset; planning checks its content."""
     try:
         return data_folder(registry.find("dataset", dataset), data_root).is_dir()
     except EmbenchError:  # of a package that is not installed
@@ -129,7 +129,7 @@ def _line(options: Mapping[str, Any]) -> str:
 def _document(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
-    """What `--json` prints."""
+    """The document of `--json`."""
     kept = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
     kept |= {"metric", "remarks"}
     described = [
@@ -173,7 +173,7 @@ def print_claims(
 
 
 def _print_measured(values: Sequence[Measured]) -> None:
-    """Claims that compare no scores: what was measured, and where it lies if the claim is right."""
+    """Prints claims that compare no scores: the measured values, and their range if the claim is right."""
     for (paper, claim), own in grouped(((row.claim.paper, row.claim.id), row) for row in values).items():
         about = own[0].claim
         console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)

@@ -37,7 +37,7 @@ def compare(
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
         return
-    whose = {of.run["id"]: scored_and_whose(of.manifest) for of in records}
+    whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
     for table in tables:
         _show(table, whose, every=every)
 

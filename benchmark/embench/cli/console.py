@@ -1,4 +1,4 @@
-"""How things are printed: lines and paragraphs that fit the terminal, one JSON document with `--json`."""
+"""Printing: lines and paragraphs that fit the terminal, one JSON document with `--json`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class _Mode:
     kept: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
 
-asked = _Mode()
+flags = _Mode()
 
 
 @contextlib.contextmanager
 def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
-    """While it lasts, `asked` says how much is printed, and without `colour` NO_COLOR is set, which libraries and
-    workers follow as well."""
+    """Sets how much is printed, in `flags`, for the duration of the context; without `colour` also NO_COLOR, which
+    libraries and workers follow."""
     before = os.environ.get("NO_COLOR")
-    asked.quiet, asked.verbose = quiet, verbose
+    flags.quiet, flags.verbose = quiet, verbose
     if not colour:
         os.environ["NO_COLOR"] = "1"
     try:
         yield
     finally:
-        asked.kept.close()
-        asked.quiet = asked.verbose = False
+        flags.kept.close()
+        flags.quiet = flags.verbose = False
         if not colour and before is None:
             del os.environ["NO_COLOR"]
 
@@ -57,8 +57,8 @@ def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: 
 
 
 def note(text: str) -> None:
-    """A line on stderr, for what is not the result itself."""
-    if not asked.quiet:
+    """Prints a line on stderr that is not part of the result."""
+    if not flags.quiet:
         typer.echo(visible(text), err=True)
 
 
@@ -103,7 +103,7 @@ def room() -> int:
 
 
 def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
-    """Prints what a command found: with `--json` as one document, else by `show`."""
+    """Prints the result of a command: with `--json` as one document, else by `show`."""
     if as_json:
         document(value)
     else:
@@ -111,22 +111,22 @@ def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:
 
 
 def document(value: Any) -> None:
-    """The one JSON document of `--json`; numbers that JSON does not have become null."""
-    asked.kept.close()
+    """Prints the JSON document of `--json`; numbers that JSON does not have become null."""
+    flags.kept.close()
     json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
 
 def keep_stdout() -> None:
-    """Until there is a document, whatever is printed goes to stderr, by plugins, libraries and workers too."""
+    """Sends all output, also that of plugins, libraries and workers, to stderr until `document` is called."""
     sys.stdout.flush()
-    asked.kept.enter_context(contextlib.redirect_stdout(sys.stderr))
+    flags.kept.enter_context(contextlib.redirect_stdout(sys.stderr))
     if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
         kept = os.dup(1)
-        asked.kept.callback(os.close, kept)
+        flags.kept.callback(os.close, kept)
         os.dup2(2, 1)
-        asked.kept.callback(os.dup2, kept, 1)
+        flags.kept.callback(os.dup2, kept, 1)
 
 
 def _is_descriptor(stream: Any, number: int) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,7 +16,7 @@ import typer
 from typer import Argument, Option
 
 from embench import registry
-from embench.cli import console, data_describe, data_status
+from embench.cli import console, data_describe, data_look, data_status
 from embench.cli.options import DataRoot, DatasetName, Json, ProtocolName
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
+_OPEN = re.compile(r"(\s*)(\w+): TODO  # (.*)")
+"""A line of a description that a person has to fill in: indent, key, and what is asked for."""
 _LISTED = 5
 """Addresses that `fetch` prints; of more files, only the host."""
 
@@ -75,6 +80,7 @@ def fetch(
 data_app.command("verify")(data_status.verify_data)
 data_app.command("labels")(data_describe.labels)
 data_app.command("controls")(data_describe.controls)
+data_app.command("look")(data_look.look)
 
 
 @data_app.command()
@@ -102,13 +108,33 @@ def synthesize(
 
 @data_app.command()
 def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your own recordings.")]) -> None:
-    """Write a first dataset.yaml for your own recordings, with TODO where a person has to decide."""
-    from embench.data.find import write_description
+    """Write a first dataset.yaml for your own recordings: what was found, and TODO where a person has to decide.
 
-    path, todo = write_description(folder)
-    console.echo(f"{path}: written; {todo} lines with TODO are to be filled in, all others to be checked")
+    On a terminal it asks what only a person knows.
+    """
+    from embench.data.find import first_description, write_description
+
+    lines = first_description(folder).splitlines()
+    understood = itertools.takewhile(lambda line: not line.startswith("# Then:"), lines[1:])
+    console.wrapped(" ".join(line.removeprefix("# ") for line in understood))
+    if sys.stdin.isatty():
+        lines = [_answered(line) for line in lines]
+    path = write_description(folder, "\n".join(lines) + "\n")
+    todo = sum("TODO" in line for line in lines[1:])
+    left = f"{todo} lines with TODO are to be filled in, all others" if todo else "all lines are"
+    console.echo(f"{path}: written; {left} to be checked")
     name = folder.as_posix()
     console.echo(f"then: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
+
+
+def _answered(line: str) -> str:
+    """A line of a description, with what is asked for where it says TODO; as it is where the answer is empty."""
+    found = _OPEN.fullmatch(line)
+    if found is None:
+        return line
+    answer = typer.prompt(f"{found[2]} ({found[3]})", default="", show_default=False).strip()
+    plain = re.fullmatch(r"[A-Za-z0-9][\w. /-]*", answer)
+    return f"{found[1]}{found[2]}: {answer if plain else json.dumps(answer, ensure_ascii=False)}" if answer else line
 
 
 @data_app.command()
@@ -141,6 +167,23 @@ def prepare(
         })  # fmt: skip
     else:
         _print_store(store)
+
+
+@data_app.command()
+def pseudonyms(dataset: DatasetName, data_root: DataRoot = None, as_json: Json = False) -> None:
+    """List the participants of your own data beside the pseudonyms that records, reports and entries have for them."""
+    from embench.data.find import pseudonymous
+
+    reader = pseudonymous(dataset, data_root)
+    if reader is None:
+        raise UsageError(
+            "only your own data have pseudonyms, unless they are synthetic",
+            where=f"embench data pseudonyms {dataset}",
+            expected="a folder with dataset.yaml, such as ./FOLDER",
+        )
+    rows = [{"participant": name, "pseudonym": pseudonym} for pseudonym, name in reader.owners.items()]
+    rows.sort(key=lambda row: row["participant"])
+    console.answer(as_json, rows, lambda: show_table(rows, fields("participant", "pseudonym")))
 
 
 def _print_store(store: Store) -> None:

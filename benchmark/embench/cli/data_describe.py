@@ -1,5 +1,5 @@
-"""`embench data labels` and `data controls`: what the labels of a dataset look like, in numbers and drawn, and what the
-controls score on it, the numbers that a method must beat."""
+"""`embench data labels` and `data controls`: the labels of a dataset in numbers and figures, and the scores of the
+controls on it, which a method must beat."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def labels(
     as_json: Json = False,
 ) -> None:
     """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
-    from embench.data import label_report
+    from embench.data import find, label_report
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
@@ -60,7 +60,8 @@ def labels(
     if figure:
         label_figure.draw_labels(card.title, report).save(figure)
     if units:
-        write_units(units, units_table(store, card, chosen, rules))
+        own = find.pseudonymous(dataset, data_root)
+        write_units(units, units_table(store, card, chosen, rules, own.own_names() if own else None))
     if as_json:
         console.document(report)
         return
@@ -220,7 +221,7 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
         rest = {metric: format_score(control.scores.get(metric), interval=False) for metric in others}
         return {"control": control.name, headline: format_control(control.scores.get(headline)), **rest}
 
-    best = {metric: of["mean"] for metric, of in found["to_beat"][target].items()}
+    best = {metric: score["mean"] for metric, score in found["to_beat"][target].items()}
     to_beat = {metric: format_figure(best.get(metric)) for metric in (headline, *others)}
     title = f"target {target}, {found['people'][target]} subjects, {found['protocol']}"
     listed = (*CONTROLS, *(name for name in controls if name not in CONTROLS))
@@ -232,8 +233,8 @@ def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> Non
     for metric in (headline, *others):
         undefined = [(c.why_undefined(metric), c.name) for c in applicable if metric in c.scores]
         for reason, names in grouped(each for each in undefined if each[0]).items():
-            of = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
-            console.wrapped(f"{metric}{of} is undefined: {reason}")
+            controls_named = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"
+            console.wrapped(f"{metric}{controls_named} is undefined: {reason}")
     console.echo()
 
 

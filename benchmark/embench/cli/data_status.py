@@ -36,7 +36,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
-    from embench.data.find import OWN, open_dataset, own_folders, place
+    from embench.data.find import open_dataset, own_folders, place
     from embench.store.reading import reader_faults
 
     usable = True
@@ -44,18 +44,20 @@ def status(
         facts = [_status(*place(dataset, data_root), dataset)]
         usable = facts[0]["state"] not in ("missing", "broken")
         if usable:
-            facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
+            facts[0]["people"] = len(open_dataset(dataset, data_root, own_names=True).subjects())
     else:
         named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
         facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
-        own = registry.find("dataset", OWN)
-        facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
+        own = [folder.name for folder in own_folders(data_root)]
+        facts += [_status_or_fault(*place(name, data_root), name) for name in own]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     console.answer(as_json, facts, lambda: _show(facts, card=dataset is not None))
     if not usable:
         with reader_faults(str(dataset), "subjects"):
-            open_dataset(str(dataset), data_root).subjects()  # raises: where it was searched for, and what to do
+            open_dataset(
+                str(dataset), data_root, own_names=True
+            ).subjects()  # raises: where it was searched for, and what to do
 
 
 def _show(facts: list[dict[str, Any]], card: bool) -> None:
@@ -76,8 +78,7 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Where a dataset is looked for, in which state it is, and what a new user needs from its card; `name` is what the
-    user calls it."""
+    """The folder and state of a dataset, and what a new user needs from its card; `name` is what the user calls it."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -185,20 +186,23 @@ def verify_data(
 
     entry, folder = place(dataset, data_root)
     name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
-    report, card = DataReport(), registry.load("dataset", entry.full_name).card
+    report, made_by = DataReport(), registry.load("dataset", entry.full_name)
+    card = made_by.card
     try:
-        reader = open_dataset(dataset, data_root)
+        reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
             visit = report.add if share else None
             checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
         if share and folder.is_dir():
-            _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
+            _write_report(
+                share, report.document(name, code, made_by, card, unread(folder, error.what), synthetic=False)
+            )
         raise
     remember(reader, code, checked, cache_root())
     if share:
-        _write_report(share, report.document(name, code, card, checked, synthetic=generated))
+        _write_report(share, report.document(name, code, made_by, card, checked, synthetic=generated))
     document = _document(dataset, checked, generated)
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked))
     if checked.errors:

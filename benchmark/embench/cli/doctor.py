@@ -1,4 +1,4 @@
-"""`embench doctor`: what this machine has, and what is broken."""
+"""`embench doctor`: the state of this machine, and its faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared dat
 
 
 class Diagnosis(NamedTuple):
-    """One line of the report: what was looked at, what was found, and what to do about it."""
+    """One line of the report: the subject, the finding, and the remedy."""
 
     what: str
     detail: str
@@ -107,8 +107,8 @@ def _disk() -> Iterator[Diagnosis]:
 
 
 def _data(chosen: Path | None) -> Iterator[Diagnosis]:
-    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
-    names = ", ".join(e.name for e in there) or "none found"
+    datasets = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
+    names = ", ".join(e.name for e in datasets) or "none found"
     wrong = wrong_root(chosen)
     yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
 

@@ -58,7 +58,7 @@ EXAMPLES = {
     ),
     "report": (
         "embench report runs/deap/tcn-single-0123456789",
-        "embench report runs/deap/tcn-single-0123456789 --out report.html",
+        "embench report runs/deap/tcn-single-0123456789 --share --out report.html",
     ),
     "data status": ("embench data status", "embench data status deap --data-root ~/data"),
     "data fetch": (
@@ -71,12 +71,17 @@ EXAMPLES = {
         "embench data controls stress_predict",
         "embench data controls amigos --target arousal --data-root ~/data",
     ),
+    "data look": (
+        "embench data look stress_predict --out look.html",
+        "embench data look ./study --subjects S02,S07 --out two.html",
+    ),
     "data synthesize": (
         "embench data synthesize amigos --out demo/amigos --subjects 18",
         "embench data synthesize stress_predict --out demo/stress_predict",
     ),
     "data new": ("embench data new ./study", "embench data new ~/recordings/second_study"),
     "data prepare": ("embench data prepare deap --workers 4", "embench data prepare ./study"),
+    "data pseudonyms": ("embench data pseudonyms ./study", "embench data pseudonyms ./study --json"),
     "weights convert": (
         "embench weights convert best_model.pth --out weights/case",
         "embench weights convert checkpoints/encoder_last.pt --out weights/encoder --json",
@@ -95,7 +100,7 @@ EXAMPLES = {
     ),
     "leaderboard submit": (
         "embench leaderboard submit runs/deap/tcn-single-0123456789",
-        "embench leaderboard submit runs/deap/tcn-late-0123456789 runs/deap/cnn_tf-late-0123456789",
+        "embench leaderboard submit runs/study/tcn-single-0123456789 --data-root . --consent --ethics 'Board, no. 17'",
     ),
     "leaderboard supersede": (
         "embench leaderboard supersede leaderboards/eegmat/ENTRY --by NEW_ENTRY --why 'a bug in its encoder'",

@@ -1,5 +1,5 @@
-"""`embench export`: what a paper, a reviewer or a hub needs of runs, a dataset or a board; `embench report`: a run as a
-page of HTML."""
+"""`embench export`: texts and files on runs, a dataset or a board for a paper, a reviewer or a hub; `embench report`: a
+run as a page of HTML."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def export(
 def _check(
     runs: Sequence[Path], dataset: str | None, board: Path | None, wanted: Sequence[str], columns: str | None
 ) -> None:
-    """Raises UsageError where what is described, and how, do not go together."""
+    """Raises UsageError where the options do not fit the things to describe."""
     where = "embench export"
     if named := sum(map(bool, (runs, dataset, board))) - 1:
         what = "nothing to export was named" if named < 0 else "runs, a dataset and a board are exported one at a time"
@@ -103,20 +103,20 @@ def _of_runs(
     with names_resolved(named, trust_code=trust_code):
         if hub is not None:
             return forms.hub_results(records, hub)
-        made = []
+        texts = []
         if chosen["--latex"]:
-            made.append(paper.latex_tables(records, columns_wanted))
+            texts.append(paper.latex_tables(records, columns_wanted))
         if chosen["--methods"]:
-            made.append(paper.methods_section(records))
+            texts.append(paper.methods_section(records))
         if chosen["--bibtex"]:
-            made.append(paper.bibtex(records))
+            texts.append(paper.bibtex(records))
         if chosen["--reforms"]:
-            made += [forms.reforms_checklist(*each) for each in named]
-        return "\n".join(made)
+            texts += [forms.reforms_checklist(*each) for each in named]
+        return "\n".join(texts)
 
 
 def _dataset_of(runs: Sequence[Path]) -> str:
-    """The one dataset that some runs were tested on."""
+    """The dataset that all runs were tested on. Raises UsageError if there are several."""
     from embench.records.record import read_manifest
 
     names = sorted({read_manifest(folder).dataset.name for folder in runs})
@@ -166,6 +166,10 @@ def report(
         Option(help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN."),
     ] = None,
     data_root: DataRoot = None,
+    share: Annotated[
+        bool,
+        Option("--share", help="Without signals and, unless labels are public, what tells labels or single subjects."),
+    ] = False,
     trust_code: TrustCode = False,
 ) -> None:
     """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
@@ -181,5 +185,6 @@ def report(
             trust_code=trust_code,
             progress=steps,
             audit=audit_record,
+            share=share,
         )
     console.echo(str(path))

@@ -1,5 +1,5 @@
-"""`embench grid`: the points of a grid as so many runs; stages that points share are run once. `grid status` and
-`grid cancel` are for any terminal that sees the runs folder."""
+"""`embench grid`: a run for each point of a grid; stages that points share are run once. `grid status` and `grid
+cancel` are for any terminal that sees the runs folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, read_options, takes, texts
+from embench.cli.options import DryRun, Json, read_options, texts, with_options
 from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.errors import UsageError
@@ -34,7 +34,7 @@ _STATES = {
 }
 
 
-@takes(
+@with_options(
     points=True,
     help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
     before={"executor": "workers", "cluster": "workers"},

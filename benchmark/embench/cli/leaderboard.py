@@ -1,4 +1,4 @@
-"""`embench leaderboard`: what has been published, as tables made from the entries, and the files of a pull request."""
+"""`embench leaderboard`: tables of the published entries, and the files of a pull request."""
 
 from __future__ import annotations
 
@@ -51,9 +51,19 @@ def submit(
         bool, Option("--leaking", help="Also submit runs of a protocol that leaks, which get no rank.")
     ] = False,
     data_root: DataRoot = None,
+    consent: Annotated[
+        bool, Option("--consent", help="Of your own data: all participants consent to what is published.")
+    ] = False,
+    ethics: Annotated[
+        str | None, Option(help="Of your own data: ethics board and number of its approval, which the entry holds.")
+    ] = None,
 ) -> None:
-    """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written."""
+    """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written.
+
+    Of your own data, it first lists what an entry holds, and asks for consent and an approval.
+    """
     from embench import audits
+    from embench.cli.consent import ask_consent
     from embench.data.find import raw_digest_of
     from embench.leaderboard.submit import other_subjects, refuse, submit_runs, why_not_submitted
     from embench.records.audit import read_audit
@@ -61,12 +71,13 @@ def submit(
 
     reasons = {run: why_not_submitted(read_manifest(run), boards, leaking=leaking) for run in runs}
     refuse({run: found for run, found in reasons.items() if found})
+    approval = ask_consent([read_manifest(run) for run in runs], consent=consent, ethics=ethics)
     for run in runs:
         if read_audit(run) is None:
             console.note(f"auditing {run}")
             with Progress() as progress:
                 audits.audit_run(run, data_root=data_root, progress=progress.event)
-    new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root)
+    new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root, approval)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
     console.echo("verified; commit these files on a branch of your own:")
@@ -117,50 +128,50 @@ def verify_entry(
         check_name(by)
     if against is not None and not against.is_dir():
         raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
-    made: list[EntryCheck] = []
+    checks: list[EntryCheck] = []
     with Steps("entries", "verified") as steps:
         for path in paths:
-            made += check_boards(path, data_root, against, steps)
-    failed = failures(made)
-    console.answer(as_json, [check._asdict() for check in made], lambda: _print_checks(made))
+            checks += check_boards(path, data_root, against, steps)
+    failed = failures(checks)
+    console.answer(as_json, [check._asdict() for check in checks], lambda: _print_checks(checks))
     if by is not None:
-        _attest(paths, made, by, data_root)
+        _attest(paths, checks, by, data_root)
     if failed:
         raise typer.Exit(1)
 
 
-def _print_checks(made: Sequence[EntryCheck]) -> None:
-    """All checks of one entry; of several, those that failed, and how many entries each other one was of."""
-    names = dict.fromkeys(check.entry for check in made)
+def _print_checks(checks: Sequence[EntryCheck]) -> None:
+    """Prints all checks of one entry; of several, the failed ones, and the number of entries for each other one."""
+    names = dict.fromkeys(check.entry for check in checks)
     if len(names) == 1:
-        show_table(made, [field("check"), field("status", "result"), field("reason")], title=made[0].entry)
+        show_table(checks, [field("check"), field("status", "result"), field("reason")], title=checks[0].entry)
     else:
-        failed = [check for check in made if check.status == "failed"]
+        failed = [check for check in checks if check.status == "failed"]
         show_table(failed, [field("entry"), field("check", "check failed"), field("reason")])
-        counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in made)
+        counts = Counter((c.check, c.status, c.reason if c.status == "not possible" else "") for c in checks)
         show_table(
             {"check": check, "result": status, "entries": count, "reason": reason}
             for (check, status, reason), count in counts.items()
         )
-    wrong = len({check.entry for check in made if check.status == "failed"})
-    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(made))
+    wrong = len({check.entry for check in checks if check.status == "failed"})
+    console.echo(f"{len(names)} entries, {wrong} with a check that failed" if len(names) > 1 else _summary(checks))
 
 
-def _summary(made: Sequence[EntryCheck]) -> str:
-    counts = Counter(check.status for check in made)
+def _summary(checks: Sequence[EntryCheck]) -> str:
+    counts = Counter(check.status for check in checks)
     return ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not possible") if counts[status])
 
 
-def _attest(paths: Sequence[Path], made: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
+def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
     from embench.leaderboard.attestations import attest
     from embench.leaderboard.checks import compared, failures, folders_at
     from embench.leaderboard.history import entry_name
     from embench.leaderboard.own_data import files_here
     from embench.records.record import read_manifest
 
-    failed = {check.entry for check in failures(made)}
+    failed = {check.entry for check in failures(checks)}
     for folder in (folder for path in paths for folder in folders_at(path) if entry_name(folder) not in failed):
-        names = compared(made, entry_name(folder))
+        names = compared(checks, entry_name(folder))
         files = files_here(read_manifest(folder), data_root) if names else None
         console.echo(f"attested: {attest(folder, 'verified', by, files=files, compared=names)}")
 

@@ -42,11 +42,11 @@ _VERDICTS = {
     "add": "Add: rows that add to clock and movement, where that is asked.",
     "clear all": "Clear all: rows shown to be above every control.",
 }
-"""What is counted of a board's rows, and in which words."""
+"""Verdicts counted over the rows of a board -> the legend of each."""
 
 
 class Format(StrEnum):
-    """How rows are printed."""
+    """Output format of the rows."""
 
     table = "table"
     markdown = "markdown"
@@ -133,14 +133,14 @@ def _print_summary(sections: Sequence[BoardSection], superseded: int) -> None:
     _note_superseded(superseded)
     usual = [s for s in sections if s.protocol == Request.protocol and not s.trained_on] or list(sections)
     if not usual:
-        of = "published entries of current protocols" if superseded else "published entries"
-        console.echo(f"no {of} in this folder; another one is named by --boards")
+        counted = "published entries of current protocols" if superseded else "published entries"
+        console.echo(f"no {counted} in this folder; another one is named by --boards")
         return
     rows = [_summary(section) for section in usual]
     show_table(rows, title="leaderboards")
-    told = [words for name, words in _VERDICTS.items() if any(name in row for row in rows)]
+    legends = [words for name, words in _VERDICTS.items() if any(name in row for row in rows)]
     console.wrapped(
-        " ".join(["best: of the rows, by the score named. Above chance: rows whose interval lies above it.", *told])
+        " ".join(["best: of the rows, by the score named. Above chance: rows whose interval lies above it.", *legends])
     )
     if other := len(sections) - len(usual):
         console.wrapped(f"not in this table: {other} of other protocols, or of methods trained on another dataset")
@@ -216,14 +216,14 @@ def _print_board(
         if "adds" in heads:
             shown[heads.index("adds")] = TableColumn("adds", _adds_briefly)
             sentences.append("The partial correlation stands beside adds; --columns adds prints that of all rows.")
-        there = fitting(rows, shown, _SPARE)
-        left = [column.title for column in shown if column not in there]
+        fitted = fitting(rows, shown, _SPARE)
+        left = [column.title for column in shown if column not in fitted]
         if "modalities" in left:  # then they stand behind the method
-            there = [TableColumn("method", _method_on) if each.title == "method" else each for each in there]
+            fitted = [TableColumn("method", _method_on) if each.title == "method" else each for each in fitted]
             left.remove("modalities")
         if left:
             sentences.append(f"Columns that do not fit here: {', '.join(left)}; --columns prints those that it names.")
-        shown = there
+        shown = fitted
     if output is Format.markdown:
         cells = [[markdown(column.text(row)) for column in shown] for row in rows]
         lines = [[column.title for column in shown], ["---"] * len(shown), *cells]
@@ -289,14 +289,14 @@ def _method_on(each: tuple[Any, Row]) -> str:
 
 
 def _adds_briefly(each: tuple[Any, Row]) -> str:
-    """What a row adds without the interval, which would leave other columns no room."""
+    """A row's verdict on what it adds, without the interval, which would leave other columns no room."""
     from embench.leaderboard.columns import ADDS
 
     row = each[1]
     if row.effect is None:
         return "undefined" if row.adds else ""
-    told = f"adds {format_figure(row.effect.mean)}" if row.does_add else ADDS[False]
-    return f"{told}, borderline" if row.borderline else told
+    text = f"adds {format_figure(row.effect.mean)}" if row.does_add else ADDS[False]
+    return f"{text}, borderline" if row.borderline else text
 
 
 def _plain(value: Any) -> str:

@@ -156,7 +156,7 @@ def _alias(entry: Entry) -> str:
 
 
 def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
-    """What is known of a plugin: of its registry file, and where it has recipes, of its class."""
+    """All facts on a plugin: those of its registry file and, for kinds with recipes, of its class."""
     from embench.cli import recipes
 
     document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}

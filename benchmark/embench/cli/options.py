@@ -25,7 +25,7 @@ from embench.registry.naming import did_you_mean, latest_version
 
 
 class Preset(StrEnum):
-    """How big a method is run; what each is, says `embench.interfaces.recipe.PRESETS`."""
+    """Sizes of a method, explained in `embench.interfaces.recipe.PRESETS`."""
 
     paper = "paper"
     small = "small"
@@ -49,7 +49,7 @@ def _devices(incomplete: str) -> list[str]:
 
 
 def completes(kind: str | None) -> Callable[[str], list[str]]:
-    """What Tab offers: names of plugins of a kind (None: of all kinds), after `eeg=` too, or of protocols."""
+    """Returns a completion function for names of plugins of a kind (None: all), after `eeg=` too, or of protocols."""
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
@@ -77,7 +77,7 @@ _MORE: dict[str, dict[str, Any]] = {
 }
 
 
-def takes(
+def with_options(
     *names: str,
     help_texts: Mapping[str, str] | None = None,
     before: Mapping[str, str] | None = None,
@@ -168,7 +168,7 @@ Every = Annotated[bool, typer.Option("--all", help="Print every score, not only 
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes the file's values the command's defaults, so that what stands on the command line wins."""
+    """Makes the file's values the command's defaults, which options on the command line override."""
     if path is not None:
         by_name = {opt.lstrip("-"): p for p in context.command.params for opt in p.opts if opt.startswith("--")}
         content = read_options(path)
@@ -192,7 +192,7 @@ Config = Annotated[
 
 
 def _read_request(context: typer.Context, path: Path | None) -> Path | None:
-    """Makes what a record asked for the command's defaults, so that what stands on the command line wins."""
+    """Makes a record's request the command's defaults, which options on the command line override."""
     if path is not None:
         from embench.records.record import read_manifest
 
@@ -234,7 +234,7 @@ def read_options(path: Path) -> Mapping[str, Any]:
 
 
 def texts(value: Any) -> list[str]:
-    """What a repeatable option gets from a file: `{eeg: tcn}` is `eeg=tcn`, a list its items, a value itself."""
+    """The values of a repeatable option from a file: `{eeg: tcn}` is `eeg=tcn`, a list its items, a value itself."""
     if isinstance(value, Mapping):
         return [f"{key}={item}" for key, item in value.items()]
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

@@ -36,16 +36,16 @@ def new_plugin(
     """Write a package with one plugin that installs, passes its tests and runs: the place to start from."""
     from embench.authoring.scaffold import NO_AUTHOR, write_package
 
-    made = write_package(kind, name, out, author)
-    console.echo(f"{made.folder}: written")
-    for path in made.files:
+    package = write_package(kind, name, out, author)
+    console.echo(f"{package.folder}: written")
+    for path in package.files:
         console.echo(f"  {path}")
-    if NO_AUTHOR in (made.folder / "LICENSE").read_text(encoding="utf-8"):
+    if NO_AUTHOR in (package.folder / "LICENSE").read_text(encoding="utf-8"):
         console.note(f"put your name in place of `{NO_AUTHOR}` in LICENSE and pyproject.toml")
-    place = made.folder.as_posix()
-    path = shlex.quote(place if made.folder.is_absolute() else f"./{place}")
+    place = package.folder.as_posix()
+    path = shlex.quote(place if package.folder.is_absolute() else f"./{place}")
     console.echo(f"next:\n  pip install -e {path}")
-    for line in (f"embench plugin check {made.package}", *made.try_it):
+    for line in (f"embench plugin check {package.package}", *package.try_it):
         console.echo(f"  {line}")
 
 

@@ -1,4 +1,4 @@
-"""What a run is doing, on stderr: bars on a terminal, plain lines elsewhere."""
+"""Progress of a run on stderr: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ _QUIET_S = 10.0
 
 
 _BASIS_S, _BASIS_SHARE = 10.0, 0.03
-"""Seconds and share of a job before which nothing is said of the time left: the beginning says too little of the
-rest."""
+"""Seconds and share of a job before which no remaining time is shown: the beginning predicts too little of the rest."""
 
 _LONG_S = 600.0
 """Seconds above which a job warns before it begins."""
@@ -45,7 +44,7 @@ class _Display:
         self._first = self._done = 0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not console.asked.quiet:
+        if sys.stderr.isatty() and not console.flags.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bars
@@ -64,12 +63,12 @@ class _Display:
             self._bars.stop()
 
     def _due(self) -> bool:
-        """Whether the last line is long enough ago for another one of no great weight."""
-        return console.asked.verbose or time.monotonic() - self._last >= _QUIET_S
+        """True if the last line was long enough ago for another unimportant one."""
+        return console.flags.verbose or time.monotonic() - self._last >= _QUIET_S
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
-        if console.asked.quiet:
+        if console.flags.quiet:
             return
         if self._bars is not None:
             self._bars.console.print(visible(text), markup=False, highlight=False)
@@ -78,7 +77,7 @@ class _Display:
 
 
 class _Pace:
-    """How long the stages that are left take, from what stages like them took."""
+    """Remaining time of a run, estimated from finished stages of the same kind."""
 
     def __init__(self, stages: Sequence[Mapping[str, Any]]) -> None:
         self._left = Counter(map(_like, stages))
@@ -95,7 +94,7 @@ class _Pace:
         self._at_once = max(self._at_once, len(self._began))
 
     def epoch(self, stage: Mapping[str, Any], share: float) -> None:
-        """Takes note that this share of a stage's epochs is over."""
+        """Notes that this share of a stage's epochs is done."""
         if stage["id"] in self._began:
             now = share, time.monotonic()
             self._epochs[stage["id"]] = self._epochs.get(stage["id"], (now, now))[0], now
@@ -135,7 +134,7 @@ class _Pace:
 
 
 _Epoch = tuple[float, float]
-"""The share of a stage's epochs that was over, and when."""
+"""The finished share of a stage's epochs, and the time of that."""
 
 _Like = tuple[str, str]
 """Kind and modality: stages that are alike in these take about as long."""
@@ -146,7 +145,7 @@ def _like(stage: Mapping[str, Any]) -> _Like:
 
 
 def _of_kind(known: Mapping[_Like, float], like: _Like) -> float:
-    """What a stage takes: as those of its modality did, else as all of its kind; nothing where none was seen."""
+    """Seconds for a stage: the time of its modality, else the mean of its kind; 0 if none of the kind has finished."""
     of_kind = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
     return known.get(like, sum(of_kind) / len(of_kind) if of_kind else 0.0)
 
@@ -156,7 +155,7 @@ def _about(seconds: float | None) -> str:
 
 
 def long_warning(seconds: float, smaller: Sequence[str]) -> str:
-    """What to say before a job of many seconds, with options that make it smaller; nothing of a short one."""
+    """The warning before a long job, with options that make it smaller; empty for a short one."""
     if seconds <= _LONG_S:
         return ""
     ways = f"; to make it smaller: {', '.join(smaller)}" if smaller else ""
@@ -174,7 +173,7 @@ class Progress(_Display):
     have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
 
     Args:
-        smaller: options that make the job smaller, which a long one is told.
+        smaller: options that make the job smaller, named in the warning of a long one.
         several: whether there are many runs, whose stages have plain lines only now and then: each run has its own.
     """
 
@@ -217,7 +216,7 @@ class Progress(_Display):
             self._line(text)
 
     def _foretell(self, event: Mapping[str, Any]) -> None:
-        """Keeps how long it will take for the first line, and warns of what takes long."""
+        """Keeps the expected time for the first line, and warns of a long job."""
         seconds = float(event["seconds"])
         taken = {"on CPU cores": event.get("core_hours", 0.0), "on GPUs": event.get("gpu_hours", 0.0)}
         parts = [f"{format_duration(3600 * hours)} {where}" for where, hours in taken.items() if 3600 * hours > seconds]
@@ -252,7 +251,7 @@ class Progress(_Display):
         if name == "plan":
             expected = self._forecast if self._total else ""
             self._line(f"{self._total} stages to run, {event['done']} already done{expected}")
-        elif name == "stage_started" and (console.asked.verbose or event["stage"].get("kind") in _LONG):
+        elif name == "stage_started" and (console.flags.verbose or event["stage"].get("kind") in _LONG):
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
             remaining = _about(self._pace.of_all()) if self._done < self._total else ""
@@ -262,13 +261,13 @@ class Progress(_Display):
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
             if last or self._due():
-                of = f" of {event['epochs']}" if event.get("epochs") else ""
-                told = f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip()
-                self._line(told + ("" if last else _about(self._pace.of_all())))
+                out_of = f" of {event['epochs']}" if event.get("epochs") else ""
+                text = f"{_title(event['stage'])}: epoch {event['epoch']}{out_of} {_loss(event)}".rstrip()
+                self._line(text + ("" if last else _about(self._pace.of_all())))
 
 
 class Steps(_Display):
-    """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
+    """Progress of one long job: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Args:
         unit: what is counted; with another total another part of the job begins. `MB`: counts are of bytes.
@@ -294,8 +293,8 @@ class Steps(_Display):
             self._total, self._first, self._began = total, done, time.monotonic()
         self._done = done
         scale = 1e6 if self._unit == "MB" else 1
-        of = f" of {total / scale:,.0f}" if total else ""
-        text = f"{self._verb or what}: {done / scale:,.0f}{of} {self._unit}"
+        out_of = f" of {total / scale:,.0f}" if total else ""
+        text = f"{self._verb or what}: {done / scale:,.0f}{out_of} {self._unit}"
         if self._bars is not None and self._task is not None:
             left = self._time_left(done, total)[2:]
             self._bars.update(self._task, description=text, total=total or None, completed=done, left=left)
@@ -313,7 +312,7 @@ class Steps(_Display):
         return show
 
     def _time_left(self, done: int, total: int | None) -> str:
-        """The time left if the rest goes on as what was done since the first call."""
+        """The time left if the rest is as fast as the part done since the first call."""
         took = time.monotonic() - self._began
         if not total or done >= total or done - self._first < _BASIS_SHARE * (total - self._first) or took < _BASIS_S:
             return ""

@@ -42,7 +42,7 @@ def listed() -> list[dict[str, Any]]:
 
 
 def print_listed() -> None:
-    """The same as a table."""
+    """Prints the protocols as a table."""
     show_table(listed(), fields("name", "summary", "leaks"), title=KIND)
 
 
@@ -72,10 +72,10 @@ def described(name: str) -> dict[str, Any]:
 
 
 def _headline(protocol: Protocol) -> str:
-    told = {"classes": _of_kind(protocol, "binary"), "values": _of_kind(protocol, "value")}
-    if len(set(told.values())) == 1:
-        return told["classes"]
-    return "; ".join(f"of {words}, {scores}" for words, scores in told.items())
+    headlines = {"classes": _of_kind(protocol, "binary"), "values": _of_kind(protocol, "value")}
+    if len(set(headlines.values())) == 1:
+        return headlines["classes"]
+    return "; ".join(f"of {words}, {scores}" for words, scores in headlines.items())
 
 
 def _of_kind(protocol: Protocol, kind: KindName) -> str:

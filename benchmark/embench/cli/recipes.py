@@ -1,5 +1,5 @@
-"""What `embench info` shows beside the registry: a plugin's recipes as paths of `--set`, and how an encoder reads a
-dataset. These are of the class, which is imported for them."""
+"""Facts of a plugin's class for `embench info`: its recipes as paths of `--set`, and how an encoder reads a dataset.
+The class is imported for them."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
         console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
-            said = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
-            console.wrapped(f"{preset} on {name}: {said}")
+            values = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
+            console.wrapped(f"{preset} on {name}: {values}")
     console.echo()
 
 
 def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
-    """How an encoder reads a dataset under a protocol: a row for each modality that the encoder accepts, and the
-    modalities that the dataset lacks, or the encoder does not read."""
+    """Facts on reading a dataset with an encoder under a protocol: a row for each modality that the encoder accepts,
+    and the modalities that the dataset lacks, or the encoder does not read."""
     from embench.data import find
     from embench.protocols import load_protocol
 
@@ -78,7 +78,7 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 
 
 def print_reading(facts: Mapping[str, Any]) -> None:
-    """How an encoder reads a dataset."""
+    """Prints the facts of `reading_facts`."""
     title = f"how it reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
     show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
     if not facts["modalities"]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.options import Config, DryRun, Every, From, Json, takes
+from embench.cli.options import Config, DryRun, Every, From, Json, with_options
 from embench.cli.progress import Progress, long_warning
 from embench.planning.request import request_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from embench.planning.request import Request
 
 
-@takes(before={"_config": "dev", "_from": "dev"})
+@with_options(before={"_config": "dev", "_from": "dev"})
 def run(
     *,
     _config: Config = None,
@@ -55,7 +55,7 @@ def smaller(request: Request) -> list[str]:
     return [way for way, helps in ways.items() if helps]
 
 
-@takes(
+@with_options(
     *("dataset", "modalities", "target", "protocol", "recipe", "seeds"),
     *("device", "data-root", "runs", "dev", "workers"),
     help_texts={

@@ -60,11 +60,11 @@ def score(
     show.result(result, every=every)
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
-    audit.print_audit(audited, skipped=console.asked.verbose)
+    audit.print_audit(audited, skipped=console.flags.verbose)
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:
-    """Prints what a reader must know of a submission; `counted`: whether what it does not predict counts."""
+    """Prints notes on a submission; `counted`: whether units without a prediction count."""
     from embench.runs.external import NOT_IN_FILE
 
     submission = run.outside or {}
@@ -85,7 +85,7 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
 
 
 def _in_seeds(missing: Mapping[str, Any], seeds: int) -> str:
-    """In which seeds units have no prediction; empty where there is one seed."""
+    """States in which seeds units have no prediction; empty where there is one seed."""
     if seeds == 1:
         return ""
     if missing["predictions"] == seeds * missing["units"]:

@@ -1,4 +1,4 @@
-"""How a result is read: the headline with its interval, the other scores, and the controls."""
+"""`embench show`: the headline with its interval, the other scores, and the controls."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 
 def warn_of_synthetic(synthetic: bool) -> None:
-    """Says of scores that they are of synthetic data, where they are."""
+    """Warns where scores are of synthetic data."""
     if synthetic:
         text = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
         console.wrapped(text, bold=True, colour="yellow")
 
 
 def result(found: Result, *, every: bool = False) -> None:
-    """One run, on a screen: the headline with its verdict, other scores and the controls beside them; with `every`
-    score that was computed."""
+    """Prints one run on a screen: the headline with its verdict, other scores and the controls beside them; with
+    `every` score that was computed."""
     warn_of_synthetic(found.synthetic)
-    for told in found.verdicts.values():
-        _verdict(told, found.scores)
+    for verdict in found.verdicts.values():
+        _verdict(verdict, found.scores)
         if every:
-            _scores(told, found.scores)
+            _scores(verdict, found.scores)
     console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
@@ -50,21 +50,22 @@ def result(found: Result, *, every: bool = False) -> None:
 
 
 def results(found: Sequence[Result]) -> None:
-    """Many runs, a row each and target: the options in which they differ, the headline with its verdict, the time."""
+    """Prints a row for each run and target: the options in which they differ, the headline with its verdict, the
+    time."""
     several = len({target for each in found for target in each.scores.headlines}) > 1
     varied = _varied([each.manifest for each in found])
     show_table(
         {
             **(options or {"method": each.id}),
-            **({"target": told.target} if several else {}),
-            "headline": told.metric,
-            "score": format_score(told.score, missing="not estimable"),
-            "verdict": told.finding.partition(",")[0] if told.score is None else told.finding,
+            **({"target": verdict.target} if several else {}),
+            "headline": verdict.metric,
+            "score": format_score(verdict.score, missing="not estimable"),
+            "verdict": verdict.finding.partition(",")[0] if verdict.score is None else verdict.finding,
             "time": cost.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
         for each, options in zip(found, varied, strict=True)
-        for told in each.verdicts.values()
+        for verdict in each.verdicts.values()
     )
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")
@@ -75,9 +76,9 @@ def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The values of each run for the options in which runs differ, by their names on the command line."""
     from embench.planning.request import AXES
 
-    asked = [run["config"].get("request") or {} for run in runs]
+    requests = [run["config"].get("request") or {} for run in runs]
     texts = {
-        name: [format_value(request.get(field), missing="none") or "none" for request in asked]
+        name: [format_value(request.get(field), missing="none") or "none" for request in requests]
         for name, field in AXES.items()
     }
     differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
@@ -112,7 +113,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
 
 
 def _folds_in_words(folds: Sequence[Mapping[str, Any]]) -> str:
-    """Their number and seeds, and the least and most units of their parts."""
+    """The number and seeds of the folds, and the smallest and largest size of each part in units."""
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(fold["seed"] for fold in folds))
     parts = {name for fold in folds for name in fold} - {"seed", "fold"}
     sizes = {name: [fold[name] for fold in folds if name in fold] for name in sorted(parts, reverse=True)}
@@ -147,24 +148,24 @@ def _plan_value(key: str, item: Any) -> str:
     return format_value(item, ".4g") or "none"
 
 
-def _verdict(told: TargetVerdict, scores: Scores) -> None:
+def _verdict(verdict: TargetVerdict, scores: Scores) -> None:
     """The headline with its verdict, a table of the method and the controls, and what must be known to read it."""
-    first, *others = told.sentences
-    console.wrapped(f"target {told.target}: {first}", bold=True, colour="red" if told.fails else None)
-    own = Control("the method", scores.of(told.target), "", None)
-    rows = [own, *(control for control in scores.controls(told.target) if not control.reason)]
-    ranked = TableColumn(f"{told.metric} *", lambda c: format_control(c.scores.get(told.metric)))
+    first, *others = verdict.sentences
+    console.wrapped(f"target {verdict.target}: {first}", bold=True, colour="red" if verdict.fails else None)
+    own = Control("the method", scores.of(verdict.target), "", None)
+    rows = [own, *(control for control in scores.controls(verdict.target) if not control.reason)]
+    ranked = TableColumn(f"{verdict.metric} *", lambda c: format_control(c.scores.get(verdict.metric)))
     gap = TableColumn("difference, cleared", lambda c: _gap(c.gap) if c.gap else "")
-    more = [_exploratory(each.metric, interval=told.score is None) for each in told.exploratory]
-    headline = [ranked, *([gap] if told.compared else [])] if told.score else []
+    more = [_exploratory(each.metric, interval=verdict.score is None) for each in verdict.exploratory]
+    headline = [ranked, *([gap] if verdict.compared else [])] if verdict.score else []
     shown = [field("name", ""), *headline, *more]
     if len(shown) > 1:
         show_table(rows, shown)
     for text in others:
         console.wrapped(text)
-    if text := format_coverage(scores.coverage(told.target)):
+    if text := format_coverage(scores.coverage(verdict.target)):
         console.wrapped(text)
-    silent = grouped((control.reason, control.name) for control in scores.controls(told.target) if control.reason)
+    silent = grouped((control.reason, control.name) for control in scores.controls(verdict.target) if control.reason)
     for reason, names in silent.items():
         console.wrapped(f"not applicable: {', '.join(names)}: {reason}")
     console.echo()
@@ -178,22 +179,22 @@ def _exploratory(metric: str, *, interval: bool) -> TableColumn:
     return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
 
 
-def _scores(told: TargetVerdict, scores: Scores) -> None:
-    """Every score of the method, and what it would be to somebody who knows only the stimulus."""
-    found, folds = scores.of(told.target), _folds(scores, told.target)
-    stimulus = scores.control_scores(told.target, "stimulus_mean")
+def _scores(verdict: TargetVerdict, scores: Scores) -> None:
+    """Prints every score of the method, and that of a prediction from the stimulus alone."""
+    found, folds = scores.of(verdict.target), _folds(scores, verdict.target)
+    stimulus = scores.control_scores(verdict.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
-        TableColumn("score (* headline)", lambda name: f"{name} *" if name == told.metric else name),
+        TableColumn("score (* headline)", lambda name: f"{name} *" if name == verdict.metric else name),
         TableColumn("mean and interval", lambda name: format_score(found[name])),
         *([knows] if stimulus else []),
         TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
         # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
-        *([over_folds] if told.score and told.score.over == "folds" else []),
+        *([over_folds] if verdict.score and verdict.score.over == "folds" else []),
     ]
-    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != told.metric)
-    show_table(defined, columns, title=f"target {told.target}, all scores")
+    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != verdict.metric)
+    show_table(defined, columns, title=f"target {verdict.target}, all scores")
     undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.defined)
     if undefined:
         listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())
@@ -202,7 +203,7 @@ def _scores(told: TargetVerdict, scores: Scores) -> None:
 
 
 def _folds(scores: Scores, target: str) -> int:
-    """In how many folds the method was scored, in the seed with fewest."""
+    """Number of folds in which the method was scored, in the seed with fewest."""
     own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
     return min(Counter(own).values(), default=0)
 

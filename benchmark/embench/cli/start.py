@@ -1,4 +1,4 @@
-"""What `embench` alone says: what is here, data and runs, and which commands come next."""
+"""Output of `embench` without a command: data and runs found here, and the commands to use next."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from embench.registry import Entry
 _BESIDE = (Path("data"), Path(".embench/demo"))
 """Folders of datasets that the pages' commands write, relative to the working folder."""
 _CHEAP = ("eda", "ppg", "ecg", "resp", "temp")
-"""Modalities whose features take least time, the first that a dataset has is suggested."""
+"""Modalities with the fastest features; the first one that a dataset has is suggested."""
 
 
 def start() -> None:
-    """Prints what was found, and commands that fit it."""
+    """Prints the data and runs found, and commands that fit them."""
     root, found = _datasets()
     studies = sorted(path.parent for path in Path().glob("*/dataset.yaml"))
     runs = sorted(Path("runs").glob("*/*/run.yaml"), key=lambda path: path.stat().st_mtime)
@@ -41,7 +41,7 @@ def start() -> None:
 
 
 def _datasets() -> tuple[Path, list[Entry]]:
-    """The first folder that holds datasets, and these."""
+    """The first folder that holds datasets, and these datasets."""
     known = [entry for entry in registry.entries("dataset") if "/" not in entry.name and not entry.broken]
     for root in (data_root(), *_BESIDE):
         if found := [entry for entry in known if data_folder(entry, root).is_dir()]:

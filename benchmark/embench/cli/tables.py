@@ -101,7 +101,7 @@ def _least(column: TableColumn, cells: Sequence[str]) -> int:
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
-    """The first items of pairs, each once and in their order, with all second items that came with it.
+    """Groups the second items of pairs by the first, in order of first appearance.
 
     >>> grouped([("no label", "s1"), ("too short", "s2"), ("no label", "s3")])
     {'no label': ['s1', 's3'], 'too short': ['s2']}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from embench.cli import console
-from embench.cli.options import Json, takes
+from embench.cli.options import Json, with_options
 from embench.cli.progress import Progress
 from embench.cli.tables import show_table
 from embench.planning.request import request_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embench.runs.tuning import Trial, Tuned
 
 
-@takes(
+@with_options(
     *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
     *("device", "data-root", "runs", "train-dataset", "workers"),
     help_texts={"target": "The target by which settings are compared.", "set": "A setting that all trials have."},
@@ -73,9 +73,9 @@ def _show(found: Tuned) -> None:
 
 def _json(found: Tuned) -> dict[str, Any]:
     def row(trial: Trial) -> dict[str, Any]:
-        told = {"run": trial.result.id, "folder": str(trial.result.folder)} if trial.result else {}
+        run = {"run": trial.result.id, "folder": str(trial.result.folder)} if trial.result else {}
         failed = {"error": str(trial.error)} if trial.error else {}
-        return {"settings": list(trial.settings), "value": trial.value, **told, **failed}
+        return {"settings": list(trial.settings), "value": trial.value, **run, **failed}
 
     return {
         "target": found.target,

@@ -11,12 +11,12 @@ import typer
 from typer import Argument, Option
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, completes, takes
+from embench.cli.options import DryRun, Json, completes, with_options
 from embench.cli.progress import Progress
 from embench.planning.request import Request, request_of
 
 
-@takes(
+@with_options(
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
     help_texts={
         "fusion": "Fusion of the model; only if the whole model is pretrained.",
@@ -32,7 +32,7 @@ def pretrain(
     corpus: Annotated[
         str,
         Option(
-            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a corpus.yaml."
+            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a dataset.yaml."
         ),
     ],
     seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,
@@ -67,10 +67,10 @@ def _print_pretrained(document: Mapping[str, Any]) -> None:
     if document["synthetic"]:
         text = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
         console.echo(text, bold=True, colour="yellow")
-    for seen in manifest["seen"]:
-        hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
-        labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"
-        console.echo(f"trained on: {manifest['title']}, {len(seen['people'])} subjects, {hours}{labels}")
+    for source in manifest["seen"]:
+        hours = ", ".join(f"{hours:g} h of {m}" for m, hours in source["hours"].items())
+        labels = f", labels of {', '.join(source['targets'])}" if source["labels"] == "source" else ", no labels"
+        console.echo(f"trained on: {manifest['title']}, {len(source['people'])} subjects, {hours}{labels}")
     console.echo(f"weights: {document['weights']}")
     console.echo(f"use them with: {document['use']}")
 
@@ -100,9 +100,9 @@ def _print_converted(document: Mapping[str, Any]) -> None:
     manifest = document["manifest"]
     source = manifest["converted"]
     console.echo(f"layout: {source['layout']}; SHA-256 {source['sha256']}")
-    for seen in manifest["seen"]:
-        labels = "with labels" if seen["labels"] == "source" else "without labels"
-        console.echo(f"trained on: {seen['dataset']} ({seen['title']}), {labels}")
+    for data in manifest["seen"]:
+        labels = "with labels" if data["labels"] == "source" else "without labels"
+        console.echo(f"trained on: {data['dataset']} ({data['title']}), {labels}")
     if not manifest["seen"]:
         console.echo("trained on: unknown; runs that start from them say so")
     console.echo(f"use them with: {document['use']}")

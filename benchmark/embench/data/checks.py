@@ -1,9 +1,9 @@
-"""What can be checked of every dataset from its recordings and card alone, beside what its own reader checks."""
+"""Checks of every dataset from its recordings and card alone, beside those of its own reader."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,9 @@ from embench.store.reading import reader_faults, recordings
 LOST = 0.05
 """Share of a channel's samples from which on it is worth a warning that they are missing."""
 
+LEAST_ALIKE = 4
+"""Recordings of a stimulus, or subjects, from which on one can be unlike the others."""
+
 OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
@@ -42,7 +45,7 @@ class RawFile:
 
 @dataclass
 class LabelCount:
-    """Of one label: its kind, in how many recordings it is, how many values it has there and how many are missing."""
+    """Counts of a label: its kind, recordings that have it, values in these, and missing values."""
 
     kind: str
     recordings: int = 0
@@ -52,7 +55,7 @@ class LabelCount:
 
 @dataclass
 class CheckedFiles:
-    """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
+    """Content and findings of a dataset's files. `where` of a finding is relative to the folder where it is a path."""
 
     subjects: int = 0
     recordings: int = 0
@@ -63,16 +66,16 @@ class CheckedFiles:
 
     @property
     def errors(self) -> int:
-        """How many findings make the data unusable."""
+        """Number of findings that make the data unusable."""
         return self.count("error")
 
     def count(self, severity: str) -> int:
-        """How many findings have this severity: `error`, `warning` or `note`."""
+        """Number of findings of this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def unread(root: Path, why: str) -> CheckedFiles:
-    """What is known of a folder that the reader cannot read at all: its files, and why."""
+    """The report on a folder that the reader cannot read at all: its files, and the reason."""
     paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
     files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
     return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
@@ -155,6 +158,8 @@ class _General:
         self._reported = reported  # places that the reader has reported
         self._seen = SeenSignals()
         self._ids: set[str] = set()
+        self._lasting: dict[str, dict[str, float]] = {}
+        self._held: dict[str, set[str]] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -165,6 +170,8 @@ class _General:
         if recording.id in self._ids:
             add(("error", "another recording has the same name"))
         self._ids.add(recording.id)
+        self._lasting.setdefault(recording.stimulus, {})[recording.id] = recording.duration_s
+        self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
             add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
         for modality, signal in recording.signals.items():
@@ -185,6 +192,7 @@ class _General:
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
+        self.findings += [*_cut_short(self._lasting), *_lacking(self._held)]
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -212,15 +220,36 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         yield "warning", f"missing samples in {modality}: {_first_five(much)}"
     flat = [
         name
-        for name, row, there in zip(promised.channels, data, good, strict=True)
-        if there.sum() > 1 and (row[there] == row[there][0]).all()
+        for name, row, known in zip(promised.channels, data, good, strict=True)
+        if known.sum() > 1 and (row[known] == row[known][0]).all()
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
 
 
+def _cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+    """The recordings that are much shorter than those of the same stimulus, where these are about equally long."""
+    for stimulus, lengths in lasting.items():
+        low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
+        if len(lengths) < LEAST_ALIKE or high - low > 0.05 * middle:
+            continue
+        for recording, length in lengths.items():
+            if length < 0.8 * middle:
+                yield Finding("warning", recording, f"it lasts {length:.1f} s, others of {stimulus} {middle:.1f} s")
+
+
+def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """The subjects without a modality that nearly all others have."""
+    for modality in sorted(set().union(*held.values())):
+        having = sum(modality in own for own in held.values())
+        if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
+            for subject, own in held.items():
+                if modality not in own:
+                    yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
+
+
 def _video(video: Video) -> Iterator[Finding]:
-    """Whether there is a visible part in the recording's declared span."""
+    """Checks that a video is visible in a part of the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:
@@ -234,11 +263,11 @@ def _video(video: Video) -> Iterator[Finding]:
 
 def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:
     values = np.asarray(label.values, np.float64)
-    there = values[np.isfinite(values)]
+    known = values[np.isfinite(values)]
     if label.classes is not None:
-        if wrong := int(((there < 0) | (there >= len(label.classes)) | (there != np.round(there))).sum()):
+        if wrong := int(((known < 0) | (known >= len(label.classes)) | (known != np.round(known))).sum()):
             yield "error", f"{wrong} values of {name} are none of its {len(label.classes)} classes"
-    elif scale is not None and (off := int(((there < scale[0]) | (there > scale[1])).sum())):
+    elif scale is not None and (off := int(((known < scale[0]) | (known > scale[1])).sum())):
         yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
     if label.times is None:
         return

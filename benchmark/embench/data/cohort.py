@@ -36,7 +36,7 @@ from embench.protocols import (
     whole,
 )
 from embench.registry.naming import did_you_mean
-from embench.snapshot import seen, snapshot
+from embench.snapshot import cached, snapshot
 from embench.store import Store
 
 
@@ -76,7 +76,7 @@ class Cohort:
 
     @property
     def design(self) -> Design:
-        """What of the study predicts labels without a look at the body."""
+        """Property of the study's design that predicts labels without any signal."""
         if self.card.fixed_order:
             return "fixed_order"
         shared = [stimulus for stimulus, groups in self.met_by.items() if len(groups) > 1]
@@ -104,7 +104,7 @@ class Cohort:
 
     @property
     def longest_s(self) -> float:
-        """What views of the whole unit are padded to: the unit's nominal length, else the card's longest recording."""
+        """Length that views of the whole unit are padded to: the unit's nominal one, else the longest recording's."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
@@ -119,10 +119,10 @@ class Cohort:
         if rule is target.rule:
             return self.label[target.name]
         values, at = np.unique(self.raw[target.name], return_inverse=True)
-        made = [rule(np.array([value])) for value in values]
-        return np.array([np.nan if label is None else label for label in made])[at]
+        fitted = [rule(np.array([value])) for value in values]
+        return np.array([np.nan if label is None else label for label in fitted])[at]
 
-    @seen
+    @cached
     def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
         """Partition `seed` of the eligible units, proven to be what the protocol declares.
 
@@ -147,18 +147,18 @@ class Cohort:
 
     @cached_property
     def _position(self) -> dict[str, int]:
-        """Of each unit, by its id."""
+        """Positions of units, by id."""
         return {unit.id: i for i, unit in enumerate(self.units)}
 
-    @seen
+    @cached
     def positions_of(self, ids: tuple[str, ...]) -> np.ndarray:
         """The positions (n,) of those of some units that the run is about, read-only."""
         at = np.array([self._position[id_] for id_ in ids], np.int64)
         return _fixed(at[np.isin(at, self.positions)])
 
-    @seen
+    @cached
     def units_with(self, modality: str) -> np.ndarray:
-        """Whether each unit (n,) is of a recording with all parts of a modality, read-only."""
+        """(n,) True for units of recordings with all parts of a modality, read-only."""
         having = _recordings_with(self.store, modality)
         return _fixed(np.array([unit.recording in having for unit in self.units], bool))
 
@@ -185,7 +185,7 @@ class Cohort:
         return {name: column[at] for name, column in self.columns.items()}
 
 
-@seen
+@cached
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
     that names none are the card's as far as the protocol has them.
@@ -224,7 +224,8 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
         raise UsageError(
             f"{card.name} has no targets, only recordings to pretrain on",
             where=f"--dataset {card.name}",
-            hint=f"--pretrainer NAME:{card.name} with another --dataset",
+            hint=f"--pretrainer NAME:{card.name} with another --dataset; own recordings that are to be scored on need "
+            "`labels` and `targets` in their dataset.yaml",
         )
     names = [n.strip() for n in text.split(",")] if text else list(card.default_targets or by_name)
     for name in names:
@@ -238,7 +239,7 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
     return tuple(by_name[name] for name in dict.fromkeys(names))
 
 
-@seen
+@cached
 @snapshot()
 def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
@@ -288,7 +289,7 @@ def build_cohort(
     return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()))
 
 
-@seen
+@cached
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     """A dataset's subjects to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
     recordings where it has no labels)."""
@@ -306,27 +307,27 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)
 
 
-@seen
+@cached
 def _recordings_with(store: Store, modality: str) -> frozenset[str]:
     """The recordings that have all parts of a modality."""
     parts = set(names_in(modality))
     return frozenset(entry.id for entry in store.recordings if parts <= entry.spans.keys())
 
 
-@seen
+@cached
 def _units_of(store: Store, card: Card, kind: LabelKind, protocol: Protocol) -> tuple[Unit, ...]:
     return tuple(make_units(store.recordings, card, kind, protocol))
 
 
-@seen
+@cached
 def _labels_of(store: Store, card: Card, target: Target, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """What `label_units` gives for all units of a target, read-only."""
+    """Raw labels and labels of all units of a target, from `label_units`, read-only."""
     kind: Any = store.label_kinds[target.label]
     raw, label = label_units(_units_of(store, card, kind, protocol), _table(store)[target.label], target.rule)
     return _fixed(raw), _fixed(label)
 
 
-@seen
+@cached
 def _table(store: Store) -> Mapping[str, Mapping[str, Label]]:
     return store.labels()
 
@@ -364,8 +365,8 @@ def _exclusions(
     sensed: set[str],
     modalities: Sequence[str],
 ) -> tuple[dict[str, str], ...]:
-    """Who is not in the cohort, and why. `included_subjects`: the protocol's subjects, None for all; `labelled`, `cut`,
-    `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
+    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
+    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:

@@ -1,4 +1,4 @@
-"""The one way in which the recordings of a run's targets are cut into units."""
+"""The cut of a run's recordings into units, which is one for all its targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from embench.store import Store
 
 
 def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """The one way in which the targets' recordings are cut into units."""
+    """The cut that all targets' recordings share."""
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if missing := [t.name for t in targets if t.name not in kinds]:
         raise DataError(
@@ -37,12 +37,12 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
 
 
 def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
-    """No recording holds a unit: how long they are, and how long one must be wherever it begins in a session."""
+    """The error of data without a unit: the longest recording, and the length that one needs."""
     length = cut.length_s or 0.0
     longest = max((entry.duration_s for entry in store.recordings), default=0.0)
     needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
-    made = (store.synthetic or {}).get("length_s")
-    longer = math.ceil(made * needed / longest / 10) * 10 if made and longest else None
+    synthetic_s = (store.synthetic or {}).get("length_s")
+    longer = math.ceil(synthetic_s * needed / longest / 10) * 10 if synthetic_s and longest else None
     return DataError(
         f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
         where=str(store.path),

@@ -1,16 +1,20 @@
 """A report on data that may not be shared: enough to mend a reader from afar, nothing that the licence protects.
 
 It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
-value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; messages of the reader,
-which may quote any of these, are masked.
+value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; of messages of the
+reader, which may quote any of these, only words remain that stand in its code.
 """
 
 from __future__ import annotations
 
+import errno
+import inspect
 import math
+import os
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,16 +22,16 @@ import numpy as np
 
 from embench.data.checks import CheckedFiles
 from embench.files import folder_digest
-from embench.interfaces.dataset import Card
+from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import Label, Recording, Signal
 
 REPORT_FORMAT = 1
 _PARTS = 10
-"""A recording is cut into so many parts for the map of missing samples."""
+"""Number of parts of a recording in the map of missing samples."""
 
 
 class DataReport:
-    """Made while recordings pass by; `document` is the report when all have."""
+    """A report built while recordings are read; `document` is the result after the last one."""
 
     def __init__(self) -> None:
         self._recordings: dict[str, list[dict[str, Any]]] = {}
@@ -49,15 +53,18 @@ class DataReport:
             "labels": {name: _label(label) for name, label in recording.labels.items()},
         })  # fmt: skip
 
-    def document(self, name: str, code: str, card: Card, checked: CheckedFiles, *, synthetic: bool) -> dict[str, Any]:
+    def document(
+        self, name: str, code: str, reader: type[Dataset], card: Card, checked: CheckedFiles, *, synthetic: bool
+    ) -> dict[str, Any]:
         """The report as JSON-like values.
 
         Args:
             name: the dataset's full registry name.
             code: identity of the reader's code.
         """
+        words = words_of(reader)
         known = self._names | {part for file in checked.files for part in _parts(file.name)}
-        messages = Counter((f.severity, masked(f.what, known)) for f in checked.findings)
+        messages = Counter((f.severity, masked(f.what, known, words)) for f in checked.findings)
         return {
             "report": "embench data verify --share",
             "format": REPORT_FORMAT,
@@ -80,15 +87,39 @@ class DataReport:
         }
 
 
-def masked(text: str, names: Iterable[str]) -> str:
-    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`."""
+def words_of(reader: type[Dataset]) -> set[str]:
+    """The words that messages of a reader consist of: those of its package's code, of the checks of all datasets, and
+    of the system's own errors."""
+    parent = reader.__module__.rpartition(".")[0].rpartition(".")[0]
+    folders = [*(Path(__file__).parents[1] / name for name in ("data", "store"))]
+    folders += map(Path, getattr(sys.modules.get(parent), "__path__", ()))
+    files = [Path(inspect.getfile(reader)), *(file for folder in folders for file in folder.rglob("*.py"))]
+    texts = [*(file.read_text("utf-8", errors="replace") for file in files), *map(os.strerror, errno.errorcode)]
+    return {word for text in texts for word in _WORD.findall(text)}
+
+
+_WORD = re.compile("[^\\W\\d_]+")
+
+
+def masked(text: str, names: Iterable[str], words: Collection[str] = ()) -> str:
+    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`.
+
+    Args:
+        words: where there are any, nothing remains but them; one that begins with a capital only as the first.
+    """
     text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
     whole = {name.lower() for name in names if name}
-    words = []
+    made: list[str] = []
     for word in re.split(r"(\s+|[,;:()\[\]])", text):
         bare = word.strip(".!?").lower()
-        words.append("#" if bare in whole or re.search(r"[\d/\\]|\w\.\w", word) else word)
-    return "".join(words)
+        known = all(_is_known(part, words, first=not made) for part in _WORD.findall(word)) if words else True
+        made.append("#" if bare in whole or not known or re.search(r"[\d/\\]|\w\.\w", word) else word)
+    return "".join(made)
+
+
+def _is_known(word: str, words: Collection[str], *, first: bool) -> bool:
+    """Tells whether a word is one of `words`. Code quotes authors: what begins with a capital may be anybody's name."""
+    return word.lower() in words if first and word.istitle() else word in words and not word.istitle()
 
 
 def _signal(signal: Signal) -> dict[str, Any]:

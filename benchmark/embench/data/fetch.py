@@ -95,35 +95,35 @@ def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, pro
                 archives.append(checked(download, folder / download.name, progress, kept=True))
             else:
                 archives.append(transfer(download, aside / download.name, folder, progress))
-        made = aside / "unpacked"
-        shutil.rmtree(made, ignore_errors=True)
-        make_folder(made, folder_mode(card.labels_public))
+        unpacked = aside / "unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        make_folder(unpacked, folder_mode(card.labels_public))
         for download, archive in zip(downloads, archives, strict=True):
             try:
-                unpack(archive, made / download.unpack, _step(progress, f"unpacking {download.name}"))
+                unpack(archive, unpacked / download.unpack, _step(progress, f"unpacking {download.name}"))
             except DataError:
                 if archive.parent == aside:  # whatever it is, it would be no better the next time
                     archive.unlink()
                 raise
         for name in by_hand:
-            (folder / name).replace(made / name)
+            (folder / name).replace(unpacked / name)
         if folder.exists():
             folder.rmdir()  # it is empty now; Windows renames onto nothing that is there
-        made.rename(folder)
+        unpacked.rename(folder)
         shutil.rmtree(aside)
 
 
 def _by_hand(card: Card, folder: Path) -> list[str]:
     """Names of archives that were put into `folder`, which must hold nothing else."""
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     ours = {download.name for download in card.downloads}
-    if (folder.exists() and not folder.is_dir()) or there - ours:
+    if (folder.exists() and not folder.is_dir()) or names - ours:
         raise _in_use(card, folder)
-    return sorted(there)
+    return sorted(names)
 
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
-    """Puts each file that is missing in its place when it is whole. One that cannot be had does not stop the others."""
+    """Puts each missing file in its place when it is complete. One that is not available does not stop the others."""
     with _aside(folder) as aside:
         missing = _missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
@@ -154,21 +154,21 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
 def _missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
-    """Those that are not in `folder`, where nothing else may have their names."""
+    """Downloads that are not in `folder` yet; no other files there may have their names."""
     if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
         raise _in_use(card, folder)
-    there = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
+    present = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
     others, done = [], 0
     for download in downloads:
-        if download.name not in there:
+        if download.name not in present:
             continue
         path = folder / download.name
         same = path.is_file() and download.size in (None, path.stat().st_size)
         if not same or (download.sha256 is not None and sha256(path) != download.sha256.lower()):
             others.append(download.name)
-        done += there[download.name]
+        done += present[download.name]
         if progress:
-            progress("checking files that are there", done, sum(there.values()))
+            progress("checking files that are there", done, sum(present.values()))
     if others:
         more = f" and {len(others) - 3} others" if len(others) > 3 else ""
         raise DataError(
@@ -177,7 +177,7 @@ def _missing(
             expected="the published files under these names, or none",
             hint="move them away and run the command again",
         )
-    return [download for download in downloads if download.name not in there]
+    return [download for download in downloads if download.name not in present]
 
 
 def _in_use(card: Card, folder: Path) -> UsageError:
@@ -191,7 +191,7 @@ def _in_use(card: Card, folder: Path) -> UsageError:
 
 @contextlib.contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` for what is not whole yet. What has arrived stays when something goes wrong."""
+    """A folder beside `folder` for incomplete downloads. Files that have arrived stay after an error."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     make_folder(aside)
@@ -209,7 +209,7 @@ def _aside(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _machine(folder: Path, card: Card) -> Iterator[None]:
-    """Turns what the operating system says against writing into a MachineError."""
+    """Turns the operating system's errors in writing into a MachineError."""
     try:
         yield
     except OSError as error:

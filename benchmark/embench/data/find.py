@@ -6,50 +6,53 @@ import hashlib
 import re
 from pathlib import Path
 
+import yaml
+
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data import locations
 from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
+from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest, saving
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
 from embench.registry.trust import DATA_FOLDER, refuse_file
-from embench.snapshot import once, seen
+from embench.snapshot import cached, cached_call
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
-OWN = "own"
-DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
-"""The datasets whose folder may lie anywhere, by the file in it that says what it holds."""
+OWN, CORPUS = "own", "corpus"
+"""The datasets whose folder may lie anywhere, with labels and without."""
+DESCRIPTIONS = ("dataset.yaml", "corpus.yaml")
+"""The files that say what such a folder holds; the second one, of a corpus, is read until 0.2."""
+_MOST_BYTES = 1 << 20
 
 
 def is_folder(name: str) -> bool:
-    """Whether what stands for a dataset is the path of a folder that says itself what it holds. A name without a slash
-    that the registry knows is that dataset's."""
+    """True if a dataset's name is the path of a folder that describes itself. A name without a slash that the registry
+    knows is that dataset's."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
     described = any((Path(name) / file).is_file() for file in DESCRIPTIONS)
     return described and ("/" in name or name not in registry.names("dataset"))
 
 
-@seen
+@cached
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
     registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
     if is_folder(name):
         refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
-        # Where no file says what a folder holds, the reader of own recordings tells what is missing.
-        reader = next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
-        return registry.find("dataset", reader), folder
+        return registry.find("dataset", _reader_of(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
     if own and own[2] not in registry.names("dataset"):
         folder = locations.data_root(data_root) / own[2]
         if (folder / "dataset.yaml").is_file():
-            return registry.find("dataset", OWN), folder
+            return registry.find("dataset", _reader_of(folder)), folder
         if own[1]:
             raise DataError(
                 f"no data of {own[2]} here",
@@ -61,6 +64,20 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     return entry, data_folder(entry, data_root)
 
 
+def _reader_of(folder: Path) -> str:
+    """The reader of a corpus where a description says nothing of labels. Where none can be read, that of own recordings
+    tells what is wrong."""
+    path, old = (folder / file for file in DESCRIPTIONS)
+    if not path.is_file():
+        return CORPUS if old.is_file() else OWN
+    try:
+        top = yaml.compose(path.read_text("utf-8-sig"), yaml.SafeLoader) if path.stat().st_size < _MOST_BYTES else None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return OWN
+    keys = [key.value for key, _ in top.value] if isinstance(top, yaml.MappingNode) else []
+    return OWN if not keys or any(key in ("labels", "targets") for key in keys) else CORPUS
+
+
 def own_folders(data_root: Path | None) -> list[Path]:
     """The folders of own recordings below the data root."""
     root = locations.data_root(data_root)
@@ -68,7 +85,7 @@ def own_folders(data_root: Path | None) -> list[Path]:
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
-@seen
+@cached
 def full_name(name: str, data_root: Path | None) -> str:
     """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
     entry, _ = place(name, data_root)
@@ -79,7 +96,7 @@ def _full_name(entry: Entry, dataset: Dataset) -> str:
     return f"{OWN}/{dataset.card.name}" if _is_own(entry) else entry.full_name
 
 
-@seen
+@cached
 def card_of(name: str, data_root: Path | None) -> Card:
     """The card of a dataset: that of its reader's class, or where the folder is here, which may say itself what it
     holds, that of the reader on it."""
@@ -90,13 +107,11 @@ def card_of(name: str, data_root: Path | None) -> Card:
     return card
 
 
-def write_description(folder: Path) -> tuple[Path, int]:
-    """Writes the first `dataset.yaml` of a folder of own recordings; its path, and how many lines a person has to fill
-    in.
+def first_description(folder: Path) -> str:
+    """The text of a first `dataset.yaml` of a folder of own recordings; its first comments say what was understood.
 
     Raises:
         UsageError: there is one already, which is never changed. DataError: no recordings are found.
-        MachineError: it cannot be written.
     """
     path = folder / "dataset.yaml"
     if path.exists() or path.is_symlink():
@@ -105,19 +120,27 @@ def write_description(folder: Path) -> tuple[Path, int]:
             where=str(path),
             hint="to begin anew, move it away first",
         )
-    text = registry.describer(OWN)(folder)
+    return registry.describer(OWN)(folder)
+
+
+def write_description(folder: Path, text: str) -> Path:
+    """Writes the `dataset.yaml` of a folder that has none; its path. Raises MachineError where it cannot be written."""
+    path = folder / "dataset.yaml"
     with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)
-    return path, sum("TODO" in line for line in text.splitlines()[1:])
+    return path
 
 
 def _is_own(entry: Entry) -> bool:
     return entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
 
-@seen
-def open_dataset(name: str, data_root: Path | None) -> Dataset:
-    """The reader on the dataset's folder.
+@cached
+def open_dataset(name: str, data_root: Path | None, *, own_names: bool = False) -> Dataset:
+    """The reader on the dataset's folder. Own recordings, unless they are synthetic, come under pseudonyms.
+
+    Args:
+        own_names: for their owner alone: own recordings under their own names.
 
     Raises:
         DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
@@ -129,7 +152,7 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
             raise DataError(
                 "there is no such folder",
                 where=str(folder),
-                expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
+                expected="recordings, and beside them dataset.yaml",
                 hint=f"{reader.card.obtain}",
             )
         generated = registry.has_synthesizer(entry.full_name)
@@ -154,7 +177,16 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
         dataset: Dataset = reader(folder)
     if _is_own(entry):
         _check_name(dataset, is_path=is_folder(name))
+    own_folder = entry.full_name in {f"{registry.BUNDLED}/{reader}" for reader in (OWN, CORPUS)}
+    if own_folder and not own_names and fingerprint.synthetic(folder) is None:
+        return Pseudonymous(dataset)
     return dataset
+
+
+def pseudonymous(name: str, data_root: Path | None) -> Pseudonymous | None:
+    """The reader of own recordings under pseudonyms; None of a dataset whose names are public or made up."""
+    dataset = open_dataset(name, data_root)
+    return dataset if isinstance(dataset, Pseudonymous) else None
 
 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
@@ -181,7 +213,7 @@ def prepared(
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     entry, _ = place(name, data_root)
     dataset = open_dataset(name, data_root)
-    return once(
+    return cached_call(
         ("prepared", dataset, protocol.rate_hz, protocol.preprocess),
         lambda: prepare(
             dataset,
@@ -196,7 +228,7 @@ def prepared(
     )
 
 
-@seen
+@cached
 def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
 
@@ -206,10 +238,10 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     return fingerprint.raw_digest(open_dataset(name, data_root), cache_root())
 
 
-@seen
+@cached
 def files_digest(name: str, data_root: Path | None, card: Card) -> str:
-    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them: records and boards
-    tell by it whether they are of the same data. What keys seals doesn't follow from it.
+    """The digest of a dataset's raw files and of the card's label rules, whatever code reads them, by which records and
+    boards compare their data. The key of seals doesn't follow from it.
 
     Raises:
         DataError: the files are missing or cannot be read.
@@ -218,13 +250,13 @@ def files_digest(name: str, data_root: Path | None, card: Card) -> str:
 
 
 def share_files(one: str, other: str, data_root: Path | None) -> bool:
-    """Whether two names mean one dataset, variants of one, which are of the same subjects, or folders that hold a file
-    of the same contents: a corpus may hold another dataset's recordings."""
+    """True if two names mean one dataset, variants of one, which are of the same subjects, or folders with a file of
+    the same contents: a corpus may hold another dataset's recordings."""
     folders = {place(name, data_root)[1].resolve() for name in (one, other)}
     return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 
 
-@seen
+@cached
 def file_marks(name: str, data_root: Path | None) -> set[str]:
     """Marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the
     hash itself, which seals labels, is not disclosed."""

@@ -1,4 +1,4 @@
-"""What the labels of a dataset look like under a protocol: shares of classes, ties, what is dropped, who agrees."""
+"""Report on the labels of a dataset under a protocol: shares of classes, ties, exclusions, agreement of raters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embench.store import Store
 MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
 FEW_STIMULI = 10
-"""With fewer stimuli in a class, what tells them apart may be anything that these few happen to share."""
+"""Number of stimuli in a class below which anything that these few happen to share may tell them apart."""
 MOST_CLASSES = 10
 """Classes that a warning names."""
 
@@ -50,14 +50,14 @@ def _of_target(
     if fitted:
         target = replace(target, rule=fitted_rule(target.rule, units, raw))
         raw, label = label_units(units, table[target.label], target.rule)
-    there = np.isfinite(label)
+    labelled = np.isfinite(label)
     subject = np.array([unit.subject for unit in units], dtype=np.str_)
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
     raw_names = next(iter(table[target.label].values())).classes
     names = class_names(target, raw_names)
-    subjects = np.unique(subject[there]).tolist()
-    by_subject = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
-    one_class = [s for s in subjects if len(np.unique(label[there & (subject == s)])) < 2]
+    subjects = np.unique(subject[labelled]).tolist()
+    by_subject = [{"subject": s, **_shape(label[labelled & (subject == s)], names)} for s in subjects]
+    one_class = [s for s in subjects if len(np.unique(label[labelled & (subject == s)])) < 2]
     known = np.isfinite(raw)
     nominal = kind == "condition" or raw_names is not None
     measured = label if nominal else raw
@@ -67,15 +67,15 @@ def _of_target(
     else:
         some = np.isfinite(measured)
         shares = variance_shares(measured[some], subject[some], stimulus[some])
-    overall = _shape(label[there], names)
-    if names and (stimuli := _stimuli_of_classes(label[there], subject[there], stimulus[there], len(names))):
+    overall = _shape(label[labelled], names)
+    if names and (stimuli := _stimuli_of_classes(label[labelled], subject[labelled], stimulus[labelled], len(names))):
         overall["classes"] = [{**c, "stimuli": n} for c, n in zip(overall["classes"], stimuli, strict=True)]
     described = {
         **head,
         "label_kind": kind,
         "unit_s": cut_of(kind, protocol).length_s,
         "units": len(units),
-        "without_label": int((~there).sum()),
+        "without_label": int((~labelled).sum()),
         "dropped": _dropped(units, table[target.label], target.rule, raw, label),
         "people": len(subjects),
         "people_with_several_labels": len(subjects) - len(one_class),
@@ -103,7 +103,7 @@ def _method(shares: Mapping[str, float]) -> dict[str, Any]:
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
-    """What the target's classes are called, from the names of raw conditions where there are any; none of a value."""
+    """Names of the target's classes, from the names of raw conditions where there are any; none of a value."""
     rule = target.rule
     if not target.traits.has_classes:
         return []
@@ -117,7 +117,7 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
 
 
 def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """How labels (n,) of one subject or of all are spread."""
+    """Distribution of labels (n,) of one subject or of all."""
     if names:
         counts = np.bincount(label.astype(int), minlength=len(names))
         rows = zip(names, counts.tolist(), strict=True)
@@ -132,7 +132,7 @@ def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
-    """How many stimuli each class has, where all who met a stimulus have one label (n,) there; None elsewhere, and
+    """Number of stimuli of each class, where all who met a stimulus have one label (n,) there; None elsewhere, and
     where no two subjects met the same stimuli."""
     met_by: dict[str, set[str]] = {}
     classes_at: dict[str, set[int]] = {}
@@ -167,7 +167,7 @@ def _dropped(
 
 
 def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
-    """How many summary values lie exactly on the cut; None where the rule has none."""
+    """Number of summary values exactly on the cut; None where the rule has none."""
     if rule.cut is None:
         return None
     count = int((raw == rule.cut).sum())

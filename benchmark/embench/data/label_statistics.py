@@ -1,4 +1,4 @@
-"""What labels are made of: how much of their variance subjects and stimuli explain, and how far annotators agree."""
+"""Statistics of labels: the variance that subjects and stimuli explain, and the agreement of annotators."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
         values: (annotators, units), NaN where an annotator gave no value.
     """
     values = values[:, np.isfinite(values).sum(0) > 1]
-    there = np.isfinite(values)
+    known = np.isfinite(values)
     if not values.size:
         return Undefined("no unit has two annotations")
-    kinds = np.unique(values[there])
+    kinds = np.unique(values[known])
     # Nominal values lie at corners that are all equally far from each other.
-    points = (values[..., None] == kinds).astype(float) if nominal else np.where(there, values, 0.0)[..., None]
-    points = np.where(there[..., None], points - points[there].mean(0), 0.0)
-    m, n = there.sum(0), int(there.sum())
+    points = (values[..., None] == kinds).astype(float) if nominal else np.where(known, values, 0.0)[..., None]
+    points = np.where(known[..., None], points - points[known].mean(0), 0.0)
+    m, n = known.sum(0), int(known.sum())
     # Over ordered pairs of k points the squared distances sum to 2 (k * sum of squares - square of the sum).
     within = 2 * (m * (points**2).sum((0, 2)) - (points.sum(0) ** 2).sum(1))
     observed = (within / (m - 1)).sum() / n
@@ -98,9 +98,9 @@ def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[s
     of the two does not vary; of nominal values the share that is equal. `values` (annotators, units)."""
     rows = []
     for a, b in combinations(range(len(names)), 2):
-        there = np.isfinite(values[[a, b]]).all(0)
-        one, other = values[a, there], values[b, there]
-        row: dict[str, Any] = {"one": names[a], "other": names[b], "units": int(there.sum())}
+        common = np.isfinite(values[[a, b]]).all(0)
+        one, other = values[a, common], values[b, common]
+        row: dict[str, Any] = {"one": names[a], "other": names[b], "units": int(common.sum())}
         if nominal:
             row["equal"] = float((one == other).mean()) if len(one) else None
         else:

@@ -23,17 +23,17 @@ def cohort_labels(
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     wanted, rows = set(index), []
     for target in targets:
-        made: dict[tuple[int, int], float] = {}
+        labels: dict[tuple[int, int], float] = {}
         if target.rule.cut == "training_mean":
             keep = set(cohort.positions)
             for seed, folds in dealt.items():
                 for fold in folds:
                     train = [position[u] for u in fold.train if position[u] in keep]
                     label = cohort.labels(target, train)
-                    made |= {(seed, position[u]): label[position[u]] for u in fold.test if position[u] in wanted}
+                    labels |= {(seed, position[u]): label[position[u]] for u in fold.test if position[u] in wanted}
         else:
-            made = {(ANY_SEED, i): cohort.label[target.name][i] for i in index}
-        for (seed, i), known in made.items():
+            labels = {(ANY_SEED, i): cohort.label[target.name][i] for i in index}
+        for (seed, i), known in labels.items():
             if math.isfinite(known):
                 unit, raw = cohort.units[i], cohort.raw[target.name][i]
                 rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw, known))

@@ -1,4 +1,4 @@
-"""Where data lie: one folder a dataset below the data root."""
+"""Folders of data: one for each dataset below the data root."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def data_root(chosen: Path | None = None) -> Path:
 
 
 def wrong_root(chosen: Path | None = None) -> str | None:
-    """What is wrong with the folder that `--data-root` or else `$EMBENCH_DATA` names, in a line: it does not exist, or
-    is the folder of one dataset. None where nothing is, and where neither names one."""
+    """The fault in the folder that `--data-root` or else `$EMBENCH_DATA` names, in a line: it does not exist, or is the
+    folder of one dataset. None without a fault, and where neither names one."""
     root = data_root(chosen)
     if chosen is None and not os.environ.get("EMBENCH_DATA"):
         return None
@@ -37,5 +37,5 @@ def wrong_root(chosen: Path | None = None) -> str | None:
 
 
 def data_folder(dataset: Entry, chosen: Path | None = None) -> Path:
-    """Where a dataset's files are looked for; variants (`amigos/long`) share the folder of their dataset."""
+    """The folder for a dataset's files; variants (`amigos/long`) share the folder of their dataset."""
     return data_root(chosen) / dataset.name.rpartition(":")[2].partition("/")[0]

@@ -1,4 +1,4 @@
-"""What a body and a sensor on it can give, by unit: one table for all readers."""
+"""Values that a body and a sensor on it can give, by unit: one table for all readers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from embench.interfaces.recording import Signal
 from embench.registry import modality_of
+from embench.signals.plausible import UNIT_SPELLINGS
 
 PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uS": (-5.0, 200.0),
@@ -19,13 +20,11 @@ PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
 60601-2-27), amplifiers of skin conductance end at 100 uS, accelerometers for the body at 16 g. What lies outside was
 read or written wrongly. Units such as `a.u.` have no range."""
 
-_SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "uV", "μV": "uV"}
-
 
 def outside_range(modality: str, signal: Signal) -> str | None:
-    """What is wrong with a signal of which some values are outside the range of its modality, where a package defines
-    one, else of its unit; None where none is."""
-    unit = _SPELLINGS.get(signal.unit, signal.unit)
+    """The fault in a signal with values outside the range of its modality, where a package defines one, else of its
+    unit; None where there is none."""
+    unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
     limits = modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:
         return None

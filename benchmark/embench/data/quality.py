@@ -1,4 +1,4 @@
-"""How good signals are, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
+"""Signal quality, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
 
 A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
 second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body gives;
@@ -30,7 +30,8 @@ from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.protocols import UnitId
 from embench.registry import modality_of
-from embench.signals import beats
+from embench.signals import beats, plausible
+from embench.signals.plausible import LEVEL_LIMITS, SPAN_LIMITS
 from embench.store import Store
 from embench.store.kept import kept
 from embench.system import lacking, version_of
@@ -40,21 +41,18 @@ POOR = 0.5
 TERCILES = ("worst", "middle", "best")
 
 _STRAIGHT = 0.01
-"""A second is straight if it departs from a line by less than this share of what is usual in its channel."""
+"""Largest departure of a straight second from a line, as a share of the usual value in its channel."""
 _USUAL = 75
-"""The percentile of all seconds that is usual: most of a channel may be lost."""
-_LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
-"""(modality, unit) -> where a second's median must lie."""
-_LARGEST_SPAN = {("eeg", "uV"): 200.0}
-_SLOW = frozenset({"temp", "hr"})
+"""Percentile of all seconds that is taken as usual: most of a channel may be lost."""
+SLOW = frozenset({"temp", "hr"})
 """Straight lines are nothing unusual in these."""
-_TOGETHER = frozenset({"acc", "face_au"})
+TOGETHER = frozenset({"acc", "face_au"})
 """A channel of these may be straight by itself: who sits still, an action unit that does not occur."""
 _PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
 _FEWEST_BEATS = 3
 _AROUND_S = 2.5
 _OF_NOISE = {"ecg": 0.0, "ppg": 0.65}
-"""How much "beats" found in filtered noise resemble each other, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
+"""Mean resemblance of "beats" that are found in filtered noise, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
 waves: measured are 0.63 (white) and 0.65 (brown noise), in place of an ECG 0.14 and 0.08."""
 
 
@@ -128,10 +126,11 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     if entry is None or modality == "video":
         return Undefined("it has no samples in the prepared data")
     unknown = modality == "eeg_bands" or modality_of(modality).linear  # every second of which is straight
-    if unknown or (modality in _SLOW and (modality, entry.unit) not in _LIMITS):
+    if unknown or (modality in SLOW and (modality, entry.unit) not in LEVEL_LIMITS):
         return Undefined(f"nothing tells how good {modality} in {entry.unit} is")
     libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
-    code = [sha256(Path(__file__)), *([sha256(Path(beats.__file__))] if modality in _PEAKS else [])]
+    used = [__file__, plausible.__file__, *([beats.__file__] if modality in _PEAKS else [])]
+    code = [sha256(Path(file)) for file in used]
     key = ["quality", modality, code, [version_of(name) for name in libraries]]
     try:
         whole = kept(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
@@ -162,13 +161,13 @@ def _judged(store: Store, modality: str) -> list[np.ndarray]:
 def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.ndarray) -> np.ndarray:
     """(n,) 0 to 1 for each second of `x` (channels, samples); `straight` (channels, n)."""
     pieces = _pieces(x, rate)
-    if modality in _TOGETHER:
+    if modality in TOGETHER:
         straight = np.broadcast_to(straight.all(axis=0), straight.shape)
-    good = np.ones(straight.shape) if modality in _SLOW else 1.0 - straight
-    if limits := _LIMITS.get((modality, unit)):
+    good = np.ones(straight.shape) if modality in SLOW else 1.0 - straight
+    if limits := LEVEL_LIMITS.get((modality, unit)):
         level = np.median(pieces, axis=2)
         good *= (level >= limits[0]) & (level <= limits[1])
-    if largest := _LARGEST_SPAN.get((modality, unit)):
+    if largest := SPAN_LIMITS.get((modality, unit)):
         good *= np.ptp(pieces, axis=2) <= largest
     if modality in _PEAKS:
         like = np.stack([_likeness(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])

@@ -49,10 +49,10 @@ def write_synthetic(
             raise UsageError(f"{entry.name} has no face videos, or its synthesizer writes none", where="--videos")
     settings = {"subjects": subjects, "seed": seed, "effect": effect, **more}
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        there = mark_of(out) if out.is_dir() else None
-        if exist_ok and there is not None and _is_made_so(there, entry.name, settings):
+        earlier = mark_of(out) if out.is_dir() else None
+        if exist_ok and earlier is not None and _is_made_so(earlier, entry.name, settings):
             return False
-        held = "holds other synthetic data" if exist_ok and there is not None else "is not empty"
+        held = "holds other synthetic data" if exist_ok and earlier is not None else "is not empty"
         raise UsageError(f"{out} {held}", where="--out", hint="name a new folder")
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,6 @@ def write_synthetic(
 
 
 def _is_made_so(mark: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> bool:
-    """True where data bear the mark of a dataset and of these settings, as far as the mark tells."""
+    """True where data bear the mark of a dataset and of these settings, as far as the mark has them."""
     wanted = {"dataset": name.partition("/")[0], **settings}
     return all(mark.get(key, value) == value for key, value in wanted.items())

@@ -96,7 +96,7 @@ def checked(download: Download, path: Path, progress: DownloadCallback | None = 
 
 
 def arrived(path: Path) -> int:
-    """How many bytes of `path` an earlier transfer left beside it."""
+    """Number of bytes of `path` that an earlier transfer left beside it."""
     return _size(_part(path))
 
 

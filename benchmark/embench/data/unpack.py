@@ -24,7 +24,7 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file of this name is one that `unpack` unpacks."""
+    """True if `unpack` unpacks files with this name."""
     return name.lower().endswith(ZIP + TAR)
 
 
@@ -123,7 +123,7 @@ def _inside(archive: Path, name: str) -> PurePosixPath:
 
 
 def leads_out(name: str) -> bool:
-    """Whether a file's name, with `/` or `\\` between its parts, does not lie below the folder that it is to be in.
+    """True if a file's name, with `/` or `\\` between its parts, does not lie below the folder that it is to be in.
 
     >>> leads_out("sub-01/eeg.bdf"), leads_out("../eeg.bdf"), leads_out("/eeg.bdf"), leads_out("C:\\\\eeg.bdf")
     (False, True, True, True)

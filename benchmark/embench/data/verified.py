@@ -1,4 +1,4 @@
-"""What is remembered of a `verify`, so that `status` can say whether it was done on the files as they lie there now."""
+"""Memory of `verify`, from which `status` can say whether it was done on the files as they are now."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from embench.store.reading import reader_faults
 
 
 def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) -> None:
-    """Keeps when this very state of the files was verified, and with what result. Only a note: where the cache cannot
-    be written, nothing is kept."""
+    """Records the time and result of verifying this state of the files. Only a note: where the cache cannot be written,
+    nothing is kept."""
     path = _path(dataset, code, cache)
     if path is None:
         return
@@ -35,7 +35,7 @@ def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) ->
 
 
 def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
-    """What `remember` kept of the files as they are now, by this reader as it is now; None where that is nothing."""
+    """The result that `remember` kept for the current files and reader; None where there is none."""
     path = _path(dataset, code, cache)
     try:
         return read_sealed_json(path) if path is not None else None

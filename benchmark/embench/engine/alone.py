@@ -1,6 +1,7 @@
-"""Asks plugins again in a process that has seen nothing else: a few rows one by one, and the features of one recording.
+"""Repeats predictions in a process that has seen nothing else: a few rows one by one, and the features of one
+recording.
 
-A plugin can remember what it was shown. Where it can't, it must give the same numbers as it gave in the run.
+A plugin can remember its inputs. Where it can't, it must give the same numbers as it gave in the run.
 """
 
 from __future__ import annotations

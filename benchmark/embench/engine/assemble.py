@@ -88,7 +88,7 @@ def assemble(
 
 
 class _Part(NamedTuple):
-    """One modality of a stage: what reads it, with which code, and how much of it at each anchor of the grid."""
+    """One modality of a stage: its encoder with the code, and the length that it reads at each anchor of the grid."""
 
     source: Source
     m: str
@@ -101,7 +101,7 @@ class _Part(NamedTuple):
     level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-        """For each recording of the store, where it lies in an array and, if the grid needs it, (offset, samples)."""
+        """Place of each recording of the store in an array and, if the grid needs it, (offset, samples)."""
         own = [spans.get(entry.id) for entry in self.source.store.recordings]
         needed = set(np.unique(self.grid.recording).tolist())
         return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
@@ -126,7 +126,7 @@ def arrays_of(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
 
 
 _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
-"""Statistics of arrays that this process has read already, by store, rule and what was read."""
+"""Statistics of arrays that this process has read already, by store, rule and array."""
 
 
 def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
@@ -237,11 +237,11 @@ class _Table(NamedTuple):
 _TABLES: dict[tuple[object, ...], _Table] = {}
 """Tables that this process has made: the folds and seeds of a run read the same ones."""
 _TABLES_BYTES = 1 << 28
-"""Tables are given up, the oldest first, before one is made beside so many bytes of others."""
+"""Bytes of tables beyond which the oldest are dropped before another one is made."""
 
 
 def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
-    """All that decides a table."""
+    """Key of a table: everything that determines its content."""
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
     own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
@@ -275,9 +275,9 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
 def derived_again(
     source: Source, m: str, part: Part, params: FitParams, recording: int, spans: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What an encoder derives now from a recording (its position in the store), with no recording before it, and what
-    it derived for the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the
-    last first, `spans` at most. None where it derives nothing, or the recording lacks the modality."""
+    """The current output of an encoder for a recording (its position in the store), with no recording before it, and
+    the output in the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the last
+    first, `spans` at most. None where it has no such output, or the recording lacks the modality."""
     encoder, store, name = encoder_of(part), source.store, source.store.recordings[recording].id
     if encoder.reads == "stream":
         known = arrays_of(store, m, encoder, part.code)

@@ -1,4 +1,4 @@
-"""Whether a network that learned from some channels can read others: the one rule, for two datasets and for weights."""
+"""Rule on whether a network that learned from some channels can read others, for two datasets and for weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ own."""
 
 
 class Channel(NamedTuple):
-    """A channel of a modality; `site` is None where nobody says it, and `alone` whether the release has no other."""
+    """A channel of a modality; `site` may be None (unknown), and `alone` is True where the release has no other."""
 
     modality: str
     name: str
@@ -28,14 +28,14 @@ class Channel(NamedTuple):
 
     @classmethod
     def of(cls, modality: str, name: str, site: str | None = None, *, alone: bool) -> Channel:
-        """A channel; where nobody declares its site, one that is called by a site is there."""
+        """A channel; without a declared site, a channel named after a site is there."""
         return cls(modality, name, site or (name if name in SITES else None), alone)
 
     def __str__(self) -> str:
         return self.name if self.site in (None, self.name) else f"{self.name} ({self.site})"
 
     def fits(self, other: Channel) -> bool:
-        """True if what was learned of this channel holds for the other. The only channel of a modality fits that of
+        """True if weights learned on this channel apply to the other. The only channel of a modality fits that of
         another release, whatever either calls it, if their sites are the same, unknown, or may differ (`ELSEWHERE`).
         One of several fits one of the same name. EMG fits EMG of the same muscle.
         """
@@ -96,14 +96,14 @@ def check_fit(
         return  # the channels of one dataset are the same ones, however little is said of them
     if any(channel.modality == "emg" for channel in (*learned, *read)):
         hint = (
-            "EMG is of one muscle: own recordings and a corpus name it as the channel, in dataset.yaml or corpus.yaml, "
+            "EMG is of one muscle: own recordings and a corpus name it as the channel, in dataset.yaml, "
             "such as `emg: {channels: {trapezius: NAME IN THE FILE}}`"
         )
     else:
         hint = (
             "choose other --modalities, or an encoder that reads what both have (cnn_tf does of EEG). Own recordings "
-            "and a corpus name their channels in dataset.yaml or corpus.yaml: give them the same names in the same "
-            "order, such as `channels: {left: NAME IN THE FILE}`"
+            "and a corpus name their channels in dataset.yaml: give them the same names in the same order, "
+            "such as `channels: {left: NAME IN THE FILE}`"
         )
     raise UsageError(
         f"{part} would read different channels of {m} in {source} and {data}: {_some(learned)}",
@@ -131,8 +131,8 @@ def check_there(dataset: str, available: Mapping[str, Sequence[str]], modality: 
 
 
 def moved(stops: Sequence[tuple[str, Sequence[Channel]]]) -> str | None:
-    """In words, where sensors were at each step of a modality's way (`pretrained`, `trained`, `tested`) if that was not
-    one place; None if it was, or is unknown.
+    """Places of sensors at each step of a modality's way (`pretrained`, `trained`, `tested`), in words; None if they
+    are the same or unknown.
 
     >>> wrist, finger = (Channel("ppg", "bvp", site, True) for site in ("wrist", "finger"))
     >>> moved([("trained", [finger]), ("tested", [wrist])])

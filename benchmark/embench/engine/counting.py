@@ -1,4 +1,4 @@
-"""How large a fitted estimator is: the numbers that it keeps, and the operations of one prediction."""
+"""Size of a fitted estimator: the numbers that it keeps, and the operations of one prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def size_of(estimator: object) -> tuple[int | None, int | None]:
 
     Parameters are the floating-point numbers that the fitted models keep, and of a tree one number a node: a threshold
     or a prediction. Operations are a multiplication and an addition for each of these numbers, one more for each of a
-    support vector's (the distance to it), and of a tree the comparisons on its longest way and one addition. Both None
+    support vector's (the distance to it), and of a tree the comparisons on its longest path and one addition. Both None
     where nothing fitted by scikit-learn is found.
     """
     parameters = operations = 0
@@ -33,7 +33,7 @@ def size_of(estimator: object) -> tuple[int | None, int | None]:
 
 
 def _models(holder: object) -> Iterator[BaseEstimator]:
-    """The models that an object holds, at any depth, each once; what a forest holds is counted with it."""
+    """The models that an object holds, at any depth, each once; a forest's parts are counted with it."""
     from sklearn.base import BaseEstimator  # networks do without it
 
     waiting, seen = [holder], set()

@@ -64,8 +64,8 @@ def use_gpu(number: int | None) -> None:
 
 
 def seed_everything(seed: int, threads: int, device: str) -> None:
-    """Makes what follows repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without a
-    deterministic form raises RuntimeError from now on; elsewhere torch warns.
+    """Makes later computations repeatable: seeds, threads, float32, deterministic kernels. On CUDA an operation without
+    a deterministic form raises RuntimeError from now on; elsewhere torch warns.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -88,13 +88,13 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
 
 
 def tolerance(device: str) -> float:
-    """How far a prediction of a row alone may lie from the same row's in a batch: a GPU computes one row with other
+    """Largest difference allowed between a prediction of a row alone and in a batch: a GPU computes one row with other
     kernels than many, which round differently."""
     return 1e-5 if device == "cpu" else 1e-4
 
 
 def release(error: BaseException, device: str) -> None:
-    """Gives up what the frames of an error hold, networks and batches, so that the next stage has the memory while the
+    """Releases networks and batches that the frames of an error hold, so that the next stage has the memory while the
     error is kept for its message. Cycles, which only a walk of the whole heap finds, are given up where memory is
     short: on a GPU, and where it was the fault."""
     faults: list[BaseException] = [error]
@@ -150,7 +150,7 @@ def training_precision(device: str) -> Iterator[None]:
 
 
 def reset_peak(device: str) -> None:
-    """What follows is measured from here on, where the system can do that."""
+    """Restarts the measurement of peak memory, where the system can do that."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
@@ -166,8 +166,8 @@ def peak_memory_mb(device: str) -> float:
 
 
 def energy_j(device: str) -> float | None:
-    """What the GPU has used since its driver was loaded, in J, by everything that runs on it; None where there is none,
-    or NVML (package nvidia-ml-py) cannot measure it."""
+    """Energy in J that everything on the GPU has used since its driver was loaded; None without a GPU, or where NVML
+    (package nvidia-ml-py) cannot measure it."""
     if device != "cuda":
         return None
     try:

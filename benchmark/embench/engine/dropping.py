@@ -17,7 +17,7 @@ from embench.interfaces.tokens import InputSpec
 from embench.store import Store, derive
 
 LEAST = 20
-"""Fewer units, or recordings, may be alike by chance."""
+"""Least number of units, or recordings: fewer may be alike by chance."""
 LEAST_LENGTHS = 5
 FOLLOWS = 0.99
 CONSTANT = 1e-6

@@ -34,7 +34,7 @@ class RowFeed(ABC):
     rows: Rows
     device: str
     streamed: ClassVar[bool] = False
-    """Whether the array stays on the host, so that making a batch takes time."""
+    """True if the array stays on the host, so that making a batch takes time."""
 
     @property
     def present(self) -> np.ndarray:
@@ -214,7 +214,7 @@ def resident_clips(
 
 AT_ONCE = 256
 _VALUES = 40_000_000
-"""So many values of a batch of clips become floats at once: 16 clips of 16 frames of 224 pixels."""
+"""Number of values of a batch of clips that become floats at once: 16 clips of 16 frames of 224 pixels."""
 
 
 @dataclass(frozen=True)
@@ -236,12 +236,12 @@ class Data:
 
     @property
     def streamed(self) -> bool:
-        """Whether making a batch takes time that can be hidden behind the one before."""
+        """True if making a batch takes time that can be hidden behind the previous batch."""
         return any(isinstance(feed, RowFeed) and feed.streamed for feed in self.feeds.values())
 
     @property
     def at_once(self) -> int:
-        """How many rows are put through a network that learns nothing: fewer where a row is a film."""
+        """Number of rows per forward pass of a network that learns nothing: fewer where a row is a film."""
         clips = [feed.values for feed in self.feeds.values() if isinstance(feed, ClipFeed)]
         return min([AT_ONCE, *(max(1, _VALUES // values) for values in clips)])
 

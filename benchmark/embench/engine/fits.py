@@ -1,4 +1,4 @@
-"""What stages that fit networks do: pretraining, unimodal and fusion networks."""
+"""Stages that fit networks: pretraining, unimodal and fusion networks."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Ready:
 
     Args:
         train, val: positions (k,), (v,) in `data`.
-        told: what the result says of its features.
+        told: facts on features for the result.
         frozen: parameters of the frozen nets under it.
     """
 
@@ -201,7 +201,7 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
 
 
 def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
-    """What a stage's result says of the features that it dropped, which it tells at once."""
+    """The features that a stage dropped, for its result; notes them as events at once."""
     for text in dropping.notes(specs):
         folder.event("note", text=text)
     found = dropping.dropped_names(specs)
@@ -209,7 +209,7 @@ def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str
 
 
 def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data:
-    """The same rows as hidden vectors (n, 1, H) of frozen nets, computed once."""
+    """Data of the same rows with hidden vectors (n, 1, H) of frozen nets, computed once."""
     feeds: dict[str, Any] = {}
     size = data.at_once
     for m, module in frozen.items():
@@ -317,8 +317,7 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
 
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What pretraining saw: the dataset and the hash of its prepared data, subjects, recordings and hours by
-    modality."""
+    """Pretraining data: the dataset and the hash of its prepared data, subjects, recordings and hours by modality."""
     segments = [
         (store.recordings[r], start, stop)
         for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)

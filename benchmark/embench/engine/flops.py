@@ -1,4 +1,4 @@
-"""What a network costs: the operations of one row's forward pass."""
+"""Cost of a network: the operations of one row's forward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what one network learned can go on in another: both are built, and nothing is trained."""
+"""Check that another network can take over what one has learned: both are built, and nothing is trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
-from embench.snapshot import once
+from embench.snapshot import cached_call
 from embench.store import Store, blank_clips, derive
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -35,7 +35,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Site:
-    """Where networks learn or answer: the dataset's name, its prepared data, and what a stage's source says of them."""
+    """Dataset of a network: its name, its prepared data, and the stage's spec of it."""
 
     name: str
     store: Store
@@ -43,9 +43,9 @@ class Site:
 
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    """What an encoder is fed of a modality there, found from one recording. Raises DataError where there is none."""
+    """Input spec of an encoder for a modality of a site, from one recording. Raises DataError where there is none."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.mapping()))
-    return once(key, lambda: _input_spec(site, m, part))
+    return cached_call(key, lambda: _input_spec(site, m, part))
 
 
 def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
@@ -100,7 +100,7 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
 
 
 def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:
-    """Tells whether an encoder makes features of several channels at both sites that it calls alike."""
+    """True if an encoder makes features of several channels at both sites that it calls alike."""
     specs = [input_spec(site, m, part) for site in (one, other)]
     several = all(len(channels_at(site, m)) > 1 for site in (one, other))
     return several and all(s.rate is None and s.channels == specs[0].channels != () for s in specs)

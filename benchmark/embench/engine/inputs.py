@@ -1,4 +1,4 @@
-"""What an encoder is fed of one modality: what its recipe sees of a unit, and the spec that its `build` gets."""
+"""Inputs of an encoder for one modality: the part of a unit that its recipe reads, and the spec for its `build`."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def signal_spec(
     length_s: float,
     fitted: Mapping[str, np.ndarray] | None = None,
 ) -> InputSpec:
-    """Of windows of `length_s` of a signal, or of what the encoder streams, at `rate` Hz."""
+    """Spec of windows of `length_s` of a signal, or of the encoder's stream, at `rate` Hz."""
     shape = (len(channels), round(length_s * rate))
     return InputSpec(derive.name_for(encoder, m), shape, channels, rate, fitted=fitted or {})
 
 
 def clip_spec(m: str, clips: Clips, length_s: float) -> InputSpec:
-    """Of frames of a video."""
+    """Spec of a video's frames."""
     shape = (round(length_s * clips.rate), *clips.array.shape[1:])
     return InputSpec(m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
 
 
 def feature_spec(m: str, store: Store, encoder: Encoder, shape: tuple[int, ...]) -> InputSpec:
-    """Of rows of features of this `shape`, with their names where the encoder has any."""
+    """Spec of rows of features of this `shape`, with their names where the encoder has any."""
     first, name = derive.joined(store, m.split("+", 1)[0]), derive.name_for(encoder, m)
     return InputSpec(name, shape, encoder.feature_names(name, first.channels))
 

@@ -24,7 +24,7 @@ from embench.interfaces.tokens import Batch
 
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.02
-"""So much of the time may go into checkpoints; those of large networks come less often."""
+"""Largest share of the time for checkpoints; those of large networks come less often."""
 _SEAL = hashlib.sha256().digest_size
 """A checkpoint begins with the SHA-256 of the rest."""
 
@@ -43,8 +43,8 @@ def optimiser_of(recipe: Recipe, *modules: nn.Module, fused: bool | None = None)
 
 
 def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
-    """All that is trained, in one group; under a `layer_decay`, each layer that a network names in one of its own, with
-    its `share` of the learning rate.
+    """All trained parameters in one group; under a `layer_decay`, each layer that a network names in one of its own,
+    with its `share` of the learning rate.
 
     Raises:
         UsageError: no network names its layers.
@@ -88,7 +88,7 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
 
 @dataclass
 class FitState:
-    """Where a fit stands; all of it goes into the checkpoint."""
+    """State of a fit; all of it goes into the checkpoint."""
 
     epoch: int = 0
     best_loss: float = math.inf
@@ -142,7 +142,7 @@ def fit(
 
 
 def has_ended(state: FitState, recipe: Recipe, val: np.ndarray) -> bool:
-    """Whether all epochs are over, or the loss on the validation rows `val` (v,) has not fallen for too many."""
+    """True if all epochs are over, or the loss on the validation rows `val` (v,) has not fallen for too many."""
     patient = recipe.selection != "early_stop" or len(val) == 0 or state.epoch == 0
     return state.epoch >= recipe.epochs or (not patient and state.epoch - 1 - state.best_epoch >= recipe.patience)
 
@@ -154,7 +154,7 @@ def conclude_epoch(
     figures: Mapping[str, float],
     epoch_ended: Callable[[int], None] | None,
 ) -> None:
-    """Puts an epoch's figures into the state, and the weights where they are the best until now. Raises UsageError when
+    """Puts an epoch's figures into the state, and the weights where they are the best so far. Raises UsageError when
     the recipe selects by a figure that is not there."""
     state.history.append({"epoch": state.epoch, **figures})
     if epoch_ended:
@@ -167,8 +167,8 @@ def conclude_epoch(
 
 
 def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
-    """What the epoch to keep is lowest in: the loss on validation subjects, or the share of training rows that were
-    predicted wrong; None where the last epoch is kept."""
+    """Figure that is lowest in the epoch to keep: the loss on validation subjects, or the share of training rows that
+    were predicted wrong; None where the last epoch is kept."""
     if recipe.selection == "last":
         return None
     if recipe.selection == "early_stop":
@@ -229,7 +229,7 @@ def check_loss(loss: float, epoch: int) -> None:
 
 
 def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
-    """What an objective gave. Raises PluginError where that is no loss with its figures."""
+    """Output of an objective, checked. Raises PluginError where it is no loss with its figures."""
     fine = isinstance(made, tuple) and len(made) == 2
     if fine and isinstance(made[0], Tensor) and made[0].ndim == 0 and isinstance(made[1], Mapping):
         return made
@@ -281,7 +281,7 @@ def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) ->
 
 
 def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
-    """What a checkpoint holds, with the random numbers set to where they were; None where there is none, or a damaged
+    """Content of a checkpoint, with the random numbers set to where they were; None where there is none, or a damaged
     one."""
     path = folder.file(CHECKPOINT)
     if not path.is_file():

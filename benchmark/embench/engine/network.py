@@ -29,11 +29,11 @@ from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, ValueScale, checked_tokens
 
 ANYTHING = Target("anything", "binary", LabelRule(), "")
-"""What a whole model is built for while it has no target to predict; the read-out is thrown away."""
+"""Placeholder target of a whole model that has none to predict; its read-out is thrown away."""
 
 
 def output_spec_of(params: FitParams) -> OutputSpec:
-    """What a stage predicts."""
+    """Output spec of a stage."""
     return OutputSpec(params.targets)
 
 
@@ -42,7 +42,7 @@ _hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
 
 class Decisions(nn.Module):
-    """What a unimodal net's output says of its targets: probabilities, or values in the labels' unit."""
+    """Converts a unimodal net's output into probabilities of its targets, or values in the labels' unit."""
 
     def __init__(self, outputs: OutputSpec, scale: ValueScale | None) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class HiddenEncoder(nn.Module):
 
     @property
     def tokens(self) -> TokenSpec:
-        """One token, as wide as what is read."""
+        """One token, as wide as its input."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
-        """Stays in evaluation mode, whatever `mode` is."""
+        """Keeps the module in evaluation mode, whatever `mode` is."""
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
@@ -96,8 +96,8 @@ def _example(spec: InputSpec) -> Tensor:
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
-    """What a module makes of a sample, found by showing it two of zeros. Raises PluginError where that has no shape of
-    tokens."""
+    """Token spec of a module, found from its output for two samples of zeros. Raises PluginError where that does not
+    have the shape of tokens."""
     module.eval()
     with torch.no_grad():
         tokens = checked_tokens(module(_example(spec), None), 2, spec.modality)
@@ -124,7 +124,7 @@ def build_encoders(
 
 
 def module_of(part: Part, built: Any) -> nn.Module:
-    """What a plugin built. Raises PluginError where it is no module."""
+    """Returns a plugin's module. Raises PluginError where it is no module."""
     if not isinstance(built, nn.Module):
         raise PluginError(f"{part.name} built {type(built).__name__}", where=part.name, expected="a torch.nn.Module")
     return built
@@ -139,7 +139,7 @@ def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec
 
 
 def scale_of(outputs: OutputSpec) -> ValueScale | None:
-    """What puts predictions into the labels' unit; None where no target is a value."""
+    """Scale from predictions to the labels' unit; None where no target is a value."""
     return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
@@ -217,7 +217,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:
-    """What `save_specs` wrote: what each modality's encoder is fed."""
+    """Reads the input specs that `save_specs` wrote, by modality."""
     plain = json.loads(folder.file("specs.json").read_text())
     with np.load(folder.file("stats.npz")) as arrays:
         return {
@@ -304,7 +304,7 @@ def _of_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec
 
 
 def is_kept(name: str) -> bool:
-    """Whether a tensor of a pretrained model's state is used afterwards: read-outs are not."""
+    """True if a tensor of a pretrained model's state is used afterwards: read-outs are not."""
     return not (name.startswith("head.") or ".head." in name)
 
 
@@ -355,7 +355,7 @@ def names_that_fit(
 
 
 def picked_channels(encoder: nn.Module, channels: Sequence[_T]) -> tuple[_T, ...]:
-    """Those of some channels that a network reads: the ones at the positions in its `picks`, else all."""
+    """The channels that a network reads: the ones at the positions in its `picks`, else all."""
     picks = getattr(encoder, "picks", None)
     return tuple(channels) if picks is None else tuple(channels[i] for i in picks.tolist())
 

@@ -65,9 +65,9 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
 
 @dataclass(frozen=True)
 class Questions:
-    """What a stage asks its fitted plugins: `rows` (n,) are the positions in `data` of which anything was recorded,
-    `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were kept.
-    `size`: the parameters and operations of an estimator, which is fitted for these questions."""
+    """Questions of a stage to its fitted plugins: `rows` (n,) are the positions in `data` of which anything was
+    recorded, `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were
+    kept. `size`: the parameters and operations of an estimator, which is fitted for these questions."""
 
     params: FitParams
     source: Source
@@ -86,7 +86,7 @@ class Questions:
 
     @property
     def columns(self) -> int:
-        """How many numbers the prediction of a row has."""
+        """Number of columns of a row's prediction."""
         return sum(len(target.columns) for target in network.output_spec_of(self.params).targets)
 
 

@@ -1,4 +1,4 @@
-"""From units to rows: where in the stored arrays each sample of a stage lies, and what of it is there.
+"""Rows of units: the place of each sample of a stage in the stored arrays, and its recorded part.
 
 A stage has one grid of anchors, moments inside units; at an anchor every encoder reads its own length, ending at the
 anchor's stop. Everything here is positions and lengths, on the host; no label passes through.
@@ -77,8 +77,8 @@ def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, 
 
 
 def view_length(view: View, longest_s: float, shortest_s: float) -> float:
-    """How many seconds an encoder with this view reads: its own length, else the longest unit's, so that nothing
-    depends on a fold; the shortest unit's under `length: common`."""
+    """Seconds that an encoder with this view reads: its own length, else the longest unit's, so that nothing depends on
+    a fold; the shortest unit's under `length: common`."""
     if view.kind == "unit":
         return shortest_s if view.length == "common" else longest_s
     return float(view.length_s or longest_s)
@@ -104,14 +104,14 @@ class Rows:
 
     @cached_property
     def whole(self) -> bool:
-        """Whether every row that is present is complete, so that no mask is needed."""
+        """True if every row that is present is complete, so that no mask is needed."""
         there = self.present
         full = (self.start >= self.low) & (self.start + self.length <= self.high)
         return bool(full[there].all())
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
-    """Where an encoder's rows lie at each anchor: the last seconds before its stop, or a whole unit, with nothing
+    """Places of an encoder's rows at each anchor: the last seconds before its stop, or a whole unit, with nothing
     behind it where it is shorter. Samples outside the anchor's unit are not shown, except under `context`.
 
     Args:

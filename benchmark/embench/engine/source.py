@@ -68,15 +68,15 @@ def all_anchors(source: Source, all_view: View | None) -> Grid:
 
 
 def by_subject(source: Source) -> bool:
-    """Whether features are z-scored by their subject's, or by those of its rest."""
+    """True if features are z-scored by their subject's, or by those of its rest."""
     return source.normalise in ("subject_unlabelled", "baseline")
 
 
 def standardises(source: Source | SourceSpec, m: str) -> bool:
-    """Whether an encoder with features is given signals that are z-scored by recording."""
+    """True if an encoder with features is given signals that are z-scored by recording."""
     return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
 
 
 def keeps_level(source: Source | SourceSpec, m: str) -> bool:
-    """Whether a modality, or the one channel of it that is read, is scaled by the training units."""
+    """True if a modality, or the one channel of it that is read, is scaled by the training units."""
     return without_channels(m) in source.keep_level

@@ -1,4 +1,4 @@
-"""What decides a stage's result, as typed records; `plain()` is what ids are made of and `stage.json` holds."""
+"""Typed records of everything that determines a stage's result; `plain()` is the content of ids and of `stage.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import LabelRule, Target
-from embench.snapshot import once
+from embench.snapshot import cached_call
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Part:
 
     @property
     def short(self) -> str:
-        """Without its package, or without the path of its file."""
+        """The name without its package, or without the path of its file."""
         return self.name.rpartition(":")[2].split("/", 1)[-1]
 
     @property
@@ -78,7 +78,7 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class Common:
-    """What every stage gets; no `fold` where all folds share it."""
+    """Params of every stage; no `fold` where all folds share it."""
 
     engine: int
     libraries: Mapping[str, str]
@@ -102,30 +102,30 @@ class Common:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Common:
-        """What `plain()` gave, among other things."""
+        """Reads the common params from the output of `plain()`."""
         own = {name: plain[name] for name in ("engine", "libraries", "device", "threads", "seed")}
         return cls(**own, fold=plain.get("fold"), source=SourceSpec.of(plain["source"]))
 
 
 @dataclass(frozen=True)
 class Params:
-    """Everything that decides the result of a stage, but for its inputs and arrays."""
+    """Everything that determines the result of a stage, but for its inputs and arrays."""
 
     common: Common
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, in the order in which `stage.json` has them."""
+        """Plain values in the order of `stage.json`."""
         return self.common.plain()
 
     def draws(self) -> dict[str, Any]:
-        """What random numbers are drawn for: no library, device or plugin, so that a run starts from the same weights
-        everywhere, and methods that are compared start alike. All of it is part of `plain()` too."""
+        """Seed material of the stage's random numbers: no library, device or plugin, so that a run starts from the same
+        weights everywhere, and methods that are compared start alike. All of it is part of `plain()` too."""
         return {"seed": self.common.seed, "fold": self.common.fold}
 
 
 @dataclass(frozen=True)
 class PredictParams(Params):
-    """Of a stage that predicts: the modalities that are treated as absent."""
+    """Params of a stage that predicts: the modalities that are treated as absent."""
 
     drop: tuple[str, ...] = ()
 
@@ -136,7 +136,7 @@ class PredictParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class FitParams(Params):
-    """Of a stage that learns; as such, of the network of one modality.
+    """Params of a stage that learns; as such, of the network of one modality.
 
     Args:
         modalities: each with its encoder, in the order that decides columns.
@@ -157,7 +157,7 @@ class FitParams(Params):
         return {**self._before(), "recipe": _plain(self.recipe), **self._started()}
 
     def draws(self) -> dict[str, Any]:
-        """With targets and modalities, in their order."""
+        """Seed material with targets and modalities, in their order."""
         return {**super().draws(), "targets": [t.name for t in self.targets], "modalities": list(self.modalities)}
 
     def _before(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class FitParams(Params):
 
 @dataclass(frozen=True, kw_only=True)
 class FusionParams(FitParams):
-    """Of a fusion or an estimator: what it reads of its modalities."""
+    """Params of a fusion or an estimator: what it reads of its modalities."""
 
     fusion: Part
     inputs: Literal["tokens", "hidden", "decisions", "features"]
@@ -199,8 +199,8 @@ class FusionParams(FitParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
-    """Of a pretraining step, with the fusion where it is of the whole model; `step` is the number of steps that it goes
-    on from, one after the other."""
+    """Params of a pretraining step, with the fusion where it is of the whole model; `step` is the number of steps that
+    it goes on from, one after the other."""
 
     pretrainer: Part
     fusion: Part | None = None
@@ -221,7 +221,7 @@ class PretrainParams(FitParams):
         }
 
     def draws(self) -> dict[str, Any]:
-        """With the step, so that steps on the same modality do not draw the same."""
+        """Seed material with the step, so that steps on the same modality do not draw the same."""
         return {**super().draws(), "step": self.step}
 
 
@@ -253,4 +253,4 @@ def without_rule(target: Target) -> Target:
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, which is slow, and the stages of a grid share few recipes."""
-    return once((Recipe.mapping, recipe), recipe.mapping)
+    return cached_call((Recipe.mapping, recipe), recipe.mapping)

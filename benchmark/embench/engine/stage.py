@@ -18,11 +18,11 @@ from embench.checksums import DamagedError, check_files, read_sealed_json, seale
 from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
-from embench.snapshot import once
+from embench.snapshot import cached_call
 from embench.system import LEASE
 
 ENGINE_REVISION = 3
-"""Rises when the same plugins and data give other numbers; part of every stage id."""
+"""Increased when the same plugins and data give other numbers; part of every stage id."""
 
 
 P_co = TypeVar("P_co", bound=Params, covariant=True)
@@ -76,7 +76,7 @@ class Stage(Generic[P_co]):
 
 def _digest(array: np.ndarray) -> str:
     """The digest of an array; one that cannot change, as all stages of a dataset have some, is read once."""
-    return digest(array) if array.flags.writeable else once(("digest", array), lambda: digest(array))
+    return digest(array) if array.flags.writeable else cached_call(("digest", array), lambda: digest(array))
 
 
 RESULT = "result.json"
@@ -97,12 +97,12 @@ class Folder:
 
     @property
     def done(self) -> bool:
-        """Whether the stage has finished."""
+        """True if the stage has finished."""
         return self.file(RESULT).is_file()
 
     def result(self) -> dict[str, Any]:
-        """What the stage left in `result.json`. Raises DamagedError before it has finished, and where that file is not
-        as it was written."""
+        """The content of the stage's `result.json`. Raises DamagedError before it has finished, and where the file has
+        changed since it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
     def check(self, *, whole: bool = False) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What labelled stages take from their training labels beforehand, and what predictions mean; the loss is in `nn`."""
+"""Statistics of training labels for labelled stages, and the meaning of predictions; the loss is in `nn`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from embench.nn import OBJECTIVES, Model
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
-    """For each class the inverse of its share of the training rows, 1 on average, at most 1,000; None where classes
-    weigh alike.
+    """Inverse of each class's share of the training rows, 1 on average, at most 1,000; None where classes weigh alike.
 
     Args:
         y, weight: (n,) labels, NaN where missing, and weights of the training rows.

@@ -61,7 +61,7 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
 def _shared(
     workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
-    """Rows of each recording: by this process, then by `workers` as soon as what is left is seen to be worth it."""
+    """Rows of each recording: by this process, then by `workers` as soon as the rest is large enough."""
     made: dict[str, np.ndarray | None] = {}
     took: list[float] = []
     left = list(wanted)

@@ -58,7 +58,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
 
 @contextmanager
 def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
-    """Turns what is raised inside into an EmbenchError of the kind that names whose fault it is."""
+    """Turns exceptions into an EmbenchError whose kind names the cause."""
     try:
         yield
     except EmbenchError as error:
@@ -102,7 +102,7 @@ def _keep(folder: Folder, trace: str) -> None:
 
 
 def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:
-    """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
+    """The error by its cause: the machine, a plugin (the innermost frame in one of the stage's plugins), or embench."""
     if out_of_memory(error):
         hint = "a smaller batch takes less: --set encoder.batch=16 --set fusion.batch=16; or a machine with more memory"
         return OutOfMemory(f"out of memory in {stage.title}", hint=hint)

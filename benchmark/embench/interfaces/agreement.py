@@ -1,4 +1,4 @@
-"""How well values agree: Lin's concordance, as the score of predicted values and between annotators."""
+"""Agreement of values: Lin's concordance, as the score of predicted values and between annotators."""
 
 from __future__ import annotations
 

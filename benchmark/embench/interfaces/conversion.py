@@ -22,8 +22,8 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Seen:
-    """What weights were trained on: a dataset, what it is, its licence, and `none` or `source` for the use of its
-    labels. Nobody of it is known by name."""
+    """Training data of weights: a dataset, a description, its licence, and `none` or `source` for the use of its
+    labels. Its subjects are not known by name."""
 
     dataset: str
     title: str

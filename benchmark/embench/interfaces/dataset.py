@@ -25,7 +25,7 @@ class ModalityCard:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Where rest lies in a recording, in s from its start, and whether it is part of a unit."""
+    """Start and stop of rest in a recording, in s from its start, and whether it is part of a unit."""
 
     start_s: float
     stop_s: float
@@ -55,7 +55,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Card:
-    """What a reader of results must know about a dataset.
+    """Facts on a dataset for readers of its results.
 
     Args:
         targets: what can be predicted, each with its label rule; none where there are only recordings to pretrain on.
@@ -91,7 +91,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing `verify` has to say: `error` (cannot be used), `warning` (used, but look), `note`."""
+    """One finding of `verify`: `error` (cannot be used), `warning` (used, but look), `note`."""
 
     severity: Literal["error", "warning", "note"]
     where: str
@@ -133,11 +133,11 @@ class Dataset(ABC):
         """The files that decide what `recordings(subject)` yields; their contents address the prepared data."""
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """What is known of a subject: sex, age band, handedness, site, device; absent where unknown."""
+        """Known facts of a subject: sex, age band, handedness, site, device; absent where unknown."""
         return {}
 
     def verify(self) -> list[Finding]:
-        """Reads everything and reports what is missing, damaged or odd."""
+        """Reads all files and reports missing, damaged or odd ones."""
         raise NotImplementedError
 
 

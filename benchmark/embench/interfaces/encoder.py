@@ -17,11 +17,11 @@ from embench.interfaces.renamed import UNTIL
 from embench.interfaces.tokens import InputSpec, OutputSpec, TokenSpec
 
 ANY_SIGNAL = frozenset({"any signal"})
-"""What an encoder `accepts` that reads every modality but videos, also those that packages add."""
+"""Value of `accepts` for an encoder that reads every modality but videos, also those that packages add."""
 
 
 class Encoder(ABC):
-    """Turns what one modality recorded into tokens.
+    """Turns the data of one modality into tokens.
 
     Class attributes:
         accepts: modality names it can read, or `ANY_SIGNAL`; a joined modality (`ecg+eda`) is accepted when all its
@@ -71,7 +71,7 @@ class Encoder(ABC):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
-        """What a batch holds: windows of the prepared signal (`signal`), of what `stream` makes (`stream`), rows of
+        """Content of a batch: windows of the prepared signal (`signal`), of the output of `stream` (`stream`), rows of
         `features` (`features`), or frames of a video (`clips`).
 
         With `clips`, `recipe.prepare` holds `frames_hz` (frames a second, at the times k / frames_hz of the recording),
@@ -97,7 +97,7 @@ class Encoder(ABC):
         raise NotImplementedError(f"{type(self).__name__} computes no features")
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """What the values of a feature vector are, for those who read them."""
+        """Names of the values of a feature vector, for readers of results."""
         return ()
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:

@@ -59,9 +59,9 @@ class Fusion(ABC):
 
 
 class MixesTokens(Protocol):
-    """What the network of a fusion that offers `mixed_tokens` has, for pretext tasks that need tokens of each modality
-    after all have seen all: `width` of those tokens, and `mix`, which makes them. What `mix` uses does not lie under
-    `.head`, so that it is kept from pretraining."""
+    """Interface of the network of a fusion that offers `mixed_tokens`, for pretext tasks that need tokens of each
+    modality after all have seen all: `width` of those tokens, and `mix`, which makes them. What `mix` uses does not lie
+    under `.head`, so that it is kept from pretraining."""
 
     width: int
 

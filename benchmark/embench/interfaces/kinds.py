@@ -13,7 +13,7 @@ KindName = Literal["binary", "classes", "value"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What all targets of a kind have in common.
+    """Properties shared by all targets of a kind.
 
     Args:
         words: such targets in messages; `words_of_one`: one such target, with its number of classes
@@ -84,7 +84,7 @@ KINDS: Mapping[KindName, Kind] = {
         share="concordance",
     ),
 }
-"""Kind -> what is true of its targets."""
+"""Kind -> the properties of its targets."""
 
 WITH_CLASSES = frozenset(name for name, kind in KINDS.items() if kind.has_classes)
 """The kinds whose targets have classes."""

@@ -16,7 +16,7 @@ from embench.interfaces.units import Units
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """Why a number does not exist here; never a zero or a NaN in its place."""
+    """The reason why a number does not exist here; used in place of zero or NaN."""
 
     reason: str
 
@@ -60,7 +60,7 @@ class Metric(ABC):
 
     @abstractmethod
     def chance(self, units: Units) -> float:
-        """What the best prediction that knows nothing of the units would score, given the labels' shares."""
+        """Score of the best prediction that knows nothing of the units, given the labels' shares."""
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """The score of samples of subjects: (R,), NaN where undefined. As it is here, it calls the metric for each
@@ -111,7 +111,7 @@ class ConfusionMetric(Metric):
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
 
     def why_undefined(self, confusion: np.ndarray) -> str:
-        """What is wrong with `confusion` (K, K), of which `of` made a NaN."""
+        """The fault in `confusion` (K, K), of which `of` made a NaN."""
         return "no units" if not confusion.any() else "one class only"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:

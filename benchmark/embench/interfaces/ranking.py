@@ -1,4 +1,4 @@
-"""Which units outrank which: counts behind rank-based scores, for all subjects or samples, and one rule for ties."""
+"""Counts of outranked units behind rank-based scores, for all subjects or samples, with one rule for ties."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """(P,) the mean over arrays (P,) of what is not NaN; NaN where nothing is known.
+    """(P,) the mean over arrays (P,) without NaN; NaN where all are.
 
     >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
     array([ 2., nan])

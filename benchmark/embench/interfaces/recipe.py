@@ -1,4 +1,4 @@
-"""How one stage is trained: every choice a method makes, as one frozen record."""
+"""Training recipe of one stage: every choice a method makes, as one frozen record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRESETS = ("paper", "small", "quick")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides how a stage is trained; owned by the plugin whose stage it is.
+    """All choices on how a stage is trained; owned by the plugin whose stage it is.
 
     Args:
         optimiser, lr, betas, momentum, weight_decay: as torch names them; `adam` has coupled L2, `adamw` decoupled.

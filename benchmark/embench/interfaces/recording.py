@@ -1,4 +1,4 @@
-"""What a dataset yields: signals, videos and raw labels of one recording, with units and clocks."""
+"""Output of a dataset: signals, videos and raw labels of one recording, with units and clocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INPUT_PART = re.compile(r"([^\[\]+]+)(?:\[([\w-]+)\])?")
 
 @lru_cache
 def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
-    """What a run's modality is made of: each part's name and the channel that is chosen of it, None for all.
+    """Parts of a run's modality: each part's name and the channel that is chosen of it, None for all.
 
     Raises:
         ValueError: it is not written as a modality is.

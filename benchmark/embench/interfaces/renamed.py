@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 UNTIL = "0.2"
-"""The first release without the old names."""
+"""First release without the old names."""
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:

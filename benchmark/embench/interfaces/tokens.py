@@ -1,4 +1,4 @@
-"""What encoders, pretrainers and fusions hand to each other."""
+"""Values that encoders, pretrainers and fusions hand to each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
+    """Spec of an encoder's input: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
     with `dtype` uint8 and `rate` in frames a second for clips.
 
     `stats` holds what the encoder's own `fit_stats` returned on this fold's training subjects, `fitted` what embench
@@ -58,7 +58,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenSpec:
-    """What a fusion will be fed: `length` tokens of width `dim`, with a `summary` or not. `head` is the width of the
+    """Spec of a fusion's input: `length` tokens of width `dim`, with a `summary` or not. `head` is the width of the
     unimodal head's hidden layer; under `inputs = "hidden"` that layer is the one token (`length` 1, `dim` = `head`)."""
 
     length: int
@@ -86,7 +86,7 @@ class OutputSpec:
         return sum(target.outputs for target in self.targets)
 
     def slices(self) -> list[slice]:
-        """Where each target's logits lie."""
+        """Slice of each target's logits."""
         ends = np.cumsum([0, *(target.outputs for target in self.targets)]).tolist()
         return [slice(a, b) for a, b in pairwise(ends)]
 

@@ -1,4 +1,4 @@
-"""What is predicted and scored: targets with their label rules, units of time, views of them, and joined results."""
+"""Units of prediction and scoring: targets with their label rules, units of time, views of them, and joined results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embench.interfaces.kinds import KINDS, Kind, KindName
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
-    """How raw values inside a unit become its label; the dataset's card owns it.
+    """Rule that makes a label of the raw values inside a unit; the dataset's card owns it.
 
     Args:
         aggregate: `value` (the one rating), `mean`, `majority`, or `unanimous` (None where values disagree).
@@ -95,8 +95,8 @@ class LabelRule:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something to predict. `label` names the raw label it is made from; `kind` decides the loss, the decision and the
-    metrics, see `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (three at least), `value` none.
+    """A prediction target. `label` names the raw label it is made from; `kind` decides loss, decision and metrics, see
+    `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (three at least), `value` none.
 
     Args:
         scale: the least and the greatest value of the raw label, where it has such.
@@ -143,12 +143,12 @@ class Target:
 
     @property
     def traits(self) -> Kind:
-        """What is true of all targets of its kind."""
+        """Properties of all targets of its kind."""
         return KINDS[self.kind]
 
     @property
     def outputs(self) -> int:
-        """How many logits a network gives for it."""
+        """Number of logits that a network gives for it."""
         return self.traits.outputs(self.n)
 
     @property
@@ -159,7 +159,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a method sees of a unit: all of it, windows inside it, or a segment that ends where the unit ends.
+    """Part of a unit that a method sees: all of it, windows inside it, or a segment that ends where the unit ends.
 
     >>> View("window", length_s=10.0, step_s=5.0)  # 10 s windows every 5 s
     View(kind='window', length_s=10.0, step_s=5.0, length='native')
@@ -173,8 +173,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is scored: `start` to `stop` seconds of a recording. `start_s` counts from the session's start (NaN where
-    the release hides it); `id` is made from the recording and the grid alone, never from labels."""
+    """A scored piece of a recording, from `start` to `stop` seconds. `start_s` counts from the session's start (NaN
+    where the release hides it); `id` is made from the recording and the grid alone, never from labels."""
 
     id: str
     recording: str

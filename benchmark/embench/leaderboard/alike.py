@@ -1,5 +1,5 @@
-"""What entries of one board have in common whatever their methods: labels, folds and controls follow from the data, the
-protocol and the seeds. Without data, other entries are what a new one can be compared with."""
+"""Contents that all entries of a board share, whatever their methods: labels, folds and controls follow from the data,
+the protocol and the seeds. Without data, a new entry is compared with other entries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
 
 _OTHER_LIBRARIES = 0.005
-"""By how much scores of a control may differ where libraries do, on average."""
+"""Largest mean difference between scores of a control that other library versions explain."""
 
 
 def unlike(folder: Path, others: Iterable[Path]) -> list[str]:
@@ -62,7 +62,7 @@ class _Facts(NamedTuple):
 
 
 def _facts(folder: Path) -> _Facts:
-    """Kept while the file's size and time stay: each new entry of many asks for those of all others."""
+    """Facts of an entry, cached until its file's size or time changes: many new entries ask for those of all others."""
     status = (folder / RUN_FILE).stat()
     return _kept_facts(folder, status.st_size, status.st_mtime_ns)
 
@@ -87,7 +87,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"folds: {len(own)} people are not those {than}, of the same raw files, such as {own[0]}"
         return  # other people are a board of their own
     dealt, theirs = _dealt(record), _dealt(other)
-    if any(dealt[of] != theirs[of] for of in dealt.keys() & theirs.keys()):
+    if any(dealt[subject] != theirs[subject] for subject in dealt.keys() & theirs.keys()):
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
@@ -104,8 +104,8 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
             yield f"scores.json: controls: not those {than}"
         return
     yield from labels_apart(record.labels, other.labels, than)
-    here, there = said_of_units(record), said_of_units(other)
-    if odd := sorted({row[0] for row in here - there} & {row[0] for row in there}):
+    units, other_units = said_of_units(record), said_of_units(other)
+    if odd := sorted({row[0] for row in units - other_units} & {row[0] for row in other_units}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
     if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
         yield f"controls: {', '.join(names)}: not those {than}"
@@ -134,17 +134,17 @@ def _controls_apart(one: Predictions, other: Predictions, *, exact: bool) -> Ite
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
     shared = np.intersect1d(_keys(one, MODEL), _keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):
-        (mine, keys), (theirs, other_keys) = ((t.take(t.rows_with(method=name)), _keys(t, name)) for t in (one, other))
-        common, at, there = np.intersect1d(keys, other_keys, return_indices=True)
-        columns = [column for column in mine.columns if column.startswith("score")]
-        apart = np.array([np.nan_to_num(np.abs(mine[c][at] - theirs[c][there])) for c in columns])
-        differ = (apart > TOLERANCE).any() if exact else apart.size and apart.mean() > _OTHER_LIBRARIES
+        (own, keys), (theirs, other_keys) = ((t.take(t.rows_with(method=name)), _keys(t, name)) for t in (one, other))
+        common, at, at_other = np.intersect1d(keys, other_keys, return_indices=True)
+        columns = [column for column in own.columns if column.startswith("score")]
+        gaps = np.array([np.nan_to_num(np.abs(own[c][at] - theirs[c][at_other])) for c in columns])
+        differ = (gaps > TOLERANCE).any() if exact else gaps.size and gaps.mean() > _OTHER_LIBRARIES
         if differ or not np.isin(shared, common).all():
             yield name
 
 
 def _keys(rows: Predictions, method: str) -> np.ndarray:
     """(n,) the target, seed and unit of each row of a method, as one text."""
-    mine = rows.take(rows.rows_with(method=method))
-    texts = zip(*(mine[name].tolist() for name in ("target", "seed", "unit")), strict=True)
+    own = rows.take(rows.rows_with(method=method))
+    texts = zip(*(own[name].tolist() for name in ("target", "seed", "unit")), strict=True)
     return np.array([f"{target}/{seed}/{unit}" for target, seed, unit in texts], np.str_)

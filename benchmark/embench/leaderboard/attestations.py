@@ -1,8 +1,8 @@
 """Attestations: what other people than its author have checked of an entry.
 
 An attestation is a small file in `<board>/attestations/`, apart from the entry, so that no edit of an entry raises its
-own evidence. It names the entry's whole content by a digest: once the entry changes, it says nothing any more. It is a
-statement of a person, which maintainers review before it is merged.
+own evidence. It names the entry's whole content by a digest: once the entry changes, it is stale. It is a statement of
+a person, which maintainers review before it is merged.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from embench.system import version_of
 ATTESTATIONS_FOLDER = "attestations"
 
 Level = Literal["self_reported", "verified", "spot_checked", "reproduced"]
-"""From the weakest to the strongest: nobody but the author says so; the entry's files and statements fit together;
-some of its predictions were made again; all were."""
+"""Levels of evidence, from the weakest to the strongest: nobody but the author says so; the entry's files and
+statements fit together; some of its predictions were made again; all were."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
@@ -65,15 +65,15 @@ PickedFold = tuple[int, int]
 """A seed and a fold."""
 _NO_FORMULA = r"[^\r\n\t=+@\x{2d}\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]"
 PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\n\t]*\w)[^\r\n\t]*$", max_length=100)]
-"""Tables show it, which spreadsheets open."""
+"""A name in tables, which spreadsheets open, so it must not begin a formula."""
 
 
 class Attestation(BaseModel):
-    """What `by` checked of an entry, and with what.
+    """A record of what `by` checked of an entry, and with what.
 
     `digest`: see `entry_digest`. `stages`: the (seed, fold) that were run again, which follow from the digest and the
-    `nonce`; None where all were, or none. `tolerances` and `greatest`: what differences were allowed, and what they
-    were at most. `files` and `compared`: the raw files and label rules that the entry was compared with (see
+    `nonce`; None where all were, or none. `tolerances` and `greatest`: the allowed differences, and the largest ones
+    found. `files` and `compared`: the raw files and label rules that the entry was compared with (see
     `embench.data.find.files_digest`), None without data, and the checks in which it was.
     """
 
@@ -141,7 +141,7 @@ def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
 
 
 def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
-    """The one of the highest level that counts; of several, the first that was made."""
+    """The first of the valid attestations of the highest level; None where none is valid."""
     valid = [each.attestation for each in found if not each.stale]
     return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
 
@@ -160,8 +160,8 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
     run = read_manifest(folder)
     versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
     stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
-    made = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
-    return write_attestation(folder, run, Attestation.model_validate(made), out)
+    content = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
+    return write_attestation(folder, run, Attestation.model_validate(content), out)
 
 
 def check_name(by: str) -> str:
@@ -175,33 +175,33 @@ def check_name(by: str) -> str:
 
 
 def attested_by(folder: Path, by: str, level: Level) -> bool:
-    """Whether this person attests the entry in `folder` as it is, at this level or a higher one; not where the entry or
-    an attestation cannot be read."""
+    """True if this person attests the entry in `folder` as it is, at this level or a higher one; False where the entry
+    or an attestation cannot be read."""
     with suppress(EmbenchError):
-        mine = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
-        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in mine)
+        valid = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
+        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
     return False
 
 
-def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path | None = None) -> Path:
+def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out: Path | None = None) -> Path:
     """Writes an attestation of the entry in `folder`, by default to its place beside the board's entries. One by the
     same person of a higher level stays as it is.
 
     Raises:
         MachineError: it cannot be written.
     """
-    path = out or attestation_folder(folder) / attestation_name(made.protocol, made.entry, made.by)
+    path = out or attestation_folder(folder) / attestation_name(attestation.protocol, attestation.entry, attestation.by)
     before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
-    if before and LEVELS.index(before[0].level) > LEVELS.index(made.level):
+    if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
         return path
     with saving("the attestation", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(made.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(attestation.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
     return path
 
 
 def attestation_folder(folder: Path) -> Path:
-    """Where the attestations lie of the entry `<board>/<protocol>/<id>`."""
+    """The folder of attestations of the entry `<board>/<protocol>/<id>`."""
     return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
 
 
@@ -211,23 +211,23 @@ def attestation_name(protocol: str, entry: str, by: str) -> str:
 
 
 def entry_digest(folder: Path, run: Manifest) -> str:
-    """The SHA-256 of an entry's whole content: its own files and those that it shares. What is said of it later, that
-    it is superseded, is not among them."""
+    """The SHA-256 of an entry's whole content: its own files and those that it shares. The later note that it is
+    superseded is not among them."""
     return content_digest(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
 def content_digest(folder: Path, shared: Iterable[Path]) -> str:
-    """The same where it is known which files it shares."""
+    """The digest of an entry whose shared files are known."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != SUPERSEDED_FILE]
     return digest_of_files((*own, *shared))
 
 
 def digest_of_files(paths: Iterable[Path]) -> str:
     """The SHA-256 of files' names and contents."""
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in paths:
-        made.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
-    return made.hexdigest()
+        digest.update(f"{path.name} {_sha256_of(path) if path.is_file() else 'missing'}\n".encode())
+    return digest.hexdigest()
 
 
 def stages_of(folder: Path, run: Manifest) -> list[PickedFold]:
@@ -246,7 +246,7 @@ def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFo
 
 
 def _sha256_of(path: Path) -> str:
-    """Kept while a file's size and times stay: entries share most of what they consist of."""
+    """SHA-256 of a file, cached until its size or times change: entries share most of their files."""
     status = path.stat()
     return _kept_sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 

@@ -1,6 +1,6 @@
-"""Whether an entry's audit is one of this entry, and says nothing but what audits say.
+"""Checks that an entry's audit belongs to it and contains only texts of audits.
 
-Anybody can write and seal an `audit.json`. What it says is therefore compared with the entry's own files; nothing is
+Anybody can write and seal an `audit.json`. Its content is therefore compared with the entry's own files; nothing is
 audited again, which needs the data.
 """
 
@@ -24,14 +24,14 @@ from embench.records.scores import Scores
 from embench.texts import texts_in
 
 TEXTS_SINCE = 4
-"""From this version on audits have the texts of `FINDING_TEXTS`; the few of before keep theirs."""
+"""First version of audits with the texts of `FINDING_TEXTS`; the few earlier ones keep their own."""
 _FIELDS = frozenset({"version", "run", "of", "counts", "findings", "measured", "not_asked"})
 _OF_FINDING = frozenset({"check", "severity", "what", "evidence", "todo"})
 _PLAIN = re.compile(r"(?!.*//)[\w .,:;'()\[\]%+/-]{0,300}")
 """Texts in evidence and measurements are names, and reasons why a number is undefined."""
 MANY_METHODS, MISCALIBRATED, UNBALANCED = 20, 0.1, 0.02
-"""From where on the checks `validation`, `calibration` and `balance` have a finding; the last is how much of a matched
-score may be owed to who of two subjects is later in the session."""
+"""Thresholds of findings of the checks `validation`, `calibration` and `balance`; the last is the part of a matched
+score that may be due to which of two subjects is later in the session."""
 
 
 def wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
@@ -70,8 +70,8 @@ def _wrong_finding(finding: Mapping[str, Any], place: str, version: int) -> Iter
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is no text that a check measures"
     if version >= TEXTS_SINCE and finding["severity"] != "severe" and (wrong := wrong_text(finding)):
-        said = str(finding[wrong])[:60]
-        yield f"{AUDIT_FILE}: {place}.{wrong}: `{said}` is not what the check {finding['check']} says of its evidence"
+        text = str(finding[wrong])[:60]
+        yield f"{AUDIT_FILE}: {place}.{wrong}: `{text}` is not what the check {finding['check']} says of its evidence"
 
 
 def _left_out(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
@@ -131,36 +131,36 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     controls = measured.get("controls", {})
-    asked = [of for of in controls.values() if isinstance(of, Mapping)]
+    asked = [row for row in controls.values() if isinstance(row, Mapping)]
     expected = {
-        "calibration": sum((of["low"] or 0) - of["of right probabilities"] > MISCALIBRATED for of in calibration),
-        "balance": sum(of["matched"] - of["balanced"] > UNBALANCED for of in balance),
-        "controls": bool(controls.get("not cleared") or any(of.get("adds") is False for of in asked)),
+        "calibration": sum((row["low"] or 0) - row["of right probabilities"] > MISCALIBRATED for row in calibration),
+        "balance": sum(row["matched"] - row["balanced"] > UNBALANCED for row in balance),
+        "controls": bool(controls.get("not cleared") or any(row.get("adds") is False for row in asked)),
         "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
         own = [f for f in findings if f["check"] == check]
-        made = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
-        if made != count:
-            yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {made:d}"
+        found = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
+        if found != count:
+            yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {found:d}"
 
 
 def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
     """The parts of an entry that are not those that were audited; undefined where the audit does not say, or the code
     that made it is another one than here.
 
-    An audit of before digests were named is bound by what it measured alone, see `wrong_audit`.
+    An audit older than these digests is bound by its figures alone, see `wrong_audit`.
     """
     if unbound := why_unbound(audit):
         return Undefined(f"{unbound}: it is not bound to these predictions")
-    of, own = audit["of"], digests_of(record)
+    stated, own = audit["of"], digests_of(record)
     wrong = [
         f"{AUDIT_FILE}: of.{name}: the audit is of other {name} than the entry holds; audit the run again"
         for name in sorted(own)
-        if of.get(name) != own[name]
+        if stated.get(name) != own[name]
     ]
-    wrong += [f"{AUDIT_FILE}: of.{name}: audits name no such digest" for name in sorted(of.keys() - {*own, "code"})]
-    if not wrong and of.get("code") != audit_code():
+    wrong += [f"{AUDIT_FILE}: of.{name}: audits name no such digest" for name in sorted(stated.keys() - {*own, "code"})]
+    if not wrong and stated.get("code") != audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
     return wrong
 
@@ -175,7 +175,7 @@ def why_unbound(audit: Mapping[str, Any]) -> str:
 @cache
 def audit_code() -> str:
     """A digest of the source of audits, the same on every machine."""
-    folder, made = Path(__file__).parents[1] / "audits", hashlib.sha256()
+    folder, digest = Path(__file__).parents[1] / "audits", hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
-        made.update(f"{path.relative_to(folder).as_posix()}\n{read_text(path)}\n".encode())
-    return made.hexdigest()[:32]
+        digest.update(f"{path.relative_to(folder).as_posix()}\n{read_text(path)}\n".encode())
+    return digest.hexdigest()[:32]

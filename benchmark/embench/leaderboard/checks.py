@@ -39,12 +39,12 @@ ENTRY_FILES = frozenset(
     {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
-"""What an entry's folder may hold."""
+"""Files that an entry's folder may contain."""
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """An entry that is being checked; what was read is read once."""
+    """An entry that is being checked; its files are read once."""
 
     folder: Path
     data_root: Path | None
@@ -65,58 +65,58 @@ class _Subject:
 _Found = Iterable[str] | Undefined
 
 
-def _texts(of: _Subject) -> Iterator[str]:
-    """Before anything else is made of them."""
-    for field, text in texts_in(read_run(of.folder)):
+def _texts(checked: _Subject) -> Iterator[str]:
+    """Checks texts of run.yaml before they are used."""
+    for field, text in texts_in(read_run(checked.folder)):
         if names_code(text) or names_place(text):
             yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
 
 
-def _files(of: _Subject) -> Iterator[str]:
-    for path in sorted(of.folder.iterdir()):
+def _files(checked: _Subject) -> Iterator[str]:
+    for path in sorted(checked.folder.iterdir()):
         if path.name not in ENTRY_FILES:
             yield f"{path.name} is no file of an entry"
         elif path.is_symlink() or not path.is_file():
             yield f"{path.name} is not a regular file"
 
 
-def _form(of: _Subject) -> Iterator[str]:
-    """That it can be read, lies in its place, may be published and, sealed, holds nothing that tells labels."""
-    for name, content in {"scores.json": of.entry.scores, AUDIT_FILE: of.entry.audit}.items():
+def _form(checked: _Subject) -> Iterator[str]:
+    """Checks that an entry can be read, lies in its place, may be published and, sealed, reveals no labels."""
+    for name, content in {"scores.json": checked.entry.scores, AUDIT_FILE: checked.entry.audit}.items():
         if places := private_fields(content):
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
-def _contents(of: _Subject) -> _Found:
-    """That its tables can be read, and the files which it shares are there and are what their names say."""
-    _ = of.record  # reading it compares them
+def _contents(checked: _Subject) -> _Found:
+    """Checks that an entry's tables can be read, and that its shared files exist and match their names."""
+    _ = checked.record  # reading it compares them
     return []
 
 
 def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
-    return lambda of: check(of.record)
+    return lambda checked: check(checked.record)
 
 
 def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
-    return lambda of: check(of.record.run)
+    return lambda checked: check(checked.record.run)
 
 
-def _scores(of: _Subject) -> _Found:
-    if of.record.labels is None:
+def _scores(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
         return Undefined("the labels are not public: only a reproduction can show it")
-    return list(verify.wrong_score_file(of.record))
+    return list(verify.wrong_score_file(checked.record))
 
 
-def _summands(of: _Subject) -> _Found:
-    if of.record.labels is None:
+def _summands(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")
-    return list(verify.wrong_summands(of.folder, of.record))
+    return list(verify.wrong_summands(checked.folder, checked.record))
 
 
-def _covered(of: _Subject) -> _Found:
-    if of.record.labels is None:
+def _covered(checked: _Subject) -> _Found:
+    if checked.record.labels is None:
         return Undefined("the labels are not public: only a reproduction can show it")
-    return list(wrong_coverage(of.record, of.record.labels))
+    return list(wrong_coverage(checked.record, checked.record.labels))
 
 
 def _of_cohort(
@@ -124,42 +124,42 @@ def _of_cohort(
 ) -> Callable[[_Subject], _Found | None]:
     """A check with the data here, of entries whose scores have this part."""
 
-    def checked(of: _Subject) -> _Found | None:
-        if part and part not in of.entry.scores:
+    def compare(checked: _Subject) -> _Found | None:
+        if part and part not in checked.entry.scores:
             return None
-        cohort = cohort_of(of.run, of.record, of.data_root)
-        return cohort if isinstance(cohort, Undefined) else check(of.run, of.record, cohort)
+        cohort = cohort_of(checked.run, checked.record, checked.data_root)
+        return cohort if isinstance(cohort, Undefined) else check(checked.run, checked.record, cohort)
 
-    return checked
+    return compare
 
 
-def _release(of: _Subject) -> _Found | None:
+def _release(checked: _Subject) -> _Found | None:
     """Compares the raw files that an entry names with those of releases; where they are unknown, others have to have
     them, too."""
-    if of.run.dataset.files is None:
+    if checked.run.dataset.files is None:
         return None
-    return [] if of.entry.files_known else Undefined(UNKNOWN_FILES)
+    return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
 
 
-def _rescored(of: _Subject) -> _Found | None:
-    if of.run.rescored_from is None:
+def _rescored(checked: _Subject) -> _Found | None:
+    if checked.run.rescored_from is None:
         return None
-    return list(verify.wrong_rescoring(of.folder, of.run.rescored_from, of.record))
+    return list(verify.wrong_rescoring(checked.folder, checked.run.rescored_from, checked.record))
 
 
-def _audit(of: _Subject) -> _Found:
-    if of.entry.audit is None:
+def _audit(checked: _Subject) -> _Found:
+    if checked.entry.audit is None:
         return Undefined("the entry was not audited")
-    return list(wrong_audit(of.entry.audit, of.run, of.entry.scores))
+    return list(wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
 
 
-def _bound(of: _Subject) -> _Found | None:
+def _bound(checked: _Subject) -> _Found | None:
     """Compares the audit with the files that it is of."""
-    return None if of.entry.audit is None else wrong_binding(of.entry.audit, of.record)
+    return None if checked.entry.audit is None else wrong_binding(checked.entry.audit, checked.record)
 
 
-def _looks(of: _Subject) -> _Found:
-    run = of.run
+def _looks(checked: _Subject) -> _Found:
+    run = checked.run
     if run.ledger is None or not isinstance(run.test_looks, dict):
         return Undefined("the record has no seal of the ledger")
     counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_looks))
@@ -170,9 +170,9 @@ def _looks(of: _Subject) -> _Found:
     return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
 
 
-def _superseded(of: _Subject) -> Iterator[str]:
-    known = read_superseded(of.folder)
-    if known and not (of.folder.parent / known.by / "run.yaml").is_file():
+def _superseded(checked: _Subject) -> Iterator[str]:
+    known = read_superseded(checked.folder)
+    if known and not (checked.folder.parent / known.by / "run.yaml").is_file():
         yield f"{SUPERSEDED_FILE}: there is no entry {known.by} beside it"
 
 
@@ -182,7 +182,7 @@ _READING: dict[str, Callable[[_Subject], _Found]] = {
     "form": _form,
     "contents": _contents,
 }
-"""Without these, nothing else can be checked."""
+"""Checks without which no other can be made."""
 _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "fields": _of_record(verify.wrong_fields),
     "parts": _of_record(verify.wrong_parts),
@@ -194,12 +194,12 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "folds": _of_record(verify.wrong_folds),
     "scores": _scores,
     "summands": _summands,
-    "labels": lambda of: wrong_labels(of.folder, of.run, of.record, of.data_root),
+    "labels": lambda checked: wrong_labels(checked.folder, checked.run, checked.record, checked.data_root),
     "release": _release,
     "cohort": _of_cohort(wrong_cohort),
     "covered": _covered,
     "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
-    "controls": lambda of: wrong_controls(of.run, of.record, of.data_root),
+    "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
     "adds": _of_cohort(wrong_adds, "adds"),
     "rescored": _rescored,
     "audit": _audit,
@@ -210,11 +210,11 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
 
 
 OF_DATA = ("labels", "cohort", "unpredicted", "controls", "adds")
-"""Those that compare an entry with data."""
+"""Checks that compare an entry with data."""
 
 _ALL = _READING | _CHECKS
 _ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
-"""What may have changed though an entry did not: what is said of it."""
+"""Files that may change although an entry did not -> the text for that."""
 
 
 def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
@@ -224,13 +224,13 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
         unchanged: whether the entry was checked before, so that only what others have added is.
     """
     folder = Path(folder).absolute()
-    of, name, broken = _Subject(folder, data_root), entry_name(folder), ""
+    checked, name, broken = _Subject(folder, data_root), entry_name(folder), ""
     with installed_only(str(folder / "run.yaml")):
-        for check, made in (_ADDED if unchanged else _ALL).items():
+        for check, function in (_ADDED if unchanged else _ALL).items():
             if broken:
                 yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
                 continue
-            outcome = _outcome(made, of)
+            outcome = _outcome(function, checked)
             if outcome is None:
                 continue
             status, reason = outcome
@@ -238,13 +238,13 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
                 broken = check
             yield EntryCheck(name, check, status, reason)
         if not broken:
-            yield EntryCheck(name, "attestations", "passed", _attested(of))
+            yield EntryCheck(name, "attestations", "passed", _attested(checked))
 
 
-def _outcome(check: Callable[[_Subject], _Found | None], of: _Subject) -> tuple[CheckStatus, str] | None:
+def _outcome(check: Callable[[_Subject], _Found | None], checked: _Subject) -> tuple[CheckStatus, str] | None:
     """None where there is nothing to check."""
     try:
-        found = check(of)
+        found = check(checked)
         if found is None:
             return None
         if isinstance(found, Undefined):
@@ -258,11 +258,11 @@ def _outcome(check: Callable[[_Subject], _Found | None], of: _Subject) -> tuple[
     return ("failed", "; ".join(wrong[: verify.MOST_NAMED]) + more) if wrong else ("passed", "")
 
 
-def _attested(of: _Subject) -> str:
-    """In words; wrong ones were found when the entry was read."""
+def _attested(checked: _Subject) -> str:
+    """Attestations in words; wrong ones were found when the entry was read."""
     parts = [
         f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
-        for _, a, stale in of.entry.attestations
+        for _, a, stale in checked.entry.attestations
     ]
     return ", ".join(parts) or "none"
 
@@ -287,8 +287,8 @@ def check_boards(
     """All checks of the entry or the boards at `path`.
 
     Args:
-        earlier: boards of before, to which entries may only have been added. Of those that are as they were, only what
-            others have added is checked.
+        earlier: a former state of the boards, to which entries may only have been added. Of those that are as they
+            were, only what others have added is checked.
 
     Raises:
         UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all boards.
@@ -313,5 +313,5 @@ def compared(checks: Iterable[EntryCheck], entry: str) -> list[str]:
 
 
 def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
-    """Those that failed."""
+    """The failed checks."""
     return [check for check in checks if check.status == "failed"]

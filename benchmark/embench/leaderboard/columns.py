@@ -1,4 +1,4 @@
-"""The columns of a board: what each is called, what it means, its value and its text, and the row that all are read of.
+"""The columns of a board: name, meaning, value and text of each, and the row that all are read from.
 
 Tables in Markdown and on the terminal, CSV, JSON, the site and the findings read this list; a new column is one more
 item here (and a field of `Row`, filled in `rows.py`, where the row does not hold its value yet).
@@ -30,17 +30,17 @@ TERMINAL_COLUMNS = (
     *("rank", "method", "modalities", "access", "score", "cleared", "recipe", "subjects", "evidence"),
     *("suspicious", "marks"),
 )
-"""Those of a table on the terminal, with the entry at the end. One that is the same in all rows is named once."""
+"""Columns of a table on the terminal, with the entry at the end. A column with one value in all rows is named once."""
 
 COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
-"""The columns of what a run cost."""
+"""The columns of a run's cost."""
 
 PAGE_COLUMNS = {
     "audit": True,
     **{name: name == "time_s" for name in COST_FIELDS},
     **dict.fromkeys(("recipe", "subjects", "openings", "seeds", "id"), False),
 }
-"""Those that a board's page has beside the drawn ones -> whether they are shown at once."""
+"""Columns of a board's page beside the drawn ones -> whether they are shown at first."""
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -70,7 +70,7 @@ class Row:
         controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
         adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
             that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
-        openings, tried, dev: what the author had seen before (see `embench.records.ledger`), where `looks_known`.
+        openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
     """
 
     id: str
@@ -126,7 +126,7 @@ class Row:
 
     @property
     def short_name(self) -> str:
-        """The same for a narrow column: every part once, without modalities."""
+        """The name for a narrow column: every part once, without modalities."""
         if self.control is not None:
             return self.control
         return " + ".join([*self.parts, *self.pretrainers]) + self._apart
@@ -155,7 +155,7 @@ class Row:
         return self.score if metric == self.headline else self.scores.get(metric)
 
     def text_of(self, metric: str, missing: str = DASH) -> str:
-        """The same with its interval as text; `missing` where there is none."""
+        """The score with its interval as text; `missing` where there is none."""
         shown = format_score if self.is_method else format_control
         return shown(self.scored(metric), missing=missing)
 
@@ -215,8 +215,8 @@ def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Calla
 def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Callable[[Row], str]) -> list[Column]:
     """A score and the ends of its interval."""
 
-    def part(of: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
-        return lambda row: getattr(score(row), of, None)
+    def part(field: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
+        return lambda row: getattr(score(row), field, None)
 
     low, high = (_column(f"{name}_{end}", f"The {end}er end.", part(end), number=True) for end in ("low", "high"))
     return [Column(name, name, about, part("mean"), text, number=True), low, high]
@@ -240,8 +240,8 @@ def _ranks(row: Row) -> str:
 def _adds(row: Row) -> str:
     if row.adds is None or row.adds.decides is None:
         return "undefined" if row.adds else ""
-    told = f"{ADDS[row.does_add]} {format_score(row.effect)} ({row.adds.judged})"
-    return f"{told}; borderline: {', '.join(row.borderline)}" if row.borderline else told
+    text = f"{ADDS[row.does_add]} {format_score(row.effect)} ({row.adds.judged})"
+    return f"{text}; borderline: {', '.join(row.borderline)}" if row.borderline else text
 
 
 def _looks(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Whether an entry predicts every labelled unit of the subjects that it tests: one that is left out can't be wrong."""
+"""Checks that an entry predicts every labelled unit of its test subjects: a unit that is left out can't be wrong."""
 
 from __future__ import annotations
 

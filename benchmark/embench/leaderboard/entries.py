@@ -11,11 +11,11 @@ from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
 from embench.leaderboard.attestations import Backing, FoundAttestation, attestations_of, best_attestation
-from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
+from embench.leaderboard.export import HOW_TO_CONSENT, NO_CONSENT, SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER
 from embench.records.manifest import Manifest
-from embench.records.names import private_fields
+from embench.records.names import is_own, private_fields
 from embench.records.record import RUN_FILE, read_manifest, read_scores
 from embench.records.scores import Score, Scores
 from embench.records.superseded import Superseded, read_superseded
@@ -23,9 +23,9 @@ from embench.registry import releases_of
 from embench.statistics.ranking import Summands
 
 CONFIRMATIONS = 2
-"""How many people have to have the same raw files as an entry's author, where no release has them."""
+"""Number of people who must have the same raw files as an entry's author, where no release has them."""
 UNCONFIRMED = "controls not confirmed"
-"""Of a row whose controls no other entry has, and nobody has fitted again."""
+"""Mark of a row whose controls no other entry has, and nobody has fitted again."""
 UNKNOWN_FILES = f"raw files of no known release, which {CONFIRMATIONS} others have to confirm"
 
 
@@ -55,13 +55,13 @@ class LeaderboardEntry:
         """True where the raw files are those of a release, or so many people say that they have the same (see
         `CONFIRMATIONS`); and of entries from before they were recorded."""
         files = self.run.dataset.files
-        having = {made.by for _, made, stale in self.attestations if made.files == files and not stale}
+        having = {each.by for _, each, stale in self.attestations if each.files == files and not stale}
         return files is None or files in releases_of(self.run.dataset.name) or len(having) >= CONFIRMATIONS
 
     @property
     def controls_fitted(self) -> bool:
         """True where somebody attests that the controls are those of the data."""
-        return any("controls" in made.compared for _, made, stale in self.attestations if not stale)
+        return any("controls" in each.compared for _, each, stale in self.attestations if not stale)
 
     @property
     def board(self) -> str:
@@ -107,6 +107,10 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
             where=f"{folder / RUN_FILE}, {', '.join(places)}",
             expected="no such field",
         )
+    if is_own(run.dataset.name) and not run.ethics:
+        raise CheckFailed(
+            f"this entry cannot be on a leaderboard: {NO_CONSENT}", where=str(folder), hint=HOW_TO_CONSENT
+        )
     if reasons := why_not_publishable(run):
         raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
     _check_labels(folder, run, scores, audit)
@@ -140,8 +144,8 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
 
 
 def read_summands(folder: Path) -> Any:
-    """What an entry's file of summands holds, as `export` wrote it; nothing where there is none. Raises DataError where
-    it is no JSON."""
+    """The content of an entry's file of summands, as `export` wrote it; empty where there is none. Raises DataError
+    where it is no JSON."""
     path = folder / SUMMANDS_FILE
     try:
         return parse_json(read_text(path)) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""From folders of runs to leaderboard entries: the subset that may be published."""
+"""Export of runs' folders to leaderboard entries: the subset that may be published."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
-from embench.records.names import private_fields, public_run
+from embench.records.names import is_own, private_fields, public_run
 from embench.records.record import Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
 SUMMANDS_FILE = "summands.json"
-"""What groups of subjects add to the headlines, by which rows are compared."""
+"""Contributions of groups of subjects to the headlines, by which rows are compared."""
 
 DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
+
+
+NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
+"""Why a run stays."""
+HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
 
 
 def finished_runs(runs: Path) -> list[Path]:
@@ -33,8 +38,13 @@ def finished_runs(runs: Path) -> list[Path]:
     return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
 
 
-def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tuple[list[Path], dict[Path, list[str]]]:
+def publish_runs(
+    folders: Iterable[Path], boards: Path, key: DatasetKey, ethics: str | None = None
+) -> tuple[list[Path], dict[Path, list[str]]]:
     """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+
+    Args:
+        key, ethics: see `export_entry`.
 
     Raises:
         DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
@@ -45,13 +55,13 @@ def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tupl
             refused[folder] = reasons
             continue
         try:
-            entries.append(export_entry(folder, boards, key=key))
+            entries.append(export_entry(folder, boards, key=key, ethics=ethics))
         except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
             refused[folder] = [error.what]
     return entries, refused
 
 
-def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
+def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str | None = None) -> Path:
     """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced. What it has
     in common with other entries of the dataset lies in `boards`/<dataset>/shared.
 
@@ -60,6 +70,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
+        ethics: of own data, which board has approved their publication; the entry holds it.
 
     Raises:
         CheckFailed: the run may not be published (see `why_not_publishable`), or its labels could be told from its
@@ -70,6 +81,10 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     manifest = Manifest.model_validate(record.run)
     if reasons := why_not_publishable(manifest):
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
+    if is_own(manifest.dataset.name):
+        if not ethics:
+            raise CheckFailed(f"the run cannot be published: {NO_CONSENT}", where=str(run_folder), hint=HOW_TO_CONSENT)
+        record = replace(record, run={**record.run, "ethics": ethics})
     labels = record.labels
     if labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
@@ -104,7 +119,7 @@ def _without_own_metrics(record: Record) -> Record:
         return record
 
     def kept(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {target: {m: score for m, score in of.items() if m not in own} for target, of in targets.items()}
+        return {target: {m: score for m, score in scores.items() if m not in own} for target, scores in targets.items()}
 
     controls = {control: kept(targets) for control, targets in record.scores["controls"].items()}
     scores = Scores({**record.scores, "scores": kept(record.scores["scores"]), "controls": controls})
@@ -167,7 +182,7 @@ def why_not_publishable(run: Manifest) -> list[str]:
 
 
 def entry_folder(boards: Path, run: Manifest) -> Path:
-    """Where a run's entry lies below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
+    """Path of a run's entry below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
 
 

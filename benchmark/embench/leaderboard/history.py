@@ -1,4 +1,4 @@
-"""Whether boards have only grown: what was published stays as it was, and what is new is like what was there."""
+"""Checks that boards have only grown: published entries are unchanged, and new ones are consistent with them."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
 
 
 def _alike(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
-    """Compares a new entry with those of before; where its board had none, with the other new ones."""
-    here, board = now[name], f"{name.rpartition('/')[0]}/"
+    """Compares a new entry with the earlier ones of its board; without any, with the other new ones."""
+    new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
     try:
-        wrong = unlike(here, others or of_board.values())
-        if not read_manifest(here).rescored_from and (same := already_there(here, others)):
+        wrong = unlike(new_entry, others or of_board.values())
+        if not read_manifest(new_entry).rescored_from and (same := already_there(new_entry, others)):
             wrong.append(f"{same} is the same row")
     except (EmbenchError, OSError) as error:  # which other checks name
         return EntryCheck(name, "alike", "not possible", str(error))

@@ -12,12 +12,14 @@ import numpy as np
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels
+from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records.differences import NUISANCES_DIFFER, differences
 from embench.records.manifest import Manifest
+from embench.records.names import is_own
 from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
@@ -26,9 +28,11 @@ from embench.statistics.fold_predictions import wrongly_owed
 
 OTHER_FILES = Undefined("not compared with the data: the files here, or the code that prepares them, are others")
 
+OTHER_PSEUDONYMS = Undefined(f"not compared with the data: another key of pseudonyms ({KEY_FILE.as_posix()}) is here")
+
 
 def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """How the labels of an entry, or their seal, differ from those of the data here; undefined where there are no such
+    """Differences between the labels of an entry, or their seal, and those of the local data; undefined without such
     data. Data that are not prepared yet are prepared.
 
     Raises:
@@ -40,19 +44,19 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     if isinstance(cohort, Undefined):
         return cohort
     protocol = protocol_of(run)
-    mine = cohort_labels(
+    labels = cohort_labels(
         cohort,
         cohort.targets,
         {seed: cohort.folds(protocol, seed) for seed in run.seeds},
         cohort.eligible if protocol.scoring == 3 else cohort.positions,
     )
     if record.labels is None:
-        found = compare_seal(folder / SEAL_FILE, mine, find.raw_digest_of(run.dataset.name, data_root))
+        found = compare_seal(folder / SEAL_FILE, labels, find.raw_digest_of(run.dataset.name, data_root))
         if found == "other files":
             return Undefined("not compared with the data: the files here are not those that were sealed")
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
-    apart = labels_apart(record.labels, mine)
-    return OTHER_FILES if apart and not same_files(run, cohort, data_root) else apart
+    wrong = labels_apart(record.labels, labels)
+    return OTHER_FILES if wrong and not same_files(run, cohort, data_root) else wrong
 
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -76,11 +80,11 @@ def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     protocol = protocol_of(run)
     dealt = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
-    mine, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
-    apart = sorted(row for row in mine ^ theirs if row[1])  # the others are in no fold
-    if not apart:
+    ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (dealt, record.folds))
+    wrong = sorted(row for row in ours ^ theirs if row[1])  # the others are in no fold
+    if not wrong:
         return []
-    seed, _, _, subject, _ = apart[0]
+    seed, _, _, subject, _ = wrong[0]
     return [f"folds: the protocol deals these people otherwise, such as {subject} with seed {seed}"]
 
 
@@ -104,30 +108,30 @@ def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 
 
 def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
-    """What the predictions of a record add to clock and movement in the data of the cohort, as in `scores.json`."""
+    """The scores of what a record's predictions add to clock and movement in the cohort's data, as in `scores.json`."""
     rows, at, parts = of_method(record.predictions), {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
-            mine = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
+            own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
             columns = target.columns if target.traits.several else ["score"]
-            scores = np.stack([mine[c] for c in columns], 1)
-            owed = mine["method"] == UNPREDICTED
-            scores[owed] = as_scored(mine["score"])[owed, None]
-            parts.append((target, seed, np.array([at[name] for name in mine["unit"].tolist()]), scores))
+            scores = np.stack([own[c] for c in columns], 1)
+            owed = own["method"] == UNPREDICTED
+            scores[owed] = as_scored(own["score"])[owed, None]
+            parts.append((target, seed, np.array([at[name] for name in own["unit"].tolist()]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
     return what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
 
 
 def of_method(rows: Predictions) -> Predictions:
-    """Those of the method, and of units that it does not predict: all but the controls'."""
+    """Predictions of the method and of units that it leaves out, without the controls'."""
     return rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
 
 
-def labels_apart(recorded: Labels, mine: Labels, those: str = "of the data") -> list[str]:
-    """In words, how many labels of a record are not those of the data, or of another record."""
-    theirs, here = _by_unit(recorded), _by_unit(mine)
-    different = sorted(name for name in theirs.keys() | here.keys() if theirs.get(name) != here.get(name))
+def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
+    """A sentence with the number of labels of a record that differ from those of the data, or of another record."""
+    theirs, ours = _by_unit(recorded), _by_unit(labels)
+    different = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if not different:
         return []
     target, unit, _ = different[0]
@@ -153,8 +157,8 @@ def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort |
 
 
 def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:
-    """Tells whether a run was of the raw files and label rules that are here. A record of before they had a digest says
-    so where it was prepared from them by the same code."""
+    """True if a run was of the raw files and label rules that are here. A record older than this digest is compared by
+    its prepared data, made by the same code."""
     if run.dataset.files is None:
         return run.dataset.fingerprint == cohort.store.key
     return run.dataset.files == find.files_digest(run.dataset.name, data_root, cohort.card)
@@ -175,7 +179,11 @@ def cohort_here(run: Manifest, data_root: Path | None) -> Cohort | Undefined:
         find.open_dataset(run.dataset.name, data_root)
     except (DataError, UsageError) as error:
         return Undefined(f"not compared with the data: {error.what}")
-    return _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    cohort = _cohort(run.dataset.name, data_root, protocol_of(run), tuple(run.targets), tuple(run.method.modalities))
+    named = run.cohort.subjects
+    if is_own(run.dataset.name) and not (isinstance(named, int) or set(named) & cohort.groups.keys()):
+        return OTHER_PSEUDONYMS
+    return cohort
 
 
 @lru_cache(maxsize=16)

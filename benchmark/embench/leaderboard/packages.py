@@ -9,6 +9,7 @@ from importlib.metadata import Distribution
 
 from embench import registry
 from embench.records.manifest import Manifest
+from embench.records.names import is_own
 from embench.registry.catalogue import installed
 
 NOBODY = "nobody else can install"
@@ -22,7 +23,7 @@ def packages_of(run: Manifest) -> dict[str, str | None]:
     """Package -> version, of the plugins of a run that are not bundled; None where the record does not say it."""
     method = run.method
     names = [
-        run.dataset.name,
+        *([] if is_own(run.dataset.name) else [run.dataset.name]),
         *method.encoders.values(),
         *([method.fusion] if method.fusion else []),
         *method.pretrainers,

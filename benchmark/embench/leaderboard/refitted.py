@@ -1,5 +1,5 @@
-"""An entry's controls, fitted again on the reader's own copy of the data: what a method has to beat comes with its
-author's entry, and nobody has to believe it."""
+"""An entry's controls, fitted again on the reader's own copy of the data: the scores that a method has to beat come
+with its author's entry, and need not be trusted."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> lis
 
 
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
-    """In words, each control of a record that is not what is fitted on the cohort: to the last digits where libraries,
-    code and preparation are those of the record, else by its scores."""
-    theirs = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
-    mine = _refitted(run, record, cohort, trained)
-    names = {name: None for part in (theirs, mine) for name in part.texts("method").names.tolist()}
-    wrong = [name for name in names if not _same(_of(theirs, name), _of(mine, name))]
+    """Sentences on each control of a record that differs from the one fitted on the cohort: to the last digits where
+    libraries, code and preparation are those of the record, else by its scores."""
+    recorded = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+    fitted = _refitted(run, record, cohort, trained)
+    names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
+    wrong = [name for name in names if not _same(_of_control(recorded, name), _of_control(fitted, name))]
     if not wrong:
         return []
     if not _as_recorded(run, cohort):
-        whole = Predictions.concatenate([of_method(record.predictions), mine])
+        whole = Predictions.concatenate([of_method(record.predictions), fitted])
         again = recomputed_scores(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
     return [f"controls: {name} is not what the data and the folds give" for name in wrong]
@@ -78,8 +78,8 @@ def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -
     for target in cohort.targets:
         of_target = rows.take(rows.rows_with(target=target.name))
         for seed, fold in of_target.distinct("seed", "fold"):
-            here = of_target.take((of_target["seed"] == seed) & (of_target["fold"] == fold))
-            tested = {position[name] for name in here["unit"].tolist()}
+            rows_of_fold = of_target.take((of_target["seed"] == seed) & (of_target["fold"] == fold))
+            tested = {position[name] for name in rows_of_fold["unit"].tolist()}
             units = np.array(sorted(tested, key=lambda i: (i not in first, later.get(i, -1))), np.int64)
             train = trained.get((seed, fold))
             of_fold = FoldPredictions(
@@ -90,41 +90,41 @@ def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -
 
 
 def _studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
-    """Those of the clock that movement sets, which protocols of version 3 show."""
+    """Control studies of the clock that movement sets, which protocols of version 3 show."""
     if protocol.scoring != 3 or protocol.leaks:
         return {}
     return studies_of(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
-def _of(rows: Predictions, control: str) -> Predictions:
+def _of_control(rows: Predictions, control: str) -> Predictions:
     """The rows of one control, in an order of their own."""
-    mine = rows.take(rows.rows_with(method=control))
-    return mine.take(np.lexsort([mine[name] for name in ("fold", "seed", "unit", "target")]))
+    own = rows.take(rows.rows_with(method=control))
+    return own.take(np.lexsort([own[name] for name in ("fold", "seed", "unit", "target")]))
 
 
-def _same(theirs: Predictions, mine: Predictions) -> bool:
-    """Tells whether two tables are of the same units with the same numbers."""
+def _same(old: Predictions, new: Predictions) -> bool:
+    """True if two tables are of the same units with the same numbers."""
     names = ("target", "unit", "seed", "fold")
-    if len(theirs) != len(mine) or any(theirs[name].tolist() != mine[name].tolist() for name in names):
+    if len(old) != len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
         return False
-    columns = [name for name in theirs.columns if name == "decision" or name.startswith("score")]
-    return all(name in mine.columns and np.allclose(theirs[name], mine[name], 0, TOLERANCE, True) for name in columns)
+    columns = [name for name in old.columns if name == "decision" or name.startswith("score")]
+    return all(name in new.columns and np.allclose(old[name], new[name], 0, TOLERANCE, True) for name in columns)
 
 
 def _as_recorded(run: Manifest, cohort: Cohort) -> bool:
-    """Tells whether trees fitted here have the digits of the record's."""
+    """True if trees fitted here have the digits of the record's."""
     same = all(run.versions.get(name) == version_of(name) for name in CONTROL_LIBRARIES)
     return same and run.dataset.fingerprint == cohort.store.key
 
 
 def _scores_apart(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
-    """Tells whether any score of a control differs by more than another version of a library explains."""
-    was, now = (dict(means_in(of.get(control, {}))) for of in (recorded, again))
+    """True if any score of a control differs by more than another version of a library explains."""
+    was, now = (dict(means_in(scores.get(control, {}))) for scores in (recorded, again))
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
 
 def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """The same by the published digits of their headlines: of entries that hold no predictions."""
+    """Sentences on differing controls by the published digits of their headlines, for entries without predictions."""
     if any(record.scores.get("absent", {}).values()) and protocol_of(run).scoring != 3:
         return Undefined("the entry does not say which units were left out, on which controls hang")
     if run.config.get("train_dataset"):

@@ -1,4 +1,4 @@
-"""Rows of a leaderboard: which rows are ranked against each other, and what is next to the rank."""
+"""Rows of a leaderboard: the groups that are ranked against each other, and the fields beside the rank."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def class_of(row: Row) -> str:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    apart = row.superseded is not None
-    return class_of(row), apart, bool(row.marks), -mean(row), -mean(row, BESIDE), row.id
+    superseded = row.superseded is not None
+    return class_of(row), superseded, bool(row.marks), -mean(row), -mean(row, BESIDE), row.id
 
 
 def _adding_first(row: Row) -> tuple[Any, ...]:
@@ -163,8 +163,8 @@ def _above_chance(row: Row) -> bool:
 
 def asked_of(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     """The columns of these names, with what rows add in place of the controls that they are above where it is asked."""
-    asked = any(row.adds for row in rows)
-    return ["adds" if asked and name in ("controls", "cleared") else name for name in names]
+    adding = any(row.adds for row in rows)
+    return ["adds" if adding and name in ("controls", "cleared") else name for name in names]
 
 
 def mean(row: Row, metric: str | None = None) -> float:
@@ -245,7 +245,7 @@ def _briefly(adds: Adds | None) -> Adds | None:
 
 
 def describe_differences(run: Manifest) -> list[str]:
-    """What sets a run apart from the plain one of the same method, in words."""
+    """Texts on how a run differs from the plain run of the same method."""
     config, differences = run.config, []
     if run.rescored_from:
         differences.append(f"not trained: the predictions of {run.rescored_from}")
@@ -280,16 +280,16 @@ _DESCRIBED = frozenset(
 
 
 def _saw(run: Manifest) -> str:
-    """What converted weights were trained on; for others it stands among the pretrainers and the overlap."""
+    """The training data of converted weights; for others it is among the pretrainers and the overlap."""
     manifest = (run.started_from or {}).get("manifest") or {}
     if "converted" not in manifest:
         return ""
-    words = [f"{seen['dataset']}, {'with' if seen['labels'] == 'source' else 'no'} labels" for seen in manifest["seen"]]
+    words = [f"{data['dataset']}, {'with' if data['labels'] == 'source' else 'no'} labels" for data in manifest["seen"]]
     return f" of {manifest['converted']['layout']}, trained on {'; '.join(words) or 'unknown data'}"
 
 
 def _not_bundled(run: Manifest) -> dict[str, str]:
-    """Part of the method whose plugin is not bundled -> what became of its conformance checks."""
+    """Part of the method whose plugin is not bundled -> the result of its conformance checks."""
     names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
     names |= {"fusion": run.method.fusion} if run.method.fusion else {}
     outside = {part: "not checked" for part, name in names.items() if name.partition("/")[0] != BUNDLED}

@@ -1,4 +1,4 @@
-"""What an entry holds if its dataset's labels are not public: nothing from which they could be computed.
+"""Content of an entry whose dataset's labels are not public: nothing from which they could be computed.
 
 Predictions and a score of them are an equation about the labels, and the rows of a leaderboard are many. So there are
 no predictions, no score of a fold, a subject or a training part, and what remains has three digits.
@@ -37,14 +37,14 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 
 
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
-    """Why labels could be told from scores of these predictions, whatever is left out; empty if they could not."""
+    """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
-    mine = predictions.take(predictions["method"] == MODEL)
+    rows = predictions.take(predictions["method"] == MODEL)
     tested: dict[tuple[str, int, int], int] = {}
-    for target, seed, fold, unit in zip(*(mine[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
+    for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
         tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
-    n, (target, seed, fold) = min((n, of) for of, n in tested.items())
+    n, (target, seed, fold) = min((n, place) for place, n in tested.items())
     if n >= FEWEST_UNITS:
         return ""
     return (
@@ -54,7 +54,7 @@ def why_labels_show(predictions: Predictions, labels: Labels) -> str:
 
 
 def sealed(record: Record) -> Record:
-    """The record without all that tells labels."""
+    """The record without everything that reveals labels."""
     return replace(
         record, predictions=Predictions.none(), labels=None, scores=Scores(sealed_scores(record.scores)), history=()
     )
@@ -106,7 +106,7 @@ def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
-    """What in an entry's folder must not be there if its labels are not public; empty where there is nothing."""
+    """The part of an entry's folder that must not be there if its labels are not public; empty where there is none."""
     more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
     if more:
         return f"the file {more[0]}"
@@ -127,8 +127,8 @@ def seal(labels: Labels, key: bytes) -> str:
 
 
 def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
-    """Whether the labels are those that the seal in the file `path` was made of; `other files` if it was made with
-    another key, so that this can't be told.
+    """Compares labels with the seal in the file `path`; `other files` if it was made with another key, so that labels
+    can't be compared.
 
     Raises:
         DataError: the file cannot be read, or is no seal.
@@ -137,12 +137,12 @@ def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "oth
         lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
     except (OSError, ValueError) as error:
         raise DataError(f"the seal of the labels cannot be read: {error}", where=str(path)) from error
-    mine = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
-    if lines.keys() != mine.keys():
+    ours = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
+    if lines.keys() != ours.keys():
         raise DataError("the file is no seal of labels", where=str(path), expected="the lines `labels` and `files`")
-    if not hmac.compare_digest(lines["files"], mine["files"]):
+    if not hmac.compare_digest(lines["files"], ours["files"]):
         return "other files"
-    return "same" if hmac.compare_digest(lines["labels"], mine["labels"]) else "other labels"
+    return "same" if hmac.compare_digest(lines["labels"], ours["labels"]) else "other labels"
 
 
 def _hmac(key: bytes, content: bytes) -> str:

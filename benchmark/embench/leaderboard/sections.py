@@ -31,7 +31,7 @@ from embench.statistics.ranking import Ranking
 from embench.statistics.verdict import design_of, unranked
 
 BY_LUCK = "as many rows would add by luck"
-"""What makes rows that add borderline, where they are few."""
+"""Reason why rows that add are borderline, where they are few."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class BoardSection:
 
     @property
     def methods(self) -> list[Row]:
-        """The rows that are no controls."""
+        """The rows except for controls."""
         return [row for row in self.rows if row.is_method]
 
     @property
@@ -111,7 +111,7 @@ def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
 
     keyed = sorted(entries, key=lambda entry: (*place(entry), entry.id))
     for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
-        for people, alike in _by_people(list(group), apart=not leaks and not successor):
+        for people, alike in _by_people(list(group), divided=not leaks and not successor):
             for target in sorted({target for entry in alike for target in entry.rows}):
                 about = (board, protocol, successor or None, other or None, target, leaks, _design(alike))
                 rows, rankings = ranked_rows(alike, target)
@@ -122,10 +122,10 @@ def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
     return sections
 
 
-def _by_people(entries: Sequence[ShownEntry], *, apart: bool) -> Iterator[tuple[int | None, list[ShownEntry]]]:
-    """The entries on so many people each, most first; all together where they are of as many, or not told `apart`."""
+def _by_people(entries: Sequence[ShownEntry], *, divided: bool) -> Iterator[tuple[int | None, list[ShownEntry]]]:
+    """The entries on so many people each, most first; all together where they are of as many, or not `divided`."""
     having = sorted({entry.people for entry in entries}, reverse=True)
-    if not apart or len(having) == 1:
+    if not divided or len(having) == 1:
         yield None, list(entries)
         return
     for people in having:
@@ -134,8 +134,8 @@ def _by_people(entries: Sequence[ShownEntry], *, apart: bool) -> Iterator[tuple[
 
 def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> ManyRows | None:
     """The number of rows that add, of those that were asked and have no successor."""
-    asked = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
-    return count_adding([parts[row.id] for row in asked], sum(row.does_add for row in asked))
+    judged = [row for row in rows if row.adds and row.adds.decides and not row.superseded]
+    return count_adding([parts[row.id] for row in judged], sum(row.does_add for row in judged))
 
 
 def _design(entries: Sequence[ShownEntry]) -> Design | None:
@@ -153,7 +153,7 @@ def _key(root: Path) -> str:
         found.update(f"{folder.relative_to(root)}\n".encode())
         files = os.scandir(folder) if folder.is_dir() else ()
         for file in sorted((each for each in files if each.is_file()), key=lambda each: each.name):
-            of = file.stat()  # nobody sets the time of change, which any change of a file moves
-            about = file.name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino
+            status = file.stat()  # nobody sets the time of change, which any change of a file moves
+            about = file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
             found.update(f"{about}\n".encode())
     return found.hexdigest()

@@ -1,4 +1,4 @@
-"""Which boards and rows of the leaderboards are shown: rows as flat records with readable fields, filtered and sorted.
+"""Selection of boards and rows of the leaderboards: rows as flat records with readable fields, filtered and sorted.
 
 Every row of every board has the same fields, so that tables, CSV and JSON agree.
 """
@@ -64,7 +64,7 @@ def select_sections(
 
 
 def row_fields(section: BoardSection, row: Row) -> Fields:
-    """One row of a board as a flat record: what it is of, and the values of all `columns`."""
+    """One row of a board as a flat record: its board, and the values of all `columns`."""
     about = {name: getattr(section, name) for name in _ABOUT}
     return about | {name: column.value(row) for name, column in columns().items()}
 
@@ -80,8 +80,8 @@ def check_field(field: str, known: Sequence[str], option: str) -> str:
 
 
 def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
-    """What a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda` keeps; a list is compared as its texts with
-    commas between, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
+    """Returns the predicate of a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda`; a list is compared as
+    its texts joined by commas, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
 
     Args:
         known: the fields that rows have.
@@ -162,9 +162,9 @@ def sorted_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Field
     field, down = by.removeprefix("-"), by.startswith("-")
     if rows:
         field = _printed(field, list(rows[0][0]), "--sort")
-    there = [row for row in rows if _known(_value(row[0], field))]
-    there.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
-    return [*there, *(row for row in rows if not _known(_value(row[0], field)))]
+    known = [row for row in rows if _known(_value(row[0], field))]
+    known.sort(key=lambda row: _order(_value(row[0], field)), reverse=down)
+    return [*known, *(row for row in rows if not _known(_value(row[0], field)))]
 
 
 def _known(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What decides an entry's labels, folds and controls: entries that share it can confirm each other's."""
+"""Key of an entry's labels, folds and controls: entries with the same key can confirm each other's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def board_of(run: Manifest) -> tuple[Any, ...]:
 
 
 def few_labels(run: Manifest) -> tuple[Any, ...]:
-    """The number or share of the labels that the method and its controls were fitted on; of all of them nothing."""
+    """The number or share of labels that the method and its controls were fitted on; None where it is all."""
     return run.config.get("label_subjects"), run.config.get("label_fraction")
 
 

@@ -1,4 +1,4 @@
-"""What boards show of entries, kept in the user's cache from one command to the next.
+"""Cache of what boards show of entries, kept for the user from one command to the next.
 
 To read and check an entry takes a hundredth of a second, and boards have thousands. What is kept is named by the bytes
 of all files that it follows from, those of embench and of installed plugin packages among them; where one has changed,
@@ -39,13 +39,13 @@ def load_shown_entries(root: Path) -> list[ShownEntry]:
     """The part that boards show of all entries below `root`, in the order of their folders. Raises as `load_entries`
     does."""
     attested: dict[Path, list[str]] = {}
-    made = []
+    entries = []
     for folder in entry_folders(root):
         beside = attestation_folder(folder)
         if beside not in attested:
             attested[beside] = sorted(path.name for path in beside.glob("*.json"))
-        made.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
-    return made
+        entries.append(_shown(folder, [beside / name for name in _of_entry(folder, attested[beside])]))
+    return entries
 
 
 def _of_entry(folder: Path, names: Sequence[str]) -> Iterator[str]:
@@ -65,16 +65,16 @@ def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
                 return found
     entry = load_leaderboard_entry(folder)
     try:
-        made = shown_entry(entry)
+        shown = shown_entry(entry)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
         raise CheckFailed(
             f"a field is missing or is not what embench writes: {type(error).__name__}: {error}", where=str(folder)
         ) from error
-    write_checked(place, _SHOWN.dump_json(made, by_alias=True, exclude_unset=True))
-    return made
+    write_checked(place, _SHOWN.dump_json(shown, by_alias=True, exclude_unset=True))
+    return shown
 
 
-def kept_place(kind: str, *of: str) -> Path:
+def kept_place(kind: str, *names: str) -> Path:
     """The file of the cache for what this code makes of what `of` names. What code made that is a month old goes when
     other code begins."""
     folder = cache_root() / "boards" / code_digest()
@@ -83,7 +83,7 @@ def kept_place(kind: str, *of: str) -> Path:
             with suppress(OSError):  # another process may remove it
                 if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
                     shutil.rmtree(old)
-    return folder / kind / hashlib.sha256("\n".join(of).encode()).hexdigest()[:32]
+    return folder / kind / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""From finished runs to the files of a pull request: only what a board takes, checked before it is written."""
+"""Preparation of the files of a pull request from finished runs: only what a board takes, checked before writing."""
 
 from __future__ import annotations
 
@@ -65,16 +65,18 @@ def _beside(run: Manifest, boards: Path) -> list[Path]:
 
 
 def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
-    """What an audit has found that keeps a run from a board."""
+    """Sentences on the severe findings of an audit, which keep a run from a board."""
     found = (audit or {"findings": []})["findings"]
     return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
 
 
-def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None) -> list[Path]:
+def submit_runs(
+    folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None, ethics: str | None = None
+) -> list[Path]:
     """Writes the entries of audited runs, once all of them have passed every check, and returns the files that are new.
 
     Args:
-        key: see `embench.leaderboard.export.export_entry`.
+        key, ethics: see `embench.leaderboard.export.export_entry`.
 
     Raises:
         CheckFailed: a run is refused; nothing is written. MachineError: the disk refuses.
@@ -82,10 +84,10 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
     reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
     refuse({folder: found for folder, found in reasons.items() if found})
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
-        refuse(publish_runs(folders, Path(trial), key)[1])
-        made = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
-        known = {folder: already_there(entry, _beside(read_manifest(entry), boards)) for folder, entry in made.items()}
-        refuse({folder: [f"already there: {id_}"] for folder, id_ in known.items() if id_})
+        refuse(publish_runs(folders, Path(trial), key, ethics)[1])
+        drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
+        same = {folder: already_there(entry, _beside(read_manifest(entry), boards)) for folder, entry in drafts.items()}
+        refuse({folder: [f"already there: {id_}"] for folder, id_ in same.items() if id_})
         if wrong := failures(check_boards(Path(trial), data_root)):
             raise CheckFailed(
                 "; ".join(f"{check.check}: {check.reason}" for check in wrong),
@@ -93,13 +95,13 @@ def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_roo
                 expected="an entry that passes `embench leaderboard verify`",
                 hint="run the same command again into another folder",
             )
-        apart = {folder: unlike(entry, _beside(read_manifest(entry), boards)) for folder, entry in made.items()}
-        refuse({folder: wrong for folder, wrong in apart.items() if wrong})
+        odd = {folder: unlike(entry, _beside(read_manifest(entry), boards)) for folder, entry in drafts.items()}
+        refuse({folder: wrong for folder, wrong in odd.items() if wrong})
     new: list[Path] = []
     for folder in folders:
         shared = entry_folder(boards, read_manifest(folder)).parents[1] / SHARED_FOLDER  # as `boards` is written
         before = set(shared.glob("*"))
-        entry = export_entry(folder, boards, key=key)
+        entry = export_entry(folder, boards, key=key, ethics=ethics)
         new += [*sorted(entry.iterdir()), *sorted(set(shared.glob("*")) - before)]
     return new
 

@@ -1,4 +1,4 @@
-"""Whether published entries say what follows from their own predictions, labels and folds.
+"""Checks that published entries follow from their own predictions, labels and folds.
 
 Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
 """
@@ -39,15 +39,14 @@ from embench.statistics.summands import headline_summands
 from embench.texts import FORMULA, texts_in
 
 MOST_NAMED = 3
-"""How many differences of an entry a message names."""
+"""Number of differences that a message names."""
 ANOTHER_REVISION = 0.005
-"""By how much a score of an earlier revision may differ."""
+"""Largest difference allowed to a score of an earlier revision."""
 
 
 def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | None = None) -> None:
     """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
-    What was found right is remembered in the cache, by the content of the entry and the code that verifies, and is not
-    part of the progress.
+    Passed checks are cached by the content of the entry and the code that verifies, and are not part of the progress.
 
     Raises:
         CheckFailed: an entry says something else; file and field are named.
@@ -83,7 +82,7 @@ def _findings(folder: Path) -> list[str]:
 
 
 def _wrong(record: Record, folder: Path) -> Iterator[str]:
-    """Each thing that an entry says and that does not follow, with its file and field."""
+    """Each statement of an entry that does not follow, with its file and field."""
     yield from (*wrong_fields(record), *wrong_parts(record), *wrong_statements(record), *_wrong_audit(record, folder))
     if record.labels is None:
         return
@@ -117,8 +116,8 @@ def wrong_parts(record: Record) -> Iterator[str]:
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
-    """What a record says of its dataset, protocol, method and folds that does not fit the rest of it, or the published
-    card and rules; with file and field."""
+    """Statements of a record on its dataset, protocol, method and folds that contradict the rest of it, or the
+    published card and rules; with file and field."""
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
     yield from (*wrong_design(record), *wrong_folds(record))
@@ -263,22 +262,22 @@ def wrong_folds(record: Record) -> Iterator[str]:
     if isinstance(subjects, list) and (untested := sorted(set(subjects) - {subject for *_, subject in tests})):
         yield f"run.yaml: cohort: {', '.join(untested[:MOST_NAMED])} is tested in no fold"
     tested = {(seed, subject) for seed, _, subject in tests}  # not all subjects where folds are a file's own
-    seen = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
-    seen |= {row for of in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, of)))[::2] in tested}
-    if apart := sorted(seen - tests):
-        seed, fold, subject = apart[0]
+    found = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
+    found |= {row for each in owed.distinct("seed", "fold", "subject") if (row := tuple(map(str, each)))[::2] in tested}
+    if wrong := sorted(found - tests):
+        seed, fold, subject = wrong[0]
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
 
 
 def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
-    """What `scores.json` says and what is not in `again`, the scores that were computed again: of the same revision
-    every number and word, but those of metrics that are installed on one side only; else the means, roughly, since
-    intervals were others."""
+    """Differences between `scores.json` and `again`, the scores that were computed again: of the same revision every
+    number and word, but those of metrics that are installed on one side only; else the means, roughly, since intervals
+    were others."""
     if scored_by_this_revision(record):
-        own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-        foreign = (own.keys() ^ here.keys()) - set(record.scores.headlines.values())
+        recorded, installed = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
+        foreign = (recorded.keys() ^ installed.keys()) - set(record.scores.headlines.values())
         if record.run["embench_version"] == embench.__version__:
-            foreign -= {name for name, code in here.items() if code.startswith(f"{registry.BUNDLED} ")}
+            foreign -= {name for name, code in installed.items() if code.startswith(f"{registry.BUNDLED} ")}
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
@@ -292,19 +291,19 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
 
 
 def _passed_over(difference: Difference, foreign: Collection[str]) -> bool:
-    """Whether one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
+    """True if one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
     its metrics."""
     ends = any(difference.place.endswith(f".{name}") for name in foreign)
     return ends and ABSENT in (difference.recorded, difference.recomputed)
 
 
 def scored_by_this_revision(record: Record) -> bool:
-    """Whether the record's scores were computed as they are here."""
+    """True if the record's scores were computed by this revision."""
     return bool(_scoring(record).get("revision") == SCORING_REVISION)
 
 
 def _scoring(record: Record) -> Mapping[str, Any]:
-    """By what the scores were computed; entries of before it was recorded don't say."""
+    """The recorded revision and metrics of the scores; empty in entries that are older than this record."""
     return record.run.get("scoring") or {}
 
 
@@ -323,8 +322,8 @@ def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     if not scored_by_this_revision(record):
         return  # scored otherwise then
     found = {target: headline_summands(record, target) for target in record.scores.headlines}
-    made = {target: summands.as_json() for target, summands in found.items() if summands}
-    for difference in differences(read_summands(folder), made):
+    expected = {target: summands.as_json() for target, summands in found.items() if summands}
+    for difference in differences(read_summands(folder), expected):
         yield f"{SUMMANDS_FILE}: {difference}"
 
 
@@ -351,8 +350,8 @@ def _predicted(record: Record) -> dict[tuple[object, ...], tuple[float, ...]]:
 def _verifier() -> str:
     """A digest of the code of scores and entries, and of the metrics that are installed."""
     package = Path(__file__).parents[1]
-    made = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
     for folder in ("interfaces", "leaderboard", "protocols", "records", "statistics"):
         for path in sorted((package / folder).rglob("*.py")):
-            made.update(path.read_bytes())
-    return made.hexdigest()
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

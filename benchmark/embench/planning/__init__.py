@@ -1,1 +1,1 @@
-"""From a request to a plan: the method resolved, the subjects and units chosen, the graph of stages laid out."""
+"""Planning of a request: the method resolved, the subjects and units chosen, the graph of stages laid out."""

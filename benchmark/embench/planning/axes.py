@@ -51,7 +51,7 @@ def _drops(request: Request) -> list[str | None]:
 
 
 def _modalities(request: Request) -> tuple[str, ...]:
-    """Those that the method of a request reads, known without its data."""
+    """Modalities that the method of a request reads, found without its data."""
     protocol = load_protocol(request.protocol)
     card = card_for_protocol(protocol, find.card_of(request.dataset, request.data_root))
     if request.train_dataset:

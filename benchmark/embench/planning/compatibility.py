@@ -1,4 +1,4 @@
-"""Which parts fit together, as plugins declare it: the check of a method, and the matrix of all of them."""
+"""Compatibility of parts as plugins declare it: the check of a method, and the matrix of all of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from embench.planning.parts import Method, Pretraining
 
 
 def check_parts(method: Method, kind: type[Any]) -> None:
-    """Refuses encoders that do not read their modality, a fusion (`kind`, its class) that does not join so many, and
-    pretrainers that go with neither. Raises UsageError that names what is missing, and parts that fit."""
+    """Refuses encoders that do not read their modality, a fusion (`kind`, its class) that does not join this many, and
+    pretrainers that fit neither. Raises UsageError that names what is missing, and parts that fit."""
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
         missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
@@ -124,7 +124,7 @@ def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> l
 
 
 def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
-    """The fusions of so many modalities under which a pretrainer can train the whole model."""
+    """The fusions of this many modalities under which a pretrainer can train the whole model."""
     return [
         name
         for name, kind in _plugins("fusion")
@@ -133,7 +133,7 @@ def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
 
 
 def _takes(fusion: type[Fusion], modalities: int) -> bool:
-    """Whether a fusion joins so many modalities."""
+    """True if a fusion joins this number of modalities."""
     least, most = fusion.arity
     return least <= modalities <= (most or modalities)
 
@@ -180,7 +180,7 @@ class Matrix:
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
         """Title, head and rows: what encoders read, which pretrainers train them, and under which fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
-        trained = [[name, *("yes" if p in by else "-" for p in pretrainers)] for name, by in self.trains.items()]
+        trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
         under = [[name, self.sizes[name], *goes.values()] for name, goes in self.under.items()]
         return [
             ("What encoders read", ["encoder", "modalities"], [[n, " ".join(read)] for n, read in self.reads.items()]),
@@ -193,7 +193,7 @@ NOTE = (
     "hidden: such an estimator is fitted to the features of encoders that have any, which no pretraining changes. With "
     "other encoders it is fitted to hidden layers of their networks, which can be pretrained."
 )
-"""What stands under the tables of a matrix."""
+"""Legend of a matrix."""
 
 
 def matrix() -> Matrix:
@@ -201,10 +201,10 @@ def matrix() -> Matrix:
     encoders, pretrainers, fusions = (dict(_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
-        {n: tuple(m for m in modalities if registry.known_as(e.accepts, m)) for n, e in encoders.items()},
-        tuple(name for name, encoder in encoders.items() if "features" in encoder.offers),
+        {n: tuple(m for m in modalities if registry.known_as(cls.accepts, m)) for n, cls in encoders.items()},
+        tuple(name for name, cls in encoders.items() if "features" in cls.offers),
         {name: _size(fusion) for name, fusion in fusions.items()},
-        {n: tuple(p for p, kind in pretrainers.items() if not _lacks(kind, _small(e))) for n, e in encoders.items()},
+        {n: tuple(p for p, k in pretrainers.items() if not _lacks(k, _small(cls))) for n, cls in encoders.items()},
         {n: {p: _goes(kind, fusion) for p, kind in pretrainers.items()} for n, fusion in fusions.items()},
     )
 

@@ -1,4 +1,4 @@
-"""How long stages that wait will take: from stages like them that are done, and together."""
+"""Expected duration of waiting stages, each and together, from finished stages of the same kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan will cost: networks are built and a few rows are put through them, on the device that will train."""
+"""Forecast of a plan's cost: networks are built and a few rows are put through them, on the device that will train."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from embench.files import digest
 from embench.nn import Model
 from embench.planning.expected import together
 from embench.planning.graph import Graph
-from embench.snapshot import once
+from embench.snapshot import cached_call
 
 ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
 _LONG_STEP_S = 10.0
@@ -32,7 +32,7 @@ _LONG_STEP_S = 10.0
 _STEPS = 5
 """Steps on a CPU of which the shortest counts."""
 _FORWARD = 1 / 3
-"""What a validation row costs, of a training row."""
+"""Cost of a validation row, relative to a training row."""
 
 
 def forecast(
@@ -54,7 +54,7 @@ def forecast(
 
 
 def _training_rows(stage: Stage[FitParams]) -> float:
-    """The rows of an epoch, those of validation by what they cost."""
+    """The rows of an epoch, those of validation weighted by their cost."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
@@ -63,8 +63,8 @@ def _training_rows(stage: Stage[FitParams]) -> float:
 
 
 def stage_seconds(stages: Sequence[Stage[Any]]) -> dict[str, float]:
-    """How long each of these stages of a method is expected to take by itself, by id. Those that cost next to nothing
-    are left out; those that fail even to be tried count for nothing, and will be reported when they are run."""
+    """Expected seconds of each of these stages of a method by itself, by id. Cheap stages are left out; those that fail
+    in the trial count as nothing, and will be reported when they are run."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_fits, stages):
         kind = frozenset(stage.params.modalities)
@@ -120,7 +120,7 @@ def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """`_measure`, once for a network on the same data, whatever it starts from and whichever runs of a grid have it."""
     other = ("seed", "fold", "weights", "every_epoch")
     decides = {name: value for name, value in stage.params.plain().items() if name not in other}
-    return once((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
+    return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
@@ -163,7 +163,7 @@ def _step_s(model: Model, data: Data, rows: np.ndarray, optimiser: torch.optim.O
 
 
 def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
-    """The same stage on some of its training units, enough for a few that have a modality, of which no video is
+    """A copy of the stage with some of its training units, enough for a few that have a modality, of which no video is
     decoded."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]

@@ -1,4 +1,4 @@
-"""The graph of stages of a run: for every seed, fold and target what is pretrained, fitted, fused and predicted."""
+"""The graph of stages of a run: pretraining, fits, fusions and predictions for every seed, fold and target."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from embench.planning.tasks import (
 )
 from embench.protocols import Fold, Protocol
 from embench.signals.normalise import KEEP_LEVEL
-from embench.snapshot import seen
+from embench.snapshot import cached
 from embench.system import version_of
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all stages of a run share; `weights` is modality, or `fusion`, -> digest of the file to start from."""
+    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the file to start from."""
 
     protocol: Protocol
     device: str
@@ -61,7 +61,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class ExpectedPredictions:
-    """Where the predictions of some targets for some units will be: stage, seed, fold, unit positions."""
+    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions."""
 
     stage: str
     targets: tuple[Target, ...]
@@ -85,13 +85,13 @@ class Graph:
 
 
 def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
-    """What the params of every stage hold; without a fold where all folds share the stage."""
+    """Params that every stage has; without a fold where all folds share the stage."""
     source = source_spec(setting.protocol, cohort)
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def source_spec(protocol: Protocol, cohort: Cohort) -> SourceSpec:
-    """What stages on a cohort hold of its data."""
+    """Data facts of a cohort in the params of stages."""
     rest = cohort.card.baseline if protocol.normalise == "baseline" else None
     return SourceSpec(
         cohort.store.key,
@@ -143,7 +143,7 @@ class Builder:
         self.fit_on, self.test_on = fit, test
 
     def fold(self, seed: int, fold: Fold) -> None:
-        """All stages of a fold, and the predictions they make."""
+        """All stages of a fold, and their predictions."""
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
         test = val if self.setting.dev else self.test_on.positions_of(fold.test)
         if not len(test) or not len(train):
@@ -199,12 +199,12 @@ class Builder:
             strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
         # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
         place = {
-            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(of)
-            for stratum, of in strata.items()
-            for k, i in enumerate(of)
+            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(members)
+            for stratum, members in strata.items()
+            for k, i in enumerate(members)
         }
         first = {
-            kind: min((i for s, of in strata.items() if s[0] == kind for i in of), key=place.__getitem__)
+            kind: min((i for s, members in strata.items() if s[0] == kind for i in members), key=place.__getitem__)
             for kind, _ in strata
         }
         kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
@@ -318,13 +318,13 @@ class Builder:
         """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
         index = np.concatenate([train, val])
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
-        there = np.isfinite(y[index]).any(1)
-        index, role = index[there], role[there]
+        labelled = np.isfinite(y[index]).any(1)
+        index, role = index[labelled], role[labelled]
         return {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
 
 
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
-    """What a name draws in a fold: the same whatever the method."""
+    """Returns the random draw of a name in a fold, which is the same for every method."""
     return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
 
 
@@ -363,14 +363,14 @@ def _weights(
     return {part: setting.weights[part] for part in parts if part in setting.weights}
 
 
-@seen
+@cached
 def _learning(part: Part) -> Part:
-    """The part as pretraining sees it, so that what is frozen afterwards and what is not share one stage."""
+    """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
     return replace(part, recipe=replace(part.recipe, frozen=False))
 
 
 def libraries(device: str) -> dict[str, str]:
-    """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
+    """Other causes of a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
     found = dict(_versions())
     if device == "cuda":
         import torch
@@ -385,7 +385,7 @@ def _versions() -> dict[str, str]:
 
 
 def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
-    """Where the data of some cohorts lie, and under which licence they stand, for `Setting.places`."""
+    """Folders and licences of the data of some cohorts, for `Setting.places`."""
     return {
         "stores": {c.store.key: str(c.store.path) for c in cohorts},
         "licences": {c.store.key: c.card.licence for c in cohorts},
@@ -393,5 +393,5 @@ def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
 
 
 def stage_folder(runs: Path) -> Path:
-    """Where stages lie, shared by all runs of a runs folder."""
+    """The folder of stages, shared by all runs of a runs folder."""
     return Path(runs) / "stages"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.data.find import is_folder
+from embench.data.find import full_name, is_folder
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.files import sha256
@@ -172,9 +172,9 @@ def _labelled_dataset(dataset: str) -> str:
     return next((name for name in others if registry.load("dataset", name).card.targets), "DATASET")
 
 
-def without_paths(text: str) -> str:
-    """The value of `--pretrainer`, with a corpus's folder by its name alone, as records and titles have it."""
+def without_paths(text: str, data_root: Path | None) -> str:
+    """The value of `--pretrainer`, with the dataset's name in place of a folder, as records and titles have it."""
     source = read_pretrainer(text)[2]
     if not source or not is_folder(source):
         return text
-    return f"{text.removesuffix(source)}{Path(source).expanduser().resolve().name}"
+    return f"{text.removesuffix(source)}{full_name(source, data_root).removeprefix(f'{registry.BUNDLED}/')}"

@@ -1,5 +1,5 @@
-"""How long it takes to fit what clock and movement tell of a dataset's labels, once, as scores of version 3 hold it
-constant. Nothing is fitted but one model, and a few windows are read."""
+"""Forecast of the time to fit what clock and movement tell of a dataset's labels, once, as scores of version 3 hold it
+constant. Only one model is fitted, and a few windows are read."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from embench.statistics.nuisance.placebo import axes_of
 from embench.system import cores, limited_threads
 
 _COLUMNS = 112
-"""What the one model reads: as much as those that take most of the time."""
+"""Columns of the one model: as many as those of the models that take most of the time."""
 _CLOCK, _MOVEMENT, _BEHAVIOUR, _CONTACT, _AXIS = 0.6, 12.5, 2.0, 0.8, 3.8
-"""How often as long as that model all models of a fold take: those on the clock, the accelerometer, other modalities of
-movement, contact, and for one axis of the accelerometer. Measured with 2,000 and 9,000 training units: with these, a
-sixth less and more."""
+"""Time of all models of a fold, as multiples of that model's: those on the clock, the accelerometer, other modalities
+of movement, contact, and for one axis of the accelerometer. Measured with 2,000 and 9,000 training units, to within a
+sixth."""
 _WINDOWS = 64
 
 

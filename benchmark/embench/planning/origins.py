@@ -1,5 +1,5 @@
-"""What a method learns from besides the tested dataset: the sources of its pretraining, weights, and the dataset that
-it is trained on; whether it can go from each to the next, and where sensors were on the way."""
+"""Origins of a method besides the tested dataset: the sources of its pretraining, weights, and the dataset that it is
+trained on; checks that it can go from each to the next, and places of sensors on the way."""
 
 from __future__ import annotations
 
@@ -95,18 +95,18 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
     modalities, names = request.modalities, request.targets
     if modalities is None:
         cards = {
-            find.full_name(name, request.data_root): of
-            for name, of in ((request.dataset, card), (str(request.train_dataset), other))
+            find.full_name(name, request.data_root): each
+            for name, each in ((request.dataset, card), (str(request.train_dataset), other))
         }
         modalities = ",".join(
             m
             for m in card.default_modalities
-            if m in other.modalities and channels.all_fit(*(_of_card(name, of, m) for name, of in cards.items()))
+            if m in other.modalities and channels.all_fit(*(_of_card(name, each, m) for name, each in cards.items()))
         )
     if names is None:
         usual = choose_targets(card, None)
         names = ",".join(one.name for one in usual if any(_same_target(one, two) for two in other.targets))
-    for what, chosen, of in (
+    for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
     ):
@@ -114,7 +114,7 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
             raise UsageError(
                 f"{card.name} and {other.name} share no {what} among {card.name}'s default ones",
                 where=f"--train-dataset {request.train_dataset}",
-                expected=f"what {other.name} has: {', '.join(of)}",
+                expected=f"what {other.name} has: {', '.join(others)}",
             )
     return replace(request, modalities=modalities, targets=names)
 
@@ -198,11 +198,11 @@ def check_handovers(
                 check_channels(learned[m], site, m, part, where)
                 check_shapes(learned[m], site, {m: part}, None, where)
             elif started:
-                here = channels_read(site, m, part)
-                if before := _channels_of(started, m, part, site, here):
+                current = channels_read(site, m, part)
+                if before := _channels_of(started, m, part, site, current):
                     way[m].append(("pretrained", before))
                     source = site.name if started.data == site.store.key else f"weights of {started.dataset}"
-                    channels.check_fit(part.short, m, (source, before), (site.name, here), str(started.files[m]))
+                    channels.check_fit(part.short, m, (source, before), (site.name, current), str(started.files[m]))
                 check_file(started.files[m], f"encoders.{m}", site, {m: part}, None)
             way[m].append(("pretrained", channels_at(site, m)))
         if whole and FUSION in learned:
@@ -220,7 +220,7 @@ def check_handovers(
     return {m: words for m, stops in way.items() if (words := channels.moved(stops))}
 
 
-def _channels_of(started: Weights, m: str, part: Part, site: Site, here: Sequence[Channel]) -> Sequence[Channel]:
+def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]) -> Sequence[Channel]:
     """The channels that weights learned from: those that their manifest names; without one, what their encoder would
     read of the dataset of their run, if it is installed; none where neither is known."""
     names: Sequence[str] = started.channels(m)
@@ -231,7 +231,7 @@ def _channels_of(started: Weights, m: str, part: Part, site: Site, here: Sequenc
         known = _of_card(entry.full_name, card, m) if set(names_in(m)) <= card.modalities.keys() else ()
     if not names:
         return channels_read(site, m, part, known) if known else ()
-    kinds = [channel.modality for channel in here] if len(here) == len(names) else [m] * len(names)
+    kinds = [channel.modality for channel in current] if len(current) == len(names) else [m] * len(names)
     return [
         next((channel for channel in known if channel.name == name), Channel.of(kind, name, alone=len(names) == 1))
         for kind, name in zip(kinds, names, strict=True)
@@ -265,7 +265,7 @@ def _card(request: Request, protocol: Protocol) -> Card:
 
 
 def _same_target(one: Target, other: Target) -> bool:
-    """Whether a prediction of one is a prediction of the other. Where each dataset cuts its scale is its own rule."""
+    """True if a prediction of one is a prediction of the other; each dataset may cut its scale by its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 

@@ -1,4 +1,4 @@
-"""What a plan is made of: the method with its plugins and recipes resolved, and its steps of pretraining."""
+"""Parts of a plan: the method with its plugins and recipes resolved, and its steps of pretraining."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embench.records.context import TimeContext, context_of
 from embench.records.manifest import Inputs, Joins
 
 FUSION = "fusion"
-"""What stands beside modalities where weights of a whole model are named."""
+"""Name of the whole model beside the modalities in names of weights."""
 
 Origin = tuple[str, str]
 """An external source as `--pretrainer` names it, and whether its labels are used."""
@@ -36,7 +36,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Method:
-    """What is trained.
+    """The method to train.
 
     `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
     nets), `estimator`. `inputs` is what is joined: `tokens`; the encoders' `features`; of fitted unimodal nets their
@@ -69,7 +69,7 @@ class Method:
 
     @property
     def time_context(self) -> TimeContext:
-        """The other units of a test session that reach a prediction."""
+        """The other units of a test session that influence a prediction."""
         return context_of(part.recipe.view for part in (*self.encoders.values(), self.fusion))
 
     def of(self, step: Pretraining) -> list[str]:

@@ -23,6 +23,7 @@ from embench.planning.graph import Builder, Graph, Setting, data_places, stage_f
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
+from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
@@ -35,9 +36,6 @@ from embench.system import cores
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
-
-ASSUMED_SD = 0.10
-"""Standard deviation over subjects of a paired difference of AUROC, assumed where nothing was measured yet."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Plan:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All that decides the run's numbers, as plain values."""
+        """All settings that determine the run's numbers, as plain values."""
         parts = {
             name: {"plugin": part.name, "code": part.code, **part.recipe.mapping(), **part.grounds}
             for name, part in self.method.parts()
@@ -87,7 +85,7 @@ class Plan:
             "pretrained": dict(self.setting.weights),
             # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
-            "pretrainers": [without_paths(text) for text in self.request.pretrainers],
+            "pretrainers": [without_paths(text, self.request.data_root) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
             "parts": parts,
@@ -101,7 +99,7 @@ class Plan:
 
     @property
     def overlap(self) -> Overlap:
-        """What pretraining may have seen of the test subjects; worked out, never declared."""
+        """Data of the test subjects that pretraining may have seen; worked out, never declared."""
         found: list[Overlap] = ["none"]
         tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
@@ -125,13 +123,13 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the run's record will lie: `<runs>/<dataset>/<id>`."""
+        """The folder of the run's record: `<runs>/<dataset>/<id>`."""
         name = name_without_package(self.dataset)
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
     @property
     def deviations(self) -> dict[str, str]:
-        """What a protocol that leaks gives up, in words and numbers."""
+        """Deviations of a protocol that leaks, in words and numbers."""
         if self.fit is not self.test:
             return dict(self.protocol.deviations)
         folds = [fold for folds in self.folds.values() for fold in folds]
@@ -139,12 +137,7 @@ class Plan:
 
     def smallest_difference(self) -> float:
         """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
-        df = len(set(self.test.groups.values())) - 1
-        if df < 1:
-            return float("nan")
-        from scipy.special import stdtrit  # slow to import
-
-        return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * ASSUMED_SD / (df + 1) ** 0.5)
+        return shown_difference(len(set(self.test.groups.values())))
 
     def describe(self) -> dict[str, Any]:
         """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
@@ -152,8 +145,8 @@ class Plan:
         from embench.planning.forecast import forecast
         from embench.planning.nuisances import seconds_to_fit
 
-        asked = not self.request.dev
-        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if asked else 0.0
+        opens_labels = not self.request.dev
+        once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if opens_labels else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
         kinds: dict[str, int] = {}
         for stage in self.graph.stages.values():
@@ -189,8 +182,8 @@ class Plan:
 
 
 def default_workers(devices: Collection[str]) -> int:
-    """As many processes as there are cores for this one; one where a stage needs a GPU, which stages would only
-    share."""
+    """Default number of processes: one for each core, but a single one where a stage needs a GPU, which stages would
+    only share."""
     return cores() if set(devices) <= {"cpu"} else 1
 
 

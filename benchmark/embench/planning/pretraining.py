@@ -1,6 +1,6 @@
 """The plan of a pretraining by itself, on all subjects of a dataset or of a folder of recordings: no fold, no test set.
 
-What is trained is a stage like any other, so that a run with the same source and recipe finds it.
+It is a stage like any other, so that a run with the same source and recipe finds it.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class PretrainingPlan:
 
     @property
     def folder(self) -> Folder:
-        """Where weights and manifest go."""
+        """The folder for weights and manifest."""
         return Folder(
             self.request.runs_folder / "pretrained", self.id, mode=folder_mode(self.source.card.labels_public)
         )
 
     @property
     def whole(self) -> bool:
-        """Whether the fusion is pretrained too."""
+        """True if the fusion is pretrained too."""
         return None in self.stages
 
     def describe(self) -> dict[str, Any]:
-        """What `--dry-run` prints."""
+        """The document of `--dry-run`."""
         tasks = [stage.task for stage in self.stages.values()]
         recordings = self.source.store.recordings
         return {

@@ -1,4 +1,4 @@
-"""What a user requests, checked as far as that goes without data; and the options of a request."""
+"""A user's request, validated as far as possible without data; and the options of a request."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
-        """Where records go: the one requested, else `runs` in the working folder."""
+        """The folder for records: the requested one, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 
@@ -70,7 +70,7 @@ class Option:
     Args:
         name: on the command line, without its dashes.
         help: what `embench run --help` says.
-        of: field of `Request`, where it has another name.
+        sets: field of `Request`, where it has another name.
         panel: of the help of commands that have all options.
         points: what `embench grid --help` says; None where all points of a grid share one value.
         claimed: whether a claim states it of a side of its comparison.
@@ -79,7 +79,7 @@ class Option:
     name: str
     help: str
     panel: Literal["Method and data", "Experiments", "Files", "Machine"]
-    of: str = ""
+    sets: str = ""
     points: str | None = None
     required: bool = False
     claimed: bool = False
@@ -87,7 +87,7 @@ class Option:
     @property
     def field(self) -> str:
         """The field of `Request` that the option sets."""
-        return self.of or self.name.replace("-", "_")
+        return self.sets or self.name.replace("-", "_")
 
 
 OPTIONS = (
@@ -101,7 +101,7 @@ OPTIONS = (
     Option(
         "encoder",
         "Encoder: NAME for all modalities, or eeg=NAME for one; repeatable.",
-        of="encoders",
+        sets="encoders",
         points="Encoder: NAME, or eeg=NAME,ecg=NAME.",
         required=True,
         panel="Method and data",
@@ -110,7 +110,7 @@ OPTIONS = (
     Option(
         "pretrainer",
         "Pretrainer: NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
-        of="pretrainers",
+        sets="pretrainers",
         points="Pretrainer, or several, comma-separated; or none.",
         panel="Method and data",
         claimed=True,
@@ -132,7 +132,7 @@ OPTIONS = (
     Option(
         "target",
         "Targets, comma-separated; default: those of the dataset's card.",
-        of="targets",
+        sets="targets",
         points="Targets, comma-separated.",
         panel="Method and data",
     ),
@@ -164,7 +164,7 @@ OPTIONS = (
     Option(
         "set",
         "Change a setting: path=value, for example fusion.lr=1e-4; repeatable.",
-        of="settings",
+        sets="settings",
         points="Change a setting: path=value. Repeat a path to give it several values.",
         panel="Method and data",
         claimed=True,
@@ -204,7 +204,7 @@ OPTIONS = (
         panel="Experiments",
     ),
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
-    Option("observer", "Observer to notify of events; repeatable.", of="observers", panel="Machine"),
+    Option("observer", "Observer to notify of events; repeatable.", sets="observers", panel="Machine"),
 )
 """The options of a run, in the order of its help: the one place that maps options to fields of a request."""
 
@@ -220,8 +220,8 @@ def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_of(**options: Any) -> Request:
-    """The request of options, by their names or those of fields, as the command line, a file or Python gives them: a
-    text may stand for a list of one, a list for a text with commas."""
+    """Builds a request from options, by their names or those of fields, as the command line, a file or Python gives
+    them: a text is accepted for a list of one, a list for a text with commas."""
     hints = get_type_hints(Request)
     return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
 

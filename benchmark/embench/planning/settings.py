@@ -1,4 +1,4 @@
-"""What `--set path=value` changes: the recipes of a method, one field at a time."""
+"""Settings of `--set path=value`, which change the recipes of a method, one field at a time."""
 
 from __future__ import annotations
 

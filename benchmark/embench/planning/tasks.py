@@ -33,8 +33,8 @@ def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[
 
 def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
     """Stretches of recordings that have any of the modalities."""
-    there = [set(entry.spans) for entry in cohort.store.recordings]
-    sensed = [s for s in segments if any(set(names_in(m)) <= there[s[0]] for m in which)]
+    sensors = [set(entry.spans) for entry in cohort.store.recordings]
+    sensed = [s for s in segments if any(set(names_in(m)) <= sensors[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
     return {
         "recording": np.array(recording, np.int64),
@@ -49,12 +49,12 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
     """All units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
     targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
-    there = [set(entry.spans) for entry in cohort.store.recordings]
+    sensors = [set(entry.spans) for entry in cohort.store.recordings]
     at = cohort.columns["recording"]
     index = [
         i
         for i in cohort.positions
-        if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= there[at[i]] for m in which)
+        if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= sensors[at[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
     return {**cohort.arrays(index), "role": role, "y": labels[index], **all_units(cohort)}
@@ -66,8 +66,8 @@ def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray]) -> list[Segment]:
-    """What a fold's training and validation units cover, for splits that keep some of a training subject's segments or
-    recordings for others; units of one role that touch are one segment."""
+    """Segments covered by a fold's training and validation units, for splits that keep some of a training subject's
+    segments or recordings for others; units of one role that touch are one segment."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
     segments: list[Segment] = []
@@ -79,5 +79,5 @@ def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int] | np.ndarray])
 
 
 def roles_of_units(cohort: Cohort, index: Sequence[int] | np.ndarray, role: int) -> dict[str, int]:
-    """Whose the units at `index` are, each with a role."""
+    """Maps the subjects of the units at `index` to a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)

@@ -49,7 +49,7 @@ class Weights:
         return self.manifest["channels"].get(m, ()) if self.manifest else ()
 
     def seen(self) -> list[dict[str, Any]]:
-        """Whom the weights were trained on, one entry a dataset and use of its labels."""
+        """Data that the weights were trained on, one entry per dataset and use of its labels."""
         if self.manifest:
             return [as_recorded(entry) for entry in self.manifest["seen"]]
         if self.run is None:
@@ -65,9 +65,9 @@ class Weights:
         return [fitted, *map(dict, self.run.get("pretraining", []))]
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
-        """What the subjects behind the weights have to do with a dataset: `labelled_target` where their labels were
-        used, `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a
-        run itself started from other weights.
+        """Relation of a dataset's subjects to those behind the weights: `labelled_target` where their labels were used,
+        `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a run
+        itself started from other weights.
 
         Args:
             dataset: full name; its variants are of the same subjects.
@@ -87,7 +87,7 @@ class Weights:
         return "none"
 
     def summary(self) -> dict[str, Any]:
-        """For a run's record: what was started from, subjects by their number."""
+        """The origin of the weights for a run's record, subjects by their number."""
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
@@ -157,7 +157,7 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
 
 
 def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What several stages saw: each source and use of its labels once, with the subjects and hours of all of them."""
+    """Training data of several stages: each source and use of its labels once, with the subjects and hours of all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in manifests:
         key = (one["store"], one["labels"])
@@ -219,7 +219,7 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
 
 
 def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
-    """Whether the method's fusion is the one that was pretrained, over the same modalities."""
+    """True if the method's fusion is the pretrained one, over the same modalities."""
     return (
         method.joins == "tokens"
         and _short(manifest["fusion"]["plugin"]) == method.fusion.short
@@ -228,7 +228,7 @@ def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
 
 
 def _of_run(folder: Path, modality: str) -> Path:
-    """The first network of a run that has a modality's encoder: frozen ones lie in files of their own."""
+    """The first network of a run that has a modality's encoder: frozen ones are in files of their own."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
         raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")

@@ -1,4 +1,4 @@
-"""Folds that a file of predictions brings with it, completed by what the protocol lets them train on, and proven."""
+"""Folds of a file of predictions, completed by the training units that the protocol allows, and proven."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embench.protocols.partition import Fold
 from embench.protocols.schema import Protocol, Validation
 
 _Atom: TypeAlias = tuple[str, ...]
-"""What a protocol keeps together, by name."""
+"""Names of units that a protocol keeps together."""
 
 
 class GivenRow(NamedTuple):
@@ -75,7 +75,7 @@ def _atom(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
 def _fold_of(
     protocol: Protocol, atom_of: Mapping[str, _Atom], rows: Iterable[GivenRow], seed: int, file: str
 ) -> dict[_Atom, int]:
-    """The fold that tests each of what the protocol keeps together."""
+    """The fold that tests each group of units that the protocol keeps together."""
     found: dict[_Atom, GivenRow] = {}
     for row in rows:
         before = found.setdefault(atom_of[row.unit], row)
@@ -98,7 +98,7 @@ def _fold(
     held: set[_Atom],
     index: int,
 ) -> Fold:
-    """The fold that tests what is `held`."""
+    """The fold that tests the units in `held`."""
     tested = [unit for unit in units if atom_of[unit.id] in held]
     if protocol.split.within:
         subjects = {unit.subject for unit in tested}

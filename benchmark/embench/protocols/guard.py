@@ -69,7 +69,7 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
 
 
 def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
-    """What a protocol that leaks gives up, field -> in words, and for its split in numbers; empty where nothing is."""
+    """Guarantees that a protocol that leaks gives up, field -> in words, and for its split in numbers; may be empty."""
     deviations = dict(protocol.deviations)
     if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
@@ -108,7 +108,7 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
 def _prove_unrelated(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
 ) -> None:
-    """No stimulus is trained on that the protocol keeps apart from one that is tested."""
+    """No training stimulus is one that the protocol keeps apart from a tested one."""
     held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
     related = {other for name in held["test"] for other in apart.get(name, ())}
     if shared := related & held["train"]:

@@ -1,4 +1,4 @@
-"""Protocols as files: which there are, how one is read, and what is refused with which words."""
+"""Protocols as files: their names, their reading, and messages on faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.protocols.schema import LabelRules, Protocol, StimulusRules
 from embench.registry.naming import did_you_mean, latest_version
 from embench.registry.trust import refuse_file
-from embench.snapshot import seen
+from embench.snapshot import cached
 
 FOLDER = Path(__file__).parent
 
@@ -41,7 +41,7 @@ def about_protocol(name: str) -> str:
 
 
 def superseded_by(name: str) -> str | None:
-    """The published protocol that took the place of the published one of this name; None where none did.
+    """The published protocol that supersedes the published one of this name; None where none does.
 
     >>> superseded_by("subject-independent-v1")
     'subject-independent-v3'
@@ -53,7 +53,7 @@ def superseded_by(name: str) -> str | None:
     return None if name == latest else latest
 
 
-@seen
+@cached
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """The protocol of this name, or the one in this YAML file.
 
@@ -78,9 +78,9 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     return _read(FOLDER / f"{name_or_path}.yaml")
 
 
-@seen
+@cached
 def load_current_protocol(name_or_path: str | Path) -> Protocol:
-    """The same for a new run. Raises UsageError also where a later version took the protocol's place."""
+    """Loads a protocol for a new run. Raises UsageError also where a later version took the protocol's place."""
     protocol = load_protocol(name_or_path)
     if successor := superseded_by(protocol.name):
         raise UsageError(
@@ -164,7 +164,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
 
 
 def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
-    """One of pydantic's findings, and what is expected."""
+    """A finding of pydantic, and the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []

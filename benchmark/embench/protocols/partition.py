@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested: folds as a fixed function of protocol, dataset, k and the subjects."""
+"""Partition into training and test: folds as a fixed function of protocol, dataset, k and the subjects."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from embench.errors import UsageError
 from embench.interfaces.units import Unit
 from embench.protocols.schema import Protocol
+from embench.protocols.units import RecordingTimes
 
 ROLES = ("train", "val", "test")
 
@@ -67,7 +68,7 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """A fold for each part of what is split, which tests this part and trains on the others."""
+    """A fold for each part of the split units, which tests this part and trains on the others."""
     split = deal.protocol.split
     atoms, sizes = _atoms(deal.protocol, units)
     blocks = deal.blocks(_longest(units, atoms, sessions)) if split.neighbours and sessions else {}
@@ -128,7 +129,7 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """What is never split: its name for each unit, and how much of it there is (subjects in a group; else one each)."""
+    """Parts that are never split: the part's name for each unit, and the size of each (subjects in a group; else 1)."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
@@ -260,7 +261,7 @@ def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) 
     return followed
 
 
-def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
+def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     """Subject -> the group that nothing may split: subjects who share a group in any recording, and so on from them.
 
     It is called after the largest of the recorded groups in it (the first by name among equals).

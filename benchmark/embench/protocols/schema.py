@@ -1,4 +1,4 @@
-"""Protocols as frozen records: what a file may hold, and the hash that stands in every row."""
+"""Protocols as frozen records: the schema of a file, and the hash that every row has."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 
 Design = Literal["fixed_order", "shared_stimuli", "free"]
-"""What of a study predicts labels without a look at the body: one order of tasks for all subjects, stimuli that
-subjects share, or neither."""
+"""Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
+that subjects share, or neither."""
 
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -34,7 +34,7 @@ class _Rules(BaseModel):
 
 
 class Split(_Rules):
-    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them.
+    """Units that are kept apart between training and test, and the number of folds; `each` is one for each of them.
 
     With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
     order: groups in the order of session length are dealt in blocks of so many. With `deal: in_order`, names are not
@@ -94,9 +94,9 @@ class Validation(_Rules):
 
 
 class UnitRules(_Rules):
-    """What is scored: a whole recording where it has one rating (or, with a number, segments of so many seconds, all
-    with the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one
-    where the other ends. With `last_s`, a rating's units lie in the last so many seconds of its recording."""
+    """Scored units: a whole recording where it has one rating (or, with a number, segments of so many seconds, all with
+    the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one where the
+    other ends. With `last_s`, a rating's units lie in the last so many seconds of its recording."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
@@ -106,7 +106,7 @@ class UnitRules(_Rules):
 
 
 class Decision(_Rules):
-    """How a probability becomes a decision: 1 from `threshold` on; of several classes the most probable."""
+    """Decision from a probability: 1 from `threshold` on; of several classes the most probable."""
 
     threshold: float = Field(gt=0, lt=1)
 
@@ -197,7 +197,7 @@ class Protocol(_Rules):
         return None if rules is None else frozenset(name for part in rules.parts for name in part)
 
     def stimulus_rules(self, dataset: str) -> StimulusRules | None:
-        """What the protocol says of a tested dataset's stimuli; None where it has `stimuli` of no dataset.
+        """The rules for a tested dataset's stimuli; None where the protocol has `stimuli` of no dataset.
 
         Raises:
             UsageError: it has those of other datasets alone.
@@ -229,13 +229,13 @@ class Protocol(_Rules):
 
     @property
     def target_access(self) -> str:
-        """What a method sees of the test subjects besides the unit that it predicts: nothing, their declared rest,
-        or all their recordings without labels."""
+        """Access to the test subjects besides the unit that is predicted: nothing, their declared rest, or all their
+        recordings without labels."""
         return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
 
     @property
     def deviations(self) -> dict[str, str]:
-        """Rules by which test subjects' data reach training: field -> what is given up. Empty where nothing is."""
+        """Rules by which test subjects' data reach training: field -> the lost guarantee. May be empty."""
         found = {}
         if self.split.by == "segment":
             found["split.by"] = "other units of a test unit's recording and person are trained on"
@@ -262,6 +262,6 @@ class Protocol(_Rules):
 
 
 def _own(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:
-    """What a protocol holds for a dataset; for one that joins the variants of another, what it holds for that."""
+    """The value for a dataset; for one that joins the variants of another, the value for that."""
     known = by_dataset or {}
     return known.get(dataset, known.get(dataset.removesuffix("/all"), default))

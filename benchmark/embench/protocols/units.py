@@ -1,4 +1,4 @@
-"""What is scored: units of time cut from recordings by the grid alone, and the labels that fall into them."""
+"""Scored units: units of time cut from recordings by the grid alone, and the labels that fall into them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LabelKind = Literal["rating", "continuous", "condition"]
 
 
 class RecordingTimes(Structural):
-    """What a unit needs to know of a recording; a dataset's Recording has it, and so has the store's index."""
+    """Times of a recording that units need; a dataset's Recording has them, and so has the store's index."""
 
     @property
     def id(self) -> str:
@@ -37,7 +37,7 @@ class RecordingTimes(Structural):
 
     @property
     def stimulus(self) -> str:
-        """What was shown or done, named alike for all subjects."""
+        """Name of the stimulus or task, the same for all subjects."""
 
     @property
     def group(self) -> str:
@@ -60,8 +60,8 @@ Recorded = TypeVar("Recorded", bound=RecordingTimes)
 
 
 class Cut(NamedTuple):
-    """How recordings are cut into units: not at all where `length_s` is None, else into segments of so many seconds,
-    counted from where the part of the recording that may hold units begins, or from the session's start."""
+    """Cut of recordings into units: none where `length_s` is None, else segments of so many seconds, counted from where
+    the part of the recording that may hold units begins, or from the session's start."""
 
     length_s: float | None
     in_session: bool = False
@@ -73,7 +73,7 @@ class Cut(NamedTuple):
 
 
 def cut_of(kind: LabelKind, protocol: Protocol) -> Cut:
-    """How recordings are cut for labels of one kind. Labels of one cut share units."""
+    """The cut of recordings for labels of one kind. Labels of one cut share units."""
     if kind == "rating":
         return Cut(None if protocol.unit.rating == "recording" else protocol.unit.rating)
     return Cut(protocol.unit.continuous_s if kind == "continuous" else protocol.unit.condition_s, in_session=True)
@@ -121,7 +121,7 @@ def including(protocol: Protocol, card: Card, recordings: Iterable[Recorded]) ->
 
 
 def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
-    """Each recording as one unit, baseline and all: what is dealt out to folds."""
+    """Each recording as one unit, with its baseline, for assignment to folds."""
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
@@ -148,8 +148,8 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
 
 
 def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
-    """What of the pieces lies in the last so many seconds, counted from the recording's last whole millisecond, so that
-    as many segments fit as are asked for."""
+    """Parts of the pieces in the last so many seconds, counted from the recording's last whole millisecond, so that as
+    many segments fit as are asked for."""
     first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
     return [(max(start, first), stop) for start, stop in pieces if stop > first]
 
@@ -160,7 +160,7 @@ def _grid(
     """Cells wholly inside the piece whose starts are multiples of the step in session time, or counted from the piece's
     own start.
 
-    Counted in whole milliseconds, so that a unit's id never hangs on the last bit of a float.
+    Counted in whole milliseconds, so that a unit's id never depends on the last bit of a float.
     """
     length, step = round(1000 * length_s), round(1000 * step_s)
     tolerance = 1000 * _TIME_TOLERANCE_S
@@ -172,7 +172,7 @@ def _grid(
 
 
 class UnitId(NamedTuple):
-    """What a unit's id holds: its recording, and where it starts and stops there, in whole milliseconds."""
+    """Content of a unit's id: its recording, and its start and stop there, in whole milliseconds."""
 
     recording: str
     start_ms: int
@@ -209,7 +209,7 @@ def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
 
 
 def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
-    """What was annotated inside each unit, and the label that the card's rule makes of it.
+    """Summarises the annotations inside each unit, and applies the card's rule.
 
     Args:
         units: (n,) of any recordings.

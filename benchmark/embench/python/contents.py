@@ -1,4 +1,4 @@
-"""What decides how an object behaves, as one digest: the same in every process, another one after any change.
+"""Digest of an object's behaviour: the same in every process, another one after any change.
 
 Code that no installed distribution holds (a notebook's cells, scripts, loose modules) counts by value: its bytecode
 without file names and line numbers, defaults, closures, and the globals that it reads. Installed code counts by name
@@ -35,12 +35,12 @@ _NOT_OF_CLASSES = {
     "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations_cache__",
     "__slotnames__", "_abc_impl",
 }  # fmt: skip
-"""What Python itself keeps in a class, and which decides nothing."""
+"""Names that Python itself keeps in a class and that do not change behaviour."""
 
 
 @dataclass(frozen=True)
 class ObjectContent:
-    """Of an object: the digest of all that decides its behaviour, the files in which its code stands, and the loose
+    """Content of an object: the digest of all that determines its behaviour, the files with its code, and the loose
     modules whose code is part of it."""
 
     digest: str
@@ -52,8 +52,8 @@ def content_of(value: Any) -> ObjectContent:
     """The content of an object that a user gives.
 
     Raises:
-        UsageError: it holds what cannot be told by value (an open file, a lock), or a network that exists already and
-            may have learned from test subjects; the error names the place inside the object.
+        UsageError: it holds an object without a value (an open file, a lock), or a network that exists already and may
+            have learned from test subjects; the error names the place inside the object.
     """
     walk = _Walk()
     walk.texts(f"python {sys.version_info.major}.{sys.version_info.minor}")
@@ -142,7 +142,7 @@ class _Walk:
     def function(self, value: types.FunctionType) -> None:
         if self._named(value):
             return
-        code, of = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
+        code, names = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
         with self._inside(value.__qualname__):
             self.texts("function", value.__qualname__)
             self.code(code)
@@ -152,7 +152,7 @@ class _Walk:
             for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
                 with self._inside(f"variable {name}"):
                     self.visit(cell)
-            if value.__globals__ is not of or self._home(value.__module__) is None:
+            if value.__globals__ is not names or self._home(value.__module__) is None:
                 self._globals(code, value.__globals__)
             with self._inside("attributes"):
                 self.visit(dict(vars(value)))
@@ -269,7 +269,7 @@ class _Walk:
         self._each((value.__bound__, value.__constraints__))
 
     def object_(self, value: Any) -> None:
-        """As pickle takes it apart."""
+        """Hashes an object by its parts under pickle."""
         kind = type(value)
         try:
             reduce = copyreg.dispatch_table.get(kind)
@@ -295,7 +295,7 @@ class _Walk:
             self._each(more)
 
     def _named(self, value: Any) -> bool:
-        """Whether installed code holds a class or function under its name; then that and the version are all."""
+        """Hashes a class or function of installed code by its name and version; False for all others."""
         module = getattr(value, "__module__", None)
         found: Any = sys.modules.get(module or "")
         for part in value.__qualname__.split("."):

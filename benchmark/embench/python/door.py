@@ -1,4 +1,4 @@
-"""What all names for Python share: errors that name Python's arguments, and wrong ones answered with the nearest."""
+"""Errors of all Python functions: they name Python's arguments, and suggest the nearest names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def in_python(text: str | None) -> str | None:
-    """A message's text with arguments in place of options; commands stay what they are.
+    """A message's text with arguments in place of options; commands are unchanged.
 
     >>> in_python("--seeds 0,x"), in_python("or another --protocol"), in_python("embench grid --drop each")
     ('seeds=0,x', 'or another protocol=', 'embench grid --drop each')

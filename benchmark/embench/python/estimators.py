@@ -86,7 +86,7 @@ class GivenEstimator(Estimator):
 
 
 def is_estimator(value: Any) -> bool:
-    """Whether an object has what scikit-learn asks of an estimator."""
+    """True if an object has the methods of a scikit-learn estimator."""
     return not isinstance(value, type) and all(
         hasattr(value, name) for name in ("fit", "predict", "get_params", "set_params")
     )
@@ -116,8 +116,8 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
             expected="a classifier with predict_proba",
             hint=f"sklearn.calibration.CalibratedClassifierCV({title}(...)), or probability=True where it has that",
         )
-    made = clone(given)  # what it has learned so far stays behind
-    parts = [made, *made.get_params().values()]
+    estimator = clone(given)  # what it has learned so far stays behind
+    parts = [estimator, *estimator.get_params().values()]
     if any(isinstance(part, FrozenEstimator) or getattr(part, "cv", None) == "prefit" for part in parts):
         raise UsageError(
             f"a part of {title} is fitted already, perhaps on subjects that a fold tests",
@@ -126,11 +126,11 @@ def estimator_class(given: Any, name: str | None = None) -> type[GivenEstimator]
         )
     kinds = frozenset({"binary", "classes"} if is_classifier(given) else {"value"})
     named = _name_of(given) if name is None else checked_name(name)
-    return type(named, (GivenEstimator,), {"given": made, "kinds": kinds, "__module__": __name__})
+    return type(named, (GivenEstimator,), {"given": estimator, "kinds": kinds, "__module__": __name__})
 
 
 def needs_imputing(model: Any) -> bool:
-    """Whether NaN would reach a step that does not take it, as scikit-learn's tags tell; False where it imputes."""
+    """True if NaN would reach a step that does not accept it, by scikit-learn's tags; False where the model imputes."""
     if any(type(part).__module__.startswith("sklearn.impute") for part in model.get_params().values()):
         return False  # its author decides how
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
@@ -138,7 +138,7 @@ def needs_imputing(model: Any) -> bool:
 
 
 def weight_parameter(model: Any) -> str | None:
-    """What `fit` calls the weights of rows, where the last step takes them."""
+    """Name of `fit`'s parameter for the weights of rows, where the last step takes them."""
     if isinstance(model, Pipeline):
         name, last = model.steps[-1]
         inside = None if last is None or isinstance(last, str) else weight_parameter(last)
@@ -170,7 +170,7 @@ def _name_of(given: Any) -> str:
 
 
 def _steps(given: Any) -> Iterator[Any]:
-    """Its steps in order, those of pipelines inside too; what a search or a calibration wraps comes after it."""
+    """Steps of an estimator in order, those of pipelines inside too; an estimator that another wraps comes after it."""
     if isinstance(given, Pipeline):
         for _, step in given.steps:
             if step is not None and step != "passthrough":

@@ -1,4 +1,4 @@
-"""Which code was installed, and as what: by its version, or an editable package by its source."""
+"""Identity of installed code: its version, or for an editable package its source."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _PLACES = {"site-packages", "dist-packages"}
 
 
 def installed_code(module: str) -> str | None:
-    """What stands for the code of a module: its distribution with the version, or where that can be edited a digest of
-    its source; None for a module that nobody installed, such as a notebook or a file beside it.
+    """Identity of a module's code: its distribution with the version, or where that can be edited a digest of its
+    source; None for a module that nobody installed, such as a notebook or a file beside it.
 
     Raises:
         UsageError: an editable package was edited after this process began, so that what it imported may be older.

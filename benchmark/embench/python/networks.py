@@ -25,7 +25,7 @@ _USUAL = (32, 1280)
 
 
 class GivenNetwork(Encoder):
-    """What `embench.network` makes a class of: windows go through `make(channels, samples)`, whose output is one token
+    """Base of the classes of `embench.network`: windows go through `make(channels, samples)`, whose output is one token
     (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
@@ -136,9 +136,9 @@ def _name_of(make: MakeNetwork) -> str:
     if name not in (None, "<lambda>", "make"):
         return str(name)
     with fork_rng(devices=[]), suppress(Exception):  # it is made again with the shape of the data, where it may fail
-        made = type(make(*_USUAL))
-        if not made.__module__.startswith("torch.nn."):
-            return made.__name__
+        network = type(make(*_USUAL))
+        if not network.__module__.startswith("torch.nn."):
+            return network.__name__
     return "network"
 
 

@@ -43,9 +43,9 @@ def give(kind: str, cls: type[Any], *, text: str, source: str | None = None) -> 
 
 def _place(cls: type[Any]) -> str | None:
     """File and line at which a class begins, or the function that makes its networks; None where they are unknown."""
-    made = getattr(cls, "make", cls)
+    source = getattr(cls, "make", cls)
     try:
-        return f"{inspect.getsourcefile(made)}:{inspect.getsourcelines(made)[1]}"
+        return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
     except (OSError, TypeError):
         return None
 

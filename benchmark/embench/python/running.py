@@ -171,7 +171,7 @@ def benchmark(
 
 
 def _named(model: Any, name: str) -> type[Any]:
-    """The same model, called otherwise. Raises UsageError where it has a name already, or can't have this one."""
+    """The model under another name. Raises UsageError where it has a name already, or can't have this one."""
     if isinstance(model, str):
         raise UsageError(
             f"{model} is a plugin, which has its name", where="name=", expected="a model given as an object"
@@ -197,7 +197,7 @@ def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
 
 
 def _name(kind: str, given: Any) -> str | None:
-    """The name of what was given as a plugin of a kind; that of an object, which is stored for workers.
+    """The name of a plugin that was given by name or as an object; an object is stored for workers.
 
     Raises:
         UsageError: it is nothing that can be run.
@@ -231,10 +231,10 @@ def _name(kind: str, given: Any) -> str | None:
             expected="what makes a new network for each fold and seed",
             hint=f"embench.network(lambda channels, samples: {type(given).__name__}(...))",
         )
-    of = given if isinstance(given, type) else type(given)
-    if kind == "encoder" and is_estimator_class(of):
-        way = f'encoder="handcrafted", fusion={of.__name__}(..)'
-        raise UsageError(f"{of.__name__} is a fusion", where=where, expected="an encoder", hint=way)
+    cls = given if isinstance(given, type) else type(given)
+    if kind == "encoder" and is_estimator_class(cls):
+        way = f'encoder="handcrafted", fusion={cls.__name__}(..)'
+        raise UsageError(f"{cls.__name__} is a fusion", where=where, expected="an encoder", hint=way)
     if callable(given):  # `benchmark` takes what is no encoder for a fusion
         called = getattr(given, "__name__", type(given).__name__)
         raise UsageError(
@@ -252,12 +252,12 @@ def _name(kind: str, given: Any) -> str | None:
 
 
 def is_estimator_class(given: type[Any]) -> bool:
-    """Whether a class is one of scikit-learn estimators."""
+    """True if a class is one of scikit-learn estimators."""
     return all(hasattr(given, name) for name in ("fit", "predict", "get_params"))
 
 
 def _described(given: Any) -> str:
-    """What was given, in words for the record."""
+    """Text of the given object for the record."""
     given = getattr(given, "given", given)  # the estimator of a class that was made of it
     if not isinstance(given, type):
         try:
@@ -279,6 +279,6 @@ def _source(given: Any) -> str | None:
 
 
 def _warn(event: Mapping[str, Any]) -> None:
-    """Tells what would surprise later; how far a run is, it does not say."""
+    """Prints warnings of a run, without its progress."""
     if event["event"] == "note" and "no leaderboard takes" in str(event["text"]):
         warnings.warn(str(event["text"]), stacklevel=2)

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: predictions, labels, folds, scores, manifest, ledger, submissions and audits."""
+"""Files of a run: predictions, labels, folds, scores, manifest, ledger, submissions and audits."""

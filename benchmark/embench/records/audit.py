@@ -1,4 +1,4 @@
-"""What an audit holds: findings with their evidence, what was measured on the way, and the skipped checks."""
+"""The record of an audit: findings with their evidence, measured figures, and the skipped checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
 VERSION = 8
-"""Rises when the same run and data give other findings, or `audit.json` holds something else."""
+"""Increased when the same run and data give other findings, or the content of `audit.json` changes."""
 BOUND_SINCE = 7
 """The version from which on an audit names, under `of`, digests of what it audited."""
 
@@ -39,7 +39,7 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check measured, and what it found wrong."""
+    """Figures and findings of one check."""
 
     figures: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[AuditFinding, ...] = ()
@@ -47,7 +47,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Audit:
-    """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made, one
+    """A complete audit. `checks`: check -> its figures and findings. `skipped`: check -> why it could not run, one
     reason a line. `of`: digests of what was audited (`embench.records.record.digests_of`), and of the audit's code."""
 
     run: str
@@ -63,11 +63,11 @@ class Audit:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings there are of each severity."""
+        """Number of findings of each severity."""
         return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
 
     def json(self) -> dict[str, Any]:
-        """What `audit.json` holds."""
+        """The content of `audit.json`."""
         content = {
             "version": VERSION,
             "run": self.run,
@@ -91,7 +91,7 @@ def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
 
 
 def read_audit(folder: Path) -> dict[str, Any] | None:
-    """What `audit.json` holds; None where a run was not audited. Raises DataError where the file is damaged,
+    """The content of `audit.json`; None where a run was not audited. Raises DataError where the file is damaged,
     CheckFailed where it was edited."""
     path = Path(folder) / AUDIT_FILE
     if not path.is_file():

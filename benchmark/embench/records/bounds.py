@@ -1,4 +1,4 @@
-"""How large the numbers of a record can be, however a method was run: what lies beyond was not measured."""
+"""Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_SECONDS = 3.2e9
 MOST_PARAMETERS = 10**15
 """A thousand times the largest networks that were ever trained."""
 MOST_OPERATIONS = 1e21
-"""Of one row's prediction: each of so many parameters, a million times."""
+"""Bound on the operations of one row's prediction: each of so many parameters used a million times."""
 MOST_MEGABYTES = 1e9
 """A petabyte, more than any machine has as memory."""
 MOST_JOULES = 1e15
@@ -22,7 +22,7 @@ MOST_LOOKS = 10**9
 MOST_SUBJECTS = 10**10
 """About all people alive."""
 _DIGITS = 24
-"""So much of a number is repeated in a message."""
+"""Number of digits that a message repeats."""
 
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
 Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
@@ -40,7 +40,7 @@ def _few_enough(counted: Any, info: ValidationInfo) -> Any:
 
 
 def check_subjects(subjects: Any) -> Any:
-    """The number of subjects, or their names, as they are. Raises ValueError where there cannot be so many."""
+    """The number of subjects, or their names, as they are. Raises ValueError beyond the bound."""
     if isinstance(subjects, int) and not 0 <= subjects <= MOST_SUBJECTS:
         raise ValueError(f"{shortened(subjects)}, expected 0 to {MOST_SUBJECTS:,}")
     return subjects

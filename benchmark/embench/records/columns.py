@@ -30,7 +30,7 @@ class TextColumn:
 
     @classmethod
     def same(cls, text: str, rows: int) -> TextColumn:
-        """The same text in all rows."""
+        """A column with the same text in all rows."""
         return cls(np.array([text]), np.zeros(rows, np.int32))
 
     @classmethod
@@ -49,9 +49,9 @@ class TextColumn:
         return cls(names[order], place[code])
 
     def used(self) -> TextColumn:
-        """The same rows, without names that no row has."""
-        there = np.bincount(self.code, minlength=len(self.names)) > 0
-        return TextColumn(self.names[there], (np.cumsum(there, dtype=np.int32) - 1)[self.code])
+        """The column without names that no row has."""
+        used = np.bincount(self.code, minlength=len(self.names)) > 0
+        return TextColumn(self.names[used], (np.cumsum(used, dtype=np.int32) - 1)[self.code])
 
     def take(self, index: np.ndarray | slice) -> TextColumn:
         """The rows at `index`."""
@@ -83,7 +83,7 @@ class Columns(Mapping[str, np.ndarray]):
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(next(iter(self.stored.values()), ()))
 
     def take(self, index: np.ndarray | slice) -> Columns:
@@ -93,10 +93,10 @@ class Columns(Mapping[str, np.ndarray]):
     @classmethod
     def concatenate(cls, parts: Sequence[Columns]) -> Columns:
         """All rows in the order of `parts`; a column of numbers that a part does not have is NaN there."""
-        made: dict[str, TextColumn | np.ndarray] = {}
+        joined: dict[str, TextColumn | np.ndarray] = {}
         for name in max((part.stored for part in parts), key=len):
             columns = [part.stored.get(name, np.full(part.rows, np.nan)) for part in parts]
             texts = [column for column in columns if isinstance(column, TextColumn)]
             numbers = [column for column in columns if not isinstance(column, TextColumn)]
-            made[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
-        return cls(made)
+            joined[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
+        return cls(joined)

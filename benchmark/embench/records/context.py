@@ -1,4 +1,4 @@
-"""Which other units of a test session reach a prediction; on its own, since commands need it at their start."""
+"""Time context of predictions: other units of a test session that reach one. Imports little, for fast commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 TimeContext = Literal["unit", "causal", "offline"]
 OTHER_UNITS: dict[TimeContext, str] = {"unit": "none", "causal": "earlier ones", "offline": "any"}
-"""What is meant, in words; normalisation apart."""
+"""Names of time contexts in tables; normalisation is not counted."""
 
 
 def context_of(views: Iterable[View | None]) -> TimeContext:

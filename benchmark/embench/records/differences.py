@@ -1,4 +1,4 @@
-"""Where two documents of scores differ: what a record says, and what is computed again."""
+"""Differences between two documents of scores: a recorded one, and one that is computed again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ TOLERANCE = 1e-6
 """Numbers that lie further apart, as shares of 1 or of their own size, are not the same: libraries and processors
 differ in the last digits."""
 NUISANCES_DIFFER = 1e-3
-"""Numbers that hang on nuisances may differ by so much, since their models are fitted anew."""
+"""Tolerance of numbers that depend on nuisances, whose models are fitted again."""
 ABSENT = "nothing"
-"""Stands for a value that one document does not have."""
+"""Placeholder for a value that one document does not have."""
 
 
 class Difference(NamedTuple):

@@ -1,4 +1,4 @@
-"""The last hidden layer of every predicted unit: what lies in a run's `embeddings.npz`, for probes and maps."""
+"""A run's `embeddings.npz`: the last hidden layer of every predicted unit, for probes and maps."""
 
 from __future__ import annotations
 

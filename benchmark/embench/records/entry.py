@@ -32,7 +32,7 @@ from embench.records.predictions import (
 )
 
 ENTRY_VERSION = 2
-"""Of the format. Entries without one hold gzipped tables of their own, as a run does."""
+"""Version of the format of entries. Entries without a version hold gzipped tables of their own, as a run does."""
 SHARED_FOLDER = "shared"
 PREDICTIONS_FILE = "predictions.npz"
 
@@ -46,14 +46,14 @@ _SUFFIXES: dict[SharedKind, str] = {
 }
 SHARED_KINDS = tuple(_SUFFIXES)
 _ROW = Predictions.FIXED
-"""The columns of `Predictions` that say what was predicted; those of the shared rows are the model's."""
+"""The columns of `Predictions` with the predictions; those of the shared rows are the model's."""
 
 Numbers = Mapping[str, np.ndarray]
 """Name -> numbers (n,), uint8, float32 or float64."""
 
 
 def shared_folder(entry: Path) -> Path:
-    """Where the files lie that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    """The folder of the files that the entry `<board>/<protocol>/<id>` shares with others of its board."""
     return Path(entry).resolve().parent.parent / SHARED_FOLDER
 
 
@@ -63,7 +63,7 @@ def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
 
 
 def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
-    """Those that the entry in `folder` names, whether they are there or not."""
+    """Paths of the shared files of the entry in `folder`, whether they exist or not."""
     names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
     return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 
@@ -139,11 +139,11 @@ def _digest(content: bytes) -> str:
 
 def digest_of_numbers(numbers: Numbers) -> str:
     """The digest of names, kinds and values: how they are compressed doesn't matter."""
-    made = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(numbers):
         values = numbers[name]
-        made.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
-    return made.hexdigest()[:32]
+        digest.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def write_numbers(path: Path, numbers: Numbers) -> None:
@@ -234,7 +234,7 @@ def _without_predictions(model: Predictions) -> Predictions:
 
 
 def _unpredicted(rows: Predictions) -> Predictions:
-    """The rows of `UNPREDICTED` again, of the model's that hold no finite number."""
+    """The rows of `UNPREDICTED`, from the model's rows without a finite number."""
     tied = np.isinf([rows[name] for name in rows.columns if name not in Predictions.FIXED]).any(0)
     nothing = {name: np.full(len(rows), np.nan) for name in rows.columns if name not in Predictions.FIXED}
     method = TextColumn.same(UNPREDICTED, len(rows))
@@ -243,24 +243,24 @@ def _unpredicted(rows: Predictions) -> Predictions:
     )
 
 
-def _rows(of: Predictions) -> list[tuple[object, ...]]:
-    return list(zip(*(of[name].tolist() for name in _ROW[1:-1]), strict=True))
+def _rows(predictions: Predictions) -> list[tuple[object, ...]]:
+    return list(zip(*(predictions[name].tolist() for name in _ROW[1:-1]), strict=True))
 
 
-def _numbers(of: Predictions) -> dict[str, np.ndarray]:
+def _numbers(predictions: Predictions) -> dict[str, np.ndarray]:
     """Scores and decisions, each in the smallest kind that is exact."""
     found = {}
-    for name in of.columns:
+    for name in predictions.columns:
         if name not in Predictions.FIXED:
-            narrow = of[name].astype(np.float32)
+            narrow = predictions[name].astype(np.float32)
             kinds = [narrow]
             if name == "decision":
                 kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
-            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), of[name], equal_nan=True))
-            found[name] = next(same, of[name])
+            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), predictions[name], equal_nan=True))
+            found[name] = next(same, predictions[name])
     return found
 
 
 def _scored(values: np.ndarray, column: str) -> np.ndarray:
-    """As `Predictions` has these numbers."""
+    """Numbers with the precision of `Predictions`."""
     return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))

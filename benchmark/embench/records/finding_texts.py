@@ -1,4 +1,4 @@
-"""What findings of audits say, by check: an entry's `audit.json` may hold no other text.
+"""Texts of audit findings, by check: an entry's `audit.json` may hold no others.
 
 A field in braces stands for what the finding's evidence has under that name, or, where the evidence does not have it,
 for a name or a number as in `SLOTS`. Severe findings are not among them: no board takes an entry with one.
@@ -38,7 +38,7 @@ class FindingText(NamedTuple):
     values: Callable[[FoundNumbers], FoundNumbers] = dict
 
     def fits(self, what: str, evidence: FoundNumbers) -> bool:
-        """Tells whether a finding with this evidence says this."""
+        """True if a finding with this evidence has this text."""
         try:
             known = {**evidence, **self.values(evidence)}
             pattern = "".join(_pieces(self.what, known))
@@ -55,7 +55,7 @@ def _pieces(template: str, known: FoundNumbers) -> Iterator[str]:
 
 
 def _explained(what: str, todo: str) -> tuple[FindingText, FindingText]:
-    """By `what` scores are explained, with the AUROC that it has alone and without one."""
+    """Texts for scores explained by `what`, with the AUROC that it has alone and without one."""
 
     def values(evidence: FoundNumbers) -> FoundNumbers:
         return {"share": evidence["share explained"], "area": evidence["auroc of what explains"]}

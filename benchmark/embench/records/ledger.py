@@ -30,8 +30,8 @@ _START = "0" * 64
 
 @dataclass(frozen=True)
 class Looks:
-    """How often the test labels of each target were opened, this time included, by how many methods, and how often
-    validation subjects were scored instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
+    """Counts of a ledger, for each target: openings of test labels, this one included, methods that opened them, and
+    scorings of validation subjects instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
     line, which fixes all that came before."""
 
     openings: Mapping[str, int]
@@ -62,9 +62,9 @@ def record_openings(
     """
     mark = hashlib.sha256(b"ledger" + data).hexdigest()[:16]
     home = ledger_home() / mark
-    here, known = read_ledger(runs), {_question(entry) for entry in read_ledger(home)}
-    same = [e for e in here if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
-    runs_known = {e["run"] for e in here} | {run for *_, run in known} | {opening["run"]}
+    own, known = read_ledger(runs), {_question(entry) for entry in read_ledger(home)}
+    same = [e for e in own if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
+    runs_known = {e["run"] for e in own} | {run for *_, run in known} | {opening["run"]}
     before = [*same, *_of_records(runs, opening["dataset"], fingerprint, runs_known)]
     missing = {_question(e): e for e in before if _question(e) not in known}
     for entry in missing.values():
@@ -106,8 +106,8 @@ def _lines_up_to(chain: str) -> list[dict[str, Any]] | None:
 
 
 def ledger_home() -> Path:
-    """Where the ledgers of all data lie: in the folder `$EMBENCH_CACHE` where one is named, else where the system keeps
-    a user's data, since caches are deleted."""
+    """The folder of all ledgers: `$EMBENCH_CACHE` if set, else where the system keeps a user's data, since caches are
+    deleted."""
     chosen = os.environ.get("EMBENCH_CACHE")
     root = Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_data_dir("embench"))
     return root / "ledger"

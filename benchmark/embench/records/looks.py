@@ -1,4 +1,4 @@
-"""How often test subjects were scored, in words: one wording for every place that tells it."""
+"""Wording of how often test subjects were scored, used everywhere."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
 
 
 def scored_and_whose(run: Manifest, boards: Path = BOARDS) -> str:
-    """Both, as one clause; empty where nothing was recorded."""
+    """The clauses of `scored_in_words` and `whose_in_words` joined; empty where nothing was recorded."""
     return ": ".join(filter(None, [scored_in_words(run), whose_in_words(run, boards)]))

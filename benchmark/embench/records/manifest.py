@@ -1,4 +1,4 @@
-"""What `run.yaml` holds, as one model: who writes one builds a `Manifest`, and who reads one checks it against that.
+"""The model of `run.yaml`: a `Manifest`, with which it is written and validated.
 
 A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
 """
@@ -30,12 +30,12 @@ from embench.texts import has_control, texts_in
 M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
-"""What pretraining may have seen of the test subjects, from the least to the most."""
+"""Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
-"""How modalities meet: not at all, end to end, over frozen unimodal networks, in an estimator."""
+"""Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
 Inputs = Literal["tokens", "hidden", "decisions", "features"]
-"""What is joined: tokens of encoders, hidden layers or decisions of fitted unimodal networks, features of encoders."""
+"""Inputs of a fusion: tokens of encoders, hidden layers or decisions of unimodal networks, features of encoders."""
 
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
 """A name or a number of ours: of a run, a protocol, a target, a recipe."""
@@ -47,13 +47,15 @@ InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=
 """`name` or `package/name`, with a variant or not."""
 _OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:[\w-]+$"
 PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}", max_length=4096)]
-"""The same, or `path.py:Class` of a class in a file, or `object:DIGEST:Class` of one that was given from Python; no
-board takes these two."""
+"""An installed name, or `path.py:Class` for a class in a file, or `object:DIGEST:Class` for an object given from
+Python; no board accepts the last two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
+Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", max_length=200)]
+"""The approval of an ethics board, by name or number."""
 Number = int | FiniteFloat
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""That of a file's content."""
+"""Digest of a file's content."""
 
 
 class _Part(BaseModel):
@@ -65,13 +67,13 @@ class _Part(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
-        made = make(data)
+        part = make(data)
         if isinstance(data, Mapping):
-            made._present = tuple(data)  # noqa: SLF001  its own
-        return made
+            part._present = tuple(data)  # noqa: SLF001  its own
+        return part
 
     def content(self) -> dict[str, Any]:
-        """As run.yaml holds it: the fields that are present, in their order."""
+        """The content of run.yaml: the fields that are present, in their order."""
         values = {name: getattr(self, name) for name in self._present}
         return {name: _plain(value) for name, value in values.items()}
 
@@ -153,13 +155,13 @@ class ProtocolPart(_Part):
 
     @property
     def folds(self) -> int | Literal["each"]:
-        """How many folds a partition has; `each` is one for each group of subjects."""
+        """Number of folds of a partition; `each` is one for each group of subjects."""
         folds: int | Literal["each"] = self.rules.get("split", {}).get("folds", "each")
         return folds
 
 
 class RulePart(_Part):
-    """How labels were made; see `embench.interfaces.units.LabelRule`."""
+    """Rule by which labels were made; see `embench.interfaces.units.LabelRule`."""
 
     aggregate: Line = "value"
     cut: Number | Literal["training_mean"] | None = None
@@ -195,7 +197,7 @@ class CardPart(_Part):
 
 
 class TrainedOnPart(_Part):
-    """The other dataset that a method was trained on, whose labels are made by its own card's rules."""
+    """The dataset that a method was trained on, if another one, whose labels are made by its own card's rules."""
 
     name: PluginName
     fingerprint: Word
@@ -239,7 +241,7 @@ class CohortPart(_Part):
 
     @property
     def size(self) -> int:
-        """How many subjects were scored."""
+        """Number of scored subjects."""
         return self.subjects if isinstance(self.subjects, int) else len(self.subjects)
 
     @property
@@ -278,8 +280,8 @@ class Circumstances(_Part):
 
 
 class EntryPart(_Part):
-    """In a published entry: the version of its format, and the digests of the files that it shares with others; None of
-    those that it does not have because its labels are not public."""
+    """Part of a published entry: the version of its format, and the digests of the files that it shares with others;
+    None for those that it lacks because its labels are not public."""
 
     version: int
     rows: Digest | None = None
@@ -299,7 +301,9 @@ class Manifest(Circumstances):
     `passed`, or which conformance check failed. `dropped`: modality -> feature -> why it was dropped in some fold
     before anything was fitted to it. `rescored_from`: the entry whose predictions these are, scored by other rules:
     nothing was trained. `objects`: the name of a plugin that was given from Python -> its `repr`, and the lines of its
-    `source` where they are known. `entry`: what a published entry shares with others."""
+    `source` where they are known. `ethics`: in entries
+    of own data, the approval of an ethics board that their publisher names. `entry`: what a published entry shares with
+    others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -324,6 +328,7 @@ class Manifest(Circumstances):
     objects: dict[PluginName, dict[str, Any]] = {}
     device: Any
     config: dict[str, Any]
+    ethics: Ethics | None = None
     entry: EntryPart | None = None
 
     def most_of(self, counter: Literal["test_looks", "tried"]) -> int:

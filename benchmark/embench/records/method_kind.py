@@ -1,4 +1,4 @@
-"""What kind of method a row is: of features or a network, and whether its scores only rank; the same everywhere."""
+"""Kind of a method, features or network, and whether its scores only rank; the same everywhere."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def method_kind(method: MethodPart) -> MethodKind:
 
 
 def only_ranks(method: MethodPart) -> bool:
-    """Tells whether the catalogue says that the scores of a method rank units and are no probabilities. It does not say
-    so of a method that it does not know, such as a submission, whose format asks for probabilities."""
+    """True if the catalogue says that the scores of a method rank units and are not probabilities. It does not say so
+    of a method that it does not know, such as a submission, whose format asks for probabilities."""
     return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
 
 

@@ -1,4 +1,4 @@
-"""Names in records: what they may resolve to, and which of them only their author's machine knows."""
+"""Names in records: their resolution, and names that only their author's machine knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pretrainers stand elsewhere in the record, without paths."""
 def names_resolved(
     records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
 ) -> Iterator[None]:
-    """While it lasts, names of these records (folder, record) resolve among installed packages only.
+    """Resolves names of these records (folder, record) among installed packages only, for the duration of the context.
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.
@@ -43,6 +43,15 @@ def names_resolved(
         yield
 
 
+def is_own(dataset: str) -> bool:
+    """Tells whether a dataset's full name in records is that of somebody's own recordings.
+
+    >>> is_own("own/study"), is_own("embench_plugins/own")
+    (True, False)
+    """
+    return dataset.startswith("own/")
+
+
 def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.yaml without `LOCAL_OPTIONS`; a protocol's file goes by the protocol's name, since the record
     holds its rules."""
@@ -59,7 +68,7 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def private_fields(content: Any) -> list[str]:
-    """The fields of a record's file that name a class in a file, or a place on a machine: nobody else has it."""
+    """The fields of a record's file that name a class in a file, or a place on a machine, which nobody else has."""
     return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind for others to recompute: predictions and labels as equal-length columns, and their files.
+"""Predictions and labels of a run as equal-length columns, from which others can recompute scores, and their files.
 
 Files are gzipped CSV whose bytes depend on their rows alone.
 """
@@ -77,10 +77,10 @@ class Predictions:
 
     @classmethod
     def _sound(cls, columns: Columns) -> Predictions:
-        """Of columns that were checked and rounded before."""
-        made = object.__new__(cls)
-        object.__setattr__(made, "columns", columns)
-        return made
+        """Predictions with columns that were checked and rounded before."""
+        predictions = object.__new__(cls)
+        object.__setattr__(predictions, "columns", columns)
+        return predictions
 
     @property
     def table(self) -> Columns:
@@ -95,7 +95,7 @@ class Predictions:
 
     @property
     def classes(self) -> int:
-        """How many class columns there are; 0 where no target has several classes."""
+        """Number of class columns; 0 where no target has several classes."""
         return len(self.columns) - len(self.FIXED) - 2
 
     def take(self, index: np.ndarray) -> Predictions:
@@ -115,7 +115,7 @@ class Predictions:
         return found
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
-        """What stands together in these columns of texts or whole numbers, each once."""
+        """Distinct combinations of values in these columns of texts or whole numbers."""
         code = np.zeros(len(self), np.int64)
         for name in columns:
             stored = self.table.stored[name]
@@ -188,12 +188,12 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
     stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
-        made = Columns({name: _column(name, stored[name]) for name in names})
+        table = Columns({name: _column(name, stored[name]) for name in names})
     except ValueError as error:
         raise DataError(f"a column of {what} does not hold numbers: {error}") from error
-    if len({len(column) for column in made.stored.values()}) > 1:
+    if len({len(column) for column in table.stored.values()}) > 1:
         raise DataError(f"the columns of {what} are of unequal length")
-    return made
+    return table
 
 
 def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:

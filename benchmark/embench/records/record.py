@@ -46,7 +46,7 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 
 @dataclass(frozen=True)
 class Record:
-    """All of a run but its weights.
+    """A whole run except for its weights.
 
     `run` is the content of run.yaml in the names of schema 2 (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`:
     why a subject is excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a
@@ -102,8 +102,8 @@ def write_record(folder: Path, record: Record) -> Manifest:
 
 
 def read_record(folder: Path) -> Record:
-    """The record of a run, or of a published entry. One of before checksums, or an entry, has none and is read as it
-    is.
+    """The record of a run, or of a published entry. A record older than checksums, or an entry, has none and is not
+    verified.
 
     Raises:
         DataError: a file is missing or damaged, or run.yaml breaks its schema. CheckFailed: a file was changed after
@@ -287,8 +287,8 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_sealed(path: Path) -> Any:
-    """The plain values of a YAML file that `sealed_yaml` sealed, or of before. Raises DataError where it is missing or
-    no YAML, CheckFailed where its text was edited."""
+    """The plain values of a YAML file that `sealed_yaml` sealed, or of an older one. Raises DataError where it is
+    missing or no YAML, CheckFailed where its text was edited."""
     text, sound = unsealed_yaml(_text(path))
     if sound is False:
         raise _edited(path)

@@ -20,7 +20,7 @@ _IN_SCORES = (
     *("scores.*.*", "controls.*.*.*", "differences.*.*.difference", "folds.*"),
     *("adds.*.levels.*.effect", "adds.*.levels.*.score", "adds.*.tasks.*", "adds.*.placebo.*"),
 )
-"""Where subjects are counted or named: there alone is `people` no name of a target, a metric or a group."""
+"""Places where subjects are counted or named; elsewhere `people` may be the name of a target, a metric or a group."""
 
 
 def run_in_schema_2(content: Any, where: str) -> Any:
@@ -33,7 +33,7 @@ def run_in_schema_2(content: Any, where: str) -> Any:
 
 
 def scores_in_schema_2(content: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The same of a scores.json; `schema` stays in it, so that it can be read again."""
+    """The content of a scores.json in the form of schema 2; `schema` stays in it, so that it can be read again."""
     return {_KEY: SCHEMA, **_read(content, _IN_SCORES, where)}
 
 
@@ -90,11 +90,11 @@ def _to_schema_1(part: Mapping[str, Any], _: str) -> dict[str, Any]:
 
 
 def _renamed(part: Mapping[str, Any], old: int, new: int) -> dict[str, Any]:
-    """The same part with the names of another schema, in the same order."""
-    made = {_NAME[new] if name == _NAME[old] else name: value for name, value in part.items()}
-    if made.get("over") in _OVER[old]:
-        made["over"] = _OVER[new][_OVER[old].index(made["over"])]
-    return made
+    """A copy of the part with the names of another schema, in the same order."""
+    renamed = {_NAME[new] if name == _NAME[old] else name: value for name, value in part.items()}
+    if renamed.get("over") in _OVER[old]:
+        renamed["over"] = _OVER[new][_OVER[old].index(renamed["over"])]
+    return renamed
 
 
 def _changed(content: Any, places: Sequence[str], change: Callable[[Mapping[str, Any], str], Any]) -> Any:

@@ -43,7 +43,7 @@ class Score(_Part):
         return not math.isnan(self.mean)
 
     def as_json(self) -> dict[str, Any]:
-        """As `Scores.content` holds it."""
+        """The score as a part of `Scores.content`."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -214,7 +214,7 @@ class Scores(Mapping[str, Any]):
 
     @classmethod
     def none(cls, **parts: Any) -> Scores:
-        """Those of a record without predictions, but for these `parts` of the content."""
+        """The scores of a record without predictions, except for these `parts` of the content."""
         nothing: dict[str, Any] = {name: {} for name in ("headlines", "scores", "controls", "differences")}
         return cls({"schema": schema_1.SCHEMA, **nothing, "not_cleared": [], "cleared_all": False, **parts})
 

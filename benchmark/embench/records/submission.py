@@ -32,7 +32,7 @@ MOST_SEEDS = 50
 
 _MOST_WHOLE = 2**31
 _MOST_FAULTS = 1000
-"""After so many faulty lines the rest of a file is not read."""
+"""Number of faulty lines after which reading stops."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -88,12 +88,12 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             expected = f"targets of {card.name}: {', '.join(kinds)}"
             faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
             continue
-        made = _row(row, line, target, classes, faults)
+        parsed = _row(row, line, target, classes, faults)
         method = row.get("method", MODEL)
-        key = (method, made and made.seed, row["target"], row["unit"])
-        if made and (before := first.setdefault(key, line)) != line:
+        key = (method, parsed and parsed.seed, row["target"], row["unit"])
+        if parsed and (before := first.setdefault(key, line)) != line:
             faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
-        rows.append((method, made))
+        rows.append((method, parsed))
     faults.check()
     methods = list(dict.fromkeys(method for method, _ in rows))
     if not rows:
@@ -114,7 +114,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
 
 
 class Faults:
-    """What is wrong with a file, and in which lines: the first kind of fault is reported, with all of its lines."""
+    """Faults of a file with their lines: the first kind of fault is reported, with all of its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -122,7 +122,7 @@ class Faults:
         self.expected: dict[str, str | None] = {}
 
     def add(self, what: str, line: int, example: str = "", expected: str | None = None) -> None:
-        """Notes a fault of kind `what` in a line, with an example of what stands there and what was expected."""
+        """Notes a fault of kind `what` in a line, with the text there and the expected one."""
         self.found.setdefault(what, []).append((line, example))
         self.expected.setdefault(what, expected)
         if len(self.found[what]) >= _MOST_FAULTS:

@@ -1,4 +1,4 @@
-"""How figures, scores with intervals, and names of methods are written: on the terminal, in tables, reports and papers.
+"""Text of figures, scores with intervals, and names of methods for the terminal, tables, reports and papers.
 
 What a run costs is written by `records/cost.py`.
 """
@@ -115,7 +115,7 @@ def format_coverage(share: float | None) -> str:
 
 
 def is_by_construction(score: Interval | None) -> bool:
-    """Whether a control's score has no error at all: no subjects could give it another.
+    """True if a control's score has no error, as it is the same for any subjects.
 
     >>> from embench.records.scores import Score
     >>> is_by_construction(Score(mean=0.5, low=0.5, high=0.5)), is_by_construction(Score(mean=0.5))
@@ -127,7 +127,7 @@ def is_by_construction(score: Interval | None) -> bool:
 
 
 def format_control(score: Interval | None, missing: str = "-") -> str:
-    """A control's score with its interval, or that it is what it is by construction.
+    """A control's score with its interval, or with a note that it follows from its construction.
 
     >>> from embench.records.scores import Score
     >>> format_control(Score(mean=0.5, low=0.5, high=0.5))
@@ -167,7 +167,7 @@ def format_p(p: float) -> str:
 
 
 def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
-    """Anything that a record holds, on one line: mappings and lists with commas between; `missing` for None and "".
+    """Any value of a record on one line: mappings and lists with commas between; `missing` for None and "".
 
     >>> format_value({"ppg": 0.5, "eda": [1, 2]})
     'ppg 0.500, eda 1, 2'
@@ -190,11 +190,11 @@ def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
     for name, own in (run["dataset"].get("modalities") or {}).items():
         if name in used:
             filtered = "interpolated linearly" if own.get("linear") else "not filtered"
-            said = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
-            said += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
-            said += [f"read as {own['read_as']}"] if own.get("read_as") else []
+            parts = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
+            parts += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
+            parts += [f"read as {own['read_as']}"] if own.get("read_as") else []
             sentences.append(
-                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(said)}."
+                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(parts)}."
             )
     return sentences
 
@@ -210,7 +210,7 @@ def join_with_and(parts: Sequence[str]) -> str:
 
 
 def format_controls(not_cleared: Sequence[str], n_scored: int | None = None) -> str:
-    """Whether a method lies above its controls: `not above prior`, or `above all 6` where their number is given."""
+    """A clause on controls: `not above prior`, or `above all 6` where their number is given."""
     if not_cleared:
         return f"not above {', '.join(not_cleared)}"
     if n_scored is None:
@@ -247,8 +247,8 @@ def name_without_package(full_name: str) -> str:
 
 
 def method_name(run: Mapping[str, Any]) -> str:
-    """What a method is called: its encoders and fusion, its pretraining, its modalities; of a submission, the name that
-    its author gave it. Empty where the record names no parts.
+    """The display name of a method: its encoders and fusion, its pretraining, its modalities; of a submission, the name
+    that its author gave it. Empty where the record names no parts.
 
     Args:
         run: the content of run.yaml.

@@ -1,4 +1,4 @@
-"""What plugins there are, from files alone, and the way from a name to its class."""
+"""Registry of plugins, from files alone, and the import of a class by its name."""
 
 from embench.registry.catalogue import (
     entries,

@@ -1,4 +1,4 @@
-"""From a name to its entry: all packages' entries together, and the rules where two of them clash."""
+"""Entries by name: those of all packages together, and the rules where two of them clash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def installed() -> dict[str, Package]:
 
 
 def refresh() -> None:
-    """Forgets what was read, for a process in which a package was installed meanwhile."""
+    """Clears caches, for a process in which a package was installed since."""
     importlib.invalidate_caches()
     installed.cache_clear()
     _warn_once.cache_clear()
@@ -57,8 +57,8 @@ def entries(kind: str | None = None) -> list[Entry]:
 
 
 def names(kind: str) -> list[str]:
-    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do. Old
-    names are left out.
+    """Names accepted for plugins of this kind: bare names, and `package/name` where a bare name is ambiguous. Old names
+    are left out.
 
     >>> "auroc_within" in names("metric")
     True
@@ -67,15 +67,15 @@ def names(kind: str) -> list[str]:
 
 
 def written_name(entry: Entry) -> str:
-    """What can be written for an entry: its bare name if that means this entry, else `package/name`."""
+    """The name to write for an entry: its bare name if that means this entry, else `package/name`."""
     same = [e for e in entries(entry.kind) if e.name == entry.name and not e.broken]
     bare = len(same) == 1 or entry.package == BUNDLED
     return entry.name if bare else entry.full_name
 
 
 def sites(dataset: str) -> dict[str, tuple[str, ...]]:
-    """Modality -> where its sensors are, as the `registry.yaml` of a dataset by this full name says, one for all of its
-    channels or one each; empty where it says nothing.
+    """Modality -> places of its sensors, by the `registry.yaml` of a dataset with this full name, one for all of its
+    channels or one each; empty where it has none.
 
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)
@@ -85,8 +85,7 @@ def sites(dataset: str) -> dict[str, tuple[str, ...]]:
 
 
 def questions_of(dataset: str) -> dict[str, Question]:
-    """Target -> what it asks, as the `registry.yaml` of a dataset by this full name says; without those of which it
-    says nothing.
+    """Target -> its question, by the `registry.yaml` of a dataset with this full name; without targets that it omits.
 
     >>> questions_of("embench_plugins/wesad")["stress"].labels
     'task'
@@ -128,8 +127,8 @@ def find(kind: str, name: str) -> Entry:
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
     if entry.until:
-        gone = f"{entry.package} {entry.until} no longer has the old name"
-        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {gone}", FutureWarning)
+        removed = f"{entry.package} {entry.until} no longer has the old name"
+        _warn_once(f"{kind} `{entry.name}` is called `{entry.alias_of}` now; {removed}", FutureWarning)
     return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
 
 

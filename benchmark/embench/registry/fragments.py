@@ -37,7 +37,7 @@ _RELEASES = "releases"
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _FLAGS = ("features", "ranks")
 _FLAGS_OF = {"encoder": ("features",), "fusion": _FLAGS}
-"""What is true or false of the plugins of a kind."""
+"""Boolean fields of a kind's plugins."""
 _PLAIN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_TEXTS, (str,)), **dict.fromkeys(_FLAGS, (bool,)), "hours": (int, float)
 }  # fmt: skip
@@ -220,8 +220,8 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif kind == MODALITY:
             for name, fields in plugins.items():
-                made = read_modality(str(name), fields, package, version, source)
-                yield _broken(MODALITY, str(name), package, version, source, made) if isinstance(made, str) else made
+                found = read_modality(str(name), fields, package, version, source)
+                yield _broken(MODALITY, str(name), package, version, source, found) if isinstance(found, str) else found
         else:
             for name, fields in plugins.items():
                 yield _entry(str(kind), str(name), fields, plugins, package, version, source)
@@ -267,7 +267,7 @@ def _entry(
 
 
 def _problem(kind: str, name: str, fields: Any) -> str | None:
-    """What is wrong with an entry's fields, or None."""
+    """The fault in an entry's fields, or None."""
     if not _NAME.fullmatch(name):
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
@@ -314,7 +314,7 @@ def _problem_of_sites(sites: Any, modalities: list[str]) -> str | None:
 
 
 def _problem_of_releases(released: Any) -> str | None:
-    if not isinstance(released, Mapping) or not all(isinstance(text, str) for of in released.items() for text in of):
+    if not isinstance(released, Mapping) or not all(isinstance(text, str) for row in released.items() for text in row):
         return f"`{_RELEASES}` is {released!r}, expected digests, and of each whose recordings it is of"
     return None
 

@@ -1,4 +1,4 @@
-"""What observers of a run can watch, and the way they are called: they see copies, and can't stop or change a run."""
+"""Hooks of a run for observers, and their calls: observers see copies, and can't stop or change a run."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ class Observers:
             UsageError: there is no such observer.
             PluginError: an observer cannot be imported or made, or watches nothing.
         """
-        made = []
+        observers = []
         for name in names:
             entry = find("observer", name)
             try:
-                made.append(load_entry(entry)())
+                observers.append(load_entry(entry)())
             except EmbenchError:
                 raise
             except Exception as error:  # the plugin boundary
                 problem = f"observer `{entry.name}` of {entry.home} can't be created: {type(error).__name__}: {error}"
                 raise PluginError(problem, where=origin(entry)) from error
-        return cls(made)
+        return cls(observers)
 
     def tell(self, hook: Event, **event: Any) -> None:
         """Passes an event to every observer, with the arguments that its hook has."""

@@ -1,4 +1,4 @@
-"""What code a plugin's results come from, as text for cache keys and stage ids."""
+"""Code identity of a plugin's results, as text for cache keys and stage ids."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from embench.registry.catalogue import find, installed
 from embench.registry.fragments import BUNDLED, Entry, module_file
 from embench.registry.loading import source_file
 from embench.registry.objects import is_object
-from embench.snapshot import seen
+from embench.snapshot import cached
 
 
-@seen
+@cached
 def code_identity(kind: str, name: str) -> str:
     """The identity of a plugin's code; equal identity means equal results.
 
@@ -39,7 +39,7 @@ def code_identity(kind: str, name: str) -> str:
 
 
 def _from_wheel(entry: Entry) -> bool:
-    """Whether the package's own files are among those its distribution put there (an editable install has none)."""
+    """True if the package's own files are among those its distribution installed (an editable install has none)."""
     package = installed().get(entry.package)
     distribution = package.distribution if package else None
     if distribution is None:

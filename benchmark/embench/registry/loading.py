@@ -1,4 +1,4 @@
-"""From an entry to its class: imported when it is used, checked against the interface of its kind."""
+"""Import of an entry's class when it is used, checked against the interface of its kind."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BASES = {
 
 
 FILE_MODULES = "embench_file_"
-"""How the names of modules that are loaded from a user's file begin."""
+"""Prefix of the names of modules that are loaded from a user's file."""
 
 
 def load(kind: str, name: str) -> type[Any]:
@@ -117,7 +117,7 @@ def kind_of(cls: type[Any]) -> str | None:
 
 
 def has_synthesizer(name: str) -> bool:
-    """Whether synthetic files of a dataset can be written; the generator is not imported."""
+    """True if synthetic files of a dataset can be written; the generator is not imported."""
     entry = find("dataset", name)
     return entry.synthesizer is not None or hasattr(load_entry(entry), "synthesize")
 
@@ -169,7 +169,7 @@ def _function(entry: Entry, target: str) -> Callable[..., Any]:
 
 
 def origin(entry: Entry) -> str:
-    """Where a plugin comes from: `package version, file:line`, found without importing it."""
+    """Origin of a plugin as `package version, file:line`, found without importing it."""
     if is_object(entry.target):
         return object_facts(entry.target).get("place") or entry.home
     path, line = _class_place(entry)
@@ -214,7 +214,7 @@ def _import(entry: Entry) -> ModuleType:
 
 @contextmanager
 def _naming(entry: Entry) -> Iterator[None]:
-    """Turns whatever importing a plugin raises into a PluginError that names it."""
+    """Turns exceptions in importing a plugin into a PluginError that names it."""
     try:
         yield
     except EmbenchError:
@@ -248,7 +248,7 @@ def _import_file(path: Path, version: str) -> ModuleType:
 
 
 def _place(error: BaseException) -> str:
-    """Where an import gave up: the last line that is not the import machinery's."""
+    """The place where an import failed: the last line that is not the import machinery's."""
     if isinstance(error, SyntaxError):
         return ""  # its own text says it
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]

@@ -48,7 +48,7 @@ def modality_of(name: str, where: str = "") -> ModalityDefinition:
 
 
 def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
-    """Those modalities of a dataset's card that packages add to the bundled ones.
+    """The modalities of a dataset's card that packages add to the bundled ones.
 
     Raises:
         PluginError: one is not defined, or the card has it in another unit than its definition.

@@ -1,4 +1,4 @@
-"""What a modality is, as `registry.yaml` describes it: the bundled ones, and those that packages add."""
+"""Modalities as `registry.yaml` describes them: the bundled ones, and those that packages add."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SITES = (
     "wrist", "finger", "palm", "arm", "chest", "abdomen", "neck", "ear", "forehead", "ankle", "foot", "zygomaticus",
     "corrugator", "trapezius",
 )  # fmt: skip
-"""Where on the body a sensor is, in words of a `registry.yaml` and as names of channels; of an EMG, the muscle."""
+"""Places of sensors on the body, in words of a `registry.yaml` and as names of channels; of an EMG, the muscle."""
 
 _FIELDS = ("summary", "unit", "range", "rate_hz", "interpolate", "filter", "read_as")
 _EDGES = ("high", "low", "order", "notch")
@@ -58,7 +58,7 @@ class ModalityDefinition:
         return f"{self.package} {self.version}"
 
     def definition(self) -> dict[str, Any]:
-        """All that decides numbers, as plain values: what two packages must agree on."""
+        """All fields that determine numbers, as plain values, on which two packages must agree."""
         left_out = ("name", "package", "version", "source", "summary")
         plain = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {**plain, "limits": self.limits and list(self.limits), "filter": dict(self.filter)}
@@ -92,7 +92,7 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
 
 
 def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
-    """What is wrong with a package's modality beside the bundled ones, or None."""
+    """The conflict of a package's modality with the bundled ones, or None."""
     if modality.name in bundled:
         return f"`{modality.name}` is a modality of {bundled[modality.name].home}, which no package can define anew"
     readable = [name for name in bundled if name != _NOT_READ_AS]

@@ -25,11 +25,11 @@ SYNONYMS: dict[str, str | tuple[str, ...]] = {
     "gaussiannb": "naive_bayes",
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
 }
-"""What researchers call things elsewhere -> how a name of ours for it begins, or several, the likeliest first."""
+"""Terms of other projects -> the beginning of our names for them, or several, the likeliest first."""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """At most three known names that `name` is another word for, or that look like it, the nearest first."""
+    """At most three known names that `name` is a synonym of or resembles, the nearest first."""
     by_shape = {_shape(k): k for k in known}
     for begins in our_words(name):
         if meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:

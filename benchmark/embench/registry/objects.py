@@ -1,4 +1,4 @@
-"""Plugins that a user gave from Python as classes, as in a notebook: named by what they do, and read by workers.
+"""Plugins that a user gave from Python as classes, as in a notebook: named by their behaviour, and read by workers.
 
 Their names, `object:DIGEST:TITLE`, mean something only in the process that was given the class, and in its workers: a
 command line, a file or a record cannot name one. The process itself uses the class as it is; workers, which have not
@@ -27,12 +27,12 @@ _GIVEN: dict[str, type[Any]] = {}
 
 
 def is_object(name: str) -> bool:
-    """Whether a name is that of an object, whoever has it."""
+    """True if a name is that of an object, of any process."""
     return name.startswith(_OBJECT)
 
 
 def written(digest: str, title: str) -> str:
-    """The name of an object, by the digest of what it does."""
+    """The name of an object, by the digest of its behaviour."""
     return f"{_OBJECT}{digest}:{title}"
 
 

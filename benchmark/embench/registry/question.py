@@ -12,8 +12,8 @@ ASKS = "asks"
 """The field of a dataset's entry: target -> its `question` and its `labels`."""
 
 LABEL_ORIGINS = ("task", "film's class", "self-report", "observer")
-"""Where labels come from: the task that was given, the class of a film or another stimulus, what subjects said of
-themselves, what others said of them."""
+"""Origins of labels: the given task, the class of a film or another stimulus, subjects' reports of themselves,
+observers' ratings."""
 
 
 @dataclass(frozen=True, slots=True)

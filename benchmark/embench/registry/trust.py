@@ -1,4 +1,4 @@
-"""Whose word decides what code runs: a user's own command, or a record that anybody may have written."""
+"""Trust in names that decide what code runs: a user's own command, or a record that anybody may have written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HINT = "if you know who wrote it: --trust-code runs it"
 
 @contextmanager
 def installed_only(record: str, *, trust_code: bool = False, given: str | None = None) -> Iterator[None]:
-    """While it lasts, names resolve among installed packages only, and never to a file or a folder.
+    """Resolves names among installed packages only, and never to a file or a folder, for the duration of the context.
 
     Args:
         record: the file that the names come from.

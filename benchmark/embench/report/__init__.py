@@ -9,12 +9,13 @@ from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
-from embench.errors import EmbenchError
+from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
+from embench.leaderboard import sealing
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
-from embench.records.names import names_resolved
+from embench.records.names import names_resolved, public_run
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, people, quality, training
 from embench.report.facts import RunFacts
@@ -32,6 +33,7 @@ def write_report(
     trust_code: bool = False,
     progress: ProgressCallback | None = None,
     audit: Callable[[Path, Record], Audit] | None = None,
+    share: bool = False,
 ) -> Path:
     """Writes the report of a run, of scored predictions, or of a leaderboard entry.
 
@@ -40,21 +42,39 @@ def write_report(
         data_root: where the dataset lies; without its data no signals are drawn.
         trust_code: whether classes in files that the record names are imported.
         progress: called while data are prepared, as `store.prepare` does.
+        share: whether others may see it: without signals and, unless labels are public, without what tells labels or
+            single subjects, as a sealed entry.
         audit: audits a record that was not audited, see `audits.audit_record`; by default it is not.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
-        MachineError: the file cannot be written. CheckFailed: the record names code in a file.
+        MachineError: the file cannot be written. CheckFailed: the record names code in a file, or labels could be
+            told from scores that are to be shared.
     """
     record = read_record(folder)
     with names_resolved([(Path(folder), record)], trust_code=trust_code):
-        run = RunFacts(record, Path(folder), _store(record, data_root, progress))
-        if audit and run.audit is None:
+        if share:
+            run = _for_others(record, Path(folder))
+        else:
+            run = RunFacts(record, Path(folder), _store(record, data_root, progress))
+        if audit and run.audit is None and not share:
             run = replace(run, audited=_audited(Path(folder), record, audit))
         html = _page(run, singles)
     with saving("the report", out):
         write_text(Path(out), html)
     return Path(out)
+
+
+def _for_others(record: Record, folder: Path) -> RunFacts:
+    """What others may see of a run, as if it was read from its entry. Raises CheckFailed where labels could be told."""
+    kept = replace(record, run=public_run(record.run))
+    if record.manifest.card.labels_public != "yes":
+        told = sealing.why_labels_show(record.predictions, record.labels) if record.labels else ""
+        if told:
+            raise CheckFailed(f"the report cannot be shared: {told}", where=str(folder))
+        cohort = {**kept.run["cohort"], "subjects": record.manifest.cohort.size}
+        kept = sealing.sealed(replace(kept, run={**kept.run, "cohort": cohort}))
+    return RunFacts(kept, folder, Undefined("the report was written to be shared"), for_others=True)
 
 
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
@@ -75,6 +95,8 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("The run", "Details of the run", about.facts_section(run)),
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
+    if run.record.labels is not None and run.manifest.card.labels_public != "yes":
+        footer += " It is not for others, as the labels are not public; for them, write one with --share."
     return render_page(f"{run.name}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
 
 

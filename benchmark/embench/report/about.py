@@ -1,4 +1,4 @@
-"""What the run was: marks that a reader must see first, its cost, its audit, and how it came about."""
+"""Description of the run: marks that a reader must see first, its cost, its audit, and its settings."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": 
 
 def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     """(whether it is bad, title, text), for the top of the page."""
-    about, outside = run.manifest, run.outside
+    about, outside, verdicts = run.manifest, run.outside, run.verdicts.values()
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
     worse = "on {}, the method is not shown to be better than {}"
-    failed = [worse.format(told.target, ", ".join(told.failed)) for told in run.verdicts.values() if told.failed]
+    failed = [worse.format(verdict.target, ", ".join(verdict.failed)) for verdict in verdicts if verdict.failed]
     failed += [
-        f"on {told.target}, the method {told.finding}"
-        for told in run.verdicts.values()
-        if told.adds and told.adds.decides and told.fails
+        f"on {verdict.target}, the method {verdict.finding}"
+        for verdict in verdicts
+        if verdict.adds and verdict.adds.decides and verdict.fails
     ]
-    unknown = [f"{told.target}: {told.sentences[0]}" for told in run.verdicts.values() if told.score is None]
+    unknown = [f"{verdict.target}: {verdict.sentences[0]}" for verdict in verdicts if verdict.score is None]
     audit = run.audit or run.audited
     findings = audit["findings"] if isinstance(audit, Mapping) else []
     severe = [found["what"] for found in findings if found["severity"] == "severe"]
     differences = "" if outside else ", ".join(describe_differences(about))
     trial = f"{recipe.preset} is for trials and never enters a leaderboard"
     assumed = f"settings that the paper leaves open: {', '.join(recipe.assumed)}"
-    made = [
+    marks = [
         (run.synthetic, True, "Synthetic data", "these numbers say nothing about real subjects"),
         (protocol.leaks, True, "Leaks", leaks),
         (about.dev, False, "Development", "validation subjects were scored; the test labels stayed closed"),
@@ -60,7 +60,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         (not recipe.on_board and not outside, False, "Recipe", trial),
         (recipe.assumed, False, "Assumed", assumed),
     ]
-    return [(bad, title, text) for holds, bad, title, text in made if holds]
+    return [(bad, title, text) for holds, bad, title, text in marks if holds]
 
 
 def page_header(run: RunFacts) -> Markup:
@@ -71,19 +71,19 @@ def page_header(run: RunFacts) -> Markup:
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, as_sentence(text)) for bad, called, text in notices(run)]
-    return render_macro("header", run.name, line, about.id, listed, [_card(told) for told in run.verdicts.values()])
+    return render_macro("header", run.name, line, about.id, listed, [*map(_card, run.verdicts.values())])
 
 
-def _card(told: TargetVerdict) -> dict[str, str]:
-    n, failed = len(told.compared), len(told.failed)
+def _card(verdict: TargetVerdict) -> dict[str, str]:
+    n, failed = len(verdict.compared), len(verdict.failed)
     cleared = f"clears {n - failed} of {n} controls" if n else "no control applies"
-    verdict = told.finding if told.asked else cleared if told.score else NOT_COMPARED
+    text = verdict.finding if verdict.asked else cleared if verdict.score else NOT_COMPARED
     return {
-        "target": told.target,
-        "metric": told.title,
-        "value": format_score(told.score, missing="\N{EM DASH}", interval=False),
-        "interval": format_interval(told.score, "{} to {}") if told.score else "not estimable",
-        "verdict": verdict,
+        "target": verdict.target,
+        "metric": verdict.title,
+        "value": format_score(verdict.score, missing="\N{EM DASH}", interval=False),
+        "interval": format_interval(verdict.score, "{} to {}") if verdict.score else "not estimable",
+        "verdict": text,
     }
 
 
@@ -189,8 +189,8 @@ def _folds(run: RunFacts) -> Markup:
     return html_table(head, rows, f"Subjects in the folds of {counted(len(run.manifest.seeds), 'seed')}")
 
 
-def _dropped(of: Mapping[str, Mapping[str, str]]) -> str:
-    return "; ".join(f"{m}: {name} ({why})" for m, features in of.items() for name, why in features.items())
+def _dropped(dropped: Mapping[str, Mapping[str, str]]) -> str:
+    return "; ".join(f"{m}: {name} ({why})" for m, features in dropped.items() for name, why in features.items())
 
 
 def _short(evidence: Any) -> Any:

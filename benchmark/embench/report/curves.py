@@ -51,14 +51,14 @@ def _folds(joined: Joined) -> str:
 def roc_curves(joined: Joined, k: int) -> np.ndarray:
     """(curves, 51) true positive rates at the false positive rates `GRID`, of the class `k`: a curve for each fold and
     seed that has units of it and others."""
-    made = []
+    curves = []
     for _, _, units in joined:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
-            made.append(np.interp(RATE_GRID, x, y))
+            curves.append(np.interp(RATE_GRID, x, y))
     # A rank that is certain reaches any rate at no false positive; a curve begins at the corner all the same.
-    table = np.array(made).reshape(-1, len(RATE_GRID))
+    table = np.array(curves).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
 
@@ -118,7 +118,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
     predicted, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
-    there = np.isfinite(x)
+    known = np.isfinite(x)
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars(
@@ -129,7 +129,7 @@ def _calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
             opacity=0.25,
             label="share of units",
         ),
-        line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
+        line(x[known], y[known], low[known], high[known], symbol="circle", label="model"),
     ]
     note = (
         "Predicted probability of the most probable class, in ten equal bins, against the observed frequency: mean "

@@ -32,7 +32,7 @@ MAX_NAMED = 8
 def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
     """The section on embeddings: a map of a fold's test units, and linear probes, for each network; one network may
     predict several targets."""
-    embeddings = read_embeddings(run.folder) if run.folder else None
+    embeddings = read_embeddings(run.folder) if run.folder and not run.sealed else None
     if embeddings is None:
         return Undefined(run.why_no_network("embeddings"))
     return join_named({_names(targets): _network(run, targets, embeddings) for targets in _networks(run, embeddings)})
@@ -74,8 +74,8 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     with limited_threads(1):
         varied = StandardScaler().fit_transform(x[:, x.std(0) > 0].astype(np.float64))
         start = "pca" if min(varied.shape) > 1 else "random"
-        made = TSNE(2, perplexity=min(30.0, (len(x) - 1) / 3), init=start, random_state=0).fit_transform(varied)
-    return np.asarray(made)
+        positions = TSNE(2, perplexity=min(30.0, (len(x) - 1) / 3), init=start, random_state=0).fit_transform(varied)
+    return np.asarray(positions)
 
 
 def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
@@ -84,10 +84,10 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
     rows = rows.take(
         rows.rows_with(method=MODEL, target=targets[0].name) & (rows["seed"] == seed) & (rows["fold"] == fold)
     )
-    here = ours.take((ours.seed == seed) & (ours.fold == fold))
-    _, at, place = np.intersect1d(rows["unit"], here.unit, return_indices=True)
+    embeddings = ours.take((ours.seed == seed) & (ours.fold == fold))
+    _, at, place = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
-    rows, x = rows.take(at[some]), here.x[place[some]]
+    rows, x = rows.take(at[some]), embeddings.x[place[some]]
     if len(x) < 5:
         return Undefined(f"fold {fold} of seed {seed} has fewer than five test units")
     if not (x.std(0) > 0).any():
@@ -124,23 +124,23 @@ def _map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup |
 
 def _labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:
     """The variable that colours a map -> the labels of its units (n,), for each target."""
-    made = {}
+    variables = {}
     for target in targets:
         label, classes = labels_of(rows, labels, target), run.classes(target)
         named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
-        made["label" if len(targets) == 1 else target.name] = np.array(named)
-    return made
+        variables["label" if len(targets) == 1 else target.name] = np.array(named)
+    return variables
 
 
 def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     names = np.unique(values).tolist()
-    made = []
+    marks = []
     for k, name in enumerate(name for name in names if name != UNLABELLED):
         chosen = values == name
         symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= MAX_NAMED else "circle"
         label = name if len(names) <= MAX_NAMED else ""
-        made.append(scatter(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
-    return made
+        marks.append(scatter(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
+    return marks
 
 
 def _thirds(values: np.ndarray) -> list[str]:

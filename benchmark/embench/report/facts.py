@@ -1,4 +1,4 @@
-"""What is known of a finished run, for all that describes one: the report, texts for papers, and forms of others."""
+"""Facts of a finished run for everything that describes one: the report, texts for papers, and forms of others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.leaderboard.sealing import sealed_audit
 from embench.planning.request import command_again
 from embench.records import audit, cost
 from embench.records.looks import scored_and_whose
@@ -39,7 +40,7 @@ _ACCESS = {
     "baseline": "the recorded rest, for normalisation",
     "unlabelled": "all recordings of the subject without their labels, for normalisation",
 }
-"""What a method sees of a test subject, by the record's `target_access`."""
+"""Access of a method to a test subject in words, by the record's `target_access`."""
 
 _NORMALISED = {
     "none": "were not normalised",
@@ -71,7 +72,7 @@ def dataset_card(name: str) -> Card | None:
 
 
 def dataset_title(name: str) -> str:
-    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
+    """A dataset's name in text: its card's title, or its bare name where its package is not installed here."""
     card = dataset_card(name)
     return card.title if card else bare_name(name)
 
@@ -79,20 +80,27 @@ def dataset_title(name: str) -> str:
 def rule_in_words(rule: RulePart) -> str:
     """The fields of a label rule that say anything: `aggregate mean, cut 5, ties low`."""
     silent = {"lag_s": 0.0}
-    said = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
-    return format_value(said, "g")
+    shown = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
+    return format_value(shown, "g")
 
 
 @dataclass(frozen=True)
 class RunFacts:
     """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
-    reason why they are not available; `audited`: an audit that was made just now. What packages, protocols and audits
+    reason why they are not available; `audited`: an audit that was made just now; `for_others`: whether it
+    is described to whoever may read it. What packages, protocols and audits
     know is empty or None where they lack it."""
 
     record: Record
     folder: Path | None = None
     store: Store | Undefined = _NOT_OPENED
     audited: Mapping[str, Any] | Undefined | None = None
+    for_others: bool = False
+
+    @property
+    def sealed(self) -> bool:
+        """True where nobody but the owner of the run may see what tells labels."""
+        return self.for_others and self.manifest.card.labels_public != "yes"
 
     @property
     def manifest(self) -> Manifest:
@@ -106,7 +114,7 @@ class RunFacts:
 
     @property
     def outside(self) -> bool:
-        """Whether other code made the predictions, of which nothing more is known."""
+        """True if other code made the predictions, of which nothing more is known."""
         return bool(self.manifest.method.outside)
 
     @property
@@ -143,7 +151,8 @@ class RunFacts:
     @cached_property
     def audit(self) -> Mapping[str, Any] | None:
         """The content of the run's audit. Raises DataError where it is damaged."""
-        return audit.read_audit(self.folder) if self.folder else None
+        found = audit.read_audit(self.folder) if self.folder else None
+        return sealed_audit(found) if found and self.sealed else found
 
     @cached_property
     def verdicts(self) -> dict[str, TargetVerdict]:
@@ -152,7 +161,7 @@ class RunFacts:
 
     @property
     def without_prediction(self) -> str:
-        """The name of units without a prediction: a run predicts all that have a signal, a file what it likes."""
+        """The name of units without a prediction: a run predicts all that have a signal, a file may omit any."""
         return "units without a prediction" if self.outside else "units without any of the modalities"
 
     @property
@@ -207,10 +216,10 @@ class RunFacts:
     @property
     def label_rules(self) -> dict[str, str]:
         """Target -> how its labels were made."""
-        made = {}
+        rules = {}
         for about in self.manifest.card.label_rules:
-            made[about.name] = f"{about.kind} from `{about.label}` ({rule_in_words(about.rule) or 'as it is'})"
-        return made
+            rules[about.name] = f"{about.kind} from `{about.label}` ({rule_in_words(about.rule) or 'as it is'})"
+        return rules
 
     @property
     def split(self) -> str:
@@ -265,8 +274,8 @@ class RunFacts:
     @property
     def opened(self) -> str:
         """A sentence on how many methods were scored on the test subjects; empty where that was not recorded."""
-        told = scored_and_whose(self.manifest)
-        return f"{told[0].upper()}{told[1:]}." if told else ""
+        sentence = scored_and_whose(self.manifest)
+        return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
     @cached_property
     def targets(self) -> list[Target]:
@@ -288,7 +297,7 @@ class RunFacts:
 
     def frequencies(self) -> list[str]:
         """The labelled units of each class, or the mean of a value, for each target that has any."""
-        made = []
+        texts = []
         for target in self.targets:
             joined = self.joined_units(target).get(MODEL, Joined({}))
             found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
@@ -299,5 +308,5 @@ class RunFacts:
             if target.traits.has_classes:
                 counts = {name: int((labels == k).sum()) for k, name in enumerate(self.classes(target))}
                 shown = ", ".join(f"{name} {n} ({100 * n / len(labels):.1f} %)" for name, n in counts.items())
-            made.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
-        return made
+            texts.append(f"{in_words(target.name)}: {len(labels)} labelled units, {shown}")
+        return texts

@@ -93,9 +93,9 @@ def _called(ours: Record, other: Record, modality: str) -> str:
 
 @dataclass(frozen=True)
 class MethodPredictions:
-    """What several methods say of the same units: `score` (methods, n), of classes the true class's probability, and
-    `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The first
-    method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
+    """Predictions of several methods for the same units: `score` (methods, n), of classes the true class's probability,
+    and `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The
+    first method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
 
     recording: np.ndarray
     subject: np.ndarray
@@ -107,7 +107,7 @@ class MethodPredictions:
 
 
 def method_predictions(records: Sequence[Record], target: Target) -> MethodPredictions:
-    """Of the labelled units that all answered. Raises DataError where there are none."""
+    """Predictions for the labelled units that all methods predict. Raises DataError where there are none."""
     tables = []
     for record in records:
         rows = record.predictions
@@ -196,35 +196,35 @@ def _fusion(run: RunFacts, target: Target, others: Mapping[str, Record]) -> Mark
 def _recording(
     run: RunFacts, target: Target, predictions: MethodPredictions, name: str, modalities: Sequence[str]
 ) -> Markup:
-    here = np.flatnonzero(predictions.recording == name)
-    here = here[np.argsort(predictions.start[here], kind="stable")]
-    start, stop, label = predictions.start[here], predictions.stop[here], predictions.label[here]
+    rows = np.flatnonzero(predictions.recording == name)
+    rows = rows[np.argsort(predictions.start[rows], kind="stable")]
+    start, stop, label = predictions.start[rows], predictions.stop[rows], predictions.label[rows]
     ends = (float(start.min()), float(stop.max()))
-    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, predictions, here, modalities, ends)]
+    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, predictions, rows, modalities, ends)]
     measure, sign, marks = ("Correct units", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
-        f"{variant} {sign * predictions.good[k, here].mean():.{0 if marks else 3}f}{marks}"
+        f"{variant} {sign * predictions.good[k, rows].mean():.{0 if marks else 3}f}{marks}"
         for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
     )
-    note = f"Recording {name}, subject {predictions.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
+    note = f"Recording {name}, subject {predictions.subject[rows[0]]}. {measure}: {right}. Scores are means over seeds."
     drawn = figure(panels, f"{target.name} in recording {name}", note, width=1000)
     head = ("start (s)", "stop (s)", "label", "fusion", *(f"{m} alone" for m in modalities))
-    rows = [
-        (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, predictions.score[:, here[i]]))
-        for i in range(len(here))
+    table = [
+        (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, predictions.score[:, rows[i]]))
+        for i in range(len(rows))
     ]
-    return figure_with_table(drawn, head, rows, note, wide=True)
+    return figure_with_table(drawn, head, table, note, wide=True)
 
 
 def _scores(
     run: RunFacts,
     target: Target,
     predictions: MethodPredictions,
-    here: np.ndarray,
+    rows: np.ndarray,
     modalities: Sequence[str],
     ends: tuple[float, float],
 ) -> Panel:
-    start, stop, label = predictions.start[here], predictions.stop[here], predictions.label[here]
+    start, stop, label = predictions.start[rows], predictions.stop[rows], predictions.label[rows]
     at, long = (start + stop) / 2, float(np.median(stop - start))
     marks: list[Mark] = []
     y = Axis(target.name, 0, 1)
@@ -240,14 +240,14 @@ def _scores(
         middle, wide = (start[on] + stop[off]) / 2, stop[off] - start[on]
         marks.append(bars(middle, np.ones(len(on)), colour="muted", width=wide, opacity=0.22, label=name))
         marks.append(rule(y=0.5))
-    apart = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
+    breaks = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
     for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
         x, score = (
-            (at, predictions.score[k, here])
-            if len(here) > 1
-            else (np.array(ends), predictions.score[k, here].repeat(2))
+            (at, predictions.score[k, rows])
+            if len(rows) > 1
+            else (np.array(ends), predictions.score[k, rows].repeat(2))
         )
-        x, score = np.insert(x, apart, np.nan), np.insert(score, apart, np.nan)
+        x, score = np.insert(x, breaks, np.nan), np.insert(score, breaks, np.nan)
         marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=variant))
     return Panel(f"{title} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 

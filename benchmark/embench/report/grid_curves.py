@@ -57,7 +57,7 @@ class Curve:
         return f"Headline scores over {AXIS_TITLES[self.axis]}"
 
     def panels(self) -> list[tuple[str, list[Point]]]:
-        """(what it is about, its points) for each dataset, target and metric."""
+        """(title, points) for each dataset, target and metric."""
         found: dict[str, list[Point]] = {}
         for point in self.points:
             found.setdefault(f"{point.dataset}, {point.target}: {point.metric}", []).append(point)
@@ -70,14 +70,14 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
     for axis in AXIS_TITLES:
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            apart = _apart([run for run, _ in runs], axis)
-            points = tuple(point for run, scores in runs for point in _points(axis, run, scores, apart))
+            differing = _differing([run for run, _ in runs], axis)
+            points = tuple(point for run, scores in runs for point in _points(axis, run, scores, differing))
             found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), points))
     return found
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: what is taken away from top to bottom, how much is labelled as lines."""
+    """A panel for each dataset and target: removed modalities from top to bottom, amounts of labels as lines."""
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
@@ -125,25 +125,25 @@ def write_curves(
     ]
 
 
-def _points(axis: str, run: Mapping[str, Any], scores: Scores, apart: Sequence[str]) -> list[Point]:
+def _points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequence[str]) -> list[Point]:
     parts = _parts(run, axis)
     synthetic = " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
     dataset = name_without_package(run["dataset"]["name"]) + synthetic
-    line = ", ".join(filter(None, (parts[part] for part in apart))) or parts["method"]
+    line = ", ".join(filter(None, (parts[part] for part in differing))) or parts["method"]
     return [
         Point(dataset, target, metric, line, _place(axis, run), scores.of(target).get(metric, Score()), run["id"])
         for target, metric in scores.headlines.items()
     ]
 
 
-def _apart(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
+def _differing(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
     """The parts in which some runs differ besides the axis."""
     parts = [_parts(run, axis) for run in runs]
     return [name for name in parts[0] if len({part[name] for part in parts}) > 1]
 
 
 def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
-    """What a run is, in words; without its dataset, which has a panel of its own."""
+    """Description of a run in words; without its dataset, which has a panel of its own."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     parts = {

@@ -45,12 +45,12 @@ HEADLINE_WIDTH = 520.0
 
 def headline_section(run: RunFacts) -> SectionBody | Undefined:
     """The section that compares the headline with every control. What holds of all targets stands once, at its end."""
-    made = {target.name: _controls(run, target) for target in run.targets}
-    texts = [texts for _, texts in made.values()]
+    drawings = {target.name: _controls(run, target) for target in run.targets}
+    texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
         name: drawn + join_parts(paragraph(text) for text in texts if text not in shared)
-        for name, (drawn, texts) in made.items()
+        for name, (drawn, texts) in drawings.items()
     }
     body = join_named(own)
     if isinstance(body, Undefined):
@@ -61,9 +61,9 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
 def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
     """The drawing of a target, and sentences."""
     scores, name = run.scores, target.name
-    told = run.verdicts[name]
-    metric, model = told.metric, told.score
-    first, *others = told.sentences
+    verdict = run.verdicts[name]
+    metric, model = verdict.metric, verdict.score
+    first, *others = verdict.sentences
     beside = [
         as_sentence(f"the method {text}" if text.startswith(("adds ", "is not shown ")) else text)
         for text in [*others, format_coverage(scores.coverage(name))]
@@ -82,17 +82,17 @@ def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
         else:
             silent[control.name] = control.why_undefined(metric)
     height = 30.0 * (1 + len(applied))
-    made = [_headlines(run, name, metric, {"model": model, **applied}, height)]
+    figures = [_headlines(run, name, metric, {"model": model, **applied}, height)]
     if gaps:
-        made.append(_differences(run, name, metric, gaps, height))
+        figures.append(_differences(run, name, metric, gaps, height))
     extra = [control for control in applied if control in NOT_TO_CLEAR]
     notes = [
         f"Controls that do not apply: {with_reasons(silent)}." if silent else "",
-        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not told.asked else "",
+        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not verdict.asked else "",
         _by_construction(metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
     ]
-    return figure_row(made), [*filter(None, notes), *beside]
+    return figure_row(figures), [*filter(None, notes), *beside]
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
@@ -139,7 +139,7 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
 def _exploratory(run: RunFacts) -> Markup:
     """The method and the controls in the exploratory scores; nothing where there is none. A control with the same
     scores on all targets stands once."""
-    targets = [name for name, told in run.verdicts.items() if told.exploratory]
+    targets = [name for name, verdict in run.verdicts.items() if verdict.exploratory]
     metrics = list(dict.fromkeys(each.metric for name in targets for each in run.verdicts[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
@@ -149,11 +149,11 @@ def _exploratory(run: RunFacts) -> Markup:
             if any(score and score.defined for score in found):
                 cells.setdefault(method, {})[name] = tuple(map(format_score, found))
     rows = []
-    for method, of in cells.items():
-        if len(set(of.values())) == 1 and len(of) == len(targets):
-            rows.append((method, *next(iter(of.values()))))
+    for method, row in cells.items():
+        if len(set(row.values())) == 1 and len(row) == len(targets):
+            rows.append((method, *next(iter(row.values()))))
         else:
-            rows += [(f"{method}, {target}", *found) for target, found in of.items()]
+            rows += [(f"{method}, {target}", *found) for target, found in row.items()]
     if not rows:
         return Markup()
     return html_table(("method", *metrics), rows, "Exploratory scores: nothing is ranked or cleared by them.")
@@ -175,7 +175,7 @@ _OF_WHAT = {
     "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
     "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
 }
-"""What a score is, by what its SD is over."""
+"""Definitions of a score, by what its SD is over."""
 
 
 def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
@@ -241,7 +241,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
 
 def scores_section(run: RunFacts) -> Markup:
     """The section with a table of all scores of each target."""
-    made = []
+    tables = []
     for target in run.targets:
         headline = run.scores.headlines[target.name]
         stimulus = run.scores.control_scores(target.name, "stimulus_mean")
@@ -259,11 +259,11 @@ def scores_section(run: RunFacts) -> Markup:
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
         width = len(heads) - (not any(row[-1] for row in rows))
         table = html_table(heads[:width], [row[:width] for row in rows], caption) if rows else Markup()
-        made.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
+        tables.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
         "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
         "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched). The column "
         "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
-    return paragraph(note) + (render_macro("columns", made) if len(made) > 1 else join_parts(made))
+    return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))

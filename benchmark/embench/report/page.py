@@ -55,7 +55,7 @@ class Section:
 
     @property
     def id(self) -> str:
-        """What links within the page point to."""
+        """Target of links within the page."""
         return self.short.lower().replace(" ", "-")
 
     @property
@@ -72,13 +72,13 @@ class Section:
         if isinstance(self.body, Undefined):
             return {name: self.body.reason}
         missing = self.body.missing if isinstance(self.body, SectionBody) else {}
-        return {f"{name}: {of}": reason for of, reason in missing.items()}
+        return {f"{name}: {part}": reason for part, reason in missing.items()}
 
 
-def render_macro(name: str, *values: Any) -> Markup:
-    """The macro `name` of `templates/parts.html`, called with `values`."""
-    made: Markup = getattr(_TEMPLATES.get_template("parts.html").module, name)(*values)
-    return made
+def render_macro(name: str, *values: Any, of_template: str = "parts") -> Markup:
+    """The macro `name` of `templates/parts.html`, or of another template, called with `values`."""
+    markup: Markup = getattr(_TEMPLATES.get_template(f"{of_template}.html").module, name)(*values)
+    return markup
 
 
 def join_parts(parts: Iterable[Markup]) -> Markup:
@@ -102,16 +102,16 @@ def by_labelled_target(
 
 
 def join_named(
-    made: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
+    parts_by_name: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
     """The parts of a section, each below its name where there are several, see `by_target`."""
-    missing = {name: one.reason for name, one in made.items() if isinstance(one, Undefined)}
-    if len(missing) == len(made) and len(set(missing.values())) == 1:
+    missing = {name: one.reason for name, one in parts_by_name.items() if isinstance(one, Undefined)}
+    if len(missing) == len(parts_by_name) and len(set(missing.values())) == 1:
         return Undefined(next(iter(missing.values())))
-    named = len(made) > 1
+    named = len(parts_by_name) > 1
     parts = [
         (render_macro("heading", name) if named else Markup()) + one
-        for name, one in made.items()
+        for name, one in parts_by_name.items()
         if one and not isinstance(one, Undefined)
     ]
     if narrow and len(parts) > 1:
@@ -120,7 +120,7 @@ def join_named(
 
 
 def as_sentence(text: str) -> str:
-    """With a full stop and a capital, which a name such as `auroc_within` does not get."""
+    """Adds a full stop and a capital, which a name such as `auroc_within` does not get."""
     first = text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
     return first if first.endswith(".") else f"{first}."
 
@@ -152,7 +152,7 @@ def format_cell(value: Any) -> str:
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
-    """The first column names the row."""
+    """An HTML table whose first column names the row."""
     cells = [
         (
             format_cell(first) if isinstance(first, float) else str(first),
@@ -177,9 +177,9 @@ def figure_with_table(
     return render_macro("picture", drawn, figure.title, html_table(head, rows, figure.title), note, wide)
 
 
-def figure_row(made: Sequence[Markup]) -> Markup:
+def figure_row(figures: Sequence[Markup]) -> Markup:
     """Figures side by side."""
-    return render_macro("pictures", made)
+    return render_macro("pictures", figures)
 
 
 def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
@@ -187,13 +187,15 @@ def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
     return render_macro("facts", pairs)
 
 
-def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str) -> str:
-    """The whole file; sections without a text are named in one line at its end."""
+def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str, style: str = "") -> str:
+    """The whole file; sections without a text are named in one line at its end. `style` names a stylesheet in
+    `templates/` that is added."""
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         header=header,
         sections=[section for section in sections if section.shown],
         not_shown=with_reasons({what: why for section in sections for what, why in section.missing.items()}),
         footer=footer,
+        style=f"{style}.css" if style else "",
         drawing_style=Markup(STYLE),  # noqa: S704  a constant
     )

@@ -1,4 +1,4 @@
-"""Whom a method works for: scores of groups of subjects, by what the dataset records of them (sex, age band)."""
+"""Scores of groups of subjects, by what the dataset records of them (sex, age band)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embench.statistics.intervals import Estimate, with_interval
 from embench.statistics.joined import unit_length
 
 SMALLEST_GROUP = 5
-"""Subjects that a group has at least: a score of fewer says nothing of others, and too much of each."""
+"""Least subjects of a group: a score of fewer says nothing about others, and too much about each."""
 
 _NOTE = (
     "Descriptive: each score is of one group of test subjects alone, by models that were trained on subjects of all "
@@ -79,14 +79,14 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
     ours = own_predictions(run, target)
     length_s, tested = unit_length(np.unique(ours["unit"])), np.unique(ours["subject"]).tolist()
     for fact in sorted({fact for facts in known.values() for fact in facts}):
-        of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
-        groups = sorted(value for value, subjects in Counter(of.values()).items() if subjects >= SMALLEST_GROUP)
+        group_of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
+        groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
         if len(groups) < 2:
             continue
         for metric in dict.fromkeys([run.scores.headlines[target.name], target.traits.within]):
             found = []
             for group in groups:
-                members = [subject for subject, value in of.items() if value == group]
+                members = [subject for subject, value in group_of.items() if value == group]
                 score = score_of_part(run, target, metric, ours.take(np.isin(ours["subject"], members)), length_s)
                 if score is not None:
                     found.append(GroupScore(fact, group, len(members), metric, score))

@@ -30,7 +30,7 @@ def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
 
 
 def describe_probabilities(found: Calibration, target: str, method: MethodPart) -> Markup:
-    """Both curves with what they say in words."""
+    """Both curves with a sentence on each."""
     pictures = [_reliability(found, target), _decision_curve(found, target)]
     return paragraph(_on_prevalence(found, bool(method.outside))) + figure_row(pictures)
 
@@ -94,10 +94,10 @@ def _decision_curve(found: Calibration, target: str) -> Markup:
     top = max(model.max(), always.max(), 0.05)
     foot = max(-top, min(-0.1 * top, 1.3 * model.min()))
     odds = (found.positive - foot) / max(1 - found.positive, 1e-9)  # where the line of `always` leaves the panel
-    there = np.linspace(THRESHOLDS[0], max(THRESHOLDS[0], min(THRESHOLDS[-1], odds / (1 + odds))))
+    at = np.linspace(THRESHOLDS[0], max(THRESHOLDS[0], min(THRESHOLDS[-1], odds / (1 + odds))))
     marks = [
         rule(y=0, label="never"),
-        line(there, found.positive - (1 - found.positive) * there / (1 - there), colour=1, dashed=True, label="always"),
+        line(at, found.positive - (1 - found.positive) * at / (1 - at), colour=1, dashed=True, label="always"),
         line(
             THRESHOLDS, np.where(model < foot, np.nan, model), [b.low for b in gained], [b.high for b in gained],
             symbol="circle", label="alarms of the model",

@@ -40,11 +40,11 @@ def quality_section(run: RunFacts) -> Markup | Undefined:
     store = run.store
     modalities = list(store.modalities) if run.outside else run.manifest.method.modalities
     chosen = list(dict.fromkeys(part for m in modalities for part in names_in(m) if part != "video"))
-    made = [_of_target(run, store, target, chosen) for target in run.targets]
-    silent = {modality: why for _, reasons in made for modality, why in reasons.items()}
+    tables = [_of_target(run, store, target, chosen) for target in run.targets]
+    silent = {modality: why for _, reasons in tables for modality, why in reasons.items()}
     undivided = paragraph(f"Not divided: {with_reasons(silent)}.") if silent else Markup()
     which = [paragraph(_NOT_KNOWN)] if run.outside else []
-    return join_parts([paragraph(_NOTE), *which, *(table for table, _ in made), undivided])
+    return join_parts([paragraph(_NOTE), *which, *(table for table, _ in tables), undivided])
 
 
 def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence[str]) -> tuple[Markup, dict[str, str]]:
@@ -64,21 +64,21 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
             continue
         part = terciles(index)
         for k, name in enumerate(TERCILES):
-            mine = part == k
-            if not mine.any():
+            in_third = part == k
+            if not in_third.any():
                 rows.append((f"{modality}, {name}", None, 0, 0, None, None, None, None, "no units: too many are equal"))
                 continue
-            span = f"{index[mine].min():.2f} to {index[mine].max():.2f}"
-            some = ours.take(np.isin(ours["unit"], ids[mine]))
+            span = f"{index[in_third].min():.2f} to {index[in_third].max():.2f}"
+            some = ours.take(np.isin(ours["unit"], ids[in_third]))
             people = len(np.unique(some["subject"]))
             rows += [
-                (f"{modality}, {name}", span, int(mine.sum()), people, metric, *score_cells(found))
+                (f"{modality}, {name}", span, int(in_third.sum()), people, metric, *score_cells(found))
                 for metric in metrics
                 if (found := score_of_part(run, target, metric, some, unit_length(ids))) is not None
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
-    made = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
-    return made, silent
+    table = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
+    return table, silent
 
 
 def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:

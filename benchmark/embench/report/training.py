@@ -1,4 +1,4 @@
-"""Learning curves: what the stages reported, epoch by epoch; the first epoch is 1, as in the progress of a run."""
+"""Learning curves: figures of the stages, epoch by epoch; the first epoch is 1, as in the progress of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controls score without any method, and without signals but the accelerometer's: what methods must beat."""
+"""Scores that methods must beat: those of controls, which read no signals but the accelerometer's."""
 
 from __future__ import annotations
 

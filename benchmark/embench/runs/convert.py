@@ -1,4 +1,4 @@
-"""Turns a checkpoint that other code wrote into safetensors and a manifest that says where it comes from."""
+"""Conversion of a checkpoint of other code into safetensors and a manifest with its origin."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Converted:
     manifest: Mapping[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """What `embench weights convert --json` prints."""
+        """The document of `embench weights convert --json`."""
         return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
 
 
@@ -92,8 +92,8 @@ def _converted(checkpoint: Checkpoint) -> Conversion:
 
 
 def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """What the weights are, where they come from, and what they saw; the same keys as after `embench pretrain`, as far
-    as they are known."""
+    """The manifest of converted weights: contents, origin and training data; the same keys as after `embench pretrain`,
+    as far as they are known."""
     parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
     return {
         "id": f"converted-{source['sha256'][:10]}",
@@ -106,17 +106,17 @@ def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict
         "fusion": _part("fusion", found.fusion, found.recipe) if found.fusion else None,
         "modalities": list(parts),
         "channels": {},
-        "title": "; ".join(seen.title for seen in found.seen) or "unknown",
-        "seen": [_entry(asdict(seen)) for seen in found.seen],
+        "title": "; ".join(data.title for data in found.seen) or "unknown",
+        "seen": [_entry(asdict(data)) for data in found.seen],
         "sha256": digest,
         "versions": {"python": platform.python_version(), **libraries("cpu")},
         "files": [],
     }
 
 
-def _entry(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """As stages describe what they saw; nobody counted subjects and hours."""
-    return {**seen, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
+def _entry(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Training data in the form that stages record; subjects and hours are not known."""
+    return {**source, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
 
 
 def _part(kind: str, name: str, preset: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
     one was picked in each fold."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
-    seen: set[tuple[int, str, int]] = set()
+    predicted_units: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
     for expected in plan.graph.predictions:
         with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
@@ -80,8 +80,8 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
                     }
                 )
             # Folds share validation subjects: under --dev each is scored once a seed, by the first fold that has them.
-            first = np.array([(expected.seed, target.name, i) not in seen for i in expected.units], bool)
-            seen |= {(expected.seed, target.name, i) for i in expected.units}
+            first = np.array([(expected.seed, target.name, i) not in predicted_units for i in expected.units], bool)
+            predicted_units |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None

@@ -18,6 +18,7 @@ import numpy as np
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.pseudonyms import OwnName, Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
@@ -39,7 +40,7 @@ from embench.texts import has_control
 
 LEDGER = Path("runs")
 NOT_IN_FILE = "no prediction in the file"
-"""Why a subject is left out who has labels."""
+"""Reason for leaving out a subject who has labels."""
 
 
 def score(
@@ -81,11 +82,14 @@ def score(
         raise DataError(f"no rows for {', '.join(sorted(absent))}", where=str(path))
     store = find.prepared(dataset, data_root, rules, 1, progress)
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
-    _check_known(rows, whole, path)
+    own_data = find.pseudonymous(dataset, data_root)
+    if own_data is not None:
+        rows = _under_pseudonyms(rows, own_data, whole)
+    _check_known(rows, whole, path, own_data.owners if own_data else {})
     cohort, ignored = _restrict_to_predicted(whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
     folds, own = _folds(rules, cohort, rows, path)
-    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for of in folds.values() for f in of):
+    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for each in folds.values() for f in each):
         raise UsageError(
             f"{rules.name} derives the cut from training labels, and one fold tests all subjects",
             where="--protocol",
@@ -114,10 +118,20 @@ def score(
     )
 
 
-def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
-    """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
+def units_table(
+    store: Store,
+    card: Card,
+    targets: Sequence[Target],
+    protocol: Protocol,
+    names: Mapping[str, OwnName] | None = None,
+) -> list[dict[str, Any]]:
+    """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes."""
+    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes.
+
+    Args:
+        names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
+    """
     rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
     for target in targets:
         if target.label not in store.label_kinds:
@@ -127,10 +141,13 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
         groups = cohort.groups
         for i in cohort.eligible:
             unit, label = cohort.units[i], cohort.label[target.name][i]
+            known = OwnName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
+            called = names[unit.recording] if names else known
             rows.append(
                 {
-                    "subject": unit.subject, "group": groups[unit.subject], "recording": unit.recording,
-                    "stimulus": unit.stimulus, "unit": unit.id, "start_s": unit.start, "stop_s": unit.stop,
+                    "subject": called.subject, "group": called.group, "recording": called.recording,
+                    "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
+                    "start_s": unit.start, "stop_s": unit.stop,
                     "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
                     **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(seeds, tested, strict=True)},
                 }
@@ -146,8 +163,23 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         write_text(Path(path), record.format_csv(rows, list(rows[0])))
 
 
-def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
-    """Refuses subjects, recordings and units that the dataset does not have."""
+def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
+    """The rows with pseudonyms in place of the names that the owner of the data has for them."""
+    subjects, recordings = set(own.owners), {entry.id for entry in cohort.store.recordings}
+    subject_of = {name: own.pseudonym_of("subject", name, subjects) for name in {row.subject for row in rows}}
+    names = {row.recording for row in rows}
+    recording_of = {name: own.pseudonym_of("recording", name, recordings) for name in names}
+    made = []
+    for row in rows:
+        subject, recording, unit = subject_of[row.subject], recording_of[row.recording], row.unit
+        if unit.startswith(f"{row.recording}:"):
+            unit = recording + unit.removeprefix(row.recording)
+        made.append(row._replace(subject=subject, recording=recording, unit=unit))
+    return made
+
+
+def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path, owners: Mapping[str, str]) -> None:
+    """Refuses subjects, recordings and units that the dataset does not have. `owners`: pseudonym -> own name."""
     units = {unit.id: unit for unit in cohort.units}
     subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
@@ -155,7 +187,10 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
     for row in rows:
         if row.subject not in subjects:
             faults.add(
-                f"rows name subjects that {data} does not have", row.line, row.subject, ", ".join(sorted(subjects))
+                f"rows name subjects that {data} does not have",
+                row.line,
+                row.subject,
+                ", ".join(sorted(owners.get(s, s) for s in subjects)),
             )
         elif row.recording not in recordings:
             faults.add(f"rows name recordings that {data} does not have", row.line, row.recording)
@@ -191,17 +226,17 @@ def _folds(
     folds: dict[int, list[Fold]] = {}
     own: set[int] = set()
     for seed in sorted({row.seed for row in rows}):
-        here = [row for row in rows if row.seed == seed]
-        without = [row.line for row in here if row.fold == NO_FOLD]
-        if without and len(without) < len(here):
+        of_seed = [row for row in rows if row.seed == seed]
+        without = [row.line for row in of_seed if row.fold == NO_FOLD]
+        if without and len(without) < len(of_seed):
             raise DataError(
                 f"{len(without)} rows of seed {seed} have no fold, but others do",
                 where=f"{path}, lines {', '.join(map(str, without[:5]))}",
             )
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
-        if not without and any(tested[row.unit] != row.fold for row in here):
-            given = (GivenRow(row.unit, row.fold, row.line) for row in here)
+        if not without and any(tested[row.unit] != row.fold for row in of_seed):
+            given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
             units = cohort.of(cohort.eligible)
             folds[seed] = given_folds(
                 protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path)
@@ -221,8 +256,8 @@ def _fold_predictions(
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
     predicted = {(row.target, row.unit): row for row in rows if row.seed == seed}
-    asked = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
-    targets = [t for t in cohort.targets if t.name in asked]
+    names = {name for name, _ in predicted} if protocol.scoring != 3 else {t.name for t in cohort.targets}
+    targets = [t for t in cohort.targets if t.name in names]
     for fold in folds:
         index = [position[u] for u in fold.test if position[u] in keep]
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]

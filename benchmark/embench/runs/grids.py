@@ -1,4 +1,4 @@
-"""What a runs folder tells of the grids in it: which stages and runs they have, how far these are, and a wish to end.
+"""State of the grids in a runs folder: their stages and runs, the progress of these, and requests to cancel.
 
 Each process that works on a grid leaves a file in `grids/` beside the stages, named by what the grid computes and by
 the process: several may work on the same one. All else is read from the folders of stages, so that any machine that
@@ -36,7 +36,7 @@ _FOLDER, _CANCEL, _FAILED = "grids", ".cancel", ".failed"
 OVER = ("ended", "cancelled", "stopped")
 """States of a process that works on a grid no more."""
 _TOLD = ("executor", "workers", "host", "began", "ended", "state")
-"""What is told of a process that works on a grid."""
+"""Fields shown of a process that works on a grid."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class GridFile:
 
     @classmethod
     def of(cls, plans: Sequence[Plan]) -> GridFile:
-        """That of this process for the grid of these plans."""
+        """The file of this process for the grid of these plans."""
         grid = digest(sorted(plan.id for plan in plans))[:10]
         return cls(plans[0].request.runs_folder / _FOLDER / f"{grid}-{platform.node()}-{os.getpid()}.json")
 
     @property
     def grid(self) -> str:
-        """What the grid is called, whoever works on it."""
+        """Name of the grid, the same for all processes that work on it."""
         return self.path.stem.partition("-")[0]
 
     def processes(self) -> dict[GridFile, dict[str, Any]]:
@@ -67,8 +67,8 @@ class GridFile:
         return dict(sorted(found.items(), key=lambda item: float(item[1]["began"])))
 
     def begin(self, plans: Sequence[Plan], seconds: Mapping[str, float], executor: str, workers: int) -> None:
-        """Writes what the grid has to do, and that this process does it. What others left that worked on it is gone,
-        their failures, too.
+        """Writes the stages and runs of the grid, and that this process works on it. What others left that worked on it
+        is gone, their failures, too.
 
         Args:
             seconds: what is expected of stages, by their ids.
@@ -94,7 +94,7 @@ class GridFile:
                 other.forget()
 
     def forget(self) -> None:
-        """Removes it, and what was noted beside it."""
+        """Removes it, and the notes beside it."""
         for path in (self.path, self.wish, self._failed):
             path.unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ class GridFile:
             lines = self._failed.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return {}
-        return {told["stage"]: told for told in map(json.loads, lines)}
+        return {failure["stage"]: failure for failure in map(json.loads, lines)}
 
     def end(self, failures: Mapping[str, Any], *, unfinished: bool) -> None:
         """Writes that this process works on it no more, and which runs have failed; and where some are `unfinished`,
@@ -121,24 +121,24 @@ class GridFile:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody wants it to end."""
+        """True if somebody has requested that it end."""
         return self.wish.exists()
 
     def cancel(self) -> None:
-        """Asks all that work on the grid to stop, and takes jobs that wait or run for it out of Slurm's queue."""
+        """Asks all processes of the grid to stop, and cancels its waiting and running jobs in Slurm."""
         stages = set(self.read()["stages"])
         for each, content in self.processes().items():
             if content["state"] not in OVER:
                 each.wish.touch()
-        made = submissions(self.path.parents[1] / "slurm")
-        names = [name for name, jobs in made.items() if any(map(stages.intersection, jobs))]
+        submitted = submissions(self.path.parents[1] / "slurm")
+        names = [name for name, jobs in submitted.items() if any(map(stages.intersection, jobs))]
         if names and shutil.which("scancel"):
             line = ["scancel", "--me", f"--name={','.join(sorted(names))}"]
             with contextlib.suppress(OSError):
                 subprocess.run(line, capture_output=True, check=False)  # noqa: S603  names are our own
 
     def read(self) -> dict[str, Any]:
-        """Its content. Raises DataError where it is none."""
+        """The content of the file. Raises DataError where it is none."""
         try:
             return dict(json.loads(self.path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
@@ -173,7 +173,7 @@ def grid_status(grid: GridFile) -> dict[str, Any]:
     `stages` and `runs` by state; `running` and `failed` stages; `left_s`, or None where nothing tells."""
     runs, processes = grid.path.parents[1], grid.processes()
     content = list(processes.values())[-1]
-    root, failed = stage_folder(runs), {id_: told for each in processes for id_, told in each.failures().items()}
+    root, failed = stage_folder(runs), {id_: failure for each in processes for id_, failure in each.failures().items()}
     state = {id_: "failed" if id_ in failed else "waiting" for id_ in content["stages"]}
     for id_ in content["stages"]:
         folder = Folder(root, id_)
@@ -225,7 +225,7 @@ def _state(content: Mapping[str, Any]) -> str:
 
 
 def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, workers: int) -> float | None:
-    """Seconds until the rest is over, from what stages took that are done, and what was expected of them."""
+    """Seconds until the rest is done, from the times of finished stages and their expected times."""
     took: dict[str, list[float]] = {}
     expected = real = 0.0
     for id_, (title, seconds) in content["stages"].items():

@@ -1,5 +1,5 @@
-"""What is checked of plugins that are not bundled: their conformance before anything is trained, and whether methods
-answer alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
+"""Checks of plugins that are not bundled: their conformance before anything is trained, and whether methods answer
+alone as they did in the run. The bundled ones are tested, and a changed one changes the record."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def conformance(plan: Plan, on_event: EventCallback) -> dict[str, str]:
         entry, root = find.place(name, plan.request.data_root)
         if entry.package != registry.BUNDLED:
             content = [entry.version, find.raw_digest_of(name, plan.request.data_root).hex()]
-            found[part] = _told("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
+            found[part] = _check_and_note("dataset", entry.name, content, partial(_check_reader, entry, root), on_event)
     for part, method in outside_parts(plan).items():
         kind = _kind(part)
         check = partial(in_fresh_process, f"while checking {kind} {method.name}", check_plugin, kind, method.name)
-        found[part] = _told(kind, method.name, method.code, check, on_event)
+        found[part] = _check_and_note(kind, method.name, method.code, check, on_event)
     return found
 
 
 def outside_parts(plan: Plan) -> dict[str, Part]:
     """The parts of a method that are not bundled."""
     parts = plan.method.parts()
-    return {part: of for part, of in parts if registry.find(_kind(part), of.name).package != registry.BUNDLED}
+    return {name: part for name, part in parts if registry.find(_kind(name), part.name).package != registry.BUNDLED}
 
 
 def _kind(part: str) -> str:
@@ -62,8 +62,8 @@ def _datasets(plan: Plan) -> dict[str, str]:
     return {"dataset": request.dataset, **{f"dataset[{name}]": name for name in others if name}}
 
 
-def ask_alone(plan: Plan, root: Path) -> None:
-    """Asks the plugins of a run whose stages are done once more, in a process that has seen nothing: see
+def repeat_alone(plan: Plan, root: Path) -> None:
+    """Repeats predictions of a finished run in a process that has seen nothing else: see
     `embench.engine.alone.check_alone`. Raises PluginError where they give other numbers than in the run."""
     stages = dict.fromkeys(expected.stage for expected in plan.graph.predictions)
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
@@ -71,8 +71,8 @@ def ask_alone(plan: Plan, root: Path) -> None:
 
 
 def write_down_refusal(plan: Plan, root: Path) -> None:
-    """Writes into the ledgers that plugins of a run were found out, which counts as a look: what they know, they know
-    from somewhere. `root`: the folder of the stages, in a runs folder."""
+    """Records in the ledgers that plugins of a run were refused, which counts as a look at the test labels: they may
+    know these. `root`: the folder of the stages, in a runs folder."""
     data, refused = find.raw_digest_of(plan.request.dataset, plan.request.data_root), {"refused": plan.id}
     opening = {**opening_of(plan), "run": f"refusal of {plan.id}", **refused}
     ledger.record_openings(root.parent, data, plan.test.store.key, opening, [t.name for t in plan.test.targets])
@@ -85,8 +85,8 @@ def opening_of(plan: Plan) -> dict[str, Any]:
     return {**opening, "dev": True} if plan.request.dev else opening
 
 
-def _told(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
-    """What the checks say, or said when the plugin had this content; a note where it is not `passed`."""
+def _check_and_note(kind: str, name: str, content: object, check: Callable[[], str], on_event: EventCallback) -> str:
+    """The result of the checks, cached while the plugin has this content; reports a note where it is not `passed`."""
     found = _checked_once(kind, name, content, check, on_event)
     if found != PASSED:
         text = f"{kind} {name} does not conform, so no leaderboard takes this run: {found}"
@@ -112,7 +112,7 @@ def _checked_once(kind: str, name: str, content: object, check: Callable[[], str
 
 
 def check_plugin(kind: str, name: str) -> str:
-    """What the conformance checks of a kind say of a plugin: `passed`, or `failed:` and why."""
+    """The result of the conformance checks of a plugin: `passed`, or `failed:` and why."""
     from embench.testing import check
 
     return _outcome(partial(check, kind, registry.load(kind, name)))

@@ -1,4 +1,4 @@
-"""What a run keeps of its stages beside the record: how training went, and the fitted networks."""
+"""Files of a run's stages that it keeps beside the record: the course of training, and the fitted networks."""
 
 from __future__ import annotations
 

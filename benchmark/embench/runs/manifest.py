@@ -1,4 +1,4 @@
-"""What run.yaml holds of a plan and of the results of its stages."""
+"""The content of run.yaml, from a plan and the results of its stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from embench import registry
 from embench.data.cohort import label_rules
-from embench.data.find import files_digest
+from embench.data.find import files_digest, is_folder
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
@@ -20,6 +20,7 @@ from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
+from embench.records.names import is_own
 from embench.registry.catalogue import installed
 from embench.statistics import evaluation
 from embench.texts import visible
@@ -32,7 +33,7 @@ def manifest(
     conformance: Mapping[str, str],
     videos: Sequence[Mapping[str, Any]],
 ) -> Manifest:
-    """What run.yaml holds of a run; `looks` are the ledger's counts, `conformance` is what became of the checks of
+    """The content of a run's run.yaml; `looks` are the ledger's counts, `conformance` is the result of the checks of
     plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     context = method.time_context if planned.protocol.scoring == 3 else None
@@ -43,7 +44,7 @@ def manifest(
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
-    made = Manifest(
+    document = Manifest(
         id=planned.id,
         **facts.content(),
         **_elsewhere(planned),
@@ -69,10 +70,7 @@ def manifest(
         dev=planned.request.dev,
         cost=cost_of(planned, outcome),
         device=_device(planned.setting.device),
-        config={
-            **planned.config,
-            "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
-        },
+        config={**planned.config, "request": _request(planned)},
         test_looks=dict(looks.openings),
         tried=dict(looks.tried),
         dev_looks=dict(looks.dev),
@@ -81,8 +79,8 @@ def manifest(
         dropped=_dropped(planned, outcome),
         **_objects(planned),
     )
-    own = {name: installed()[name].version for name in packages_of(made) if name in installed()}
-    return made.model_copy(update={"versions": {**made.versions, **own}}) if own else made
+    own = {name: installed()[name].version for name in packages_of(document) if name in installed()}
+    return document.model_copy(update={"versions": {**document.versions, **own}}) if own else document
 
 
 def _elsewhere(planned: Plan) -> dict[str, Any]:
@@ -120,6 +118,21 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
     return found
 
 
+def _request(planned: Plan) -> dict[str, Any]:
+    """The request as plain values. Of own data it holds no path that tells where, or in which folder, they lie."""
+    values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
+    for option, name in (("dataset", planned.dataset), ("train_dataset", planned.trained_on)):
+        if name and is_own(name) and is_folder(str(values[option])):
+            values[option] = name
+    if any(map(is_own, (planned.dataset, planned.trained_on or "", *planned.config["pretrained_on"]))):
+        values["pretrainers"] = list(planned.config["pretrainers"])
+        for name in ("data_root", "runs", "pretrained"):
+            place = Path(values[name] or "").expanduser()
+            if place.is_absolute():
+                values[name] = place.name if name == "pretrained" else None
+    return values
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
@@ -133,17 +146,17 @@ def _device(device: str) -> str:
 
 
 def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
-    with hash, licence, hours, number of subjects."""
+    """Sources of pretraining besides this dataset, here or behind the weights to start from: each source once, with
+    hash, licence, hours, number of subjects."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     merged = weights.merged(m for m in kept if m)
-    here = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
+    current = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
-    return [weights.count_subjects(entry) for entry in (*here, *before)]
+    return [weights.count_subjects(entry) for entry in (*current, *before)]
 
 
 def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
-    """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
+    """The cost of a run, with shared stages counted whole; None where one of its stages was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0].stage
     fitted = planned.graph.stages[planned.graph.stages[predicted].inputs["fitted"]]

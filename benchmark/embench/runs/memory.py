@@ -1,5 +1,5 @@
-"""What plugins that are not bundled keep of labels beside what embench hands them: stages that are run again on labels
-in another order show it, whether it lies in a module or in a file."""
+"""Detection of labels that plugins which are not bundled keep beside those that embench hands them, in a module or in a
+file: stages that are run again on labels in another order show it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def permute_labels(planned: Plan, k: int) -> Plan:
 
 
 def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The lower half of the labels where the upper half was, and the other way round; among equal ones by lot. No class
-    keeps its label that has half of the units or fewer."""
+    """The labels with their lower and upper halves exchanged; equal ones at random. No class keeps its label that has
+    half of the units or fewer."""
     order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
     out[order] = np.roll(y[order], len(y) // 2)
     return out
@@ -60,9 +60,9 @@ def _reordered(
         return replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
 
     for id_, stage in planned.graph.stages.items():
-        made = changed(stage)
-        stages[made.id] = made
-        renamed[id_] = made.id
+        reordered = changed(stage)
+        stages[reordered.id] = reordered
+        renamed[id_] = reordered.id
     predictions = [replace(expected, stage=renamed[expected.stage]) for expected in planned.graph.predictions]
     return replace(planned, graph=Graph(stages, predictions))
 
@@ -103,22 +103,22 @@ def remembered_labels(planned: Plan, picked: Sequence[PickedFold], root: Path, o
     if not outside_parts(planned):
         return []
     found = [*(_moved(planned, each, root, on_event) for each in picked), _kept(planned, picked, root, on_event)]
-    told = [what for what in found if what]
-    if told:
+    remembered = [what for what in found if what]
+    if remembered:
         write_down_refusal(planned, root)
-    return told
+    return remembered
 
 
 def drawn_folds(planned: Plan) -> list[PickedFold]:
-    """Two seeds and folds by lot, as of a spot check."""
+    """Two seeds and folds at random, as for a spot check."""
     stages = sorted({(expected.seed, expected.fold) for expected in planned.graph.predictions})
     return picked_stages(planned.id, secrets.token_hex(8), 2, stages)
 
 
 def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallback) -> str | None:
-    """Says that predictions of a seed and fold change where another fold of the seed, run before, learns other labels
-    of the tested subjects; None where they do not, where no other fold trains on these subjects, and where their own
-    fold does."""
+    """A sentence if predictions of a seed and fold change where another fold of the seed, run before, learns other
+    labels of the tested subjects; None where they do not, where no other fold trains on these subjects, and where their
+    own fold does."""
     if planned.fit is not planned.test:
         return None
     (seed, fold), units = picked, planned.fit.units
@@ -153,8 +153,8 @@ def _moved(planned: Plan, picked: PickedFold, root: Path, on_event: EventCallbac
 
 
 def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: EventCallback) -> str | None:
-    """Says that predictions follow labels although all training labels are swapped within each subject, as what learns
-    from these cannot; None where they do not."""
+    """A sentence if predictions follow the labels although all training labels are swapped within each subject, which a
+    method that learns from these cannot do; None where they do not."""
     part = replace(planned, graph=part_of(planned.graph, picked))
     _run(part.graph, root, on_event)
     turned = _reordered(part, _swapped)
@@ -174,7 +174,7 @@ def _kept(planned: Plan, picked: Sequence[PickedFold], root: Path, on_event: Eve
 
 
 def _run(graph: Graph, root: Path, on_event: EventCallback) -> None:
-    """Runs stages one after the other in this process, so that one may remember what another was told."""
+    """Runs stages one after the other in this process, so that one may remember the inputs of another."""
     run_graph(list(graph.stages.values()), root, resources=Resources(1), on_event=on_event).check(graph.stages)
 
 
@@ -198,8 +198,8 @@ def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], r
             y, rng = y[known, None], np.random.default_rng(0)
             turned = _within(y, subject[known], partial(_swapped, rng=rng), None)
             if target.traits.several:
-                y, turned = (np.eye(target.n)[of[:, 0].astype(int)] for of in (y, turned))
-            one, other = (_centred(of, subject[known]) for of in (own[known], y - turned))
+                y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
+            one, other = (_centred(values, subject[known]) for values in (own[known], y - turned))
             found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))
     return float(np.mean(found))
 

@@ -38,7 +38,7 @@ class PretrainedWeights:
     manifest: Mapping[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """What `embench pretrain --json` prints."""
+        """The document of `embench pretrain --json`."""
         return {
             "pretraining": self.id,
             "folder": str(self.folder),
@@ -71,7 +71,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
 
 
 def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
-    """The tensors of all stages side by side, without read-outs and what is the engine's own."""
+    """The tensors of all stages side by side, without read-outs and the engine's own."""
     parts = ("encoders.", "fusion.")
     return {
         name: value
@@ -82,7 +82,7 @@ def _state(plan: PretrainingPlan, root: Path) -> dict[str, Any]:
 
 
 def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content: bytes) -> dict[str, Any]:
-    """What the weights are and what they were trained on."""
+    """The manifest of pretrained weights, with the data that they were trained on."""
     method, step = plan.method, plan.method.pretraining[0]
     entries = weights.merged(seen)
     return {

@@ -49,16 +49,16 @@ from embench.statistics.evaluation import model_rows
 from embench.system import version_of
 
 SCORE_TOLERANCE = 0.005
-"""By how much a score may differ where other versions of libraries, other code or another device computed it."""
+"""Largest difference allowed to a score that other versions of libraries, other code or another device computed."""
 COUNTS_FACTOR = 2
-"""By what factor parameters and operations may differ there: trees have other nodes."""
+"""Largest factor allowed between numbers of parameters and operations there: trees have other nodes."""
 _MOST_NAMED = 3
 
 
 @dataclass
 class Reproduction:
-    """What came of it. `wrong`: why the entry is not reproduced, empty where it is; `notes`: what was allowed for;
-    the rest as `embench.leaderboard.attestations.Attestation` holds it."""
+    """The result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty where it is; `notes`:
+    deviations that were allowed; the rest as `embench.leaderboard.attestations.Attestation` holds it."""
 
     entry: str
     level: Level
@@ -73,7 +73,7 @@ class Reproduction:
     compared: list[str] = field(default_factory=list)
 
     def figures(self) -> dict[str, Any]:
-        """What an attestation holds beside the entry, the person and the day."""
+        """The fields of an attestation besides the entry, the person and the day."""
         names = ("device", "nonce", "stages", "tolerances", "greatest", "files", "compared")
         return {name: getattr(self, name) for name in names}
 
@@ -100,14 +100,14 @@ def reproduce_entry(
             plugin or weights that are not installed. EmbenchError: the data are missing or damaged, or a stage failed.
     """
     folder = Path(folder).absolute()
-    made = Reproduction(entry_name(folder), "reproduced")
+    result = Reproduction(entry_name(folder), "reproduced")
     checks = list(check_entry(folder, data_root))
-    made.wrong = [f"{check.check}: {check.reason}" for check in failures(checks)]
-    if made.wrong:
-        return made
+    result.wrong = [f"{check.check}: {check.reason}" for check in failures(checks)]
+    if result.wrong:
+        return result
     record = read_record(folder)
     run = Manifest.model_validate(record.run)
-    made.files, made.compared = files_here(run, data_root), compared(checks, made.entry)
+    result.files, result.compared = files_here(run, data_root), compared(checks, result.entry)
     _check_installed(folder, run)
     if stages is not None:
         if record.labels is None:
@@ -116,20 +116,20 @@ def reproduce_entry(
                 where=f"--stages {stages}",
                 expected="a whole reproduction, whose scores are compared",
             )
-        made.level, made.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
-        made.stages = picked_stages(entry_digest(folder, run), made.nonce, stages, stages_of(folder, run))
+        result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
+        result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
         planned, reason = rebuild_plan(record, data_root, place)
         if planned is None:
             raise CheckFailed(f"the entry cannot be run here: {reason}", where=str(folder))
-        made.device = planned.setting.device
-        _compare_plan(record, run, planned, made)
-        if not made.wrong:
-            _run_and_compare(record, run, planned, place, made, progress)
-        if not made.wrong:
-            picked = made.stages or drawn_folds(planned)
-            made.wrong += remembered_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
-    return made
+        result.device = planned.setting.device
+        _compare_plan(record, run, planned, result)
+        if not result.wrong:
+            _run_and_compare(record, run, planned, place, result, progress)
+        if not result.wrong:
+            picked = result.stages or drawn_folds(planned)
+            result.wrong += remembered_labels(planned, picked, stage_folder(place), progress or (lambda _: None))
+    return result
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:
@@ -160,37 +160,37 @@ def _folder(runs: Path | None) -> Iterator[Path]:
     yield runs
 
 
-def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproduction) -> None:
-    """Whether the request asks for what the entry says it is, of the same subjects in the same folds; and by how much
-    predictions may differ."""
+def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
+    """Checks that the request matches the entry's statements, with the same subjects in the same folds, and sets how
+    much predictions may differ."""
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
             continue  # a setting that came later
         if difference.place.endswith(".code") or difference.place in ("data", "train_data", "device"):
-            made.notes.append(f"config.{difference.place} is another one here")
+            result.notes.append(f"config.{difference.place} is another one here")
         else:
-            made.wrong.append(f"the request gives another configuration: {difference}")
+            result.wrong.append(f"the request gives another configuration: {difference}")
     stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
-    here: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
+    planned_facts: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
     if isinstance(run.cohort.subjects, list):
-        theirs, mine = set(run.cohort.subjects), set(planned.test.subjects)
-        if theirs != mine:
-            other = ", ".join(sorted(theirs ^ mine)[:_MOST_NAMED])
-            made.wrong.append(f"run.yaml: cohort: {len(theirs)} subjects, in the data {len(mine)} ({other} ..)")
-    made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
+        before, now = set(run.cohort.subjects), set(planned.test.subjects)
+        if before != now:
+            other = ", ".join(sorted(before ^ now)[:_MOST_NAMED])
+            result.wrong.append(f"run.yaml: cohort: {len(before)} subjects, in the data {len(now)} ({other} ..)")
+    result.wrong += [f"run.yaml: {difference}" for difference in differences(stated, planned_facts)]
     if record.labels is not None:
-        made.wrong += labels_apart(record.labels, _labels(planned))
-    if "controls" not in made.compared and record.labels is not None:
-        made.wrong += controls_apart(run, record, planned.test, _trained(planned))
+        result.wrong += labels_apart(record.labels, _labels(planned))
+    if "controls" not in result.compared and record.labels is not None:
+        result.wrong += controls_apart(run, record, planned.test, _trained(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
-        made.wrong.append("folds: the protocol deals these subjects out otherwise")
+        result.wrong.append("folds: the protocol deals these subjects out otherwise")
     for name, version in _versions().items():
         if run.versions.get(name) != version:
-            made.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
+            result.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
     if planned.setting.device != "cpu":
-        made.notes.append(f"run on {planned.setting.device}")
-    made.tolerances = {"scores": SCORE_TOLERANCE} if made.notes else {"predictions": TOLERANCE}
+        result.notes.append(f"run on {planned.setting.device}")
+    result.tolerances = {"scores": SCORE_TOLERANCE} if result.notes else {"predictions": TOLERANCE}
 
 
 def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
@@ -200,13 +200,13 @@ def _trained(planned: Plan) -> dict[tuple[int, int], Sequence[int] | None]:
 
 
 def _labels(planned: Plan) -> Labels:
-    """Those of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
+    """Labels of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
     return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
 
 def _versions() -> dict[str, Any]:
-    """What decides a method's numbers on a CPU."""
+    """Versions that determine a method's numbers on a CPU."""
     return {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
 
 
@@ -215,12 +215,12 @@ def _folds(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
 
 
 def _run_and_compare(
-    record: Record, run: Manifest, planned: Plan, place: Path, made: Reproduction, progress: EventCallback | None
+    record: Record, run: Manifest, planned: Plan, place: Path, result: Reproduction, progress: EventCallback | None
 ) -> None:
     counted, first = planned, planned.graph.predictions[0]
-    if made.stages is not None:
-        counted = replace(planned, graph=_counted(planned.graph, made.stages))
-        planned = replace(planned, graph=part_of(planned.graph, made.stages))
+    if result.stages is not None:
+        counted = replace(planned, graph=_counted(planned.graph, result.stages))
+        planned = replace(planned, graph=part_of(planned.graph, result.stages))
     request, needed = planned.request, {**planned.graph.stages, **counted.graph.stages}
     outcome, root = run_stages(list(needed.values()), request, progress)
     outcome.check(needed)
@@ -229,12 +229,12 @@ def _run_and_compare(
     data = find.raw_digest_of(request.dataset, request.data_root)
     ledger.record_openings(place, data, planned.test.store.key, opening, list(run.targets))
     if record.labels is None:
-        _compare_sealed(record, evaluate.evaluate(planned, root).scores, made)
+        _compare_sealed(record, evaluate.evaluate(planned, root).scores, result)
     else:
-        mine = model_rows(evaluate.fold_predictions(planned, root)[0], planned.test)
-        _compare_predictions(record, _of_stages(record.predictions, made.stages), mine, made)
+        predictions = model_rows(evaluate.fold_predictions(planned, root)[0], planned.test)
+        _compare_predictions(record, _of_stages(record.predictions, result.stages), predictions, result)
     same = counted.graph.predictions[0] == first or not run.dropped  # another fold may have dropped other features
-    _compare_cost(run, cost_of(counted, outcome), made, exact=same and not made.notes)
+    _compare_cost(run, cost_of(counted, outcome), result, exact=same and not result.notes)
 
 
 def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
@@ -253,72 +253,73 @@ def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) ->
     return predictions.take(keep)
 
 
-def _compare_predictions(record: Record, theirs: Predictions, mine: Predictions, made: Reproduction) -> None:
-    theirs, mine = _sorted(theirs), _sorted(mine)
+def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
+    old, new = _sorted(old), _sorted(new)
     names = ("target", "unit", "seed", "fold")
-    if not len(mine) or any(theirs[name].tolist() != mine[name].tolist() for name in names):
-        made.wrong.append("predictions: the entry does not predict the units that its request predicts, in these folds")
+    if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
+        wrong = "predictions: the entry does not predict the units that its request predicts, in these folds"
+        result.wrong.append(wrong)
         return
-    columns = [name for name in theirs.columns if name == "decision" or name.startswith("score")]
-    if set(columns) - {"decision"} != {name for name in mine.columns if name.startswith("score")}:
-        made.wrong.append("predictions: of other classes than the request has")
+    columns = [name for name in old.columns if name == "decision" or name.startswith("score")]
+    if set(columns) - {"decision"} != {name for name in new.columns if name.startswith("score")}:
+        result.wrong.append("predictions: of other classes than the request has")
         return
-    apart = {name: np.nan_to_num(np.abs(theirs[name] - mine[name])) for name in columns}
-    gap = np.max(list(apart.values()), axis=0)
-    made.greatest = {"predictions": float(gap.max())}
-    if "predictions" in made.tolerances:
-        if (wrong := gap > made.tolerances["predictions"]).any():
-            seed, fold = (int(mine[name][wrong][0]) for name in ("seed", "fold"))
-            made.wrong.append(
+    gaps = {name: np.nan_to_num(np.abs(old[name] - new[name])) for name in columns}
+    gap = np.max(list(gaps.values()), axis=0)
+    result.greatest = {"predictions": float(gap.max())}
+    if "predictions" in result.tolerances:
+        if (wrong := gap > result.tolerances["predictions"]).any():
+            seed, fold = (int(new[name][wrong][0]) for name in ("seed", "fold"))
+            result.wrong.append(
                 f"predictions: {int(wrong.sum())} of {len(gap)} differ, by up to {gap.max():.3g} (seed {seed}, fold "
                 f"{fold} among others)"
             )
         return
-    before, after = (recomputed_scores(replace(record, predictions=part)) for part in (theirs, mine))
-    _compare_scores(before, after, made)
+    before, after = (recomputed_scores(replace(record, predictions=part)) for part in (old, new))
+    _compare_scores(before, after, result)
 
 
 def _sorted(predictions: Predictions) -> Predictions:
     return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target")]))
 
 
-def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], made: Reproduction) -> None:
+def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:
     """All scores of the method that are defined in both."""
     one, other = dict(means_in(before["scores"])), dict(means_in(after["scores"]))
     gaps = {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
     if not gaps:
-        made.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
+        result.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
         return
     name = max(gaps, key=lambda each: gaps[each])
-    made.greatest["scores"] = gaps[name]
+    result.greatest["scores"] = gaps[name]
     if gaps[name] > SCORE_TOLERANCE:
-        made.wrong.append(f"scores: {name} differs by {gaps[name]:.3f}, more than {SCORE_TOLERANCE}")
+        result.wrong.append(f"scores: {name} differs by {gaps[name]:.3f}, more than {SCORE_TOLERANCE}")
 
 
-def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproduction) -> None:
-    """On the digits that are published."""
+def _compare_sealed(record: Record, scores: Mapping[str, Any], result: Reproduction) -> None:
+    """Compares the published digits of a sealed entry."""
     again = sealed_scores(scores)
-    if made.notes:
-        _compare_scores(record.scores, again, made)
+    if result.notes:
+        _compare_scores(record.scores, again, result)
         return
-    made.tolerances = {"scores": TOLERANCE}
+    result.tolerances = {"scores": TOLERANCE}
     found = list(differences(json.loads(json.dumps(record.scores.content)), json.loads(json.dumps(again))))
     before, after = dict(means_in(record.scores["scores"])), dict(means_in(again["scores"]))
-    made.greatest = {"scores": max((abs(before[n] - after[n]) for n in before.keys() & after.keys()), default=0.0)}
-    made.wrong += _in_words("scores.json", found)
+    result.greatest = {"scores": max((abs(before[n] - after[n]) for n in before.keys() & after.keys()), default=0.0)}
+    result.wrong += _in_words("scores.json", found)
 
 
-def _compare_cost(run: Manifest, here: CostPart, made: Reproduction, *, exact: bool) -> None:
+def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, *, exact: bool) -> None:
     """Compares costs that do not depend on the machine; roughly where libraries or features are others."""
     names = ("parameters", "flops")
-    stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, here))
+    stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, repeated))
     if exact:
-        made.wrong += _in_words("run.yaml", differences(stated, counted, "cost"))
+        result.wrong += _in_words("run.yaml", differences(stated, counted, "cost"))
         return
     for name in names:
         one, other = stated[name], counted[name]
         if one and other and max(one, other) > COUNTS_FACTOR * min(one, other):
-            made.wrong.append(f"run.yaml: cost.{name}: {one}, but it follows about {other}")
+            result.wrong.append(f"run.yaml: cost.{name}: {one}, but it follows about {other}")
 
 
 def _in_words(file: str, found: Iterator[Difference] | Sequence[Difference]) -> list[str]:

@@ -213,7 +213,7 @@ def _conclude(
             return Result(planned.id, planned.folder, known.run, known.scores)
     if any(not part.startswith("dataset") for part in conformance):
         try:
-            guards.ask_alone(planned, root)
+            guards.repeat_alone(planned, root)
         except PluginError:
             guards.write_down_refusal(planned, root)
             raise
@@ -241,7 +241,7 @@ def _conclude(
 
 
 def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:
-    """Tells observers that a run is over, and what its scores.json holds."""
+    """Notifies observers that a run has ended, with the content of its scores.json."""
     observers.tell(
         "run_ended", run={"id": planned.id, **planned.config}, scores=written_scores(scores, planned.protocol.scoring)
     )

@@ -16,13 +16,13 @@ from embench.planning.plan import default_workers
 from embench.planning.request import Request
 
 ON_A_CLUSTER = 100
-"""Stages, or jobs of them, that run at a time on other machines, where nobody says how many."""
+"""Default number of stages, or jobs of them, that run at a time on other machines."""
 
 
 def workers_of(
     request: Request, stages: Sequence[Stage[Params]], executor: str = "local", workers: int | None = None
 ) -> int:
-    """How many stages run at a time: as many as the request says, else as suit the devices of the stages, or a
+    """Number of stages that run at a time: the requested one, else one that suits the devices of the stages, or a
     cluster."""
     if workers or request.workers:
         return workers or request.workers or 1
@@ -38,11 +38,11 @@ def run_stages(
     resources: Resources | None = None,
     outcome: Outcome | None = None,
 ) -> tuple[Outcome, Path]:
-    """What came of the stages, and the folder where they lie; those that were done before are not run again.
+    """Runs stages that are not done yet, and returns their outcome and their folder.
 
     Args:
         resources: by default the workers that suit the request.
-        outcome: what is returned, for a caller that looks into it at events.
+        outcome: the outcome to fill and return, for a caller that reads it at events.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.

@@ -52,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The trials of a search in their order; `metric` of `target` is what they were compared by."""
+    """The trials of a search in their order, compared by `metric` of `target`."""
 
     request: Request
     target: str
@@ -76,7 +76,7 @@ class Tuned:
 
 
 def space_of(texts: Sequence[str]) -> Space:
-    """What to search, from texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
+    """The search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
     `fusion.batch=16,32,64`.
 
     Raises:
@@ -125,7 +125,7 @@ def tune(
     _check_paths(request, space)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     where = {path: _distribution(optuna, values) for path, values in space.items()}
-    made: list[Trial] = []
+    scored: list[Trial] = []
     target = ""
     for number in range(1, trials + 1):
         asked = study.ask(where)
@@ -138,16 +138,16 @@ def tune(
             raise
         except EmbenchError as error:
             study.tell(asked, state=optuna.trial.TrialState.FAIL)
-            made.append(Trial(settings, error=error))
+            scored.append(Trial(settings, error=error))
             continue
         target, metric = _decided_by(result, metric)
         value = _mean(result, target, metric)
         study.tell(asked, value if metric_facts(metric).higher else -value)
-        made.append(Trial(settings, result, value))
+        scored.append(Trial(settings, result, value))
     if metric is None or not target:
-        told = dict.fromkeys(str(trial.error) for trial in made)
-        raise Unfinished("no trial could be scored: " + "; ".join(told))
-    return Tuned(request, target, metric, tuple(made))
+        errors = dict.fromkeys(str(trial.error) for trial in scored)
+        raise Unfinished("no trial could be scored: " + "; ".join(errors))
+    return Tuned(request, target, metric, tuple(scored))
 
 
 def _check_paths(request: Request, space: Space) -> None:

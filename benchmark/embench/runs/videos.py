@@ -15,10 +15,10 @@ from embench.store import clips
 def decode_videos(
     cohorts: Iterable[Cohort], method: Method, workers: int | None = None, on_event: EventCallback | None = None
 ) -> list[dict[str, Any]]:
-    """What was not seen in the videos of some datasets, as the record keeps it. The frames that a method's encoders
-    read are stored once, and a note is made of what is missing. `workers`: by default one for each core."""
+    """Decodes the videos of some datasets, and returns a note for each of what was not seen, as the record keeps it.
+    The frames that a method's encoders read are stored once. `workers`: by default one for each core."""
     tell = on_event or (lambda _: None)
-    return [seen for cohort in cohorts for seen in _decoded(cohort, method, workers or default_workers({"cpu"}), tell)]
+    return [note for cohort in cohorts for note in _decoded(cohort, method, workers or default_workers({"cpu"}), tell)]
 
 
 def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 SHORTEST_S = 2.0
-"""Less than this is no heart rhythm: no peaks are reported."""
+"""Threshold of a heart rhythm, below which no peaks are reported."""
 
 
 def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:

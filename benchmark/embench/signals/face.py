@@ -1,4 +1,4 @@
-"""Where the face is, by a file beside the video, else by OpenCV's detector; and the square that is cut around it."""
+"""Place of the face, from a file beside the video, else by OpenCV's detector, and the square cut around it."""
 
 from __future__ import annotations
 

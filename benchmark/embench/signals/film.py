@@ -20,12 +20,12 @@ EPS = 1e-6
 """Rounding of a moment, in frames or segments."""
 
 _SAMPLED_FRAMES = 3
-"""So many frames of a segment are searched for a face."""
+"""Number of frames of a segment that are searched for a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What an encoder needs, see `Encoder.reads`."""
+    """Frames that an encoder needs, see `Encoder.reads`."""
 
     frames_hz: float
     size: int
@@ -49,7 +49,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Stored:
-    """What came of a film: frames stored, segments with and without a face, or why there is nothing."""
+    """Result of storing a film: frames stored, segments with and without a face, or the reason why there is nothing."""
 
     frames: int = 0
     segments: int = 0

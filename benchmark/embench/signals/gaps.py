@@ -1,4 +1,4 @@
-"""What to do about samples that were lost."""
+"""Treatment of lost samples."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: np.ndarray) -> Moments:
-        """Of `x` (C, T); NaN are excluded. A channel without a value has mean 0."""
+        """Moments of `x` (C, T); NaN are excluded. A channel without a value has mean 0."""
         count, mean, squares = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
         for channel, row in enumerate(x):  # one float64 copy of one channel at a time
             values = row[np.isfinite(row)].astype(np.float64)
@@ -36,7 +36,7 @@ class Moments:
         return cls(count, mean, squares)
 
     def plus(self, other: Moments) -> Moments:
-        """Of both sets of samples together (Chan, Golub and LeVeque 1983)."""
+        """Moments of both sets of samples together (Chan, Golub and LeVeque 1983)."""
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
         delta = other.mean - self.mean
@@ -44,7 +44,7 @@ class Moments:
 
     @property
     def std(self) -> np.ndarray:
-        """(C,) spread around the mean; 1 where a channel is constant within float32, so that nothing is blown up."""
+        """(C,) spread around the mean; 1 where a channel is constant within float32, so that noise is not amplified."""
         std = np.sqrt(self.squares / np.maximum(self.count, 1))
         noise = 4 * np.finfo(np.float32).eps * np.abs(self.mean)
         return np.where(std > noise, std, 1.0)

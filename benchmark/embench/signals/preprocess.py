@@ -1,4 +1,4 @@
-"""How protocols prepare signals: filters by modality, and one rate for all."""
+"""Preprocessing of signals by a protocol: filters by modality, and one rate for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embench.registry import ModalityDefinition
 
 PREPROCESS_REVISION = 1
-"""Rises whenever the numbers that come out change: part of the address of prepared data."""
+"""Increased whenever the resulting numbers change: part of the address of prepared data."""
 
 VIDEO_FEATURES_HZ = 18.0
 """Rate of facial action units (strizhkova2024)."""
@@ -50,7 +50,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a protocol names in `preprocess`.
+    """Preprocessing rules that a protocol names in `preprocess`.
 
     Args:
         filters: by modality; one that is not here is only brought to the rate.

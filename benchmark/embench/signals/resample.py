@@ -9,7 +9,7 @@ import numpy as np
 
 
 def length_after(samples: int, from_hz: float, to_hz: float) -> int:
-    """How many samples `samples` become.
+    """Number of samples after resampling.
 
     >>> length_after(1280, from_hz=128.0, to_hz=100.0)
     1000

@@ -1,4 +1,4 @@
-"""Reading videos: what a file holds, and the frames that are shown at given times, as a full decode shows them.
+"""Reading of videos: a file's properties, and the frames at given times, as in a full decode.
 
 The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
 lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded.
@@ -19,13 +19,13 @@ import numpy as np
 from embench.errors import DataError
 
 FRAMES_REVISION = 1
-"""Rises whenever other pixels come out: part of the address of stored frames, and of stages that read them."""
+"""Increased whenever other pixels come out: part of the address of stored frames, and of stages that read them."""
 
 TOLERANCE_S = 1e-6
 """A frame counts as shown from this long before its time, so that rounding never shows the one before."""
 
 _TRIAL = 32
-"""So many frames are decoded to see whether they come with the times that the file's packets have."""
+"""Number of frames that are decoded to see whether they have the times of the file's packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class _Timeline:
-    """When the frames of a file are shown.
+    """Times of the frames of a file.
 
     Args:
         stamps: (n,) in the stream's own unit, ascending; `seconds` (n,) the same from the first frame on.
@@ -65,7 +65,7 @@ class _MistakenError(Exception):
 
 
 def probe(path: Path) -> Probe:
-    """What a video file holds, found by reading all of its packets and decoding its first frames.
+    """Rate and duration of a video file, found by reading all of its packets and decoding its first frames.
 
     Raises:
         DataError: where nothing can be seen: no such file, no video, no frames, or none that can be decoded.
@@ -126,8 +126,8 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
 
 
 def converter(path: Path) -> Callable[[Any], np.ndarray]:
-    """What makes a picture (height, width, 3) uint8 RGB of each decoded frame of a file, upright as the file says; it
-    raises DataError where it cannot."""
+    """Returns a function from each decoded frame of a file to a picture (height, width, 3) uint8 RGB, upright as the
+    file says; it raises DataError where it cannot."""
     import av
     from av.sidedata.sidedata import Type as SideData
     from av.video.reformatter import VideoReformatter
@@ -237,7 +237,7 @@ def _timeline(path: Path) -> _Timeline:
 
 _STAMP, _LASTS, _PLACE, _KEY, _HIDDEN = range(5)
 _NONE = np.iinfo(np.int64).min
-"""Stands for a stamp that a packet does not have."""
+"""Placeholder for a stamp that a packet does not have."""
 
 
 def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
@@ -309,7 +309,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether a stream is a still picture that belongs to a sound file."""
+    """True if a stream is a still picture that belongs to a sound file."""
     import av
 
     return bool(stream.disposition & av.stream.Disposition.attached_pic)

@@ -1,4 +1,4 @@
-"""Where the project is to be found, as the metadata of the installed package says (`[project.urls]`)."""
+"""Addresses of the project from the metadata of the installed package (`[project.urls]`)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Board:
 
     @property
     def key(self) -> str:
-        """What the page's address calls the board."""
+        """The board's name in the page's address."""
         parts = [self.target, self.protocol, self.trained_on and f"from {self.trained_on}"]
         parts += [f"{self.people} subjects" if self.people else None]
         return "/".join(filter(None, [*parts, self.access if self.several_access else None]))
@@ -89,7 +89,7 @@ class Board:
 
     @property
     def current(self) -> bool:
-        """Whether it takes new rows that are ranked."""
+        """True if it takes new rows that are ranked."""
         return not self.leaks and not self.superseded_by
 
     @property
@@ -99,12 +99,12 @@ class Board:
 
     @property
     def subjects(self) -> str:
-        """How many subjects were tested."""
+        """Number of tested subjects."""
         return _span([row.subjects for row in self.rows])
 
     @property
     def above_chance(self) -> str:
-        """How many rows lie above chance; empty where chance is unknown."""
+        """A sentence on the number of rows above chance; empty where chance is unknown."""
         level, scores = metric_facts(self.metric).chance, [row["s"] for row in self.shown if row["s"]]
         if level is None:
             return ""
@@ -113,14 +113,13 @@ class Board:
 
     @property
     def cleared(self) -> int | None:
-        """Under protocols that do not ask what rows add, how many lie above all controls; None where nothing can be
-        said."""
+        """Number of rows above all controls under protocols that do not ask what rows add; None where it is unknown."""
         compared = [row for row in self.rows if row.controls and row.score]
         return sum(not row.not_cleared for row in compared) if compared and not self.adding else None
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the page's scripts read."""
+        """Data for the page's scripts."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
         return {
@@ -156,8 +155,8 @@ def boards_of(
 
 
 def defended_first(board: Board) -> tuple[Any, ...]:
-    """Puts first the boards that are best defended: with a headline, then asked what rows add, then with more rows that
-    do than luck explains."""
+    """Sorts the best-defended boards first: those with a headline, then with a test of what rows add, then with more
+    rows that add than luck explains."""
     adding = board.adding
     share = adding.adding / adding.asked if adding else 0.0
     return board.undefined, adding is None, not (adding and adding.beyond_luck), -share, -len(board.rows)
@@ -210,7 +209,7 @@ def rank_text(row: Row) -> str:
 
 
 def controls_text(row: Row) -> str:
-    """Text on what a row adds, or which controls it lies above."""
+    """Text on what a row adds, or on the controls that it is above."""
     if row.adds is not None:
         if row.adds.decides is None:
             return added_in_short(row.adds)
@@ -223,13 +222,13 @@ def controls_text(row: Row) -> str:
 
 
 def evidence_of(row: Row) -> dict[str, Any]:
-    """How well a row is supported: level, its explanation, by whom and when."""
+    """Evidence for a row: level, its explanation, by whom and when."""
     level, by, on = row.evidence.level, row.evidence.by, row.evidence.on
     return {"level": level, "label": LEVEL_NAMES[level], "text": EVIDENCE[level], "by": by, "on": on}
 
 
 def superseded_text(row: Row) -> str:
-    """Why a row no longer counts; empty where it does."""
+    """The reason why a row no longer counts; empty where it does."""
     about = row.superseded
     return f"superseded by {about.by}, {about.why}, {about.on}" if about else ""
 

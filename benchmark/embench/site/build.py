@@ -27,7 +27,7 @@ from embench.site.published import published_page
 from embench.site.transfer import transfer_page
 
 MARK = "embench-site.json"
-"""The file by which an earlier site is told from a folder of other things."""
+"""The file by which an earlier site is recognised."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
 _PAGES = {"index": overview_page, "add": add_page, "transfer": transfer_page, "published": published_page}
@@ -56,21 +56,21 @@ def build_site(
         raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
     sections = sections_of(entries)
     pages = EntryPages()
-    made = boards_of(sections, entries, pages.pairs_of(entries, progress))
-    placed = placed_rows(made)
+    all_boards = boards_of(sections, entries, pages.pairs_of(entries, progress))
+    placed = placed_rows(all_boards)
     with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
             whole.mkdir()
             _write_assets(whole)
-            _write_boards(whole, made, notes_folder)
+            _write_boards(whole, all_boards, notes_folder)
             for done, entry in enumerate(entries, 1):
                 pages.write(whole, entry, placed[entry.id])
                 if progress:
                     progress(done, len(entries), "written")
-            write_method_pages(whole, made)
+            write_method_pages(whole, all_boards)
             for name, page in _PAGES.items():
-                write_page(whole / f"{name}.html", page(made))
+                write_page(whole / f"{name}.html", page(all_boards))
             write_downloads(whole, sections)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
             replace_folder(out, whole)
@@ -98,13 +98,13 @@ def _write_assets(whole: Path) -> None:
         shutil.copytree(folder / "vendor", whole / "assets" / "vendor", copy_function=shutil.copyfile)
 
 
-def _write_boards(whole: Path, made: list[Board], notes_folder: Path | None) -> None:
+def _write_boards(whole: Path, all_boards: list[Board], notes_folder: Path | None) -> None:
     groups = set()
-    for dataset, of_dataset in groupby(made, key=lambda board: board.dataset):
+    for dataset, of_dataset in groupby(all_boards, key=lambda board: board.dataset):
         boards = list(of_dataset)
         counts = sorted({len(pair["adds"]) for board in boards for pair in board.pairs if pair})
         groups |= set(counts)
-        note = notes.read(notes_folder, dataset, {board.dataset for board in made})
+        note = notes.read(notes_folder, dataset, {board.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
         found = [(board, finding_of(board)) for board in boards]
         page = render("board.html", 1, dataset=dataset, boards=boards, found=found, note=note, scripts=scripts)

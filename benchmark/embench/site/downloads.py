@@ -1,4 +1,4 @@
-"""Everything that the pages show, as CSV and JSON: all rows, and those of each dataset."""
+"""Data of the pages as CSV and JSON: all rows, and those of each dataset."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _adds(row: Row) -> dict[str, Any]:
-    """What the row adds to clock and movement, at the level that decides; None where that is not asked."""
+    """Fields on what the row adds to clock and movement, at the level that decides; None where that is not asked."""
     at = row.adds and row.adds.decides
     effect = at.effect if at else None
     return {

@@ -63,7 +63,7 @@ class EntryPages:
     def write(self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]]) -> None:
         """Writes the page of an entry, and copies of `COPIED` into a folder of its name. Raises OSError, and DataError
         where the entry is damaged."""
-        on_boards = [(of["board"].key, of["board"].metric, of["row"], of["ranked"], of["controls"]) for of in placed]
+        on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"], at["controls"]) for at in placed]
         place = kept_place("pages", entry.content, repr(on_boards), repr(addresses()))
         page = read_checked(place)
         if page is None:
@@ -75,12 +75,12 @@ class EntryPages:
         for file in COPIED:
             shutil.copyfile(entry.folder / file, folder / entry.id / file)
 
-    def _figures(self, of: ShownEntry) -> Any:
+    def _figures(self, shown: ShownEntry) -> Any:
         """The `pairs` and `curves` of each target, as they are after a way through JSON."""
-        place = kept_place("figures", of.content)
+        place = kept_place("figures", shown.content)
         content = read_checked(place)
         if content is None:
-            entry = load_leaderboard_entry(of.folder)
+            entry = load_leaderboard_entry(shown.folder)
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
             curves = {target: _probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
@@ -159,7 +159,7 @@ def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]
 
 
 def _repeated(reasons: Sequence[str | None]) -> str:
-    """The reason that several scores are undefined for, which is told once above them; empty where there is none."""
+    """The reason that several undefined scores share, which is given once above them; empty where there is none."""
     (reason, times), *_ = Counter(filter(None, reasons)).most_common(1) or [("", 0)]
     return reason if times > 1 else ""
 
@@ -176,13 +176,13 @@ def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
 def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
     run = entry.run
     out = run.cohort.left_out
-    gone = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in out]
+    excluded = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in out]
     return [
         ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
         ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
         ("protocol deviations", "; ".join(run.protocol.gives_up.values()) or "none"),
         ("subjects", str(run.cohort.size)),
-        ("excluded subjects", "; ".join(gone) or "none"),
+        ("excluded subjects", "; ".join(excluded) or "none"),
         ("encoders", ", ".join(f"{m}: {name}" for m, name in run.method.encoders.items()) or "unknown"),
         ("fusion", run.method.fusion or "none"),
         ("pretraining", ", ".join(run.method.pretrainers) or "none"),
@@ -202,8 +202,8 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
 
 
 def _commands(entry: LeaderboardEntry) -> dict[str, str]:
-    """How to repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol takes
-    no run: the method can be run again under the one that took its place."""
+    """Commands that repeat the run, check it, and write its report, in a clone of the repository. A superseded protocol
+    takes no run: the method can be run again under the one that took its place."""
     run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
     successor = superseded_by(run.protocol.name)
     return {

@@ -17,7 +17,7 @@ _CONTROLS = {
     "recording_length": "the length of the recording",
     "session_position": "the place in the session",
 }
-"""Controls whose names don't say what they know."""
+"""Controls whose names don't describe their inputs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def finding_of(board: Board) -> BoardFinding:
     score, control_score = best.scored(board.metric), strongest.scored(board.metric) if strongest else None
     control = control_in_words(strongest.name) if strongest else ""
     beaten = control_score is not None and mean_or_least(control_score) >= mean_or_least(score)
-    told = _scores(board, score, control, control_score, beaten=beaten)
+    on_scores = _scores(board, score, control, control_score, beaten=beaten)
     return BoardFinding(
         question=board.asks.question if board.asks else in_words(board.target),
         labels=board.asks.labels if board.asks else "",
@@ -60,12 +60,12 @@ def finding_of(board: Board) -> BoardFinding:
         control=control,
         control_score=control_score,
         beaten=beaten,
-        sentence=" ".join(f"{sentence}." for sentence in (told, _added(board)) if sentence),
+        sentence=" ".join(f"{sentence}." for sentence in (on_scores, _added(board)) if sentence),
     )
 
 
 def control_in_words(name: str) -> str:
-    """Names a control by what it knows, and by its name where that is another.
+    """Describes a control by its inputs, and adds its name where that is different.
 
     >>> control_in_words("elapsed_time"), control_in_words("movement")
     ('a clock (elapsed_time)', 'movement')
@@ -94,21 +94,21 @@ def _scores(board: Board, score: Score | None, control: str, of_control: Score |
 
 
 def _added(board: Board) -> str:
-    """How many rows add or, under earlier protocols, lie above all controls; empty where neither can be said."""
+    """A sentence on the number of rows that add or, under earlier protocols, are above all controls; else empty."""
     adding = board.adding
     if adding is None:
         return "" if board.cleared is None else f"{_rows(board.cleared)} above all controls"
     if not adding.adding:
         return "No row is shown to add to clock and movement"
     rows = f"{adding.asked} rows{' of any access to the test subjects' if board.several_access else ''}"
-    told = f"{adding.adding} of {rows} {'adds' if adding.adding == 1 else 'add'} to clock and movement"
-    told += f", where up to {adding.by_luck} would by luck"
-    told += "" if adding.beyond_luck else ", so that this is borderline"
+    text = f"{adding.adding} of {rows} {'adds' if adding.adding == 1 else 'add'} to clock and movement"
+    text += f", where up to {adding.by_luck} would by luck"
+    text += "" if adding.beyond_luck else ", so that this is borderline"
     if adding.adding == 1:
         those = "it is" if board.adding_fully else "it is not"
     else:
         those = f"{board.adding_fully or 'none'} of them {'is' if board.adding_fully < 2 else 'are'}"
-    return f"{told}; {those} shown to add to a clock that movement sets"
+    return f"{text}; {those} shown to add to a clock that movement sets"
 
 
 def _rows(count: int) -> str:

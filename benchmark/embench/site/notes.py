@@ -69,7 +69,7 @@ def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
 
 
 def _target(href: str, datasets: AbstractSet[str]) -> str | None:
-    """Where a link leads from a dataset's page; None where that is not in the site."""
+    """Target of a link from a dataset's page; None where that is not in the site."""
     place = urlsplit(href)
     if place.scheme in ("http", "https"):
         return href

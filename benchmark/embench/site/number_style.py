@@ -26,7 +26,7 @@ def in_one_style(text: str) -> str:
 
 
 def style_texts(html: Markup) -> Markup:
-    """The same for the texts between the tags of HTML, where no program stands."""
+    """HTML with numbers in the one style in the texts between its tags, where no program stands."""
     return Markup(_TEXT.sub(lambda found: in_one_style(found[0]), html))  # noqa: S704  it was HTML before
 
 

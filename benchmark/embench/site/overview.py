@@ -1,4 +1,4 @@
-"""The first page: a line for each question, the best-defended board first, and how to read it."""
+"""The start page: a line for each question, the best-defended board first, and how to read it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embench.site.pages import render
 
 
 def overview_page(boards: Sequence[Board]) -> str:
-    """The first page of the site."""
+    """The start page of the site."""
     lines = _lines(boards)
     others = [board for board in boards if board not in lines]
     grouped = {name: list(group) for name, group in groupby(others, key=lambda board: board.dataset)}

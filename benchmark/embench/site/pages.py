@@ -1,4 +1,4 @@
-"""Pages from templates: what is the same on each of them, links, and data for scripts."""
+"""Pages from templates: their shared parts, links, and data for scripts."""
 
 from __future__ import annotations
 

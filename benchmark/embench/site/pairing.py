@@ -1,4 +1,4 @@
-"""What a page needs to compare two rows subject by subject, as `embench compare` does.
+"""Data with which a page compares two rows subject by subject, as `embench compare` does.
 
 p comes from the summands that entries hold. The interval of a difference is that of `statistics.intervals`: a jackknife
 over groups of subjects, or a t interval over subjects. It needs the score without each group, or the values of
@@ -88,7 +88,7 @@ def _quantiles(groups: int) -> Mapping[str, list[float]]:
 
 
 def flips_script(groups: int) -> str:
-    """A script with the sign flips of so many groups, where they are random draws; empty where all are enumerated."""
+    """A script with the sign flips of this many groups, where they are random draws; empty where all are enumerated."""
     if 2**groups <= MAX_PERMUTATIONS:
         return ""
     bits = np.packbits(group_permutations(groups), axis=None)

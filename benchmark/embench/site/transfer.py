@@ -28,14 +28,14 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             place = (b.target, b.dataset, b.access)
             latest[place] = max(latest.get(place, (False, "")), (b.current, b.protocol))
     for (target, dataset, access), (_, protocol) in sorted(latest.items()):
-        asked = (target, protocol, dataset, access)
-        here = [b for b in boards if (b.target, b.protocol, b.dataset, b.access) == asked]
-        here.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
-        metric = here[0].headline if all(b.metric == b.headline for b in here) else BESIDE
-        sources = [board.trained_on or dataset for board in here]
-        slugs = {_method(row): method_slug(row.parts) for board in here if board.trained_on for row in board.rows}
+        key = (target, protocol, dataset, access)
+        chosen = [b for b in boards if (b.target, b.protocol, b.dataset, b.access) == key]
+        chosen.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
+        metric = chosen[0].headline if all(b.metric == b.headline for b in chosen) else BESIDE
+        sources = [board.trained_on or dataset for board in chosen]
+        slugs = {_method(row): method_slug(row.parts) for board in chosen if board.trained_on for row in board.rows}
         rows = [
-            (" on ".join(method), slug, [_cell(board, method, metric) for board in here])
+            (" on ".join(method), slug, [_cell(board, method, metric) for board in chosen])
             for method, slug in sorted(slugs.items())
         ]
         about = {
@@ -43,7 +43,7 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
             "protocol": protocol,
             "dataset": dataset,
             "access": access,
-            "superseded_by": here[0].superseded_by,
+            "superseded_by": chosen[0].superseded_by,
         }
         about |= {"metric": metric, "metric_name": metric_facts(metric).title}
         tables.append({**about, "sources": sources, "rows": rows})
@@ -58,6 +58,6 @@ def _cell(board: Board, method: tuple[str, str], metric: str) -> dict[str, Any] 
 
 
 def _method(row: Row) -> tuple[str, str]:
-    """What a row's method is called wherever it was trained, and its modalities."""
+    """Name of a row's method, the same wherever it was trained, and its modalities."""
     plain = replace(row, apart=tuple(text for text in row.apart if not text.startswith("trained on ")))
     return plain.short_name, ", ".join(row.modalities)

@@ -1,4 +1,4 @@
 """Scores with their intervals, controls, tests and comparisons: arithmetic on predictions, which needs no torch."""
 
 SCORING_REVISION = 3
-"""Rises when the same predictions and labels give other scores; records say it, and older ones are scored anew."""
+"""Increased when the same predictions and labels give other scores; records say it, and older ones are scored anew."""

@@ -1,4 +1,4 @@
-"""A verdict on whether a method's scores tell more of the label than clock and movement do.
+"""A verdict on whether a method's scores say more about the label than clock and movement do.
 
 Of the out-of-fold scores *x* and of the label *y*, what nuisances *Z* tell is taken off, by ridge regressions across
 subjects in the folds of the run. A method adds to *Z* if its own headline lies above chance, if what is left of *x* is
@@ -32,13 +32,13 @@ from embench.statistics.nuisance.sessions import CLIP
 from embench.statistics.scores import with_interval_of
 
 PENALTY = 100.0
-"""On the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
+"""Penalty on the diagonal of Z'Z. It is fixed: a penalty that predicts the scores best takes too little off."""
 SHARE_LEFT = 0.05, 1.25
-"""Within these bounds lies the part of a score's variance that is left, if its rest means anything."""
+"""Bounds of the share of a score's variance that is left, if its rest means anything."""
 MOST_BLOCKS = 8
-"""Sessions with more blocks of positive units are no row of tasks."""
+"""Most blocks of positive units of a session that is a sequence of tasks."""
 CLOCK_TELLS_ALL = 0.95
-"""From this AUROC inside subjects on, a clock leaves too little of the label to add anything to."""
+"""AUROC inside subjects from which on a clock leaves too little of the label to add anything to."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,12 @@ VARIANTS: Mapping[str, Variant] = {
     "three times the penalty": Variant(PENALTY * 3),
     "the headline of what is left": Variant(difference=False),
 }
-"""How stable a verdict is: what else the rule might have been."""
+"""Variants of the rule, for the stability of a verdict."""
 
 
 @dataclass(frozen=True)
 class LabelledUnits:
-    """The n units of a target and what is known of them.
+    """The n units of a target with their known facts.
 
     Args:
         subject, stimulus, group: (n,) names. `start_s`: (n,). `session_s`: (n,) length of the session.
@@ -271,7 +271,7 @@ def _low(value: ScoreOrReason) -> float:
 
 
 def _products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np.ndarray]) -> np.ndarray:
-    """(S, n) what is left of score times what is left of label, over the root of their mean squares; mean over
+    """(S, n) residual of the score times residual of the label, over the root of their mean squares; mean over
     classes."""
     x, y = np.stack(list(scores.values())), np.stack(list(labels.values()))
     scale = np.sqrt(np.nanmean(x**2, axis=(0, 1)) * np.nanmean(y**2, axis=(0, 1)))

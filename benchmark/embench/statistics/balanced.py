@@ -1,4 +1,4 @@
-"""The crossed score of matched sessions, balanced: what is left when the longer session is on both sides equally often.
+"""The crossed score of matched sessions, balanced: the longer session is on both sides equally often.
 
 Two sessions of like length are not of equal length, and in the longer one tasks come later. Whoever knows both, the
 time and the length, orders some comparisons right. Here the comparisons of each pair of minutes are halved by whether
@@ -63,7 +63,7 @@ def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For each class, the comparisons of a fold in quadruples whose first subject has the longer session: the numbers
+    """The comparisons of a fold in quadruples whose first subject has the longer session, for each class: the numbers
     of its pairs of subjects, P * first + second (n,), the half and the pair of minutes (n,) that it belongs to, (n, 2)
     what it adds to the quadruples won and to their number."""
     cell = cells(BALANCED, units)

@@ -1,4 +1,4 @@
-"""What several records have in common: whether they can be compared, and the units that all of them predict."""
+"""Common ground of several records: whether they can be compared, and the units that all of them predict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SAME = {
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
-"""What has to be equal in `run.yaml`, in words."""
+"""Fields of `run.yaml` that have to be equal, in words."""
 
 
 def common_targets(records: Sequence[Record]) -> list[str]:
@@ -139,12 +139,12 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
 
 
 def has_shared_stimuli(of: Record) -> bool:
-    """Whether all subjects of the study had the same stimuli; False in records that don't say so."""
+    """True if all subjects of the study had the same stimuli; False in records that don't say so."""
     return bool(of.run["cohort"].get("design") == "shared_stimuli")
 
 
 def has_shared_subjects(of: Record) -> bool:
-    """Whether a subject is in both the training and the test part of a fold."""
+    """True if a subject is in both the training and the test part of a fold."""
     rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
 

@@ -1,4 +1,4 @@
-"""What comparing methods gives: figures, and a sentence such as may stand in a paper."""
+"""Results of comparing methods: figures, and a sentence for a paper."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Comparison:
 
     @property
     def different(self) -> bool:
-        """Whether the corrected primary test is significant."""
+        """True if the corrected primary test is significant."""
         return self.holm < ALPHA
 
     @property
     def equivalent(self) -> bool:
-        """Whether the equivalence test is significant: the methods differ by less than its margin."""
+        """True if the equivalence test is significant: the methods differ by less than its margin."""
         return self.tests.get("equivalence", 1.0) < ALPHA
 
     @property
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What may be quoted."""
+        """A sentence that may be quoted."""
         return _sentence(self)
 
     def as_json(self) -> dict[str, Any]:
@@ -131,8 +131,8 @@ class Table:
 
 
 def _sentence(c: Comparison) -> str:
-    """Which method is better, by how much, with interval, p and subjects; or that the data do not show it, and what
-    difference they would have shown."""
+    """A sentence on the better method, with the difference, interval, p and subjects; or on the lack of evidence, with
+    the difference that the data would have shown."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
@@ -168,6 +168,6 @@ def _sentence(c: Comparison) -> str:
 
 
 def _unit(c: Comparison) -> str:
-    """What a difference is counted in: hundredths of a score that has bounds, else the score's own unit."""
+    """Unit of a difference: hundredths of a score that has bounds, else the score's own unit."""
     name = metric_facts(c.metric).title
     return f"points of {name}" if c.bounded else f"of {name}"

@@ -1,4 +1,4 @@
-"""Two or more records: which method is better, by how much, and whether so many subjects can show it.
+"""Comparison of two or more records: the better method, the difference, and whether this many subjects can show it.
 
 Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
 that tests on training subjects. `docs/why/statistics.md` describes each test.
@@ -114,7 +114,7 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _About:
-    """What the methods of a comparison have in common. `group` (P,): those of its subjects. `trained`: see
+    """Facts that the methods of a comparison share. `group` (P,): those of its subjects. `trained`: see
     `Joined.trained`."""
 
     target: str
@@ -258,7 +258,7 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
-    """Where a method is tested on its training subjects, folds vary, and no subject is a new one."""
+    """Test over folds where a method is tested on its training subjects, so that no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
         raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")
@@ -287,7 +287,7 @@ def _tried(of: Record, target: str) -> int | None:
 
 
 def _names(records: Sequence[Record]) -> list[str]:
-    """What each method is called: by its parts, and by its run where others are called alike."""
+    """Names of methods: by their parts, and by the run where several have the same parts."""
     plain = [method_name(r.run) for r in records]
     return [
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]

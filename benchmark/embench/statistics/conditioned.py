@@ -29,30 +29,30 @@ from embench.interfaces.units import Target, Units
 from embench.statistics.ordered import crossed_pairs
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
-"""Those of all versions of scoring, of classes."""
+"""Conditioned scores of classes in all versions of scoring."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
-"""Those of values, where a score of version 3 is the headline."""
+"""Conditioned scores of values, where a score of version 3 is the headline."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
-"""Those of labels that vary while a stimulus lasts; they are made where one is the headline."""
+"""Conditioned scores of labels that vary while a stimulus lasts; they are made where one is the headline."""
 BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced", "concordance_crossed_matched")
 MATCHED = ("auroc_crossed_matched", "concordance_crossed_matched")
 MATCHED_S = 60.0
-"""Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
+"""Largest difference in s between sessions of similar length. At 120 s, an oracle of time and length scores .56."""
 APART = 0.1
 """Units at one moment of a stimulus begin within this share of their length."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
 MIN_MATCHES = 10
-"""Pairs of subjects with sessions of like length."""
+"""Pairs of subjects with sessions of similar length."""
 
 
 def is_conditioned(name: str) -> bool:
-    """Tells whether the score of this name is made of comparisons with a nuisance held constant."""
+    """True if the score of this name is made of comparisons with a nuisance held constant."""
     return name in (*CONDITIONED, *OF_VALUES, *BY_MOMENT)
 
 
 def is_of(name: str, target: Target) -> bool:
-    """Tells whether a conditioned score scores targets of this kind."""
+    """True if a conditioned score scores targets of this kind."""
     return name.startswith(target.traits.share)
 
 
@@ -83,8 +83,8 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
 
 
 def cells(name: str, units: Units) -> np.ndarray | Undefined:
-    """(n,) from 0 on, the stimulus, the moment of it or the bin of time of each unit: what a conditioned score holds
-    constant."""
+    """(n,) from 0 on, the cell of each unit that a conditioned score holds constant: the stimulus, its moment or the
+    bin of time."""
     by_time = name in BY_TIME
     if name in BY_MOMENT:
         return _moments(units)
@@ -179,7 +179,7 @@ def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
 
 
 def is_even(tables: Sequence[Pairs]) -> bool:
-    """Whether every comparison that one subject of two wins is lost by the other, as those of a constant, and of any
+    """True if every comparison that one subject of two wins is lost by the other, as those of a constant, and of any
     score that depends on the stimulus or on time alone."""
     return all(np.allclose(t.wins + t.wins.T, t.pairs, rtol=0, atol=1e-6) for t in tables)
 
@@ -235,8 +235,8 @@ class OwnComparisons(NamedTuple):
     won: np.ndarray
 
     def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of the comparisons for which `other` has some with the labels exchanged (m,): the cells of the positive and
-        of the negative unit, how many `other` has, and what is won."""
+        """The comparisons for which `other` has some with the labels exchanged (m,): the cells of the positive and of
+        the negative unit, how many `other` has, and what is won."""
         cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
         at_high = np.bincount(other.low, minlength=cells)[self.high]
         at_low = np.bincount(other.high, minlength=cells)[self.low]
@@ -250,8 +250,8 @@ class OwnComparisons(NamedTuple):
 def own_comparisons(
     units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False
 ) -> list[list[OwnComparisons]]:
-    """For each class, the comparisons of units of one subject, in different cells (n,) and predicted by one fold's
-    model."""
+    """The comparisons of units of one subject, in different cells (n,) and predicted by one fold's model, for each
+    class."""
     tie, folds = None if graded else tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
     owners = rows_of(subject_codes(units, subjects) * (folds.max() + 1) + folds)
     return [

@@ -1,4 +1,4 @@
-"""What explains labels without any signal of the body: controls fitted on training subjects, scored with every run.
+"""Controls, which predict labels without any signal of the body: fitted on training subjects, scored with every run.
 
 A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
 data than a `ControlTask` holds, `evaluation` puts them there.
@@ -24,13 +24,13 @@ Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
 def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Keeps nothing."""
+    """Makes the array without keeping it."""
     return make()
 
 
 @dataclass(frozen=True)
 class ControlTask:
-    """What the controls of one fold must predict, and what they may know.
+    """Task of the controls of one fold: what they must predict, and what they may know.
 
     Args:
         units: of all subjects. `y` (n,): their labels, NaN where there is none; of `test` it is read only whether
@@ -92,12 +92,12 @@ class ControlTask:
 
     @property
     def of_one_subject(self) -> bool:
-        """Whether training and test are of one subject, so that what differs between subjects tells nothing."""
+        """True if training and test are of one subject, so that differences between subjects carry no information."""
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """(n,) the number of each unit's stimulus; undefined where a test unit that is scored, since it has a label, is
-        at a stimulus that is not among the training units'."""
+        """(n,) index of each unit's stimulus; undefined where a labelled test unit has a stimulus that no training unit
+        has."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
@@ -157,8 +157,8 @@ def _stimulus_mean(q: ControlTask) -> ControlPrediction:
 
 
 def _stimulus_moment(q: ControlTask) -> ControlPrediction:
-    """The same of the training units at the same moment of the stimulus: bins of a unit's length, from the start of
-    the recording on."""
+    """Label statistics of the training units at the same moment of the stimulus: bins of a unit's length, from the
+    start of the recording on."""
     codes = q.stimuli()
     if isinstance(codes, Undefined):
         return codes
@@ -188,7 +188,7 @@ def _mean_at(q: ControlTask, codes: np.ndarray) -> ControlPrediction:
 
 
 def _elapsed_time(q: ControlTask) -> ControlPrediction:
-    """What the time since the session's start, or the order of recordings, predicts."""
+    """Prediction from the time since the session's start, or the order of recordings."""
     clock = np.stack([q.start, q.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("the release hides when units were recorded")
@@ -196,8 +196,8 @@ def _elapsed_time(q: ControlTask) -> ControlPrediction:
 
 
 def _session_position(q: ControlTask) -> ControlPrediction:
-    """What the place in the session tells: the time since its start, to its end and as a share of it, and its length;
-    or, where the release hides times, the order of recordings and its share."""
+    """Prediction from the place in the session: the time since its start, to its end and as a share of it, and its
+    length; or, where the release hides times, the order of recordings and its share."""
     if q.of_one_subject:
         return Undefined("training and test are of one subject, of whom elapsed_time tells as much")
     start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
@@ -211,8 +211,8 @@ def _session_position(q: ControlTask) -> ControlPrediction:
 
 
 def _study_drift(q: ControlTask) -> ControlPrediction:
-    """What the time since the session's start, its length and the subject's number tell: subjects are often numbered as
-    they came, and a study changes while it runs."""
+    """Prediction from the time since the session's start, its length and the subject's number: subjects are often
+    numbered as they came, and a study changes while it runs."""
     if q.of_one_subject:
         return Undefined("training and test are of one subject")
     if np.isnan(q.start).all():
@@ -221,13 +221,13 @@ def _study_drift(q: ControlTask) -> ControlPrediction:
 
 
 def _recording_length(q: ControlTask) -> ControlPrediction:
-    """What the length of the recording predicts."""
+    """Prediction from the length of the recording."""
     length = q.column(lambda unit: q.durations[unit.recording])[:, None]
     return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
 
 
 def _movement(q: ControlTask) -> ControlPrediction:
-    """What the accelerometer predicts."""
+    """Prediction from the accelerometer."""
     if q.movement is None:
         return Undefined("there is no accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
@@ -253,12 +253,12 @@ STIMULUS_MOMENT = "stimulus_moment"
 """The control that knows what training subjects felt at the same moment of a stimulus. It is shown under the scores of
 version 3, where subjects share stimuli."""
 NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
-"""Controls that are shown beside a method, which need not lie above them: they know who is tested, what comes after the
-unit, or what the headline holds constant."""
+"""Controls that are shown beside a method, which need not be above them: they know the tested subject, the time after
+the unit, or what the headline holds constant."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
-    """What boosted trees read off `x` (n, features) of the units."""
+    """Prediction of boosted trees from `x` (n, features) of the units."""
     train, test, has_classes = q.train, q.test, q.target.traits.has_classes
     if has_classes and (q.shares == 1).any():
         return Undefined("training labels are of one class only")
@@ -296,7 +296,7 @@ def _from_shares(target: Target, share: np.ndarray) -> ControlPrediction:
 
 
 def _score(target: Target, share: np.ndarray) -> np.ndarray:
-    """What predictions hold of probabilities (n, K): those of all classes, or that of class 1 alone."""
+    """The score of predictions from probabilities (n, K): those of all classes, or that of class 1 alone."""
     return share if target.traits.several else share[:, 1]
 
 

@@ -30,7 +30,7 @@ from embench.statistics.ordered import order_by_subject
 
 
 def has_difference(metric: str) -> bool:
-    """Tells whether a score is a share of comparisons won, so that there is a mean difference over them."""
+    """True if a score is a share of comparisons won, so that there is a mean difference over them."""
     return metric in BY_SUBJECT or (conditioned.is_conditioned(metric) and metric != "auroc_within_stimulus")
 
 

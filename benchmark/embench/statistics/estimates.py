@@ -42,7 +42,7 @@ SLOW_S = 5.0
 """Seconds from which on a metric is named that could be faster."""
 
 ROUNDING = 1e-9
-"""How far a sum may lie outside a metric's range."""
+"""Distance outside a metric's range that rounding of a sum explains."""
 
 ScoreOrReason = Estimate | Undefined
 Tables = list[Pairs] | Undefined
@@ -147,7 +147,7 @@ def name_slow(took: Mapping[str, float]) -> None:
 
 
 def _left_out(name: str, error: EmbenchError, what: str) -> Undefined:
-    """In place of a score of a metric of another package; a bundled one raises."""
+    """Replaces a score of a metric of another package; a bundled one raises."""
     entry = registry.find("metric", name)
     if entry.package == registry.BUNDLED:
         raise error
@@ -299,9 +299,9 @@ def contributions(
 
 
 def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Sequence[Tables]) -> list[np.ndarray]:
-    """For each seed (G,) what subjects' own comparisons add to a crossed score.
+    """Contributions (G,) of subjects' own comparisons to a crossed score, for each seed.
 
-    A partition also decides who is compared with whom, which is no matter of who trained. So a subject's own
+    A partition also decides who is compared with whom, whoever trained. So a subject's own
     comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds. `mates` are
     the tables of each seed.
     """
@@ -321,8 +321,8 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Seq
 
 
 def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
-    """For each seed (G,) what groups add to a metric's mean over folds: the pseudo-values of their fold. A group of
-    folds without a score adds what the others add."""
+    """Contributions (G,) of groups to a metric's mean over folds, for each seed: the pseudo-values of their fold. A
+    group of folds without a score adds what the others add."""
     by_seed = []
     for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)

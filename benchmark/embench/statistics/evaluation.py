@@ -1,4 +1,4 @@
-"""From predictions to scores: joins a method's predictions with the units' labels and with the controls.
+"""Evaluation: joins a method's predictions with the units' labels and with the controls, and scores them.
 
 `run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
 Nothing here needs torch.
@@ -42,7 +42,7 @@ from embench.system import version_of
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a record holds of a scored method: predictions of the model and of every control, labels, scores."""
+    """A scored method for its record: predictions of the model and of every control, labels, scores."""
 
     predictions: Predictions
     labels: Labels

@@ -1,4 +1,4 @@
-"""What the controls predict in each fold of a cohort."""
+"""Predictions of the controls in each fold of a cohort."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FoldControls:
         return made
 
     def rows(self, of_fold: FoldPredictions, index: np.ndarray, reasons: dict[str, str]) -> Iterator[Predictions]:
-        """The same as rows of a record. `reasons` gets the first reason of each control that does not apply."""
+        """Predictions as rows of a record. `reasons` gets the first reason of each control that does not apply."""
         about = about_units(of_fold, self.cohort, index)
         for name, control in self.of(of_fold, index).items():
             if isinstance(control, Undefined):

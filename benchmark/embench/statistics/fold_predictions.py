@@ -48,7 +48,7 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
 
 
 def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
-    """The folds of a method that says nothing: which units it would predict, and what it would learn from."""
+    """The folds of a method without predictions: the units to predict, and those to learn from."""
     position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
     for seed in seeds:
         for fold in cohort.folds(protocol, seed):
@@ -121,7 +121,7 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
 
 
 def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
-    """In words, how many labelled units of eligible subjects a record neither predicts nor counts as it should."""
+    """Sentences on labelled units of eligible subjects that a record neither predicts nor counts as it should."""
     wrong = []
     ids = [unit.id for unit in cohort.of(cohort.eligible)]
     position = dict(zip(ids, cohort.eligible, strict=True))
@@ -142,7 +142,7 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
 
 
 def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
-    """The columns of a record that tell of the units at `index`, whatever the method."""
+    """The columns of a record that describe the units at `index`, whatever the method."""
     units = cohort.of(index.tolist())
     n = len(units)
     return Columns(
@@ -162,7 +162,7 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """A method's predictions for the units that `about_units` tells of, as rows of the record."""
+    """A method's predictions for the units of `about_units`, as rows of the record."""
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.several

@@ -38,7 +38,7 @@ WITHOUT_STIMULUS = {
     "ccc": _ccc_without_stimulus,
     "concordance_within": order_without_stimulus,
 }
-"""The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+"""Functions that score without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 NOTHING_INSIDE = {
     "auroc_within": ("one class only", "no test subject has both classes"),
@@ -49,7 +49,7 @@ NOTHING_INSIDE = {
 
 
 def is_inside_subjects(name: str, target: Target) -> bool:
-    """Tells whether the score of this name is one inside subjects, and of targets of this kind."""
+    """True if the score of this name is one inside subjects, and of targets of this kind."""
     return name in (target.traits.within, f"{target.traits.share}_within")
 
 

@@ -19,8 +19,8 @@ from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
 SHARED_AT_MOST = 2.0
-"""What subjects who train each other's models add to a variance, at most, times the variance itself. Where models are
-made of noise alone it is as much again; the variance may be underestimated by half."""
+"""Bound on the variance added by subjects who train each other's models, as a multiple of the variance itself. Models
+of noise alone add it once; it may be underestimated by half."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
 
 
 def shared_variance(by_seed: np.ndarray | None, trained: np.ndarray) -> float | None:
-    """What subjects add to the variance of a mean over subjects who train each other's models.
+    """Variance of a mean over subjects that is due to subjects who train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,

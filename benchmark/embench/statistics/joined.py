@@ -41,7 +41,7 @@ class Joined:
         return Joined(seeds)
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """For each seed, fold -> the subjects (P,) tested in it."""
+        """Tested subjects (P,) of each fold, for each seed."""
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
@@ -67,7 +67,7 @@ def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
 
 
 def varies_within_stimuli(joined: Joined) -> bool:
-    """Tells whether a subject has different labels, of values a step apart, at one stimulus with several units."""
+    """True if a subject has different labels, of values a step apart, at one stimulus with several units."""
     return any(np.isfinite(units.length_s) and _varies(units) for _, _, units in joined)
 
 

@@ -1,4 +1,4 @@
-"""How many of a board's rows add to clock and movement, and how many would by luck where none does."""
+"""Number of a board's rows that add to clock and movement, and the number to expect by luck where none does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import sign_flips
 
 _AT_ONCE = 64
-"""So many rows are turned at once, for the memory."""
+"""Number of rows turned at once, to bound memory."""
 
 
 @dataclass(frozen=True)
 class ManyRows:
-    """Rows that were asked what they add.
+    """Number of rows for which it was tested whether they add.
 
     Args:
         asked: how many. `adding`: how many add.
@@ -36,7 +36,7 @@ class ManyRows:
 
     @property
     def sentence(self) -> str:
-        """The numbers, and what they mean."""
+        """A sentence with the numbers and their meaning."""
         told = f"{self.adding} of {self.asked} rows {'adds' if self.adding == 1 else 'add'} to clock and movement"
         if not self.adding:
             return f"{told}."

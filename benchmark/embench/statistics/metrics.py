@@ -1,4 +1,4 @@
-"""What each score is: what metric plugins say of themselves, and the table of the scores that are no plugin."""
+"""Facts of each score: those that metric plugins declare, and the table of the scores that are no plugin."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class MetricFacts:
 
     @property
     def bounded(self) -> bool:
-        """Whether it has a least and a greatest value."""
+        """True if it has a least and a greatest value."""
         return all(map(math.isfinite, self.range))
 
     @property
     def is_like_auroc(self) -> bool:
-        """Whether it lies in 0..1 and chance is in the middle, whatever the labels."""
+        """True if it lies in 0..1 and chance is in the middle, whatever the labels."""
         return self.range == (0.0, 1.0) and self.chance == 0.5
 
 

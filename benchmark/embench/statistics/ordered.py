@@ -99,7 +99,7 @@ def _counted(place: np.ndarray, chosen: np.ndarray, ahead: np.ndarray, places: i
 def _compared(
     units: Units, rows: np.ndarray, here: np.ndarray, tie: float | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Some of a subject's units, `rows[here]` (m,), against all of them, `rows` (n,): (m, n) whether the label is
+    """Compares some of a subject's units, `rows[here]` (m,), with all of them, `rows` (n,): (m, n) whether the label is
     higher, whether it is lower, neither where two models predicted them, and what the score wins: 1, half where tied,
     or its difference."""
     y, score, fold = (of[rows] for of in (units.y_true, np.asarray(units.score, np.float64), units.fold))

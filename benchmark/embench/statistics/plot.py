@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _CLEARED = {True: ", cleared", False: ", not cleared", None: ""}
-"""What is added to what is said of a control."""
+"""Suffixes of a control's text."""
 _COLOUR, _GREY = "C0", "0.35"
 
 

@@ -31,9 +31,9 @@ MAX_UNITS = 1000
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How well a linear classifier reads `what` from hidden layers: the mean over the folds and seeds where that is
-    possible. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores,
-    1 over the number of classes, or .5."""
+    """Score of a linear classifier of `what` on hidden layers: the mean over the folds and seeds where that is
+    possible. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores, 1
+    over the number of classes, or .5."""
 
     what: str
     metric: str

@@ -1,4 +1,4 @@
-"""Many methods on one board: which ranks each may have, and how far the best of equal ones would lead by luck.
+"""Many methods on one board: the possible ranks of each, and the lead of the best of equal ones by luck.
 
 Arithmetic on published numbers alone, with numpy: boards are also printed by a command that starts at once.
 """
@@ -20,12 +20,12 @@ from embench.statistics.significance import ALPHA, group_permutations, rank_grou
 DRAWS = 2**15
 _SEED = 20261121
 _AT_ONCE = 1024
-"""So many flips are looked at at once, for the memory."""
+"""Number of flips computed at once, to bound memory."""
 
 
 @dataclass(frozen=True)
 class Summands:
-    """What each group of subjects adds to a method's score.
+    """Contributions of groups of subjects to a method's score.
 
     Args:
         fits: equal for methods that predicted the same units in the same folds and seeds.
@@ -102,7 +102,7 @@ def rank_methods(scores: Sequence[Score], summands: Sequence[Summands | None]) -
 
 
 def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:
-    """(M,) the methods with summands of the same units: the most there are, none where no two of several have."""
+    """(M,) True for the largest group of methods with summands of the same units; none where no two of several do."""
     counts = Counter(s.fits for s in summands if s is not None)
     [(fits, count)] = counts.most_common(1) or [("", 0)]
     enough = count > 1 or count == len(summands)
@@ -115,8 +115,8 @@ of what equal methods score beyond what they should."""
 
 
 def _paired(summands: Sequence[Summands]) -> _Compared:
-    """By sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep
-    their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
+    """Sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep their
+    correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
     adds = np.stack([s.adds for s in summands])
     own = np.stack([((row - adds) ** 2).sum(-1) for row in adds])
     error = np.sqrt(own + _shared(summands, own))
@@ -163,7 +163,7 @@ def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
 
 
 def _unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
-    """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike.
+    """Comparison by the range of independent means (Tukey & Kramer), which is too careful where methods err alike.
 
     Half an add-one interval, whose centre lies nearer to .5 than the score, and which ends at 0 and 1, stands for the
     error of such a score, too (`tests/leaderboard/test_ranking.py`).

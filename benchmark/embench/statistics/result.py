@@ -49,7 +49,7 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> Result:
-        """That of a run's folder, or of a published entry's. Raises DataError where it is no record, or damaged,
+        """The result in a run's folder, or in a published entry's. Raises DataError where it is no record, or damaged,
         CheckFailed where it was edited."""
         known = read_record(folder)
         return cls(str(known.run["id"]), Path(folder), known.run, known.scores)
@@ -76,11 +76,11 @@ class Result:
 
     @property
     def synthetic(self) -> bool:
-        """Whether its data are synthetic."""
+        """True if its data are synthetic."""
         return self.manifest["dataset"]["synthetic"] is not None
 
     def json(self) -> dict[str, Any]:
-        """What `embench run --json` prints."""
+        """The document of `embench run --json`."""
         written = written_scores(self.scores, scoring_of(self.manifest))
         return {
             "run": self.id,
@@ -219,7 +219,7 @@ class Result:
         return " (synthetic data)" if self.synthetic else ""
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        """For every method, target and metric a row of `_COLUMNS`; one row for a control that does not apply."""
+        """Rows of `_COLUMNS` for every method, target and metric; one row for a control that does not apply."""
         controls = {(c.name, target): c for target in self.scores.headlines for c in self.scores.controls(target)}
         for method in (MODEL, *self.scores.content["controls"]):
             for target, headline in self.scores.headlines.items():

@@ -1,4 +1,4 @@
-"""Everything a run's `scores.json` holds, from its predictions and labels alone."""
+"""The content of a run's `scores.json`, from its predictions and labels alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from embench.statistics.metrics import metric_facts
 
 
 class HeadlineRule(Protocol):
-    """What scoring needs of a protocol."""
+    """Properties of a protocol that scoring needs."""
 
     @property
     def scoring(self) -> int | None:
@@ -127,7 +127,7 @@ def _add_target(
     scoring: int | None,
     took: dict[str, float],
 ) -> None:
-    """Adds the scores of the model and of every control on a target, and what the model is above."""
+    """Adds the scores of the model and of every control on a target, and the controls that the model is above."""
     headline = out["headlines"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
@@ -165,7 +165,7 @@ def _estimated(
 
 
 def _plain(units: Units) -> list[str]:
-    """What decides the content, in few characters."""
+    """Short texts that identify the content."""
     values = [getattr(units, field.name) for field in fields(units)]
     return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
 

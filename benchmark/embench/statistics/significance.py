@@ -44,8 +44,8 @@ def permutation_test(values: np.ndarray) -> float:
 
 
 def shared_training_test(values: np.ndarray, shared: float) -> float:
-    """The same p with an allowance for subjects who train each other's models: a swap's value varies by as much as all
-    `values` do, the difference observed by `intervals.shared_variance` more, and is measured in its own spread."""
+    """p of `permutation_test` with an allowance for subjects who train each other's models: the value of a swap varies
+    as all `values` do, the observed difference by `intervals.shared_variance` more, each in its own spread."""
     own = (values**2).mean()
     more = min(shared / own, SHARED_AT_MOST) if own else 0.0
     return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))

@@ -1,4 +1,4 @@
-"""How much scores vary: between the rows of a board, between seeds, and between groups of subjects."""
+"""Spread of scores: between the rows of a board, between seeds, and between groups of subjects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What groups of subjects add to a record's headline, by which a board compares it with others without predictions."""
+"""Contributions of groups of subjects to a record's headline, by which a board compares records without predictions."""
 
 from __future__ import annotations
 

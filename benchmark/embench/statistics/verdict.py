@@ -1,5 +1,5 @@
-"""What a run shows on a target, for every place that tells it: the headline with its verdict, or what it lacks; then
-what can be seen of the method and the controls all the same."""
+"""The result of a run on a target, used wherever it is reported: the headline with its verdict, or what it lacks; then
+what can be said of the method and the controls all the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RECORDED = {
 NEAR_BOUND = 0.01
 """A low end that is at most so far from the bound that decides is borderline."""
 _TOO_FEW = "not estimable: "
-"""So begin the reasons of scores for which there are too few subjects or labels."""
+"""Prefix of the reasons of scores for which there are too few subjects or labels."""
 
 _EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
     "fixed_order": {
@@ -72,7 +72,7 @@ class Exploratory:
 
 
 def adds_in_words(adds: Adds, *, whole_session: bool = False, reads: Sequence[str] = ()) -> str:
-    """Sentence on what a method adds to clock and movement.
+    """A sentence on what a method adds to clock and movement.
 
     Args:
         whole_session: whether its normalisation reads the test subject's whole session.
@@ -234,7 +234,8 @@ class TargetVerdict:
 
     @property
     def sentences(self) -> list[str]:
-        """The headline with its verdict; what the headline needs, where it is undefined; the exploratory scores."""
+        """Sentences on the headline and its verdict, or on its needs where it is undefined, and on exploratory
+        scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.finding}", needs]
         return [*filter(None, told), *self.adds_sentences, *(each.sentence for each in self.exploratory)]

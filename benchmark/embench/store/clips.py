@@ -104,7 +104,7 @@ def clips(
 
 
 def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
-    """What `clips` would give if every film could be decoded and showed black pictures; nothing is decoded. Raises what
+    """The result of `clips` if every film could be decoded and showed black pictures; nothing is decoded. Raises what
     `clips` raises before it decodes."""
     wanted = _checked(store, modality, encoder)
     films, total = _listed(store, wanted)
@@ -148,7 +148,7 @@ def _wanted_frames(encoder: Encoder) -> Frames:
 
 
 def decoder_versions() -> dict[str, str]:
-    """What decides, beside the files and the request, which pixels come out."""
+    """Causes of the decoded pixels besides the files and the request."""
     versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.FRAMES_REVISION), **versions}
 

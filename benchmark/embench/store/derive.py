@@ -1,4 +1,4 @@
-"""What encoders make of prepared data, stored once: streams, features, and modalities joined as channels."""
+"""Outputs of encoders on prepared data, stored once: streams, features, and modalities joined as channels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Clips", "Derived", "clips", "features", "joined", "stream"]
 _ARRAY, _INDEX = "array.npy", "index.json"
 
 RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
-"""From spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
+"""Function from spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _chosen(store: Store, part: str, channel: str | None) -> slice:
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
-    """What `encoder.stream` makes of every recording; `code` is the identity of the encoder's code.
+    """Outputs of `encoder.stream` for all recordings; `code` is the identity of the encoder's code.
 
     Raises:
         PluginError: where the encoder fails, or its streams differ in channels or rate.
@@ -138,22 +138,22 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
 
 def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
-    """What `encoder.stream` makes of one recording now; nothing is stored. Raises PluginError where it fails."""
+    """Output of `encoder.stream` for one recording; nothing is stored. Raises PluginError where it fails."""
     return _streamed(joined(store, modality), modality, encoder, recording)
 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
     with _encoder(encoder, recording):
-        made = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
-        data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
-        made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
-    if data.ndim != 2 or len(data) != len(made.channels):
+        streamed = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
+        data = np.moveaxis(np.asarray(streamed.data, np.float32), streamed.time_axis, -1)
+        streamed = Signal(data, float(streamed.rate), tuple(streamed.channels), streamed.unit)
+    if data.ndim != 2 or len(data) != len(streamed.channels):
         raise PluginError(
-            f"a stream of shape {data.shape} with channels {made.channels}",
+            f"a stream of shape {data.shape} with channels {streamed.channels}",
             where=f"{_name(encoder)}, recording {recording}",
             expected="(channels, samples)",
         )
-    return made
+    return streamed
 
 
 def features(
@@ -165,7 +165,7 @@ def features(
     standardised: bool = False,
     make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
-    """What `encoder.features` makes of `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
+    """Outputs of `encoder.features` for `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
     memory-mapped.
 
     `standardised` signals have mean 0 and SD 1 in each channel of a recording. Spans are clipped at what was recorded;
@@ -185,18 +185,18 @@ def features(
         key.append("standardised")
 
     def build(folder: Path) -> None:
-        made = (
+        rows_by_recording = (
             make(wanted)
             if make
             else {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
         )
-        shapes = {rows.shape[1:] for rows in made.values() if rows is not None}
+        shapes = {rows.shape[1:] for rows in rows_by_recording.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
         shape = shapes.pop() if shapes else ()
         with RowWriter(folder / _ARRAY, shape) as writer:
             for recording, own in wanted.items():
-                rows = made[recording]
+                rows = rows_by_recording[recording]
                 writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
 
     rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
@@ -218,21 +218,22 @@ def _rows(
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
     signal, t0 = _private_copy(source.signal(recording), modality, encoder), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
-    there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
-    if not there.any():
+    valid = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
+    if not valid.any():
         return None
     if standardised:
         moments = Moments.of(signal.data)
         data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
         signal = replace(signal, data=data)
     with _encoder(encoder, recording):
-        made = np.asarray(encoder.features(signal, inside[there]), np.float32)
-    if made.ndim == 0 or len(made) != there.sum():
+        values = np.asarray(encoder.features(signal, inside[valid]), np.float32)
+    if values.ndim == 0 or len(values) != valid.sum():
         raise PluginError(
-            f"features of shape {made.shape} for {there.sum()} spans", where=f"{_name(encoder)}, recording {recording}"
+            f"features of shape {values.shape} for {valid.sum()} spans",
+            where=f"{_name(encoder)}, recording {recording}",
         )
-    rows = np.full((len(own), *made.shape[1:]), np.nan, np.float32)
-    rows[there] = made
+    rows = np.full((len(own), *values.shape[1:]), np.nan, np.float32)
+    rows[valid] = values
     return rows
 
 
@@ -248,8 +249,8 @@ def name_for(encoder: Encoder, modality: str) -> str:
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
-    """All that decides, beside the data, what an encoder makes: its code and settings, the contents of its files, and
-    the versions of the libraries that compute."""
+    """Causes of an encoder's output besides the data: its code and settings, the contents of its files, and the
+    versions of the libraries that compute."""
     libraries = {name: version_of(name) for name in (*_LIBRARIES, *encoder.libraries)}
     with FileHashes(_cache(store)) as hashes:
         assets = [hashes(path) for path in encoder.assets()]
@@ -257,11 +258,11 @@ def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
 
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
-"""What plugins may use beside the libraries that they name."""
+"""Libraries that plugins may use beside those that they name."""
 
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
-    """Beside the stores, in the same cache."""
+    """The folder of derived data, in the same cache as the stores."""
     return _cache(store) / "derived" / folder_digest([FORMAT, store.key, preprocess.PREPROCESS_REVISION, *key])
 
 
@@ -285,12 +286,12 @@ def _stored(
         like, spans = first[1], dict[str, Span]()
         with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
             for recording, signal, t0 in chain([first], rest):
-                here, there = (signal.rate, signal.channels), (like.rate, like.channels)
-                if here != there:
+                form, expected_form = (signal.rate, signal.channels), (like.rate, like.channels)
+                if form != expected_form:
                     raise PluginError(
-                        f"a stream of rate and channels {here}",
+                        f"a stream of rate and channels {form}",
                         where=f"modality {modality}, recording {recording}",
-                        expected=f"rate and channels {there}, as in the recordings before",
+                        expected=f"rate and channels {expected_form}, as in the recordings before",
                     )
                 spans[recording] = Span(writer.rows, signal.data.shape[1], t0)
                 writer.append(signal.data.T)
@@ -309,7 +310,7 @@ def _stored(
 
 @contextmanager
 def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
-    """Whatever an encoder raises is a fault of the plugin."""
+    """Turns all exceptions of an encoder into faults of the plugin."""
     try:
         yield
     except EmbenchError:

@@ -1,4 +1,4 @@
-"""What addresses prepared data: the contents of the files they come from, and everything done to them."""
+"""Address of prepared data: the contents of the files they come from, and everything done to them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from embench.signals import preprocess
 from embench.system import cores, version_of
 
 FORMAT = 1
-"""Rises when the files of a store change their form."""
+"""Increased when the files of a store change their form."""
 
 _T = TypeVar("_T")
 
@@ -149,9 +149,9 @@ class FileHashes:
         found = {path: known for path, stat in states.items() if (known := self._known(path, stat))}
         unknown = [path for path in states if path not in found]
         with ThreadPoolExecutor(cores()) as threads:  # hashing lets go of the interpreter
-            for path, made in zip(unknown, threads.map(partial(_read_by, read=sha256), unknown), strict=True):
-                found[path] = made
-                self._remember(path, states[path], made)
+            for path, digest in zip(unknown, threads.map(partial(_read_by, read=sha256), unknown), strict=True):
+                found[path] = digest
+                self._remember(path, states[path], digest)
         return {path: found[path] for path in states}
 
     def _known(self, path: Path, stat: os.stat_result) -> str | None:

@@ -76,13 +76,13 @@ def damaged_folders(cache: Path) -> Iterator[DamagedError]:
 
 
 def stored_folders(cache: Path) -> list[Path]:
-    """All that `build_once` made below a cache."""
+    """All folders that `build_once` made below a cache."""
     found = (folder for kind in ("store", "derived") for folder in (cache / kind).glob("*"))
     return sorted(f for f in found if f.is_dir() and not f.name.startswith(".") and f.suffix != _DAMAGED)
 
 
 def _is_sound(target: Path) -> bool:
-    """Whether the folder is there as it was made. One that is not is moved aside, with a warning that names it."""
+    """True if the folder exists as it was made. A changed one is moved aside, with a warning that names it."""
     if not target.is_dir():
         return False
     try:
@@ -108,7 +108,7 @@ def _kept_or_moved(target: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns what the operating system says against writing below `path` into a MachineError."""
+    """Turns the operating system's errors in writing below `path` into a MachineError."""
     try:
         yield
     except OSError as error:

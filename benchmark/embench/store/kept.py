@@ -17,7 +17,7 @@ from embench.store.store import Store
 def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array that `make` gives, without objects; from the store's folder, where it was made before for this `key`.
 
-    Nothing hangs on the file: where it is missing or damaged, or cannot be written, the array is made.
+    The file is only a cache: where it is missing or damaged, or cannot be written, the array is made.
 
     Args:
         key: plain values that name all that decides the array beside the prepared data, versions of code included.
@@ -35,7 +35,7 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
 
 
 def was_kept(store: Store, key: object) -> bool:
-    """Tells whether there is a file of the array with this `key`."""
+    """True if there is a file of the array with this `key`."""
     return _path(store, key).exists()
 
 

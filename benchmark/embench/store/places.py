@@ -1,4 +1,4 @@
-"""Where each subject's rows begin in the arrays of a store that several workers write."""
+"""Offsets of each subject's rows in the arrays of a store that several workers write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Places:
         self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
 
     def of(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
-        """Where a subject begins, None where that is not known yet; who waits gets None where a subject failed."""
+        """Offset of a subject's rows, None where it is not known yet; who waits gets None where a subject failed."""
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
@@ -26,7 +26,7 @@ class Places:
             return dict(zip(self._modalities, self._next, strict=False)) if known else None
 
     def end(self, subject: int, rows: Mapping[str, int]) -> None:
-        """The subject whose turn it is has so many rows."""
+        """Sets the number of rows of the subject whose turn it is."""
         with self._changed:
             if self._next[-1] != subject:
                 return  # another subject has failed
@@ -36,7 +36,7 @@ class Places:
             self._changed.notify_all()
 
     def fail(self) -> None:
-        """No subject has to wait any longer, since there will be no store."""
+        """Releases waiting subjects, since there will be no store."""
         with self._changed:
             self._next[-1] = _FAILED
             self._changed.notify_all()

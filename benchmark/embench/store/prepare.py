@@ -1,4 +1,4 @@
-"""From a dataset's files to prepared data, one recording at a time, so that memory does not grow with the subjects."""
+"""Preparation of a dataset's files, one recording at a time, so that memory does not grow with the subjects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from embench.store.store import (
 from embench.system import begin_worker, working
 
 _FORKS = sys.platform == "linux"
-"""Whether workers are copies of this process, and so have a reader that no new process could import."""
+"""True if workers are copies of this process, and so have a reader that no new process could import."""
 
 
 def prepare(
@@ -109,7 +109,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker must know; `folder` is the store in the making."""
+    """The task of a worker; `folder` is the store in the making."""
 
     dataset: Dataset
     name: str
@@ -124,8 +124,8 @@ class _Job:
 
 
 class _Samples:
-    """Puts one subject's samples where they belong at once; in memory they wait only while others read subjects
-    before, so that each is written once."""
+    """Writes one subject's samples to their place at once, so that each is written once; in memory they wait only while
+    other workers read earlier subjects."""
 
     def __init__(self, job: _Job, places: Places, subject: int) -> None:
         self.rows: dict[str, int] = {}
@@ -133,7 +133,7 @@ class _Samples:
         self._waiting: list[tuple[str, int, np.ndarray]] = []
 
     def append(self, modality: str, data: np.ndarray) -> int:
-        """Takes `data` (channels, samples); returns how many the subject had before."""
+        """Appends `data` (channels, samples); returns the number of samples that the subject had before."""
         offset = self.rows.get(modality, 0)
         self.rows[modality] = offset + data.shape[1]
         # A copy always: what a reader gave it may use again for its next recording.
@@ -156,7 +156,7 @@ class _Samples:
 
 @dataclass
 class _Content:
-    """What is known of one subject, or of several, besides the samples. Spans of one subject begin at 0."""
+    """Metadata of one subject, or of several. Spans of one subject begin at 0."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -171,7 +171,7 @@ class _Content:
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Reads all subjects and joins what is known of them, in the order of `subjects` whoever is read first."""
+    """Reads all subjects and joins their metadata, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.closing(_parts(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
@@ -217,7 +217,7 @@ def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, 
 
 
 def _found_by_name(reader: type) -> bool:
-    """Whether a new process can import the class: not one of a script, nor one that was loaded from a user's file."""
+    """True if a new process can import the class: not one of a script, nor one that was loaded from a user's file."""
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
@@ -278,7 +278,7 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
 
 
 def _written(job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples) -> Span:
-    """Where the signal's samples lie among the subject's own, after they were handed on. Raises Unusable."""
+    """Hands on the signal's samples, and returns their place among the subject's own. Raises Unusable."""
     signal, t0 = _ready(job, recording, modality)
     entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
     if content.modalities.setdefault(modality, entry) != entry:
@@ -290,7 +290,7 @@ def _written(job: _Job, recording: Recording, modality: str, content: _Content, 
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
-    """What is known of the recording's video, and when there is a visible part. Raises Unusable."""
+    """The recording's video and its visible part. Raises Unusable."""
     video = recording.video
     if video is None:
         raise Unusable("not recorded")
@@ -316,7 +316,7 @@ def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[Vi
 
 
 _MILLISECONDS = 1000.0
-"""What a video's length is counted in where the card names no frame rate."""
+"""Frame rate in which a video's length is counted where the card names none."""
 
 
 def _below(root: Path, path: Path) -> str:

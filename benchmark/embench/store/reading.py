@@ -13,8 +13,8 @@ from embench.system import lacking
 
 @contextlib.contextmanager
 def reader_faults(name: str, where: str) -> Iterator[None]:
-    """Turns whatever a reader raises into an error of the right kind: DataError for files that cannot be read,
-    PluginError for anything else."""
+    """Turns exceptions of a reader into errors of the right kind: DataError for files that cannot be read, PluginError
+    for anything else."""
     try:
         yield
     except (EmbenchError, MemoryError):

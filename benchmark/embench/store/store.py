@@ -25,7 +25,7 @@ _KEYS = {"excluded": "left_out"}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a recording's samples lie in an array: `samples` from `offset` on; the first one was taken `t0` seconds
+    """Place of a recording's samples in an array: `samples` from `offset` on; the first one was taken `t0` seconds
     after the recording's start."""
 
     offset: int
@@ -41,7 +41,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ModalityEntry:
-    """What the rows of a modality's array are, and how many of them there are a second."""
+    """Columns and sampling rate of a modality's array."""
 
     channels: tuple[str, ...]
     rate: float
@@ -60,7 +60,7 @@ class VideoEntry:
     boxes: str | None = None
 
     def seen(self, recording_s: float) -> tuple[float, float]:
-        """From when to when, on the clock of a recording that lasts so long, there is a visible part."""
+        """Start and stop of the visible part, on the clock of a recording of this length."""
         stop = min(self.duration_s, self.span[1]) - self.span[0]
         return max(0.0, -self.span[0]), min(stop, recording_s)
 
@@ -91,9 +91,9 @@ class Store:
         name: full registry name of the dataset.
         rate_hz: the requested rate; each modality's own is in `modalities`.
         filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
-        synthetic: what the generator of the data wrote about them, None for real data.
+        synthetic: the note of the data's generator, None for real data.
         excluded: signals that cannot be used: subject, recording, modality, reason.
-        subjects: what is known of each subject.
+        subjects: known facts of each subject.
         label_kinds: rating, continuous or condition, by label name.
         root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
     """
@@ -132,7 +132,7 @@ class Store:
         return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
 
     def recorded_share(self, recording: str, modality: str, start: float, stop: float) -> float:
-        """How much of the seconds [start, stop) of a recording holds all parts of a modality, 0 to 1; of videos whether
+        """Share of the seconds [start, stop) of a recording with all parts of a modality, 0 to 1; of videos whether
         there is one."""
         entry, shares = self.recording(recording), []
         for part in names_in(modality):
@@ -154,7 +154,7 @@ class Store:
 
 
 def write_index(store: Store, folder: Path) -> None:
-    """Everything but samples and labels."""
+    """Writes the index: everything but samples and labels."""
     content = {_KEYS.get(name, name): value for name, value in asdict(store).items() if name not in ("path", "root")}
     (folder / INDEX).write_text(json.dumps(content, indent=1), newline="\n")
 

@@ -1,4 +1,4 @@
-"""One door to all checks, by kind."""
+"""Entry point of all checks, by kind."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
 _ENOUGH = 8
-"""Recordings with a label from which on a channel that follows it is no coincidence."""
+"""Least recordings with a label for which a channel that follows it is not a coincidence."""
 
 _SAME = 0.999
 """Correlation of a label and a figure of a channel, which no recorded signal reaches."""
@@ -75,7 +75,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 
 @dataclass
 class _Seen:
-    """What is known of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
+    """Statistics of all recordings so far. `levels`: label -> its mean in each recording; `summaries`: (modality,
     channel, figure) -> the figure in each recording; NaN where a recording lacks it."""
 
     ids: set[str] = field(default_factory=set)
@@ -84,7 +84,7 @@ class _Seen:
     summaries: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
 
     def add(self, recording: Recording) -> None:
-        """Takes in a recording's labels and figures of its channels."""
+        """Adds a recording's labels and figures of its channels."""
         before = len(self.ids)
         self.ids.add(recording.id)
         levels: dict[Any, float] = {name: _mean(np.asarray(label.values)) for name, label in recording.labels.items()}

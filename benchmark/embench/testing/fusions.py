@@ -80,7 +80,7 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
 
 
 def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
-    """What `mixed_tokens` promises: `embench.interfaces.fusion.MixesTokens`."""
+    """Checks the promises of `mixed_tokens`: `embench.interfaces.fusion.MixesTokens`."""
     mixed = module.mix(tokens, present)
     check.that(set(mixed) == set(tokens), f"`mix` gave {', '.join(mixed)}", expected=", ".join(tokens))
     for m, t in mixed.items():
@@ -117,7 +117,7 @@ def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str
 
 
 def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
-    """The same tokens with noise wherever nothing is there."""
+    """A copy of the tokens with noise wherever nothing is there."""
     generator = torch.Generator().manual_seed(5)
     noisy = {}
     for m, t in tokens.items():

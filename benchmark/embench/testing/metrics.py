@@ -72,7 +72,7 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
 
 
 def _says_what_it_is(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    """Boards rank by what a metric says of itself."""
+    """Checks the attributes by which boards rank."""
     chance = float(metric.chance(units))
     _in_range(check, metric, chance, "chance")
     level = metric.chance_level
@@ -99,7 +99,7 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
 
 
 def _right(units: Units) -> Units:
-    """The same units, predicted correctly and with certainty."""
+    """A copy of the units, predicted correctly and with certainty."""
     if units.score.ndim == 2:
         return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())

@@ -26,7 +26,7 @@ _SCORES = {
 @leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
     """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run. It
-    works in an empty folder: what it writes into the working folder is gone afterwards.
+    works in an empty folder, which is deleted afterwards.
 
     Raises:
         CheckFailed: with what was expected and what was found.

@@ -1,4 +1,4 @@
-"""What all checks share: how a fault is reported, and what every module and every recipe must satisfy."""
+"""Shared parts of all checks: the report of a fault, and requirements on every module and every recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from embench.nn import FillAbsent
 _T = TypeVar("_T")
 _Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
-"""How far two predictions of the same row may lie apart, as in a run."""
+"""Largest difference allowed between two predictions of the same row, as in a run."""
 
 
 class Check:
@@ -181,8 +181,8 @@ class Check:
 
 
 def leaves_no_trace(checked: _Checks) -> _Checks:
-    """What all conformance checks share: they leave the global random numbers as they were, and the class must print
-    nothing meanwhile."""
+    """Decorates a conformance check: it leaves the global random numbers as they were, and the class must print nothing
+    meanwhile."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
@@ -215,7 +215,7 @@ def _first_line(text: object) -> str:
 
 
 def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
-    """What `make` gives when torch's generator starts from `seed`; the others go on from where they are."""
+    """The result of `make` with torch's generator started from `seed`; the others go on from where they are."""
     torch.manual_seed(seed)
     return make()
 

@@ -18,7 +18,7 @@ from embench.registry import modality_of
 
 RATE_HZ = 128.0
 VIEW_S = 10.0
-"""What a row shows where an encoder's recipe leaves the view open."""
+"""Seconds of a row where an encoder's recipe leaves the view open."""
 
 _CHANNELS = {
     "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),

@@ -16,7 +16,7 @@ from embench.errors import DataError
 from embench.interfaces.conversion import Checkpoint, Conversion, Seen
 
 MODALITIES = ("eda", "ppg", "temp")
-"""Whose networks are `tcn1`, `tcn2` and `tcn3`."""
+"""Modalities of the networks `tcn1`, `tcn2` and `tcn3`."""
 
 PUBLIC = {
     "3b0f21e8befb27aa24a65ef802f8017dea35fdf4efa96de3bef3fcdf31ecb19e": "wesad_kemocon",
@@ -70,7 +70,7 @@ def convert(checkpoint: Checkpoint) -> Conversion | None:
 
 
 def _stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple[str, Tensor]]:
-    """What belongs to one modality alone."""
+    """Tensors of one modality alone."""
     for block in range(2):
         before, after = f"{_PREFIX}tcn{n}.network.{block}", f"encoders.{m}.blocks.{block}"
         # `conv1` and `conv2` are the same layers under other names; the code runs, and loads last, those of `net`.

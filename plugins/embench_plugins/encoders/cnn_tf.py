@@ -30,7 +30,7 @@ MONTAGE = ("F7", "F3", "T7", "P7", "O1", "O2", "P8", "T8", "F4", "F8")
 FACE = "face_au"
 
 LEAD = ("left",)
-"""The one ECG channel that the paper reads."""
+"""The ECG channel that the paper reads."""
 
 PAPER = Recipe(
     optimiser="adam", lr=1e-4, weight_decay=1e-5, schedule="step", every=45, factor=0.65, epochs=100, batch=64,

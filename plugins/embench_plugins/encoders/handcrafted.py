@@ -128,7 +128,7 @@ def _values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray
 
 
 def _published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """As `_values`, by the definitions of the published code where it has any."""
+    """Features like those of `_values`, by the definitions of the published code where it has any."""
     if modality in ("ecg", "ppg"):
         return np.concatenate([published.heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
     if modality == "eda":

@@ -1,4 +1,4 @@
-"""Encoder `signal_mean`: the mean of each channel, the least that a signal can tell (ours).
+"""Encoder `signal_mean`: the mean of each channel, a minimal baseline (ours).
 
 With `logreg` on one channel, scores order the moments of a subject as the mean does, or the other way round. A method
 that reads more of a signal should beat this row.

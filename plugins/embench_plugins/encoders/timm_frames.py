@@ -2,7 +2,7 @@
 
 The cheap baseline beside networks of video: it sees no motion. `build.model` names any network
 of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
-hub. It is no paper's: the recipe `paper` is ours throughout.
+hub. It is from no paper: the recipe `paper` is ours throughout.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _model(name: str, size: int) -> Any:
 
 
 def _fill(model: Any, file: Path) -> None:
-    """Puts weights into a network; those of its classifier, which is not there, are left.
+    """Loads weights into a network, except those of its classifier, which it lacks.
 
     Raises:
         DataError: they are of another network.

@@ -28,7 +28,7 @@ from embench_plugins.encoders.features.plain import EEG_BANDS
 from embench_plugins.encoders.features.spans import Spans
 
 TYPICAL_S, SPREAD_S = 0.8, 0.2
-"""What an interval counts from, and in."""
+"""Origin and unit of scaled intervals."""
 
 GRID = 12
 """Cells a side: the scalp's 9 x 9, and empty ones up to a number that halves twice."""
@@ -174,7 +174,7 @@ def entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]],
 
 
 def cell(electrode: str) -> int:
-    """Where an electrode lies in the grid, counted row by row. Raises UsageError for one that is not on the scalp."""
+    """Index of an electrode in the grid, row by row. Raises UsageError for one that is not on the scalp."""
     name = OLD_NAMES.get(electrode.upper(), electrode).upper()
     for row, names in enumerate(SCALP.upper().strip().splitlines()):
         if name in names.split() and name != ".":
@@ -258,7 +258,7 @@ LAYERS: Mapping[int, Mapping[str, Any]] = {
     1: {"conv": nn.Conv1d, "norm": nn.BatchNorm1d, "pool": nn.MaxPool1d, "up": nn.ConvTranspose1d},
     2: {"conv": nn.Conv2d, "norm": nn.BatchNorm2d, "pool": nn.MaxPool2d, "up": nn.ConvTranspose2d},
 }
-"""By the number of dimensions."""
+"""Layers by the number of dimensions."""
 
 
 class Unet(nn.Module):

@@ -35,13 +35,13 @@ from embench.nn import hide
 from embench_plugins import torchvision_shim, weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pixels, which VideoMAE's own weights were trained with."""
+"""Mean and SD of ImageNet's pixels, with which VideoMAE's own weights were trained."""
 
 KINETICS = "MCG-NJU/videomae-base@dc740ceda42fce44faed2ea03c6d447db72f6af9"
 """The weights that the paper starts from: pretrained on Kinetics-400 without labels."""
 
 KINETICS_LABELS = "MCG-NJU/videomae-base-finetuned-kinetics@488eb9a0565f257b32866000305c8178965eb9f6"
-"""The same after training on the labels of Kinetics-400, for its rows that have a supervised step before the target."""
+"""Weights after further training on the labels of Kinetics-400, for rows with a supervised step before the target."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=5e-4 * 8 / 256, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=8,
@@ -89,7 +89,7 @@ class VideoMae(Encoder):
         """The files of `build.weights`; a warning where it is `random`.
 
         Raises:
-            UsageError: they are yet to be named, or are no VideoMAE's. DataError: they are missing or unreadable.
+            UsageError: they are not named, or are not those of a VideoMAE. DataError: they are missing or unreadable.
         """
         found = self._files()
         if not found:
@@ -210,7 +210,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without transformers' progress bars, and its report on weights of parts that are not wanted."""
+    """Silences transformers' progress bars, and its report on weights of parts that are not wanted."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -225,8 +225,8 @@ def _quietly() -> Iterator[None]:
 
 
 def keep_positions(part: Any) -> None:
-    """Makes a buffer of the table of positions, which transformers keeps on the CPU and copies in every forward pass;
-    weights have no table before or after."""
+    """Makes a buffer of the position table, which transformers keeps on the CPU and copies in every forward pass; files
+    of weights have no table before or after."""
     table = part.position_embeddings
     del part.position_embeddings
     part.register_buffer("position_embeddings", table, persistent=False)
@@ -275,7 +275,7 @@ class Network(nn.Module):
             layer.output.dropout = DropPath(share)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """From the input to the output, for `layer_decay`."""
+        """Layers from the input to the output, for `layer_decay`."""
         return [self.videomae.embeddings, *self.videomae.encoder.layer]
 
     def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -24,7 +24,7 @@ from embench.nn import FillAbsent, Head, sinusoidal
 from embench_plugins.attention import Layer
 
 ASKING_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""Who asks where the recipe does not say: the first of these that is there, else the first modality given."""
+"""Order of modalities that query where the recipe names none: the first one present, else the first one given."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,

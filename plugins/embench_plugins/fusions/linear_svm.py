@@ -28,7 +28,7 @@ PAPER = SMALL.but(
 )
 PARTS = 5
 MOST_ROWS = 10_000
-"""So many rows, evenly spaced, are enough to choose C."""
+"""Number of rows, evenly spaced, that are enough to choose C."""
 
 
 class LinearSvm(Tabular):

@@ -1,4 +1,4 @@
-"""How rows of features are made ready for machines that need every value, on one scale: the StressID code's steps."""
+"""Preparation of rows of features for methods that need every value, on one scale: the StressID code's steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the estimators share: class weights, and training rows of one class only."""
+"""Shared parts of the estimators: class weights, and training rows of one class only."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ class Vote(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """The networks are fitted already. What is learned is what to say of a row without any modality: the mean of
-        the labels, or the shares of the classes."""
+        """The networks are fitted already. Learns only the prediction for a row without any modality: the mean of the
+        labels, or the shares of the classes."""
         labels = np.eye(self.classes)[y.astype(int)] if self.kind == "classes" else y[:, None]
         self._prior = np.average(labels, axis=0, weights=weight)
 

@@ -27,5 +27,5 @@ class F1Macro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Of random decisions with shares q against labels with shares p, the mean of 2pq/(p+q): greatest at q = p."""
+        """Chance: the mean of 2pq/(p+q) for random decisions with shares q, labels with shares p; largest at q = p."""
         return 1.0 / float((class_shares(units) > 0).sum())

@@ -31,7 +31,7 @@ class F1Weighted(ConfusionMetric):
             return (f1 * labels).sum(1) / labels.sum(1)
 
     def chance(self, units: Units) -> float:
-        """Of random decisions with shares q against labels with shares p, the greatest sum of 2 p^2 q / (p + q).
+        """Chance: the greatest sum of 2 p^2 q / (p + q) for random decisions with shares q and labels with shares p.
 
         The sum is concave in q; where its slopes agree q + p is proportional to p^1.5, and classes too rare for a
         positive q are never decided for.

@@ -30,5 +30,5 @@ class PrecisionMacro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Of random decisions each class has its share as precision, if it is decided at all."""
+        """Chance level: random decisions give each class its share as precision, if it is decided at all."""
         return 1.0 / float((class_shares(units) > 0).sum())

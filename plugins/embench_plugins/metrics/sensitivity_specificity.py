@@ -34,5 +34,5 @@ class SensitivitySpecificity(ConfusionMetric):
         return np.where(occurring.any(1), mean, np.nan)
 
     def chance(self, units: Units) -> float:
-        """Whatever shares random decisions have, what one gains the other loses."""
+        """Chance level: the shares of random decisions do not matter, as one part loses what the other gains."""
         return 0.5

@@ -1,4 +1,4 @@
-"""What all trackers are given: a run's settings by dotted names, the figures of a stage, and the final scores."""
+"""Inputs of all trackers: a run's settings by dotted names, the figures of a stage, and the final scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def library(module: str, tracker: str, package: str) -> ModuleType:
 
 
 def settings(run: Mapping[str, Any], before: str = "") -> dict[str, str | int | float | bool]:
-    """A run's configuration as one level of names; lists become text, and what is not set is left out.
+    """A run's configuration as one level of names; lists become text, and unset fields are left out.
 
     >>> settings({"seeds": [0, 1], "encoder": {"lr": 0.1, "clip": None}})
     {'seeds': '0, 1', 'encoder.lr': 0.1}
@@ -42,7 +42,7 @@ def settings(run: Mapping[str, Any], before: str = "") -> dict[str, str | int | 
 
 
 def stage_name(stage: Mapping[str, Any]) -> str:
-    """What a stage is called; stages of several runs that do the same have the same name.
+    """Name of a stage; stages of several runs that do the same have the same name.
 
     >>> stage_name({"id": "7d8b", "kind": "unimodal", "seed": 0, "fold": 1, "target": "arousal", "modality": "eda"})
     'unimodal_seed0_fold1_arousal_eda'

@@ -49,7 +49,7 @@ class MlFlow:
 
     @embench.hookimpl
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-        """What a stage cost, as `stage/stage.figure`."""
+        """Logs the cost of a stage, as `stage/stage.figure`."""
         self._log(stage, {f"stage.{name}": value for name, value in numbers(figures).items()}, 0)
 
     @embench.hookimpl

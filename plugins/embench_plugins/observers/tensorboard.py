@@ -35,7 +35,7 @@ class TensorBoard:
 
     @embench.hookimpl
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-        """What a stage cost, beside its epochs."""
+        """Logs the cost of a stage, beside its epochs."""
         for folder in _folders(stage):
             with self._open.pop(folder, None) or self._writer(str(folder)) as writer:
                 for name, value in numbers(figures).items():

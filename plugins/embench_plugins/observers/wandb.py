@@ -60,7 +60,7 @@ class WandB:
 
     @embench.hookimpl
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-        """What a stage cost, as `stage/stage.figure`."""
+        """Logs the cost of a stage, as `stage/stage.figure`."""
         self._log(stage, {f"stage.{name}": value for name, value in numbers(figures).items()})
 
     @embench.hookimpl
@@ -76,7 +76,7 @@ class WandB:
 
 
 def _logged_in() -> bool:
-    """Whether W&B has a key for its server."""
+    """True if W&B has a key for its server."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     server = urlsplit(os.environ.get("WANDB_BASE_URL") or SERVER).hostname or ""

@@ -165,8 +165,8 @@ def warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
 
 
 def crop_resize(x: Tensor) -> Tensor:
-    """One of four equal pieces of `x` (B, C, T) (five where 4 does not divide T) at random, Fourier-resampled to T: (B,
-    C, T)."""
+    """Replaces `x` (B, C, T) by one of four equal pieces (five where 4 does not divide T) at random, Fourier-resampled
+    to T: (B, C, T)."""
     rows, channels, length = x.shape
     count = math.ceil(length / (length // CROP_PIECES))
     piece = length // count

@@ -1,25 +1,24 @@
-"""Small corpora, for tests of their reader."""
+"""Small folders of recordings without labels, for tests of their reader."""
 
 from pathlib import Path
 
 import numpy as np
 import pyedflib
-import yaml
 
 from embench.interfaces.recording import Recording
 from embench_plugins.datasets.own.corpus import Corpus
+
+from .own_files import write_yaml
 
 HEAD = {"title": "Some recordings", "citation": "ours", "licence": "CC BY 4.0", "mains_hz": 50}
 
 
 def describe(root: Path, *sources: dict, **changes) -> Path:
-    (root / "corpus.yaml").write_text(yaml.safe_dump({**HEAD, "sources": list(sources), **changes}))
-    return root
+    return write_yaml(root / "dataset.yaml", {**HEAD, "recordings": list(sources), **changes})
 
 
-def source(files: str, modality: str = "ecg", subject: str | None = None, **channels) -> dict:
-    about = {"files": files, "signals": {modality: {"channels": ["lead"], **channels}}}
-    return about if subject is None else {**about, "subject": subject}
+def source(files: str, modality: str = "ecg", **channels) -> dict:
+    return {"files": files, "signals": {modality: {"channels": ["lead"], **channels}}}
 
 
 def only(root: Path) -> Recording:

@@ -25,9 +25,13 @@ def describe(root: Path, recordings=SOURCE, labels=None, targets=None, **more) -
     targets = targets or {"mood": {"label": next(iter(labels)), "kind": "binary", "cut": 5}}
     sources = recordings if isinstance(recordings, list) else [recordings]
     content = {**HEAD, "recordings": sources, "labels": labels, "targets": targets, **more}
+    return write_yaml(root / "dataset.yaml", content)
+
+
+def write_yaml(path: Path, content: dict) -> Path:
     plain = json.loads(json.dumps(content))  # values that stand in two places would become aliases
-    (root / "dataset.yaml").write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
-    return root
+    path.write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
+    return path.parent
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -10,7 +10,7 @@ from embench.protocols import connected_groups, load_protocol, make_units, parti
 from embench.testing import check_dataset
 from embench_plugins.datasets.amigos.files import LONG, PEOPLE, SHORT
 from embench_plugins.datasets.amigos.reader import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
-from embench_plugins.datasets.amigos.synthetic import long as amigos_long
+from embench_plugins.datasets.amigos.synthetic.short import synthesize_long
 
 from .amigos_made import own_file, subject_file
 
@@ -20,7 +20,7 @@ TOGETHER = [{7, 1, 2, 16}, {6, 32, 4, 3}, {29, 5, 27, 21}, {18, 14, 17, 22}, {15
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    amigos_long.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=12.0)
+    synthesize_long(root, subjects=3, seed=4, effect=1.0, length_s=12.0)
     return root
 
 

@@ -56,7 +56,7 @@ GOOD = ["1361708629.00", "4.000000", *["0.3"] * 8]
         (1, "yesterday", "line 1: not readable as a time: `yesterday`"),
         (1, "-5", "line 1: not readable as a time"),
         (2, "four", "line 2: not readable as numbers: `four`"),
-        (2, "8", "no Empatica E4 file"),
+        (2, "8", "line 2: 8 samples a second"),
         (3, "1361708629.00", "line 3: the first sample is 1361708629, the others are 0.3"),
         (5, "", "line 5: not readable as numbers: ``"),
         (6, "0.3,0.4", "line 6: not readable as numbers: `0.3,0.4`"),
@@ -78,3 +78,18 @@ def test_a_malformed_line_is_named(tmp_path, line, text, said):
 def test_a_press_that_is_no_time_is_named(tmp_path):
     with pytest.raises(DataError, match="line 2: not readable as a time: `noon`"):
         e4.presses(written(tmp_path, "2013-02-24 12:23:49\nnoon\n", "tags.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "card", "first"),
+    [
+        ("1361708629,000000\n4,000000\n0,128\n0,256\n", EDA, [0.128]),
+        ("1361708629,0;1361708629,0;1361708629,0\n32,0;32,0;32,0\n-64;4;32\n", e4.CARDS["acc"], [-1, 0.0625, 0.5]),
+    ],
+)
+def test_decimal_commas_of_a_spreadsheet_are_read(tmp_path, text, card, first):
+    path = written(tmp_path, text)
+    assert e4.is_export(path)
+    start, data = e4.samples(path, card, hint="")
+    assert start == 1361708629
+    np.testing.assert_allclose(data[:, 0], first)

@@ -15,7 +15,6 @@ from embench_plugins.datasets.faced.bids import cohort
 from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, OLD_NAMES, PEOPLE, RATINGS
 from embench_plugins.datasets.faced.processed import FacedProcessed
 from embench_plugins.datasets.faced.reader import Faced
-from embench_plugins.datasets.faced.synthetic import processed as faced_processed
 from embench_plugins.datasets.faced.synthetic import recordings as synthetic
 from embench_plugins.datasets.faced.synthetic.files import read_events
 from embench_plugins.datasets.faced.synthetic.recordings import Planted
@@ -163,9 +162,9 @@ class TestFiles:
     def test_small_sets_have_all_cohorts(self, root):
         reader = Faced(root)
         rates = {subject: next(reader.recordings(subject)).signals["eeg"].rate for subject in reader.subjects()}
-        assert rates == {subject: cohort(subject).rate for subject in synthetic.chosen(4)}
+        assert rates == {subject: cohort(subject).rate for subject in synthetic.ORDER[:4]}
         assert len({cohort(subject) for subject in rates}) == 4
-        assert Counter(cohort(subject)[1:] for subject in synthetic.chosen(12)) == {
+        assert Counter(cohort(subject)[1:] for subject in sorted(synthetic.ORDER[:12])) == {
             (250.0, "n/a"): 5, (250.0, "µV"): 3, (1000.0, "µV"): 4,
         }  # fmt: skip
 
@@ -193,7 +192,7 @@ class TestFiles:
                 assert np.abs(raw[site][first : first + len(row)] - row).max() < 0.01
 
     def test_events_are_written_as_the_release_has_them(self, unrecorded):
-        for subject in synthetic.chosen(12):
+        for subject in sorted(synthetic.ORDER[:12]):
             file = path(unrecorded, subject, "events.tsv")
             assert file.read_bytes().startswith(
                 b"\xef\xbb\xbfonset\tduration\ttrial_type\tvalue\tsample\temotion_label"
@@ -213,7 +212,7 @@ class TestFiles:
 
     def test_clip_22_is_longer_in_some(self, unrecorded):
         length = {}
-        for subject in synthetic.chosen(12):
+        for subject in sorted(synthetic.ORDER[:12]):
             (row,) = (row for row in read_events(path(unrecorded, subject, "events.tsv")) if row["video_index"] == "22")
             length[subject] = float(row["duration"])
         longer = {subject for subject, seconds in length.items() if seconds > 1.08 * length["sub-004"]}
@@ -262,7 +261,7 @@ class TestFilled:
 
 @pytest.mark.slow
 def test_processed_files_have_the_planted_powers_and_the_same_ratings(tmp_path):
-    faced_processed.synthesize(tmp_path / "faced", 2, 4, 1.0)
+    synthetic.synthesize_processed(tmp_path / "faced", 2, 4, 1.0)
     check_dataset(FacedProcessed, tmp_path / "faced")
     rows = synthetic.draw(2, 4, 1.0)
     for subject in FacedProcessed(tmp_path / "faced").subjects():

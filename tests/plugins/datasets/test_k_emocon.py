@@ -17,8 +17,7 @@ from embench.protocols import label_units, load_protocol, make_units, partition,
 from embench.testing import check_dataset
 from embench_plugins.datasets.devices import openface
 from embench_plugins.datasets.k_emocon import synthetic
-from embench_plugins.datasets.k_emocon.layout import BANDS, RATERS
-from embench_plugins.datasets.k_emocon.reader import BELT, E4, KEmoCon
+from embench_plugins.datasets.k_emocon.reader import BANDS, BELT, E4, RATERS, KEmoCon
 
 LENGTH_S = 30.0
 USABLE = (1, 4, 5, 8, 9, 10, 11, 13, 14, 15, 16, 19, 22, 23, 24, 25, 26, 27, 28, 31, 32)

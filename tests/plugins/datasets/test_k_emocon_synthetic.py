@@ -8,8 +8,7 @@ from scipy.signal import find_peaks
 
 from embench.protocols import label_units, load_protocol, make_units
 from embench_plugins.datasets.k_emocon import synthetic
-from embench_plugins.datasets.k_emocon.layout import DIMENSIONS
-from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.k_emocon.reader import DIMENSIONS, KEmoCon
 
 from .measures import auroc
 from .oracles import of_k_emocon

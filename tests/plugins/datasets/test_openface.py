@@ -10,9 +10,9 @@ import pytest
 from embench.errors import DataError
 from embench.signals.preprocess import preprocess
 from embench_plugins.datasets.deap.reader import Deap
-from embench_plugins.datasets.devices import faces, openface, pyfeat, series
+from embench_plugins.datasets.devices import clips, faces, openface, pyfeat
+from embench_plugins.datasets.devices.clips import Track
 from embench_plugins.datasets.devices.openface import ACTION_UNITS, CHANNELS, GAZE, LEAST_CONFIDENCE, UNITS
-from embench_plugins.datasets.devices.series import Track
 
 FACE = faces.CARDS["face_au"]
 AU12 = CHANNELS.index("AU12_r")
@@ -43,7 +43,7 @@ def write(path: Path, content: pd.DataFrame, spaced: bool = False) -> Path:
 
 
 def on(track: Track, span: tuple[float, float]):
-    return series.on_clock(track, span, track.channels, openface.UNIT)
+    return clips.on_clock(track, span, track.channels, openface.UNIT)
 
 
 def refused(path: Path) -> DataError:

@@ -69,7 +69,8 @@ def test_what_only_a_person_knows_is_asked_for(tmp_path):
     (tmp_path / "dataset.yaml").write_text(text)
     with pytest.raises(DataError, match="`title` still says TODO; so do `citation`, `licence`") as caught:
         Own(tmp_path)
-    assert caught.value.where.endswith("line 4")
+    title = next(k for k, line in enumerate(text.splitlines(), 1) if line.startswith("title:"))
+    assert caught.value.where.endswith(f"line {title}")
     assert "dyad" in text
 
 
@@ -84,7 +85,7 @@ def test_a_folder_of_all_kinds_is_found_as_it_was_described(tmp_path):
     assert list(clips["signals"]) == ["eda"]
     assert len(eeg["signals"]["eeg"]["channels"]) == 10
     labels = found(tmp_path)["labels"]
-    assert labels["stage"]["clock"] == "absolute"
+    assert labels["stage"]["start"] == "begins"
     assert labels["arousal"]["keys"] == {"participant": "code", "clip": "clip"}
     lines = draft(tmp_path).splitlines()
     for label, source in (("stage", "e4"), ("arousal", "clips"), ("part1", "eeg/")):
@@ -104,10 +105,13 @@ def test_a_bids_dataset(tmp_path):
     bids_study(tmp_path)
     (tmp_path / "dataset.yaml").unlink()
     said = found(tmp_path)
-    assert said["participants"] == {"table": "participants.tsv", "id": "participant_id"}
-    assert said["recordings"] == [{"bids": "films", "signals": {"eeg": {"channels": ["Fz", "Cz"]}}}]
-    label = said["labels"]["event"]
-    assert label["table"] == "sub-{participant}/eeg/sub-{participant}_task-{task}_events.tsv"
+    assert said["participants"] == {"table": "participants.tsv", "id": "participant_id", "info": {"sex": "sex"}}
+    (source,) = said["recordings"]
+    assert source["bids"] == "films"
+    assert source["signals"]["eeg"] == {"channels": ["Fz", "Cz"]}
+    assert source["signals"]["resp"]["channels"] == {"resp": "respiratory"}
+    label = said["labels"]["trial_type"]
+    assert label["table"] == "sub-{participant}/eeg/sub-{participant}_task-films_events.tsv"
     assert {"calm", "fear"} <= set(label["classes"])
 
 
@@ -135,8 +139,8 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path):
     ("release", "source"),
     [
         ("eegmat", {"files": "{participant}_{part1}.edf"}),
-        ("wearable_stress", {"e4": "Wearable_Dataset/STRESS/{participant}"}),
-        ("stress_predict", {"e4": "Raw_data/{participant}"}),
+        ("wearable_stress", {"e4": "Wearable_Dataset/{part1}/{participant}"}),
+        ("stress_predict", {"e4": "Raw_data/S{participant}"}),
         ("faced_sidecars", {"bids": "watchingVideoClips"}),
     ],
 )

@@ -13,8 +13,7 @@ from embench.errors import DataError
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import Target
 from embench_plugins.datasets.devices.e4 import FILES, TOLERANCE_S
-from embench_plugins.datasets.stress_predict.layout import LABELS
-from embench_plugins.datasets.stress_predict.reader import StressPredict
+from embench_plugins.datasets.stress_predict.reader import LABELS, StressPredict
 
 from ...sample import sample
 from .damages import stress_predict as made

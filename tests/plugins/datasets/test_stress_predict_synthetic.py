@@ -8,8 +8,7 @@ import pytest
 from embench.signals.beats import intervals, ppg_peaks
 from embench.testing import check_dataset
 from embench_plugins.datasets.stress_predict import synthetic
-from embench_plugins.datasets.stress_predict.layout import LABELS
-from embench_plugins.datasets.stress_predict.reader import StressPredict
+from embench_plugins.datasets.stress_predict.reader import LABELS, StressPredict
 
 from .measures import auroc
 from .oracles import of_stress_predict

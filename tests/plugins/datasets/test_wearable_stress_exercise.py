@@ -8,13 +8,13 @@ import pytest
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.wearable_stress.exercise import WearableStressExercise
-from embench_plugins.datasets.wearable_stress.exercise_layout import (
+from embench_plugins.datasets.wearable_stress.exercise import (
     ENDED_EARLY,
     SESSIONS,
     TOGETHER,
     UNIT_S,
     UNSEEN,
+    WearableStressExercise,
     states,
 )
 from embench_plugins.datasets.wearable_stress.reader import WearableStress

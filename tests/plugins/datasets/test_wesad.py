@@ -10,9 +10,8 @@ from embench.errors import DataError
 from embench.protocols import label_units, load_protocol, make_units
 from embench.testing import check_dataset
 from embench_plugins.datasets.wesad import synthetic
-from embench_plugins.datasets.wesad.layout import PEOPLE
 from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, read_reports, seconds
-from embench_plugins.datasets.wesad.reader import KEYS, Wesad, WesadChest
+from embench_plugins.datasets.wesad.reader import KEYS, PEOPLE, Wesad, WesadChest
 
 from .damages.wesad import ANSWERS, RUNS, codes_of, content_of, write_subject
 

@@ -10,9 +10,8 @@ import pytest
 from scipy.signal import find_peaks
 
 from embench_plugins.datasets.wesad import synthetic
-from embench_plugins.datasets.wesad.layout import PEOPLE
 from embench_plugins.datasets.wesad.questionnaires import read_reports
-from embench_plugins.datasets.wesad.reader import Wesad, WesadChest
+from embench_plugins.datasets.wesad.reader import PEOPLE, Wesad, WesadChest
 
 from .measures import auroc
 

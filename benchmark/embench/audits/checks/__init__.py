@@ -42,7 +42,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "probes": embeddings.check_probes,
     "validation": recorded.check_validation,
 }
-"""In the order in which they run."""
+"""All checks, in the order in which they run."""
 
 OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]] = {
     "people": sharing.check_shared_subjects,
@@ -60,7 +60,7 @@ OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]]
     "hidden": embeddings.check_test_normalisation,
     "validation": recorded.check_validation,
 }
-"""Those that need no data and take seconds."""
+"""Checks that need no data and take seconds."""
 
 WITHOUT_PREDICTIONS = frozenset(
     {

@@ -1,9 +1,9 @@
-"""The same signals under several names: copies, also scaled, shifted, cropped, resampled or filtered ones.
+"""Copies of signals under several names, also scaled, shifted, cropped, resampled or filtered ones.
 
 A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
 the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of windows
 whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same
-signal and near 0 for two of one kind. What is stretched in time is not found.
+signal and near 0 for two of one kind. Copies stretched in time are not found.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
-    """What was pretrained on holds none of the test subjects, by the record, and by the signals that are available."""
+    """Checks that pretraining data hold no test subjects, by the record, and by the signals that are available."""
     if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
         return Undefined("nothing was pretrained")
     findings = overlap_findings(e)
@@ -244,8 +244,8 @@ def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tupl
 
 
 def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs: Windows) -> int:
-    """How many windows that do not overlap are copies: those of one pair of recordings count if all are moved by the
-    same time, and a recording counts for one pair."""
+    """Number of copied windows that do not overlap: those of one pair of recordings count if all are moved by the same
+    time, and a recording counts for one pair."""
     of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     for row in same:
         of.setdefault((str(ours.recording[row[1]]), str(theirs.recording[row[2]])), []).append(row)
@@ -269,7 +269,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs:
 
 
 def _apart_at_most(windows: Windows, subject: str) -> int:
-    """How many windows that do not overlap a subject has."""
+    """Number of windows of a subject that do not overlap."""
     own = windows.subject == subject
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
@@ -288,7 +288,7 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
 
 
 def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> tuple[float, int]:
-    """As `align`, of all of two windows (at most n + 1,); `used` are bins of windows as long as that."""
+    """`align` for the whole of two windows (at most n + 1,); `used` are bins of windows as long as that."""
     taper = get_window("hann", len(one) - 1)
     spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])

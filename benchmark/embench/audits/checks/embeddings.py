@@ -1,4 +1,4 @@
-"""What embeddings (a network's last hidden layer) reveal about the subject, the stimulus and the test part."""
+"""Information in embeddings (a network's last hidden layer) on the subject, the stimulus and the test part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from embench.records.audit import AuditFinding, CheckResult
 
 
 def check_probes(e: RecordEvidence) -> CheckResult | Undefined:
-    """How well a linear probe predicts the subject and the stimulus from the embeddings."""
+    """Measures how well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
         return Undefined("the run has no embeddings: estimators on features have no hidden layer")
     from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe  # takes long, and needs memory

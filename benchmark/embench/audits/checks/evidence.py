@@ -1,4 +1,4 @@
-"""What an audit looks at: a run's record, and its subjects, units and labels as the data have them."""
+"""Evidence of an audit: a run's record, and its subjects, units and labels as the data have them."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ class RecordEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence(RecordEvidence):
-    """Everything a check may look at; nothing in it is taken from the record if the data can say it: labels are made of
-    the data by the card's rules, groups and sessions are those of the data, and scores are computed again.
+    """Evidence for a check; nothing in it is taken from the record if the data can say it: labels are made of the data
+    by the card's rules, groups and sessions are those of the data, and scores are computed again.
 
     Args:
         units: id -> unit, as the data and the protocol make them.
@@ -130,5 +130,5 @@ class Evidence(RecordEvidence):
 
 
 def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
-    """Some of the names, in order."""
+    """The first names, sorted."""
     return sorted(names)[:most]

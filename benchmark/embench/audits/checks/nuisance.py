@@ -101,7 +101,7 @@ def check_missing(e: Evidence) -> CheckResult | Undefined:
 
 
 def _follows(e: Evidence, areas: float, pairs: int) -> bool:
-    """Whether labels follow what has this AUROC within subjects."""
+    """True if labels follow a nuisance that has this AUROC within subjects."""
     return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 

@@ -23,12 +23,12 @@ from embench.system import version_of
 SAME_ORDER = 0.95
 """Rank correlation inside subjects, in either direction, from which on scores are said to follow a statistic."""
 _FEWEST_UNITS, _FEWEST_SUBJECTS = 5, 5
-"""A subject with fewer units says nothing, nor do fewer subjects: few moments are in some statistic's order by luck."""
+"""Fewer units of a subject, or fewer subjects, show nothing: few moments are in some statistic's order by chance."""
 STATISTICS = ("mean", "SD", "minimum", "maximum", "range", "slope")
 
 
 def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
-    """Within each subject, scores (mean over seeds) are in no order that one statistic of one channel has."""
+    """Checks that no statistic of one channel has the order of scores (mean over seeds) within each subject."""
     units = list(e.units.values())
     names, tables = [], []
     for modality, entry in e.store.modalities.items():

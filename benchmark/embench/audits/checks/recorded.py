@@ -1,4 +1,4 @@
-"""Whether a record agrees with the data: labels, scores, access, stages, and what validation subjects were used for."""
+"""Checks of a record against the data: labels, scores, access, stages, and the use of validation subjects."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
 
 
 def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
-    """What is wrong with a record that lacks labels, or must not have them."""
+    """The fault of a record that lacks labels, or must not have them."""
     todo = "publish the run again: `embench leaderboard build --from RUNS`"
     if public:
         what = "the labels of this dataset are public, but the record does not hold them"
@@ -81,7 +81,7 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
 
 
 def check_scores(e: Evidence) -> CheckResult | Undefined:
-    """`scores.json` is what the predictions and labels of the record give, with all intervals and comparisons."""
+    """Checks that `scores.json`, with intervals and comparisons, follows from the record's predictions and labels."""
     if e.record.labels is None:
         return Undefined("the record has no labels")
     apart = list(wrong_scores(e.record, e.rescored))
@@ -106,8 +106,8 @@ def check_unpredicted(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_statements(e: RecordEvidence) -> CheckResult:
-    """What the record says of its dataset, protocol, method and folds fits together, and the published card and
-    rules."""
+    """Checks that a record's statements on its dataset, protocol, method and folds fit together, and the published card
+    and rules."""
     wrong = list(wrong_statements(e.record))
     if not wrong:
         return CheckResult({"differ": 0})
@@ -155,7 +155,7 @@ def check_stages(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_statistics(e: Evidence) -> CheckResult | Undefined:
-    """What a network normalises by was fitted on the training subjects of its fold, and on no other subject."""
+    """Checks that a network's normalisation was fitted on the training subjects of its fold only."""
     if isinstance(e.statistics, Undefined):
         return e.statistics
     if not e.statistics:
@@ -198,7 +198,7 @@ def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
 
 
 def check_validation(e: RecordEvidence) -> CheckResult:
-    """How many things the validation subjects decided; each one more makes them less of a check."""
+    """Counts the decisions made on the validation subjects; each one more makes them less of a check."""
     uses = [f"when to stop {name}" for name in _stopped_early(e)]
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
     findings = []

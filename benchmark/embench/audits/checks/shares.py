@@ -1,4 +1,4 @@
-"""How much of a method's scores something other than physiology explains."""
+"""Share of a method's scores that something other than physiology explains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Explained:
-    """How much of a target's scores something explains: `share` of the variance of their ranks, the same `inside`
+    """Share of a target's scores that something explains: `share` of the variance of their ranks, the same `inside`
     classes (None where there are none), and the AUROC that it has alone, None where that does not exist."""
 
     share: float
@@ -33,7 +33,7 @@ class Explained:
 
     @property
     def predictive(self) -> bool:
-        """Whether what explains the scores tells the classes, in either direction."""
+        """True if the explanation of the scores predicts the classes, in either direction."""
         return self.area is not None and abs(self.area - 0.5) > 0.05
 
     @property
@@ -45,7 +45,7 @@ class Explained:
 def measure(
     e: RecordEvidence, target: Target, rows: Predictions, values: np.ndarray, *, own: bool
 ) -> Explained | Undefined:
-    """How much of the scores of `rows` is explained by `values`, see `explained_share`."""
+    """The share of the scores of `rows` that `values` explain, see `explained_share`."""
     share, guess, known = explained_share(rows, values, own=own)
     if np.isnan(share):
         return Undefined("scores are constant, or too few units have the same value")

@@ -1,5 +1,5 @@
-"""How scores spread over subjects and seeds: chance within subjects, an effect of one subject, seeds that disagree,
-one class only, poor calibration, scores too good to be true."""
+"""Spread of scores over subjects and seeds: chance within subjects, an effect of one subject, seeds that disagree, one
+class only, poor calibration, scores too good to be true."""
 
 from __future__ import annotations
 
@@ -252,8 +252,8 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
 
 @lru_cache(maxsize=512)
 def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
-    """What a run of features gets in each subject; None where it does not predict the target. Kept, because each run of
-    a board is compared with all of them; `_written` is the digest of its record."""
+    """Scores of a run of features in each subject; None where it does not predict the target. Cached, because each run
+    of a board is compared with all of them; `_written` is the digest of its record."""
     baseline = read_record(folder)
     if target.name not in baseline.run["targets"] or baseline.labels is None:
         return None

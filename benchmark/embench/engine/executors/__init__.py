@@ -1,4 +1,4 @@
-"""Who runs a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
+"""Executors of a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
 `EXECUTORS`.
 
 An executor is a function `(todo, outcome, root, resources, on_event)` that runs the stages of `todo`, each listed after
@@ -45,18 +45,18 @@ EXECUTORS: dict[str, str] = {
 
 
 WORKER_TRIES = 3
-"""How often a stage is begun whose worker dies or runs out of memory: once, and twice again. What a plugin or the data
-are at fault for is not tried again: it would fail in the same way."""
+"""Number of attempts at a stage whose worker dies or runs out of memory. Faults of plugins and data are not tried
+again: they would recur."""
 
 
 def given_up(error: MachineError) -> MachineError:
-    """What is said of a stage that was begun that often."""
+    """The error of a stage after the last attempt."""
     return MachineError(f"{error.what}, {WORKER_TRIES} times", where=error.where, hint=error.hint)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What stages may take.
+    """Resources for stages.
 
     Args:
         workers: how many run at a time.
@@ -78,7 +78,7 @@ class Resources:
 
 @dataclass
 class Outcome:
-    """What came of a graph: results by stage id, errors by stage id, and stages that could not start."""
+    """Outcome of a graph: results by stage id, errors by stage id, and stages that could not start."""
 
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, EmbenchError] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Outcome:
         return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
 
     def over(self, stages: Iterable[str]) -> bool:
-        """Whether all of these stages have ended, or will never start."""
+        """True if all of these stages have ended, or will never start."""
         return all(id_ in self.results or id_ in self.errors or id_ in self.held_up for id_ in stages)
 
     def check(self, stages: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What happens in a stage, handed on to those who watch."""
+"""Delivery of a stage's events to observers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Events:
         self.on_event({**event, "stage": self.stage.facts})
 
     def poll(self) -> None:
-        """Tells what a worker appended since the last time, and first that the stage has started."""
+        """Reports the events that a worker appended since the last call, and first that the stage has started."""
         self.begin()
         if not self.path.is_file():
             return

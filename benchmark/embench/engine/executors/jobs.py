@@ -1,4 +1,4 @@
-"""Jobs of Slurm: what runs in one, how they are submitted, and what the queue says of them."""
+"""Jobs of Slurm: their work, their submission, and their state in the queue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from embench.system import not_installed
 PREFIX = "embench-"
 _RECORD = "jobs.json"
 _LEAST_MIN, _TIMES = 30, 4
-"""A job may take this many minutes, and so many times as long as is expected of its stages."""
+"""Least time limit of a job in minutes, and the limit as a multiple of the expected time of its stages."""
 _LEAST_MB = 3072
 """Memory of a process that has loaded its libraries, beside the data."""
 _ENDED = frozenset(
@@ -36,7 +36,7 @@ _ENDED = frozenset(
 
 
 class JobKind(NamedTuple):
-    """What the stages of a job have in common; `tries` is how often workers died of them."""
+    """Properties shared by all stages of a job; `tries` is the number of workers that died of them."""
 
     device: str
     threads: int
@@ -45,7 +45,7 @@ class JobKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """What a job runs: stages one after the other. One that fails holds up only those that need it."""
+    """Work of a job: stages one after the other. A failed stage holds up only those that need it."""
 
     stages: tuple[Stage[Params], ...]
     parent: Parent
@@ -61,20 +61,19 @@ class Work:
                     write_whole(fault_file(self.place, stage.id), partial(Path.write_bytes, data=text))
 
     def checkpoint(self) -> Any:
-        """What submitit puts back into the queue when Slurm takes the machine away: the same, which skips what is
-        done."""
+        """The work that submitit requeues when Slurm takes the machine away: the same, which skips finished stages."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def fault_file(place: Path, stage_id: str) -> Path:
-    """Where the fault of a stage is kept, beside the logs of its submission."""
+    """File for the fault of a stage, beside the logs of its submission."""
     return place / f"{stage_id}.fault"
 
 
 class JobState(NamedTuple):
-    """What Slurm says of a job."""
+    """State of a job in Slurm's words."""
 
     job: str
     word: str
@@ -82,7 +81,7 @@ class JobState(NamedTuple):
 
     @property
     def queued(self) -> bool:
-        """Whether the job runs, or will."""
+        """True if the job runs, or will."""
         return self.word not in _ENDED
 
 
@@ -162,7 +161,7 @@ def submit_jobs(
 
 
 def _data_mb(jobs: Sequence[Sequence[Stage[Params]]]) -> int:
-    """Twice the MB of the prepared data of the stages, which they may hold whole, and once more as batches."""
+    """MB that stages may hold: twice their prepared data, once whole and once as batches."""
     stores = {store for stages in jobs for stage in stages for store in stage.places.get("stores", {}).values()}
     files = (path for store in stores for path in Path(store).rglob("*") if path.is_file())
     return 2 * sum(path.stat().st_size for path in files) >> 20

@@ -160,7 +160,7 @@ def _in_a_pool(
 
 
 def _take_in(stage: Stage[Params], future: Future[dict[str, Any]], outcome: Outcome) -> OutOfMemory | None:
-    """Puts what came of a stage into the outcome, but for one that ran out of memory: returns its error."""
+    """Puts the result or error of a stage into the outcome, but returns the error of one that ran out of memory."""
     try:
         outcome.results[stage.id] = future.result()
     except OutOfMemory as error:

@@ -153,7 +153,7 @@ def _asked(stage: Stage[Params], shares: Mapping[str, float | None]) -> dict[str
 
 
 def _whole_machine(ray: Any, stage: Stage[Params]) -> dict[str, Any]:
-    """What a stage asks for that ran out of memory: as much as leaves no room for another one on the smallest machine,
+    """Resources for a stage that ran out of memory: as much as leaves no room for another one on the smallest machine,
     and a GPU of its own."""
     threads = stage.params.common.threads
     cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]

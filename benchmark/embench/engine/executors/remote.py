@@ -1,4 +1,4 @@
-"""What executors on other machines share: what a worker has to know and to be, and what it makes of a stage.
+"""Shared parts of executors on other machines: the environment of a worker, and its results of a stage.
 
 Stages, prepared data and runs lie in folders that all machines share, under the same absolute paths. Nothing else is
 needed between the machines, and of these folders only what NFS promises too:
@@ -37,8 +37,8 @@ LITTLE_S = 10.0
 
 @cache
 def environment() -> dict[str, str]:
-    """What must be the same wherever the stages of a grid run: versions, and digests of the source of embench and of
-    the packages of plugins."""
+    """Versions and digests of the source of embench and of the packages of plugins, which must agree wherever the
+    stages of a grid run."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     found |= {name: version_of(name) for name in ("numpy", "scikit-learn", "scipy", "torch")}
     found["embench"] = f"{embench.__version__} {_source(Path(embench.__file__).parent)}"
@@ -56,7 +56,7 @@ def _source(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Parent:
-    """What a worker learns of the process that sends it stages."""
+    """Facts that a worker learns of the process that sends it stages."""
 
     root: Path
     environment: Mapping[str, str] = field(default_factory=environment)
@@ -67,7 +67,7 @@ class Parent:
     )
 
     def enter(self) -> None:
-        """Makes this process work as a part of the parent's, and records under `workers/` beside the stages what it is.
+        """Makes this process work as a part of the parent's, and describes it under `workers/` beside the stages.
 
         Raises:
             MachineError: this machine doesn't see the folder of the stages, or has other versions.
@@ -128,7 +128,7 @@ def work_on(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchErr
 
 
 def finished(folder: Folder) -> bool:
-    """Whether a stage has finished, also where another machine has just written it: a listing is asked of the server
+    """True if a stage has finished, also where another machine has just written it: a listing is asked of the server
     where the name of one file may be remembered as missing."""
     try:
         return RESULT in os.listdir(folder.path)  # noqa: PTH208  names are enough

@@ -33,11 +33,11 @@ from embench.system import cores
 _ASK_S, _LOOK_S = 5.0, 1.0
 """Seconds between two looks at the queue, and at the folders of stages."""
 _JOB_S = (60.0, 600.0)
-"""Short stages are put together to jobs of at least and at most so many seconds."""
+"""Least and most seconds of a job that short stages are joined to."""
 _USUAL = ("", "None", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
-"""Why jobs wait that will start by themselves."""
+"""Reasons of waiting jobs that will start by themselves."""
 _ARRAY = 500
-"""Jobs of an array; Slurm has 1,001 unless it is told otherwise."""
+"""Most jobs of an array; Slurm's default limit is 1,001."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ class _Grid:
                 del self.waiting[stage.id]
 
     def _submit(self) -> None:
-        """Puts what can start into the queue."""
+        """Submits the stages that can start."""
         for kind, jobs in self._packed().items():
             longest = max(self._length(stages) for stages in jobs)
             for first in range(0, len(jobs), _ARRAY):
@@ -145,8 +145,8 @@ class _Grid:
                     self._add(_Job(stages, name, index, JobState(number, "PENDING", "")))
 
     def _packed(self) -> dict[JobKind, list[list[Stage[Params]]]]:
-        """The stages that can start, by what they need, as jobs: short ones together, each after its inputs. What a
-        worker died of is alone."""
+        """The stages that can start, by what they need, as jobs: short ones together, each after its inputs. A stage of
+        which a worker died is alone."""
         least, most = _JOB_S
         length = min(most, max(least, self._length(self.waiting.values()) / self.resources.workers))
         packed: dict[JobKind, list[list[Stage[Params]]]] = {}
@@ -173,7 +173,7 @@ class _Grid:
         return sum(self.seconds[stage.id] for stage in stages)
 
     def _follow(self, job: _Job, state: JobState | None) -> None:
-        """Takes in what Slurm says of a job; one that it has forgotten is over."""
+        """Updates a job from Slurm's state; one that Slurm has forgotten has ended."""
         if state is not None:
             job.state = state
         over = state is None or not state.queued
@@ -182,7 +182,7 @@ class _Grid:
             self.on_event({"event": "note", "text": f"a job waits in Slurm's queue: {job.state.reason}"})
 
     def _collect(self, job: _Job) -> None:
-        """Takes in the stages of a job that ended, and the events of the one that runs. What a job leaves undone waits
+        """Collects the stages of a job that ended, and the events of the one that runs. Unfinished stages of a job wait
         again."""
         if job.state.word == "PENDING" and not job.gone:
             return
@@ -239,7 +239,7 @@ class _Grid:
         self._end(stage, job)
 
     def _waits_again(self, stage: Stage[Params], note: str) -> bool:
-        """Puts a stage that gave out among those that wait, unless it was begun too often."""
+        """Requeues a stage whose worker died or ran out of memory, unless it has been begun too often."""
         self.tries[stage.id] += 1
         if self.tries[stage.id] == WORKER_TRIES:
             return False

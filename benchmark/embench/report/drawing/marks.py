@@ -1,4 +1,4 @@
-"""What stands on a panel. A mark knows the data that it spans, and its shapes once the axes are known."""
+"""Marks of a panel. A mark knows the data that it spans, and its shapes once the axes are known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Frame = Callable[[Any, Any], np.ndarray]
 
 @dataclass(frozen=True)
 class Mark:
-    """Something on a panel: the data it spans (NaN where it has no say), its shapes, what the legend says and shows."""
+    """A mark on a panel: the data it spans (NaN where it sets no limits), its shapes, its legend's text and sample."""
 
     x: np.ndarray
     y: np.ndarray
@@ -36,8 +36,8 @@ def _floats(*columns: Any) -> list[np.ndarray]:
 
 def _unbroken(at: np.ndarray) -> list[np.ndarray]:
     """The stretches of two points and more between NaN."""
-    there = np.isfinite(at).all(1)
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(int)))
+    finite = np.isfinite(at).all(1)
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(int)))
     return [at[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True) if b - a > 1]
 
 
@@ -60,15 +60,15 @@ def line(
     name = _name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
-        made = []
+        drawn = []
         if edges:
             down, up = (frame(x, np.where(np.isfinite(sum(edges)), edge, np.nan)) for edge in edges)
             for one, other in zip(_unbroken(down), _unbroken(up), strict=True):
-                made.append(Shape("area", np.concatenate([other, one[::-1]]), name, opacity=0.18))
-        made += [Shape("line", part, name, width, opacity, dashed) for part in _unbroken(frame(x, y))]
+                drawn.append(Shape("area", np.concatenate([other, one[::-1]]), name, opacity=0.18))
+        drawn += [Shape("line", part, name, width, opacity, dashed) for part in _unbroken(frame(x, y))]
         if symbol:
-            made += [Shape("dot", at[None], name, 3.5, symbol=symbol) for at in frame(x, y) if np.isfinite(at).all()]
-        return made
+            drawn += [Shape("dot", at[None], name, 3.5, symbol=symbol) for at in frame(x, y) if np.isfinite(at).all()]
+        return drawn
 
     key = [Shape("line", NOWHERE, name, width, dashed=dashed)]
     if symbol:
@@ -106,17 +106,17 @@ def error_bars(
     x, y = np.tile(at, 3), np.concatenate([mean, low, high])
 
     def shapes(frame: Frame) -> list[Shape]:
-        made, n = [], len(at)
+        drawn, n = [], len(at)
         place = frame(y, x) if across else frame(x, y)
         cap = np.array([0.0, 4.0] if across else [4.0, 0.0])
         for k in range(n):
             middle, ends, tip = place[k], place[[n + k, 2 * n + k]], tips[k] if tips else ""
             if np.isfinite(ends).all():
-                made.append(Shape("line", ends, name, 1.6, text=tip))
-                made += [Shape("line", np.stack([end - cap, end + cap]), name, 1.6) for end in ends]
+                drawn.append(Shape("line", ends, name, 1.6, text=tip))
+                drawn += [Shape("line", np.stack([end - cap, end + cap]), name, 1.6) for end in ends]
             if np.isfinite(middle).all():
-                made.append(Shape("dot", middle[None], name, 4.2, symbol=symbol, text=tip))
-        return made
+                drawn.append(Shape("dot", middle[None], name, 4.2, symbol=symbol, text=tip))
+        return drawn
 
     key = (Shape("dot", NOWHERE, name, 4.2, symbol=symbol),)
     return Mark(y, x, shapes, label, key) if across else Mark(x, y, shapes, label, key)
@@ -155,14 +155,14 @@ def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0
     share = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1)
 
     def shapes(frame: Frame) -> list[Shape]:
-        made = []
+        drawn = []
         for i in range(rows):
             for k in range(columns):
                 cell = frame([k - 0.48, k + 0.48], [i - 0.48, i + 0.48])
-                made.append(Shape("rect", cell, _name(colour), opacity=round(0.05 + 0.5 * float(share[i, k]), 3)))
+                drawn.append(Shape("rect", cell, _name(colour), opacity=round(0.05 + 0.5 * float(share[i, k]), 3)))
                 if texts:  # on half of a colour ink can be read, on light and on dark
-                    made.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
-        return made
+                    drawn.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
+        return drawn
 
     return Mark(np.array([-0.5, columns - 0.5]), np.array([-0.5, rows - 0.5]), shapes)
 

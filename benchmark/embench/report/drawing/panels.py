@@ -62,8 +62,8 @@ def figure(
         row = panels[start : start + columns]
         plot, foot = top + max(_head(panel, each) for panel in row), top
         for k, panel in enumerate(row):
-            made, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
-            shapes += made
+            drawn, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
+            shapes += drawn
             foot = max(foot, end)
         top = foot + 10
     return Figure(title, about, width, math.ceil(top), shapes)
@@ -79,7 +79,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def _numbers(places: Sequence[float]) -> list[str]:
-    """As few decimals as all of them need."""
+    """Numbers with as few decimals as all of them need."""
     decimals = next((d for d in range(7) if all(abs(round(p, d) - p) < 1e-9 for p in places)), 7)
     return [f"{place:.{decimals}f}" for place in places]
 

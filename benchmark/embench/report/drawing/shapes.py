@@ -1,4 +1,4 @@
-"""What is drawn in the end: lines, areas, rectangles, dots and words, in pixels, with colours by name."""
+"""Primitives of a drawing: lines, areas, rectangles, dots and words, in pixels, with colours by name."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ STYLE = (
     ".drawing{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}"
     + "".join(f".drawing .f{n}{{fill:var(--d-{n})}}.drawing .s{n}{{stroke:var(--d-{n});fill:none}}" for n in _NAMES)
 )
-"""What the classes in an SVG mean: a page that shows several holds it once (`svg(alone=False)`)."""
+"""Styles of the classes in an SVG: a page with several figures holds them once (`svg(alone=False)`)."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Something drawn at `at`, (n, 2) pixels from the top left corner; of a rectangle two corners."""
+    """A primitive at `at`, (n, 2) pixels from the top left corner; of a rectangle two corners."""
 
     kind: Literal["line", "area", "rect", "dot", "cloud", "text"]
     at: np.ndarray
@@ -63,7 +63,7 @@ def colour_name(colour: int | str) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """What is drawn, with a description for readers who cannot see it."""
+    """A finished drawing, with a description for readers who cannot see it."""
 
     title: str
     about: str
@@ -144,7 +144,7 @@ def _svg(shape: Shape) -> str:
 
 
 def _print(figure: Figure, path: Path) -> None:
-    """A pixel is a point, so that letters and lines keep their sizes."""
+    """Writes a figure with matplotlib. A pixel is a point, so that letters and lines keep their sizes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Sheet
 

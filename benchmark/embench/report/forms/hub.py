@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from embench.errors import CheckFailed, UsageError
+from embench.leaderboard.sealing import DIGITS
 from embench.leaderboard.sections import BoardSection
 from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words
@@ -52,7 +53,7 @@ def _result(run: RunFacts, head: TargetVerdict, benchmark: str) -> dict[str, Any
     interval = format_interval(score, ", 95 % interval {} to {}")
     return {
         "dataset": {"id": benchmark, "task_id": _task(about.protocol.name, head.target)},
-        "value": round(score.mean, 6),
+        "value": round(score.mean, 6 if about.card.labels_public == "yes" else DIGITS),
         "evaluation_framework": FRAMEWORK,
         "notes": f"{run.name}; {head.title}{interval}; {counted(len(about.seeds), 'seed')}, "
         f"{counted(score.subjects or 0, 'subject')}; run {about.id}",

@@ -26,7 +26,7 @@ def reforms_checklist(folder: Path, record: Record) -> str:
     return render_text(
         "reforms.md",
         run=run,
-        codes=[f"{part}: {made['code']}" for part, made in run.parts.items() if "code" in made],
+        codes=[f"{part}: {recipe['code']}" for part, recipe in run.parts.items() if "code" in recipe],
         labels=[f"{target}: {rule}" for target, rule in rules.items()],
         outcomes=[f"{in_words(h.target)} ({rules.get(h.target, NOT_RECORDED)})" for h in run.verdicts.values()],
         frequencies=_frequencies(run),
@@ -58,25 +58,25 @@ def _frequencies(run: RunFacts) -> str:
 
 def _selection(run: RunFacts) -> list[str]:
     """Sentences on how the reported model was chosen."""
-    made = []
+    texts = []
     if run.rules is not None and run.rules.validation.fraction:
-        made.append(f"{100 * run.rules.validation.fraction:g} % of the training subjects are held out for validation.")
+        texts.append(f"{100 * run.rules.validation.fraction:g} % of the training subjects are held out for validation.")
     chosen = [f"{part}: {in_words(part_['selection'])}" for part, part_ in run.parts.items() if "selection" in part_]
     if chosen:
-        made.append(f"How the epoch of a network is chosen: {', '.join(chosen)}.")
-    return [*made, run.opened] if run.opened else made
+        texts.append(f"How the epoch of a network is chosen: {', '.join(chosen)}.")
+    return [*texts, run.opened] if run.opened else texts
 
 
 def _baselines(run: RunFacts) -> list[str]:
     """Each control with its score, and the verdict where methods are asked to lie above it."""
-    made = []
+    texts = []
     for head in run.verdicts.values():
         for control in run.scores.controls(head.target) if head.asked else ():
             if not control.reason:
                 score = format_control(control.scores.get(head.metric), missing="undefined")
-                made.append(f"{in_words(control.name)} {score}")
+                texts.append(f"{in_words(control.name)} {score}")
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
             verdict = "not cleared" if control.name in head.failed else "cleared"
-            made.append(f"{in_words(control.name)} {score} ({verdict})")
-    return made
+            texts.append(f"{in_words(control.name)} {score} ({verdict})")
+    return texts

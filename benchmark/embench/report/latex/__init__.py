@@ -1,4 +1,4 @@
-"""What a paper needs of some runs: the table, a paragraph on the methods, and the citations."""
+"""Parts of a paper on some runs: the table, a paragraph on the methods, and the citations."""
 
 from embench.report.latex.bibliography import bibtex
 from embench.report.latex.methods import methods_section

@@ -1,4 +1,4 @@
-"""Who is to be cited for a run, and the BibTeX of it: from packages' `papers.bib`, datasets' cards and CITATION.cff."""
+"""Citations of a run, and their BibTeX: from packages' `papers.bib`, datasets' cards and CITATION.cff."""
 
 from __future__ import annotations
 

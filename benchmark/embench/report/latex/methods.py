@@ -1,4 +1,4 @@
-"""The methods section of a paper on some runs, in LaTeX: what was done, as the records and their protocols say it."""
+"""The methods section of a paper on some runs, in LaTeX, from the records and their protocols."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
 from embench.statistics.verdict import TargetVerdict
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
-"""Of records made before intervals came from the jackknife, which say how many replicates they drew."""
+"""Wording for records made before intervals came from the jackknife, which give the number of replicates."""
 _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjects"
 
 
@@ -37,14 +37,14 @@ def methods_section(records: Sequence[Record]) -> str:
     """A paragraph on the data, protocol and scores that several runs share, whatever their seeds, and one for each
     run."""
     groups: dict[str, list[RunFacts]] = {}
-    for of in records:
-        run = of.manifest
+    for record in records:
+        run = record.manifest
         alike = [run.dataset.name, run.protocol.hash, run.cohort, run.targets, run.dev]
-        groups.setdefault(str(alike), []).append(RunFacts(of))
+        groups.setdefault(str(alike), []).append(RunFacts(record))
     return render_text(
         "methods.tex",
         groups=list(groups.values()),
-        versions=sorted({of.manifest.embench_version for of in records}),
+        versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
         controls=_controls,
         dataset_key=_dataset_key,
@@ -64,16 +64,16 @@ def methods_section(records: Sequence[Record]) -> str:
 def _predicted(run: RunFacts) -> list[str]:
     """Each target with its labels and units."""
     rules = {rule.name: rule for rule in run.manifest.card.label_rules}
-    units, target, mine = (run.record.predictions[name] for name in ("unit", "target", "method"))
-    made = []
+    units, target, method = (run.record.predictions[name] for name in ("unit", "target", "method"))
+    texts = []
     for head in run.verdicts.values():
-        ids = np.unique(units[(mine == MODEL) & (target == head.target)])
+        ids = np.unique(units[(method == MODEL) & (target == head.target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
         how_many = f"; {len(ids):,} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
         kind = _kind(rules[head.target]) if head.target in rules else ""
-        made.append(f"{escape(in_words(head.target))} ({kind}{how_many})")
-    return made
+        texts.append(f"{escape(in_words(head.target))} ({kind}{how_many})")
+    return texts
 
 
 def _kind(about: RuleOfTargetPart) -> str:
@@ -137,7 +137,7 @@ def _judged(run: RunFacts, head: TargetVerdict) -> str:
 
 
 def _sources(run: RunFacts) -> list[str]:
-    """Which part of the method is whose: a paper is that of a part, not of what parts are combined here."""
+    """Sentences that attribute parts of the method: a paper describes a part, not the combination made here."""
     parts_by_paper: dict[str, list[str]] = {}
     for kind, name in run.plugins:
         if paper := bibliography.paper_of(kind, name):
@@ -151,7 +151,7 @@ def _sources(run: RunFacts) -> list[str]:
 
 
 def _training(run: RunFacts) -> str:
-    """How what was trained by epochs was trained; the history says which stages those are."""
+    """A sentence on the training of all parts trained by epochs; the history names these stages."""
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds[row["kind"]] for row in run.record.history if row.get("kind") in kinds}
     parts_by_training: dict[str, list[str]] = {}
@@ -170,8 +170,8 @@ def _pretraining(run: RunFacts) -> list[str]:
     """Sentences on the data that pretraining saw."""
     about = run.manifest
     named = [source.get("dataset") for source in about.pretraining]
-    seen = [f"{escape(bare_name(str(name)))}{cite(_dataset_key(name)) if name else ''}" for name in named]
-    sentences = [f"Pretraining used {join_with_and(seen)}."] if seen else []
+    sources = [f"{escape(bare_name(str(name)))}{cite(_dataset_key(name)) if name else ''}" for name in named]
+    sentences = [f"Pretraining used {join_with_and(sources)}."] if sources else []
     if any(":" not in text for text in about.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     if about.pretrain_overlap != "none":

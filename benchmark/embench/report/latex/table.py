@@ -33,7 +33,7 @@ _LEVELS = {
     r"(level \texttt{full})",
     "": "the time since the start alone, as movement was not recorded",
 }
-"""What is held constant at the level that decides what a row adds; the last where there is no accelerometer."""
+"""Nuisances held constant at the level that decides what a row adds; the last where there is no accelerometer."""
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
@@ -47,14 +47,14 @@ def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None
     Raises:
         UsageError: a column is none of these.
     """
-    runs = [RunFacts(of) for of in records]
+    runs = [RunFacts(record) for record in records]
     _check(runs, columns or ())
     groups: dict[tuple[str, str, str], list[RunFacts]] = {}
     for run in runs:
         for target in run.scores.headlines:
             groups.setdefault((run.manifest.dataset.name, run.manifest.protocol.name, target), []).append(run)
-    made = [_table(target, some, columns) for (_, _, target), some in groups.items()]
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(made)
+    tables = [_table(target, some, columns) for (_, _, target), some in groups.items()]
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(tables)
 
 
 def _check(runs: Sequence[RunFacts], columns: Sequence[str]) -> None:
@@ -112,18 +112,18 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
 
 def _levels(runs: Sequence[RunFacts], target: str) -> list[str]:
     """A note on the level at which each row is asked what it adds; none where no row is asked."""
-    asked: dict[str, list[str]] = {}
+    by_level: dict[str, list[str]] = {}
     for run in runs:
         adds = run.verdicts[target].adds
         if adds and adds.decides:
             level = adds.judged if adds.movement else ""
-            asked.setdefault(_LEVELS[level], []).append(escape(run.name))
-    if not asked:
+            by_level.setdefault(_LEVELS[level], []).append(escape(run.name))
+    if not by_level:
         return []
-    if len(asked) == 1:
-        return [f"What a row adds is asked beyond {next(iter(asked))}"]
-    told = (f"{join_with_and(list(dict.fromkeys(names)))} beyond {level}" for level, names in sorted(asked.items()))
-    return [f"What a row adds is asked of {'; of '.join(told)}"]
+    if len(by_level) == 1:
+        return [f"What a row adds is asked beyond {next(iter(by_level))}"]
+    parts = (f"{join_with_and(list(dict.fromkeys(names)))} beyond {level}" for level, names in sorted(by_level.items()))
+    return [f"What a row adds is asked of {'; of '.join(parts)}"]
 
 
 def _default(runs: Sequence[RunFacts], target: str) -> list[str]:
@@ -151,9 +151,9 @@ def _counts(run: RunFacts) -> dict[str, int]:
 
 def _mark(run: RunFacts, target: str) -> str:
     """The mark of a run that is not shown to be better than every control, or to add to them; empty where it is."""
-    told = run.verdicts[target]
-    if told.asked:
-        return _NOT_ADDED if told.fails else ""
-    if told.score is None:
+    verdict = run.verdicts[target]
+    if verdict.asked:
+        return _NOT_ADDED if verdict.fails else ""
+    if verdict.score is None:
         return _NOT_COMPARED
-    return _FAILED if told.failed or not told.compared else ""
+    return _FAILED if verdict.failed or not verdict.compared else ""

@@ -1,2 +1,2 @@
-"""What is not of the body and may still tell the label: clock, movement and contact of the sensor, as columns of the
-units, whose share `adds` takes off a method's scores before it looks at them."""
+"""Nuisances, which are not of the body and may still predict the label: clock, movement and contact of the sensor, as
+columns of the units, whose share `adds` removes from a method's scores before it examines them."""

@@ -1,5 +1,5 @@
-"""What an accelerometer shows in each unit: size and jerk of movement, posture, power in bands, orientation, and what
-random convolutions find in its samples. Offsets of logarithms are for samples in g."""
+"""Accelerometer features of each unit: size and jerk of movement, posture, power in bands, orientation, and outputs of
+random convolutions of its samples. Offsets of logarithms are for samples in g."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from embench.system import version_of
 BANDS_HZ = (0.05, 0.4, 1.0, 3.0, 6.0, 10.0, 16.1)
 CONVOLUTIONS = 400
 SAMPLES = 160
-"""Random convolutions see windows of about so many samples."""
+"""Approximate number of samples in the window of a random convolution."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What recordings of muscles, eyes and breathing show in each unit; where there is no EOG or EMG, what eyes and jaw
-leave in the EEG. Offsets of logarithms follow the subject's signal, so that its unit does not matter."""
+"""Features of muscles, eyes and breathing in each unit; without EOG or EMG, traces of eyes and jaw in the EEG. Offsets
+of logarithms follow the subject's signal, so that its unit does not matter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MUSCLE_HZ = (0.5, 2.0, 6.0, 15.0, 40.0)
 BREATHS_HZ = np.arange(0.05, 1.0, 0.02)
 BLINK_HZ = (1.0, 10.0)
 BLINK_SD, APART_S = 4.0, 0.3
-"""A blink deflects an electrode by so many (robust) standard deviations of the subject, and lasts so long."""
+"""Deflection of an electrode by a blink, in (robust) standard deviations of the subject, and its duration."""
 SLOW_HZ, FAST_HZ = 4.0, 20.0
 FRONTAL = re.compile(r"(EEG[ _-]?)?(Fp(1|2|z)|AF(z|\d+)|F[78])(?![\dA-Za-z])", re.IGNORECASE)
 """Electrodes near the eyes."""
@@ -27,7 +27,7 @@ TEMPORAL = re.compile(r"(EEG[ _-]?)?(T(3|4|7|8|9|10)|FT\d+|TP\d+)(?![\dA-Za-z])"
 """Electrodes near the muscles of the jaw."""
 
 _Features = Callable[[np.ndarray, float], np.ndarray]
-"""Of samples (n, T) of a subject's units at a rate in Hz: (n, k), NaN in units with a sample that is NaN."""
+"""Function of samples (n, T) of a subject's units and their rate in Hz: (n, k), NaN in units with a NaN sample."""
 
 
 def modalities_held(store: Store) -> list[str]:

@@ -1,5 +1,5 @@
-"""What the clock tells of a unit: smooth functions of the time since the session's start, of the place in the session,
-and of the time to its end."""
+"""Clock features of a unit: smooth functions of the time since the session's start, of the place in the session, and of
+the time to its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from embench.statistics.nuisance.sessions import Sessions
 
 KNOTS = np.linspace(0, 1, 14)
 BUMP_WIDTH = 0.06
-"""Of the bumps, as a share of the longest session."""
+"""Width of the bumps, as a share of the longest session."""
 
 
 def basis(sessions: Sessions) -> np.ndarray:

@@ -71,7 +71,7 @@ class Study:
         return kept(self.cohort.store, self._about(name, of_seed), make)
 
     def was_kept(self, name: str, *, of_seed: bool = True) -> bool:
-        """Tells whether the array of this name was made before."""
+        """True if the array of this name was made before."""
         return was_kept(self.cohort.store, self._about(name, of_seed))
 
     def _about(self, name: str, of_seed: bool) -> list[object]:

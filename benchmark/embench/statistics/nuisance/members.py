@@ -12,7 +12,7 @@ from embench.interfaces.units import Target
 from embench.system import cores, limited_threads
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Of each fold, the positions of its training units, all with a label, and of those that it predicts."""
+"""Positions in each fold of its training units, all with a label, and of those that it predicts."""
 Make = Callable[[int, bool], Any]
 """An estimator from the seed, for classes or else for values."""
 Members = Mapping[str, tuple[np.ndarray, Make]]
@@ -60,7 +60,7 @@ def linear(_: int, classes: bool) -> Any:
 
 
 def kernel(_: int, classes: bool) -> Any:
-    """The same on 200 features of a Gaussian kernel."""
+    """A linear model of 200 features of a Gaussian kernel."""
     from sklearn.kernel_approximation import Nystroem
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline

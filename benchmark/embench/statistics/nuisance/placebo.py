@@ -1,5 +1,5 @@
-"""What one axis of an accelerometer adds to its other axes: how much of nothing but movement gets through, where less
-is measured than moved."""
+"""Contribution of one axis of an accelerometer to its other axes: the effect that mere movement still has where less is
+measured than moved."""
 
 from __future__ import annotations
 

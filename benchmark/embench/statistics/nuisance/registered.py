@@ -11,11 +11,11 @@ from scipy import fft
 from embench.statistics.nuisance.sessions import Sessions
 
 SHIFT_S = 300.0
-"""Traces are shifted by this much at most, to each side."""
+"""Largest shift of a trace, to each side."""
 OVERLAP_S = 600.0
-"""Two traces are compared where they share so much, or half of the shorter session."""
+"""Least overlap of two compared traces, or half of the shorter session."""
 SHARP, SOFT, FLAT = 0.08, 0.05, 10.0
-"""How much higher a correlation must be for e times the weight."""
+"""Increase of a correlation that multiplies the weight by e."""
 
 
 class Cells:

@@ -125,11 +125,8 @@ def annotators(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
             for column, label in columns.items():
                 own.setdefault(label, []).append((segment, _number(cells[column])))
     if not found:
-        raise DataError(
-            "it holds no annotation",
-            where=str(path),
-            expected=f"columns UserID, VideoID, Segment_Index, {list(columns)}",
-        )
+        what = "it holds no annotation"
+        raise DataError(what, where=str(path), expected=f"columns UserID, VideoID, Segment_Index, {list(columns)}")
     return {key: {label: np.array(rows) for label, rows in own.items()} for key, own in found.items()}
 
 

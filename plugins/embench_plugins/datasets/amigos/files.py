@@ -35,7 +35,6 @@ PEOPLE = 40
 NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
 HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
-COMPRESSED = 15  # the type number of a compressed variable in a MAT file
 MOST_BYTES = 400_000_000
 """More than three times what 20 trials of full length take; a damaged file may claim anything."""
 
@@ -150,11 +149,8 @@ def read(path: Path) -> tuple[list[Trial], bool]:
     external = cells.get("labels_ext_annotation", np.full(len(videos), None))
     plain_arrays = any(column.dtype != object for column in (videos, data, ratings, external))
     if plain_arrays or not len(videos) == len(data) == len(ratings) == len(external) >= len(SHORT):
-        raise DataError(
-            f"{len(videos)} videos, {len(data)} data, {len(ratings)} and {len(external)} label cells",
-            where=str(path),
-            expected=expected,
-        )
+        what = f"{len(videos)} videos, {len(data)} data, {len(ratings)} and {len(external)} label cells"
+        raise DataError(what, where=str(path), expected=expected)
     trials = [
         Trial(_name(video), _samples(samples, path), _ratings(rating, path), _external(annotation, path))
         for video, samples, rating, annotation in zip(videos, data, ratings, external, strict=True)
@@ -183,9 +179,8 @@ def _samples(cell: Any, path: Path) -> np.ndarray | None:
     if numbers is not None and numbers.ndim == 2 and numbers.shape[0] == COLUMNS != numbers.shape[1]:
         numbers = numbers.T
     if numbers is None or numbers.ndim != 2 or numbers.shape[1] != COLUMNS:
-        raise DataError(
-            f"a data cell of {_kind(cell)}", where=str(path), expected="time x 17 numbers: 14 EEG, 2 ECG, GSR"
-        )
+        what = f"a data cell of {_kind(cell)}"
+        raise DataError(what, where=str(path), expected="time x 17 numbers: 14 EEG, 2 ECG, GSR")
     return numbers
 
 
@@ -203,11 +198,8 @@ def _external(cell: Any, path: Path) -> np.ndarray | None:
     if cell is None or np.size(cell) == 0:
         return None
     if numbers is None or numbers.ndim != 2 or numbers.shape[1] != 3:
-        raise DataError(
-            f"external annotations of {_kind(cell)}",
-            where=str(path),
-            expected="K x 3 numbers: segment, valence, arousal",
-        )
+        what = f"external annotations of {_kind(cell)}"
+        raise DataError(what, where=str(path), expected="K x 3 numbers: segment, valence, arousal")
     return numbers
 
 

@@ -25,22 +25,13 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.amigos import extras, files
-from embench_plugins.datasets.amigos.files import (
-    BASELINE_S,
-    EEG,
-    HINT,
-    LONG,
-    NO_LONG,
-    PEOPLE,
-    RATE,
-    SHORT,
-    Trial,
-)
+from embench_plugins.datasets.amigos.files import LONG, SHORT, Trial
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats import quadrants
+from embench_plugins.datasets.formats.files import as_float32
+from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
@@ -63,26 +54,23 @@ class Amigos(Dataset):
         doi="10.1109/TAFFC.2018.2884461",
         licence="EULA, no redistribution (processed copies included)",
         obtain="a permanent academic signs the EULA on the AMIGOS pages of Queen Mary University of London, "
-        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + HINT,
+        "http://www.eecs.qmul.ac.uk/mmv/datasets/amigos; " + files.HINT,
         modalities={
-            "eeg": ModalityCard(EEG, RATE, "uV", applied=(4.0, 45.0)),
-            "ecg": ModalityCard(("right", "left"), RATE, "a.u.", applied=(None, 60.0)),
-            "eda": ModalityCard(("eda",), RATE, "1e6/GSR", applied=(None, 60.0)),
+            "eeg": ModalityCard(files.EEG, files.RATE, "uV", applied=(4.0, 45.0)),
+            "ecg": ModalityCard(("right", "left"), files.RATE, "a.u.", applied=(None, 60.0)),
+            "eda": ModalityCard(("eda",), files.RATE, "1e6/GSR", applied=(None, 60.0)),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=(
-            *(
-                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
-                for name in RATINGS
-            ),
-            quadrants.TARGET,
+            *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            QUADRANT,
         ),
         mains_hz=50.0,
         longest_s=155.0,
         labels_public="no",
         fixed_order=False,
-        baseline=Baseline(0.0, BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
+        baseline=Baseline(0.0, files.BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
         skip_s=1.0,  # a connection artefact, which strizhkova2024 cuts too
         default_targets=SCALES,
     )
@@ -98,12 +86,8 @@ class Amigos(Dataset):
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
         if not (people := sorted(set(files.find(self.root)) - set(self.without))):
-            raise DataError(
-                f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
-                where=str(self.root),
-                expected="files of other people",
-                hint=HINT,
-            )
+            what = f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}"
+            raise DataError(what, where=str(self.root), expected="files of other people", hint=files.HINT)
         return people
 
     def files(self, subject: str) -> list[Path]:
@@ -143,10 +127,9 @@ class Amigos(Dataset):
         """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
         clips."""
         findings = []
-        if missing := PEOPLE - len(self.without) - len(self.subjects()):
-            findings.append(
-                Finding("warning", str(self.root), f"{missing} of {PEOPLE - len(self.without)} people have no file")
-            )
+        count = files.PEOPLE - len(self.without)
+        if missing := count - len(self.subjects()):
+            findings.append(Finding("warning", str(self.root), f"{missing} of {count} people have no file"))
         findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)
@@ -172,7 +155,7 @@ class Amigos(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in (paths := files.find(self.root)):
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
         return paths[subject]
 
     @cached_property
@@ -197,24 +180,21 @@ class Amigos(Dataset):
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
         """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
-        del subject
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
         values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
-        values |= quadrants.of(values["arousal"], values["valence"], CUT)
+        values |= quadrant(values["arousal"], values["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
 
     def _beside(self) -> Iterator[Finding]:
         """What there is to say of clips and sheets as such."""
         known, unknown = extras.clips(self.root)
         if unknown:
-            yield Finding(
-                "note", str(unknown[0]), f"{len(unknown)} video files are left out: their names tell no trial"
-            )
+            what = f"{len(unknown)} video files are left out: their names tell no trial"
+            yield Finding("note", str(unknown[0]), what)
         if known:
-            yield Finding(
-                "note", str(self.root), f"{len(known)} clips of faces: taken to start with the signals, rest included"
-            )
+            what = f"{len(known)} clips of faces: taken to start with the signals, rest included"
+            yield Finding("note", str(self.root), what)
         for name in self.sheets:
             if path := extras.sheet(self.root, name, readable=False):
                 yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")
@@ -265,7 +245,7 @@ class AmigosLong(Amigos):
         Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
     )
     videos: ClassVar[tuple[str, ...]] = LONG
-    without: ClassVar[tuple[str, ...]] = NO_LONG
+    without: ClassVar[tuple[str, ...]] = files.NO_LONG
 
 
 class AmigosAll(Amigos):
@@ -290,25 +270,14 @@ class AmigosExternal(Amigos):
         name="amigos/external",
         title="AMIGOS, external annotation",
         targets=(
-            *(
-                Target(
-                    name, "binary", LabelRule("mean", cut=0.0, ties="low", annotator="external"),
-                    label=name, scale=(-1.0, 1.0),
-                )
-                for name in SCALES
-            ),
-            *(
-                Target(
-                    f"{name}_value", "value", LabelRule("mean", annotator="external"), label=name, scale=(-1.0, 1.0)
-                )
-                for name in SCALES
-            ),
+            *binary(SCALES, LabelRule("mean", cut=0.0, ties="low", annotator="external"), (-1.0, 1.0)),
+            *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
         longest_s=max(map(files.longest_s, LONG)),
-    )  # fmt: skip
+    )
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
-    without: ClassVar[tuple[str, ...]] = NO_LONG
+    without: ClassVar[tuple[str, ...]] = files.NO_LONG
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
@@ -358,12 +327,10 @@ def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
     split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _conductance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
-        with np.errstate(over="ignore"):
-            ready = np.ascontiguousarray(values.T, np.float32)
-        ready[~np.isfinite(ready)] = np.nan
+        ready = as_float32(values.T)
         if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
-            signals[modality] = Signal(ready, RATE, meta.channels, meta.unit)
+            signals[modality] = Signal(ready, files.RATE, meta.channels, meta.unit)
     return signals
 
 
@@ -379,7 +346,7 @@ def _look(where: str, trial: Trial) -> Iterator[Finding]:
         return
     if trial.duration_s > files.longest_s(trial.video):
         yield Finding("warning", where, f"it lasts {trial.duration_s:.0f} s, longer than its annotated segments")
-    names = (*EEG, "ECG right", "ECG left", "GSR")
+    names = (*files.EEG, "ECG right", "ECG left", "GSR")
     lost = np.isnan(trial.data).mean(axis=0)
     if empty := [name for name, share in zip(names, lost, strict=True) if share == 1]:
         yield Finding("note", where, f"no value in {'all of ' if len(empty) > 5 else ''}{', '.join(empty)}")

@@ -21,29 +21,20 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.case.tables import (
-    AXES,
-    REST,
-    SENSORS,
-    Piece,
-    Seen,
-    read_annotations,
-    read_signals,
-)
+from embench_plugins.datasets.case import tables
+from embench_plugins.datasets.case.tables import AXES, REST
 from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
+from embench_plugins.datasets.formats import files
+from embench_plugins.datasets.formats.ratings import binary, valued
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),
             "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
-# A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
-# has no label.
-_RULE = LabelRule("mean", cut=REST, ties="drop")
 
 
 class Case(Dataset):
@@ -68,11 +59,10 @@ class Case(Dataset):
         },
         default_modalities=("ecg", "ppg", "eda", "resp", "temp", "emg"),
         targets=(
-            *(Target(name, "binary", _RULE, label=name, scale=(0.5, 9.5)) for name in ("arousal", "valence")),
-            *(
-                Target(f"{name}_value", "value", LabelRule("mean"), label=name, scale=(0.5, 9.5))
-                for name in ("arousal", "valence")
-            ),
+            # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
+            # such a window has no label.
+            *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
+            *valued(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
         mains_hz=50.0,
@@ -109,8 +99,8 @@ class Case(Dataset):
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's eight clips in the order in which they were seen."""
         number = self._number(subject)
-        stick = read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
-        pieces, _ = read_signals(self._tree, number)
+        stick = tables.read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
+        pieces, _ = tables.read_signals(self._tree, number)
         for order, piece in enumerate(pieces):
             duration = piece.values.shape[1] / RATE
             yield Recording(
@@ -136,11 +126,8 @@ class Case(Dataset):
         if alone := sorted(tree.annotations.keys() - tree.physiology.keys()):
             findings.append(Finding("warning", where, f"annotations without signals: {', '.join(map(str, alone))}"))
         rows: dict[str, int] = {}
-        for subject in self.subjects():
-            try:
-                findings += self._look(subject, rows)
-            except DataError as error:
-                findings.append(Finding("error", error.where or subject, error.what))
+        people = self.subjects()
+        findings += files.look_over(people, people, tree.folder, lambda subject: self._look(subject, rows))
         usual = Counter(rows.values()).most_common(1)[0][0] if rows else 0
         if tree.kind == "interpolated":  # in the other trees the logger's jitter makes them differ
             findings += [
@@ -161,21 +148,19 @@ class Case(Dataset):
 
     def _number(self, subject: str) -> int:
         numbers = {f"sub_{number}": number for number in self._tree.physiology}
-        if subject not in numbers:
-            raise DataError(f"there is no person {subject}", where=str(self._tree.folder), expected="sub_1 to sub_30")
-        return numbers[subject]
+        return numbers[files.known(subject, numbers, self._tree.folder, expected="sub_1 to sub_30", hint=OBTAIN)]
 
     def _look(self, subject: str, rows: dict[str, int]) -> Iterator[Finding]:
         number, tree = self._number(subject), self._tree
         where = str(tree.physiology[number])
-        pieces, seen = read_signals(tree, number)
+        pieces, seen = tables.read_signals(tree, number)
         rows[subject] = seen.rows
         yield from _look_at_table(where, seen)
         order, end_ms = [], 0
         for piece in pieces:
             order.append(piece.video)
             end_ms = piece.start_ms + piece.values.shape[1]
-            for name, row in zip(SENSORS, piece.values, strict=True):
+            for name, row in zip(tables.SENSORS, piece.values, strict=True):
                 if lost := int(np.isnan(row).sum()):
                     yield Finding("note", where, f"video {piece.video}: {lost} samples of {name} are missing")
         if tree.kind != "raw" and metadata(tree, "seqs_order.txt") and metadata(tree, "videos_duration.txt"):
@@ -185,20 +170,20 @@ class Case(Dataset):
         if number not in tree.annotations:
             yield Finding("warning", where, "no file of annotations: no arousal and no valence")
             return
-        yield from _look_at_stick(str(tree.annotations[number]), *read_annotations(tree, number), end_ms)
+        yield from _look_at_stick(str(tree.annotations[number]), *tables.read_annotations(tree, number), end_ms)
 
 
 def _signals(card: Card, values: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the eight columns (8, samples)."""
     signals = {}
     for modality, meta in card.modalities.items():
-        data = values[[SENSORS.index(name) for name in _COLUMNS[modality]]]
+        data = values[[tables.SENSORS.index(name) for name in _COLUMNS[modality]]]
         if np.isfinite(data).any():
             signals[modality] = Signal(data, RATE, meta.channels, meta.unit)
     return signals
 
 
-def _labels(piece: Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
+def _labels(piece: tables.Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Label]:
     labels = {"video_type": Label("condition", np.array([float(TYPES.index(VIDEOS[piece.video]))]), classes=TYPES)}
     if stick is not None:
         time, values = stick
@@ -209,7 +194,7 @@ def _labels(piece: Piece, stick: tuple[np.ndarray, np.ndarray] | None) -> dict[s
     return labels
 
 
-def _look_at_table(where: str, seen: Seen) -> Iterator[Finding]:
+def _look_at_table(where: str, seen: tables.Seen) -> Iterator[Finding]:
     if seen.unordered:
         yield Finding("warning", where, f"{seen.unordered} rows are not in order of time: sorted")
     if seen.empty:

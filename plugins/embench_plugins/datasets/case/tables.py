@@ -14,17 +14,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.case.tree import (
-    AGAIN,
-    LONGEST_MS,
-    OBTAIN,
-    OTHER_VIDEOS,
-    VIDEOS,
-    Plan,
-    Tree,
-    is_pointer,
-    plan,
-)
+from embench_plugins.datasets.case.tree import AGAIN, CODES, LONGEST_MS, OBTAIN, VIDEOS, Plan, Tree, is_pointer, plan
 from embench_plugins.datasets.formats import files
 
 SENSORS = ("ecg", "bvp", "gsr", "rsp", "skt", "emg_zygo", "emg_coru", "emg_trap")
@@ -87,10 +77,8 @@ def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
             parts[code].append((time[rows], values[rows].T.copy()))
     missing = [str(code) for code, own in parts.items() if not own]
     if missing:
-        raise DataError(
-            f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s",
-            where=str(path), expected="all of the videos 1 to 8", hint=AGAIN,
-        )  # fmt: skip
+        what = f"no rows of video {', '.join(missing)}; the last row is at {seen.last_ms / 1000:.0f} s"
+        raise DataError(what, where=str(path), expected="all of the videos 1 to 8", hint=AGAIN)
     spans = planned.videos if planned else _spans(parts, path)
     if seen.last_code in VIDEOS or seen.last_ms + GAP_MS < spans[-1][2]:
         what = f"the file ends after {seen.last_ms / 1000:.1f} s, inside video {spans[-1][0]}"
@@ -138,9 +126,8 @@ def _on_grid(
             order = np.argsort(time, kind="stable")
             time, values = time[order], values[:, order]
             if time[0] >= stop or time[-1] < start:
-                raise DataError(
-                    f"no rows during video {code}", where=str(path), expected="the whole session", hint=AGAIN
-                )
+                what = f"no rows during video {code}"
+                raise DataError(what, where=str(path), expected="the whole session", hint=AGAIN)
             after = np.searchsorted(time, grid)
             before = np.searchsorted(time, grid, "right") - 1
             known = (after < len(time)) & (before >= 0)
@@ -278,4 +265,4 @@ def _note(seen: Seen, time: np.ndarray, values: np.ndarray, codes: np.ndarray | 
     if time[latest] >= seen.last_ms:
         seen.last_ms, seen.last_code = float(time[latest]), None if codes is None else float(codes[latest])
     if codes is not None:
-        seen.unknown |= set(np.unique(codes).tolist()) - VIDEOS.keys() - OTHER_VIDEOS.keys()
+        seen.unknown |= set(np.unique(codes).tolist()) - CODES

@@ -16,6 +16,7 @@ PEOPLE = 30
 VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6: "relaxed", 7: "scary", 8: "scary"}
 """The emotional videos by their code, with what they are meant to be."""
 OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}
+CODES = {*VIDEOS, *OTHER_VIDEOS}
 EXPECTED = "data/interpolated/physiological/sub_1.csv and data/interpolated/annotations/sub_1.csv, for each person"
 OBTAIN = "download CASE_full.zip (doi 10.6084/m9.figshare.8869157, open to anybody), unpack it, pass the folder"
 AGAIN = "the file is cut short or damaged: unpack it again from CASE_full.zip"
@@ -60,21 +61,15 @@ def find_tree(root: Path) -> Tree:
     if real:
         return real[0]._replace(others=tuple(tree.kind for tree in real[1:]))
     if whole:
-        raise DataError(
-            "the files are pointers of a git checkout without its large files", where=str(whole[0].folder),
-            expected=EXPECTED, hint=f"git lfs pull, or {OBTAIN}",
-        )  # fmt: skip
+        what = "the files are pointers of a git checkout without its large files"
+        raise DataError(what, where=str(whole[0].folder), expected=EXPECTED, hint=f"git lfs pull, or {OBTAIN}")
     if trees:
         lacking = "annotations" if trees[0].physiology else "physiological"
-        raise DataError(
-            f"there are no files in {lacking}, only in the folder beside it", where=str(trees[0].folder / lacking),
-            expected=EXPECTED, hint=OBTAIN,
-        )  # fmt: skip
+        what = f"there are no files in {lacking}, only in the folder beside it"
+        raise DataError(what, where=str(trees[0].folder / lacking), expected=EXPECTED, hint=OBTAIN)
     if folders:
-        raise DataError(
-            "the data folders hold no data, as in a checkout of the git repository, which has raw files only",
-            where=str(folders[0]), expected=EXPECTED, hint=OBTAIN,
-        )  # fmt: skip
+        what = "the data folders hold no data, as in a checkout of the git repository, which has raw files only"
+        raise DataError(what, where=str(folders[0]), expected=EXPECTED, hint=OBTAIN)
     raise files.not_this(root, "CASE", expected=EXPECTED, hint=OBTAIN)
 
 
@@ -145,9 +140,8 @@ def plan(tree: Tree, person: int) -> Plan:
         if (code := _code(name, orders)) in VIDEOS:
             videos.append((code, start, end + 1))
     if sorted(code for code, _, _ in videos) != sorted(VIDEOS):
-        raise DataError(
-            f"person {person} has {len(videos)} emotional videos", where=str(orders), expected="8, each once"
-        )
+        what = f"person {person} has {len(videos)} emotional videos"
+        raise DataError(what, where=str(orders), expected="8, each once")
     return Plan(tuple(videos), (orders, durations))
 
 

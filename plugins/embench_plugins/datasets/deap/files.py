@@ -11,9 +11,6 @@ from embench.errors import DataError
 from embench_plugins.datasets.formats.matlab import variables
 from embench_plugins.datasets.formats.pickles import load_pickle
 
-MOST_BYTES = 1_000_000_000
-"""Of a person's unpacked MATLAB file; the release's are a tenth of it."""
-
 PEOPLE = 32
 FILMED = 22  # subjects with face videos, the first ones
 UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
@@ -41,7 +38,8 @@ CHANNELS = {
 GSR = 36
 HINT = "unpack data_preprocessed_python.zip of DEAP and pass the folder that holds s01.dat .. s32.dat, or one above it"
 MOST_BYTES = 1_000_000_000
-"""Three times what the arrays take in the longest form, a pickle of protocol 0."""
+"""Three times what the arrays take in the longest form, a pickle of protocol 0, and ten times the release's MATLAB
+files, unpacked."""
 
 _CONTENT = "`data` of 40 trials x 40 channels x 8064 samples and `labels` of 40 x 4 ratings from 1 to 9"
 

@@ -28,25 +28,13 @@ from scipy.stats import skew
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.deap.files import (
-    BASELINE_S,
-    CHANNELS,
-    FILMED,
-    GSR,
-    HINT,
-    PEOPLE,
-    RATE,
-    RATINGS,
-    SAMPLES,
-    TRIALS,
-    UNFILMED,
-    read,
-)
+from embench.interfaces.units import LabelRule
+from embench_plugins.datasets.deap import files
+from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats import quadrants
-from embench_plugins.datasets.formats.files import not_this, table
+from embench_plugins.datasets.formats.files import as_float32, not_this, table
+from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -56,6 +44,7 @@ EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_mat
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
 _CLIP = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(avi|mp4|mov|mkv)", re.IGNORECASE)
 _FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(csv|txt)", re.IGNORECASE)
+_TABLE = re.compile(r"participant_ratings\.csv", re.IGNORECASE)
 _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence", "Arousal", "Dominance", "Liking")
 
 
@@ -78,27 +67,24 @@ class Deap(Dataset):
         doi="10.1109/T-AFFC.2011.15",
         licence="EULA, no redistribution",
         obtain="a permanent member of the academic staff signs the EULA of the DEAP pages of Queen Mary University of "
-        "London; " + HINT,
+        "London; " + files.HINT,
         modalities={
-            "eeg": ModalityCard(CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
-            "eog": ModalityCard(CHANNELS["eog"], RATE, "uV"),
-            "emg": ModalityCard(CHANNELS["emg"], RATE, "uV"),
-            "eda": ModalityCard(CHANNELS["eda"], RATE, "-ohm"),
-            "resp": ModalityCard(CHANNELS["resp"], RATE, "a.u."),
-            "ppg": ModalityCard(CHANNELS["ppg"], RATE, "a.u."),
-            "temp": ModalityCard(CHANNELS["temp"], RATE, "a.u."),
+            "eeg": ModalityCard(files.CHANNELS["eeg"], RATE, "uV", applied=(4.0, 45.0)),
+            "eog": ModalityCard(files.CHANNELS["eog"], RATE, "uV"),
+            "emg": ModalityCard(files.CHANNELS["emg"], RATE, "uV"),
+            "eda": ModalityCard(files.CHANNELS["eda"], RATE, "-ohm"),
+            "resp": ModalityCard(files.CHANNELS["resp"], RATE, "a.u."),
+            "ppg": ModalityCard(files.CHANNELS["ppg"], RATE, "a.u."),
+            "temp": ModalityCard(files.CHANNELS["temp"], RATE, "a.u."),
             **faces.CARDS,
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=(
-            *(
-                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
-                for name in ("arousal", "valence", "dominance", "liking")
-            ),
-            quadrants.TARGET,
+            *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
+            QUADRANT,
         ),
         mains_hz=50.0,
-        longest_s=SAMPLES / RATE,
+        longest_s=files.SAMPLES / RATE,
         labels_public="no",
         fixed_order=False,
         baseline=Baseline(0.0, BASELINE_S, in_unit=False),  # before the video, and the face video does not have it
@@ -123,13 +109,13 @@ class Deap(Dataset):
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The 40 trials, in order of the videos' numbers."""
-        data, ratings = read(self._path(subject))
+        data, ratings = files.read(self._path(subject))
         shown = self._shown.get(subject, {})
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
-            rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
-            rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
+            rated = dict(zip(files.RATINGS, ratings[index].tolist(), strict=True))
+            rated |= quadrant(rated["arousal"], rated["valence"], CUT)
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_span, duration_s=duration_s)
             film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
@@ -162,7 +148,7 @@ class Deap(Dataset):
         findings += faces.lacking(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
-                data, ratings = read(self._path(subject))
+                data, ratings = files.read(self._path(subject))
                 findings += _look(str(self._path(subject)), data, ratings)
                 findings += self._compare(subject, ratings)
                 findings += self._watch(subject, data.shape[2] / RATE - BASELINE_S)
@@ -172,15 +158,15 @@ class Deap(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=files.HINT)
         return self._paths[subject]
 
     @cached_property
     def _paths(self) -> Mapping[str, Path]:
         """The file of each subject that is read."""
         paths: dict[str, Path] = {}
-        for path in self._named(_FILE):
-            subject = _subject(path, _FILE)
+        for path, match in self._named(_FILE):
+            subject = f"s{int(match[1]):02d}"
             rival = paths.get(subject)
             if rival and rival.suffix.lower() == path.suffix.lower():
                 raise DataError(
@@ -192,32 +178,32 @@ class Deap(Dataset):
             if not rival or path.suffix.lower() == ".dat":
                 paths[subject] = path
         if not paths:
-            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=HINT)
+            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=files.HINT)
         return paths
 
     @property
     def _spare(self) -> list[Path]:
-        return sorted(set(self._named(_FILE)) - set(self._paths.values()))
+        return [path for path, _ in self._named(_FILE) if path not in self._paths.values()]
 
     @cached_property
     def _clips(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(self._named(_CLIP), _CLIP)
+        return _by_trial(self._named(_CLIP))
 
     @cached_property
     def _features(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(faces.tables(self.root), _FEATURES)
+        return _by_trial(_matches(faces.tables(self.root), _FEATURES))
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
         """The face video of a trial, as shown, and the table of the face in it."""
         return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
-    def _named(self, pattern: re.Pattern[str]) -> list[Path]:
-        return sorted(path for path in self.root.rglob("*") if pattern.fullmatch(path.name) and path.is_file())
+    def _named(self, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+        return _matches(sorted(path for path in self.root.rglob("*") if path.is_file()), pattern)
 
     @cached_property
     def _table(self) -> Path | None:
         """participant_ratings.csv, wherever it lies."""
-        return next(iter(self._named(re.compile(r"participant_ratings\.csv", re.IGNORECASE))), None)
+        return next((path for path, _ in self._named(_TABLE)), None)
 
     @cached_property
     def _shown(self) -> Mapping[str, Mapping[int, Shown]]:
@@ -232,10 +218,8 @@ class Deap(Dataset):
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
             own = shown.setdefault(f"s{int(person):02d}", {}) if known else {}
             if not known or video in own or any(row.trial == trial for row in own.values()):
-                raise DataError(
-                    f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice",
-                    where=str(self._table), expected=expected, hint=hint,
-                )  # fmt: skip
+                what = f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice"
+                raise DataError(what, where=str(self._table), expected=expected, hint=hint)
             start_s = started / 1e6 - BASELINE_S
             own[int(video)] = Shown(int(trial), start_s if np.isfinite(start_s) else None, tuple(ratings))
         return shown
@@ -265,7 +249,8 @@ class Deap(Dataset):
         """The face videos of a subject: which are missing, and whether their headers make sense."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
-        known = [] if person > FILMED else [n for n in range(1, TRIALS + 1) if n not in UNFILMED.get(person, ())]
+        unfilmed = range(1, TRIALS + 1) if person > files.FILMED else files.UNFILMED.get(person, ())
+        known = [n for n in range(1, TRIALS + 1) if n not in unfilmed]
         if lacking := [str(n) for n in known if n not in clips] if self._clips else []:
             what = "all face videos" if len(lacking) == len(known) else f"face videos of trial {', '.join(lacking)}"
             yield Finding("warning", str(self.root), f"{subject}: {what} are missing")
@@ -283,12 +268,15 @@ class Deap(Dataset):
             yield from faces.look(*self._face(subject, trial))
 
 
-def _by_trial(paths: list[Path], pattern: re.Pattern[str]) -> Mapping[str, Mapping[int, Path]]:
+def _matches(paths: list[Path], pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    return [(path, match) for path in paths if (match := pattern.fullmatch(path.name))]
+
+
+def _by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapping[int, Path]]:
     """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
     found: dict[str, dict[int, Path]] = {}
-    for path in paths:
-        if match := pattern.fullmatch(path.name):
-            found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
+    for path, match in named:
+        found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
     return found
 
 
@@ -298,19 +286,12 @@ def _span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
 
-def _subject(path: Path, pattern: re.Pattern[str]) -> str:
-    match = pattern.fullmatch(path.name)
-    return f"s{int(match[1]):02d}" if match else ""
-
-
 def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
     """The modalities with any value in them, from the 40 channels (40, samples) of a trial."""
     signals, at = {}, 0
-    for modality, channels in CHANNELS.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = trial[at : at + len(channels)].astype(np.float32)
+    for modality, channels in files.CHANNELS.items():
+        values = as_float32(trial[at : at + len(channels)])
         at += len(channels)
-        values[~np.isfinite(values)] = np.nan
         if np.isfinite(values).any():
             values = -values if modality == "eda" else values
             signals[modality] = Signal(values, RATE, channels, card.modalities[modality].unit)
@@ -319,15 +300,14 @@ def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
 
 def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
     """What is odd in a subject's file."""
-    if data.shape[2] != SAMPLES:
-        yield Finding(
-            "warning", where, f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"
-        )
+    if data.shape[2] != files.SAMPLES:
+        what = f"trials of {data.shape[2]} samples, not {files.SAMPLES}: a shortened or generated copy"
+        yield Finding("warning", where, what)
     if unrated := int((~np.isfinite(ratings)).any(axis=1).sum()):
         yield Finding("warning", where, f"{unrated} trials lack a rating")
     if off := int(((ratings < 1) | (ratings > 9)).any(axis=1).sum()):
         yield Finding("warning", where, f"{off} trials have ratings off the scale 1 to 9")
-    names = [f"{modality} {name}" for modality, channels in CHANNELS.items() for name in channels]
+    names = [f"{modality} {name}" for modality, channels in files.CHANNELS.items() for name in channels]
     flat = np.zeros(len(names), int)
     lost = 0
     for trial in data:
@@ -337,7 +317,7 @@ def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding
         yield Finding("warning", where, f"channels without any change, and in how many trials: {', '.join(some[:6])}")
     if lost:
         yield Finding("warning", where, f"{lost} samples are no numbers")
-    elif (lean := _lean(data[:, GSR])) > 1:
+    elif (lean := _lean(data[:, files.GSR])) > 1:
         what = (
             f"GSR rises faster than it falls (skewness {lean:.1f}), as a conductance does; it is read as a resistance"
         )

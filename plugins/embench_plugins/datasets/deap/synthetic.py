@@ -29,18 +29,8 @@ import av
 import numpy as np
 from scipy.stats import norm
 
-from embench_plugins.datasets.deap.files import (
-    BASELINE_S,
-    EEG,
-    FILMED,
-    GSR,
-    PEOPLE,
-    RATE,
-    RATINGS,
-    SAMPLES,
-    TRIALS,
-    UNFILMED,
-)
+from embench_plugins.datasets.deap import files
+from embench_plugins.datasets.deap.files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, skin_responses, smooth_noise, spread
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
@@ -85,7 +75,7 @@ def _write(out: Path, people: list[np.ndarray], seed: int, length_s: float, *, v
         _pickle(folder / f"s{number:02d}.dat", person, seed, round(length_s * RATE))
     _metadata(out / "metadata_csv", np.concatenate(people))
     if videos:
-        for person in people[:FILMED]:
+        for person in people[: files.FILMED]:
             _faces(out, person, seed, length_s - BASELINE_S)
     else:
         _videos(out / "face_video", len(people), length_s - BASELINE_S)
@@ -149,7 +139,7 @@ def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
     face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.times(video_s)
     for row in trials:
         trial = int(row["trial"])
-        if trial in UNFILMED.get(person, ()):
+        if trial in files.UNFILMED.get(person, ()):
             continue
         rng = np.random.default_rng([seed, person, 5, trial])
         smile, brow = films.courses(row, trials, seconds, 0.0)
@@ -163,9 +153,9 @@ def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
 
 def _videos(folder: Path, subjects: int, video_s: float) -> None:
     clip, slow = _clip(video_s, FPS), _clip(video_s, FPS // 2)
-    for person in range(1, min(subjects, FILMED) + 1):
+    for person in range(1, min(subjects, files.FILMED) + 1):
         (folder / f"s{person:02d}").mkdir(parents=True)
-        for trial in set(range(1, TRIALS + 1)) - set(UNFILMED.get(person, ())):
+        for trial in set(range(1, TRIALS + 1)) - set(files.UNFILMED.get(person, ())):
             path = folder / f"s{person:02d}" / f"s{person:02d}_trial{trial:02d}.avi"
             path.write_bytes(slow if (person, trial) == WRONG_RATE else clip)
 
@@ -233,7 +223,7 @@ class _Person:
 
 
 GENERATOR = Generator(
-    __name__, "deap", range(1, PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, SAMPLES / RATE), "trials of {:g} s", _truth,
-    _write,
+    __name__, "deap", range(1, files.PEOPLE + 1), LENGTH_S, (2 * BASELINE_S, files.SAMPLES / RATE), "trials of {:g} s",
+    _truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -8,7 +8,9 @@ reads, has the start in its first row, then seconds since the start and the inte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import ModalityCard
+from embench.interfaces.dataset import Finding, ModalityCard
 from embench.interfaces.recording import Signal
+from embench_plugins.datasets.formats.files import as_float32
 
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
+OPTIONAL = ("acc",)
+"""Some copies leave the large accelerometer files out."""
 CARDS = {
     "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
     "eda": ModalityCard(("eda",), 4.0, "uS"),
@@ -98,13 +103,40 @@ def session(paths: Mapping[str, Path], *, hint: str, most: Mapping[str, int] | N
     return Session(signals, start, {modality: end - stop for modality, end in ends.items()})
 
 
+def is_session(folder: Path) -> bool:
+    """Whether a folder has any file of a signal."""
+    return any((folder / name).is_file() for name in FILES.values())
+
+
+def in_folder(
+    folder: Path, *, hint: str, without: Collection[str] = (), most: Mapping[str, int] | None = None
+) -> Session:
+    """The session in a folder, of all signals but those `without`; see `session`."""
+    paths = {modality: folder / name for modality, name in FILES.items() if modality not in without}
+    there = {modality: path for modality, path in paths.items() if modality not in OPTIONAL or path.is_file()}
+    return session(there, hint=hint, most=most)
+
+
+def look(where: str, recorded: Session) -> Iterator[Finding]:
+    """What is missing or odd in a session."""
+    if "acc" not in recorded.signals:
+        yield Finding("note", where, "there is no ACC.csv, so no acc")
+    if max(recorded.cut.values()) > 0:
+        longest = max(recorded.cut, key=lambda modality: recorded.cut[modality])
+        what = f"signals differ in length: up to {recorded.cut[longest]:.1f} s cut off ({longest})"
+        yield Finding("note", where, what)
+    for modality, signal in recorded.signals.items():
+        if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
+            yield Finding("warning", where, f"{lost} samples of {modality} are missing")
+
+
 def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.ndarray]:
     """One signal's file: its start in unix seconds and its samples (channels, n) in the card's unit, float32.
 
     Raises:
         DataError: the file is missing, a line is malformed, or it has another rate or number of columns than the card.
     """
-    text = content(path, hint=hint)
+    text = with_points(content(path, hint=hint))
     head = text.split("\n", 2)
     if len(head) < 3:
         raise _no_e4(path, card)
@@ -115,6 +147,10 @@ def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.nda
     data = numbers(path, text, skip=2)
     if data.shape[1] != len(card.channels):
         raise DataError(f"{data.shape[1]} columns", where=str(path), expected=f"{len(card.channels)}", hint=hint)
+    if len(rates) == 1 and (rate := min(rates)) != card.rate:
+        what = f"line 2: {rate:g} samples a second"
+        hint = f"{hint}; if the file was resampled, describe it as `files` with its own rate"
+        raise DataError(what, where=str(path), expected=f"{card.rate:g}, as an Empatica E4 records", hint=hint)
     if rates != {card.rate} or len(set(starts)) > 1:
         raise _no_e4(path, card)
     refuse_header(data, path, 3)
@@ -124,7 +160,8 @@ def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.nda
 def is_export(path: Path) -> bool:
     """Whether a file begins as one of a signal does: with a time, then a rate, alike in all columns."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        times, rates = ([cell.strip() for cell in file.readline(200).split(",")] for _ in range(2))
+        head = with_points(f"{file.readline(200).strip()}\n{file.readline(200).strip()}\n").splitlines()
+    times, rates = ([cell.strip() for cell in line.split(",")] for line in head)
     alike = len(set(times)) == len(set(rates)) == 1 and len(times) == len(rates) in (1, len(CARDS["acc"].channels))
     if not alike or not _are_numbers(rates[0]) or float(rates[0]) not in RATES:
         return False
@@ -140,7 +177,7 @@ def export(path: Path) -> tuple[float, np.ndarray]:
     Raises:
         DataError: a line is malformed, or the rate is none.
     """
-    text = content(path, hint=_AGAIN)
+    text = with_points(content(path, hint=_AGAIN))
     head = text.split("\n", 2)
     if len(head) < 3 or not 0 < (rate := float(head[1].split(",")[0])) <= 1e6:
         raise DataError("no rate and no samples", where=str(path), expected="a time, a rate, then samples", hint=_AGAIN)
@@ -160,11 +197,7 @@ def presses(path: Path) -> np.ndarray:
 
 def as_signal(data: np.ndarray, unit: str) -> np.ndarray:
     """Rows of a file (n, channels) as (channels, n) float32 in the card's unit; what is no number is NaN."""
-    with np.errstate(over="ignore"):
-        scaled = np.where(np.isfinite(data), data, np.nan).T * (COUNT_G if unit == "g" else 1.0)
-        kept = np.ascontiguousarray(scaled, dtype=np.float32)
-    kept[np.isinf(kept)] = np.nan
-    return kept
+    return as_float32(data.T * (COUNT_G if unit == "g" else 1.0))
 
 
 def content(path: Path, *, hint: str) -> str:
@@ -181,6 +214,15 @@ def content(path: Path, *, hint: str) -> str:
     return text
 
 
+def with_points(text: str) -> str:
+    """A signal's text with points in its numbers and commas between its columns, where a spreadsheet has written commas
+    and semicolons; any other text as it is."""
+    head = text.split("\n", 2)[:2]
+    # In one column, `1709298305,000000` and `4,000000` are a start and a rate.
+    decimal = all(re.fullmatch(r"\d+,\d+", line.strip()) and len(set(line.strip().split(","))) > 1 for line in head)
+    return text.replace(",", ".").replace(";", ",") if ";" in head[0] or decimal else text
+
+
 def numbers(path: Path, text: str, *, skip: int = 0) -> np.ndarray:
     """The lines of a file, whose `content` is known, as (n, columns) float64, but for the first `skip`.
 
@@ -188,7 +230,7 @@ def numbers(path: Path, text: str, *, skip: int = 0) -> np.ndarray:
         DataError: one holds something else, or another number of columns than the first; it names the line.
     """
     try:
-        return np.loadtxt(path, delimiter=",", comments=None, ndmin=2, skiprows=skip, encoding="utf-8-sig")
+        return np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2, skiprows=skip)
     except ValueError:
         rows = text.split("\n")
         columns = rows[skip].count(",")

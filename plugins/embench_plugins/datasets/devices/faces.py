@@ -12,8 +12,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Finding, ModalityCard
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal, Video
 from embench_plugins.datasets.devices import openface, pyfeat
-from embench_plugins.datasets.devices.clips import Clip, header
-from embench_plugins.datasets.devices.series import Track, on_clock
+from embench_plugins.datasets.devices.clips import Clip, Track, header, on_clock
 
 CARDS = {
     "face_au": ModalityCard(openface.CHANNELS, math.nan, openface.UNIT),
@@ -59,7 +58,7 @@ def card(card: Card, found: Iterable[Path]) -> Card:
         if len(own) > 1:
             (one, first), (other, second) = own.values()
             raise DataError(
-                f"{first} is a table of {_name(one)}, {second} one of {_name(other)}",
+                f"{first} is a table of {one.NAME}, {second} one of {other.NAME}",
                 where=str(second),
                 expected="tables of one program: intensities from 0 to 5 and probabilities cannot be mixed",
                 hint="move the tables of one of the two out of the dataset's folder",
@@ -141,10 +140,6 @@ def _columns(path: Path) -> tuple[ModuleType, tuple[str, ...]]:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
     program = pyfeat if {"FaceScore", "FaceRectX"} & names else openface
     return program, program.channels(names, path)
-
-
-def _name(program: ModuleType) -> str:
-    return "py-feat" if program is pyfeat else "OpenFace"
 
 
 def _header(clip: Path | None) -> Clip | None:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.devices.series import Track, frame_rate, in_order
+from embench_plugins.datasets.devices.clips import Track, frame_rate, in_order
 from embench_plugins.datasets.formats import files
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
@@ -26,7 +26,7 @@ ACTION_UNITS = (*(f"AU{n:02d}_r" for n in UNITS), *(f"AU{n:02d}_c" for n in UNIT
 VECTORS = tuple(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz")
 GAZE = (*VECTORS, "gaze_angle_x", "gaze_angle_y")
 CHANNELS = (*ACTION_UNITS, *GAZE)
-UNIT = "a.u."
+NAME, UNIT = "OpenFace", "a.u."
 
 LEAST_CONFIDENCE = 0.5
 """A frame counts where `success` is 1 and `confidence` at least this."""
@@ -51,9 +51,8 @@ def channels(names: Collection[str], path: Path) -> tuple[str, ...]:
     gaze = VECTORS if any(name in names for name in VECTORS) else ()
     if missing := [name for name in (*_FRAME, *units, *gaze) if name not in names]:
         more = f" and {len(missing) - 3} others" if len(missing) > 3 else ""
-        raise DataError(
-            f"no column {', '.join(missing[:3])}{more}", where=str(path), expected=_EXPECTED, hint=_HINT
-        )  # fmt: skip
+        what = f"no column {', '.join(missing[:3])}{more}"
+        raise DataError(what, where=str(path), expected=_EXPECTED, hint=_HINT)
     return (*units, *(GAZE if gaze else ()))
 
 

@@ -19,13 +19,12 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.devices.clips import RATES
-from embench_plugins.datasets.devices.series import Track, in_order
+from embench_plugins.datasets.devices.clips import RATES, Track, in_order
 from embench_plugins.datasets.formats import files
 
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
 CHANNELS = tuple(f"AU{n:02d}" for n in UNITS)
-UNIT = "probability"
+NAME, UNIT = "py-feat", "probability"
 
 LEAST_SCORE = 0.5
 """A frame counts where `FaceScore` is at least this."""

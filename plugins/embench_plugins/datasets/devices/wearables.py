@@ -40,10 +40,7 @@ def on_grid(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
         after = np.searchsorted(known, empty)
         short = empty[known[after] - known[after - 1] <= BRIDGED + 1]
         row[short] = np.interp(short, known, row[known])
-    with np.errstate(over="ignore"):
-        data = data.astype(np.float32)
-    data[np.isinf(data)] = np.nan
-    return data
+    return files.as_float32(data)
 
 
 def rows(

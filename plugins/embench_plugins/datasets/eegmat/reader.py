@@ -23,13 +23,25 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.eegmat.layout import CLASSES, ELECTRODES, HEART, INFO, PEOPLE, RATE
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import opened
-from embench_plugins.datasets.formats.release import look_over
 from embench_plugins.datasets.formats.tracks import Track
 
+PEOPLE = tuple(f"Subject{number:02d}" for number in range(36))
+INFO = "subject-info.csv"
+CLASSES = ("rest", "subtraction")
+"""Of the files `Subject00_1.edf` and `Subject00_2.edf`, in this order."""
+
+RATE = 500.0
+ELECTRODES = {
+    "Fp1": "EEG Fp1", "Fp2": "EEG Fp2", "F3": "EEG F3", "F4": "EEG F4", "F7": "EEG F7", "F8": "EEG F8",
+    "T7": "EEG T3", "T8": "EEG T4", "C3": "EEG C3", "C4": "EEG C4", "P7": "EEG T5", "P8": "EEG T6", "P3": "EEG P3",
+    "P4": "EEG P4", "O1": "EEG O1", "O2": "EEG O2", "Fz": "EEG Fz", "Cz": "EEG Cz", "Pz": "EEG Pz",
+}  # fmt: skip
+"""Today's name -> the label in the files, in their order."""
+EARS = "EEG A2-A1"
+HEART = "ECG ECG"
 OBTAIN = "embench data fetch eegmat, or get the release from physionet.org/content/eegmat; pass the folder of its files"
 EXPECTED = "Subject00_1.edf and Subject00_2.edf to Subject35_2.edf"
 AGAIN = "the file is damaged or not the release's: copy it again"
@@ -76,9 +88,7 @@ class Eegmat(Dataset):
     def subjects(self) -> list[str]:
         """The release's subjects with a file."""
         found = sorted({subject for subject, _ in self._files})
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them. (The files' headers say another sex of some.)"""
@@ -107,7 +117,7 @@ class Eegmat(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files."""
-        return look_over(self.subjects(), PEOPLE, self._folder, self._look)
+        return files.look_over(self.subjects(), PEOPLE, self._folder, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
         own = self._own(subject)
@@ -127,8 +137,7 @@ class Eegmat(Dataset):
     @cached_property
     def _folder(self) -> Path:
         """The folder of the files: the one given, or one inside it, as an archive unpacks."""
-        inside = sorted(self.root.glob("*/Subject*_[12].edf")) if self.root.is_dir() else []
-        return inside[0].parent if inside and not any(self.root.glob("Subject*_[12].edf")) else self.root
+        return files.inside(self.root, "Subject*_[12].edf")
 
     @cached_property
     def _files(self) -> dict[tuple[str, int], Path]:
@@ -141,26 +150,12 @@ class Eegmat(Dataset):
         }
 
     def _own(self, subject: str) -> list[tuple[str, int]]:
-        own = [key for key in self._files if key[0] == subject]
-        if not own:
-            raise DataError(f"there is no person {subject}", where=str(self._folder), expected=EXPECTED, hint=OBTAIN)
-        return sorted(own)
+        files.known(subject, {person for person, _ in self._files}, self._folder, expected=EXPECTED, hint=OBTAIN)
+        return sorted(key for key in self._files if key[0] == subject)
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        """Sex and age band by subject; empty where the table cannot be read: nothing depends on it."""
-        try:
-            read = files.text_table(self._folder / INFO, ("Subject", "Age", "Gender"), expected="a table", hint=OBTAIN)
-        except DataError:
-            return {}
-        info: dict[str, dict[str, str]] = {}
-        for row in read.astype(str).to_dict("records"):
-            info[row["Subject"]] = known = {}
-            if row["Gender"] in ("M", "F"):
-                known["sex"] = "male" if row["Gender"] == "M" else "female"
-            if re.fullmatch(r"\d\d", row["Age"]):
-                known["age_band"] = f"{row['Age'][0]}0-{row['Age'][0]}9"
-        return info
+        return files.who(self._folder / INFO, ("Subject", "Age", "Gender"))
 
 
 def _signals(path: Path, card: Card) -> dict[str, Signal]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.eegmat.layout import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.eegmat.reader import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
@@ -75,25 +75,14 @@ def _truth(number: int, seed: int, effect: float, length_s: float) -> np.ndarray
 
 
 def _recording(path: Path, number: int, data: np.ndarray) -> None:
-    """An EDF+ file of one-second records, each channel over the range of its own values, with a channel of
-    annotations."""
-    names = [*ELECTRODES.values(), EARS, HEART, "EDF Annotations"]
-    units = [*["uV"] * (len(data) - 1), "mV", ""]
-    lows, highs = ([f"{edge:.5f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
-    channels = edf.Channels(
-        names, units, [*lows, "-1"], [*highs, "1"], -32768, 32767, [*[int(RATE)] * len(data), NOTES],
-        [*["HP:0.500000Hz LP:45.000000Hz RF:50Hz"] * len(data), ""],
+    """A file with a time at the start of each record as its only annotations."""
+    units = {**dict.fromkeys((*ELECTRODES.values(), EARS), "uV"), HEART: "mV"}
+    times = [f"+{k}\x14\x14" for k in range(data.shape[1] // int(RATE))]
+    edf.write(
+        path, units, data, int(RATE), times, NOTES, start="01.01.1100.00.00", digits=5,
+        person=f"{number} X 01-JAN-1990 Subject{number}", recording=f"Startdate 01-JAN-2011 {number} X X",
+        filters="HP:0.500000Hz LP:45.000000Hz RF:50Hz",
     )  # fmt: skip
-    records = data.shape[1] // int(RATE)
-    head = edf.header(
-        channels, records, start="01.01.1100.00.00", person=f"{number} X 01-JAN-1990 Subject{number}",
-        recording=f"Startdate 01-JAN-2011 {number} X X", kind="EDF+C",
-    )  # fmt: skip
-    low, high = (np.array([float(text) for text in texts])[:, None] for texts in (lows, highs))
-    digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
-    body = digital.reshape(len(data), records, -1).transpose(1, 0, 2).reshape(records, -1)
-    notes = np.array([np.frombuffer(f"+{k}\x14\x14".encode().ljust(2 * NOTES, b"\0"), "<i2") for k in range(records)])
-    path.write_bytes(head + np.concatenate([body, notes], axis=1).tobytes())
 
 
 GENERATOR = Generator(

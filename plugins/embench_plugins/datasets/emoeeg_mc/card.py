@@ -11,6 +11,7 @@ from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.emoeeg_mc import layout
 from embench_plugins.datasets.emoeeg_mc.layout import Trial
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
 
 SCALE = (0.0, 7.0)
 OBTAIN = (
@@ -24,30 +25,16 @@ def labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
     positive = math.nan if layout.EMOTIONS[trial.emotion] == "neutral" else float(trial.emotion in layout.POSITIVE)
     rated = scores or (math.nan,) * len(layout.RATINGS)
     return {
-        "emotion": _class(trial.emotion, layout.EMOTIONS),
-        "positive": _class(positive, ("negative", "positive")),
-        "own_emotion": _class(own_emotion(rated), layout.FELT),
+        "emotion": one_of(layout.EMOTIONS, trial.emotion),
+        "positive": one_of(("negative", "positive"), positive),
+        "own_emotion": one_of(layout.FELT, highest(rated[: len(layout.FELT)])),
         **{name: Label("rating", np.array([value])) for name, value in zip(layout.RATINGS, rated, strict=True)},
     }
 
 
-def own_emotion(scores: tuple[float, ...]) -> float:
-    """The place in `FELT` of the emotion that is rated highest; NaN where two are, as where none was felt at all, or
-    where one is missing."""
-    rated = scores[: len(layout.FELT)]
-    highest = max(rated)
-    alone = rated.count(highest) == 1 and not any(map(math.isnan, rated))
-    return float(rated.index(highest)) if alone else math.nan
-
-
-def _class(index: float, names: tuple[str, ...]) -> Label:
-    return Label("rating", np.array([float(index)]), classes=names)
-
-
-def _rated(name: str) -> tuple[Target, Target]:
+def _rated(name: str) -> tuple[Target, ...]:
     """A rating as high or low, and as a value."""
-    binary = Target(name, "binary", LabelRule("value", cut=3.5, ties="drop"), label=name, scale=SCALE)
-    return binary, Target(f"{name}_value", "value", LabelRule("value"), label=name, scale=SCALE)
+    return *binary([name], LabelRule("value", cut=3.5, ties="drop"), SCALE), *valued([name], LabelRule("value"), SCALE)
 
 
 CARD = Card(

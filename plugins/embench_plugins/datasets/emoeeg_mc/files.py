@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.recording import Signal
@@ -16,7 +18,7 @@ from embench_plugins.datasets.devices.wearables import on_grid
 from embench_plugins.datasets.emoeeg_mc.layout import LENGTH_S, RATINGS, SITES, TASK, WRIST, Person, Trial, trial_of
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.edf_events import Header
+from embench_plugins.datasets.formats.edf_notes import Header
 from embench_plugins.datasets.formats.recordings import opened
 from embench_plugins.datasets.formats.tracks import damaged
 
@@ -137,6 +139,26 @@ def eeg(path: Path, parts: Sequence[Shown]) -> Iterator[Signal]:
 def _site(label: str) -> str:
     """A channel's site, whatever stands around it: `EEG Fp1-REF` is `fp1`."""
     return label.lower().removeprefix("eeg ").partition("-")[0].strip()
+
+
+def timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Unix times in s (n,) and values (n,) of a file with one column of values and one of times. Raises DataError where
+    it is no such file."""
+    wanted = f"two columns without a header: {column} and Unix time in s"
+    try:
+        read = pd.read_csv(path, sep="\t", header=None, compression="gzip", low_memory=False)
+    except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserError) as error:
+        raise DataError(f"not readable: {error}", where=str(path), expected=wanted, hint=AGAIN) from error
+    if read.shape[1] != 2:
+        raise DataError(f"{read.shape[1]} columns", where=str(path), expected=wanted, hint=AGAIN)
+    values, times = (pd.to_numeric(read[k], "coerce").to_numpy(np.float64) for k in (0, 1))
+    known = np.isfinite(times)
+    if not known.any() or not 1e9 < np.median(times[known]) < 3e9:
+        raise DataError("its second column holds no Unix times", where=str(path), expected=wanted, hint=AGAIN)
+    values, times = values[known], times[known]
+    if (np.diff(times) == 0).mean() > 0.5:
+        raise DataError("most rows share their time with another", where=str(path), expected=wanted, hint=AGAIN)
+    return times, values
 
 
 def clock(head: Header, end: datetime) -> float | None:

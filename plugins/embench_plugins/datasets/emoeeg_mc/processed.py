@@ -22,7 +22,6 @@ from embench_plugins.datasets.emoeeg_mc.files import AGAIN
 from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, REORDERED, SITES, TASK, Trial, people
 from embench_plugins.datasets.emoeeg_mc.reader import EmoEegMc
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
 
 RATE, UNCLEAR = 200.0, "sub-55"
 EXPECTED = f"derivatives/sub-01/ses-ima/eeg/sub-01_ses-ima_task-{TASK}_reorder.npy to sub-60"
@@ -42,9 +41,7 @@ class EmoEegMcProcessed(Dataset):
     def subjects(self) -> list[str]:
         """The people with both arrays, but for sub-55."""
         found = [name for name in people() if all(path.is_file() for path in self._paths(name)) and name != UNCLEAR]
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them."""
@@ -75,7 +72,7 @@ class EmoEegMcProcessed(Dataset):
 
     def verify(self) -> list[Finding]:
         """Findings on who is missing, and whose ratings are not known."""
-        return look_over(self.subjects(), list(people()), self.root, self._look)
+        return files.look_over(self.subjects(), list(people()), self.root, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
         rated = EmoEegMc(self.root).known(subject)[1]

@@ -17,16 +17,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from embench.errors import DataError
 from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.emoeeg_mc import files as own
 from embench_plugins.datasets.emoeeg_mc.card import CARD, OBTAIN, SCALE, labels
 from embench_plugins.datasets.emoeeg_mc.layout import CONTEXTS, COPIED, LENGTH_S, WRIST, Person, Trial, people
-from embench_plugins.datasets.formats import bids_physio, edf_events, files
-from embench_plugins.datasets.formats.release import look_over
+from embench_plugins.datasets.formats import edf_notes, files
 
 GUESSED = "IF" * 7
 EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
@@ -51,9 +48,7 @@ class EmoEegMc(Dataset):
         known = {name: own.paths(self.root, person) for name, person in people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them."""
@@ -70,7 +65,7 @@ class EmoEegMc(Dataset):
         rated = self._rated(subject, placed)
         clocks = self._clocks(subject, heads)
         there = {kind: path for kind, path in paths.wrist.items() if path.is_file() and clocks}
-        wrist = {kind: bids_physio.timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
+        wrist = {kind: own.timed_rows(path, WRIST[kind][0]) for kind, path in there.items()}
         for run in range(max(len(heads), 1)):
             parts = [one for one in placed if one.shown is None or one.shown.run == run]
             shown = [one.shown for one in parts if one.shown]
@@ -103,7 +98,7 @@ class EmoEegMc(Dataset):
 
     def verify(self) -> list[Finding]:
         """Findings on who is missing, and what is missing or odd in each person's files."""
-        return look_over(self.subjects(), list(people()), self.root, self._look)
+        return files.look_over(self.subjects(), list(people()), self.root, self._look)
 
     def _look(self, subject: str) -> Iterator[Finding]:
         person, paths = people()[subject], self._paths(subject)
@@ -143,21 +138,20 @@ class EmoEegMc(Dataset):
             yield Finding("warning", str(path), what)
 
     def _paths(self, subject: str) -> own.Paths:
-        if subject not in people():
-            raise DataError(f"there is no person {subject}", where=str(self.root), expected=EXPECTED, hint=OBTAIN)
+        files.known(subject, people(), self.root, expected=EXPECTED, hint=OBTAIN)
         return own.paths(self.root, people()[subject])
 
-    def _heads(self, subject: str) -> list[edf_events.Header]:
+    def _heads(self, subject: str) -> list[edf_notes.Header]:
         """The headers of the person's EDF files; none where any of them is not there."""
         paths = self._paths(subject)
-        return [edf_events.header(path, own.CHINA) for path in paths.runs] if paths.recorded else []
+        return [edf_notes.header(path, own.CHINA) for path in paths.runs] if paths.recorded else []
 
-    def _clocks(self, subject: str, heads: list[edf_events.Header]) -> list[float]:
+    def _clocks(self, subject: str, heads: list[edf_notes.Header]) -> list[float]:
         """The time at which each EDF file began, in Unix s; none where any header contradicts the README."""
         found = [own.clock(head, end) for head, end in zip(heads, people()[subject].ends, strict=bool(heads))]
         return [began for began in found if began is not None] if None not in found else []
 
-    def _placed(self, subject: str, heads: list[edf_events.Header]) -> list[Placed]:
+    def _placed(self, subject: str, heads: list[edf_notes.Header]) -> list[Placed]:
         """The trials in the order of play: to three places where neither EDF files nor ratings tell the contexts'."""
         person, paths = people()[subject], self._paths(subject)
         if not heads:
@@ -166,7 +160,7 @@ class EmoEegMc(Dataset):
         shown = [
             one
             for run, (path, head) in enumerate(zip(paths.runs, heads, strict=True))
-            for one in own.shown(edf_events.notes(path, head), run, person.codes)
+            for one in own.shown(edf_notes.notes(path, head), run, person.codes)
         ]
         # To the minute, the README's times are right for whoever has two files.
         ended = [end.timestamp() - head.seconds for head, end in zip(heads, person.ends, strict=True)]
@@ -188,18 +182,7 @@ class EmoEegMc(Dataset):
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
-        """Sex and age band by person; empty where the table cannot be read: nothing depends on it."""
-        path, columns = self.root / "participants.tsv", ("participant_id", "age", "gender")
-        try:
-            read = files.text_table(path, columns, expected="a table", hint=OBTAIN, separator="\t")
-        except DataError:
-            return {}
-        info: dict[str, dict[str, str]] = {}
-        for name, age, sex in read.astype(str).itertuples(index=False):
-            info[name] = {"sex": "male" if sex == "M" else "female"} if sex in ("M", "F") else {}
-            if (years := pd.to_numeric(age, "coerce")) >= 10:
-                info[name]["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
-        return info
+        return files.who(self.root / "participants.tsv", ("participant_id", "age", "gender"), "\t")
 
 
 def _named(person: Person, context: str, shown: list[own.Shown], path: Path) -> list[str | None]:

@@ -13,8 +13,8 @@ import gzip
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -25,7 +25,7 @@ from embench_plugins.datasets.emoeeg_mc.layout import Person, Trial, people
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body
 from embench_plugins.datasets.synthetic.brain import Brain
-from embench_plugins.datasets.synthetic.generator import check_arguments, checked_length, claim
+from embench_plugins.datasets.synthetic.generator import Generator
 
 LENGTH_S, SHORTEST_S, LONGEST_S = 8, 2, 60
 BANDS = (1.0, 4.0, 8.0, 14.0, 30.0, 47.0)
@@ -54,49 +54,50 @@ ALL = Planted()
 def synthesize(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
-    """As `embench.interfaces.dataset.Synthesizer`, of the people that `chosen` names; trials last whole seconds."""
-    _make(_write, LONGEST_S, out, subjects, seed, replace(planted, emotion=effect), length_s)
+    """As `Generator.synthesize`; trials last whole seconds."""
+    planted = replace(planted, emotion=effect)
+    _generator(_write_recordings, LONGEST_S, planted).make(out, subjects, seed, effect, length_s)
 
 
 def synthesize_processed(
     out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
 ) -> None:
     """The same with arrays of preprocessed EEG in place of all recordings; those of the release last 30 s."""
-    _make(_write_processed, 30, out, subjects, seed, replace(planted, emotion=effect), length_s)
+    planted = replace(planted, emotion=effect)
+    _generator(_write_arrays, 30, planted).make(out, subjects, seed, effect, length_s)
 
 
-def _make(
-    write: Callable[..., None], longest_s: int, out: Path, subjects: int, seed: int, planted: Planted,
-    length_s: float | None,
-) -> None:  # fmt: skip
-    rows = draw(subjects, seed, planted.emotion, planted=planted)
-    length = round(checked_length(length_s or LENGTH_S, SHORTEST_S, longest_s, "trials of {} s"))
-    about: dict[str, Any] = {"seed": seed, "subjects": subjects, "effect": planted.emotion, "length_s": length}
-    out = claim(out, __name__, "emoeeg_mc", planted=asdict(planted), **about)
+def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
+    """As `Generator.draw`: rows of `TRIALS` (n,), of all trials that are not missing."""
+    return _generator(_write_recordings, LONGEST_S, planted).draw(subjects, seed, effect)
+
+
+def _generator(recorded: Callable[..., None], longest_s: float, planted: Planted) -> Generator:
+    truth, write = partial(_truth, planted=planted), partial(_write, recorded)
+    limits_s, about = (SHORTEST_S, longest_s), {"planted": asdict(planted)}
+    return Generator(__name__, "emoeeg_mc", _order(), LENGTH_S, limits_s, "trials of {} s", truth, write, about)
+
+
+def _order() -> list[Person]:
+    """The people of small sets first, then those at 600 Hz, then those at 1200."""
+    others = sorted((one for one in people().values() if one.name not in FIRST), key=lambda one: one.rate)
+    return [*(people()[name] for name in FIRST), *others]
+
+
+def _write(recorded: Callable[..., None], out: Path, truths: list[np.ndarray], seed: int, length_s: float) -> None:
+    """`participants.tsv`, `sub-01/beh/sub-01_task-emotion_beh.tsv` and so on, and what is `recorded`."""
     table = ["participant_id\tage\tgender"]
-    for person in chosen(subjects):
+    for rows in truths:
+        person = people()[str(rows["person"][0])]
         path, number = paths(out, person).ratings, int(person.name[-2:])
         path.parent.mkdir(parents=True)
         path.write_text(_ratings(people()[layout.COPIED.get(person.name, person.name)], seed), "utf-8")
-        rng = np.random.default_rng([seed, 5, number])
-        write(out, person, rows[rows["person"] == person.name], rng, length)
+        recorded(out, person, rows, np.random.default_rng([seed, 5, number]), round(length_s))
         table.append(f"{person.name}\t{20 + number % 9}\t{'FM'[number % 2]}")
     (out / "participants.tsv").write_text("\n".join(table) + "\n", "utf-8")
 
 
-def chosen(subjects: int) -> list[Person]:
-    """So many people: `FIRST`, then those at 600 Hz, then those at 1200."""
-    others = sorted((one for one in people().values() if one.name not in FIRST), key=lambda one: one.rate)
-    return [*(people()[name] for name in FIRST), *others][:subjects]
-
-
-def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
-    """The truth of all trials that are not missing: rows of `TRIALS` (n,)."""
-    check_arguments(subjects, len(people()), seed, effect)
-    return np.concatenate([_truth(person, seed, replace(planted, emotion=effect)) for person in chosen(subjects)])
-
-
-def _truth(person: Person, seed: int, planted: Planted) -> np.ndarray:
+def _truth(person: Person, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
     trials = person.sequence(_pairs(person, seed))
     rows = np.zeros(len(trials), TRIALS)
     shape = rows["power"].shape[1:]
@@ -106,7 +107,7 @@ def _truth(person: Person, seed: int, planted: Planted) -> np.ndarray:
     own = rng.standard_normal(shape)
     for row, trial in zip(rows, trials, strict=True):
         stimulus = stimuli[int(trial.context == "film"), layout.NUMBERED.index(trial.name)]
-        shared = planted.emotion * EMOTION * emotions[trial.emotion] + planted.stimulus * STIMULUS * stimulus
+        shared = effect * EMOTION * emotions[trial.emotion] + planted.stimulus * STIMULUS * stimulus
         noise = NOISE * rng.standard_normal(shape)
         row["person"], row["context"], row["name"] = person.name, trial.context, trial.name
         row["power"] = shared + planted.person * PERSON * own + noise
@@ -122,7 +123,7 @@ def _pairs(person: Person, seed: int) -> str:
     return "".join("FI" if swap else "IF" for swap in swaps)
 
 
-def _write_processed(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
+def _write_arrays(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
     """The arrays of both contexts."""
     brain = Brain.draw(rng, layout.SITES)
     for context, session in zip(layout.CONTEXTS, ("ses-ima", "ses-vid"), strict=True):
@@ -135,7 +136,7 @@ def _write_processed(out: Path, person: Person, rows: np.ndarray, rng: np.random
         np.save(to / f"{person.name}_{session}_task-{layout.TASK}_reorder.npy", data)
 
 
-def _write(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
+def _write_recordings(out: Path, person: Person, rows: np.ndarray, rng: np.random.Generator, length_s: int) -> None:
     """The EDF files and wristband's files of a person."""
     to = paths(out, person)
     if to.runs or to.wrist:
@@ -192,22 +193,14 @@ def _eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator, powe
 
 
 def _edf(path: Path, person: Person, data: np.ndarray, contexts: list[str], start: datetime, length_s: int) -> None:
-    """An EDF+ file of one-second records; each trial begins with a second of rest and ends with one of ratings."""
-    lows, highs = ([f"{edge:.4f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
-    count, records = len(layout.SITES), data.shape[1] // int(person.rate)
-    channels = edf.Channels(
-        [*layout.SITES, "EDF Annotations"], [*["uV"] * count, ""], [*lows, "-1"], [*highs, "1"], -32768, 32767,
-        [*[int(person.rate)] * count, NOTES], [""] * (count + 1),
-    )  # fmt: skip
-    begun = f"{start.astimezone(CHINA):%d.%m.%y%H.%M.%S}"
-    head = edf.header(channels, records, start=begun, person="X X X X", recording="Startdate X X X X", kind="EDF+C")
-    code, texts = {kind: number for number, kind in person.codes.items()}, [f"+{k}\x14\x14\0" for k in range(records)]
+    """An EDF file of trials, each of which begins with a second of rest and ends with one of ratings."""
+    code = {kind: number for number, kind in person.codes.items()}
+    texts = [f"+{k}\x14\x14\0" for k in range(data.shape[1] // int(person.rate))]
     for k, context in enumerate(contexts):
         begin = k * (length_s + 2)
         for at, kind in ((begin + 1, context), (begin + 1 + length_s, "rating"), (begin + 1.5 + length_s, "fade")):
             texts[int(at)] += f"+{at:g}\x14{code[kind]}\x14\0"
-    low, high = (np.array([float(text) for text in edges])[:, None] for edges in (lows, highs))
-    digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
-    body = digital.reshape(count, records, -1).transpose(1, 0, 2).reshape(records, -1)
-    notes = np.array([np.frombuffer(text.encode().ljust(2 * NOTES, b"\0"), "<i2") for text in texts])
-    path.write_bytes(head + np.concatenate([body, notes], axis=1).tobytes())
+    edf.write(
+        path, dict.fromkeys(layout.SITES, "uV"), data, int(person.rate), texts, NOTES, person="X X X X",
+        start=f"{start.astimezone(CHINA):%d.%m.%y%H.%M.%S}", recording="Startdate X X X X",
+    )  # fmt: skip

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
-from embench_plugins.datasets.faced.card import OBTAIN, Shown, shown
-from embench_plugins.datasets.faced.layout import (
-    CLIPS,
-    FIRST_LAYOUT,
-    PEOPLE,
-    RATINGS,
-    SECOND_LAYOUT,
-    TASK,
-)
+from embench_plugins.datasets.faced.card import Shown, shown
+from embench_plugins.datasets.faced.layout import CLIPS, FIRST_LAYOUT, PEOPLE, RATINGS, SECOND_LAYOUT, TASK
 from embench_plugins.datasets.formats import files
 
 HEADER_BYTES, SAMPLE_BYTES = 8448, 96
@@ -56,27 +50,45 @@ def cohort(subject: str) -> Cohort:
     return Cohort(layout, 250.0 if slow else 1000.0, "n/a" if unstated else "\u00b5V")
 
 
-class Bids:
-    """The release in a folder with `sub-000` and so on."""
+class Folder(ABC):
+    """The files of either release. Of `kinds`, the first is what makes a person be there, the last is the EEG."""
 
-    expected = f"sub-000/eeg/sub-000_task-{TASK}_events.tsv to sub-122"
+    expected: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @cached_property
     def people(self) -> list[str]:
-        """Who has events."""
-        return [person for person in PEOPLE if self._path(person, "events.tsv").is_file()]
+        """Who is there."""
+        return [person for person in PEOPLE if self._path(person, self.kinds[0]).is_file()]
 
     def files(self, subject: str) -> list[Path]:
         """The person's files that decide what is read."""
-        ends = ("events.tsv", "channels.tsv", "eeg.bdf")
-        return [path for path in (self._path(subject, end) for end in ends) if path.is_file()]
+        return [path for kind in self.kinds if (path := self._path(subject, kind)).is_file()]
 
     def bdf(self, subject: str) -> Path:
         """The EEG's file, which may be missing."""
-        return self._path(subject, "eeg.bdf")
+        return self._path(subject, self.kinds[-1])
+
+    def info(self, subject: str) -> dict[str, str]:
+        """Sex and age band."""
+        return self._info.get(subject, {})
+
+    @abstractmethod
+    def _path(self, subject: str, kind: str) -> Path: ...
+
+    @property
+    @abstractmethod
+    def _info(self) -> Mapping[str, dict[str, str]]: ...
+
+
+class Bids(Folder):
+    """The release in a folder with `sub-000` and so on."""
+
+    expected = f"sub-000/eeg/sub-000_task-{TASK}_events.tsv to sub-122"
+    kinds = ("events.tsv", "channels.tsv", "eeg.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
         """What the person saw, in the order of play."""
@@ -102,10 +114,6 @@ class Bids:
             what = f"units {', '.join(units[:3])} and rates {', '.join(map(str, rates[:3]))}"
             raise DataError(what, where=str(path), expected=wanted, hint=AGAIN)
         return Cohort(tuple(read["name"].astype(str)), float(rates[0]), units[0])
-
-    def info(self, subject: str) -> dict[str, str]:
-        """Sex and age band."""
-        return self._info.get(subject, {})
 
     def look(self, subject: str) -> Iterator[Finding]:
         """What is odd in the person's sidecars, or contradicts the release's tables."""
@@ -172,21 +180,9 @@ class Bids:
 
     @cached_property
     def _info(self) -> Mapping[str, dict[str, str]]:
-        return people(self.root / "participants.tsv", ("participant_id", "age", "sex"), "\t")
+        return who(self.root / "participants.tsv", ("participant_id", "age", "sex"), "\t")
 
 
-def people(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
-    """Sex and age band by subject, from a table with the columns of name, age and sex; empty where it cannot be read:
-    nothing depends on it."""
-    try:
-        read = files.text_table(path, columns, expected="a table", hint=OBTAIN, separator=separator)
-    except DataError:
-        return {}
-    info: dict[str, dict[str, str]] = {}
-    for name, age, sex in read.astype(str).itertuples(index=False):
-        info[f"sub-{name[-3:]}"] = known = {}
-        if sex in ("M", "F"):
-            known["sex"] = "male" if sex == "M" else "female"
-        if (years := pd.to_numeric(age, "coerce")) >= 10:
-            known["age_band"] = f"{int(years) // 10}0-{int(years) // 10}9"
-    return info
+def who(path: Path, columns: tuple[str, str, str], separator: str) -> dict[str, dict[str, str]]:
+    """Sex and age band by subject, from a table of either release, whose names end alike."""
+    return {f"sub-{name[-3:]}": known for name, known in files.who(path, columns, separator).items()}

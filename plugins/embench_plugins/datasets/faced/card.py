@@ -11,6 +11,7 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, FELT, RATINGS, stimulus
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of
 
 SCALE = (0.0, 7.0)
 TOO_LONG_S = 2.0
@@ -64,18 +65,18 @@ def labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label]:
     own labels alone."""
     emotion, positive = CLIPS[clip].emotion, CLIPS[clip].positive
     made = {
-        "emotion": _class(EMOTIONS.index(emotion), EMOTIONS),
-        "positive": _class(math.nan if positive is None else positive, ("negative", "positive")),
-        "clip": _class(clip - 1, tuple(stimulus(number) for number in CLIPS)),
-        "emotion_shuffled": _class(EMOTIONS.index(SHUFFLED[clip]), EMOTIONS),
+        "emotion": one_of(EMOTIONS, EMOTIONS.index(emotion)),
+        "positive": one_of(("negative", "positive"), math.nan if positive is None else positive),
+        "clip": one_of(tuple(stimulus(number) for number in CLIPS), clip - 1),
+        "emotion_shuffled": one_of(EMOTIONS, EMOTIONS.index(SHUFFLED[clip])),
     }
     if ratings is None:
         return made
     felt = math.nan if emotion == "neutral" else own_emotion(ratings)
     agrees = math.nan if math.isnan(felt) else FELT[int(felt)] == emotion
     made |= {
-        "own_emotion": _class(felt, FELT),
-        "agreement": _class(agrees, ("another emotion", "the assigned emotion")),
+        "own_emotion": one_of(FELT, felt),
+        "agreement": one_of(("another emotion", "the assigned emotion"), agrees),
     }
     return made | {
         name.lower(): Label("rating", np.array([value])) for name, value in zip(RATINGS, ratings, strict=True)
@@ -84,15 +85,7 @@ def labels(clip: int, ratings: tuple[float, ...] | None) -> dict[str, Label]:
 
 def own_emotion(ratings: tuple[float, ...]) -> float:
     """The index in `FELT` of the emotion that is rated highest of the eight; NaN where two are, or one is missing."""
-    rated = [ratings[RATINGS.index(name.capitalize())] for name in FELT]
-    highest = max(rated)
-    if any(math.isnan(value) for value in rated) or rated.count(highest) > 1:
-        return math.nan
-    return float(rated.index(highest))
-
-
-def _class(index: float, names: tuple[str, ...]) -> Label:
-    return Label("rating", np.array([float(index)]), classes=names)
+    return highest([ratings[RATINGS.index(name.capitalize())] for name in FELT])
 
 
 def _classes(name: str, n: int) -> Target:
@@ -101,10 +94,6 @@ def _classes(name: str, n: int) -> Target:
 
 def _binary(name: str) -> Target:
     return Target(name, "binary", LabelRule("value", positive=(1,), negative=(0,)), label=name)
-
-
-def _rated(name: str) -> Target:
-    return Target(name, "binary", LabelRule("value", cut=3.5, ties="drop"), label=name, scale=SCALE)
 
 
 CARD = Card(
@@ -119,8 +108,7 @@ CARD = Card(
     targets=(
         _classes("emotion", len(EMOTIONS)),
         _binary("positive"),
-        _rated("valence"),
-        _rated("arousal"),
+        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
         _classes("own_emotion", len(FELT)),
         _binary("agreement"),
         _classes("clip", len(CLIPS)),

@@ -122,20 +122,14 @@ def _found(path: Path, tracks: Sequence[Track], names: Sequence[str]) -> Eeg:
         own = [site(name) for name in names]
     named = dict(zip(own, tracks, strict=True))
     if missing := [name for name in ELECTRODES if name not in named]:
-        raise DataError(
-            f"no channel {', '.join(missing[:5])}, but {', '.join(own[:12])}",
-            where=str(path), expected=f"the sites {', '.join(ELECTRODES)}", hint=AGAIN,
-        )  # fmt: skip
+        what = f"no channel {', '.join(missing[:5])}, but {', '.join(own[:12])}"
+        raise DataError(what, where=str(path), expected=f"the sites {', '.join(ELECTRODES)}", hint=AGAIN)
     chosen = tuple(named[name] for name in ELECTRODES)
     for track in chosen:
         if (track.rate, track.samples) != (chosen[0].rate, chosen[0].samples):
-            raise DataError(
-                f"channel {track.name} has {track.samples} samples of {track.rate:g} Hz",
-                where=str(path), expected=f"{chosen[0].samples} of {chosen[0].rate:g} Hz", hint=AGAIN,
-            )  # fmt: skip
+            what = f"channel {track.name} has {track.samples} samples of {track.rate:g} Hz"
+            raise DataError(what, where=str(path), expected=f"{chosen[0].samples} of {chosen[0].rate:g} Hz", hint=AGAIN)
     if chosen[0].rate <= 2 * _BAND_HZ[1]:
-        raise DataError(
-            f"{chosen[0].rate:.4g} Hz, which holds no EEG up to {_BAND_HZ[1]:g} Hz",
-            where=str(path), expected="the 250 or 1000 Hz of the release", hint=AGAIN,
-        )  # fmt: skip
+        what = f"{chosen[0].rate:.4g} Hz, which holds no EEG up to {_BAND_HZ[1]:g} Hz"
+        raise DataError(what, where=str(path), expected="the 250 or 1000 Hz of the release", hint=AGAIN)
     return Eeg(path, chosen)

@@ -18,9 +18,9 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
-from embench_plugins.datasets.faced.bids import AGAIN, Cohort, cohort, people
+from embench_plugins.datasets.faced.bids import AGAIN, Cohort, Folder, cohort, who
 from embench_plugins.datasets.faced.card import Shown, shown
-from embench_plugins.datasets.faced.layout import CLIPS, PEOPLE, RATINGS
+from embench_plugins.datasets.faced.layout import CLIPS, RATINGS
 from embench_plugins.datasets.formats import edf_notes
 from embench_plugins.datasets.formats.matlab import variables
 
@@ -30,27 +30,11 @@ UNRATED = (math.nan,) * len(RATINGS)
 _REMARKS = f"`After_remark`, 28 structs with score ({len(RATINGS)} ratings) and vid (1 to 28, each once)"
 
 
-class Original:
+class Original(Folder):
     """The release in the folder of `sub000` and so on."""
 
     expected = "Data/sub000/evt.bdf and After_remarks.mat, to sub122"
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    @cached_property
-    def people(self) -> list[str]:
-        """Who has ratings."""
-        return [person for person in PEOPLE if self._path(person, "After_remarks.mat").is_file()]
-
-    def files(self, subject: str) -> list[Path]:
-        """The person's files that decide what is read."""
-        ends = ("After_remarks.mat", "evt.bdf", "data.bdf")
-        return [path for path in (self._path(subject, end) for end in ends) if path.is_file()]
-
-    def bdf(self, subject: str) -> Path:
-        """The EEG's file, which may be missing."""
-        return self._path(subject, "data.bdf")
+    kinds = ("After_remarks.mat", "evt.bdf", "data.bdf")
 
     def clips(self, subject: str) -> list[Shown]:
         """What the person saw, in the order of play."""
@@ -81,10 +65,6 @@ class Original:
         """What is known of the channels; the unit is what the file states."""
         return cohort(subject)._replace(unit=None)
 
-    def info(self, subject: str) -> dict[str, str]:
-        """Sex and age band."""
-        return self._info.get(subject, {})
-
     def look(self, subject: str) -> Iterator[Finding]:
         """Whether events and ratings are in one order."""
         played, rated = ([one[0] for one in some] for some in (self.clips(subject), self.rated(subject)))
@@ -99,7 +79,7 @@ class Original:
     def _info(self) -> Mapping[str, dict[str, str]]:
         known: dict[str, dict[str, str]] = {}
         for folder in (self.root, self.root.parent):
-            known |= people(folder / "Recording_info.csv", ("sub", "Age", "Gender"), ",")
+            known |= who(folder / "Recording_info.csv", ("sub", "Age", "Gender"), ",")
         return known
 
 

@@ -28,7 +28,6 @@ from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, MASTOIDS, P
 from embench_plugins.datasets.faced.original import Original
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.release import look_over
 
 RATE, LENGTH_S = 250.0, 30.0
 SHAPE = (len(CLIPS), len(ELECTRODES) + len(MASTOIDS), round(RATE * LENGTH_S))
@@ -53,9 +52,7 @@ class FacedProcessed(Dataset):
     def subjects(self) -> list[str]:
         """The people with a pickle, `sub-000` and so on."""
         found = [person for person in PEOPLE if self._path(person).is_file()]
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=f"{HINT}; {OBTAIN}")
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where a table of them is beside the pickles."""
@@ -88,7 +85,7 @@ class FacedProcessed(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, who has no ratings, and what is odd in each person's files."""
-        found = look_over(self.subjects(), PEOPLE, self.root, self._look)
+        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no ratings and no order of play of {len(lacking)} subjects: {who}"

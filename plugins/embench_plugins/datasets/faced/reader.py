@@ -17,24 +17,21 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from embench.errors import DataError
 from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording
 from embench_plugins.datasets.faced import release
 from embench_plugins.datasets.faced.bids import Bids
 from embench_plugins.datasets.faced.card import CARD, OBTAIN, Shown, labels, recording_id
 from embench_plugins.datasets.faced.eeg import MICROVOLT, Eeg, open_eeg
-from embench_plugins.datasets.faced.files import downloads
 from embench_plugins.datasets.faced.layout import PEOPLE, stimulus
 from embench_plugins.datasets.faced.original import Original
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
 
 
 class Faced(Dataset):
     """The reader. A recording is a clip, such as `sub-007_clip22`, in the order of play."""
 
-    card = replace(CARD, downloads=downloads())
+    card = replace(CARD, downloads=release.downloads())
 
     def subjects(self) -> list[str]:
         """The people with events, `sub-000` and so on, or with ratings in the original release."""
@@ -70,7 +67,7 @@ class Faced(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, with or without the EEG, and what is odd in each person's files."""
-        found = look_over(self.subjects(), PEOPLE, self.root, self._look)
+        found = files.look_over(self.subjects(), PEOPLE, self.root, self._look)
         if lacking := [person for person in self.subjects() if not self._release.bdf(person).is_file()]:
             who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
             what = f"no EEG of {len(lacking)} subjects, whose labels alone are read: {who}"
@@ -106,6 +103,5 @@ class Faced(Dataset):
         return found
 
     def _of(self, subject: str) -> Bids | Original:
-        if subject not in self._release.people:
-            raise DataError(f"there is no subject {subject}", where=str(self.root), hint=OBTAIN)
+        files.known(subject, self._release.people, self.root, hint=OBTAIN)
         return self._release

@@ -1,4 +1,4 @@
-"""Which release of FACED a folder holds, and what is odd in the ratings of either."""
+"""Which release of FACED a folder holds, where one is downloaded from, and what is odd in the ratings of either."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.interfaces.dataset import Finding
+from embench.interfaces.dataset import Download, Finding
 from embench_plugins.datasets.faced.bids import Bids
 from embench_plugins.datasets.faced.card import SCALE
 from embench_plugins.datasets.faced.eeg import PLAUSIBLE_UV, plausible
 from embench_plugins.datasets.faced.layout import CLIPS
 from embench_plugins.datasets.faced.original import Original
 
+ADDRESS = "https://data.nemar.org/nm000112/v1.0.1/"
+"""Of the BIDS release, NEMAR nm000112 1.0.1 (doi 10.82901/nemar.nm000112); a recording's address leads on to a signed
+one, which lasts an hour."""
 EXPECTED = f"{Bids.expected}; or {Original.expected}"
 BAD = "sub-023"
 """The person whose EEG in the processed release varies by about 26,010 uV, those next to it by 8."""
+
+
+def downloads() -> tuple[Download, ...]:
+    """The 741 files of the BIDS release, with their paths in it as names. The small ones come first, so that all labels
+    are there before the first signal."""
+    rows = Path(__file__).with_name("files.tsv").read_text("utf-8").splitlines()[1:]
+    return tuple(_download(*row.split("\t")) for row in rows)
+
+
+def _download(path: str, size: str, sha256: str) -> Download:
+    folder, below, _ = path.partition("/")
+    return Download(ADDRESS + path, path, sha256, int(size), subject=folder if below else None)
 
 
 def find(root: Path) -> Bids | Original | None:

@@ -1,4 +1,4 @@
-"""The channels of a modality among those that a file has, and their units; for corpora and own recordings."""
+"""The channels of a modality among those that a file has, and their units."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from embench.errors import DataError
-from embench.interfaces.recording import MODALITIES
 
 if TYPE_CHECKING:
     from embench_plugins.datasets.formats.tracks import Track
-
-SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands", "hr"))
-"""Modalities that a corpus may hold: waves, no series that a device or a program derived."""
 
 VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
 POTENTIALS = {"eeg": "uV", "eog": "uV", "emg": "uV", "ecg": "mV"}
@@ -32,7 +28,7 @@ Edge = Annotated[float, Field(gt=0)] | None
 class Part(BaseModel):
     """A part of a description that a user writes: no key but its own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class Channels(Part):
@@ -82,12 +78,12 @@ def canonical(name: str, modality: str) -> str:
     return RENAMED.get(plain, plain)
 
 
-def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], says: str) -> list[Track]:
+def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], where: str) -> list[Track]:
     """A file's channels of one modality, in the layout's order. A name that fits as it is written goes before one that
     fits without case, dots and the like.
 
     Args:
-        says: name of the file that names them, for errors.
+        where: file and line that name them.
 
     Raises:
         DataError: one is missing or ambiguous, or they differ in rate or length.
@@ -101,11 +97,12 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], sa
             plain = {canonical(name, modality): name for name in held}
             near = [plain[name] for name in difflib.get_close_matches(canonical(wanted, modality), plain, 1)]
             raise DataError(
-                f"there are {len(fitting)} channels `{wanted}` for {modality}" if fitting else
-                f"there is no channel `{wanted}` for {modality}" + (f"; did you mean {near[0]}?" if near else ""),
-                where=str(path),
+                f"{path} has {len(fitting) or 'no'} channel{'s' if fitting else ''} `{wanted}` of {modality}"
+                + (f"; did you mean {near[0]}?" if near and not fitting else ""),
+                where=where,
                 expected=f"one of {', '.join(held[:40]) or 'no channel at all'}",
-                hint=f"name the file's own channels in {says}",
+                hint="name the channels as the file does" if len(held) > 1 else
+                "is this the right file, with commas, semicolons or tabs if it is a table?",
             )  # fmt: skip
         found.append(fitting[0])
     if len({(track.rate, track.samples) for track in found}) > 1:
@@ -116,9 +113,9 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], sa
     return found
 
 
-def factor(path: Path, modality: str, own: Channels, track: Track, says: str) -> float:
+def factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
     """What a voltage is multiplied with to be in the card's unit; other signals stay in their files' units. Raises
-    DataError where nobody says what its unit is."""
+    DataError, with the line `where` that names the channels, if nobody says what its unit is."""
     if modality not in POTENTIALS:
         return 1.0
     stated = own.unit or track.unit
@@ -126,10 +123,10 @@ def factor(path: Path, modality: str, own: Channels, track: Track, says: str) ->
     known = {name.lower(): volts for name, volts in VOLTS.items()}
     if unit.lower() not in known:
         raise DataError(
-            f"channel {track.name} is in {'no unit that the file names' if stated is None else f'`{stated}`'}",
-            where=str(path),
+            f"channel {track.name} of {path} is in {'no unit that it names' if stated is None else f'`{stated}`'}",
+            where=where,
             expected=", ".join(VOLTS),
-            hint=f"say `unit: {POTENTIALS[modality]}` for {modality} in {says}, if that is what it is",
+            hint=f"say `unit: {POTENTIALS[modality]}` for {modality}, if that is what it is",
         )
     ratio = known[unit.lower()] / VOLTS[POTENTIALS[modality]]
     return float(f"{ratio:.12g}")  # a power of ten, without the last bit's rounding

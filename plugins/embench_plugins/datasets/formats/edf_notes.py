@@ -1,60 +1,83 @@
-"""The annotations of EDF+ and BDF+ files, which may hold nothing else."""
+"""The annotations and the clock of EDF+ and BDF+ files of any size: of a file with signals, only annotations are read.
+
+A list of annotations is `+onset` with an optional duration after byte 21, then texts, each before a byte 20; a byte 0
+ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8).
+"""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from embench_plugins.datasets.formats.tracks import damaged
 
-_MOST_BYTES = 100_000_000
 _ONSET = re.compile(rb"[+-]\d{1,9}(\.\d*)?")
+_MOST_BYTES = 200_000_000
 
 
-def notes(path: Path) -> list[tuple[float, str]]:
-    """Seconds from the file's start and texts, in order of time.
+class Header(NamedTuple):
+    """Of an EDF or BDF file: when it began, how long it is, and where its annotations lie, in bytes of a record."""
 
-    A list of annotations is `+onset` with an optional duration after byte 21, then texts, each before a byte 20; a byte
-    0 ends it (Kemp and Olivan 2003, doi 10.1016/S1388-2457(03)00123-8).
+    start: datetime | None
+    seconds: float
+    begin: int
+    records: int
+    per_record: int
+    notes: tuple[tuple[int, int], ...]
 
-    Raises:
-        DataError: it is missing, no such file, damaged or without a channel of annotations.
-    """
+
+def header(path: Path, zone: tzinfo | None = None) -> Header:
+    """The header of a file whose clock was in `zone`. Raises DataError where it is no whole one with a channel of
+    annotations."""
     if not path.is_file():
         raise damaged(path, "the file is missing")
-    if path.stat().st_size > _MOST_BYTES:
-        raise damaged(path, f"over {_MOST_BYTES:,} bytes for annotations")
-    content = path.read_bytes()
-    width = {b"\xffBIOSEMI": 3, b"0       ": 2}.get(content[:8])
-    if width is None:
-        raise damaged(path, "this is no EDF or BDF file")
-    try:
-        records, count = int(content[236:244]), int(content[252:256])
-        labels = [content[256 + 16 * i : 272 + 16 * i] for i in range(count)]
-        counts = [int(content[at : at + 8]) for at in range(256 + 216 * count, 256 + 224 * count, 8)]
-    except ValueError:
-        raise damaged(path, "the header holds no numbers where they belong") from None
-    sizes = [width * number for number in counts]
-    if not any(b"Annotations" in label for label in labels) or min(sizes) < 0 or not sum(sizes):
+    with path.open("rb") as file:
+        fixed = file.read(256)
+        width = {b"\xffBIOSEMI": 3, b"0       ": 2}.get(fixed[:8])
+        if width is None or len(fixed) < 256:
+            raise damaged(path, "this is no EDF or BDF file")
+        try:
+            records, record_s, count = int(fixed[236:244]), float(fixed[244:252]), int(fixed[252:256])
+            fields = file.read(256 * count) if 0 < count <= 4096 else b""
+            sizes = [width * int(fields[216 * count + 8 * i :][:8]) for i in range(count)]
+        except ValueError:
+            raise damaged(path, "the header holds no numbers where they belong") from None
+    if not sizes or min(sizes) < 0 or not 0 <= record_s < 1e4:  # 0 s where nothing but annotations is recorded
+        raise damaged(path, f"{records} records of {record_s:g} s and {count} channels")
+    labels = [fields[16 * i : 16 * i + 16] for i in range(count)]
+    where = tuple((sum(sizes[:i]), sizes[i]) for i in range(count) if b"Annotations" in labels[i])
+    if not where or not sum(size for _, size in where):
         raise damaged(path, "there is no channel of annotations")
-    body = content[256 * (count + 1) :]
-    if len(body) < records * sum(sizes):
-        raise damaged(path, f"it ends after {len(body) // sum(sizes)} of {records} records")
+    begin = 256 * (count + 1)
+    whole = (path.stat().st_size - begin) // sum(sizes)
+    if whole < 1 or records > whole:
+        raise damaged(path, f"it ends after {max(whole, 0)} of {records} records")
+    records = whole if records < 0 else records  # -1: the writer did not come to its end
+    if records * sum(size for _, size in where) > _MOST_BYTES:
+        raise damaged(path, f"over {_MOST_BYTES:,} bytes of annotations")
+    try:
+        start = datetime.strptime(fixed[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S").replace(tzinfo=zone)
+    except ValueError:
+        start = None
+    return Header(start, records * record_s, begin, records, sum(sizes), where)
+
+
+def notes(path: Path, head: Header | None = None) -> list[tuple[float, str]]:
+    """Seconds from the file's start and texts of all annotations, in order of time. Raises DataError as `header`, and
+    where an annotation has no time."""
+    head = head or header(path)
+    data = np.memmap(path, np.uint8, "r", head.begin, (head.records, head.per_record))
     found: list[tuple[float, str]] = []
-    for record in range(len(body) // sum(sizes)):
-        for i, label in enumerate(labels):
-            first = record * sum(sizes) + sum(sizes[:i])
-            if b"Annotations" in label:
-                found += _listed(path, body[first : first + sizes[i]])
+    for record in data:
+        for first, size in head.notes:
+            for one in filter(None, record[first : first + size].tobytes().split(b"\0")):
+                onset, *texts = one.split(b"\x14")
+                onset = onset.partition(b"\x15")[0]
+                if not _ONSET.fullmatch(onset):
+                    raise damaged(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
+                found += [(float(onset), text.decode("utf-8", "replace").strip()) for text in texts if text]
     return sorted(found, key=lambda note: note[0])
-
-
-def _listed(path: Path, lists: bytes) -> list[tuple[float, str]]:
-    found = []
-    for one in filter(None, lists.split(b"\0")):
-        head, *texts = one.split(b"\x14")
-        onset = head.partition(b"\x15")[0]
-        if not _ONSET.fullmatch(onset):
-            raise damaged(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
-        found += [(float(onset), text.decode("utf-8", "replace").strip()) for text in texts if text]
-    return found

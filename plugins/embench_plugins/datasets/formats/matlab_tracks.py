@@ -17,7 +17,7 @@ from scipy.io.matlab import MatReadError
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.matlab import check, inflated
-from embench_plugins.datasets.formats.tracks import AGAIN, MOST_BYTES, Track, stated_rate
+from embench_plugins.datasets.formats.tracks import AGAIN, MOST_BYTES, Track, part
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         if layout.array is None:
             held = ", ".join(sorted(name for name in content if not name.startswith("_")))
             raise DataError(
-                f"which of {held} holds the samples?", where=str(path), expected="`array:` in corpus.yaml, as in o.data"
+                f"which of {held} holds the samples?", where=str(path), expected="`array` of the channels, as in o.data"
             )
         data = np.asarray(_within(path, content, layout.array))
         if data.ndim != 2 or not data.size or data.dtype.kind not in "iufb":
@@ -53,17 +53,18 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         if isinstance(rate, str):
             there = np.ravel(_within(path, content, rate))
             rate = float(there[0]) if there.size == 1 and there.dtype.kind in "iuf" else None
-        rate = stated_rate(path, layout, rate)
+        if not isinstance(rate, int | float) or not 0 < rate <= 1e6:
+            raise DataError(
+                f"how many samples a second does it have? `rate` is {layout.rate}",
+                where=str(path),
+                expected="`rate` of the channels: a number, or the place of one in the file",
+            )
         return [
-            Track(name, rate, data.shape[1], None, partial(_stretch, row))
+            Track(name, float(rate), data.shape[1], None, partial(part, row))
             for name, row in zip(names, data, strict=True)
         ]
 
     yield tracks
-
-
-def _stretch(row: np.ndarray, start: int, stop: int) -> np.ndarray:
-    return row[start:stop].astype(np.float64)
 
 
 def _mat_content(path: Path, layout: Channels) -> dict[str, Any]:

@@ -1,25 +1,25 @@
-"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, also of an
-Empatica E4; MATLAB by `matlab_tracks`, and EmbracePlus by `embrace`."""
+"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, and what `matlab_tracks`, `embrace`,
+`brainvision`, `lsl` and `acqknowledge` read."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.devices.embrace import open_embrace
+from embench_plugins.datasets.formats.acqknowledge import acq_markers, open_acq
+from embench_plugins.datasets.formats.brainvision import brainvision_files, brainvision_markers, open_brainvision
 from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.edf_notes import notes
+from embench_plugins.datasets.formats.lsl import lsl_markers, open_lsl
 from embench_plugins.datasets.formats.matlab_tracks import open_matlab
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Opened, Track, damaged
 
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
@@ -31,18 +31,27 @@ def opened(path: Path) -> Opened:
         raise DataError(
             f"files of the kind `{path.suffix}` are not read",
             where=str(path),
-            expected=", ".join(_KINDS),
+            expected=f"{', '.join(_KINDS)}, or a table (.csv, .tsv, .txt)",
             hint="name the headers (.hea) of WFDB records" if path.suffix in (".dat", ".atr") else None,
         )
     return kind(path)
 
 
 def parts(path: Path) -> list[Path]:
-    """All files that decide what a file holds: a WFDB header's are those that it names, as far as they are there."""
+    """All files that decide what a file holds: a header's are those that it names, as far as they are there."""
+    if path.suffix.lower() == ".vhdr":
+        return [path, *(file for file in brainvision_files(path) if file.is_file())]
     if path.suffix.lower() != ".hea":
         return [path]
     named = [path.parent / name for name in _named(path)]
     return [path, *sorted({file for file in named if file.is_file()})]
+
+
+def markers(path: Path) -> list[tuple[float, str]]:
+    """Seconds since the start and texts of what was marked in a file, in order of time; none in one that holds no
+    markers. Raises DataError where it cannot be read."""
+    read = _MARKERS.get(path.suffix.lower())
+    return sorted(read(path)) if read else []
 
 
 # EDF and BDF. Read here, since the libraries refuse a header with a micro or degree sign in Latin-1, which is common.
@@ -192,102 +201,20 @@ def _named(path: Path) -> list[str]:
     return [row[0] for row in rows[1:] if re.fullmatch(r"[\w.-]{1,200}", row[0])]
 
 
-# CSV
-
-
-@contextmanager
-def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
-    if e4.is_export(path):
-        rate, data = e4.export(path)
-        yield lambda _: _wristband(path, rate, data)
-        return
-    first, rows = _lines(path)
-    if first.rpartition(",")[2].strip() == "IBI":
-        raise DataError(
-            "intervals between beats of an Empatica E4, not samples at a rate",
-            where=str(path),
-            expected="a signal's file, such as BVP.csv, in which the beats are",
-        )
-    separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
-    names = [cell.strip().strip('"') for cell in first.split(separator)]
-    headed = not all(map(_is_number, names))
-    if not headed:
-        names = [str(i) for i in range(1, len(names) + 1)]
-    with pd.read_csv(
-        path, sep=separator, header=0 if headed else None, names=names, iterator=True, encoding="utf-8-sig",
-        encoding_errors="replace", index_col=False, skip_blank_lines=True, low_memory=False,
-    ) if len(set(names)) == len(names) else _twice(path) as table:  # fmt: skip
-        held: dict[tuple[int, int], pd.DataFrame] = {}
-
-        def read(name: str, start: int, stop: int) -> np.ndarray:
-            if (start, stop) not in held:
-                held.clear()
-                try:
-                    held[start, stop] = table.get_chunk(stop - start)
-                except (ValueError, OverflowError, StopIteration, pd.errors.ParserError) as error:
-                    raise damaged(path, f"rows {start + 1} to {stop}: {error}") from error
-            column = held[start, stop][name]
-            values = pd.to_numeric(column, errors="coerce")
-            if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
-                raise damaged(
-                    path, f"column {name}, row {start + wrong[0] + 1}: `{column.iloc[wrong[0]]}` is no number"
-                )
-            if len(values) != stop - start:
-                raise damaged(path, f"it ends before row {stop}")
-            return values.to_numpy(np.float64)
-
-        def tracks(layout: Channels) -> list[Track]:
-            rate = stated_rate(path, layout, layout.rate)
-            return [Track(name, rate, rows - headed, None, partial(read, name)) for name in names]
-
-        yield tracks
-
-
-def _wristband(path: Path, rate: float, data: np.ndarray) -> list[Track]:
-    """The channels of an E4's file: `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
-    moved = data.shape[1] > 1
-    names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
-    columns = (data * e4.COUNT_G if moved else data).T
-    unit = "g" if moved else None
-    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=True)]
-
-
-def _part(column: np.ndarray, first: int, last: int) -> np.ndarray:
-    return column[first:last]
-
-
-def _lines(path: Path) -> tuple[str, int]:
-    """The first line, and how many lines are not blank."""
-    longest, count, first = 1 << 20, 0, b""
-    with path.open("rb") as file:
-        while line := file.readline(longest):
-            if len(line) == longest:
-                raise damaged(path, f"line {count + 1} is over a megabyte long")
-            if line.strip():
-                first, count = first or line, count + 1
-    if count < 2:
-        raise damaged(path, "there are no rows")
-    return first.decode("utf-8-sig", "replace").strip("\r\n"), count
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
-
-
-def _twice(path: Path) -> Any:
-    raise damaged(path, "two columns have one name")
-
-
 _KINDS: dict[str, Callable[[Path], Opened]] = {
     ".edf": _edf,
     ".bdf": _edf,
     ".hea": _wfdb,
     ".mat": open_matlab,
     ".avro": open_embrace,
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".txt": _csv,
+    ".vhdr": open_brainvision,
+    ".xdf": open_lsl,
+    ".acq": open_acq,
+}
+_MARKERS: dict[str, Callable[[Path], list[tuple[float, str]]]] = {
+    ".edf": notes,
+    ".bdf": notes,
+    ".vhdr": brainvision_markers,
+    ".xdf": lsl_markers,
+    ".acq": acq_markers,
 }

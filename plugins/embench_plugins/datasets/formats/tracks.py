@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,14 +18,15 @@ MOST_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A channel as its file holds it. `read(start, stop)` gives samples as float64 in `unit`, which is None where the
-    file does not say it; segments must be read in order."""
+    """A channel as its file holds it. `read(first, last)` gives samples as float64 in `unit`, which is None where the
+    file does not say it; segments must be read in order. `start` is when the first was, in unix seconds, if known."""
 
     name: str
     rate: float
     samples: int
     unit: str | None
     read: Callable[[int, int], np.ndarray]
+    start: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -34,19 +34,25 @@ class Track:
         return self.samples / self.rate
 
 
+UNITS = {
+    "microvolts": "uV", "millivolts": "mV", "volts": "V", "usiemens": "uS", "microsiemens": "uS", "siemens": "S",
+    "celsius": "degC", "deg c": "degC", "°c": "degC", "c": "degC",
+}  # fmt: skip
+"""How files write units -> how they are written here."""
+
 Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
 """An open file: given what the layout says of a modality, the channels that it can be found among."""
 
 
-def stated_rate(path: Path, layout: Channels, found: Any) -> float:
-    """Samples a second of a file whose header has none: what was `found` where the layout says. Raises DataError."""
-    if isinstance(found, bool | str) or not isinstance(found, int | float) or not 0 < found <= 1e6:
-        raise DataError(
-            f"at how many samples a second? `rate` is {layout.rate}",
-            where=str(path),
-            expected="`rate:` in corpus.yaml: a number, or for MATLAB files the place of one",
-        )
-    return float(found)
+def part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
+    """The samples between two rows: what `read` is for a track that is held in memory."""
+    return np.asarray(samples[first:last], np.float64)
+
+
+def unit_of(text: str) -> str | None:
+    """A unit as a file states it, in letters of its own: `µV` and `Microvolts` are uV. None of an empty text."""
+    plain = text.strip().replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+    return UNITS.get(plain.lower(), plain) or None
 
 
 def damaged(path: Path, what: str) -> DataError:

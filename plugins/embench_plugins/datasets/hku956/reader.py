@@ -19,22 +19,26 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import Card, Dataset, Download, Finding
+from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
-from embench_plugins.datasets.hku956.layout import (
-    CARDS,
-    COLUMNS,
-    FOLDERS,
-    PEOPLE,
-    RATINGS,
-    SIGNALS,
-    SIGNS,
-)
+from embench_plugins.datasets.formats.ratings import binary, valued
 
+SIGNALS = "1. physiological[ _]signals"
+"""The release's readme writes the folder's name with a space, its archive with an underscore."""
+
+RATINGS = "3. AV_ratings.csv"
+PERSONALITY = "4. participant_personality.csv"
+COLUMNS = ("participant_id", "song_no", "song_id", "valence_rating", "valence", "arousal_rating", "arousal",
+           "play_duration")  # fmt: skip
+SIGNS = {-1: "negative", 0: "neutral", 1: "positive"}
+"""What the release calls a rating below, at and above 0."""
+
+CARDS = {name: e4.CARDS[name] for name in ("ppg", "eda", "temp")} | {"hr": ModalityCard(("hr",), 1.0, "bpm")}
+FOLDERS = {"ppg": "BVP", "eda": "EDA", "temp": "TEMP", "hr": "HR"}
+PEOPLE = tuple(f"hku{number}" for number in range(1903, 1933))
 OPTIONAL = ("hr",)
 AXES = ("valence", "arousal")
 FLAT_US = 0.1
@@ -42,8 +46,6 @@ APART_S = 2.0
 OBTAIN = "embench data fetch hku956, or get the release from datahub.hku.hk, article 21080821"
 EXPECTED = "1. physiological_signals/hku1903/BVP/0_262957.csv and so on, beside 3. AV_ratings.csv"
 _SONG = re.compile(r"(\d{1,4})_(\d{1,9})\.csv")
-# A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
-_RULE = LabelRule("value", cut=0.0, ties="drop")
 
 
 class Song(NamedTuple):
@@ -68,8 +70,9 @@ class Hku956(Dataset):
         modalities=CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
-            *(Target(axis, "binary", _RULE, label=axis, scale=(-10.0, 10.0)) for axis in AXES),
-            *(Target(f"{axis}_value", "value", LabelRule("value"), label=axis, scale=(-10.0, 10.0)) for axis in AXES),
+            # A rating of exactly 0 is neither positive nor negative: the release calls it neutral.
+            *binary(AXES, LabelRule("value", cut=0.0, ties="drop"), (-10.0, 10.0)),
+            *valued(AXES, LabelRule("value"), (-10.0, 10.0)),
         ),
         default_targets=AXES,
         mains_hz=50.0,
@@ -91,9 +94,7 @@ class Hku956(Dataset):
         """The release's subjects with a folder of signals."""
         folder = self._signals_folder
         found = [person for person in PEOPLE if (folder / person).is_dir()]
-        if not found:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return found
+        return files.some(found, self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and the table of ratings, which is all subjects'."""
@@ -121,16 +122,15 @@ class Hku956(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files and ratings."""
-        return look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
+        return files.look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
 
     @cached_property
     def _signals_folder(self) -> Path:
         """The folder of all signals: in the one given, or in one inside it, as an archive unpacks."""
-        for folder in (self.root, *(sorted(self.root.glob("*/")) if self.root.is_dir() else ())):
-            for path in sorted(folder.glob("1. physiological*")):
-                if SIGNALS.fullmatch(path.name) and path.is_dir():
-                    return path
-        raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        found = sorted(files.inside(self.root, SIGNALS).glob(SIGNALS))
+        if not found:
+            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
+        return found[0]
 
     @property
     def _table_path(self) -> Path:
@@ -138,9 +138,8 @@ class Hku956(Dataset):
 
     def _songs(self, subject: str) -> dict[int, str]:
         """Position in the session -> the name of that song's files."""
-        folder = self._signals_folder / subject / FOLDERS["ppg"]
-        if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self._signals_folder), hint=OBTAIN)
+        where = self._signals_folder
+        folder = where / files.known(subject, self.subjects(), where, hint=OBTAIN) / FOLDERS["ppg"]
         songs: dict[int, str] = {}
         for path in sorted(folder.glob("*.csv")):
             named = _SONG.fullmatch(path.name)

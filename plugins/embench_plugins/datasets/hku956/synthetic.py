@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from embench_plugins.datasets.hku956.layout import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
+from embench_plugins.datasets.hku956.reader import COLUMNS, FOLDERS, PEOPLE, PERSONALITY, RATINGS, SIGNS
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.body import planted, spread
 from embench_plugins.datasets.synthetic.generator import Generator

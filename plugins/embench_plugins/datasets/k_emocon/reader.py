@@ -35,15 +35,22 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.devices import clips, faces, wearables
+from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
+from embench_plugins.datasets.formats.ratings import binary, valued
 
+PEOPLE = 32
+BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
+SERIALS = {31: "A013E1", 32: "A01A3A"}
+"""Two people wore two wristbands, which wrote into one file; the authors keep these."""
+WINDOW_S = 5.0
+SCALE = {"arousal": (1, 5), "valence": (1, 5)} | dict.fromkeys(("cheerful", "happy", "angry", "nervous", "sad"), (1, 4))
+DIMENSIONS = ("arousal", "valence")
+RATERS = ("R1", "R2", "R3", "R4", "R5")
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
 COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # elsewhere it is `value`
-COUNTS_PER_G = 64
 MOST_G = 8.0
 """What an accelerometer shows, with gravity, is 64 counts, or 1 g where somebody converted them."""
 LONGEST_S = 3600.0
@@ -64,14 +71,11 @@ class _Debate(NamedTuple):
     duration_s: float
 
 
-def _target(name: str, annotator: str) -> tuple[Target, Target]:
+def _target(name: str, annotator: str) -> tuple[Target, ...]:
     """The binary target (high is 3 to 5) and the value itself. A unit of 10 s holds two windows: a mean of 2.5, as of 2
     and 3, or 1 and 4, is undecided."""
-    cut = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator)
-    return (
-        Target(name, "binary", cut, label=name, scale=(1.0, 5.0)),
-        Target(f"{name}_value", "value", LabelRule("mean", annotator=annotator), label=name, scale=(1.0, 5.0)),
-    )
+    cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
+    return *binary([name], cut, (1.0, 5.0)), *valued([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
@@ -88,10 +92,7 @@ class KEmoCon(Dataset):
         obtain="request access to Zenodo record 3931963 (doi 10.5281/zenodo.3931963), logged in, and fill in the "
         "authors' online agreement form, with the same e-mail address and a detailed purpose; then " + HINT,
         modalities={
-            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
-            "eda": ModalityCard(("eda",), 4.0, "uS"),
-            "temp": ModalityCard(("temp",), 4.0, "degC"),
-            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
+            **e4.CARDS,
             "hr": ModalityCard(("hr",), 1.0, "bpm"),
             "eeg_bands": ModalityCard(BANDS, 1.0, "a.u."),
             **faces.CARDS,
@@ -117,9 +118,8 @@ class KEmoCon(Dataset):
     def subjects(self) -> list[str]:
         """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
-        if not found:
-            raise files.not_this(self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
-        return [f"P{pid:02d}" for pid in found]
+        people = [f"P{pid:02d}" for pid in found]
+        return files.some(people, self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
 
     def files(self, subject: str) -> list[Path]:
         """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
@@ -219,15 +219,16 @@ class KEmoCon(Dataset):
         return debates
 
     def _pid(self, subject: str) -> int:
-        if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self.root), hint=HINT)
-        return int(subject[1:])
+        return int(files.known(subject, self.subjects(), self.root, hint=HINT)[1:])
 
     def _signal_files(self, pid: int) -> dict[str, Path]:
         """Modality -> its file, of those that are there."""
-        paths = {m: self._folder("e4_data") / str(pid) / name for m, name in E4.items()}
-        paths |= {m: self._folder("neurosky_polar_data") / str(pid) / name for m, name in BELT.items()}
-        return {modality: path for modality, path in paths.items() if path.is_file()}
+        return {modality: path for modality, path in self._places(str(pid)).items() if path.is_file()}
+
+    def _places(self, pid: str) -> dict[str, Path]:
+        """Modality -> where its file belongs."""
+        wrist, others = (self._folder(name) / pid for name in ("e4_data", "neurosky_polar_data"))
+        return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
         kind = "external" if annotator in RATERS else annotator
@@ -263,7 +264,7 @@ class KEmoCon(Dataset):
             points = np.rint(seconds * meta.rate)
         if modality == "acc":
             if np.median(np.nan_to_num(np.abs(values).max(axis=1))) > MOST_G:
-                values /= COUNTS_PER_G
+                values *= e4.COUNT_G
             else:
                 findings.append(Finding("note", str(path), "read as g: the values are too small for counts of 1/64 g"))
         data = wearables.on_grid(points, values, int(debate.duration_s * meta.rate + 1e-6))
@@ -337,12 +338,10 @@ class KEmoCon(Dataset):
             yield Finding("warning", str(path), error.what)
             return
         for row in table.to_dict("records"):
-            pid = str(row.get("pid")).removesuffix(".0")
-            for folder, names in (("e4_data", E4), ("neurosky_polar_data", BELT)):
-                for name in names.values():
-                    file, flag = self._folder(folder) / pid / name, str(row.get(name.removesuffix(".csv"), ""))
-                    if flag.strip().lower() in ("true", "1", "1.0", "yes") and not file.is_file():
-                        yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
+            for file in self._places(str(row.get("pid")).removesuffix(".0")).values():
+                flag = str(row.get(file.stem, "")).strip().lower()
+                if flag in ("true", "1", "1.0", "yes") and not file.is_file():
+                    yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
 
 
 def _annotation(

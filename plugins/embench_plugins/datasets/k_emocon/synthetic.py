@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from embench_plugins.datasets.k_emocon.layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
-from embench_plugins.datasets.k_emocon.reader import KEmoCon
+from embench_plugins.datasets.k_emocon import reader
+from embench_plugins.datasets.k_emocon.reader import BANDS, DIMENSIONS, RATERS, SCALE, SERIALS, WINDOW_S
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.brain import standardised
@@ -318,7 +318,7 @@ def _table(table: pd.DataFrame, path: Path, encoding: str = "utf-8") -> None:
 
 
 GENERATOR = Generator(
-    __name__, "k_emocon", range(1, PEOPLE + 1), LENGTH_S, (SHORTEST_S, KEmoCon.card.longest_s), "debates of {} s",
+    __name__, "k_emocon", range(1, reader.PEOPLE + 1), LENGTH_S, (SHORTEST_S, reader.LONGEST_S), "debates of {} s",
     _truth, _write,
 )  # fmt: skip
 synthesize, draw = GENERATOR.synthesize_with_videos, GENERATOR.draw

@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench.interfaces.recording import Signal
 from embench_plugins.datasets.formats.channels import POTENTIALS, VOLTS
+from embench_plugins.datasets.formats.tracks import unit_of
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.found import Kind, modality_of
 from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels
-from embench_plugins.datasets.own.signals import Read
+from embench_plugins.datasets.own.signals import Read, in_memory, made
 
 EXTENSIONS = (".edf", ".bdf", ".vhdr", ".set")
 _NAME = re.compile(
@@ -75,11 +77,11 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
     found = {}
     for m, own in channels.items():
         wanted = list(own.channels.values())
-        tables = [(values, rate) for values, rate in physio if set(wanted) <= set(values)]
+        holding = [(values, rate) for values, rate in physio if set(wanted) <= set(values)]
         if raw is not None and set(wanted) <= set(raw.ch_names):
             data, rate = raw.get_data(picks=wanted) * _scale(raw, own, m, wanted, where), float(raw.info["sfreq"])
-        elif tables:
-            (values, rate), *_ = tables
+        elif holding:
+            (values, rate), *_ = holding
             data = np.stack([values[name] for name in wanted])
         else:
             there = [*(raw.ch_names if raw is not None else []), *(name for values, _ in physio for name in values)]
@@ -89,11 +91,8 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
                 where=where,
                 expected=f"channels among {', '.join(map(str, there[:40]))}",
             )
-        with np.errstate(over="ignore", invalid="ignore"):
-            data = np.asarray(data, np.float64).astype(np.float32)
-        data[~np.isfinite(data)] = np.nan
-        found[m] = Signal(data, rate, own.standard, POTENTIALS.get(m, str(own.unit)))
-    return Read(found, None, max((signal.duration_s for signal in found.values()), default=0.0))
+        found[m] = made(list(data), rate, m, own)
+    return in_memory(found)
 
 
 def _raw(root: Path, path: Path) -> Any:
@@ -160,3 +159,53 @@ def _physio(path: Path) -> tuple[dict[str, np.ndarray], float]:
     if not values.shape[1]:
         raise DataError(f"it ends before the EEG begins: StartTime is {start:g} s", where=str(path))
     return dict(zip(names, values, strict=True)), rate
+
+
+def bids_kinds(folder: Path) -> list[Kind]:
+    """The tasks of a BIDS dataset as `data new` describes them: whose they are, and channels by their sidecars."""
+    names = [p.name for p in sorted(folder.glob("sub-*/**/*_task-*"))[:20_000]]
+    tasks = sorted({m[1] for name in names if (m := re.search(r"_task-([A-Za-z0-9]+)_", name))})
+    return [kind for task in tasks if (kind := _kind(folder, task)) is not None]
+
+
+def _kind(folder: Path, task: str) -> Kind | None:
+    found = list(find_bids(folder, task))
+    if not found:  # signals are elsewhere: what lies beside them says who there is
+        sides = [(p, _SIDE.match(p.name)) for p in sorted(folder.glob(f"sub-*/**/sub-*_task-{task}_*"))]
+        found = [(path, {"participant": who}) for who, path in {n[1]: p for p, n in reversed(sides) if n}.items()]
+        found.sort(key=lambda each: each[0])
+    if not found:
+        return None
+    entities = [name for name in ENTITIES if name != "task" and all(name in facts for _, facts in found)]
+    facts = {name: [own[name] for _, own in found] for name in entities}
+    kind = Kind(
+        "", [path for path, _ in found], {n: v for n, v in facts.items() if n == "participant" or len(set(v)) > 1}
+    )
+    kind.bids = task
+    first = found[0][0]
+    for file in sorted(first.parent.parent.glob(f"*/{first.name.rpartition('_')[0]}_*")):
+        if file.name.endswith("_channels.tsv"):
+            rows = tables.rows(file)
+            named = [(str(row["name"]), _TYPES.get(str(row["type"]).upper())) for _, row in rows.iterrows()]
+            for name, modality in named:
+                if modality:
+                    kind.signals.setdefault(modality, {})[name] = name
+                    kind.rates[modality], kind.units[modality] = 0.0, None
+        elif file.name.endswith("_physio.tsv.gz"):
+            columns, rate = _physio(file)
+            stated = json.loads(file.with_name(file.name.replace(".tsv.gz", ".json")).read_text("utf-8-sig"))
+            kind.longest_s = max(kind.longest_s, len(next(iter(columns.values()))) / rate)
+            for name in columns:
+                unit = unit_of(str((stated.get(name) or {}).get("Units", "")))
+                modality = "ecg" if name == "cardiac" and unit in VOLTS else _COLUMNS.get(name) or modality_of(name)
+                if modality:
+                    kind.signals.setdefault(modality, {})[modality] = name
+                    kind.rates[modality], kind.units[modality] = rate, unit
+    return kind
+
+
+_SIDE = re.compile(r"sub-([A-Za-z0-9]+)_task-[A-Za-z0-9]+")
+_TYPES = {"EEG": "eeg", "ECG": "ecg", "EMG": "emg", "EOG": "eog", "HEOG": "eog", "VEOG": "eog", "GSR": "eda"}
+"""Types of `channels.tsv` -> modalities."""
+_COLUMNS = {"cardiac": "ppg", "respiratory": "resp"}
+"""Columns of physiology, as BIDS calls them -> modalities."""

@@ -10,7 +10,7 @@ from embench.interfaces.dataset import Baseline, Card, ModalityCard
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
-from embench_plugins.datasets.own.layout import Description, TargetRule
+from embench_plugins.datasets.own.layout import TargetRule, Unlabelled
 from embench_plugins.datasets.own.yaml import HINT
 
 USUAL: Mapping[str, Literal["value", "mean", "majority"]] = {
@@ -21,7 +21,7 @@ USUAL: Mapping[str, Literal["value", "mean", "majority"]] = {
 """How values in a unit become one where the description does not say it, by the label's kind."""
 
 
-def card(of: Description) -> Card:
+def card(of: Unlabelled) -> Card:
     """The card of one folder."""
     rest = of.baseline
     return Card(
@@ -44,7 +44,7 @@ def card(of: Description) -> Card:
     )
 
 
-def _modality(of: Description, m: str) -> ModalityCard:
+def _modality(of: Unlabelled, m: str) -> ModalityCard:
     """A modality's channels, its rate where that is stated and the same everywhere, and its unit."""
     own = [s.signals[m] for s in of.recordings if isinstance(s.signals, Mapping) and m in s.signals]
     worn = any(source.e4 and m in source.modalities for source in of.recordings)
@@ -55,12 +55,12 @@ def _modality(of: Description, m: str) -> ModalityCard:
         return e4.CARDS[m]
     lows, highs = zip(*(c.applied for c in own), strict=True)
     low, high = [e for e in lows if e is not None], [e for e in highs if e is not None]
-    # What all files have gone through, as in a corpus.
+    # What all files have gone through: a filter that only some have had is applied to everything.
     applied = (min(low) if len(low) == len(own) else None, max(high) if len(high) == len(own) else None)
     return ModalityCard(own[0].standard, rate, POTENTIALS.get(m, str(own[0].unit)), applied)
 
 
-def _target(of: Description, name: str, rule: TargetRule) -> Target:
+def _target(of: Unlabelled, name: str, rule: TargetRule) -> Target:
     label = of.labels[rule.label]
     classes = label.class_names
 

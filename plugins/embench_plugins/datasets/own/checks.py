@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from embench_plugins.datasets.own.layout import (
     Source,
     TargetRule,
     Trials,
+    Unlabelled,
 )
 from embench_plugins.datasets.own.yaml import HINT, Place, Written
 
@@ -29,7 +31,7 @@ Disagreement = tuple[Place, str, str | None]
 """Where, what is wrong, and the remedy."""
 
 
-def read_description(written: Written) -> Description:
+def read_description(written: Written, schema: type[Unlabelled] = Description) -> Unlabelled:
     """The description that a `dataset.yaml` holds. Raises DataError with the line of what is wrong first, and all
     faults."""
     if left := list(_left_open(written.content, ())):
@@ -43,12 +45,12 @@ def read_description(written: Written) -> Description:
             hint="put in its place what the comment beside it says, or remove what these recordings have not",
         )
     try:
-        description = Description.model_validate(written.content)
+        description = schema.model_validate(written.content)
     except ValidationError as error:
-        # A list is called too short if what stands in it is wrong.
-        deep = {of["loc"][:k] for of in error.errors() for k in range(len(of["loc"]))}
-        errors = [of for of in error.errors() if of["loc"] not in deep]
-        faults = sorted((_fault(of, written) for of in errors), key=lambda fault: fault[0])
+        found = [(tuple(part for part in of["loc"] if not _is_choice(part)), of) for of in error.errors()]
+        # A list is called too short if what stands in it is wrong, and a mapping no list.
+        deep = {place[:k] for place, _ in found for k in range(len(place))}
+        faults = sorted((_fault(place, of, written) for place, of in found if place not in deep), key=itemgetter(0))
         (_, where, first, hint), *others = faults
         more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
         raise DataError(f"{first}; {more}" if more else first, where=where, hint=hint or HINT) from error
@@ -59,16 +61,15 @@ def read_description(written: Written) -> Description:
 
 def _left_open(content: Any, place: Place) -> Iterator[Place]:
     """The places where a person has not yet decided."""
-    if isinstance(content, str) and content.split(" ")[0] == "TODO":
+    if isinstance(content, str) and re.match("TODO\\b", content):
         yield place
     elif isinstance(content, dict | list):
         for key, value in content.items() if isinstance(content, dict) else enumerate(content):
             yield from _left_open(value, (*place, key))
 
 
-def _fault(found: Any, written: Written) -> tuple[int, str, str, str | None]:
+def _fault(place: Place, found: Any, written: Written) -> tuple[int, str, str, str | None]:
     """Line, file and line, what is wrong, and the remedy."""
-    place: Place = tuple(part for part in found["loc"] if not _is_choice(part))
     where = written.where(*place)
     key = ".".join(map(str, place))
     message, hint = found["msg"].removeprefix("Value error, "), None
@@ -95,7 +96,8 @@ _MISSING = {
     "licence": "licence: under which others may use the data, or `not shared`",
     "citation": "citation: what to cite, or `unpublished`",
     "name": "name: a short word, which records and leaderboards have",
-    "targets": "targets: NAME: {label: LABEL, kind: binary, cut: 5}, for example",
+    "labels": "labels: NAME: {table: ratings.csv, keys: {participant: code}, column: rating}, for example",
+    "targets": "targets: NAME: {label: LABEL, kind: binary, cut: 5}; without labels too, it is a corpus",
     "kind": "kind: binary, classes or value",
 }
 
@@ -120,7 +122,7 @@ def _known(place: Place) -> list[str]:
     return []
 
 
-def _disagreements(of: Description) -> Iterator[Disagreement]:
+def _disagreements(of: Unlabelled) -> Iterator[Disagreement]:
     """What is right by itself, and does not fit another part."""
     yield from _of_signals(of)
     yield from _of_names(of)
@@ -138,7 +140,7 @@ def _disagreements(of: Description) -> Iterator[Disagreement]:
         yield ("baseline",), "it ends before it begins", None
 
 
-def _of_names(of: Description) -> Iterator[Disagreement]:
+def _of_names(of: Unlabelled) -> Iterator[Disagreement]:
     """Names in braces that no path has."""
     for i, source in enumerate(of.recordings):
         known = (*source.names, *(["stimulus", "trial"] if source.trials else []))
@@ -156,12 +158,12 @@ def _of_names(of: Description) -> Iterator[Disagreement]:
         yield ("participants", "group"), what, None
 
 
-def _of_labels(of: Description) -> Iterator[Disagreement]:
+def _of_labels(of: Unlabelled) -> Iterator[Disagreement]:
     names = sorted({name for source in of.recordings for name in source.names})
     trials = any(source.trials for source in of.recordings)
     known = (*names, *(["stimulus", "trial"] if trials else []))
     for label, spec in of.labels.items():
-        if spec.file and spec.file not in names:
+        if spec.file and spec.file not in known:
             hint = f"put `{{{spec.file}}}` into the path of the files"
             what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
             yield ("labels", label, "file"), what, hint
@@ -173,7 +175,7 @@ def _of_labels(of: Description) -> Iterator[Disagreement]:
             yield ("labels", label, "keys"), f"`{unknown[0]}` is none of {', '.join(known)}", hint
 
 
-def _of_signals(of: Description) -> Iterator[Disagreement]:
+def _of_signals(of: Unlabelled) -> Iterator[Disagreement]:
     first: dict[str, OwnChannels] = {}
     for i, source in enumerate(of.recordings):
         for m in source.modalities:
@@ -193,7 +195,7 @@ def _of_signals(of: Description) -> Iterator[Disagreement]:
                 yield place, f"`unit` of {m} is missing", hint
 
 
-def _of_target(of: Description, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+def _of_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
     def at(key: str) -> Place:
         return ("targets", target, key)
 
@@ -218,7 +220,7 @@ def _of_target(of: Description, target: str, rule: TargetRule) -> Iterator[Disag
     yield from (_of_classes if classes else _of_numbers)(of, target, rule)
 
 
-def _of_classes(of: Description, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """What does not fit in a target of a label with classes."""
     place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
     if rule.cut is not None or rule.edges or rule.dead_band:
@@ -232,7 +234,7 @@ def _of_classes(of: Description, target: str, rule: TargetRule) -> Iterator[Disa
         yield place, "classes are no values", "kind: binary or classes"
 
 
-def _of_numbers(of: Description, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """What does not fit in a target of a label without classes."""
     place = ("targets", target, "kind")
     if rule.kind == "binary" and rule.cut is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import pandas as pd
 from embench.errors import DataError
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.recordings import opened
+from embench_plugins.datasets.formats.recordings import markers, opened
+from embench_plugins.datasets.formats.tracks import unit_of
 from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.paths import Template
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.yaml import DATASET
 
-WAVES = (".edf", ".bdf", ".hea")
+WAVES = (".edf", ".bdf", ".hea", ".vhdr", ".xdf", ".acq")
 ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-9]|10)([ _.-](ref|le|avg|a[12]))?\.*")
 SIGNALS = {
     "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
@@ -36,15 +39,29 @@ SIGNALS = {
     "acc": (r"acc\w*?[ _.]?[xyz]|[xyz]", "g"),
 }
 """Modality -> how its columns are called, and the usual unit."""
-TIMES = r"time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+TIMES = r"[\w ]*timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+_SUBJECT = re.compile(
+    r"(?i)(p|s|sub|subj|subject|sbj|vp|vpn|vl|pp|pt|id|tn|participant|proband|teilnehmer|user|被験者|参加者)[-_ ]?\d+"
+)
+_OTHER = re.compile(
+    r"(?i)(ses|session|sitzung|day|tag|run|trial|clip|film|video|movie|block|task|visit|cond|condition)[-_ ]?\w{0,3}"
+    r"|(19|20)\d\d[-_.]?\d\d[-_.]?\d\d([T_-]?\d{4,6})?|before|after|pre|post"
+)
 _MOST_FILES = 20_000
 _MOST_LOOKED_AT = 400
+_SIDECARS = ("channels", "electrodes", "scans", "coordsystem")
 _SIGNAL_ROWS = 30
 
 
 @dataclass
 class Kind:
-    """Files, or E4 folders, of one kind: their path as a template, what stands for its names, and their channels."""
+    """Files, or E4 folders, of one kind: their path as a template, what stands for its names, and their channels.
+
+    Args:
+        bids: the task, where they are of a BIDS dataset.
+        markers: file -> seconds and texts that are marked in it.
+        begins: file -> when it begins in unix seconds, where it says that, and its length in s.
+    """
 
     template: str
     paths: list[Path]
@@ -57,6 +74,9 @@ class Kind:
     time_unit: str = "s"
     longest_s: float = 0.0
     others: list[str] = field(default_factory=list)
+    bids: str | None = None
+    markers: dict[Path, list[tuple[float, str]]] = field(default_factory=dict)
+    begins: dict[Path, tuple[float, float]] = field(default_factory=dict)
 
 
 def all_files(root: Path) -> list[Path]:
@@ -96,7 +116,8 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
         p for k in used if k.worn for f in k.paths for p in f.iterdir()
     }
     for path in files:
-        if path.suffix.lower() in TABLES and path not in taken and path.stat().st_size < 1 << 22:
+        told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
+        if path.suffix.lower() in TABLES and path not in taken and not told and path.stat().st_size < 1 << 22:
             try:
                 rows = tables.rows(path)
             except DataError:
@@ -105,52 +126,90 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
                 yield path, rows
 
 
-def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[str]]]:
-    """A path with names in braces for what differs between some paths of one depth, and what stands for each; the first
-    name is `participant`."""
+def template_of(root: Path, paths: Sequence[Path], *, stars: bool = True) -> tuple[str, dict[str, list[str]]]:
+    """A path with names in braces for what differs between some paths of one depth, and what stands for each. One of
+    the names is `participant`; what says no more than it, such as a date, is a star, where there may be `stars`."""
     rows = [path.relative_to(root).parts for path in paths]
-    text, facts = [], dict[str, list[str]]()
+    parts: list[list[str | int]] = []
+    differing: list[list[str]] = []
     for column in zip(*rows, strict=True):
-        if len(set(column)) == 1:
-            text.append(column[0])
-            continue
         pieces = [re.split(r"([_\-. ]+)", part) for part in column]
         if len({tuple(piece[1::2]) for piece in pieces}) > 1:  # cannot be taken apart
             pieces = [[Path(part).stem, Path(part).suffix] for part in column]
-        text.append("".join(_piece(tokens, facts) for tokens in zip(*pieces, strict=True)))
-    return "/".join(text), facts
+        parts.append([])
+        for tokens in map(list, zip(*pieces, strict=True)):
+            if len(set(tokens)) == 1:
+                parts[-1].append(tokens[0])
+            else:
+                if tokens not in differing:
+                    differing.append(tokens)
+                parts[-1].append(differing.index(tokens))
+    named = _named(differing, stars=stars)
+    text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
+    return text, {name: values for _, name, values in named if name}
 
 
-def _piece(tokens: tuple[str, ...], facts: dict[str, list[str]]) -> str:
-    """What stands in a template for one piece of the names of files."""
-    if len(set(tokens)) == 1:
-        return tokens[0]
-    for name, values in facts.items():
-        if list(tokens) == values:
-            return f"{{{name}}}"
-    if not facts:
-        facts["participant"] = list(tokens)
-        return "{participant}"
-    alike = next((k for k, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
-    prefix = tokens[0][:alike].rstrip("0123456789")
-    word = re.sub(r"\W", "", prefix).lower()
-    name = word if word and word not in facts else f"part{len(facts)}"
-    facts[name] = [token[len(prefix) :] if word else token for token in tokens]
-    return f"{prefix if word else ''}{{{name}}}"
+def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str, str, list[str]]]:
+    """What stands in a template for each piece that differs between paths, its name in braces, and its values."""
+    if not differing:
+        return []
+    who = max(range(len(differing)), key=lambda k: (_personal(differing[k]), -k))
+    people = differing[who]
+    found, names = list[tuple[str, str, list[str]]](), {"participant"}
+    for k, tokens in enumerate(differing):
+        pairs = set(zip(people, tokens, strict=True))
+        if k == who:
+            found.append(("{participant}", "participant", list(tokens)))
+        elif stars and len(pairs) == len(set(people)) and len(set(tokens)) > len(set(people)) // 2:
+            found.append(("*", "", []))
+        else:
+            alike = next((i for i, letters in enumerate(zip(*tokens, strict=False)) if len(set(letters)) > 1), 0)
+            prefix = re.sub(r"\d+$", "", tokens[0][:alike])
+            word = re.sub(r"\W", "", prefix).lower()
+            name = word if word.isascii() and word and word not in names else f"part{len(names)}"
+            names.add(name)
+            prefix = prefix if name == word else ""
+            found.append((f"{prefix}{{{name}}}", name, [token[len(prefix) :] for token in tokens]))
+    return found
+
+
+def _personal(values: Sequence[str]) -> int:
+    """How much some values look like those of participants."""
+    share = np.mean([bool(_SUBJECT.fullmatch(value)) for value in values])
+    other = np.mean([bool(_OTHER.fullmatch(value)) for value in values])
+    number = np.mean([bool(re.fullmatch(r"[A-Za-z]{1,4}[-_ ]?\d+\w{0,2}|\d{2,}", value)) for value in values])
+    return 2 * int(share >= 0.8) + int(number >= 0.8) - 3 * int(other >= 0.8)
+
+
+def spellings(kind: Kind, name: str) -> list[tuple[str, list[str]]]:
+    """Ways to write a name's values, each with the template: as they are, with the letters that stand before the name
+    there, and without those that all values begin with."""
+    values = kind.facts[name]
+    before = re.search(rf"([^\W\d_]+)\{{{name}\}}", kind.template)
+    letters = _letters(values)
+    found = [(kind.template, values)]
+    if before:
+        outside = kind.template.replace(f"{before[1]}{{{name}}}", f"{{{name}}}")
+        found.append((outside, [before[1] + value for value in values]))
+    if letters:
+        inside = kind.template.replace(f"{{{name}}}", f"{letters}{{{name}}}")
+        found.append((inside, [value.removeprefix(letters) for value in values]))
+    return found
+
+
+def _letters(values: Sequence[str]) -> str:
+    """The letters that all values begin with, where only a number follows; else none."""
+    shared = re.match(r"[^\W\d_]+", values[0]) if values else None
+    return shared[0] if shared and all(re.fullmatch(rf"{re.escape(shared[0])}\d+", v) for v in values) else ""
 
 
 def _alike(root: Path, paths: Sequence[Path]) -> list[list[Path]]:
-    """Paths of one depth whose folders above the participants' are the same."""
+    """Paths of one depth whose names are built alike."""
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path in paths:
         *above, name = path.relative_to(root).parts
-        groups[(*map(_shape, above), re.sub(r"[^_\-. ]+", "#", name))].append(path)
+        groups[len(above), re.sub(r"[^_\-. ]+", "#", name)].append(path)
     return list(groups.values())
-
-
-def _shape(part: str) -> str:
-    """A name without what may number it: digits, and one letter before them."""
-    return re.sub(r"[A-Za-z]?\d+", "#", part) if re.search(r"\d", part) else "#" if len(part) <= 3 else part
 
 
 def _header(path: Path) -> tuple[str, ...] | None:
@@ -187,13 +246,8 @@ def modality_of(name: str) -> str | None:
 
 
 def _is_e4(folder: Path, inside: set[str]) -> bool:
-    """Whether the second line of a folder's files is the rate that a wristband has."""
-    for m, name in e4.FILES.items():
-        if name in inside:
-            with (folder / name).open(encoding="utf-8-sig", errors="replace") as file:
-                rates = [file.readline(200), file.readline(200)][1].split(",")
-            return tables.number(rates[0].strip()) == e4.CARDS[m].rate
-    return False
+    """Whether the first of a folder's files begins as a wristband's do."""
+    return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
 def _worn(root: Path, folders: list[Path]) -> Kind:
@@ -205,7 +259,10 @@ def _worn(root: Path, folders: list[Path]) -> Kind:
             if (folder / name).is_file():
                 with (folder / name).open("rb") as file:
                     samples = sum(1 for _ in file) - 2
-                found.longest_s = max(found.longest_s, samples / e4.CARDS[m].rate)
+                length = samples / e4.CARDS[m].rate
+                found.longest_s = max(found.longest_s, length)
+                with contextlib.suppress(DataError), (folder / name).open(encoding="utf-8-sig") as file:
+                    found.begins[folder] = (e4.moment(re.split("[,;]", file.readline(200))[0], folder, 1), length)
     return found
 
 
@@ -230,6 +287,8 @@ def _waves(kind: Kind) -> None:
         with opened(path) as tracks_of:
             tracks = tracks_of(Channels(channels={"": ""}))
         kind.longest_s = max([kind.longest_s, *(track.duration_s for track in tracks)])
+        with contextlib.suppress(DataError):
+            kind.markers[path] = markers(path)
         if path == kind.paths[0]:
             for track in tracks:
                 m = modality_of(track.name)
@@ -243,14 +302,18 @@ def _waves(kind: Kind) -> None:
 def _columns(kind: Kind) -> None:
     form = tables.dialect(kind.paths[0])
     bare = {name: re.split(r"[(\[]", name.lower())[0].strip() for name in form.names}
-    kind.time = next((name for name in form.names if re.fullmatch(TIMES, bare[name])), None)
+    times = [name for name in form.names if re.fullmatch(TIMES, bare[name])]
+    head = tables.columns(kind.paths[0], times, str(kind.paths[0]))
+    times.sort(key=lambda name: not dated(head[name]))  # dates say when the file began
+    kind.time = times[0] if times else None
     for name in form.names:
-        m = modality_of(name) if name != kind.time else None
+        m = modality_of(name) if name not in times else None
         if m is None and name != kind.time:
             kind.others.append(name)
         elif m:
             kind.signals.setdefault(m, {})[_standard(m, name)] = name
-            kind.units[m] = SIGNALS[m][1] if m in SIGNALS else "uV"
+            stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
+            kind.units[m] = unit_of(stated[1]) if stated else SIGNALS[m][1] if m in SIGNALS else "uV"
     if not kind.signals and not form.headed:
         kind.signals, kind.units = {"eda": {"eda": "1"}}, {"eda": "TODO"}
     if kind.time:
@@ -259,20 +322,31 @@ def _columns(kind: Kind) -> None:
             step = float(np.median(np.diff(first.to_numpy(float))))
             kind.time_unit = "ms" if step >= 2 or "ms" in bare[kind.time] else "s"  # slower than that is rare
     for path in kind.paths[:_MOST_LOOKED_AT]:
-        kind.longest_s = max(kind.longest_s, _length_s(path, kind))
+        start, length = _stretch(path, kind)
+        kind.longest_s = max(kind.longest_s, length)
+        if start > UNIX_S:
+            kind.begins[path] = (start, length)
 
 
-def _length_s(path: Path, kind: Kind) -> float:
-    """Seconds of a table by its times; rows, where it has none."""
+def dated(column: pd.Series) -> bool:
+    """Whether the first cell of a column is a date with a time, or unix time."""
+    first = column.iloc[0]
+    if isinstance(first, str):
+        return bool(re.match(r"\d{4}-\d\d-\d\d[T ]\d", first))
+    return bool(np.isfinite(first) and 3e8 < first < 3e12)
+
+
+def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
+    """The first time of a table, and its seconds; rows, where it has none."""
     if kind.time is None:
         with path.open("rb") as file:
-            return float(sum(1 for _ in file))
+            return 0.0, float(sum(1 for _ in file))
     column = tables.columns(path, [kind.time], str(path))[kind.time]
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(float) * (1e-3 if kind.time_unit == "ms" else 1.0)
     else:
         at = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").astype("int64").to_numpy() / 1e9
-    return float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
+    return float(at[0]), float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
 
 
 def _standard(modality: str, name: str) -> str:
@@ -281,25 +355,23 @@ def _standard(modality: str, name: str) -> str:
         return re.sub(r"(?i)^eeg[ _]|[ _.-](ref|le|avg|a[12])$|\.+$", "", name.strip())
     if modality == "acc":
         return name.strip()[-1].lower()
-    return modality if re.fullmatch(r"[\w ]+", name) else re.sub(r"\W+", "_", name).strip("_").lower()
+    return modality if re.fullmatch(r"[\w ]+([\[(].*)?", name) else re.sub(r"\W+", "_", name).strip("_").lower()
 
 
-def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> Mapping[str, str]:
-    """Names in braces -> the columns of a table that hold what stands for them."""
+def keys_of(rows: pd.DataFrame, found: Sequence[Kind]) -> dict[str, str]:
+    """Names in braces -> the columns of a table that hold what stands for them; templates get their spelling."""
     keys: dict[str, str] = {}
     for kind in found:
-        for name, values in kind.facts.items():
-            known = {tables.canonical(value) for value in values}
-            shares = {
-                column: np.mean([tables.canonical(cell) in known for cell in rows[column]])
-                for column in rows.columns
-                if column not in keys.values()
-            }
-            best = max(shares, key=shares.__getitem__, default=None)
-            if name == "participant":
-                fits = best is not None and shares[best] >= 0.5
-            else:  # a column of few numbers is easily among many
-                fits = best is not None and shares[best] >= 0.9 and 2 * rows[best].nunique() >= len(known)
-            if name not in keys and fits:
-                keys[name] = str(best)
+        for name in ("participant", *(name for name in kind.facts if name != "participant")):
+            needed, best = 0.5 if name == "participant" else 0.9, (0.0, 0, "", kind.template, kind.facts[name])
+            for column in map(str, rows.columns):
+                cells = [cell.removeprefix("sub-" if kind.bids else "") for cell in rows[column].unique()]
+                for k, (template, values) in enumerate(spellings(kind, name)):
+                    known = {tables.canonical(cell) for cell in tables.bare(cells, values[0])} - tables.MISSING
+                    if column in keys.values() or len(known) < 0.5 * len(set(values)):
+                        continue
+                    share = float(np.mean([tables.canonical(value) in known for value in set(values)]))
+                    best = max(best, (share, -k, column, template, values), key=lambda each: each[:2])
+            if name not in keys and best[0] >= needed:
+                keys[name], kind.template, kind.facts[name] = best[2:]
     return keys if "participant" in keys else {}

@@ -8,17 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from embench.errors import DataError
+from embench.interfaces.dataset import Finding
+from embench.interfaces.recording import Signal
+from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import find_bids
-from embench_plugins.datasets.own.layout import Description, Source
-from embench_plugins.datasets.own.yaml import DATASET, HINT, Written
+from embench_plugins.datasets.own.layout import Source, Unlabelled
+from embench_plugins.datasets.own.yaml import HINT, Written
 
 
 @dataclass(frozen=True)
 class Item:
     """A recording, or several if its trials are cut out: what is known from the path, and files by modality (an E4's
-    folder under each)."""
+    folder under each). The id is made of what stands for names in braces; of recordings without labels, which may be of
+    several collections, it is the path of the first file."""
 
     id: str
     source: int
@@ -26,7 +32,32 @@ class Item:
     paths: dict[str, Path] = field(default_factory=dict)
 
 
-def find_items(root: Path, of: Description, written: Written) -> Mapping[str, list[Item]]:
+class Heard:
+    """What is odd about the signals in the files of a recording."""
+
+    def __init__(self, item: Item) -> None:
+        self._item, self._odd, self._lost = item, list[Finding](), dict[str, int]()
+
+    def add(self, modality: str, signal: Signal) -> None:
+        """A signal, or the next piece of it."""
+        for row in () if modality in self._lost else signal.data:
+            if (others := e4.odd_first(row)) is not None:
+                what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median"
+                self._odd.append(self._warning(modality, f"{modality}: {what}: a header, perhaps"))
+        lost = int((~np.isfinite(signal.data)).any(axis=0).sum())
+        self._lost[modality] = self._lost.get(modality, 0) + lost
+
+    def findings(self, modalities: Sequence[str], *, few: bool) -> list[Finding]:
+        """What there is to say, once all is heard, of modalities that there should be, and of a `few` lost samples."""
+        absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
+        lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n and few]
+        return self._odd + absent + lost
+
+    def _warning(self, modality: str, what: str) -> Finding:
+        return Finding("warning", str(self._item.paths.get(modality) or next(iter(self._item.paths.values()))), what)
+
+
+def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, list[Item]]:
     """Subject -> recordings, in the order of their ids, without subjects that are excluded.
 
     Raises:
@@ -37,10 +68,10 @@ def find_items(root: Path, of: Description, written: Written) -> Mapping[str, li
     spelled: dict[str, str] = {}
     excluded = set(of.participants.exclude)
     for i, source in enumerate(of.recordings):
-        for item in _found(root, i, source, written):
+        for item in _found(root, i, source, written, by_path=not of.targets):
             subject = item.facts["participant"]
             known = spelled.setdefault(tables.canonical(subject), subject)
-            if known != subject:
+            if known != subject and of.targets:
                 what = f"`{known}` and `{subject}` are written differently: one subject or two?"
                 raise DataError(what, where=written.where("recordings", i), expected="one way to write each")
             if sources.setdefault(item.id, i) != i:
@@ -57,20 +88,22 @@ def find_items(root: Path, of: Description, written: Written) -> Mapping[str, li
     return {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
 
 
-def _found(root: Path, i: int, source: Source, written: Written) -> list[Item]:
+def _found(root: Path, i: int, source: Source, written: Written, *, by_path: bool) -> list[Item]:
     """The recordings of one source: files with the same text for each name in braces belong together."""
     found: dict[tuple[str, ...], Item] = {}
     if source.bids:
         for path, facts in find_bids(root, source.bids):
             values = tuple(facts.values())
-            found[values] = Item("_".join(f"{k}-{v}" for k, v in facts.items()), i, facts, {"": path})
+            id_ = path.relative_to(root).as_posix() if by_path else "_".join(f"{k}-{v}" for k, v in facts.items())
+            found[values] = Item(id_, i, facts, {"": path})
     for m in () if source.bids else source.modalities:
         template = source.own_template(m)
         for path, facts in template.matches(root) if template else ():
-            if path.is_dir() != bool(source.e4) or path == root / DATASET:
+            if path.is_dir() != bool(source.e4) or path == written.path:
                 continue
             values = tuple(facts[name] for name in source.names)
-            item = found.setdefault(values, Item("/".join(values), i, facts))
+            id_ = path.relative_to(root).as_posix() if by_path else "/".join(values)
+            item = found.setdefault(values, Item(id_, i, facts))
             if m in item.paths:
                 what = f"recording {item.id} has two files of {m}: {item.paths[m].name} and {path.name}"
                 hint = "put names in braces in the place of stars"
@@ -87,18 +120,31 @@ def _found(root: Path, i: int, source: Source, written: Written) -> list[Item]:
         raise DataError(
             f"no {'folder' if source.e4 else 'file'} matches `{texts[0]}`",
             where=written.where("recordings", i, "e4" if source.e4 else "files"),
-            expected=_instead(root, texts[0]),
+            expected=_instead(root, texts[0], written),
             hint=HINT,
         )
     return list(found.values())
 
 
-def _instead(root: Path, text: str) -> str:
+def _instead(root: Path, text: str, written: Written) -> str:
     """What lies in the folder, where a pattern matches none of it."""
     places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
-    names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p.name != DATASET)
+    names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p != written.path)
     near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]
     return f"a path of what is here, such as {', '.join(near)}" if near else "files, of which there are none"
+
+
+def first_moment(item: Item) -> float:
+    """When a wristband's files all have begun, in unix seconds, by their first lines alone."""
+    found = []
+    for m, folder in item.paths.items():
+        path = folder / e4.FILES[m]
+        if path.is_file():
+            if not path.stat().st_size:
+                raise DataError("the file is empty", where=str(path), expected="an export of the wristband")
+            with path.open(encoding="utf-8-sig", errors="replace") as file:
+                found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
+    return max(found, default=0.0)
 
 
 def some(values: Sequence[str] | Sequence[int]) -> str:

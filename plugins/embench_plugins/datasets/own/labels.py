@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ import pandas as pd
 from embench.errors import DataError
 from embench.interfaces.recording import Label
 from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.layout import LabelSource, OwnChannels
+from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.rows import Span, Tables, single, spans
 from embench_plugins.datasets.own.signals import rows_at
 
@@ -49,8 +52,10 @@ class Labels:
     """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no
     class."""
 
-    def __init__(self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str]) -> None:
-        self._specs, self._tables, self._places = specs, tables, places
+    def __init__(
+        self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str], zone: tzinfo
+    ) -> None:
+        self._specs, self._tables, self._places, self._zone = specs, tables, places, zone
         self.used: dict[tuple[str, Path], set[int]] = defaultdict(set)
         self.missing: dict[str, list[str]] = defaultdict(list)
         self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
@@ -69,34 +74,30 @@ class Labels:
     def _label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
         where = self._places[name]
         if spec.file or spec.trial:
-            text = part.facts.get(spec.file, "") if spec.file else part.trial.get(str(spec.trial), "")
+            trial = fill(spec.trial or "", part.facts)
+            text = part.facts.get(spec.file, "") if spec.file else part.trial.get(trial, "")
             return self._whole(name, spec, text, where)
         if spec.table is None:
             return self._of_samples(name, spec, part, where)
         path = self._tables.path(spec.table, part.facts, where)
         if path is None:
             return None
-        column = str(spec.column)
+        column = fill(str(spec.column), part.facts)
+        if column != spec.column and column not in self._tables.rows(path):  # a wide table that lacks this stimulus
+            return None
+        spec = spec if column == spec.column else spec.model_copy(update={"column": column})
         timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
         rows = self._tables.of(path, spec, part.facts, [column, *timed], where)
         self.used[name, path].update(map(int, rows.index))
         if not timed:
             row = single(rows, path, part.id)
             return None if row is None else self._whole(name, spec, row[column], f"{path}, line {row.name}")
-        shift = part.offset_s
-        if spec.clock == "absolute":
-            if part.start is None:
-                raise DataError(
-                    f"the files of {part.id} do not say when they began",
-                    where=where,
-                    expected="`clock: files`, or a `time` column of dates or unix time in the files",
-                )
-            shift += part.start
+        clock = Clock(self._zone, part.start)
         if spec.time:
-            return self._moments(name, spec, rows, path, shift, part)
+            return self._moments(name, spec, rows, path, clock, part)
         listed = [not math.isnan(self._value(name, spec, text, f"{path}, line {line}"))
                   for line, text in rows[column].items()]  # fmt: skip
-        return self._stretches(name, spec, spans(rows[listed], spec, path, shift), path, part)
+        return self._stretches(name, spec, spans(rows[listed], spec, path, clock, part.offset_s), path, part)
 
     def _value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
         """The number that stands for a cell; NaN where it holds nothing, or no class."""
@@ -138,11 +139,11 @@ class Labels:
         return self._made(spec, values, times)
 
     def _moments(
-        self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, shift_s: float, part: Part
+        self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, clock: Clock, part: Part
     ) -> Label | None:
         made = []
         for line, row in rows.iterrows():
-            at = tables.seconds(row[spec.time], path, line, str(spec.time)) - shift_s
+            at = clock.seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s
             value = self._value(name, spec, row[str(spec.column)], f"{path}, line {line}")
             if 0 <= at <= part.duration_s:
                 made.append((at, value))
@@ -162,7 +163,7 @@ class Labels:
         path, channels = part.table
         column = tables.columns(path, [str(spec.column)], where)[str(spec.column)]
         times = (np.arange(math.floor(part.duration_s / STEP_S)) + 0.5) * STEP_S
-        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.start, where)]
+        read = column.iloc[rows_at(path, channels, times + part.offset_s, part.start, where, self._zone)]
         texts = {raw: "" if pd.isna(raw) else str(raw) for raw in read.unique()}
         values = read.map({raw: self._value(name, spec, text, str(path)) for raw, text in texts.items()})
         return self._made(spec, values.to_numpy(np.float64), times)

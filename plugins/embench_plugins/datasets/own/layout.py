@@ -1,4 +1,4 @@
-"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled."""
+"""The schema of a `dataset.yaml`: what own recordings are, whose they are, and how they are labelled, if they are."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from embench.interfaces.kinds import KindName
 from embench.interfaces.recording import MODALITIES
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.formats.channels import Channels, Part
+from embench_plugins.datasets.own.clock import zone_of
+from embench_plugins.datasets.own.paths import Template, check_part
 
 ENTITIES = ("participant", "session", "task", "run")
 """What the names of BIDS files say."""
 SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands"))
+PIECE_S = 600.0
+"""The length of pieces of recordings without labels, where the description says none."""
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
-Fields = Mapping[str, str]
 Text = Annotated[str, Field(min_length=1)]
+Zone = Annotated[str, AfterValidator(lambda text: zone_of(text) and text)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def _template(text: Any) -> Any:
     return Template(text) if isinstance(text, str) else text
 
 
-class Table(_Part):
+def _pattern(text: str | None) -> str | None:
+    if text is not None:
+        check_part(text)
+    return text
+
+
+class Table(Part):
     """A table of a header and rows, and which of its columns hold what is known from the files' names.
 
     Args:
@@ -41,7 +46,7 @@ class Table(_Part):
     """
 
     table: Template
-    keys: Fields = {}
+    keys: Mapping[str, str] = {}
 
     _read = field_validator("table", mode="before")(_template)
 
@@ -52,40 +57,73 @@ class Column(Table):
     column: Text
 
 
-class Spans(Table):
-    """Stretches of time, a row each: `start` and `end` or `duration` are columns, in seconds from the start of the
-    files, or on an absolute `clock` in unix seconds or as dates in UTC."""
+class Trials(Part):
+    """Parts of a recording that become recordings of their own, by a table or by markers in the files.
 
-    start: Text
+    Args:
+        table, keys: as of any table; its other columns can be a label's.
+        start, end, duration: columns; times are seconds from the start of the files, or dates and times of day. With a
+            name in braces, such as `{stimulus}_start`, a row has columns for each stimulus.
+        stimulus: the column that names what was shown.
+        where: only rows in which each of these columns has one of these values.
+        markers: in place of a table, the markers in the files at which a part begins: text -> stimulus, or one text
+            with a name in braces, such as `film_start_{stimulus}`.
+        until: the text of the marker at which it ends; or `lasts_s`, its length in s.
+        clock: of older descriptions; times say by themselves whether they are dates.
+    """
+
+    table: Template | None = None
+    keys: Mapping[str, str] = {}
+    start: Text | None = None
     end: Text | None = None
     duration: Text | None = None
-    clock: Literal["files", "absolute"] = "files"
-
-    @model_validator(mode="after")
-    def _one_end(self) -> Spans:
-        if (self.end is None) == (self.duration is None):
-            raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
-        return self
-
-
-class Trials(Spans):
-    """Parts of a recording that become recordings of their own: rows in which each column of `where` has one of these
-    values. `stimulus` is the column that names what was shown; all columns can be a label's."""
-
     stimulus: Text | None = None
     where: Mapping[str, tuple[str, ...]] = {}
+    markers: Mapping[str, str] | Text | None = None
+    until: Text | None = None
+    lasts_s: Annotated[float, Field(gt=0)] | None = None
+    clock: Literal["files", "absolute"] = "files"
+
+    _read = field_validator("table", mode="before")(_template)
+    _readable = field_validator("until", "start", "end", "duration")(_pattern)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Trials:
+        if isinstance(self.markers, str):
+            check_part(self.markers)
+        if (self.table is None) == (self.markers is None):
+            raise ValueError("when do they begin? give a `table` with its columns, or the `markers` in the files")
+        if self.table is not None:
+            if self.start is None:
+                raise ValueError("when does one begin? give the column of the `start`")
+            if (self.end is None) == (self.duration is None):
+                raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
+            if self.wide and self.stimulus:
+                raise ValueError("`start` has the stimulus in its column's name: leave out `stimulus`")
+        elif (self.until is None) == (self.lasts_s is None):
+            raise ValueError("when does one end? give the marker `until` which it lasts, or its length, `lasts_s`")
+        return self
+
+    @property
+    def wide(self) -> bool:
+        """Whether a row of the table has columns for each stimulus."""
+        return bool(self.start and "{stimulus}" in self.start)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the table must have, by the names that stand here."""
+        timed = () if self.wide else (self.start, self.end, self.duration)
+        return [c for c in (*timed, self.stimulus, *self.where) if c]
 
 
 class OwnChannels(Channels):
-    """The channels of a modality, as in a corpus, and more.
+    """The channels of a modality, and where they are.
 
     Args:
         file: the files that hold it, where they are not the recording's own.
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     file: Template | None = None
     time: Text | None = None
@@ -103,7 +141,7 @@ class OwnChannels(Channels):
     _read = field_validator("file", mode="before")(_template)
 
 
-class Source(_Part):
+class Source(Part):
     """Recordings of one kind.
 
     Args:
@@ -185,7 +223,7 @@ class Source(_Part):
         return template.names if template else ()
 
 
-class LabelSource(_Part):
+class LabelSource(Part):
     """Where a label stands: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
     (with `start`), of its moments (with `time`), of the trials' table (`trial`), or of the signals' file.
 
@@ -197,14 +235,14 @@ class LabelSource(_Part):
     file: Text | None = None
     trial: Text | None = None
     table: Template | None = None
-    keys: Fields = {}
+    keys: Mapping[str, str] = {}
     column: Text | None = None
     start: Text | None = None
     end: Text | None = None
     duration: Text | None = None
     time: Text | None = None
-    clock: Literal["files", "absolute"] = "files"
-    classes: Fields | None = None
+    clock: Literal["files", "absolute"] = "files"  # of older descriptions
+    classes: Mapping[str, str] | None = None
     scale: tuple[float, float] | None = None
 
     _read = field_validator("table", mode="before")(_template)
@@ -252,7 +290,7 @@ class LabelSource(_Part):
         return "continuous" if self.start or self.time or (self.column and not self.table) else "rating"
 
 
-class TargetRule(_Part):
+class TargetRule(Part):
     """What is predicted of a label, as `embench.interfaces.units` has it, with classes by their names."""
 
     label: Text
@@ -270,7 +308,7 @@ class TargetRule(_Part):
     step: Annotated[float, Field(gt=0)] | None = None
 
 
-class People(_Part):
+class People(Part):
     """What is known of subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
 
     Args:
@@ -281,7 +319,7 @@ class People(_Part):
     table: Template | None = None
     id: Text = "participant"
     group: Text | None = None
-    info: Fields = {}
+    info: Mapping[str, str] = {}
     exclude: tuple[str, ...] = ()
 
     _read = field_validator("table", mode="before")(_template)
@@ -293,7 +331,7 @@ class People(_Part):
         return self
 
 
-class Rest(_Part):
+class Rest(Part):
     """Where rest lies in every recording, in s from its start."""
 
     start_s: Annotated[float, Field(ge=0)]
@@ -301,22 +339,24 @@ class Rest(_Part):
     in_unit: bool = True
 
 
-class Description(_Part):
-    """A whole `dataset.yaml`."""
+class Unlabelled(Part):
+    """A `dataset.yaml` of recordings to pretrain on. Those that last longer than `longest_s` come in pieces.
+    `timezone` is that of dates and times of day without one."""
 
-    name: Name
+    name: Name = "corpus"
     title: Text
     citation: Text
     licence: Text
     doi: str = ""
     mains_hz: Annotated[float, Field(gt=0)]
-    longest_s: Annotated[float, Field(gt=0)]
-    fixed_order: bool
-    labels_public: Literal["yes", "no", "unknown"]
+    timezone: Zone = "UTC"
+    longest_s: Annotated[float, Field(ge=1)] = PIECE_S
+    fixed_order: bool = False
+    labels_public: Literal["yes", "no", "unknown"] = "unknown"
     participants: People = People()
     recordings: Annotated[tuple[Source, ...], Field(min_length=1)]
-    labels: Mapping[Name, LabelSource]
-    targets: Annotated[Mapping[Name, TargetRule], Field(min_length=1)]
+    labels: Mapping[Name, LabelSource] = {}
+    targets: Mapping[Name, TargetRule] = {}
     default_modalities: tuple[str, ...] = ()
     default_targets: tuple[str, ...] = ()
     baseline: Rest | None = None
@@ -327,3 +367,14 @@ class Description(_Part):
         """In the order of the field's list."""
         there = {m for source in self.recordings for m in source.modalities}
         return tuple(m for m in SENSED if m in there)
+
+
+class Description(Unlabelled):
+    """A `dataset.yaml` of recordings with labels. None lasts longer than `longest_s`."""
+
+    name: Name
+    longest_s: Annotated[float, Field(gt=0)]
+    fixed_order: bool
+    labels_public: Literal["yes", "no", "unknown"]
+    labels: Mapping[Name, LabelSource]
+    targets: Annotated[Mapping[Name, TargetRule], Field(min_length=1)]

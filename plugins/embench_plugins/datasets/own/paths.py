@@ -35,10 +35,7 @@ class Template:
         if {"", ".", ".."} & set(parts):
             raise ValueError("the path leads out of the folder, or has an empty part")
         for part in parts:
-            if len(_PART.findall(part)) > _MOST_WILD:
-                raise ValueError(f"over {_MOST_WILD} names and stars in `{part}`")
-            if re.search(r"[{}]", _PART.sub("", part)):
-                raise ValueError(f"braces in `{part}` are no name: write `{{participant}}` or `{{participant:S*}}`")
+            check_part(part)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -52,6 +49,33 @@ class Template:
             known: what stands for some of them.
         """
         yield from _below(root, self.text.split("/"), dict(known or {}))
+
+
+def check_part(part: str) -> None:
+    """Raises ValueError where a text with names in braces and stars cannot be read, or would take long to compare."""
+    if len(_PART.findall(part)) > _MOST_WILD:
+        raise ValueError(f"over {_MOST_WILD} names and stars in `{part}`")
+    if re.search(r"[{}]", _PART.sub("", part)):
+        raise ValueError(f"braces in `{part}` are no name: write `{{participant}}` or `{{participant:S*}}`")
+
+
+@dataclass(frozen=True)
+class Listed(Template):
+    """Files whose subjects are known, path by path; `text` is how they were found."""
+
+    of: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Nothing is written that could be wrong."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What is known of each."""
+        return ("participant", "recording")
+
+    def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
+        """All of them."""
+        yield from ((root / path, {"participant": who, "recording": path}) for path, who in self.of)
 
 
 def fill(text: str, facts: Mapping[str, str]) -> str:
@@ -71,7 +95,7 @@ def _below(folder: Path, parts: list[str], known: dict[str, str]) -> Iterator[tu
     else:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    pattern = _pattern(first, known)
+    pattern = part_pattern(first, known)
     for name in names:
         if (found := pattern.fullmatch(name)) and name.isprintable():
             path, facts = folder / name, {**known, **found.groupdict()}
@@ -81,8 +105,8 @@ def _below(folder: Path, parts: list[str], known: dict[str, str]) -> Iterator[tu
                 yield from _below(path, rest, facts)
 
 
-def _pattern(part: str, known: Mapping[str, str]) -> re.Pattern[str]:
-    """One part of a path as a regular expression, for what is not known yet."""
+def part_pattern(part: str, known: Mapping[str, str]) -> re.Pattern[str]:
+    """A text with names in braces, such as one part of a path, as a regular expression for what is not known yet."""
     done, text, at = set[str](), "", 0
     for match in _PART.finditer(part):
         text += re.escape(part[at : match.start()])

@@ -1,13 +1,15 @@
-"""Own labelled recordings, for a benchmark of one's own data without a line of Python.
+"""Own recordings, for a benchmark of one's own data, or for pretraining, without a line of Python.
 
-Reads CSV, EDF and BDF, WFDB, MATLAB files, Empatica E4 exports and BIDS, as the file `dataset.yaml` beside them says
-(see `own_layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
+Reads CSV, EDF and BDF, WFDB, MATLAB files, files of Empatica's wristbands and BIDS, as the file `dataset.yaml` beside
+them says (see `layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 
@@ -18,18 +20,19 @@ from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
-from embench_plugins.datasets.formats.recordings import parts
+from embench_plugins.datasets.formats.recordings import markers, parts
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
-from embench_plugins.datasets.own.items import Item, find_items, some
+from embench_plugins.datasets.own.clock import Clock, zone_of
+from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some
 from embench_plugins.datasets.own.labels import Labels, Part
-from embench_plugins.datasets.own.layout import SENSED, Column, OwnChannels, Source
+from embench_plugins.datasets.own.layout import SENSED, Column, Description, OwnChannels, Source, Trials, Unlabelled
 from embench_plugins.datasets.own.paths import fill
-from embench_plugins.datasets.own.rows import Span, Tables, single, spans
-from embench_plugins.datasets.own.signals import TABLES, Read, piece, read_e4, read_files
-from embench_plugins.datasets.own.yaml import DATASET, read_yaml
+from embench_plugins.datasets.own.rows import Span, Tables, marked_spans, single, spans, wide_spans
+from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
+from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
 
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
@@ -60,12 +63,18 @@ class Own(Dataset):
         fixed_order=True,
     )
 
+    schema: type[Unlabelled] = Description
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._written = read_yaml(self.root)
-        self.description = read_description(self._written)
+        self._written = self._read_written()
+        self.description = read_description(self._written, self.schema)
         self.card = card(self.description)
         self._tables = Tables(self.root)
+        self._begun: dict[str, dict[str, float]] = {}
+
+    def _read_written(self) -> Written:
+        return read_yaml(self.root / DATASET)
 
     def subjects(self) -> list[str]:
         """The subjects of all files that the patterns name, without those that are excluded."""
@@ -79,7 +88,7 @@ class Own(Dataset):
 
     def files(self, subject: str) -> list[Path]:
         """The description, the tables, and one subject's files with all that belongs to them."""
-        found = [self.root / DATASET]
+        found = [self._written.path]
         if self._people_path:
             found.append(self._people_path)
         for item in self._of(subject):
@@ -92,24 +101,33 @@ class Own(Dataset):
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """One subject's recordings, in the order of their ids."""
-        yield from self._read(subject, self._labels())
+        labels = self._labels()
+        for item in self._of(subject):
+            yield from self._read(item, labels)
 
     def verify(self) -> list[Finding]:
-        """Reads everything; what cannot be read, and labels, rows and subjects that do not find each other."""
-        labels, findings, longest = self._labels(), list[Finding](), 0.0
-        for subject in self.subjects():
+        """Reads everything; what cannot be read, what is odd of signals, and labels, rows and subjects that do not find
+        each other."""
+        labels, longest = self._labels(), 0.0
+        findings, rates = list[Finding](), dict[str, set[float]]()
+        for item in (item for subject in self.subjects() for item in self._of(subject)):
+            heard = Heard(item)
             try:
-                longest = max([longest, *(recording.duration_s for recording in self._read(subject, labels))])
+                for recording in self._read(item, labels):
+                    longest = max(longest, recording.duration_s)
+                    for m, signal in recording.signals.items():
+                        rates.setdefault(m, set()).add(signal.rate)
+                        heard.add(m, signal)
+                findings += heard.findings(self._source(item).modalities, few=not self.description.targets)
             except DataError as error:
-                findings.append(Finding("error", error.where or subject, error.what))
-        if 0 < 1.5 * longest < self.description.longest_s:
-            what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
-            findings.append(Finding("note", self._written.where("longest_s"), what))
+                findings.append(Finding("error", error.where or item.id, error.what))
+        findings += self._of_lengths(longest, rates)
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
         for name, texts in labels.without_class.items():
-            what = f"values of {name} that are none of its classes have no label: {some(sorted(texts))}"
+            values = some([f"`{text}`" for text in sorted(texts)])
+            what = f"values of {name} that are none of its classes have no label: {values}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
             if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
@@ -117,11 +135,19 @@ class Own(Dataset):
                 findings.append(Finding("warning", str(path), what))
         here = {tables.canonical(subject) for subject in self.subjects()}
         excluded = set(map(tables.canonical, self.description.participants.exclude))
-        if absent := sorted(set(self._people) - here - excluded):
+        id_ = self.description.participants.id
+        if absent := sorted(cells[id_] for key, cells in self._people.items() if key not in here | excluded):
             findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
-        if self._people and (unknown := sorted(here - set(self._people))):
+        if self._people and (unknown := [s for s in self.subjects() if tables.canonical(s) not in self._people]):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
-        return findings
+        return list(dict.fromkeys(findings))
+
+    def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
+        """What `verify` notes of the longest recording, and of the rates that each modality has."""
+        if not 0 < 1.5 * longest < self.description.longest_s:
+            return []
+        what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
+        return [Finding("note", self._written.where("longest_s"), what)]
 
     # Which recordings there are.
 
@@ -201,43 +227,54 @@ class Own(Dataset):
 
     def _labels(self) -> Labels:
         specs = self.description.labels
-        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs})
+        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs}, self._zone)
+
+    @property
+    def _zone(self) -> tzinfo:
+        return zone_of(self.description.timezone)
 
     def _tables_of(self, item: Item) -> list[Path]:
         source = self._source(item)
         named = [self.description.labels[name].table for name in self._label_names(item)]
         named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
-        named += [source.trials.table] if source.trials else []
+        named += [source.trials.table] if source.trials and source.trials.table else []
         found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named if table]
         return [path for path in found if path is not None]
 
-    def _read(self, subject: str, labels: Labels) -> Iterator[Recording]:
-        items = self._of(subject)
-        starts = {item.id: _first_moment(item) for item in items if self._source(item).e4}
-        for item in items:
-            source = self._source(item)
-            read = self._signals(item, source)
+    def _read(self, item: Item, labels: Labels) -> Iterator[Recording]:
+        source = self._source(item)
+        with self._open(item, source) as read:
             base = {key: self._number(item, source, key) for key in ("order", "start_s")}
-            if item.id in starts:  # a wristband knows when it began
-                own = {i: s for i, s in starts.items() if _session(items, i) == _session(items, item.id)}
-                known = {"start_s": starts[item.id] - min(own.values()), "order": _rank(own, item.id)}
+            if source.e4:
+                known = self._known_start(item)
                 base = {key: known[key] if value is None else value for key, value in base.items()}
-            for number, span in enumerate(self._trials(item, source, read) or [None]):
+            read, spans_ = self._cut(item, source, read)
+            for number, span in enumerate(spans_):
                 yield self._recording(item, source, read, base, number, span, labels)
 
-    def _signals(self, item: Item, source: Source) -> Read:
+    def _known_start(self, item: Item) -> dict[str, float]:
+        """Where a wristband's recording is in its session, since a wristband knows when it began."""
+        items = {other.id: other for other in self._of(item.facts["participant"]) if self._source(other).e4}
+        starts = self._begun.setdefault(item.facts["participant"], {})
+        starts |= {id_: first_moment(other) for id_, other in items.items() if id_ not in starts}
+        session = item.facts.get("session")
+        own = sorted(starts[id_] for id_, other in items.items() if other.facts.get("session") == session)
+        return {"start_s": starts[item.id] - own[0], "order": own.index(starts[item.id])}
+
+    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | None]]:
+        """What becomes of the signals of some files, and the parts of them that are recordings of their own."""
+        read = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
+        return read, self._trials(item, source, read) or [None]
+
+    def _open(self, item: Item, source: Source) -> AbstractContextManager[Read]:
         if source.e4:
-            return read_e4(next(iter(item.paths.values())), source.modalities)
+            return nullcontext(read_e4(next(iter(item.paths.values())), source.modalities))
         channels = source.signals if isinstance(source.signals, Mapping) else {}
         if source.bids:
             where = self._written.where("recordings", item.source, "signals")
-            return read_bids(self.root, item.paths[""], channels, where)
+            return nullcontext(read_bids(self.root, item.paths[""], channels, where))
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
-        try:
-            return read_files(item.paths, channels, places)
-        except OSError as error:
-            where = str(error.filename or next(iter(item.paths.values())))
-            raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+        return open_files(item.paths, channels, places, self._zone)
 
     def _number(self, item: Item, source: Source, key: str) -> float | None:
         """The order or start of a recording, from its path or a table."""
@@ -264,42 +301,51 @@ class Own(Dataset):
         spec, where = source.trials, self._written.where("recordings", item.source, "trials")
         if spec is None:
             return []
-        path = self._tables.path(spec.table, item.facts, where)
-        if path is None:
-            raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
-        wanted = [c for c in (spec.start, spec.end, spec.duration, spec.stimulus, *spec.where) if c]
-        rows = self._tables.of(path, spec, item.facts, wanted, where)
-        for column, values in spec.where.items():
-            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
-        if spec.clock == "absolute" and read.start is None:
-            raise DataError(f"the files of {item.id} do not say when they began", where=where, expected="clock: files")
-        found = spans(rows, spec, path, read.start or 0.0 if spec.clock == "absolute" else 0.0)
+        path, found = self._spans(item, spec, read, where)
         if not found:
-            raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected="rows with these values")
+            expected = "the markers that stand there" if spec.markers else "rows with these values"
+            raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
         for span in found:
             if span.start < 0 or span.stop > read.duration_s + OVERHANG_S or span.stop <= span.start:
                 raise DataError(
-                    f"line {span.line}: the trial is from {span.start:g} to {span.stop:g} s of {read.duration_s:g} s",
+                    f"{f'line {span.line}: ' if span.line else ''}the trial is from {span.start:g} to {span.stop:g} s "
+                    f"of {read.duration_s:g} s",
                     where=str(path),
                     expected=f"a part of recording {item.id}",
                 )
         return found
+
+    def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, list[Span]]:
+        """The trials of a recording's files, and the file that says them."""
+        if spec.table is None:
+            path = next(iter(item.paths.values()))
+            return path, marked_spans(markers(path), spec.markers or {}, spec.until, spec.lasts_s)
+        found = self._tables.path(spec.table, item.facts, where)
+        if found is None:
+            raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
+        rows = self._tables.of(found, spec, item.facts, spec.columns, where)
+        if spec.stimulus:
+            rows = rows[~rows[spec.stimulus].str.lower().isin(tables.MISSING)]  # such as pauses
+        for column, values in spec.where.items():
+            rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
+        return found, (wide_spans if spec.wide else spans)(rows, spec, found, Clock(self._zone, read.start))
 
     def _recording(
         self, item: Item, source: Source, read: Read, base: Mapping[str, float | None], number: int, span: Span | None,
         labels: Labels,
     ) -> Recording:  # fmt: skip
         facts, offset, duration, id_ = dict(item.facts), 0.0, read.duration_s, item.id
-        signals = read.signals
         start, order = base["start_s"], base["order"]
+        if span is not None:
+            offset, duration = span.start, min(span.stop, read.duration_s) - span.start
+            start = (start or 0.0) + offset
         if span is not None and source.trials is not None:
-            id_, offset, duration = f"{id_}@{number + 1}", span.start, min(span.stop, read.duration_s) - span.start
+            id_, order = f"{id_}@{number + 1}", order if order is not None else number
             facts |= {"trial": str(number + 1)}
-            if source.trials.stimulus:
-                facts["stimulus"] = span.cells[source.trials.stimulus]
-            cut = {m: piece(signal, span.start, span.stop) for m, signal in signals.items()}
-            signals = {m: signal for m, signal in cut.items() if signal is not None}
-            start, order = (start or 0.0) + span.start, order if order is not None else number
+            if source.trials.stimulus or source.trials.wide or source.trials.markers:
+                facts["stimulus"] = span.cells.get(source.trials.stimulus or "stimulus", "")
+        elif duration < read.duration_s:
+            id_ = f"{id_}@{offset:g}s"
         if duration > self.description.longest_s + 1e-6:
             raise DataError(
                 f"recording {id_} lasts {duration:.6g} s, longer than `longest_s`",
@@ -312,12 +358,12 @@ class Own(Dataset):
             id=id_,
             subject=facts["participant"],
             stimulus=self._said(source.stimulus, facts, "stimulus", "recording"),
-            session=self._said(source.session, facts, "session", "session"),
+            session=self._said(source.session, facts, "session", self._session(item)),
             duration_s=duration,
             group=self._group(facts["participant"], facts),
             start_s=start,
             order=None if order is None else int(order),
-            signals={m: signal for m, signal in signals.items() if _recorded(signal)},
+            signals={m: s for m, s in read.between(offset, offset + duration).items() if _recorded(s)},
             labels=labels.of(part),
         )
 
@@ -333,6 +379,10 @@ class Own(Dataset):
                 return path, source.signals[m]
         return None
 
+    def _session(self, item: Item) -> str:
+        """The session of a recording of which nothing says it."""
+        return "session"
+
     def _said(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
         made = fill(text, facts) if text else facts.get(name, otherwise)
         return made or otherwise
@@ -341,22 +391,3 @@ class Own(Dataset):
 def _recorded(signal: Signal) -> bool:
     """A modality of which there is nothing but zeros or lost samples is absent."""
     return bool(np.nan_to_num(signal.data).any())
-
-
-def _rank(starts: Mapping[str, float], id_: str) -> int:
-    return sorted(starts, key=starts.__getitem__).index(id_)
-
-
-def _session(items: list[Item], id_: str) -> str | None:
-    return next(item.facts.get("session") for item in items if item.id == id_)
-
-
-def _first_moment(item: Item) -> float:
-    """When a wristband's files all have begun, in unix seconds, by their first lines alone."""
-    found = []
-    for m, folder in item.paths.items():
-        path = folder / e4.FILES[m]
-        if path.is_file():
-            with path.open(encoding="utf-8-sig", errors="replace") as file:
-                found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
-    return max(found, default=0.0)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.clock import Clock
+from embench_plugins.datasets.own.paths import Template, fill, part_pattern
 
 
 class Named(Protocol):
@@ -38,8 +39,16 @@ class Timed(Protocol):
         """Column of the duration, where there is one."""
 
 
+class Columns(NamedTuple):
+    """Columns of stretches of time; see `Timed`."""
+
+    start: str | None
+    end: str | None
+    duration: str | None
+
+
 class Span(NamedTuple):
-    """A stretch of time in s, and the line and cells of its row."""
+    """A stretch of time in s, and the line and cells of its row; of a marker the line is 0."""
 
     start: float
     stop: float
@@ -53,7 +62,7 @@ class Tables:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._read: dict[Path, pd.DataFrame] = {}
-        self._index: dict[tuple[Path, tuple[str, ...]], dict[tuple[str, ...], list[int]]] = {}
+        self._index: dict[tuple[Path, tuple[str, ...], tuple[bool, ...]], dict[tuple[str, ...], list[int]]] = {}
 
     def path(self, template: Template, facts: Mapping[str, str], where: str) -> Path | None:
         """The table of a recording; None where there is none. Raises DataError where there are several."""
@@ -71,29 +80,30 @@ class Tables:
             self._read[path] = tables.rows(path)
         return self._read[path]
 
-    def of(self, path: Path, spec: Named, facts: Mapping[str, str], columns: Sequence[str], where: str) -> pd.DataFrame:
+    def of(self, path: Path, spec: Named, facts: Mapping[str, str], wanted: Sequence[str], where: str) -> pd.DataFrame:
         """The rows of a recording, those whose key columns hold what is known of it.
 
         Args:
-            columns: others that must be there.
+            wanted: other columns that must be there.
 
         Raises:
             DataError: a column is missing; `where` is the line that names it.
         """
         rows = self.rows(path)
-        tables.check_columns(path, list(rows.columns), [*spec.keys.values(), *columns], where)
+        tables.check_columns(path, list(rows.columns), [*spec.keys.values(), *wanted], where)
         if not spec.keys:
             return rows
         if set(spec.keys) - set(facts):
             return rows.iloc[:0]
-        names = tuple(spec.keys.values())
-        if (path, names) not in self._index:
+        names, own = tuple(spec.keys.values()), tuple(tables.canonical(facts[fact]) for fact in spec.keys)
+        place = (path, names, tuple(value.isdigit() for value in own))
+        if place not in self._index:
             index: dict[tuple[str, ...], list[int]] = {}
-            for i, cells in enumerate(zip(*(rows[name] for name in names), strict=True)):
+            columns = (tables.bare(list(rows[name]), value) for name, value in zip(names, own, strict=True))
+            for i, cells in enumerate(zip(*columns, strict=True)):
                 index.setdefault(tuple(map(tables.canonical, cells)), []).append(i)
-            self._index[path, names] = index
-        own = tuple(tables.canonical(facts[fact]) for fact in spec.keys)
-        return rows.iloc[self._index[path, names].get(own, [])]
+            self._index[place] = index
+        return rows.iloc[self._index[place].get(own, [])]
 
 
 def single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
@@ -109,14 +119,14 @@ def single(found: pd.DataFrame, path: Path, known: str) -> pd.Series | None:
     return None if found.empty else found.iloc[0]
 
 
-def spans(found: pd.DataFrame, spec: Timed, path: Path, shift_s: float) -> list[Span]:
+def spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock, shift_s: float = 0.0) -> list[Span]:
     """Rows as stretches of time, `shift_s` earlier than they say, in the order of their start. Raises DataError that
     names the line without a start or with an end before it."""
     made = []
     for line, row in found.iterrows():
-        start = tables.seconds(row[spec.start], path, line, str(spec.start))
+        start = clock.seconds(row[spec.start], path, line, str(spec.start))
         last = spec.end or str(spec.duration)
-        stop = tables.seconds(row[last], path, line, last) + (0.0 if spec.end else start)
+        stop = clock.seconds(row[last], path, line, last) + (0.0 if spec.end else start)
         if not (np.isfinite([start, stop]).all() and start <= stop):
             raise DataError(
                 f"line {line}: from `{row[spec.start]}`, {'to' if spec.end else 'for'} `{row[last]}`",
@@ -125,3 +135,45 @@ def spans(found: pd.DataFrame, spec: Timed, path: Path, shift_s: float) -> list[
             )
         made.append(Span(start - shift_s, stop - shift_s, int(line), row.to_dict()))
     return sorted(made, key=lambda span: span.start)
+
+
+def wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> list[Span]:
+    """The stretches of a row that has columns for each stimulus, such as `{stimulus}_start`, in the order of their
+    start; what stands for the name is in their cells. A stimulus without a time is left out."""
+    last = str(spec.end or spec.duration)
+    pattern, made = part_pattern(str(spec.start), {}), []
+    for column in found.columns:
+        if not (named := pattern.fullmatch(column)):
+            continue
+        start, stop = column, fill(last, named.groupdict())
+        tables.check_columns(path, list(found.columns), [stop], str(path))
+        rows = found[~found[start].str.lower().isin(tables.MISSING)]
+        one = Columns(start, stop if spec.end else None, None if spec.end else stop)
+        made += [s._replace(cells={**s.cells, **named.groupdict()}) for s in spans(rows, one, path, clock)]
+    return sorted(made, key=lambda span: span.start)
+
+
+def marked_spans(
+    marks: Sequence[tuple[float, str]], begins: Mapping[str, str] | str, ends: str | None, lasts_s: float | None
+) -> list[Span]:
+    """The stretches from each marker that fits `begins` to the next one that fits `ends`, or of a fixed length.
+
+    Args:
+        marks: seconds and texts, in order of time.
+        begins: text -> stimulus, or a text with names in braces.
+        ends: a text with names in braces; one that `begins` has, too, stands for the same.
+    """
+    pattern, made = part_pattern(begins, {}) if isinstance(begins, str) else None, []
+    for k, (at, text) in enumerate(marks):
+        named = pattern.fullmatch(text) if pattern else None
+        facts = {name: value.strip() for name, value in named.groupdict().items()} if named else {}
+        if isinstance(begins, Mapping) and text in begins:
+            facts = {"stimulus": begins[text]}
+        elif named is None:
+            continue
+        end = part_pattern(ends, named.groupdict() if named else facts) if ends else None
+        stop = next((t for t, other in marks[k + 1 :] if end and end.fullmatch(other)), None)
+        stop = at + lasts_s if lasts_s else stop
+        if stop is not None and stop > at:
+            made.append(Span(at, stop, 0, facts))
+    return made

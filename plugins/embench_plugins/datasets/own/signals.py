@@ -1,10 +1,18 @@
-"""The signals of one recording of a `dataset.yaml`, from tables, EDF and the like, or an Empatica E4 export."""
+"""The signals of one recording of a `dataset.yaml`, from tables, EDF and the like, or an Empatica E4 export.
+
+Files are read a stretch at a time, so that memory does not grow with them; a MATLAB file, an export of an E4, and a
+table with times are read whole.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,24 +24,37 @@ from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS, chosen, factor
 from embench_plugins.datasets.formats.recordings import opened
-from embench_plugins.datasets.formats.tracks import Track
+from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
-from embench_plugins.datasets.own.yaml import DATASET
 
 TABLES = (".csv", ".tsv", ".txt")
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
+JITTER_S = 0.05
+"""How far times may be off an even grid that no sample is missing on: phones stamp samples when they arrive."""
 _ROUND = 0.005
 """A rate that times say is taken for a whole number where it is as close to it."""
 
 
 class Read(NamedTuple):
-    """Signals that begin together; `start` is when, in unix seconds, None where the files do not say it."""
+    """Signals that begin together. `between` gives them between two seconds, of stretches in order; `start` is when
+    they begin, in unix seconds, None where the files do not say it."""
 
-    signals: dict[str, Signal]
     start: float | None
     duration_s: float
+    between: Callable[[float, float], dict[str, Signal]]
+
+
+def in_memory(signals: Mapping[str, Signal], start: float | None = None, duration_s: float | None = None) -> Read:
+    """Signals that were read whole; without a duration they last as long as the longest."""
+
+    def between(first: float, last: float) -> dict[str, Signal]:
+        cut = {m: piece(signal, first, last) for m, signal in signals.items()}
+        return {m: signal for m, signal in cut.items() if signal is not None}
+
+    longest = max((signal.duration_s for signal in signals.values()), default=0.0)
+    return Read(start, longest if duration_s is None else duration_s, between)
 
 
 def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
@@ -43,86 +64,153 @@ def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
         raise DataError("no file of an Empatica E4 is here", where=str(folder), expected=f"some of {wanted}")
     session = e4.session(paths, hint="copy the export of the session again")
-    return Read(session.signals, session.start, session.duration_s)
+    return in_memory(session.signals, session.start, session.duration_s)
 
 
-def read_files(paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str]) -> Read:
+@contextmanager
+def open_files(
+    paths: Mapping[str, Path], channels: Mapping[str, OwnChannels], places: Mapping[str, str], zone: tzinfo = UTC
+) -> Iterator[Read]:
     """The modalities of one recording.
 
     Args:
         paths: modality -> its file.
         channels: modality -> what the description says of it.
         places: modality -> file and line where it does.
+        zone: that of dates that state none.
 
     Raises:
         DataError: a file cannot be read, has other channels, or times that the rate does not fit.
     """
-    found: dict[str, Signal] = {}
-    starts: dict[str, float | None] = {}
-    for m, path in paths.items():
-        table = path.suffix.lower() in TABLES
-        tracks, rate, starts[m] = (_table if table else _file)(path, m, channels[m], places[m])
-        with np.errstate(over="ignore", invalid="ignore"):
-            data = np.stack(tracks).astype(np.float32)
-        data[~np.isfinite(data)] = np.nan
-        found[m] = Signal(data, rate, channels[m].standard, POTENTIALS.get(m, str(channels[m].unit)))
-    known = {m: start for m, start in starts.items() if start is not None}
-    if len(known) == len(found) and found:
-        return _together(found, known, paths)
-    return Read(found, None, max((signal.duration_s for signal in found.values()), default=0.0))
+    try:
+        with ExitStack() as stack:
+            held = {path: stack.enter_context(_open(path, zone)) for path in dict.fromkeys(paths.values())}
+            found = {m: _tracks(path, m, channels[m], held[path], places[m]) for m, path in paths.items()}
+            start, duration, offsets = _shared(found, paths)
+
+            def between(first_s: float, last_s: float) -> dict[str, Signal]:
+                now = {}
+                for m, tracks in found.items():
+                    rate, samples = tracks[0].rate, tracks[0].samples
+                    first, last = (min(offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s))
+                    if last > first:
+                        units = [factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
+                        rows = [track.read(first, last) * unit for track, unit in zip(tracks, units, strict=True)]
+                        now[m] = made(rows, rate, m, channels[m])
+                return now
+
+            yield Read(start, duration, between)
+    except OSError as error:
+        where = str(error.filename or next(iter(paths.values())))
+        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
 
 
-def _file(path: Path, modality: str, own: OwnChannels, where: str) -> tuple[list[np.ndarray], float, float | None]:
-    with opened(path) as tracks_of:
-        tracks = chosen(path, modality, own, tracks_of(own), DATASET)
-        rate, samples = tracks[0].rate, tracks[0].samples
-        if isinstance(own.rate, float) and abs(own.rate - rate) > RATE_TOLERANCE * rate and path.suffix != ".mat":
-            raise DataError(
-                f"{path.name} has {rate:g} samples of {modality} a second, not {own.rate:g}",
-                where=where,
-                expected=f"rate: {rate:g}, or no rate: the file says it",
-            )
-        return [t.read(0, samples) * factor(path, modality, own, t, DATASET) for t in tracks], rate, None
+def made(rows: Sequence[np.ndarray], rate: float, modality: str, own: OwnChannels) -> Signal:
+    """A signal of what was read (channels, n)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = np.stack(rows).astype(np.float32)
+    return Signal(data, rate, own.standard, POTENTIALS.get(modality, str(own.unit)))
 
 
-def _table(path: Path, modality: str, own: OwnChannels, where: str) -> tuple[list[np.ndarray], float, float | None]:
-    wanted = [*own.channels.values(), *([own.time] if own.time else [])]
-    read = tables.columns(path, wanted, where)
-    values = [_numbers(read[name], name, path) for name in own.channels.values()]
-    rate, start = (float(own.rate) if isinstance(own.rate, int | float) else None), None
-    if own.time:
-        at, start = _times(read[own.time], own, path)
-        rate = _rate(at, rate, path, own.time, where)
-        values = _placed(values, at, rate, path, own.time)
-    if rate is None:
+Find = Callable[[str, OwnChannels, str], Sequence[Track]]
+"""What a modality's channels are among, given also the line that names them."""
+
+
+def _tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
+    tracks = chosen(path, m, own, find(m, own, where), where)
+    rate = tracks[0].rate
+    if isinstance(own.rate, float) and abs(own.rate - rate) > RATE_TOLERANCE * rate:
         raise DataError(
-            f"how many samples of {modality} a second does {path.name} have?",
+            f"{path.name} has {rate:g} samples of {m} a second, not {own.rate:g}",
+            where=where,
+            expected=f"rate: {rate:g}, or no rate: the file says it",
+        )
+    return tracks
+
+
+@contextmanager
+def _open(path: Path, zone: tzinfo) -> Iterator[Find]:
+    if path.suffix.lower() not in TABLES:
+        with opened(path) as tracks_of:
+            yield lambda _, own, __: tracks_of(own)
+    elif path.is_file() and e4.is_export(path):
+        tracks = _worn(path)
+        yield lambda *_: tracks
+    else:
+        with tables.opened(path) as rows:
+            yield partial(_columns, path, rows, zone)
+
+
+def _worn(path: Path) -> list[Track]:
+    """One file of an E4: the channels `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
+    rate, data = e4.export(path)
+    moved = data.shape[1] > 1
+    names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
+    data = data * e4.COUNT_G if moved else data
+    return [Track(name, rate, len(data), None, partial(part, x)) for name, x in zip(names, data.T, strict=True)]
+
+
+def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChannels, where: str) -> list[Track]:
+    """The columns of a table."""
+    if own.time:
+        return _timed(path, own.time, rows, own, where, zone)
+    if rows.names[-1] == "IBI" and math.isfinite(tables.number(rows.names[0])):
+        raise DataError(
+            "intervals between beats of an Empatica E4, not samples at a rate",
+            where=str(path),
+            expected="a signal's file, such as BVP.csv, in which the beats are",
+        )
+    if not isinstance(own.rate, float):
+        raise DataError(
+            f"how many samples of {m} a second does {path.name} have?",
             where=where,
             expected="`rate`, or `time`: the column with the time of each row",
         )
-    name = next(iter(own.channels.values()))
-    track = Track(name, rate, len(values[0]), own.unit, lambda *_: values[0])
-    return [row * factor(path, modality, own, track, DATASET) for row in values], rate, start
+
+    def read(name: str, first: int, last: int) -> np.ndarray:
+        return _numbers(rows.read(first, last)[name], name, path, first)
+
+    return [Track(name, own.rate, rows.length, None, partial(read, name)) for name in rows.names]
 
 
-def _numbers(column: pd.Series, name: str, path: Path) -> np.ndarray:
+def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
+    """The columns of a table that says when each row was: samples at their places on an even grid, NaN where one is
+    missing."""
+    tables.check_columns(path, rows.names, [column], where)
+    table = tables.columns(path, rows.names, where)
+    at, start = _times(table[column], own, path, zone)
+    rate = _rate(at, own.rate if isinstance(own.rate, float) else None, path, column, where)
+    index = _places(at, rate, path, column)
+
+    def read(name: str, first: int, last: int) -> np.ndarray:
+        full = np.full(index[-1] + 1, np.nan)
+        full[index] = _numbers(table[name], name, path, 0)
+        return full[first:last]
+
+    return [Track(name, rate, int(index[-1]) + 1, None, partial(read, name), start) for name in rows.names]
+
+
+def _numbers(column: pd.Series, name: str, path: Path, before: int) -> np.ndarray:
     values = pd.to_numeric(column, errors="coerce")
     if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
         raise DataError(
-            f"column {name}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
+            f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
             where=str(path),
             expected="numbers, and empty cells where samples were lost",
         )
     return values.to_numpy(np.float64)
 
 
-def _times(column: pd.Series, own: OwnChannels, path: Path) -> tuple[np.ndarray, float | None]:
+def _times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) -> tuple[np.ndarray, float | None]:
     """Seconds from the first row (n,), and when that was, where it is a date or unix time."""
     if pd.api.types.is_numeric_dtype(column):
         at = column.to_numpy(np.float64) * TIME_UNITS[own.time_unit]
         absolute = at[0] > 3e8
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+        if re.fullmatch(r"[^Zz+-]*\d", str(column.iloc[0])[10:]):  # no offset after the day
+            local = parsed.dt.tz_localize(None)
+            parsed = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
         at, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
     if wrong := np.flatnonzero(~np.isfinite(at)).tolist():
         raise DataError(
@@ -138,8 +226,8 @@ def _times(column: pd.Series, own: OwnChannels, path: Path) -> tuple[np.ndarray,
 
 def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: str) -> float:
     """Samples a second that times (n,) say; must be those that are stated."""
-    step = float(np.median(np.diff(at)))
-    found = 1 / step if step > 0 else len(at) / max(float(at[-1]), 1e-9)
+    step, mean = float(np.median(np.diff(at))), max(float(at[-1]), 1e-9) / (len(at) - 1)
+    found = 1 / mean if step <= 0 or (abs(mean / step - 1) < 0.1 and _even(at, 1 / mean)) else 1 / step
     if stated is None:
         whole = round(found)
         return float(whole) if whole and abs(found - whole) <= _ROUND * whole else found
@@ -153,9 +241,14 @@ def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: 
     return stated
 
 
-def _placed(values: Sequence[np.ndarray], at: np.ndarray, rate: float, path: Path, column: str) -> list[np.ndarray]:
-    """Samples at their places on an even grid, NaN where one is missing."""
-    place = np.round(at * rate)
+def _even(at: np.ndarray, rate: float) -> bool:
+    """Whether times (n,) are those of evenly spaced samples, but for their rounding or the jitter of a clock."""
+    return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
+
+
+def _places(at: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
+    """The place of each sample on an even grid."""
+    place = np.arange(len(at), dtype=np.float64) if _even(at, rate) else np.round(at * rate)
     if place[-1] >= min(MOST_SAMPLES, 1000 * len(at) + 1000):
         raise DataError(f"column {column} goes over {at[-1]:.6g} s", where=str(path), expected=f"{len(at)} samples")
     index = place.astype(np.int64)
@@ -166,36 +259,41 @@ def _placed(values: Sequence[np.ndarray], at: np.ndarray, rate: float, path: Pat
             expected=f"{rate:g} samples a second",
             hint="leave out `time` and state the `rate`, if samples are evenly spaced and only their times are not",
         )
-    found = [np.full(index[-1] + 1, np.nan) for _ in values]
-    for row, full in zip(values, found, strict=True):
-        full[index] = row
-    return found
+    return index
 
 
-def rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str) -> np.ndarray:
+def rows_at(
+    path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str, zone: tzinfo
+) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
         at = np.floor(seconds * float(own.rate or 1) + 1e-6)
-        return np.minimum(at.astype(np.int64), len(tables.columns(path, [*own.channels.values()], where)) - 1)
-    times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path)
+        return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where)) - 1)
+    times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0
     return np.maximum(np.searchsorted(times, seconds + shift + 1e-6, "right") - 1, 0)
 
 
-def _together(signals: Mapping[str, Signal], starts: Mapping[str, float], paths: Mapping[str, Path]) -> Read:
-    """Signals cut to the segment that all share."""
-    start = max(starts.values())
-    stop = min(starts[m] + signal.duration_s for m, signal in signals.items())
-    cut = {m: piece(s, start - starts[m], stop - starts[m]) for m, s in signals.items()} if stop > start else {}
-    if not cut or any(signal is None for signal in cut.values()):
-        first, last = min(starts, key=starts.__getitem__), max(starts, key=starts.__getitem__)
+def _shared(
+    found: Mapping[str, Sequence[Track]], paths: Mapping[str, Path]
+) -> tuple[float | None, float, Mapping[str, int]]:
+    """When modalities begin, how long they last, and the sample of each at which they do: those whose files all say
+    when they began are cut to what they share."""
+    starts = {m: tracks[0].start for m, tracks in found.items()}
+    known = {m: start for m, start in starts.items() if start is not None}
+    if len(known) < len(found) or not found:
+        return None, max((own[0].duration_s for own in found.values()), default=0.0), dict.fromkeys(found, 0)
+    start = max(known.values())
+    duration = min(known[m] + tracks[0].duration_s for m, tracks in found.items()) - start
+    if duration * min(tracks[0].rate for tracks in found.values()) < 1 - 1e-6:
+        first, last = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         raise DataError(
             f"{paths[first].name} ends before {paths[last].name} begins",
             where=str(paths[last]),
             expected="files of one recording, which overlap",
             hint="are both in one time zone, and of one session?",
         )
-    return Read({m: signal for m, signal in cut.items() if signal}, start, stop - start)
+    return start, duration, {m: round((start - known[m]) * tracks[0].rate) for m, tracks in found.items()}
 
 
 def piece(signal: Signal, start: float, stop: float) -> Signal | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 import warnings
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
+_NOTHING = sorted(MISSING - {""})
 AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row a line"
 
 
@@ -41,13 +44,11 @@ def dialect(path: Path) -> Dialect:
     """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected="a table")
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
     lines: list[str] = []
     with path.open("rb") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
             if len(line) == _MOST_LINE or b"\0" in line:
-                raise DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+                raise _no_text(path)
             if line.strip():
                 lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
     if not lines:
@@ -70,16 +71,35 @@ def dialect(path: Path) -> Dialect:
     return Dialect(separator, decimal, tuple(names), headed)
 
 
-def _read(path: Path, separator: str, decimal: str, **options: object) -> pd.DataFrame:
+def _no_text(path: Path) -> DataError:
+    return DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path, sep=separator, decimal=decimal, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
-                skip_blank_lines=True, low_memory=False, skipinitialspace=True, **options,
-            )  # fmt: skip
+            yield
     except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(f"not readable as a table: {error}", where=str(path), expected="a table", hint=AGAIN) from error
+
+
+def _read(path: Path, separator: str, decimal: str, **options: object) -> Any:
+    with _parsing(path):
+        return pd.read_csv(
+            path, sep=separator, decimal=decimal, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
+            skip_blank_lines=True, low_memory=False, skipinitialspace=True, **options,
+        )  # fmt: skip
+
+
+def _whole(path: Path, form: Dialect, decimal: str, **options: object) -> pd.DataFrame:
+    """All columns, since pandas is silent about longer rows where only some are wanted."""
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+    found: pd.DataFrame = _read(path, form.separator, decimal, header=0 if form.headed else None, **options)
+    found.columns = list(form.names)[: found.shape[1]]
+    return found
 
 
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
@@ -96,8 +116,7 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
 def rows(path: Path) -> pd.DataFrame:
     """All cells as texts, without spaces around them; the index is the number of the line. Raises DataError."""
     form = dialect(path)
-    found = _read(path, form.separator, ".", dtype=str, keep_default_na=False, header=0 if form.headed else None)
-    found.columns = list(form.names)[: found.shape[1]]
+    found = _whole(path, form, ".", dtype=str, keep_default_na=False)
     found = found.apply(lambda column: column.str.strip())
     if form.decimal == ",":
         found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
@@ -111,14 +130,79 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
     form = dialect(path)
     check_columns(path, form.names, wanted, where)
-    # All columns, since pandas is silent about longer rows where only some are wanted.
-    found = _read(
-        path, form.separator, form.decimal, header=0 if form.headed else None, na_values=sorted(MISSING - {""})
-    )
-    found.columns = list(form.names)[: found.shape[1]]
+    found = _whole(path, form, form.decimal, na_values=_NOTHING)
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return found[list(dict.fromkeys(wanted))]
+
+
+def bare(cells: Sequence[str], like: str) -> Sequence[str]:
+    """Key cells without the letters that all of them begin with, where they are compared with a plain number: `P01` and
+    `P02` with `1`."""
+    if not like.isdigit():
+        return cells
+    filled = (cell.strip() for cell in cells if cell.lower() not in MISSING)
+    found = [re.fullmatch(r"([^\W\d_]+)[ _-]?(\d{1,15})", cell) for cell in filled]
+    if not found or any(each is None for each in found) or len({each[1] for each in found if each}) > 1:
+        return cells
+    return [re.sub(r"^\s*\D+", "", cell) for cell in cells]
+
+
+class Rows(NamedTuple):
+    """A table that is read a stretch of rows at a time, in order, so that memory does not grow with it."""
+
+    names: tuple[str, ...]
+    length: int
+    read: Callable[[int, int], pd.DataFrame]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Rows]:
+    """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
+    form = dialect(path)
+    count = _count(path, form)
+    options = {"header": 0 if form.headed else None, "na_values": _NOTHING, "iterator": True}
+    with _read(path, form.separator, form.decimal, **options) as table:
+        at, rows = (0, 0), pd.DataFrame()
+
+        def read(first: int, last: int) -> pd.DataFrame:
+            nonlocal at, rows
+            if (first, last) != at:
+                with _parsing(path):
+                    found = _chunk(table, last - first)
+                    more = last == count and len(_chunk(table, 1))
+                if first != at[1] or len(found) != last - first or more:
+                    what = f"rows {first + 1} to {last} of {count} are not where its lines say"
+                    expected = "a line for each row, and one rate of all columns"
+                    raise DataError(what, where=str(path), expected=expected, hint=AGAIN)
+                found.columns = list(form.names)[: found.shape[1]]
+                at, rows = (first, last), found
+            return rows
+
+        yield Rows(form.names, count, read)
+
+
+def _count(path: Path, form: Dialect) -> int:
+    """How many rows there are, without reading their cells. Raises DataError where there is none."""
+    count, quoted, tabs = -form.headed, False, form.separator == "\t"
+    with path.open("rb") as file:
+        for line in iter(partial(file.readline, _MOST_LINE), b""):
+            if b'"' in line:
+                quoted ^= line.count(b'"') % 2 == 1
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise _no_text(path)
+            if not quoted and not (line.isspace() and not (tabs and b"\t" in line)):
+                count += 1
+    if count < 1:
+        raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
+    return count
+
+
+def _chunk(table: Any, count: int) -> pd.DataFrame:
+    try:
+        return table.get_chunk(count)
+    except StopIteration:
+        return pd.DataFrame()
 
 
 def number(text: str) -> float:
@@ -134,31 +218,14 @@ def number(text: str) -> float:
 
 
 def canonical(value: str) -> str:
-    """A value by which rows are found: whole numbers without leading zeros.
+    """A value by which rows are found: in small letters, without a film's ending, numbers without leading zeros.
 
-    >>> canonical("007"), canonical("7.0"), canonical("S07")
-    ('7', '7', 'S07')
+    >>> canonical("007"), canonical("7.0"), canonical("VP 07"), canonical("Joy.MP4")
+    ('7', '7', 'vp7', 'joy')
     """
-    value = value.strip()
+    value = unicodedata.normalize("NFC", value.strip()).casefold()
     if re.fullmatch(r"\d{1,15}(\.0+)?", value):
         return str(int(value.partition(".")[0]))
-    return value
-
-
-def seconds(text: str, path: Path, line: int, column: str) -> float:
-    """A time in seconds, as a number or as a date in UTC; NaN where there is none. Raises DataError that names the
-    cell."""
-    if text.lower() in MISSING:
-        return math.nan
-    value = number(text)
-    if math.isfinite(value):
-        return value
-    try:
-        when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise DataError(
-            f"line {line}, column {column}: `{text[:40]}` is no time",
-            where=str(path),
-            expected="seconds, or a date such as 2024-03-01 14:05:00",
-        ) from None
+    if found := re.fullmatch(r"([^\W\d_]+)[ _-]?0*(\d{1,15})", value):
+        return found[1] + found[2]
+    return re.sub(r"(?<=\w)\.(mp4|avi|mov|mkv|wmv|webm|wav|mp3|jpe?g|png)$", "", value)

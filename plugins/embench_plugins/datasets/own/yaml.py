@@ -17,6 +17,7 @@ DATASET = "dataset.yaml"
 HINT = "embench data new FOLDER writes a first one; the page on own data explains each key"
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 20
+MOST_VALUES = 100_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 Place = tuple[str | int, ...]
@@ -31,27 +32,29 @@ class Written:
     """
 
     def __init__(self, path: Path, content: Any, lines: dict[Place, int]) -> None:
-        self.path, self.content, self._lines = path, content, lines
+        self.path, self.content, self.lines = path, content, lines
 
     def where(self, *place: str | int) -> str:
         """File and line of a place, or of what it would stand in."""
-        while place not in self._lines and place:
+        while place not in self.lines and place:
             place = place[:-1]
-        return f"{self.path}, line {self._lines.get(place, 1)}"
+        return f"{self.path}, line {self.lines.get(place, 1)}"
 
 
-def read_yaml(root: Path) -> Written:
-    """The `dataset.yaml` of a folder. Raises DataError that names the line at fault."""
-    path = root / DATASET
-    if not root.is_dir():
-        raise DataError("there is no such folder", where=str(root), expected=f"a folder with {DATASET}", hint=HINT)
+def read_yaml(path: Path, *, aliases: bool = False) -> Written:
+    """The description in a file, in which parts may stand for others where `aliases` are allowed. Raises DataError that
+    names the line at fault."""
+    if not path.parent.is_dir():
+        raise DataError(
+            "there is no such folder", where=str(path.parent), expected=f"a folder with {DATASET}", hint=HINT
+        )
     if not path.is_file():
-        raise DataError(f"no {DATASET} says what the recordings here are", where=str(path), hint=HINT)
+        raise DataError(f"no {path.name} says what the recordings here are", where=str(path), hint=HINT)
     if path.stat().st_size > MOST_BYTES:
         raise DataError("it is over a megabyte long", where=str(path), expected="a short description", hint=HINT)
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        _check_events(path, text)
+        _check_events(path, text, aliases=aliases)
         top = yaml.compose(text, yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise DataError(f"this is no text in UTF-8: {error.reason}", where=str(path), hint=HINT) from error
@@ -67,12 +70,12 @@ def read_yaml(root: Path) -> Written:
     return Written(path, _plain(path, top, (), lines), lines)
 
 
-def _check_events(path: Path, text: str) -> None:
+def _check_events(path: Path, text: str, *, aliases: bool) -> None:
     """Refuses what could grow or run when it is read: aliases, tags, and deep nesting."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
             what = f"`*{event.anchor}` repeats another part"
             raise DataError(what, where=where, expected="no aliases", hint="write it out in full")
         if tag := getattr(event, "tag", None):
@@ -86,6 +89,8 @@ def _check_events(path: Path, text: str) -> None:
 
 def _plain(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -> Any:
     lines.setdefault(place, node.start_mark.line + 1)
+    if len(lines) > MOST_VALUES or len(place) > MOST_DEPTH:
+        raise DataError("parts that repeat others make it endless", where=str(path), hint="write them out in full")
     if isinstance(node, yaml.ScalarNode):
         return None if node.style is None and node.value in _NULLS else node.value
     if isinstance(node, yaml.SequenceNode):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from embench_plugins.datasets.devices.e4 import FILES
-from embench_plugins.datasets.stress_predict.layout import LABELS
+from embench_plugins.datasets.stress_predict.reader import LABELS
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.body import smooth_noise
 from embench_plugins.datasets.synthetic.generator import Generator

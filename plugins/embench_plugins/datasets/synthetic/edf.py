@@ -1,9 +1,12 @@
-"""Headers of EDF and BDF files."""
+"""Headers of EDF and BDF files, and whole EDF+ files with annotations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Channels(NamedTuple):
@@ -43,3 +46,28 @@ def header(
     ]
     head = f"{person:<80}{recording:<80}{start}{256 * (count + 1):<8}{kind:<44}{records:<8}{1:<8}{count:<4}"
     return mark + (head + "".join(map("".join, columns))).encode("ascii")
+
+
+def write(
+    path: Path, channels: Mapping[str, str], data: np.ndarray, rate: int, notes: Sequence[str], width: int, *,
+    start: str, person: str, recording: str, filters: str = "", digits: int = 4,
+) -> None:  # fmt: skip
+    """An EDF+ file of one-second records: channels, each over the range of its own values, and one of annotations.
+
+    Args:
+        channels: names and units of the rows of `data` (C, samples).
+        notes: the lists of annotations of each record, in `width` samples.
+        digits: of the ends of a range, after the point.
+    """
+    count, records = len(data), data.shape[1] // rate
+    lows, highs = ([f"{edge:.{digits}f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
+    described = Channels(
+        [*channels, "EDF Annotations"], [*channels.values(), ""], [*lows, "-1"], [*highs, "1"], -32768, 32767,
+        [*[rate] * count, width], [*[filters] * count, ""],
+    )  # fmt: skip
+    head = header(described, records, start=start, person=person, recording=recording, kind="EDF+C")
+    low, high = (np.array([float(text) for text in texts])[:, None] for texts in (lows, highs))
+    digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
+    body = digital.reshape(count, records, -1).transpose(1, 0, 2).reshape(records, -1)
+    texts = np.array([np.frombuffer(note.encode().ljust(2 * width, b"\0"), "<i2") for note in notes])
+    path.write_bytes(head + np.concatenate([body, texts], axis=1).tobytes())

@@ -125,5 +125,6 @@ def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
 def checked_length(length_s: float, least_s: float, most_s: float, refused: str) -> float:
     """A length within its limits. Raises UsageError for another, which is `refused`, such as `sessions of {} s`."""
     if not least_s <= length_s <= most_s:
-        raise UsageError(refused.format(length_s), expected=f"{least_s:g} to {most_s:g} s")
+        wanted = f"{least_s:g} to {most_s:g} s" if least_s < most_s else f"{most_s:g} s, as the release has"
+        raise UsageError(refused.format(length_s), expected=wanted)
     return length_s

@@ -1,42 +1,53 @@
 """The aerobic sessions of the wearable device dataset (Hongn et al. 2025): the subjects of `wearable_stress` on a
 stationary bicycle, when nobody was stressed.
 
-Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. Every second is `exercise`, `rest` or
-neither by the presses of the button (`tags.csv`), see `wearable_stress_exercise_layout`; where one is missing or there
-is one too many, the session has no label. A recording is a session, and two of one where the connection broke (S11).
+Reads `Wearable_Dataset/AEROBIC/S04` and so on. There is no label of stress. The release does not say what lies between
+presses of the button (`tags.csv`); where one is missing or there is one too many, the session has no label. A recording
+is a session, and two of one where the connection broke (S11).
+
+Every second is `exercise`, `rest` or neither. `exercise` lasts from the first press to the last. `work` is surer, and
+of fewer units: without the end of that, see `COOL_DOWN`, and against rest without a warm-up, see `WARM_UP_S`. Both were
+read from the cadence that the wrist shows, in all sessions but those of `UNSEEN`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from embench.errors import DataError
 from embench.interfaces.dataset import Finding
-from embench.interfaces.recording import Label, Recording
+from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
-from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
-from embench_plugins.datasets.wearable_stress.exercise_layout import (
-    ENDED_EARLY,
-    PEOPLE,
-    PRESSES,
-    SESSIONS,
-    STATES,
-    TARGETS,
-    TOGETHER,
-    states,
-)
-from embench_plugins.datasets.wearable_stress.reader import OBTAIN, OPTIONAL, WearableStress
+from embench_plugins.datasets.wearable_stress.reader import WearableStress
 
-EXPECTED = "Wearable_Dataset/AEROBIC/S04/BVP.csv and so on"
-_FOLDER = re.compile(r"([Sf]\d\d)(_[a-z])?")
+SESSIONS = Path("Wearable_Dataset", "AEROBIC")
+NUMBERS = {"S": [number for number in range(1, 19) if number != 12], "f": list(range(1, 14))}
+"""By the first letter of a subject's id. S12 took no part, by the release's note; 30 subjects did, by the paper."""
+PEOPLE = tuple(f"{group}{number:02d}" for group, numbers in NUMBERS.items() for number in numbers)
+PRESSES = {"S": 12, "f": 8}
+"""How many presses a whole session has, by the first letter of the subject's id."""
+ENDED_EARLY = {"S03": 90, "S07": 95}
+"""The cadence in revolutions a minute at which these stopped, by the release's note."""
+TOGETHER = (("f01", "f03", "f12"), ("f02", "f11", "f13"), ("f04", "f09", "f10"), ("f05", "f06"))
+"""Subjects whose sessions overlap: most pressed the button within seconds of each other, so that the one's labels tell
+the other's."""
+UNSEEN = ("S01", "S02", "S03", "S06", "S07", "S11", "S16", "f07")
+"""Subjects of whose sessions nothing was read when this was written."""
+
+STATES = ("rest", "exercise", "neither")
+TARGETS = ("exercise", "work")
+UNIT_S = 10.0
+"""The length of a unit under the protocols: no unit holds two labels."""
+COOL_DOWN = {"S": 10, "f": 5}
+"""The press, counted from 0, at which the cool-down begins, by the first letter of a subject's id. The cadence that the
+wrist shows rises at each press up to this one."""
+WARM_UP_S = {"S": 0.0, "f": 180.0}
+"""How long before the first press some already pedal, by the accelerometer."""
 
 
 class WearableStressExercise(WearableStress):
@@ -59,70 +70,22 @@ class WearableStressExercise(WearableStress):
         },
     )
 
-    def subjects(self) -> list[str]:
-        """The release's subjects of whom an aerobic session is here."""
-        if not self._folders:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return [person for person in PEOPLE if person in self._folders]
+    sessions: ClassVar[Path] = SESSIONS
+    people: ClassVar[tuple[str, ...]] = PEOPLE
+    together: ClassVar[tuple[tuple[str, ...], ...]] = TOGETHER
+    repeated: ClassVar[Mapping[str, Mapping[str, int]]] = {}
+    covered: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    expected: ClassVar[str] = "Wearable_Dataset/AEROBIC/S04/BVP.csv and so on"
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and button presses."""
-        names = (*e4.FILES.values(), "tags.csv")
-        return [path for folder in self._own(subject) for name in names if (path := folder / name).is_file()]
+        return self._own_files(subject)
 
-    def recordings(self, subject: str) -> Iterator[Recording]:
-        """The subject's session, or the parts of it."""
-        sessions = self._sessions(subject)
-        presses = self._pressed(subject, sessions)
-        begins = min(session.start for session in sessions.values())
-        for order, (name, session) in enumerate(sessions.items()):
-            times = np.arange(int(session.duration_s), dtype=np.float64)
-            found = states(presses - session.start, times, subject[0]) if len(presses) else {}
-            yield Recording(
-                id=name,
-                subject=subject,
-                stimulus="session",
-                session="aerobic",
-                duration_s=session.duration_s,
-                group=next(("+".join(group) for group in TOGETHER if subject in group), subject),
-                start_s=session.start - begins,
-                order=order,
-                signals=session.signals,
-                labels={
-                    target: Label("condition", values, times, (STATES[0], target, STATES[2]))
-                    for target, values in found.items()
-                },
-            )
+    def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
+        presses, stage = self._pressed(subject, sessions), subject[0]
+        return {name: _labels(one, presses, stage) if len(presses) else {} for name, one in sessions.items()}
 
-    def verify(self) -> list[Finding]:
-        """Who is missing, and what is missing or odd in each subject's files and presses."""
-        return look_over(self.subjects(), PEOPLE, self._base / SESSIONS, self._look)
-
-    @cached_property
-    def _folders(self) -> dict[str, list[Path]]:
-        """Each subject's folders with files of a wristband, in order of name."""
-        found: dict[str, list[Path]] = {}
-        for path in sorted((self._base / SESSIONS).glob("*")):
-            named = _FOLDER.fullmatch(path.name)
-            if named and named[1] in PEOPLE and any((path / name).is_file() for name in e4.FILES.values()):
-                found.setdefault(named[1], []).append(path)
-        return found
-
-    def _own(self, subject: str) -> list[Path]:
-        if subject not in self._folders:
-            raise DataError(f"there is no person {subject}", where=str(self._base / SESSIONS), hint=OBTAIN)
-        return self._folders[subject]
-
-    def _sessions(self, subject: str) -> dict[str, e4.Session]:
-        """What the wristband recorded, by name of the folder, in order of time."""
-        sessions = {}
-        for folder in self._own(subject):
-            paths = {m: folder / name for m, name in e4.FILES.items()}
-            there = {m: path for m, path in paths.items() if m not in OPTIONAL or path.is_file()}
-            sessions[folder.name] = e4.session(there, hint=OBTAIN)
-        return dict(sorted(sessions.items(), key=lambda named: named[1].start))
-
-    def _pressed(self, subject: str, sessions: dict[str, e4.Session]) -> np.ndarray:
+    def _pressed(self, subject: str, sessions: Mapping[str, e4.Session]) -> np.ndarray:
         """The presses in unix seconds, in order; none where one is missing or one too many.
 
         Raises:
@@ -131,24 +94,13 @@ class WearableStressExercise(WearableStress):
         presses = self._presses(subject)
         if len(presses) != PRESSES[subject[0]]:
             return np.empty(0)
-        begin, end = presses[[0, -1]]
-        if not any(begin < s.start + s.duration_s and end > s.start for s in sessions.values()):
-            raise DataError(
-                f"the button presses of {subject} and its signals are of different times",
-                where=str(self._own(subject)[0] / "tags.csv"),
-                expected="times inside the session",
-                hint="all files of a person must be of one session: copy the person's folder again",
-            )
+        self._check_times(subject, sessions, [(float(presses[0]), float(presses[-1]))])
         return presses
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        sessions, presses, whole = self._sessions(subject), self._presses(subject), PRESSES[subject[0]]
-        folders = {folder.name: str(folder) for folder in self._own(subject)}
-        for name, session in sessions.items():
-            yield from _look_at_signals(folders[name], session)
-        where = next(iter(folders.values()))
-        if len(sessions) > 1:
-            yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
+        sessions, presses, where = self._sessions(subject), self._presses(subject), str(self._own(subject)[0])
+        whole = PRESSES[subject[0]]
+        yield from self._look_at_sessions(subject, sessions)
         if subject in ENDED_EARLY:
             what = f"{subject} ended early, at {ENDED_EARLY[subject]} revolutions a minute, by the release's note"
             yield Finding("note", where, what)
@@ -159,14 +111,30 @@ class WearableStressExercise(WearableStress):
         self._pressed(subject, sessions)  # raises where they are of another time
 
 
-def _look_at_signals(where: str, session: e4.Session) -> Iterator[Finding]:
-    """What is odd in the signals of one session."""
-    if "acc" not in session.signals:
-        yield Finding("note", where, "there is no ACC.csv, so no acc")
-    if max(session.cut.values()) > 0:
-        longest = max(session.cut, key=lambda modality: session.cut[modality])
-        what = f"signals differ in length: up to {session.cut[longest]:.1f} s cut off ({longest})"
-        yield Finding("note", where, what)
-    for modality, signal in session.signals.items():
-        if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
-            yield Finding("warning", where, f"{lost} samples of {modality} are missing")
+def _labels(session: e4.Session, presses: np.ndarray, stage: str) -> dict[str, Label]:
+    """The labels of a recording's whole seconds."""
+    times = np.arange(int(session.duration_s), dtype=np.float64)
+    found = states(presses - session.start, times, stage)
+    rest, _, neither = STATES
+    return {target: Label("condition", values, times, (rest, target, neither)) for target, values in found.items()}
+
+
+def states(presses: np.ndarray, times: np.ndarray, stage: str) -> dict[str, np.ndarray]:
+    """What each whole second of a session is by each of `TARGETS`, (n,): 0 rest, 1 exercise or work, 2 neither.
+
+    Args:
+        presses: (k,) in s on the clock of `times` (n,), all presses of a whole session.
+        stage: `S` or `f`, the first letter of the subject's id.
+    """
+    first, last = float(presses.min()), float(presses.max())
+    cool_down = float(np.sort(presses)[COOL_DOWN[stage]])
+    borders = {"exercise": (first, first, last, last), "work": (first - WARM_UP_S[stage], first, cool_down, last)}
+    starts = times // UNIT_S * UNIT_S
+    stops = starts + UNIT_S
+    found = {}
+    for name, (rest_ends, begins, ends, rest_begins) in borders.items():
+        values = np.full(len(times), 2.0)
+        values[(stops <= rest_ends) | (starts >= rest_begins)] = 0.0
+        values[(starts >= begins) & (stops <= ends)] = 1.0
+        found[name] = values
+    return found

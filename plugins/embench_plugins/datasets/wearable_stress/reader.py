@@ -4,7 +4,7 @@ Reads the sessions in the folder `STRESS` of the release: raw Empatica E4 files 
 `Wearable_Dataset/STRESS/S01` and so on, and the ratings in `Stress_Level_v1.csv` (S01 to S18) and `Stress_Level_v2.csv`
 (f01 to f18). The sessions on a bicycle (`AEROBIC`, `ANAEROBIC`) are not read.
 
-Stages. They lie between presses of the button (`tags.csv`), see `wearable_stress_layout`. A recording is a session, not
+Stages. They lie between presses of the button (`tags.csv`), see `layout`. A recording is a session, not
 a stage: how long a stage lasts and which one it is would tell its label, whatever the body did. Every second of it is
 `stress` (a task), `rest` (the baseline or a rest) or `other` (instructions, questionnaires, before and after), so that
 a unit most of which is neither has no label. A subject rates stress once a stage; the rating holds for its seconds.
@@ -16,9 +16,10 @@ signals of the session have begun.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,24 +29,12 @@ from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.release import look_over
-from embench_plugins.datasets.wearable_stress.layout import (
-    BEFORE_S,
-    COVERED,
-    INFO,
-    PEOPLE,
-    PROTOCOLS,
-    REPEATED,
-    SESSIONS,
-    SHORT,
-    SHORT_S,
-    Stage,
-)
+from embench_plugins.datasets.wearable_stress import layout
+from embench_plugins.datasets.wearable_stress.layout import PROTOCOLS, Stage
 
-OPTIONAL = ("acc",)
 CLASSES = ("rest", "stress", "other")
 OBTAIN = "embench data fetch wearable_stress, or get the release from physionet.org/content/wearable-device-dataset"
-EXPECTED = "Wearable_Dataset/STRESS/S01/BVP.csv and so on, beside Stress_Level_v1.csv"
+_ABOVE = LabelRule("majority", cut=0.0, ties="low")
 _FOLDER = re.compile(r"([Sf]\d\d)(_[a-z])?")
 
 
@@ -66,13 +55,7 @@ class WearableStress(Dataset):
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0,)), label="stage"),
             Target("rating", "value", LabelRule("majority"), label="rating", scale=(0.0, 10.0)),
             # 0 is the subject's own mean over the stages, each counted once; a rating on it is not above it.
-            Target(
-                "rating_high",
-                "binary",
-                LabelRule("majority", cut=0.0, ties="low"),
-                label="rating_from_own_mean",
-                scale=(-10.0, 10.0),
-            ),
+            Target("rating_high", "binary", _ABOVE, label="rating_from_own_mean", scale=(-10.0, 10.0)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,
@@ -98,11 +81,18 @@ class WearableStress(Dataset):
         },
     )
 
+    # What another kind of session has otherwise.
+    sessions: ClassVar[Path] = layout.SESSIONS
+    people: ClassVar[tuple[str, ...]] = layout.PEOPLE
+    repeated: ClassVar[Mapping[str, Mapping[str, int]]] = layout.REPEATED
+    together: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    covered: ClassVar[Mapping[str, tuple[str, ...]]] = layout.COVERED
+    expected: ClassVar[str] = "Wearable_Dataset/STRESS/S01/BVP.csv and so on, beside Stress_Level_v1.csv"
+
     def subjects(self) -> list[str]:
-        """The release's subjects of whom a stress session is here."""
-        if not self._folders:
-            raise files.not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
-        return [person for person in PEOPLE if person in self._folders]
+        """The release's subjects of whom a session is here."""
+        found = [person for person in self.people if person in self._folders]
+        return files.some(found, self.root, self.card.title, expected=self.expected, hint=OBTAIN)
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """Sex and age band, where the release's table says them."""
@@ -110,67 +100,70 @@ class WearableStress(Dataset):
 
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and button presses, and the table of ratings of the subject's protocol."""
-        names = (*e4.FILES.values(), "tags.csv")
-        own = [folder / name for folder in self._own(subject) for name in names]
-        return [path for path in (*own, self._base / PROTOCOLS[subject[0]].ratings) if path.is_file()]
+        own, ratings = self._own_files(subject), self._base / PROTOCOLS[subject[0]].ratings
+        return [*own, *([ratings] if ratings.is_file() else [])]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's session, or the parts of it, with the labels that lie in it."""
         sessions = self._sessions(subject)
-        stages = self._stages(subject, sessions)
         begins = min(session.start for session in sessions.values())
+        labels = self._labels(subject, sessions)
         for order, (name, session) in enumerate(sessions.items()):
             yield Recording(
                 id=name,
                 subject=subject,
                 stimulus="session",
-                session="stress",
+                session=self.sessions.name.lower(),
                 duration_s=session.duration_s,
-                group=subject,
+                group=next(("+".join(group) for group in self.together if subject in group), subject),
                 start_s=session.start - begins,
                 order=order,
                 signals=session.signals,
-                labels=_labels(session, stages, self._ratings(subject)) if stages else {},
+                labels=labels[name],
             )
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files, presses and ratings."""
-        return look_over(self.subjects(), PEOPLE, self._base / SESSIONS, self._look)
+        return files.look_over(self.subjects(), self.people, self._base / self.sessions, self._look)
 
     @cached_property
     def _base(self) -> Path:
         """The folder that holds Wearable_Dataset: the one given, or one inside it, as an archive unpacks."""
-        inside = sorted(self.root.glob(f"*/{SESSIONS.parts[0]}")) if self.root.is_dir() else []
-        return inside[0].parent if inside and not (self.root / SESSIONS.parts[0]).is_dir() else self.root
+        return files.inside(self.root, self.sessions.parts[0])
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
         """Each subject's folders with files of a wristband, in order of name."""
         found: dict[str, list[Path]] = {}
-        for path in sorted((self._base / SESSIONS).glob("*")):
+        for path in sorted((self._base / self.sessions).glob("*")):
             named = _FOLDER.fullmatch(path.name)
-            if named and named[1] in PEOPLE and any((path / name).is_file() for name in e4.FILES.values()):
+            if named and named[1] in self.people and e4.is_session(path):
                 found.setdefault(named[1], []).append(path)
         return found
 
     def _own(self, subject: str) -> list[Path]:
-        if subject not in self._folders:
-            raise DataError(f"there is no person {subject}", where=str(self._base / SESSIONS), hint=OBTAIN)
-        return self._folders[subject]
+        return self._folders[files.known(subject, self._folders, self._base / self.sessions, hint=OBTAIN)]
+
+    def _own_files(self, subject: str) -> list[Path]:
+        names = (*e4.FILES.values(), "tags.csv")
+        return [path for folder in self._own(subject) for name in names if (path := folder / name).is_file()]
 
     def _sessions(self, subject: str) -> dict[str, e4.Session]:
         """What the wristband recorded, by name of the folder, in order of time."""
-        whole = {m: row - 3 for m, row in REPEATED.get(subject, {}).items()}
-        covered = COVERED.get(subject, ())
-        sessions = {}
-        for folder in self._own(subject):
-            paths = {m: folder / name for m, name in e4.FILES.items() if m not in covered}
-            there = {m: path for m, path in paths.items() if m not in OPTIONAL or path.is_file()}
-            sessions[folder.name] = e4.session(there, hint=OBTAIN, most=whole)
+        whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
+        covered = self.covered.get(subject, ())
+        own = self._own(subject)
+        sessions = {folder.name: e4.in_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in own}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:
         return np.sort(np.concatenate([e4.presses(folder / "tags.csv") for folder in self._own(subject)]))
+
+    def _labels(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[str, dict[str, Label]]:
+        """The labels of each session, by its name; none where a press is missing or one too many."""
+        stages = self._stages(subject, sessions)
+        ratings = self._ratings(subject) if stages else {}
+        return {name: _labels(session, stages, ratings) if stages else {} for name, session in sessions.items()}
 
     def _stages(self, subject: str, sessions: Mapping[str, e4.Session]) -> dict[Stage, tuple[float, float]]:
         """When each stage began and ended, in unix seconds; none where a press is missing or one too many.
@@ -184,17 +177,22 @@ class WearableStress(Dataset):
         spans = {}
         for stage in protocol.stages:
             end = float(presses[stage.closes])
-            spans[stage] = (end - BEFORE_S if stage.opens is None else float(presses[stage.opens]), end)
-        inside = [any(begin < s.start + s.duration_s and end > s.start for s in sessions.values())
-                  for begin, end in spans.values()]  # fmt: skip
-        if not any(inside):
+            spans[stage] = (end - layout.BEFORE_S if stage.opens is None else float(presses[stage.opens]), end)
+        self._check_times(subject, sessions, spans.values())
+        return spans
+
+    def _check_times(
+        self, subject: str, sessions: Mapping[str, e4.Session], spans: Iterable[tuple[float, float]]
+    ) -> None:
+        """Raises DataError where none of the spans between presses lies in a session, not even in part."""
+        parts = [(session.start, session.start + session.duration_s) for session in sessions.values()]
+        if not any(begin < stop and end > start for begin, end in spans for start, stop in parts):
             raise DataError(
                 f"the button presses of {subject} and its signals are of different times",
                 where=str(self._own(subject)[0] / "tags.csv"),
                 expected="times inside the session",
                 hint="all files of a person must be of one session: copy the person's folder again",
             )
-        return spans
 
     def _ratings(self, subject: str) -> dict[str, float]:
         """Stage -> the subject's rating; empty where the table is missing, or the subject is not in it."""
@@ -215,29 +213,11 @@ class WearableStress(Dataset):
 
     @cached_property
     def _info(self) -> dict[str, dict[str, str]]:
-        """Sex and age band by subject; empty where the table cannot be read: nothing depends on it."""
-        try:
-            read = files.text_table(self._base / INFO, expected="a table", hint=OBTAIN).astype(str)
-        except DataError:
-            return {}
-        info: dict[str, dict[str, str]] = {}
-        for row in read.to_dict("records"):
-            age = row.get("Age", "")
-            known = {
-                "sex": {"m": "male", "f": "female"}.get(row.get("Gender", "")),
-                "age_band": f"{age[0]}0-{age[0]}9" if re.fullmatch(r"\d\d", age) else None,
-            }
-            info[row.get("Info", "")] = {name: value for name, value in known.items() if value}
-        return info
+        return files.who(self._base / layout.INFO, ("Info", "Age", "Gender"))
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        sessions, protocol = self._sessions(subject), PROTOCOLS[subject[0]]
-        folders = {folder.name: str(folder) for folder in self._own(subject)}
-        for name, session in sessions.items():
-            yield from _look_at_signals(folders[name], subject, session)
-        where = next(iter(folders.values()))
-        if len(sessions) > 1:
-            yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
+        sessions, protocol, where = self._sessions(subject), PROTOCOLS[subject[0]], str(self._own(subject)[0])
+        yield from self._look_at_sessions(subject, sessions)
         presses = self._presses(subject)
         if len(presses) != protocol.presses:
             what = (
@@ -246,16 +226,32 @@ class WearableStress(Dataset):
             yield Finding("warning", where, what)
             return
         for stage, (begin, end) in self._stages(subject, sessions).items():
-            if stage.name in SHORT and not SHORT_S[0] <= end - begin <= SHORT_S[1]:
+            if stage.name in layout.SHORT and not layout.SHORT_S[0] <= end - begin <= layout.SHORT_S[1]:
                 yield Finding("warning", where, f"{stage.name} lasts {end - begin:.0f} s, about 30 s by the protocol")
             parts = [min(end, s.start + s.duration_s) - max(begin, s.start) for s in sessions.values()]
             outside = end - begin - sum(max(0.0, part) for part in parts)
             if outside > 0:
                 yield Finding("note", where, f"{outside:.0f} s of {stage.name} were not recorded")
         if missing := sorted({stage.name for stage in protocol.stages} - set(self._ratings(subject))):
-            yield Finding(
-                "warning", str(self._base / protocol.ratings), f"{subject}: no rating of {', '.join(missing)}"
-            )
+            what = f"{subject}: no rating of {', '.join(missing)}"
+            yield Finding("warning", str(self._base / protocol.ratings), what)
+
+    def _look_at_sessions(self, subject: str, sessions: Mapping[str, e4.Session]) -> Iterator[Finding]:
+        """What is odd in the wristband's files, but for the presses."""
+        folders = {folder.name: str(folder) for folder in self._own(subject)}
+        for name, session in sessions.items():
+            where = folders[name]
+            if subject in self.repeated:
+                what = "its samples repeat from a certain row on, by the release's note: cut off there"
+                yield Finding("note", where, what)
+            if covered := self.covered.get(subject):
+                sensors = " and ".join(covered)
+                what = f"the dock covered the sensors of {sensors}, by the release's note: they are left out"
+                yield Finding("note", where, what)
+            yield from e4.look(where, session)
+        if len(sessions) > 1:
+            where = next(iter(folders.values()))
+            yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
 
 
 def _labels(
@@ -272,20 +268,3 @@ def _labels(
         labels["rating"] = Label("continuous", rating, times)
         labels["rating_from_own_mean"] = Label("continuous", rating - np.mean(list(ratings.values())), times)
     return labels
-
-
-def _look_at_signals(where: str, subject: str, session: e4.Session) -> Iterator[Finding]:
-    if subject in REPEATED:
-        yield Finding("note", where, "its samples repeat from a certain row on, by the release's note: cut off there")
-    if covered := COVERED.get(subject):
-        what = f"the dock covered the sensors of {' and '.join(covered)}, by the release's note: they are left out"
-        yield Finding("note", where, what)
-    if "acc" not in session.signals:
-        yield Finding("note", where, "there is no ACC.csv, so no acc")
-    if max(session.cut.values()) > 0:
-        longest = max(session.cut, key=lambda modality: session.cut[modality])
-        what = f"signals differ in length: up to {session.cut[longest]:.1f} s cut off ({longest})"
-        yield Finding("note", where, what)
-    for modality, signal in session.signals.items():
-        if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
-            yield Finding("warning", where, f"{lost} samples of {modality} are missing")

@@ -23,15 +23,16 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats.files import not_this
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.wesad.layout import LABEL_RATE, PEOPLE
+from embench_plugins.datasets.formats.ratings import binary, valued
 from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
 
+PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
+LABEL_RATE = 700
 CLASS_OF_CODE = np.array([np.nan, 0, 1, 2, 3, np.nan, np.nan, np.nan])
 """Codes 1 to 4 are the four conditions; 0 is what lies between, 5 to 7 are to be ignored by the release's readme."""
-COUNT_G = 1 / 64
-"""The wristband counts acceleration in 1/64 g; the belt's is in g already."""
 TOLERANCE_S = 1.0
 TOLERANCE_QUEST_S = 30.0
 KEYS: Mapping[str, Mapping[str, str]] = {
@@ -55,7 +56,7 @@ class _Session(NamedTuple):
     signals: dict[str, Signal]
     codes: np.ndarray
     duration_s: float
-    remarks: list[tuple[str, str]]
+    remarks: list[Finding]
 
 
 class Wesad(Dataset):
@@ -70,12 +71,7 @@ class Wesad(Dataset):
         doi="10.1145/3242969.3242985",
         licence="scientific, non-commercial use, with citation",
         obtain=OBTAIN,
-        modalities={
-            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
-            "eda": ModalityCard(("eda",), 4.0, "uS"),
-            "temp": ModalityCard(("temp",), 4.0, "degC"),
-            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
-        },
+        modalities=e4.CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
             # `majority` leaves seconds without a code aside. A unit at a condition's edge so counts with it, rightly:
@@ -85,10 +81,8 @@ class Wesad(Dataset):
             Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
             # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
             # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
-            Target("valence", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="valence", scale=(1, 9)),
-            Target("arousal", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="arousal", scale=(1, 9)),
-            Target("valence_value", "value", LabelRule("mean"), label="valence", scale=(1, 9)),
-            Target("arousal_value", "value", LabelRule("mean"), label="arousal", scale=(1, 9)),
+            *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
+            *valued(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,
@@ -131,37 +125,18 @@ class Wesad(Dataset):
         condition = _condition(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
         labels |= _ratings(condition, self._reports(subject))
-        yield Recording(
-            id=subject,
-            subject=subject,
-            stimulus="session",
-            session="session",
-            duration_s=session.duration_s,
-            group=subject,
-            start_s=0.0,
-            order=0,
-            signals=session.signals,
-            labels=labels,
-        )
+        yield files.whole_session(subject, session.duration_s, session.signals, labels)
 
     def verify(self) -> list[Finding]:
         """Who is missing or not of the release, and what is missing or odd in each subject's files."""
         folders, found = self._folders(), self.subjects()
-        said = [("warning", str(folders[other]), f"{other} is not of the release: left out") for other in folders
-                if other not in PEOPLE]  # fmt: skip
-        said += [("warning", str(folders[person]), f"there is no {person}.pkl: left out") for person in PEOPLE
-                 if person in folders and person not in found]  # fmt: skip
+        others = [name for name in folders if name not in PEOPLE]
+        unread = [name for name in PEOPLE if name in folders and name not in found]
+        findings = [Finding("warning", str(folders[one]), f"{one} is not of the release: left out") for one in others]
+        findings += [Finding("warning", str(folders[one]), f"there is no {one}.pkl: left out") for one in unread]
         if missing := [person for person in PEOPLE if person not in folders]:
-            said.append(("note", str(self.root), f"not here: {', '.join(missing)}"))
-        for subject in found:
-            try:
-                where = str(self._file(subject, ".pkl"))
-                session = self._session(subject)
-                said += [(severity, where, what) for severity, what in session.remarks]
-                said += self._look(subject, _condition(session.codes, session.duration_s))
-            except DataError as error:
-                said.append(("error", error.where or where, error.what))
-        return [Finding(severity, where, what) for severity, where, what in said]  # type: ignore[arg-type]
+            findings.append(Finding("note", str(self.root), f"not here: {', '.join(missing)}"))
+        return findings + files.look_over(found, found, self.root, self._look)
 
     def _folders(self) -> dict[str, Path]:
         """Folders named like a subject, in the root or in a folder WESAD (in WESAD), the first of them that has one."""
@@ -175,7 +150,7 @@ class Wesad(Dataset):
 
     def _nobody(self, folders: Mapping[str, Path]) -> DataError:
         """Why there is nobody here."""
-        title, hint = "WESAD", OBTAIN
+        hint = OBTAIN
         if folders:
             what = f"the folders {', '.join(list(folders)[:3])} hold no pickle of their person (S2/S2.pkl)"
             hint = "the devices' own files don't hold the conditions: copy the pickles of the release too"
@@ -184,12 +159,11 @@ class Wesad(Dataset):
         elif (self.root / "WESAD.txt").is_file():
             what = "this is UCI's archive, which holds a link to the dataset and no data"
         else:
-            return not_this(self.root, title, expected=EXPECTED, hint=hint)
+            return files.not_this(self.root, "WESAD", expected=EXPECTED, hint=OBTAIN)
         return DataError(what, where=str(self.root), expected=EXPECTED, hint=hint)
 
     def _file(self, subject: str, ending: str) -> Path:
-        if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self.root), expected=EXPECTED, hint=OBTAIN)
+        files.known(subject, self.subjects(), self.root, expected=EXPECTED, hint=OBTAIN)
         return self._folders()[subject] / f"{subject}{ending}"
 
     def _reports(self, subject: str) -> list[Report]:
@@ -207,10 +181,11 @@ class Wesad(Dataset):
         if self.device not in devices:
             what = f"it holds no {self.device}, but {', '.join(devices)}: somebody wrote it again in parts"
             raise _bad(path, what, CONTENT)
-        codes, remarks = _codes(content["label"], path), []
+        codes, remarks = _codes(content["label"], path), list[Finding]()
         chest = _keys(devices["chest"], path, "`chest`") if "chest" in devices else {}
         if not chest:
-            remarks.append(("note", "it holds no chest, so the codes' rate is checked against the wristband only"))
+            what = "it holds no chest, so the codes' rate is checked against the wristband only"
+            remarks.append(Finding("note", str(path), what))
         lengths = {key: len(value) for key, value in chest.items() if isinstance(value, np.ndarray) and value.ndim}
         if other := {key: count for key, count in lengths.items() if count != len(codes)}:
             key = next(iter(other))
@@ -223,17 +198,17 @@ class Wesad(Dataset):
             where = f"{self.device} {key}"
             signal = self._signal(arrays.pop(key.lower(), None), modality, path, where)
             if signal is None:
-                remarks.append(("warning", f"no {where}, so no {modality}"))
+                remarks.append(Finding("warning", str(path), f"no {where}, so no {modality}"))
                 continue
             signals[modality] = signal
             if abs(signal.duration_s - len(codes) / LABEL_RATE) > TOLERANCE_S:
                 what = f"{where} lasts {signal.duration_s:.0f} s, `label` {len(codes) / LABEL_RATE:.0f} s"
                 raise _bad(path, what, f"{signal.rate:g} and {LABEL_RATE} values a second, of one session")
             if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
-                remarks.append(("warning", f"{lost} samples of {where} are missing"))
+                remarks.append(Finding("warning", str(path), f"{lost} samples of {where} are missing"))
         if not signals:
             raise _bad(path, f"there is nothing of the {self.device} in it", CONTENT)
-        remarks += _odd_units(signals)
+        remarks += _odd_units(str(path), signals)
         duration = min([len(codes) / LABEL_RATE, *(signal.duration_s for signal in signals.values())])
         if not 1 <= duration <= self.card.longest_s:
             raise _bad(path, f"the session lasts {duration:.0f} s", f"up to {self.card.longest_s:.0f} s")
@@ -250,39 +225,39 @@ class Wesad(Dataset):
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != len(card.channels):
             raise _bad(path, f"{where} has shape {values.shape}", f"(samples, {len(card.channels)})")
-        with np.errstate(over="ignore"):  # beyond float32: infinite, so lost
-            data = np.array(values.T, np.float32, order="C")  # a copy: the pickle's arrays can't be written
-        data[~np.isfinite(data)] = np.nan
+        data = files.as_float32(values.T)
         if self.device == "wrist" and modality == "acc":
-            data *= np.float32(COUNT_G)
+            data *= np.float32(e4.COUNT_G)  # the belt's is in g already
         if not np.nan_to_num(data).any():
             return None
         return Signal(data, card.rate, card.channels, card.unit)
 
-    def _look(self, subject: str, condition: np.ndarray) -> Iterator[tuple[str, str, str]]:
-        """What is to say of a subject's codes and questionnaires."""
-        where = str(self._file(subject, ".pkl"))
+    def _look(self, subject: str) -> Iterator[Finding]:
+        where, session = str(self._file(subject, ".pkl")), self._session(subject)
+        yield from session.remarks
+        condition = _condition(session.codes, session.duration_s)
         stretches = _stretches(condition)
         if missing := [name for index, name in enumerate(CONDITIONS) if not (condition == index).any()]:
-            yield "warning", where, f"no second of it is {' or '.join(missing)}"
+            yield Finding("warning", where, f"no second of it is {' or '.join(missing)}")
         if not self._file(subject, "_readme.txt").is_file():
-            yield "note", where, "there is no readme beside it, so nothing is known of the person"
-        quest = self._file(subject, "_quest.csv")
-        if not quest.is_file():
-            yield "note", str(quest), "the file is missing, so no valence and no arousal"
+            yield Finding("note", where, "there is no readme beside it, so nothing is known of the person")
+        quest = str(self._file(subject, "_quest.csv"))
+        if not Path(quest).is_file():
+            yield Finding("note", quest, "the file is missing, so no valence and no arousal")
             return
         reports = self._reports(subject)
         for report in reports:
-            yield from (("warning", str(quest), what) for what in report.odd())
+            yield from (Finding("warning", quest, what) for what in report.odd())
         if [index for index, _ in stretches] != [report.condition for report in reports]:
             there = ", ".join(CONDITIONS[index] for index, _ in stretches)
-            yield "warning", str(quest), f"its order is not that of the conditions in the pickle: {there}"
+            yield Finding("warning", quest, f"its order is not that of the conditions in the pickle: {there}")
             return
         ahead = np.array([report.start_s - at[0] for report, (_, at) in zip(reports, stretches, strict=True)])
         if len(ahead) and np.isfinite(ahead).all():
-            yield "note", str(quest), f"its times run {np.median(ahead):.0f} s ahead of the pickle's"
+            yield Finding("note", quest, f"its times run {np.median(ahead):.0f} s ahead of the pickle's")
             if np.ptp(ahead) > TOLERANCE_QUEST_S:
-                yield "warning", str(quest), "its conditions begin at other distances from each other than the pickle's"
+                what = "its conditions begin at other distances from each other than the pickle's"
+                yield Finding("warning", quest, what)
 
 
 class WesadChest(Wesad):
@@ -383,9 +358,10 @@ def _ratings(condition: np.ndarray, reports: list[Report]) -> dict[str, Label]:
     return {name: Label("continuous", row, times) for name, row in zip(("valence", "arousal"), values, strict=True)}
 
 
-def _odd_units(signals: Mapping[str, Signal]) -> Iterator[tuple[str, str]]:
+def _odd_units(where: str, signals: Mapping[str, Signal]) -> Iterator[Finding]:
     """Acceleration that gravity shows to be in another unit."""
     sizes = np.linalg.norm(signals["acc"].data, axis=0) if "acc" in signals else np.empty(0)
     sizes = sizes[np.isfinite(sizes)]
     if len(sizes) and not 0.5 < (size := float(np.median(sizes))) < 2:
-        yield "warning", f"acceleration is {size:.3g} g in the median, where gravity alone is 1 g: another unit?"
+        what = f"acceleration is {size:.3g} g in the median, where gravity alone is 1 g: another unit?"
+        yield Finding("warning", where, what)

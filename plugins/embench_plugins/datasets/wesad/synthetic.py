@@ -31,7 +31,7 @@ from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
 from embench_plugins.datasets.synthetic.generator import Generator
 from embench_plugins.datasets.synthetic.python2 import dump
-from embench_plugins.datasets.wesad.layout import LABEL_RATE, PEOPLE
+from embench_plugins.datasets.wesad.reader import LABEL_RATE, PEOPLE
 
 SESSION_S = 720.0
 SHORTEST_S = 60.0

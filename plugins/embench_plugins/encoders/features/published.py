@@ -87,7 +87,7 @@ def _wave(x: np.ndarray) -> np.ndarray:
 
 
 def _time(at: np.ndarray, seconds: float) -> np.ndarray:
-    """Of beats at the samples `at`, at 500 Hz, in so many seconds."""
+    """Time-domain features of beats at the samples `at`, at 500 Hz, in so many seconds."""
     nn = np.diff(at) * (1000.0 / DATA_HZ)
     if len(nn) < textbook.LEAST_INTERVALS:
         return np.full(len(textbook.TIME), np.nan)
@@ -134,7 +134,7 @@ def _entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
     gap = np.abs(x[:, None] - x)
 
     def near(length: int) -> np.ndarray:
-        """Whether the runs of this length that begin at i and j are alike."""
+        """True where the runs of this length that begin at i and j are alike."""
         runs = len(x) - length + 1
         farthest = np.max([gap[k : k + runs, k : k + runs] for k in range(length)], axis=0)
         return np.asarray(farthest <= 0.2 * x.std())

@@ -18,7 +18,7 @@ class Spans:
 
     @classmethod
     def of(cls, seconds: np.ndarray, rate: float, samples: int) -> Spans:
-        """From (n, 2) seconds in a recording of `samples` samples."""
+        """Spans from (n, 2) seconds in a recording of `samples` samples."""
         edges = np.clip(np.rint(np.asarray(seconds, np.float64).reshape(-1, 2) * rate).astype(int), 0, samples)
         return cls(edges[:, 0], np.maximum(edges[:, 0], edges[:, 1]), rate)
 
@@ -40,7 +40,7 @@ class Spans:
         return out
 
     def inside(self, position: np.ndarray) -> Iterator[slice]:
-        """For each span, the slice of `position` (k,), sorted sample positions, that lies in it."""
+        """Slice of `position` (k,), sorted sample positions, for each span."""
         first, last = np.searchsorted(position, self.start), np.searchsorted(position, self.stop)
         return (slice(a, b) for a, b in zip(first, last, strict=True))
 

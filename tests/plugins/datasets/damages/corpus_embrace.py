@@ -56,12 +56,12 @@ def write(path, content, **sensors) -> None:
 
 def described(folder):
     signals = {
-        "ppg": {"channels": {"ppg": "bvp"}},
-        "eda": {"channels": ["eda"]},
-        "temp": {"channels": {"temp": "temperature"}},
-        "acc": {"channels": {axis: f"accelerometer_{axis}" for axis in "xyz"}},
+        "ppg": {"channels": {"ppg": "bvp"}, "unit": "a.u."},
+        "eda": {"channels": ["eda"], "unit": "uS"},
+        "temp": {"channels": {"temp": "temperature"}, "unit": "degC"},
+        "acc": {"channels": {axis: f"accelerometer_{axis}" for axis in "xyz"}, "unit": "g"},
     }
-    return describe(folder, {"files": "*.avro", "subject": r"-(S\d+)_", "signals": signals})
+    return describe(folder, {"files": "1-1-{participant}_{start}.avro", "signals": signals})
 
 
 def whole(root: Path) -> None:
@@ -92,7 +92,7 @@ NO_RAW_FILE = "no `temperature` in it, so this is no raw file of an EmbracePlus"
 
 DAMAGES: Table = {
     Copy("corpus of EmbracePlus", Corpus, "S07", whole): [
-        refused(FILE, changed(recorded_nothing), "there is no channel `eda`"),
+        refused(FILE, changed(recorded_nothing), "has no channel `eda`", at="dataset.yaml"),
         refused(FILE, changed(lambda raw: raw.pop("temperature"), temperature=None), NO_RAW_FILE),
         refused(FILE, changed(late), "eda begins 90.0 s after another sensor"),
         refused(FILE, edit.content(lambda before: before[1:]), "no Avro file"),

@@ -122,7 +122,7 @@ MISTAKES = [
     mistake(14, "/clip{clip}.csv", "/video{clip}.csv", "no file matches", expected="clip1.csv"),
     mistake(14, 'files: "{participant}/', 'files: "*/', "whose recording is it", "{participant}"),
     mistake(14, '"{participant}/clip', '"../{participant}/clip', "leads out of the folder", "recordings.0.files"),
-    unread(17, "{eda: EDA}", "{eda: GSR}", "no column `GSR`", expected="EDA", hint=""),
+    unread(17, "{eda: EDA}", "{eda: GSR}", "has no channel `GSR` of eda", expected="EDA", hint=""),
     unread(22, "column: arousal", "column: arosal", "no column `arosal`", expected="arousal"),
     mistake(24, KEYS, f"song: {KEYS[6:]}", "`song` is none of clip, participant", hint="put `{song}` into the path"),
     mistake(34, "{label: task,", "{label: tasks,", "no label `tasks`; did you mean `task`",
@@ -161,11 +161,14 @@ TABLES = [
     refused("A.csv", edit.write("EDA\n1,2,3\n"), "not readable"),
     refused("A.csv", edit.write("\x00\x01\x02" * 90_000), "this is no text", expected=None),
     refused("A.csv", edit.write("EDA" + " " * 70_000 + "\n1\n"), "64 kB", expected=None),
-    refused("A.csv", partial(os.truncate, length=3_000_000_000), "GB large", expected=None),  # sparse: it is not read
     refused("A.csv", edit.both(edit.remove, os.mkfifo), "missing", hint=None),
+    refused("A.csv", edit.write("EDA\n" + "1\n" * 60 + "1" * 70_000), "64 kB", expected=None),
+    refused("A.csv", edit.write('EDA,b\n1,"x\n2,y"\n3,"z\n'), "EOF inside string"),
+    refused("moods.csv", edit.both(edit.write("who,mood\n" + "C,3\n" * 60), partial(os.truncate, length=3_000_000_000)),
+            "GB large", expected=None),  # sparse: it is not read
     refused("moods.csv", edit.write("who,mood\nA,3\nB,8\nA,4\n"), "lines 2, 4 are all of A"),
     refused("moods.csv", edit.write("who,mood\nA,good\nB,8\n"), "`good` is no number of mood", at="moods.csv, line 2"),
-]
+]  # fmt: skip
 
 unfit = partial(nothing, "dataset.yaml", at="dataset.yaml", expected=None)
 

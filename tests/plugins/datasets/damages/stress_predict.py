@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.stress_predict.layout import LABELS
-from embench_plugins.datasets.stress_predict.reader import StressPredict
+from embench_plugins.datasets.stress_predict.reader import LABELS, StressPredict
 
 from .. import edit
 from ..damage import Copy, Edit, Table, nothing, refused, same
@@ -50,7 +49,7 @@ DAMAGES: Table = {
         refused(EDA, edit.write(""), "empty"),
         refused(EDA, edit.write(f"{START}\n4\n"), "without samples"),
         refused(EDA, edit.write(f"{START}\n4\n1.5\n<html>\n"), "not readable"),
-        refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "no Empatica E4 file"),
+        refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "8 samples a second"),
         refused(EDA, edit.write(f"{START},{START}\n4,4\n" + "1,1\n" * 480), "2 columns"),
         refused(EDA, edit.write(f"{START}\n4\n" + "1\n" * 200), "ends 70 s before"),
         refused(EDA, edit.write(f"{START - 9000}\n4\n" + "1\n" * 480), "before the person's other files",
@@ -60,9 +59,9 @@ DAMAGES: Table = {
         refused(CSV, labelled([(2, 1, 1, START + 9, 0), (2, 1, 1, START + 9, 1)]), "two labels",
                 hint=None),
         refused(CSV, labelled([(2, 1, 1, START - 99_999, 0)]), "different times"),
-        refused(CSV, labelled([(2, 1, 1, "noon", 0)]), "not readable"),
-        refused(CSV, labelled([]), "empty"),
-        refused(CSV, edit.remove, "label file is missing"),
+        refused(CSV, labelled([(2, 1, 1, "noon", 0)]), "`noon` is no number"),
+        refused(CSV, labelled([]), "no rows"),
+        refused(CSV, edit.remove, "missing"),
         same(CSV, edit.replace(",70.5,", ",,"), "no heart rate"),
         same("*_data", edit.into("Stress-Predict-Dataset-main")),
     ],

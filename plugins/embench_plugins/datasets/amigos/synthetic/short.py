@@ -34,18 +34,10 @@ import numpy as np
 from scipy.io import savemat
 from scipy.stats import norm
 
-from embench_plugins.datasets.amigos.files import (
-    BASELINE_S,
-    COLUMNS,
-    COMPRESSED,
-    EEG,
-    LONG,
-    PEOPLE,
-    RATE,
-    SHORT,
-    segment_count,
-)
+from embench_plugins.datasets.amigos import files
+from embench_plugins.datasets.amigos.files import BASELINE_S, EEG, LONG, RATE, SHORT
 from embench_plugins.datasets.amigos.synthetic import faces
+from embench_plugins.datasets.formats.matlab import COMPRESSED
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import planted, skin_responses
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
@@ -57,6 +49,7 @@ SKIP = int(RATE)  # samples before which the connection artefact lies
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
 SAMPLE_S = 40.0  # long videos beside short ones of real length
+LONG_SAMPLE_S = 120.0
 VIDEOS = SHORT + LONG
 STIMULUS_S = dict(
     zip(
@@ -137,6 +130,14 @@ def synthesize(
     _generator(person_label).make(out, subjects, seed, effect, length_s, **options)
 
 
+def synthesize_long(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
+    """The same with the short videos cut instead of the long ones: the length is that of the longest long video with
+    its 5 s of rest."""
+    synthesize(out, subjects, seed, effect, length_s=LEAST_S, long_s=length_s or LONG_SAMPLE_S, videos=videos)
+
+
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
     """As `Generator.draw`: a row of `TRIALS` for each of 20 videos of each subject.
 
@@ -149,7 +150,7 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
 
 def _generator(person_label: bool) -> Generator:
     truth, about = partial(_truth, person_label=person_label), {"version": 2, "planted": "self-assessment"}
-    return Generator(__name__, "amigos", range(1, PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
+    return Generator(__name__, "amigos", range(1, files.PEOPLE + 1), None, SHORT_S, REFUSED, truth, _write, about)
 
 
 def _write(
@@ -221,7 +222,7 @@ def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float 
         samples = round(trial_s(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
         data = body.trial(trial, resting, samples, rng)
         rated = ratings(trial["arousal"], trial["valence"], rng)
-        external = np.tanh(0.4 * rng.standard_normal((segment_count(samples / RATE), 2)))
+        external = np.tanh(0.4 * rng.standard_normal((files.segment_count(samples / RATE), 2)))
         cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
     return cells
 
@@ -327,7 +328,7 @@ class _Body:
         """The 17 columns of a trial (samples, 17), at float32 precision."""
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
-        columns = np.empty((COLUMNS, samples))
+        columns = np.empty((files.COLUMNS, samples))
         columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
         columns[14:16] = self._ecg(float(trial["heart_rate"]), resting, time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))

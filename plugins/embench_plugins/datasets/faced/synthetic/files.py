@@ -60,19 +60,21 @@ def files_of(folder: Path, person: str) -> Files:
     return Files(folder / person / f"{person}_scans.tsv", *(start.with_name(start.name + kind) for kind in kinds))
 
 
-def write_release(out: Path, rows: np.ndarray, seed: int) -> Iterator[tuple[Files, str, list[Row], float]]:
-    """Writes all but events and recordings of subjects, whose drawn `rows` have `person`, `clip` and `ratings`; gives
-    each one's files, name, events on the real time axis and the end of the session in s."""
+def write_release(
+    out: Path, truths: Sequence[np.ndarray], seed: int
+) -> Iterator[tuple[Files, np.ndarray, list[Row], float]]:
+    """Writes all but events and recordings of subjects, whose drawn rows have `person`, `clip` and `ratings`; gives
+    each one's files, rows, events on the real time axis and the end of the session in s."""
     about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
     write_json(out / "dataset_description.json", about)
-    people = list(dict.fromkeys(rows["person"].tolist()))
+    people = {str(rows["person"][0]): rows for rows in sorted(truths, key=lambda rows: str(rows["person"][0]))}
     table = [f"{person}\t{17 + 7 * int(person[-3:]) % 22}\t{'FFM'[int(person[-3:]) % 3]}" for person in people]
     write_people(out, ["participant_id\tage\tsex", *table])
-    for person in people:
-        files, mine = files_of(out, person), rows[rows["person"] == person]
+    for person, rows in people.items():
+        files = files_of(out, person)
         _write_sidecars(files, person)
         rng = np.random.default_rng([seed, 7, int(person[-3:])])
-        yield files, person, *_session(person, mine["clip"], mine["ratings"], rng)
+        yield files, rows, *_session(person, rows["clip"], rows["ratings"], rng)
 
 
 def write_people(out: Path, lines: Sequence[str]) -> None:

@@ -22,9 +22,11 @@ one is, is not known but for its processed file.
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,24 +34,15 @@ import numpy as np
 from scipy import fft
 
 from embench.errors import UsageError
+from embench_plugins.datasets.faced import layout, processed
 from embench_plugins.datasets.faced.bids import cohort
-from embench_plugins.datasets.faced.layout import (
-    BLOCKS,
-    CLIPS,
-    ELECTRODES,
-    EMOTIONS,
-    FELT,
-    MASTOIDS,
-    OLD_NAMES,
-    PEOPLE,
-    RATINGS,
-)
+from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, FELT, PEOPLE, RATINGS
 from embench_plugins.datasets.faced.synthetic import files
 from embench_plugins.datasets.synthetic.body import smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
-from embench_plugins.datasets.synthetic.generator import check_arguments, claim
+from embench_plugins.datasets.synthetic.generator import Generator, checked_length, claim
 
-LENGTH_S, SHORTEST_S = 12.0, 4.0
+LENGTH_S, LIMITS_S = 12.0, (4.0, files.LONGEST_S)
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0)}
 FILM, EMOTION, DIMENSION, PERSON, BLOCK, TRIAL = 0.12, 0.12, 0.06, 0.6, 0.2, 0.5
 """Standard deviations of log power over electrodes and bands: of the patterns where `Planted` has 1 (of valence and of
@@ -64,8 +57,12 @@ UNKNOWN = "microV"
 FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
 """The numbers of the subjects of small sets: all cohorts are among the first four, all quirks among twelve. Then come
 those with small files, of 250 Hz, then the others."""
+ORDER = [PEOPLE[number] for number in FIRST]
+ORDER += sorted((name for name in PEOPLE if name not in ORDER), key=lambda name: cohort(name).rate)
 BAD, BAD_UV = "sub-023", 26_000.0
-SITES = (*ELECTRODES, *MASTOIDS)
+SITES = (*ELECTRODES, *layout.MASTOIDS)
+PROCESSED = [*range(len(ELECTRODES)), SITES.index("A2"), SITES.index("A1")]
+"""Their order in the processed release."""
 PROFILE = np.array([
     [4.9, 2.9, 2.2, 4.2, 0.6, 0.8, 0.6, 0.4], [1.0, 5.0, 3.0, 1.5, 1.0, 0.6, 0.7, 0.6],
     [1.5, 2.4, 4.4, 2.1, 0.7, 0.6, 0.6, 0.6], [1.2, 1.0, 1.4, 4.5, 0.4, 0.7, 0.6, 1.8],
@@ -113,12 +110,50 @@ def synthesize(
             of it, or 30 s, at least.
     """
     planted = replace(planted, emotion=effect)
-    rows = draw(subjects, seed, effect, planted=planted)
-    length = _checked(LENGTH_S if length_s is None else length_s)
-    out = claim(out, __name__, "faced", **made(subjects, seed, planted), length_s=length)
-    for at, person, events, end_s in files.write_release(out, rows, seed):
-        _shorten(at, person, events, end_s, length)
+    _generator(partial(_write_recordings, planted=planted), planted).make(out, subjects, seed, effect, length_s)
+
+
+def synthesize_processed(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, planted: Planted = ALL
+) -> None:
+    """The same as the authors preprocessed it, in signals of their own: `Processed_data/sub004.pkl` and so on, 54 MB
+    each, and the BIDS release's files but for recordings. A length can only be the release's 30 s.
+
+    The EEG is against the average of all 32 sites, as released; nothing was cleaned, since there was nothing to clean.
+    """
+    planted, own = replace(planted, emotion=effect), processed.LENGTH_S
+    _generator(_write_arrays, planted, own, (own, own)).make(out, subjects, seed, effect, length_s)
+
+
+def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
+    """As `Generator.draw`: rows of `TRIALS`, the 28 clips of each subject in the order shown, subjects by number.
+    Ratings and order depend on the seed alone."""
+    truths = _generator(_write_arrays, planted).truths(subjects, seed, effect)
+    return np.concatenate(sorted(truths, key=lambda rows: str(rows["person"][0])))
+
+
+def _generator(
+    write: Callable[..., None], planted: Planted, default_s: float = LENGTH_S, limits_s: tuple[float, float] = LIMITS_S
+) -> Generator:
+    truth, about = partial(_truth, planted=planted), {"planted": asdict(planted)}
+    return Generator(__name__, "faced", ORDER, default_s, limits_s, "clips of {:g} s", truth, write, about)
+
+
+def _write_recordings(out: Path, truths: list[np.ndarray], seed: int, length_s: float, *, planted: Planted) -> None:
+    for at, rows, events, end_s in files.write_release(out, truths, seed):
+        person = str(rows["person"][0])
+        _shorten(at, person, events, end_s, length_s)
         _record(at, person, seed, planted)
+
+
+def _write_arrays(out: Path, truths: list[np.ndarray], seed: int, _: float) -> None:
+    (out / "Processed_data").mkdir()
+    for at, rows, events, end_s in files.write_release(out, truths, seed):
+        person = str(rows["person"][0])
+        files.state_seconds(at.about, int(end_s) + 1)
+        files.write_events(at.events, events, int(cohort(person).rate))
+        path = out / "Processed_data" / f"{person.replace('-', '')}.pkl"
+        path.write_bytes(pickle.dumps(_clips(person, np.sort(rows, order="clip")["power"], seed), protocol=4))
 
 
 def fill(
@@ -147,40 +182,28 @@ def fill(
     people = there if subjects is None else list(subjects)
     if missing := set(people) - set(there):
         raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
-    length = None if length_s is None else _checked(length_s)
-    about = made(len(people), seed, planted) | ({} if length is None else {"length_s": length})
-    out = claim(out, __name__, "faced", **about)
+    about: dict[str, Any] = {"seed": seed, "subjects": len(people), "effect": planted.emotion}
+    if length_s is not None:
+        about["length_s"] = checked_length(length_s, *LIMITS_S, "clips of {:g} s")
+    out = claim(out, __name__, "faced", planted=asdict(planted), **about)
     shutil.copy(sidecars / "dataset_description.json", out)
     head, *table = (sidecars / "participants.tsv").read_text("utf-8").splitlines()
     files.write_people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
     for person in people:
         shutil.copytree(sidecars / person, out / person, ignore=shutil.ignore_patterns("*.bdf"))
         at = files.files_of(out, person)
-        if length is not None:
-            _shorten(at, person, files.read_events(at.events), files.seconds_of(at.about), length)
+        if length_s is not None:
+            _shorten(at, person, files.read_events(at.events), files.seconds_of(at.about), length_s)
         _record(at, person, seed, planted)
 
 
-def chosen(subjects: int) -> list[str]:
-    """The names of so many subjects, in the order of their numbers."""
-    others = sorted((n for n in range(len(PEOPLE)) if n not in FIRST), key=lambda n: cohort(PEOPLE[n]).rate)
-    return [PEOPLE[n] for n in sorted([*FIRST, *others][:subjects])]
-
-
-def draw(subjects: int, seed: int, effect: float, *, planted: Planted = ALL) -> np.ndarray:
-    """As `Generator.draw`: rows of `TRIALS`, the 28 clips of each subject in the order shown. Ratings and order depend
-    on the seed alone."""
-    check_arguments(subjects, len(PEOPLE), seed, effect)
-    return np.concatenate([_truth(person, seed, replace(planted, emotion=effect)) for person in chosen(subjects)])
-
-
-def _truth(person: str, seed: int, planted: Planted) -> np.ndarray:
+def _truth(person: str, seed: int, effect: float, _: float, *, planted: Planted) -> np.ndarray:
     rng = np.random.default_rng([seed, 3, int(person[-3:])])
     rows = np.zeros(len(CLIPS), TRIALS)
     rows["person"], rows["order"] = person, np.arange(len(CLIPS))
-    rows["clip"] = np.concatenate([rng.permutation(BLOCKS[k]) for k in rng.permutation(len(BLOCKS))])
+    rows["clip"] = np.concatenate([rng.permutation(layout.BLOCKS[k]) for k in rng.permutation(len(layout.BLOCKS))])
     rows["ratings"] = _ratings(rng, seed)[rows["clip"] - 1]
-    rows["felt"], rows["power"] = _powers(person, rows["clip"], rows["ratings"], seed, planted)
+    rows["felt"], rows["power"] = _powers(person, rows["clip"], rows["ratings"], seed, replace(planted, emotion=effect))
     return rows
 
 
@@ -200,9 +223,9 @@ def _powers(
     every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
     films = FILM * patterns(seed, "film", every)[[every.index(title) for title in titles]]
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
-    own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
+    own, *of_blocks = rng.standard_normal((1 + len(layout.BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
-    blocks = np.stack([of_blocks[next(k for k, b in enumerate(BLOCKS) if clip in b)] for clip in clips.tolist()])
+    blocks = np.stack([of_blocks[next(k for k, b in enumerate(layout.BLOCKS) if clip in b)] for clip in clips.tolist()])
     shared = planted.film * films + planted.emotion * emotions
     return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
 
@@ -252,7 +275,7 @@ def _shorten(at: files.Files, person: str, events: Sequence[files.Row], end_s: f
 
 def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
     """Writes the recording that goes with a subject's sidecars."""
-    layout, exact_rate, unit = cohort(person)
+    names, exact_rate, unit = cohort(person)
     rate, seconds = int(exact_rate), files.seconds_of(at.about)
     events = files.read_events(at.events)
     shown = files.shown(events)
@@ -263,18 +286,28 @@ def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
     brain = Brain.draw(rng, SITES)
     data = np.empty((len(SITES), seconds * rate), np.float32)
     for start, stop, clip in files.stretches(events, rate, data.shape[1]):
-        data[:, start:stop] = eeg(brain, stop - start, rate, rng, power.get(clip, 0.0))
+        data[:, start:stop] = _eeg(brain, stop - start, rate, rng, power.get(clip, 0.0))
     moments = np.arange(data.shape[1]) / rate
     for site, row in enumerate(data):
         drift = rng.uniform(-5000, 5000) + DRIFT_UV * smooth_noise(rng, seconds + 1, 1.0, 30.0)
         row += np.interp(moments, np.arange(seconds + 1), drift)
         if person == BAD and site % 3 == 0:
             row += BAD_UV * smooth_noise(rng, len(row), rate, 1.0)
-    order = [SITES.index(OLD_NAMES.get(name, name)) for name in layout]
-    files.write_bdf(at.bdf, layout, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
+    order = [SITES.index(layout.OLD_NAMES.get(name, name)) for name in names]
+    files.write_bdf(at.bdf, names, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
 
 
-def eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float) -> np.ndarray:
+def _clips(person: str, powers: np.ndarray, seed: int) -> np.ndarray:
+    """(28, 32, 7500) in uV, in the order of clips."""
+    rng = np.random.default_rng([seed, 8, int(person[-3:])])
+    if person == BAD:
+        return BAD_UV * rng.standard_normal(processed.SHAPE)
+    brain = Brain.draw(rng, SITES)
+    data = np.stack([_eeg(brain, processed.SHAPE[2], processed.RATE, rng, power)[PROCESSED] for power in powers])
+    return np.asarray(data - data.mean(axis=1, keepdims=True))
+
+
+def _eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float) -> np.ndarray:
     """(32, samples) in uV at `SITES`, with log powers (30, 5), or 0, added to those of the electrodes' bands."""
     spectrum = fft.rfft(SD_UV * brain.eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
     edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
@@ -282,14 +315,3 @@ def eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power
     added = np.zeros((len(SITES), 2 + len(BANDS)))
     added[: len(ELECTRODES), 1:-1] = power
     return np.asarray(fft.irfft(spectrum * np.exp(added / 2)[:, band], samples))
-
-
-def _checked(length_s: float) -> float:
-    if not SHORTEST_S <= length_s <= files.LONGEST_S:
-        raise UsageError(f"clips of {length_s} s", expected=f"{SHORTEST_S:g} to {files.LONGEST_S:g} s for the longest")
-    return length_s
-
-
-def made(subjects: int, seed: int, planted: Planted) -> dict[str, Any]:
-    """The content of the mark of a folder."""
-    return {"seed": seed, "subjects": subjects, "effect": planted.emotion, "planted": asdict(planted)}

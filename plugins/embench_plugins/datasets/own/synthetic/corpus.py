@@ -1,4 +1,4 @@
-"""A synthetic corpus: EEG as EDF, ECG as WFDB records and CSV files, and the `corpus.yaml` that describes them.
+"""A synthetic corpus: EEG as EDF, ECG as WFDB records and CSV files, and the `dataset.yaml` that describes them.
 
 There are no labels, so nothing is planted. Subjects take turns with the three kinds, so that a small set has them all.
 Names and rates are as uneven as in real corpora: EEG channels have dots and odd case, old 10-20 names in some files,
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.own.corpus_layout import LAYOUT
+from embench_plugins.datasets.own.yaml import DATASET
 from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.generator import check_arguments, checked_length, claim
@@ -23,46 +23,35 @@ WRITTEN = (
     ("F7..", "F3..", "T7..", "P7..", "O1..", "O2..", "P8..", "T8..", "F4..", "F8.."),
     ("f7", "f3", "T3", "T5", "o1", "o2", "T6", "T4", "f4", "f8"),
 )
-LAYOUT_TEXT = """\
+TEXT = """\
 title: A generated corpus
 citation: made up by embench
 licence: CC0 1.0
 mains_hz: 50
-sources:
-  - files: "eeg/*.edf"
-    subject: '(S\\d+)R'
+recordings:
+  - files: "eeg/{participant}R01.edf"
     signals:
-      eeg:
-        channels: [F7, F3, T7, P7, O1, O2, P8, T8, F4, F8]
-  - files: "ecg/*.hea"
-    subject: 'S\\d+'
+      eeg: {channels: [F7, F3, T7, P7, O1, O2, P8, T8, F4, F8]}
+  - files: "ecg/{participant}.hea"
     signals:
-      ecg:
-        channels: {left: II}
-  - files: "wearable/*.csv"
-    subject: 'S\\d+'
+      ecg: {channels: {left: II}}
+  - files: "wearable/{participant}.csv"
     signals:
-      ecg:
-        channels: {left: ECG}
-        rate: 256
-        unit: uV
-      eda:
-        channels: {eda: EDA}
-        rate: 256
-        unit: uS
+      ecg: {channels: {left: ECG}, rate: 256, unit: uV}
+      eda: {channels: {eda: EDA}, rate: 256, unit: uS}
 """
 
 
 def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """As `Generator.synthesize`: `corpus.yaml` and the files of some subjects. The effect changes nothing."""
+    """As `Generator.synthesize`: `dataset.yaml` and the files of some subjects. The effect changes nothing."""
     check_arguments(subjects, PEOPLE, seed, effect)
     seconds = int(checked_length(LENGTH_S if length_s is None else length_s, 4, 7200, "recordings of {} s"))
     out = claim(out, __name__, "corpus", seed=seed, subjects=subjects, effect=effect, length_s=float(seconds))
     for folder in ("eeg", "ecg", "wearable"):
         (out / folder).mkdir()
     # Patterns of kinds that nobody's turn was would match nothing.
-    text, *sources = LAYOUT_TEXT.split("  - files")
-    (out / LAYOUT).write_text(text + "".join(f"  - files{source}" for source in sources[:subjects]), "utf-8")
+    text, *sources = TEXT.split("  - files")
+    (out / DATASET).write_text(text + "".join(f"  - files{source}" for source in sources[:subjects]), "utf-8")
     for person in range(1, subjects + 1):
         rng = np.random.default_rng([seed, person])
         name, kind = f"S{person:03d}", (person - 1) % 3

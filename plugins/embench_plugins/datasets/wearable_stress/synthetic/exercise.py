@@ -17,7 +17,7 @@ import numpy as np
 
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.wearable_stress.exercise_layout import ENDED_EARLY, PEOPLE, PRESSES, SESSIONS
+from embench_plugins.datasets.wearable_stress.exercise import ENDED_EARLY, PEOPLE, PRESSES, SESSIONS
 from embench_plugins.datasets.wearable_stress.synthetic import sessions
 
 ORDER = tuple(person for person in sessions.ORDER if person in PEOPLE)
@@ -65,26 +65,15 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
     rng = np.random.default_rng([seed, PEOPLE.index(person), 6])
     start = datetime(2013, 6, 23, 9, tzinfo=UTC) + timedelta(days=PEOPLE.index(person), seconds=int(rng.integers(3600)))
     device = e4.worn(truth["heart_rate"], truth["scr_per_min"], rng)
-    if person != BROKEN:
+    if person == BROKEN:
+        first = int(pressed[-2]) - 5
+        sessions.write_broken(place / person, device, start, pressed, first, first + BREAK_S, len(truth))
+    else:
         sessions.write_session(place / person, device, start, pressed)
-        return
-    first = int(pressed[-2]) - 5
-    again = first + BREAK_S
-    sessions.write_session(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
-    after = np.maximum(pressed[pressed >= first], again) - again
-    rest, later = device.part(again, len(truth)), start + timedelta(seconds=again)
-    sessions.write_session(place / f"{person}_b", rest, later, after)
 
 
 GENERATOR = Generator(
-    __name__,
-    "wearable_stress",
-    ORDER,
-    sessions.SESSION_S,
-    (sessions.SHORTEST_S, 5400),
-    "sessions of {} s",
-    _truth,
-    _write,
+    __name__, "wearable_stress", ORDER, sessions.SESSION_S, sessions.LIMITS_S, "sessions of {} s", _truth, _write
 )
 synthesize = GENERATOR.synthesize
 

@@ -20,21 +20,14 @@ import numpy as np
 from embench_plugins.datasets.devices.e4 import FILES
 from embench_plugins.datasets.synthetic import e4
 from embench_plugins.datasets.synthetic.generator import Generator
-from embench_plugins.datasets.wearable_stress.layout import (
-    BEFORE_S,
-    COVERED,
-    INFO,
-    PEOPLE,
-    PROTOCOLS,
-    REPEATED,
-    SESSIONS,
-)
+from embench_plugins.datasets.wearable_stress import layout
+from embench_plugins.datasets.wearable_stress.layout import COVERED, PEOPLE, PROTOCOLS, REPEATED
 
 ORDER = tuple(person for pair in zip(PEOPLE[:18], PEOPLE[18:], strict=True) for person in pair)
 """Who is there first: both protocols, where two subjects are asked for."""
 
 SESSION_S = 1600.0
-SHORTEST_S = 60.0
+LIMITS_S = (60.0, 5400.0)
 TYPICAL = {
     "S": (170, 185, 115, 105, 330, 145, 310, 32, 37, 31, 34, 32, 36, 40),
     "f": (600, 105, 310, 890, 38, 30, 36, 840, 36, 400),
@@ -59,7 +52,7 @@ beats and responses a minute."""
 def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> None:
     """`Wearable_Dataset/STRESS/S01/BVP.csv` and so on, the ratings and the table of subjects."""
     for rows in people:
-        _person(out / SESSIONS, rows, presses(str(rows["person"][0]), seed, length_s), seed)
+        _person(out / layout.SESSIONS, rows, presses(str(rows["person"][0]), seed, length_s), seed)
     for group, protocol in PROTOCOLS.items():  # both tables hold everybody, as in the release
         names = [stage.name for stage in protocol.stages]
         table = [["", *names]]
@@ -71,7 +64,7 @@ def write(out: Path, people: list[np.ndarray], seed: int, length_s: float) -> No
     infos = [f"{person},{'m' if person[0] == 'S' else 'f'},{20 + number % 5},Yes\n"
               for number, person in enumerate(PEOPLE)]  # fmt: skip
     notes = ["References:,,,\n", "m:male,,,\n"]
-    (out / INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*infos, *notes]), "utf-8")
+    (out / layout.INFO).write_text("Info ,Gender,Age,Stress Inducement\n" + "".join([*infos, *notes]), "utf-8")
 
 
 def presses(person: str, seed: int, length_s: float = SESSION_S) -> np.ndarray:
@@ -110,7 +103,7 @@ def truth(person: str, seed: int, effect: float, length_s: float) -> np.ndarray:
     rows = np.zeros(at[-1], SECONDS)
     rows["person"], rows["second"], rows["stage"] = person, np.arange(at[-1]), NO_STAGE
     for number, stage in enumerate(PROTOCOLS[person[0]].stages):
-        begin = at[stage.closes] - BEFORE_S if stage.opens is None else at[stage.opens]
+        begin = at[stage.closes] - layout.BEFORE_S if stage.opens is None else at[stage.opens]
         rows["stage"][(rows["second"] >= begin) & (rows["second"] < at[stage.closes])] = number
     rows["heart_rate"], rows["scr_per_min"] = e4.responses(rng, under_stress(rows) == 1, effect)
     return rows
@@ -126,14 +119,21 @@ def _person(place: Path, truth: np.ndarray, pressed: np.ndarray, seed: int) -> N
         device = e4.repeated(device, REPEATED[person])
     if person in COVERED:
         device = e4.covered(device, rng)
-    if person != BROKEN:
+    if person == BROKEN:
+        first = int(pressed[0]) + 5
+        write_broken(place / person, device, start, pressed, first, first + BREAK_S, len(truth))
+    else:
         write_session(place / person, device, start, pressed)
-        return
-    first = int(pressed[0]) + 5
-    again = first + BREAK_S
-    write_session(place / f"{person}_a", device.part(0, first), start, pressed[pressed < first])
-    after = np.maximum(pressed[pressed >= first], again) - again
-    write_session(place / f"{person}_b", device.part(again, len(truth)), start + timedelta(seconds=again), after)
+
+
+def write_broken(
+    folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray, first: int, again: int, end: int
+) -> None:
+    """The two folders of a session of `end` seconds whose connection broke at `first` and was there again at
+    `again`."""
+    write_session(folder.with_name(f"{folder.name}_a"), device.part(0, first), start, pressed[pressed < first])
+    after, later = np.maximum(pressed[pressed >= first], again) - again, start + timedelta(seconds=again)
+    write_session(folder.with_name(f"{folder.name}_b"), device.part(again, end), later, after)
 
 
 def write_session(folder: Path, device: e4.Wristband, start: datetime, pressed: np.ndarray) -> None:
@@ -153,7 +153,5 @@ def write_session(folder: Path, device: e4.Wristband, start: datetime, pressed: 
     (folder / "tags.csv").write_text("".join(f"{date(press)}\r\n" for press in pressed), "utf-8", newline="")
 
 
-GENERATOR = Generator(
-    __name__, "wearable_stress", ORDER, SESSION_S, (SHORTEST_S, 5400), "sessions of {} s", truth, write
-)
+GENERATOR = Generator(__name__, "wearable_stress", ORDER, SESSION_S, LIMITS_S, "sessions of {} s", truth, write)
 synthesize, draw = GENERATOR.synthesize, GENERATOR.draw

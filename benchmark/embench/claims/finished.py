@@ -1,4 +1,4 @@
-"""A claim's run that has finished, as measures ask it."""
+"""A finished run of a claim, with the quantities that measures read."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SeedAndFold = tuple[int, int]
 """The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
 
 
-class Asked(Scored):
-    """A claim's run that has finished. `by` is of the target that the claim names."""
+class ClaimRun(Scored):
+    """A claim's run that has finished. `by` has the labels of the target that the claim names."""
 
     @property
     def labels(self) -> dict[tuple[int, str], float]:
@@ -30,7 +30,7 @@ class Asked(Scored):
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
 
     def right(self) -> dict[SeedAndFold, dict[str, bool]]:
-        """For each seed and fold, unit -> whether the method decided it right, where there is a label."""
+        """Correctness of the method's decisions on labelled units: (seed, fold) -> unit -> right or wrong."""
         rows, known = self.predictions, self.labels
         found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
@@ -58,4 +58,4 @@ def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> f
     return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
 
 
-Runs = Mapping[str, Asked]
+Runs = Mapping[str, ClaimRun]

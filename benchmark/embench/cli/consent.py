@@ -1,0 +1,74 @@
+"""What is asked before results of own data leave: the participants' consent, and an approval by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from embench.cli import console
+from embench.errors import UsageError
+from embench.records.manifest import Manifest
+from embench.records.names import is_own
+
+_LONGEST = 200
+_ALWAYS = (
+    "run.yaml: the dataset's name, pseudonyms of participants, how long their sessions were, why some are left out",
+    "run.yaml, besides: label rules and classes, the method, its cost, versions, the approval",
+    "shared/folds: which pseudonyms were tested in which fold, and who belongs to one group",
+    "audit.json: findings of the audit",
+)
+_SEALED = (
+    "scores.json: scores over all participants, with three digits",
+    "shared/control_scores: the headline of each control, with three digits",
+    "labels.hmac: a keyed hash of the labels",
+)
+_OPEN = (
+    "predictions.npz, summands.json, scores.json: predictions of each unit, and all scores",
+    "shared/rows, shared/labels, shared/controls, shared/control_scores: the stimulus, time and label of each unit",
+)
+_STAYS = "what stays: signals, names of participants, devices, files and folders, dates"
+_STAYS_SEALED = f"{_STAYS}, labels, predictions, and scores of single participants"
+
+
+def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) -> str | None:
+    """The approval under which these runs may leave; None where none is of own data.
+
+    Args:
+        consent: whether it was said on the command line that the participants consent. `ethics`: the approval.
+
+    Raises:
+        UsageError: something was not said, and nobody is at a terminal to ask; or there is nothing to consent to.
+    """
+    own = sorted({run.dataset.name for run in runs if is_own(run.dataset.name)})
+    if not own:
+        if consent or ethics is not None:
+            raise UsageError(
+                "no run is of own data, so that there is nothing to consent to",
+                where="--consent" if consent else "--ethics",
+                expected="runs on a dataset of your own; public ones need neither",
+            )
+        return None
+    public = any(run.card.labels_public == "yes" for run in runs if is_own(run.dataset.name))
+    console.echo(f"own data: {', '.join(own)}. An entry is public, and stays so; it holds:")
+    for line in (*_ALWAYS, *(_OPEN if public else _SEALED)):
+        console.wrapped(f"  {line}")
+    console.wrapped(_STAYS if public else _STAYS_SEALED)
+    if not (consent and ethics) and not sys.stdin.isatty():
+        raise UsageError(
+            "nobody is here to say that the participants consent, and who has approved the study",
+            where="embench leaderboard submit",
+            expected="an answer on a terminal, or --consent and --ethics 'BOARD, NUMBER'",
+            hint="give both if the participants agreed to the publication of such results and an ethics board did, too",
+        )
+    if not consent:
+        typer.confirm("Have all participants consented to the publication of this?", default=False, abort=True)
+    said = (typer.prompt("Ethics board and number of its approval") if ethics is None else ethics).strip()
+    if not said or len(said) > _LONGEST or not said.isprintable():
+        raise UsageError(
+            "this names no approval",
+            where="--ethics",
+            expected=f"board and number of the approval, on one line of at most {_LONGEST} letters",
+        )
+    return str(said)

@@ -1,0 +1,57 @@
+"""`embench data look`: a dataset's signals, faults, labels and controls on one page, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from embench.cli import console
+from embench.cli.options import DataRoot, DatasetName, ProtocolName
+from embench.cli.progress import Steps
+from embench.errors import UsageError
+from embench.planning.request import Request
+from embench.registry.naming import did_you_mean
+
+
+def look(
+    dataset: DatasetName,
+    target: Annotated[
+        str | None, Option(help="Targets, comma-separated; default: those of the dataset's card.")
+    ] = None,
+    data_root: DataRoot = None,
+    protocol: ProtocolName = Request.protocol,
+    out: Annotated[Path, Option(help="File to write; replaced if it exists.")] = Path("look.html"),
+    subjects: Annotated[
+        str | None, Option(help="Draw signals of these only, such as S02,S07; all else is of all.")
+    ] = None,
+) -> None:
+    """Write a page to look at a dataset: signals, faults, labels, units, controls, and what so many people can show."""
+    from embench.data.cohort import card_for_protocol, choose_targets
+    from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
+    from embench.protocols import load_protocol
+    from embench.report.look import LookedAt, write_look
+
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}", where="--out")
+    rules = load_protocol(protocol)
+    card = card_for_protocol(rules, card_of(dataset, data_root))
+    chosen = choose_targets(card, target) if card.targets or target else ()
+    with Steps("subjects", "prepared") as steps:
+        store = prepared(dataset, data_root, rules, 1, steps)
+        people = (
+            list(store.subjects)
+            if subjects is None
+            else list(dict.fromkeys(name.strip() for name in subjects.split(",")))
+        )
+        for name in people:
+            if name not in store.subjects:
+                hint = did_you_mean(name, list(store.subjects))
+                raise UsageError(f"there is no subject `{name}`", where="--subjects", hint=hint)
+        own = place(dataset, data_root)[0].name in (OWN, CORPUS)
+        of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
+        path = write_look(of, out, steps.part)
+    console.echo(f"{path}: signals of {len(people)} people; {path.stat().st_size / 1e6:.1f} MB")
+    if own or card.labels_public != "yes":
+        console.note("it holds participants' signals: not for sharing")

@@ -1,0 +1,391 @@
+"""A dataset as one HTML page to look at before anything is trained: `embench data look`. See `write_look`.
+
+The page holds signals, so that whom they are of is hidden as far as a page can: pseudonyms are dealt at random and
+nobody keeps whom they stand for, recordings are numbers, and names of stimuli and sessions are shown only where they
+are those of a design.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from embench.callbacks import ProgressCallback
+from embench.data.faults import FAULTS
+from embench.data.label_report import describe_labels
+from embench.data.quality import POOR, describe_quality
+from embench.errors import EmbenchError, MachineError
+from embench.files import write_whole
+from embench.interfaces.dataset import Card, Dataset
+from embench.interfaces.recording import Recording
+from embench.interfaces.units import Target
+from embench.planning.power import ASSUMED_SD, shown_difference, subjects_needed
+from embench.protocols import Protocol, UnitId, connected_groups
+from embench.records.scores import Control, Scores
+from embench.records.wording import format_control, in_words
+from embench.report.page import Section, join_parts, paragraph, render_macro, render_page
+from embench.report.tracks import LabelTrack, Track, beats_of, clock, close_up, draw_signal, label_tracks, time_ticks
+from embench.runs.controls import describe_controls
+from embench.signals.plausible import PLAUSIBLE_SIZES, UNIT_SPELLINGS, format_size, signal_size, unit_fault
+from embench.statistics.controls import CONTROLS, NOT_TO_CLEAR
+from embench.store import RecordingEntry, Store
+from embench.store.reading import recordings
+
+_PAGE_BYTES = 13_000_000
+"""About what a page takes at most; where it shows more recordings, their curves have fewer columns."""
+_BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
+_COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
+_CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
+"""Columns of ten seconds, which all recordings have where a whole then has these columns; else each person's first."""
+_CHANNELS = {1000: 200, 16: 200, 8: 160, 4: 120, 2: 60}
+"""Channels of a modality that are drawn -> the columns that a whole then has at least; else fewer channels are."""
+_MOST_OPEN = 80
+"""Recordings of a page that all lie open; of more, those of the first person."""
+_FAULTS_IN_WORDS = {
+    "lost": "no sample", "clipped": "cut off at the limit of the sensor", "flat": "no change for 5\N{NO-BREAK SPACE}s",
+    "outside": "no contact, or beyond what a body gives",
+}  # fmt: skip
+_DIFFERENCE = 0.05
+_DATE = re.compile(r"\d{4}[-_.]?\d{2}[-_.]?\d{2}|\d{1,2}[.]\d{1,2}[.]\d{2,4}")
+NOT_FOR_SHARING = "This page holds participants' signals: not for sharing"
+
+PartProgress = Callable[[str, str], ProgressCallback]
+"""Makes a callback of the next part of the job from what is counted in it, and what is done to these."""
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What a page is made of. `people`: those whose signals are drawn. `own`: of a folder of one's own."""
+
+    dataset: Dataset
+    store: Store
+    card: Card
+    rules: Protocol
+    targets: Sequence[Target]
+    people: Sequence[str]
+    own: bool = False
+
+
+@dataclass
+class _Sums:
+    """Of a modality: its unit, rates, the size of each recording, samples by fault, people and hours."""
+
+    unit: str
+    channels: int
+    rates: set[float] = field(default_factory=set)
+    sizes: list[float] = field(default_factory=list)
+    samples: np.ndarray = field(default_factory=lambda: np.zeros(len(FAULTS) + 1, np.int64))
+    people: set[str] = field(default_factory=set)
+    hours: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A recording on the page."""
+
+    title: str
+    labels: list[str]
+    bands: list[LabelTrack]
+    tracks: list[Track]
+    close: list[Track]
+    ticks: list[tuple[float, str]]
+
+
+def write_look(of: LookedAt, out: Path, part: PartProgress) -> Path:
+    """Writes the page. A file of data that may not be shared can be read by its owner alone.
+
+    Raises:
+        DataError: files cannot be read. MachineError: the page cannot be written.
+    """
+    names = pseudonyms(of.store.subjects)
+    quality = _quality(of, part("modalities", "judged"))
+    controls = _controls(of, part("folds", "controls fitted"))
+    sums, drawn = _drawn(of, names, part("subjects", "drawn"))
+    faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
+    sections = [
+        Section("Modalities", "Modalities", _modalities(sums, quality)),
+        Section("People", "People", _people(of, names, quality)),
+        Section("Controls", "What clock, stimulus and movement reach alone", controls),
+        Section("How many", "What this many people can show", _power(of)),
+        Section("Signals", "Signals", _signals(drawn)),
+    ]
+    title = "Own recordings" if of.own else of.card.title
+    footer = "Written by embench data look. This file is self-contained, and asks no network for anything."
+    html = render_page(f"{title}: a look", _header(of, title, faults), sections, footer, _TEMPLATE)
+
+    def put(path: Path) -> None:
+        path.touch(0o600 if of.own or of.card.labels_public != "yes" else 0o666)
+        path.write_text(html, encoding="utf-8", newline="\n")
+
+    try:
+        write_whole(Path(out), put)
+    except OSError as error:
+        raise MachineError(f"the page cannot be written: {error.strerror}", where=str(out)) from error
+    return Path(out)
+
+
+_TEMPLATE = "look"
+
+
+def pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
+    """Subject -> pseudonym, dealt anew each time; never one that another subject could be called by."""
+    dealt = list(subjects)
+    random.SystemRandom().shuffle(dealt)
+    ids = [name.casefold() for name in dealt]
+    letter = next((c for c in "SPQXYZ" if not any(re.fullmatch(rf"{c.lower()}\d+", id_) for id_ in ids)), "someone-")
+    width = max(2, len(str(len(dealt))))
+    return {name: f"{letter}{number:0{width}}" for number, name in enumerate(dealt, 1)}
+
+
+def names_of_design(of_subject: Iterable[tuple[str, str]], subjects: Iterable[str]) -> set[str]:
+    """The names, of pairs (subject, name), that say nothing of whom: at least two subjects have them, and they hold
+    no subject's id, no date and no path."""
+    who: dict[str, set[str]] = {}
+    for subject, name in of_subject:
+        who.setdefault(name, set()).add(subject)
+    ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may well be a film's number
+    return {
+        name
+        for name, having in who.items()
+        if len(having) > 1
+        and not _DATE.search(name)
+        and not re.search(r"[/\\]", name)
+        and not any(id_ in name.casefold() for id_ in ids)
+    }
+
+
+def _header(of: LookedAt, title: str, faults: Sequence[str]) -> Markup:
+    if of.own or of.card.labels_public != "yes":
+        marks = [
+            (True, NOT_FOR_SHARING, "It has no names and no dates, but who has the signals can tell whose they are.")
+        ]
+    else:
+        text = f"Their licence, {of.card.licence}, says on which terms they may be passed on."
+        marks = [(False, "This page holds participants' signals", text)]
+    if of.store.synthetic is not None:
+        marks.append((False, "Synthetic data", "Nothing here says anything about real people."))
+    marks += [(True, "Wrong unit", f"{text}. Until it is corrected, no result means anything.") for text in faults]
+    everybody, entries = len(of.store.subjects), of.store.recordings
+    hours = sum(entry.duration_s for entry in entries) / 3600
+    about = f"{everybody} people, {len(entries)} recordings, {hours:.1f} hours"
+    if len(of.people) < everybody:
+        about += f"; signals, faults and sizes are of {len(of.people)} of them"
+    return render_macro("look_header", title, about, marks, of_template=_TEMPLATE)
+
+
+def _quality(of: LookedAt, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
+    """Modality -> subject -> the share of sound seconds; or why it is not known."""
+    entries = {str(UnitId.of(r.id, 0.0, r.duration_s)): r for r in of.store.recordings}
+    found: dict[str, dict[str, float] | str] = {}
+    for judged in describe_quality(of.store, list(entries), progress):
+        if "undefined" in judged:
+            found[judged["modality"]] = judged["undefined"]
+            continue
+        sums: dict[str, np.ndarray] = {}
+        for unit, index in judged["index"].items():
+            entry = entries[unit]
+            sums[entry.subject] = sums.get(entry.subject, 0) + np.array([index, 1.0]) * entry.duration_s
+        found[judged["modality"]] = {who: float(good / whole) for who, (good, whole) in sums.items()}
+    return found
+
+
+def _modalities(sums: Mapping[str, _Sums], quality: Mapping[str, Any]) -> Markup:
+    rows = []
+    for name, one in sums.items():
+        shares = one.samples / max(1, one.samples.sum())
+        good = quality.get(name, {})
+        index = "-" if isinstance(good, str) or not good else f"{100 * float(np.median(list(good.values()))):.0f} %"
+        rates = " to ".join(dict.fromkeys(f"{rate:g}" for rate in (min(one.rates), max(one.rates))))
+        faults = [
+            "none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]
+        ]
+        size = float(np.nanmedian(one.sizes)) if np.isfinite(one.sizes).any() else math.nan
+        usual = "-" if math.isnan(size) else format_size(size)
+        known = PLAUSIBLE_SIZES.get(name)
+        if known and not math.isnan(size) and known.unit == UNIT_SPELLINGS.get(one.unit, one.unit):
+            usual += f" ({known.low:g} to {known.high:g})"
+        cells = (str(one.channels), f"{rates} Hz", one.unit, usual, str(len(one.people)), f"{one.hours:.1f}")
+        rows.append((name, [*cells, index, *faults]))
+    heads = ("modality", "channels", "rate", "unit", "usual size (plausible)", "people", "hours", "good", *FAULTS)
+    return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
+
+
+def _people(of: LookedAt, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
+    known = {m: good for m, good in quality.items() if not isinstance(good, str)}
+    silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
+    described = describe_labels(of.store, of.card, of.targets, of.rules)
+    balance = {d["target"]: {row["subject"]: _balance(row) for row in d.get("per_person", ())} for d in described}
+    classes = {d["target"]: [c["name"] for c in d.get("classes", ())] for d in described}
+    entries: dict[str, list[float]] = {}
+    for entry in of.store.recordings:
+        entries.setdefault(entry.subject, []).append(entry.duration_s)
+    rows = [
+        (names[who], who in of.people, len(entries.get(who, ())), f"{sum(entries.get(who, ())) / 3600:.2f}",
+         [good.get(who) for good in known.values()], [balance[t].get(who) for t in balance])
+        for who in sorted(of.store.subjects, key=lambda who: names[who])
+    ]  # fmt: skip
+    warned = [f"{d['target']}: {text}" for d in described for text in d["warnings"]]
+    return render_macro("people", list(known), classes, rows, POOR, silent, warned, of_template=_TEMPLATE)
+
+
+def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
+    of = row.get("values")
+    text = f"{of['mean']:.3g} ± {of['sd']:.2g}, {row['labelled']} units" if of else ""
+    return {"values_of": text, "classes": row.get("classes", ()), "labelled": row["labelled"]}
+
+
+def _controls(of: LookedAt, progress: ProgressCallback) -> Markup:
+    if not of.targets:
+        return paragraph("The data have no targets, only recordings.")
+    parts = []
+    for target in of.targets:
+        try:
+            found = describe_controls(of.store, of.card, [target], of.rules, [0], progress)
+        except EmbenchError as error:
+            parts.append(paragraph(f"{target.name}: not scored: {_without_names(error.what, of.store)}."))
+            continue
+        scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
+        controls = {control.name: control for control in scored.controls(target.name)}
+        asked = dict.fromkeys([scored.headlines[target.name], target.traits.within])
+        known = {m: {control.why_undefined(m) for control in controls.values() if m in control.scores} for m in asked}
+        metrics = [m for m, reasons in known.items() if "" in reasons]
+        best = {m: found["to_beat"][target.name].get(m, {}).get("control") for m in metrics}
+        rows = []
+        for name in sorted(controls, key=[*CONTROLS, *controls].index):
+            control, called = controls[name], in_words(name)
+            cells = [(text := _cell(control, m, of.store), name == best[m] and "[" in text) for m in metrics]
+            why = f"not applicable: {_without_names(control.reason, of.store)}" if control.reason else ""
+            rows.append((f"({called})" if name in NOT_TO_CLEAR else called, why, cells))
+        caption = f"{target.name}, {found['people'][target.name]} people"
+        none = {m: _without_names(min(why), of.store) for m, why in known.items() if why and m not in metrics}
+        parts.append(render_macro("controls", caption, metrics, rows, none, of_template=_TEMPLATE))
+    note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{of.rules.name}`, seed 0, with 95 % intervals.")
+    return join_parts([note, render_macro("columns", parts)])
+
+
+def _cell(control: Control, metric: str, store: Store) -> str:
+    why = control.why_undefined(metric)
+    return _without_names(why, store) if why else format_control(control.scores[metric])
+
+
+_CONTROLS_NOTE = (
+    "These know no signal but the accelerometer's. A method has to lie above the highest one, which is marked; where "
+    "it is high already, clock, stimulus or movement give the label away. Those in brackets are for comparison."
+)
+
+
+def _without_names(reason: str, store: Store) -> str:
+    """A reason without the list in it where that names a subject, a recording or a stimulus that not all had."""
+    ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
+    ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may well be numbers of something else
+    named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
+    return reason.partition(":")[0] if named else reason
+
+
+def _power(of: LookedAt) -> Markup:
+    groups = len(set(connected_groups(of.store.recordings).values()))
+    half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
+    needs = (
+        f"Two methods are compared on the same people by a paired two-sided test at .05. With 80\N{NO-BREAK SPACE}% "
+        f"power a difference of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes "
+        f"that differences vary over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, "
+        f"with one and a half times {more} are needed. For other scores it is a rule of thumb."
+    )
+    shows = (
+        f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
+    )
+    alone = "One person, or one group recorded together, shows nothing of others."
+    return join_parts([paragraph(needs), paragraph(shows if groups > 1 else alone)])
+
+
+def _drawn(
+    of: LookedAt, names: Mapping[str, str], progress: ProgressCallback
+) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
+    """What is known of each modality, and (pseudonym, about, recordings) of the people."""
+    entries = of.store.recordings
+    detail = _detail(of.card, [entry for entry in entries if entry.subject in of.people])
+    shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
+    sums: dict[str, _Sums] = {}
+    people = []
+    for done, who in enumerate(of.people):
+        made = [
+            _recording(of, recording, number, shown, detail, sums)
+            for number, recording in enumerate(recordings(of.dataset, of.store.name, who), 1)
+        ]
+        hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
+        people.append((names[who], f"{len(made)} recording{'s' * (len(made) != 1)}, {hours:.2f} hours", made))
+        progress(done + 1, len(of.people), "drawn")
+    return sums, sorted(people)
+
+
+class _Detail(NamedTuple):
+    """How much of recordings is drawn: columns of a whole, channels, and ten seconds of `every` one or of the first."""
+
+    columns: int
+    channels: int
+    every: bool
+
+
+def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
+    """The most that fits on the page."""
+    first = {entry.subject: entry.id for entry in reversed(entries)}
+
+    def size(detail: _Detail) -> float:
+        total = float(_BYTES_OF_RECORDING * len(entries))
+        for entry in entries:
+            for m in entry.spans.keys() & card.modalities.keys() - {"video"}:
+                rate = np.nan_to_num(card.modalities[m].rate, nan=1000.0)
+                close = close_up(m, rate) and (detail.every or entry.id == first[entry.subject])
+                each = min(detail.columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * close
+                drawn = min(detail.channels, len(card.modalities[m].channels))
+                total += _BYTES_OF_TRACK * (1 + close) + _BYTES_OF_COLUMN * drawn * each
+        return total
+
+    found = [
+        _Detail(n, channels, every)
+        for channels, least in _CHANNELS.items()
+        for n in _COLUMNS
+        for every in (n >= _FEWEST_CLOSE, False)
+        if n >= least
+    ]
+    return next((detail for detail in found if size(detail) <= _PAGE_BYTES), found[-1])
+
+
+def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
+    every = sum(len(made) for _, _, made in people) <= _MOST_OPEN
+    return render_macro("signals", people, _FAULTS_IN_WORDS, every, of_template=_TEMPLATE)
+
+
+def _recording(
+    of: LookedAt, recording: Recording, number: int, shown: set[str], detail: _Detail, sums: dict[str, _Sums]
+) -> _Drawn:
+    tracks, close = [], []
+    columns = (detail.columns, _CLOSE_COLUMNS if detail.every or number == 1 else 0)
+    for modality, signal in recording.signals.items():
+        beats = beats_of(of.store, recording.id, modality)
+        whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats, detail.channels)
+        tracks += whole
+        close += part
+        one = sums.setdefault(modality, _Sums(signal.unit, len(signal.channels)))
+        one.rates.add(signal.rate)
+        one.sizes.append(signal_size(modality, signal))
+        one.samples += counts
+        one.people.add(recording.subject)
+        one.hours += signal.duration_s / 3600
+    constant, bands = label_tracks(recording, [target.label for target in of.targets])
+    stimuli, sessions = ({getattr(entry, name) for entry in of.store.recordings} for name in ("stimulus", "session"))
+    parts = [f"Recording {number}"]
+    parts += [f"stimulus {recording.stimulus}"] if recording.stimulus in shown and len(stimuli) > 1 else []
+    parts += [f"session {recording.session}"] if recording.session in shown and len(sessions) > 1 else []
+    parts += [f"{clock(recording.duration_s)} long"]
+    parts += [f"begins {clock(recording.start_s)} into the session"] if recording.start_s else []
+    parts += ["with a video, which is not shown"] if recording.video else []
+    return _Drawn(", ".join(parts), constant, bands, tracks, close, time_ticks(recording.duration_s))

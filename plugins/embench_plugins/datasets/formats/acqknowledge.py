@@ -1,0 +1,53 @@
+"""Recordings of Biopac's AcqKnowledge (.acq), by the package bioread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.tracks import Track, damaged, part, unit_of
+
+
+@contextmanager
+def open_acq(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Opens an AcqKnowledge file as a context. Raises DataError where bioread is not installed or cannot read it."""
+    tracks = [
+        Track(
+            channel.name.strip(),
+            float(channel.samples_per_second),
+            len(channel.data),
+            unit_of(channel.units),
+            partial(part, np.asarray(channel.data, np.float64)),
+        )
+        for channel in _file(path).channels
+    ]
+    yield lambda _: tracks
+
+
+def acq_markers(path: Path) -> list[tuple[float, str]]:
+    """Seconds since the start and texts of the events that were marked. Raises DataError as above."""
+    file = _file(path)
+    rate = float(file.samples_per_second)
+    return sorted((int(mark.sample_index) / rate, str(mark.text).strip()) for mark in file.event_markers or [])
+
+
+@lru_cache(maxsize=1)
+def _file(path: Path) -> Any:
+    try:
+        import bioread
+    except ImportError as error:
+        raise DataError("AcqKnowledge files need bioread", where=str(path), hint="pip install bioread") from error
+    try:
+        file = bioread.read_file(str(path))
+    except Exception as error:  # the package raises whatever a damaged file makes it
+        raise damaged(path, f"bioread cannot read it: {' '.join(str(error).split())[:200]}") from error
+    if not file.channels:
+        raise damaged(path, "it has no channel")
+    return file

@@ -1,0 +1,318 @@
+"""What tables and markers beside recordings say of a study: what was shown to whom and when, and how it was rated."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own.clock import Clock
+from embench_plugins.datasets.own.found import TIMES, Kind, template_of
+
+STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
+ENDS = "end|ended|ends|stop|stopped|offset|to|until|ende|bis|終了|fin"
+DURATIONS = "duration|length|lasts|dauer|länge|長さ|duracion|duree|durée"
+_UNITS = r"(?:[_ .]?(?:\(?(?:s|sec|secs|seconds|ms|time|zeit)\)?))?"
+_MOST_STIMULI = 60
+_SOME = 200
+_ROWS = 20
+"""Rows a participant from which a table follows time."""
+
+
+class Timing(NamedTuple):
+    """The columns of a table that say when something began, and when it ended or how long it took."""
+
+    start: str
+    end: str | None
+    duration: str | None
+
+    @property
+    def columns(self) -> set[str]:
+        """Their names."""
+        return {name for name in self if name}
+
+
+@dataclass
+class Sheet:
+    """A table, or all tables of one form, with the columns that hold what stands for names in braces.
+
+    Args:
+        name: a path below the folder, with names in braces where each recording has its own.
+        rows: the cells of all, as texts; `{participant}` and so on are columns of what the paths say.
+        keys: name in braces -> column.
+        stimulus: the column of what was shown, where there is one.
+        wide: for a table of a row a participant, names of stimuli -> columns without them (`_start`).
+    """
+
+    name: str
+    rows: pd.DataFrame
+    keys: dict[str, str] = field(default_factory=dict)
+    timing: Timing | None = None
+    stimulus: str | None = None
+    wide: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def participant(self) -> pd.Series | None:
+        """Whose row each is, None where nothing says it."""
+        column = "{participant}" if "{participant}" in self.rows else self.keys.get("participant")
+        return self.rows[column].map(tables.canonical) if column else None
+
+    @property
+    def one_each(self) -> bool:
+        """Whether it has a row for each participant."""
+        people = self.participant
+        return people is not None and not people.duplicated().any()
+
+    @property
+    def plain(self) -> list[str]:
+        """The columns that are no keys, no times and no stimulus."""
+        used = {*self.keys.values(), *(self.timing.columns if self.timing else ()), self.stimulus}
+        return [str(c) for c in self.rows.columns if c not in used and not str(c).startswith("{")]
+
+
+def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
+    """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
+    people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
+    groups: dict[tuple[object, ...], list[tuple[Path, pd.DataFrame]]] = {}
+    for path, rows in found:
+        depth = len(path.relative_to(root).parts)
+        groups.setdefault((depth, path.suffix, tuple(rows.columns)), []).append((path, rows))
+    sheets = []
+    for group in groups.values():
+        paths = [path for path, _ in group]
+        text, facts = template_of(root, paths) if len(paths) > 1 else ("", {})
+        who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
+        if who and np.mean([tables.canonical(value) in people for value in who]) >= 0.5:
+            parts = [
+                rows.assign(**{f"{{{name}}}": values[k] for name, values in facts.items()})
+                for k, (_, rows) in enumerate(group)
+            ]
+            sheets.append(Sheet(text, pd.concat(parts, ignore_index=True)))
+        else:
+            sheets += [Sheet(path.relative_to(root).as_posix(), rows) for path, rows in group]
+    return sheets
+
+
+def blank(cells: pd.Series) -> pd.Series:
+    """Which cells hold nothing."""
+    return cells.str.lower().isin(tables.MISSING)
+
+
+def timing_of(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
+    """The columns of stretches of time, by their names in several languages, or since all their cells are dates."""
+
+    def named(words: str) -> str | None:
+        form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)
+        exact = re.compile(rf"(?:{words}){_UNITS}", re.IGNORECASE)
+        free = [str(c) for c in rows.columns if c not in keys.values() and _moments(rows[c])]
+        return next((c for c in free if exact.fullmatch(c)), next((c for c in free if form.fullmatch(c)), None))
+
+    start, end, duration = named(STARTS), named(ENDS), named(DURATIONS)
+    if start and (end or duration) and start != end:
+        return Timing(start, end, None if end else duration)
+    dated = [str(c) for c in rows.columns if c not in keys.values() and _moments(rows[c], dates_only=True)]
+    for first, second in pairwise(dated):
+        if _rises(rows, first, second):
+            return Timing(first, second, None)
+    return None
+
+
+def moment_of(sheet: Sheet) -> str | None:
+    """The column of the time of each row, of a table that follows each participant through time."""
+    people = sheet.participant
+    if people is None or sheet.timing or len(people) < _ROWS * people.nunique():
+        return None
+    for column in sheet.plain:
+        numbers = sheet.rows[column].map(tables.number)
+        named = re.fullmatch(TIMES, re.split(r"[(\[]", column.lower())[0].strip())
+        if named and numbers.notna().all() and all(own.is_monotonic_increasing for _, own in numbers.groupby(people)):
+            return column
+    return None
+
+
+def _moments(column: pd.Series, *, dates_only: bool = False) -> bool:
+    """Whether nearly all cells are times."""
+    cells = [cell for cell in column.head(_SOME) if cell.lower() not in tables.MISSING]
+    if not cells or (dates_only and all(math.isfinite(tables.number(cell)) for cell in cells)):
+        return False
+    return sum(_second(cell) is not None for cell in cells) >= 0.9 * len(cells)
+
+
+def _second(cell: str, clock: Clock = Clock(start=0.0)) -> float | None:  # noqa: B008 (frozen)
+    try:
+        value = clock.seconds(cell, Path(), 0, "")
+    except DataError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _rises(rows: pd.DataFrame, first: str, second: str) -> bool:
+    pairs = [(_second(a), _second(b)) for a, b in zip(rows[first].head(_SOME), rows[second].head(_SOME), strict=True)]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return bool(known) and sum(b > a for a, b in known) >= 0.95 * len(known)
+
+
+def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
+    """The column of a table that names what was shown: its values recur over people, and hardly within one.
+
+    Args:
+        known: stimuli that files or markers name; a column of these goes first.
+    """
+    people, best = sheet.participant, (0.0, 0.0, "")
+    names = {tables.canonical(name) for name in known}
+    for column in sheet.plain:
+        if sheet.rows[column].nunique() > 2 * _MOST_STIMULI:
+            continue
+        cells = sheet.rows[column].map(tables.canonical)
+        there = ~cells.isin(tables.MISSING)
+        values = set(cells[there])
+        if not 2 <= len(values) <= _MOST_STIMULI or there.mean() < 0.3:
+            continue
+        share = len(values & names) / len(values)
+        if share >= 0.8:
+            best = max(best, (2.0, share, column))
+            continue
+        if people is None or people.nunique() < 2 or sheet.timing is None:
+            continue
+        seen = pd.Series(people[there].to_numpy()).groupby(cells[there].to_numpy()).nunique()
+        repeats = there.sum() / max(len({*zip(people[there], cells[there], strict=True)}), 1)
+        if all(math.isfinite(tables.number(value)) for value in values) and (
+            repeats > 1.05 or seen.median() < 0.8 * people.nunique() or _counts(people[there], cells[there])
+        ):
+            continue  # ratings, or numbers of trials
+        if seen.median() >= max(2, 0.3 * people.nunique()) and repeats <= 1.5:
+            best = max(best, (1.0, float(len(values)), column))
+    return best[2] or None
+
+
+def _counts(people: pd.Series, cells: pd.Series) -> bool:
+    """Whether numbers rise with the rows of each participant."""
+    numbers = cells.map(tables.number)
+    return all(own.is_monotonic_increasing for _, own in numbers.groupby(people))
+
+
+def wide_of(sheet: Sheet, known: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of a table that exist for each of several stimuli: the column with `{stimulus}` in the name's place ->
+    the stimuli. Stimuli are known, or have a start and an end."""
+    found: dict[str, list[str]] = {}
+    for column in map(str, sheet.rows.columns):
+        for before, name, after in _parts(column):
+            if name:
+                found.setdefault(f"{before}{{stimulus}}{after}", []).append(name)
+    names = {tables.canonical(name) for name in known}
+    timed = [c for c in found if re.search(rf"(?i)(^|[_ .-])({STARTS})$|^({STARTS})[_ .-]", c)]
+    if not names and timed:
+        names = {tables.canonical(name) for name in max((found[c] for c in timed), key=len)}
+    return {
+        column: [name for name in group if tables.canonical(name) in names]
+        for column, group in found.items()
+        if len([name for name in group if tables.canonical(name) in names]) >= 2
+    }
+
+
+def _parts(column: str) -> Iterator[tuple[str, str, str]]:
+    """Ways to take a column's name apart: what stands before a stimulus, its name, and what stands after."""
+    for found in re.finditer(r"[_ .-]+", column):
+        yield "", column[: found.start()], column[found.start() :]
+        yield column[: found.end()], column[found.end() :], ""
+
+
+class Marks(NamedTuple):
+    """Markers in the files at which stimuli begin: marker -> stimulus, and the one at which each ends."""
+
+    begins: dict[str, str]
+    until: str | None
+
+
+def marks_of(kind: Kind, known: Sequence[str]) -> Marks | None:
+    """The markers of a kind of files that name stimuli; None where there are none that recur over people.
+
+    Args:
+        known: values of a table's columns, by which codes are told from others.
+    """
+    lists = [marks for marks in kind.markers.values() if marks]
+    if len(lists) < max(2, len(kind.paths) // 2):
+        return None
+    counts = [Counter(text for _, text in marks) for marks in lists]
+    everywhere = [text for text in set().union(*counts) if sum(text in c for c in counts) >= 0.5 * len(counts)]
+    single = sorted(text for text in everywhere if np.median([c[text] for c in counts if c[text]]) == 1)
+    split = {text: _split(text, [tables.canonical(name) for name in known]) for text in single}
+    stems = Counter(stem for stem, _ in split.values())
+    shared = max(stems, key=lambda stem: (stems[stem], len(stem)), default="")
+    begins = {text: name for text, (stem, name) in split.items() if stem == shared}
+    if len(begins) < 2:
+        return None
+    shown = np.median([sum(text in begins for _, text in marks) for marks in lists])
+    ends = [t for t in everywhere if t not in begins and np.median([c[t] for c in counts]) == shown]
+    until = max(ends, key=lambda t: ("end" in t.lower() or "stop" in t.lower(), t), default=None)
+    return Marks(begins, until)
+
+
+def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
+    """A marker's text as what stands before the name of a stimulus, and the name: a known one, or the last word."""
+    end = max((name for name in known if text.casefold().endswith(name)), key=len, default="")
+    if not end:
+        end = re.split(r"[^A-Za-z0-9]", text)[-1]
+    return text[: len(text) - len(end)], text[len(text) - len(end) :]
+
+
+def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
+    """By how many hours the zone of a table's times is off UTC; None where nothing tells it, 0 where it is UTC.
+
+    Args:
+        starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
+    """
+    people, timing = sheet.participant, sheet.timing
+    if people is None or timing is None or _moments(sheet.rows[timing.start]) is False:
+        return None
+    cells = [(p, c) for p, c in zip(people, sheet.rows[timing.start], strict=True) if p in starts][:_SOME]
+    if not cells or not starts or all(abs(tables.number(c)) < 3e8 for _, c in cells):
+        return None
+
+    def inside(hours: float) -> float:
+        zone = timezone(timedelta(hours=hours))
+        at = [(_second(c, Clock(zone, starts[p][0])), starts[p][1]) for p, c in cells]
+        return float(np.mean([s is not None and -1 <= s <= length for s, length in at]))
+
+    offsets = sorted((0.25 * k for k in range(-48, 57)), key=lambda h: (abs(h), h % 1 != 0))
+    shares = {hours: inside(hours) for hours in (h for h in offsets if h % 1 == 0)}
+    if max(shares.values()) < 0.9:
+        shares = {hours: inside(hours) for hours in offsets}
+    best = max(shares, key=lambda h: (shares[h], -abs(h)))
+    return best if shares[best] >= 0.5 else None
+
+
+def order_of(sheet: Sheet) -> list[tuple[str, ...]]:
+    """Each participant's sequence of stimuli, by the start of each, else by the rows."""
+    people, column = sheet.participant, sheet.stimulus
+    if people is None or column is None:
+        return []
+    rows = sheet.rows.assign(_who=people)
+    rows = rows[~blank(rows[column])]
+    if sheet.timing:
+        rows = rows.assign(_at=[_second(cell) or 0.0 for cell in rows[sheet.timing.start]]).sort_values(
+            "_at", kind="stable"
+        )
+    return [tuple(own[column]) for _, own in rows.groupby("_who", sort=True)]
+
+
+def lengths_of(sheet: Sheet) -> list[float]:
+    """How long each stretch of a table is, in s."""
+    if sheet.timing is None:
+        return []
+    start, end, duration = sheet.timing
+    if duration:
+        return [s for cell in sheet.rows[duration] if (s := _second(cell)) is not None]
+    pairs = ((_second(a), _second(b)) for a, b in zip(sheet.rows[start], sheet.rows[str(end)], strict=True))
+    return [b - a for a, b in pairs if a is not None and b is not None]

@@ -1,0 +1,102 @@
+"""Five labs' folders: described without an editor, read without a finding, and scored against the stimulus."""
+
+import pytest
+import yaml
+
+from embench.cli import main
+from embench.records.record import read_record
+from embench_plugins.datasets.own.draft import draft
+from embench_plugins.datasets.own.reader import Own
+
+from . import folders
+from .layouts import LAYOUTS, lay_out
+
+LABS = {
+    "wristband": (folders.wristband, "6 orders, by Bewertungen.csv", {"ppg", "eda", "temp", "acc"}),
+    "brainvision": (folders.brainvision, "6 orders, by markers in the files", {"eeg", "eda"}),
+    "streams": (folders.streams, "6 orders, by markers in the files", {"ecg", "eda"}),
+    "strap": (folders.strap, "(baseline, stroop, speech), each up to 40 s, in one order", {"ecg"}),
+    "bids": (folders.bids, "in 6 orders, by sub-{participant}/beh", {"ecg", "eda"}),
+}
+PEOPLE = 6
+KNOWN = {
+    "title": "A study", "citation": "unpublished", "licence": "not shared", "mains_hz": "50", "fixed_order": "false",
+}  # fmt: skip
+"""What only the owner of a folder knows."""
+
+
+def filled(text: str) -> str:
+    """A draft with what only its owner knows; nothing else may be open."""
+    lines = [f"{key}: {KNOWN[key]}" if (key := line.partition(":")[0]) in KNOWN else line for line in text.splitlines()]
+    assert not [line for line in lines[1:] if "TODO" in line]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module", params=LABS)
+def lab(request, tmp_path_factory):
+    write, said, modalities = LABS[request.param]
+    root = write(tmp_path_factory.mktemp("labs") / request.param, PEOPLE)
+    return root, said, modalities
+
+
+def test_a_lab_s_folder_is_understood_and_read_without_a_finding(lab):
+    root, said, modalities = lab
+    text = draft(root)
+    told = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
+    assert said in told
+    (root / "dataset.yaml").write_text(filled(text))
+    reader = Own(root)
+    assert reader.verify() == []
+    recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
+    films = ("sea", "joy1", "fear1") if root.name == "strap" else folders.FILMS
+    assert len(recordings) == PEOPLE * len(films)
+    assert {len({r.stimulus for r in recordings if r.subject == s}) for s in reader.subjects()} == {len(films)}
+    assert all(set(r.signals) == modalities for r in recordings)
+    assert all(folders.FILM_S - 1 <= r.duration_s <= folders.FILM_S + 1 for r in recordings)
+
+
+def test_ratings_are_those_of_the_film_and_the_person(lab):
+    """Of the first person, in the order of play, as the folder's writer drew them."""
+    root, _, _ = lab
+    (root / "dataset.yaml").write_text(filled(draft(root)))
+    reader = Own(root)
+    one = folders.sessions(1, ("sea", "joy1", "fear1") if root.name == "strap" else folders.FILMS)[0]
+    name = {"wristband": "Erregung", "strap": "stress"}.get(root.name, "arousal")
+    first = min(reader.subjects(), key=lambda s: int("".join(filter(str.isdigit, s))))
+    played = sorted(reader.recordings(first), key=lambda r: r.start_s)
+    assert [float(r.labels[name].values[0]) for r in played] == list(one.arousal)
+    assert [r.start_s for r in played] == pytest.approx(one.begins, abs=1.0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.files)
+def test_a_layout_of_names_is_joined_with_its_table(tmp_path, layout):
+    lay_out(tmp_path, layout)
+    text = draft(tmp_path)
+    (tmp_path / "dataset.yaml").write_text(filled(text))
+    reader = Own(tmp_path)
+    recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
+    assert len(reader.subjects()) == 6, text
+    assert all("arousal" in r.labels for r in recordings), text
+    assert [f for f in reader.verify() if f.severity != "note"] == []
+    films = {r.stimulus for r in recordings}
+    assert len(films) == 4, text
+    values = {(r.subject, r.stimulus): float(r.labels["arousal"].values[0]) for r in recordings}
+    assert sorted(values.values()) == sorted(layout.ratings())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LABS)
+def test_a_lab_s_folder_ends_with_scores_beside_what_the_stimulus_tells(name, tmp_path, monkeypatch):
+    root = LABS[name][0](tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "new", f"./{root.name}"]) == 0
+    path = root / "dataset.yaml"
+    path.write_text(filled(path.read_text()))
+    assert main(["data", "verify", f"./{root.name}"]) == 0
+    target = next(iter(yaml.load(path.read_text(), yaml.BaseLoader)["targets"]))
+    options = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--target", target]
+    assert main(["run", "--dataset", f"./{root.name}", *options, "--runs", str(tmp_path / "runs")]) == 0
+    (folder,) = (path.parent for path in (tmp_path / "runs").rglob("scores.json"))
+    controls = {control.name: control for control in read_record(folder).scores.controls(target)}
+    assert not controls["stimulus_mean"].reason
+    assert 0 <= controls["stimulus_mean"].scores["auroc_within"].mean <= 1
