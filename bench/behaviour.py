@@ -47,8 +47,9 @@ ENTRIES = [BOARDS / entry for entry in THINGS["entries"]]
 
 MASKS = [  # what differs from one time to the next, and what stands for it; by what words it is found
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?[.\d]*(Z|[+-]\d\d:?\d\d)?", "<time>"),
-    (r'("?(?:wall_s|peak_memory_mb|energy_j|expected_s)"?: )[\d.e+-]+', r"\1<cost>"),
-    (r", about [\d.]+ (s|min|h) left", ""),
+    (r'("?(?:wall_s|peak_memory_mb|energy_j|expected_s|nuisances_s)"?: )[\d.e+-]+', r"\1<cost>"),
+    (r", about [\d.]+ (s|min|h)( left| \([^)]*\))?", ""),
+    (r"(?m)^sealed: [0-9a-f]{64}$", "sealed: <with its times>"),
     (r"(<dt>(?:time|memory)</dt><dd>)[^<]*", r"\1<cost>"),
     (r"(?m)^(preparing .*|.*: epoch \d+ of \d+ .*)\n", ""),
 ]
@@ -171,7 +172,6 @@ def plan(request: Request) -> dict[str, Any]:
 def rescored(to: Recording, entry: Path) -> None:
     copy = to.scratch / "rescored" / "protocol" / entry.name
     shutil.copytree(entry, copy)
-    shutil.copytree(entry.parents[1] / "shared", to.scratch / "rescored" / "shared", dirs_exist_ok=True)
     to.keep(f"rescored/{entry.name}.txt", "\n".join(rescore.rescore(copy)) + "\n")
     known = read_record(copy)
     scores = written_scores(known.scores, scoring_of(known.run))
@@ -232,7 +232,9 @@ def record(out: Path, work: Path) -> None:
     shutil.copytree(to.data / "stress_predict", to.scratch / "damaged" / "stress_predict")
     for file in sorted((to.scratch / "damaged").rglob("*.csv"))[:3]:
         file.write_bytes(file.read_bytes()[:40])
-    entries = sorted(path.parent for path in BOARDS.glob("*/*/*/run.yaml"))
+    for shared in BOARDS.glob("*/shared"):
+        shutil.copytree(shared, to.scratch / "rescored" / "shared", dirs_exist_ok=True)
+    entries = sorted(path.parent for path in BOARDS.glob("*/*/*/predictions.npz"))  # whose labels are public
     jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(plans, ()), (runs, ()), (identities, ())]
     jobs += [(rescored, (entry,)) for entry in entries] + [(command, each) for each in lines()]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:

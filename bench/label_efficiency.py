@@ -7,7 +7,6 @@ pretraining alone. One seed. Stages that `make board` or an earlier call has run
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -19,7 +18,9 @@ from bench.boards import ROOT, RUNS
 from bench.boards.rows import ALL, Row
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
+from embench.files import write_text
 from embench.planning.request import Request
+from embench.records.record import format_csv
 from embench.report import drawing
 from embench.runs import run as runner
 
@@ -96,10 +97,7 @@ def main() -> int:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with (IMAGES / "label-efficiency.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(IMAGES / "label-efficiency.csv", format_csv(rows, list(rows[0])))
     draw(rows, IMAGES / "label-efficiency.svg")
     print(IMAGES / "label-efficiency.svg")
     return 0

@@ -7,14 +7,12 @@ comes before and after add to clock and movement.
 from __future__ import annotations
 
 import embench
-from bench.adds import KEPT, with_data_root
+from bench.adds import KEPT, PROTOCOL, with_data_root
 from bench.adds.study import SEEDS
 from embench.records.scores import Adds, Score
 from embench.statistics.adding import ADDS_LEVELS
 
 DATASET = "wearable_stress/exercise"
-PROTOCOL = "subject-independent-v3"
-"""The folds of `subject-independent-v2`, and the scores that ask what a method adds."""
 TARGETS = ("exercise", "work")
 """The second is surer, and of fewer units; see `wearable_stress.exercise`."""
 METHODS = tuple(

@@ -17,6 +17,7 @@ from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import describe_differences
 from embench.leaderboard.sections import BoardSection, leaderboard_sections
+from embench.leaderboard.select import select_sections
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
@@ -103,7 +104,7 @@ def looks_at(board: Board) -> int:
 
 def section_of(board: Board) -> BoardSection:
     """The board as `embench leaderboard` shows it."""
-    found = leaderboard_sections(BOARDS, board.dataset, FIXED, board.target)
+    found = select_sections(leaderboard_sections(BOARDS), dataset=board.dataset, protocol=FIXED, target=board.target)
     return next(section for section in found if section.trained_on is None)
 
 

@@ -52,7 +52,7 @@ from bench.boards.published import (
     table,
 )
 from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, GROUPS, LEGACY, STRICT
-from embench.claims import Claim, select_claims
+from embench.claims.files import Claim, select_claims
 from embench.claims.requests import claimed_request
 from embench.claims.verdict import direction_verdict
 from embench.errors import EmbenchError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 
@@ -39,13 +40,7 @@ class EmbenchError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:  # survives the trip back from a worker process
-        return _rebuild, (type(self), self.what, self.where, self.expected, self.hint)
-
-
-def _rebuild(
-    kind: type[EmbenchError], what: str, where: str | None, expected: str | None, hint: str | None
-) -> EmbenchError:
-    return kind(what, where=where, expected=expected, hint=hint)
+        return partial(type(self), self.what, where=self.where, expected=self.expected, hint=self.hint), ()
 
 
 class CheckFailed(EmbenchError):

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import stat
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from embench.errors import DataError
+from embench.errors import DataError, MachineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,32 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
+@contextmanager
+def saving(what: str, path: Path) -> Iterator[None]:
+    """Raises MachineError where the disk refuses what is written inside, to `path` or below it."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{what} cannot be written: {error.strerror}", where=str(path)) from error
+
+
+@contextmanager
+def reading(
+    path: Path, *, missing: str = "the file is missing", home: str | None = None, expected: str | None = None
+) -> Iterator[None]:
+    """Raises DataError where a file that is read inside is missing or damaged.
+
+    Args:
+        missing: what is said where there is none, and `home`, where it is expected. `expected`: what it should hold.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(missing, where=str(path), expected=home) from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path), expected=expected) from error
+
+
 def cache_root() -> Path:
     """The folder of prepared data: `$EMBENCH_CACHE`, else the user's cache folder."""
     import platformdirs
@@ -180,7 +207,6 @@ def read_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """The arrays of an NPZ file, without objects. Raises DataError where it is damaged, or over `most` bytes unpacked;
     FileNotFoundError."""
     import zipfile
-    import zlib
 
     import numpy as np
 

@@ -5,8 +5,10 @@ import warnings
 
 import pytest
 
-from embench import claims, protocols, registry
-from embench.claims.files import read_claim
+from embench import protocols, registry
+from embench.claims.examine import claim_pairs
+from embench.claims.files import Claim, MeasuredClaim, installed_claims, read_claim, select_claims
+from embench.claims.measured import measured_requests
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
@@ -30,13 +32,13 @@ datasets:
 WEIGHTS = ("encoder[video].build.weights=random",)
 """Those of the paper cannot be had here."""
 
-BUNDLED = [claim for claim in claims.installed_claims() if isinstance(claim, claims.Claim)]
+BUNDLED = [claim for claim in installed_claims() if isinstance(claim, Claim)]
 
 
 def test_every_bundled_file_is_read():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = claims.installed_claims()
+        found = installed_claims()
     assert {claim.paper for claim in found} == {
         "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026", "xu2025",
     }  # fmt: skip
@@ -55,7 +57,7 @@ def test_what_a_bundled_claim_names_exists(claim):
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0", "settings": WEIGHTS}
-            (pair,) = claims.claim_pairs([claim], [dataset], ["own"], options)
+            (pair,) = claim_pairs([claim], [dataset], ["own"], options)
             for side in (pair.a, pair.b):
                 if not _is_there(side, card):
                     continue
@@ -64,14 +66,14 @@ def test_what_a_bundled_claim_names_exists(claim):
                 assert [p.part.short for p in method.pretraining] or not side.pretrainers
 
 
-MEASURED = [claim for claim in claims.installed_claims() if isinstance(claim, claims.MeasuredClaim)]
+MEASURED = [claim for claim in installed_claims() if isinstance(claim, MeasuredClaim)]
 
 
 @pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: claim.id)
 @pytest.mark.filterwarnings("ignore:.*starts from random weights")
 def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(claim):
     for dataset in claim.datasets:
-        for request in claims.measured_requests(
+        for request in measured_requests(
             claim, dataset, {"seeds": "0", "recipe": "paper", "settings": WEIGHTS}
         ).values():
             card = card_for_protocol(protocols.load_protocol(request.protocol), registry.load("dataset", dataset).card)
@@ -107,7 +109,7 @@ metric: accuracy
 datasets: {wesad: {targets: [stress]}}
 """
     claim = read_claim(write(tmp_path, good))
-    assert isinstance(claim, claims.MeasuredClaim)
+    assert isinstance(claim, MeasuredClaim)
     assert claim.published_value is None
     with pytest.raises(UsageError, match="claim") as error:
         read_claim(write(tmp_path, good.replace(*change)))
@@ -179,30 +181,30 @@ def test_another_package_brings_claims_and_a_broken_one_costs_itself_alone(acme)
     write(acme, GOOD)
     broken = write(acme, "id: A3\n", name="A3")
     with pytest.warns(UserWarning, match="a claim is excluded") as caught:
-        (found,) = claims.select_claims("acme2030", ())
+        (found,) = select_claims("acme2030", ())
     assert str(broken) in str(caught[0].message)
     assert found.claim == "One is better than the other."
     with pytest.warns(UserWarning, match="excluded"):
-        assert {claim.paper for claim in claims.select_claims(None, ())} > {"acme2030", "wu2023"}
+        assert {claim.paper for claim in select_claims(None, ())} > {"acme2030", "wu2023"}
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest():
     with pytest.raises(UsageError, match="wu2032") as error:
-        claims.select_claims("wu2032", ())
+        select_claims("wu2032", ())
     assert "wu2023" in error.value.hint
     with pytest.raises(UsageError, match="W11") as error:
-        claims.select_claims("woo2023", ("W11",))
+        select_claims("woo2023", ("W11",))
     assert "W1" in error.value.hint
 
 
 def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
-    (claim,) = claims.select_claims("strizhkova2024", ("S5",))
+    (claim,) = select_claims("strizhkova2024", ("S5",))
     named = ("encoder[video].build.drop_path=0.0", "fusion.epochs=3")
-    (pair,) = claims.claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
     assert pair.a.settings == ("fusion.epochs=3",)
     assert pair.b.settings == named
-    (claim,) = claims.select_claims("vazquez2022", ("V8",))
-    (pair,) = claims.claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    (claim,) = select_claims("vazquez2022", ("V8",))
+    (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
     assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")
 
 
@@ -222,6 +224,6 @@ def test_without_a_paper_the_command_lists_and_plans_nothing(embench, tmp_path, 
 
 def test_all_stands_for_every_paper(embench, monkeypatch):
     chosen = []
-    monkeypatch.setattr("embench.claims.select_claims", lambda paper, ids: chosen.append((paper, ids)) or [])
+    monkeypatch.setattr("embench.claims.files.select_claims", lambda paper, ids: chosen.append((paper, ids)) or [])
     assert embench("claims", "all", "--dry-run").code == 0
     assert chosen == [(None, ())]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from embench import claims
-from embench.claims.files import ClaimDataset, Configuration
+from embench.claims.examine import claim_pairs
+from embench.claims.files import Claim, ClaimDataset, Configuration
 from embench.planning.request import AXES, OPTIONS
 from embench.python import running
 
@@ -68,7 +68,7 @@ def test_a_side_of_a_claim_may_set_it(name):
     text = points(option)[0]
     side = Configuration(**{"encoder": "cnn_tf", name: text})
     about = {"id": "A1", "paper": "p", "claim": "c", "direction": "higher", "protocol": "wu2023", "metric": "accuracy"}
-    claim = claims.Claim(**about, a=side, b=Configuration(encoder="tcn"), datasets={"wesad": ClaimDataset()})
-    (pair,) = claims.claim_pairs([claim], [], ["fixed"], {"seeds": "0"})
+    claim = Claim(**about, a=side, b=Configuration(encoder="tcn"), datasets={"wesad": ClaimDataset()})
+    (pair,) = claim_pairs([claim], [], ["fixed"], {"seeds": "0"})
     assert getattr(pair.a, option.field) == held(option, text)
     assert (pair.b.encoders, pair.b.seeds) == (("tcn",), "0")

@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from embench.claims import ClaimResult, select_claims
+from embench.claims.examine import ClaimResult
+from embench.claims.files import select_claims
 from embench.cli import claims
 from embench.cli.tables import TableColumn, field, show_table
 from embench.records.scores import Score

@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.cli import main
-from embench.errors import CheckFailed, DataError, UsageError
+from embench.errors import CheckFailed, DataError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
 from embench.leaderboard.attestations import Backing
 from embench.leaderboard.columns import COST_FIELDS, columns
@@ -237,14 +237,6 @@ def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: P
     page, front = (path.read_text() for path in build_leaderboards(tmp_path))
     assert "## stress, subject-independent-v3, trained on case\n" in page
     assert "| subject-independent-v3, trained on case | stress | 1 |" in front
-
-
-def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
-    put(tmp_path, "a")
-    assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1
-    with pytest.raises(UsageError) as error:
-        leaderboard_sections(tmp_path, dataset="amigos")
-    assert "stress_predict subject-independent-v3 stress" in str(error.value.expected)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from embench.audits.checks.nuisance import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import wrong_adds, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_labels, wrong_unpredicted
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external
@@ -41,9 +41,10 @@ def folder(root: Path) -> Path:
 
 
 def found(record: Record, folder: Path, root: Path) -> list[str]:
-    wrong = wrong_adds(read_manifest(folder), record, root / "data")
-    assert not isinstance(wrong, Undefined)
-    return wrong
+    run = read_manifest(folder)
+    cohort = cohort_of(run, record, root / "data")
+    assert not isinstance(cohort, Undefined)
+    return [*wrong_unpredicted(run, record, cohort), *wrong_adds(run, record, cohort)]
 
 
 def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, folder: Path) -> None:
@@ -82,12 +83,11 @@ def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Pat
     run, record = read_manifest(outside), read_record(outside)
     assert record.scores.adds(name).judged == "full"
     assert wrong_labels(outside, run, record, root / "data") == []
-    assert wrong_unpredicted(run, record, root / "data") == []
     assert found(record, outside, root) == []
 
 
 def test_without_the_data_nothing_can_be_said(folder: Path, tmp_path: Path) -> None:
-    assert isinstance(wrong_adds(read_manifest(folder), read_record(folder), tmp_path), Undefined)
+    assert isinstance(cohort_of(read_manifest(folder), read_record(folder), tmp_path), Undefined)
 
 
 @pytest.mark.parametrize("adds", [True, False])

@@ -46,17 +46,17 @@ class Raiser:
 def test_events_arrive_in_order_and_hooks_may_leave_arguments_out():
     recorder = Recorder()
     observers = Observers([recorder])
-    observers.run_started({"run": "r"})
-    observers.stage_started(STAGE)
-    observers.epoch_ended(STAGE, 1, {"loss": 0.5})
-    observers.stage_ended(STAGE, {})
-    observers.run_ended({"run": "r"}, {})
+    observers.tell("run_started", run={"run": "r"})
+    observers.tell("stage_started", stage=STAGE)
+    observers.tell("epoch_ended", stage=STAGE, epoch=1, figures={"loss": 0.5})
+    observers.tell("stage_ended", stage=STAGE, figures={})
+    observers.tell("run_ended", run={"run": "r"}, scores={})
     assert recorder.heard == [("run_started", {"run": "r"}), (1, {"loss": 0.5})]
 
 
 def test_observers_change_neither_the_run_nor_what_others_see():
     recorder, run = Recorder(), {"config": {"lr": 0.1}}
-    Observers([Meddler(), recorder]).run_started(run)
+    Observers([Meddler(), recorder]).tell("run_started", run=run)
     assert run == {"config": {"lr": 0.1}}
     assert recorder.heard == [("run_started", {"config": {"lr": 0.1}})]
 
@@ -66,11 +66,11 @@ def test_one_that_raises_is_disabled_with_one_warning_and_others_go_on():
     recorder = Recorder()
     observers = Observers([Raiser(), recorder])
     with pytest.warns(UserWarning, match=r"Raiser is disabled: it raised in stage_started: ValueError: no"):
-        observers.stage_started(STAGE)
+        observers.tell("stage_started", stage=STAGE)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        observers.stage_started(STAGE)
-        observers.epoch_ended(STAGE, 2, {})
+        observers.tell("stage_started", stage=STAGE)
+        observers.tell("epoch_ended", stage=STAGE, epoch=2, figures={})
     assert Raiser.calls == 1
     assert recorder.heard == [(2, {})]
 
@@ -79,13 +79,21 @@ def test_no_array_or_object_gets_out():
     observers = Observers([Recorder()])
     for value in (np.zeros(3), torch.zeros(2), object()):
         with pytest.raises(TypeError, match="plain values only"):
-            observers.run_started({"labels": value})
+            observers.tell("run_started", run={"labels": value})
 
 
 def test_plain_values_of_libraries_become_pythons_own():
     recorder = Recorder()
-    Observers([recorder]).run_started(
-        {"n": np.int64(3), "x": np.float64(0.5), "t": torch.tensor(1.5), "path": Path("a/b"), "seeds": (0, 1), 4: None}
+    Observers([recorder]).tell(
+        "run_started",
+        run={
+            "n": np.int64(3),
+            "x": np.float64(0.5),
+            "t": torch.tensor(1.5),
+            "path": Path("a/b"),
+            "seeds": (0, 1),
+            4: None,
+        },
     )
     heard = recorder.heard[0][1]
     assert heard == {"n": 3, "x": 0.5, "t": 1.5, "path": "a/b", "seeds": [0, 1], "4": None}
@@ -113,7 +121,7 @@ def test_observer_with_a_hook_that_there_is_not_is_refused():
 
 @pytest.mark.usefixtures("acme", "broken")
 def test_observers_by_name():
-    Observers.named(["counter"]).epoch_ended(STAGE, 1, {})
+    Observers.named(["counter"]).tell("epoch_ended", stage=STAGE, epoch=1, figures={})
     with pytest.raises(PluginError, match="watches nothing"):
         Observers.named(["deaf"])
 

@@ -19,7 +19,9 @@ from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 
 if TYPE_CHECKING:
-    from embench.claims import AnyClaim, Claim, ClaimResult, Measured, UntestedClaim
+    from embench.claims.examine import ClaimResult
+    from embench.claims.files import AnyClaim, Claim, UntestedClaim
+    from embench.claims.measured import Measured
 
 ALL = "all"
 """The argument that selects every paper."""
@@ -56,28 +58,30 @@ def claims(
     **options: Any,
 ) -> None:
     """List papers' claims; or test them: run both sides of each claim, compare them, and give a verdict."""
-    from embench import claims as claiming
+    from embench.claims import files
 
-    chosen = claiming.select_claims(None if paper == ALL else paper, tuple(claim or ()))
+    chosen = files.select_claims(None if paper == ALL else paper, tuple(claim or ()))
     if not (paper or claim or dry_run):
         _list(chosen, options["data_root"], as_json=as_json)
         return
-    tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-    pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
+    from embench.claims import examine, measured  # with torch, which a list does not need
+
+    tested = [each for each in chosen if isinstance(each, files.Claim)]
+    pairs = examine.claim_pairs(tested, dataset or (), LEGS[under], options)
     # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
-    measured = [each for each in chosen if isinstance(each, claiming.MeasuredClaim) and under != "fixed"]
+    measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and under != "fixed"]
     if dry_run:
-        rows = claiming.preview_claims(pairs)
-        values = claiming.examine_measured(measured, dataset or (), options, dry_run=True)
+        rows = examine.preview_claims(pairs)
+        values = measured.examine_measured(measurable, dataset or (), options, dry_run=True)
     else:
         with Progress() as progress:
-            rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
-            values = claiming.examine_measured(measured, dataset or (), options, progress.event)
-    untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
-    document = _document([*tested, *measured], [*rows, *values], untested)
+            rows = examine.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+            values = measured.examine_measured(measurable, dataset or (), options, progress.event)
+    untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
+    document = _document([*tested, *measurable], [*rows, *values], untested)
     console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
     if not dry_run:
-        claiming.check_all_compared([*rows, *values])
+        examine.check_all_compared([*rows, *values])
 
 
 def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, as_json: bool) -> None:

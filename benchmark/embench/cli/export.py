@@ -13,8 +13,8 @@ from typer import Argument, Option
 from embench.cli import console
 from embench.cli.options import DataRoot, TrustCode, completes
 from embench.cli.progress import Steps
-from embench.errors import MachineError, UsageError
-from embench.files import write_text
+from embench.errors import UsageError
+from embench.files import saving, write_text
 from embench.texts import visible
 
 
@@ -153,10 +153,8 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         typer.echo(visible(text), nl=False)
         return
-    try:
+    with saving("the text", path):
         write_text(path, text)
-    except OSError as error:
-        raise MachineError(f"the text cannot be written: {error.strerror}", where=str(path)) from error
     console.echo(f"written: {path}")
 
 

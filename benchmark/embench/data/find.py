@@ -14,8 +14,8 @@ from embench.data import locations
 from embench.data.cohort import label_rules
 from embench.data.locations import data_folder, wrong_root
 from embench.data.pseudonyms import Pseudonymous
-from embench.errors import DataError, MachineError, UsageError
-from embench.files import digest
+from embench.errors import DataError, UsageError
+from embench.files import digest, saving
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -126,11 +126,8 @@ def first_description(folder: Path) -> str:
 def write_description(folder: Path, text: str) -> Path:
     """Writes the `dataset.yaml` of a folder that has none; its path. Raises MachineError where it cannot be written."""
     path = folder / "dataset.yaml"
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except OSError as error:
-        raise MachineError(f"it cannot be written: {error.strerror}", where=str(path)) from error
+    with saving("it", path), path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
     return path
 
 

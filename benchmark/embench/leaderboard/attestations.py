@@ -30,10 +30,10 @@ from pydantic import (
 )
 
 import embench
-from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError, breaks_schema, faults
-from embench.files import parse_json, read_text, sha256, write_text
+from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
+from embench.files import parse_json, read_text, saving, sha256, write_text
 from embench.records.entry import shared_files
-from embench.records.manifest import Line, Manifest, Word, check_texts
+from embench.records.manifest import Line, Manifest, Word, as_model
 from embench.records.record import read_folds, read_manifest
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.system import version_of
@@ -194,11 +194,9 @@ def write_attestation(folder: Path, run: Manifest, attestation: Attestation, out
     before = [f.attestation for f in attestations_of(folder, run) if f.path == path and not f.stale]
     if before and LEVELS.index(before[0].level) > LEVELS.index(attestation.level):
         return path
-    try:
+    with saving("the attestation", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(attestation.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise MachineError(f"the attestation cannot be written: {error.strerror}", where=str(path)) from error
     return path
 
 
@@ -263,13 +261,5 @@ def _read(path: Path) -> Attestation:
         content = parse_json(read_text(path, 1 << 16))
     except (OSError, ValueError) as error:
         raise DataError(f"the attestation cannot be read: {error}", where=str(path)) from error
-    check_texts(content, str(path))
-    try:
-        return Attestation.model_validate(content)
-    except ValidationError as error:
-        found = faults(error)
-        raise DataError(
-            breaks_schema("the attestation", found),
-            where=str(path),
-            expected="a file as `embench leaderboard reproduce` writes it",
-        ) from error
+    expected = "a file as `embench leaderboard reproduce` writes it"
+    return as_model(Attestation, content, "the attestation", str(path), expected)

@@ -131,10 +131,11 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
     measured, findings = audit["measured"], audit["findings"]
     calibration, balance = (measured.get(check, {}).values() for check in _SCORES)
     controls = measured.get("controls", {})
+    asked = [row for row in controls.values() if isinstance(row, Mapping)]
     expected = {
         "calibration": sum((row["low"] or 0) - row["of right probabilities"] > MISCALIBRATED for row in calibration),
         "balance": sum(row["matched"] - row["balanced"] > UNBALANCED for row in balance),
-        "controls": bool(controls.get("not cleared") or any(row.get("adds") is False for row in _mappings(controls))),
+        "controls": bool(controls.get("not cleared") or any(row.get("adds") is False for row in asked)),
         "validation": measured.get("validation", {}).get("tried", 0) > MANY_METHODS,
     }
     for check, count in expected.items():
@@ -142,10 +143,6 @@ def _wrong_findings(audit: Mapping[str, Any]) -> Iterator[str]:
         found = {"controls": bool(own), "validation": any("tried" in f["evidence"] for f in own)}.get(check, len(own))
         if found != count:
             yield f"{AUDIT_FILE}: measured.{check}: {count:d} findings follow from it, but there are {found:d}"
-
-
-def _mappings(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    return (value for value in content.values() if isinstance(value, Mapping))
 
 
 def wrong_binding(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:

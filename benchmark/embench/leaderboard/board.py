@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from embench.errors import MachineError
-from embench.files import write_text
+from embench.files import saving, write_text
 from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
 from embench.leaderboard.entries import drop_unshared
 from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
@@ -76,7 +75,7 @@ def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) 
     entries = load_shown_entries(root) if entries is None else entries
     sections = sections_of(entries)
     written = []
-    try:
+    with saving("the tables", root):
         drop_unshared(root, {shared_folder(entry.folder) / name for entry in entries for name in entry.shared})
         for dataset, of_dataset in groupby(sections, key=lambda section: section.dataset):
             path = root / dataset / "README.md"
@@ -84,8 +83,6 @@ def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) 
             written.append(path)
         root.mkdir(parents=True, exist_ok=True)
         write_text(root / "README.md", _front(sections))
-    except OSError as error:
-        raise MachineError(f"the tables cannot be written: {error.strerror}", where=str(root)) from error
     return [*written, root / "README.md"]
 
 

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import ProgressCallback
+from embench.data.cohort import Cohort
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard import verify
-from embench.leaderboard.attestations import (
-    LEVEL_NAMES,
-)
+from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.history import CheckStatus, EntryCheck, check_history, digest_or_place, entry_name
-from embench.leaderboard.own_data import wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
@@ -114,24 +113,24 @@ def _summands(checked: _Subject) -> _Found:
     return list(verify.wrong_summands(checked.folder, checked.record))
 
 
-def _labels(checked: _Subject) -> _Found:
-    return wrong_labels(checked.folder, checked.run, checked.record, checked.data_root)
-
-
 def _covered(checked: _Subject) -> _Found:
     if checked.record.labels is None:
         return Undefined("the labels are not public: only a reproduction can show it")
     return list(wrong_coverage(checked.record, checked.record.labels))
 
 
-def _unpredicted(checked: _Subject) -> _Found | None:
-    if "coverage" not in checked.entry.scores:
-        return None
-    return wrong_unpredicted(checked.run, checked.record, checked.data_root)
+def _of_cohort(
+    check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None
+) -> Callable[[_Subject], _Found | None]:
+    """A check with the data here, of entries whose scores have this part."""
 
+    def compare(checked: _Subject) -> _Found | None:
+        if part and part not in checked.entry.scores:
+            return None
+        cohort = cohort_of(checked.run, checked.record, checked.data_root)
+        return cohort if isinstance(cohort, Undefined) else check(checked.run, checked.record, cohort)
 
-def _cohort(checked: _Subject) -> _Found:
-    return wrong_cohort(checked.run, checked.record, checked.data_root)
+    return compare
 
 
 def _release(checked: _Subject) -> _Found | None:
@@ -140,16 +139,6 @@ def _release(checked: _Subject) -> _Found | None:
     if checked.run.dataset.files is None:
         return None
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
-
-
-def _controls(checked: _Subject) -> _Found:
-    return wrong_controls(checked.run, checked.record, checked.data_root)
-
-
-def _adds(checked: _Subject) -> _Found | None:
-    if "adds" not in checked.entry.scores:
-        return None
-    return wrong_adds(checked.run, checked.record, checked.data_root)
 
 
 def _rescored(checked: _Subject) -> _Found | None:
@@ -205,13 +194,13 @@ _CHECKS: dict[str, Callable[[_Subject], _Found | None]] = {
     "folds": _of_record(verify.wrong_folds),
     "scores": _scores,
     "summands": _summands,
-    "labels": _labels,
+    "labels": lambda checked: wrong_labels(checked.folder, checked.run, checked.record, checked.data_root),
     "release": _release,
-    "cohort": _cohort,
+    "cohort": _of_cohort(wrong_cohort),
     "covered": _covered,
-    "unpredicted": _unpredicted,
-    "controls": _controls,
-    "adds": _adds,
+    "unpredicted": _of_cohort(wrong_unpredicted, "coverage"),
+    "controls": lambda checked: wrong_controls(checked.run, checked.record, checked.data_root),
+    "adds": _of_cohort(wrong_adds, "adds"),
     "rescored": _rescored,
     "audit": _audit,
     "bound": _bound,

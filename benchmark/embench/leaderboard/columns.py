@@ -188,16 +188,26 @@ def as_text(value: Any, between: str = ", ") -> str:
     return "" if value is None else str(value)
 
 
-def _plain(name: str, about: str, value: Callable[[Row], Any], title: str = "", *, number: bool = False) -> Column:
-    """A column whose text is its value's."""
-    return Column(name, title or name.replace("_", " "), about, value, lambda row: as_text(value(row)), number)
+def _column(
+    name: str,
+    about: str,
+    value: Callable[[Row], Any],
+    text: Callable[[Row], str] | None = None,
+    *,
+    title: str = "",
+    number: bool = False,
+) -> Column:
+    """A column, by default titled by its name, and with the text of its value."""
+    shown = text or (lambda row: as_text(value(row)))
+    return Column(name, title or name.replace("_", " "), about, value, shown, number)
 
 
-def _of_methods(column: Column) -> Column:
-    """The column without values for controls."""
+def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any) -> Column:
+    """The same without values for controls."""
+    column = _column(name, about, value, *text, **more)
     return replace(
         column,
-        value=lambda row: column.value(row) if row.is_method else None,
+        value=lambda row: value(row) if row.is_method else None,
         text=lambda row: column.text(row) if row.is_method else "",
     )
 
@@ -208,7 +218,7 @@ def _ends(name: str, about: str, score: Callable[[Row], Score | None], text: Cal
     def part(field: Literal["mean", "low", "high"]) -> Callable[[Row], Any]:
         return lambda row: getattr(score(row), field, None)
 
-    low, high = (_plain(f"{name}_{end}", f"The {end}er end.", part(end), number=True) for end in ("low", "high"))
+    low, high = (_column(f"{name}_{end}", f"The {end}er end.", part(end), number=True) for end in ("low", "high"))
     return [Column(name, name, about, part("mean"), text, number=True), low, high]
 
 
@@ -241,11 +251,6 @@ def _looks(row: Row) -> str:
     return " / ".join(DASH if count is None else str(count) for count in (row.openings, row.tried, row.dev))
 
 
-def _recipe(row: Row) -> str:
-    """The recipe, and how many of its settings were assumed."""
-    return row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else "")
-
-
 def _cost(name: str, title: str, about: str) -> Column:
     recorded = {"time_s": "wall_s", "memory_mb": "peak_memory_mb"}.get(name, name)
 
@@ -256,9 +261,8 @@ def _cost(name: str, title: str, about: str) -> Column:
 
 
 _COLUMNS: Sequence[Column] = (
-    _plain("kind", "Whether the row is a method or a control.", lambda row: "method" if row.is_method else "control"),
-    Column(
-        "rank",
+    _column("kind", "Whether the row is a method or a control.", lambda row: "method" if row.is_method else "control"),
+    _column(
         "rank",
         "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart "
         "share them: 1-23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
@@ -266,37 +270,31 @@ _COLUMNS: Sequence[Column] = (
         _ranks,
         number=True,
     ),
-    _plain("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
-    Column(
-        "method",
+    _column("rank_worst", "The worst of these ranks.", lambda row: row.rank and row.rank[1], number=True),
+    _column(
         "method",
         "Encoder and fusion, with what sets the row apart.",
         lambda row: row.short_name,
         lambda row: row.name,
     ),
-    _plain("encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]),
-    _of_methods(_plain("fusion", "What joins the modalities.", lambda row: row.fusion)),
-    _plain("pretrainers", "What encoders were pretrained by.", lambda row: list(row.pretrainers)),
-    _plain(
+    _column("encoders", "The encoder of each modality.", lambda row: [f"{m}={e}" for m, e in row.encoders.items()]),
+    _of_methods("fusion", "What joins the modalities.", lambda row: row.fusion),
+    _column("pretrainers", "What encoders were pretrained by.", lambda row: list(row.pretrainers)),
+    _column(
         "modalities",
         "The signals that the method reads; b+c are joined as channels of one input.",
         lambda row: list(row.modalities),
     ),
     _of_methods(
-        Column(
-            "recipe",
-            "recipe",
-            "The size of networks and training; assumed: settings that a paper leaves open.",
-            lambda row: row.recipe,
-            _recipe,
-        )
+        "recipe",
+        "The size of networks and training; assumed: settings that a paper leaves open.",
+        lambda row: row.recipe,
+        lambda row: row.recipe + (f" ({len(row.assumed)} assumed)" if row.assumed else ""),
     ),
-    _of_methods(_plain("access", "Which data of the test subjects it may read.", lambda row: row.target_access)),
-    _of_methods(
-        _plain("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap)
-    ),
-    _plain("subjects", "Subjects who were tested.", lambda row: row.subjects, number=True),
-    _plain("headline", "The score that ranks.", lambda row: row.headline),
+    _of_methods("access", "Which data of the test subjects it may read.", lambda row: row.target_access),
+    _of_methods("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap),
+    _column("subjects", "Subjects who were tested.", lambda row: row.subjects, number=True),
+    _column("headline", "The score that ranks.", lambda row: row.headline),
     *_ends(
         "score",
         "The headline, with its 95 % interval over subjects.",
@@ -304,92 +302,66 @@ _COLUMNS: Sequence[Column] = (
         lambda row: row.text_of(row.headline),
     ),
     _of_methods(
-        Column(
-            "controls",
-            "controls",
-            "Controls use no physiological signal. A row clears one if the interval of the paired difference lies "
-            "above 0. A method that does not clear every control gives no evidence of a physiological effect.",
-            lambda row: row.controls,
-            lambda row: format_controls(row.not_cleared, row.controls) if row.score else "not compared",
-        )
+        "controls",
+        "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. "
+        "A method that does not clear every control gives no evidence of a physiological effect.",
+        lambda row: row.controls,
+        lambda row: format_controls(row.not_cleared, row.controls) if row.score else "not compared",
     ),
     _of_methods(
-        Column(
-            "cleared",
-            "cleared",
-            "How many controls it is shown to be above.",
-            lambda row: row.controls - len(row.not_cleared) if row.controls else None,
-            lambda row: f"{row.controls - len(row.not_cleared)} of {row.controls}" if row.controls else "",
-            number=True,
-        )
+        "cleared",
+        "How many controls it is shown to be above.",
+        lambda row: row.controls - len(row.not_cleared) if row.controls else None,
+        lambda row: f"{row.controls - len(row.not_cleared)} of {row.controls}" if row.controls else "",
+        number=True,
     ),
+    _of_methods("adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds),
+    _column("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
+    _column("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
+    _column("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
+    _of_methods("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged),
+    _of_methods("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline)),
+    _of_methods("time_context", "What other units of a session reach a prediction.", lambda row: row.time_context),
+    _column("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
+    _of_methods("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters),
     _of_methods(
-        Column(
-            "adds", "adds", "Whether it adds to clock and movement.", lambda r: r.does_add if r.adds else None, _adds
-        )
+        "evidence",
+        "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed from "
+        "its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
+        lambda row: row.evidence.level,
+        lambda row: str(row.evidence),
     ),
-    _plain("adds_effect", "The partial correlation.", lambda row: row.effect and row.effect.mean, number=True),
-    _plain("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
-    _plain("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
-    _of_methods(_plain("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged)),
-    _of_methods(_plain("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline))),
-    _of_methods(_plain("time_context", "What other units of a session reach a prediction.", lambda r: r.time_context)),
-    _plain("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
-    _of_methods(_plain("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters)),
+    _of_methods("evidence_by", "By whom.", lambda row: row.evidence.by),
+    _of_methods("evidence_on", "When.", lambda row: row.evidence.on),
+    _of_methods("suspicious", "So far above all controls that a leak comes to mind first.", lambda row: row.suspicious),
     _of_methods(
-        Column(
-            "evidence",
-            "evidence",
-            "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed "
-            "from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
-            lambda row: row.evidence.level,
-            lambda row: str(row.evidence),
-        )
+        "audit",
+        "How many findings the audit has. Severe: the scores do not mean what they seem to mean.",
+        lambda row: row.audit,
+        lambda row: row.audit + (", suspicious" if row.suspicious else ""),
     ),
-    _of_methods(_plain("evidence_by", "By whom.", lambda row: row.evidence.by)),
-    _of_methods(_plain("evidence_on", "When.", lambda row: row.evidence.on)),
-    _of_methods(
-        _plain("suspicious", "So far above all controls that a leak comes to mind first.", lambda row: row.suspicious)
-    ),
-    _of_methods(
-        Column(
-            "audit",
-            "audit",
-            "How many findings the audit has. Severe: the scores do not mean what they seem to mean.",
-            lambda row: row.audit,
-            lambda row: row.audit + (", suspicious" if row.suspicious else ""),
-        )
-    ),
-    _plain("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
-    _plain("replaced_by", "The entry that took its place.", lambda row: row.superseded and row.superseded.by),
+    _column("marks", "Why it has no rank.", lambda row: [m for m in row.marks if m not in LEVEL_NAMES.values()]),
+    _column("replaced_by", "The entry that took its place.", lambda row: row.superseded and row.superseded.by),
     _cost("time_s", "time", "The sum over all stages, in s."),
     _cost("parameters", "parameters", "Parameters of the method of one fold."),
     _cost("flops", "FLOPs", "Operations for the prediction of one row by the method of one fold."),
     _cost("memory_mb", "memory", "The highest use of memory of a stage, in MB of 1024 kB."),
     _cost("energy_j", "energy", "Energy of the GPU, in J."),
-    _plain("device", "What it was trained on.", lambda row: row.cost and row.cost.device),
+    _column("device", "What it was trained on.", lambda row: row.cost and row.cost.device),
     _of_methods(
-        Column(
-            "openings",
-            "openings / tried / dev",
-            "How often the test labels had been opened when the entry was made, by how many methods, and how often "
-            "validation subjects had been scored. Whoever looks often can choose what looks best.",
-            lambda row: row.openings,
-            _looks,
-            number=True,
-        )
+        "openings",
+        "How often the test labels had been opened when the entry was made, by how many methods, and how often "
+        "validation subjects had been scored. Whoever looks often can choose what looks best.",
+        lambda row: row.openings,
+        _looks,
+        title="openings / tried / dev",
+        number=True,
     ),
-    _of_methods(
-        _plain("tried", "How many methods had opened them, this one included.", lambda row: row.tried, number=True)
-    ),
-    _of_methods(_plain("dev", "How often validation subjects had been scored.", lambda row: row.dev, number=True)),
-    _plain(
-        "seeds",
-        "Each seed has its own folds; ranked rows share them.",
-        lambda row: [str(seed) for seed in row.seeds],
-    ),
-    _plain("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
-    _plain("id", "The id of the run, which names the entry's folder.", lambda row: row.id, "run"),
+    _of_methods("tried", "How many methods had opened them, this one included.", lambda row: row.tried, number=True),
+    _of_methods("dev", "How often validation subjects had been scored.", lambda row: row.dev, number=True),
+    _column("seeds", "Each seed has its own folds; ranked rows share them.", lambda row: list(map(str, row.seeds))),
+    _column("assumed", "Settings that the paper leaves open.", lambda row: list(row.assumed)),
+    _column("id", "The id of the run, which names the entry's folder.", lambda row: row.id, title="run"),
 )
 
 

@@ -1,23 +1,23 @@
-"""Export of a run's folder to a leaderboard entry: the subset that may be published."""
+"""Export of runs' folders to leaderboard entries: the subset that may be published."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.errors import CheckFailed, DataError, MachineError
-from embench.files import aside, replace_folder, temporary, write_text
+from embench.errors import CheckFailed, DataError
+from embench.files import aside, replace_folder, saving, temporary, write_text
 from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
 from embench.records.names import is_own, private_fields, public_run
-from embench.records.record import Record, read_record, write_entry
+from embench.records.record import Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
@@ -31,6 +31,34 @@ DatasetKey = Callable[[str], bytes]
 NO_CONSENT = "it is of own data, which leave only with the participants' consent and an approval by name"
 """Why a run stays."""
 HOW_TO_CONSENT = "embench leaderboard submit RUN, which asks for both"
+
+
+def finished_runs(runs: Path) -> list[Path]:
+    """The folders of all finished runs below `runs`/<dataset>/, by name."""
+    return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
+
+
+def publish_runs(
+    folders: Iterable[Path], boards: Path, key: DatasetKey, ethics: str | None = None
+) -> tuple[list[Path], dict[Path, list[str]]]:
+    """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
+
+    Args:
+        key, ethics: see `export_entry`.
+
+    Raises:
+        DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
+    """
+    entries, refused = [], {}
+    for folder in folders:
+        if reasons := why_not_publishable(read_manifest(folder)):
+            refused[folder] = reasons
+            continue
+        try:
+            entries.append(export_entry(folder, boards, key=key, ethics=ethics))
+        except CheckFailed as error:  # its labels could be told, or a file was edited, or names a place
+            refused[folder] = [error.what]
+    return entries, refused
 
 
 def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str | None = None) -> Path:
@@ -69,18 +97,15 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
         record, audit = sealing.sealed(record), audit and sealing.sealed_audit(audit)
     _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit})
     entry = entry_folder(boards, manifest)
-    try:
-        with temporary(aside(entry)) as whole:
-            write_entry(whole, record, shared_folder(entry))
-            if seal:
-                write_text(whole / sealing.SEAL_FILE, seal)
-            else:
-                write_summands(whole, record)
-            if audit:
-                write_audit(whole, audit)
-            replace_folder(entry, whole)
-    except OSError as error:
-        raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
+    with saving("the entry", entry), temporary(aside(entry)) as whole:
+        write_entry(whole, record, shared_folder(entry))
+        if seal:
+            write_text(whole / sealing.SEAL_FILE, seal)
+        else:
+            write_summands(whole, record)
+        if audit:
+            write_audit(whole, audit)
+        replace_folder(entry, whole)
     return entry
 
 

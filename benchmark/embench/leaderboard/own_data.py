@@ -59,19 +59,13 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     return OTHER_FILES if wrong and not same_files(run, cohort, data_root) else wrong
 
 
-def wrong_unpredicted(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Units of the data here that an entry neither predicts nor counts as units without a prediction; undefined where
-    there are no such data."""
-    cohort = cohort_of(run, record, data_root)
-    return cohort if isinstance(cohort, Undefined) else wrongly_owed(record.predictions, cohort, run.seeds)
+def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Units of the data here that an entry neither predicts nor counts as units without a prediction."""
+    return wrongly_owed(record.predictions, cohort, run.seeds)
 
 
-def wrong_cohort(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
-    """Differences of an entry's people, folds, and times and stimuli of units from those of the data
-    here; undefined where there are no such data."""
-    cohort = cohort_of(run, record, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
+def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
+    """Differences of an entry's people, folds, and times and stimuli of units from those of the data here."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
     known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
     if odd := sorted(said_of_units(record) - known):
@@ -103,16 +97,9 @@ def said_of_units(record: Record) -> set[tuple[str, ...]]:
 _OF_FOLDS = ("seed", "fold", "role", "subject", "group")
 
 
-def wrong_adds(run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Differences between what an entry says that it adds to clock and movement and what follows from its predictions
-    and the data here; undefined where there are no such data.
-
-    Raises:
-        EmbenchError: the data are damaged, or predictions are of units that they do not have.
-    """
-    cohort = cohort_of(run, record, data_root)
-    if isinstance(cohort, Undefined):
-        return cohort
+    and the data here. Raises EmbenchError where the data are damaged."""
     units = {unit.id for unit in cohort.units}
     if unknown := [name for name in of_method(record.predictions)["unit"].tolist() if name not in units]:
         return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]

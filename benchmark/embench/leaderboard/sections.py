@@ -18,7 +18,6 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from embench.checksums import read_checked, write_checked
-from embench.errors import UsageError
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import entry_folders
@@ -86,21 +85,20 @@ class BoardSection:
         return unranked(methods[0].headline, self.design, best, [s for row in methods if (s := row.scored(BESIDE))])
 
 
-def leaderboard_sections(
-    root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
-) -> list[BoardSection]:
-    """All sections of the boards in a folder, or one's choice. Those of superseded protocols come after the others.
+_KEPT = TypeAdapter(tuple[str, list[BoardSection]])
 
-    Raises:
-        UsageError: there is no such section.
-    """
-    wanted = {"dataset": dataset, "protocol": protocol, "target": target}
-    found = _kept_sections(Path(root))
-    chosen = [s for s in found if all(name is None or getattr(s, field) == name for field, name in wanted.items())]
-    if not chosen and any(wanted.values()):
-        have = ", ".join(f"{s.dataset} {s.protocol} {s.target}" for s in found) or "nothing"
-        raise UsageError("no leaderboard matches", where=str(root), expected=f"one of: {have}")
-    return chosen
+
+def leaderboard_sections(root: Path) -> list[BoardSection]:
+    """All sections of the boards in a folder. Those of superseded protocols come after the others."""
+    place, key = kept_place("sections", str(root.resolve())), _key(root)
+    if content := read_checked(place):
+        with contextlib.suppress(ValidationError):
+            before, sections = _KEPT.validate_json(content)
+            if before == key:
+                return sections
+    sections = sections_of(load_shown_entries(root))
+    write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
+    return sections
 
 
 def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
@@ -143,21 +141,6 @@ def _count(rows: Sequence[Row], parts: Mapping[str, Mapping[str, float]]) -> Man
 def _design(entries: Sequence[ShownEntry]) -> Design | None:
     known = next((entry.design for entry in entries if entry.design), None)
     return design_of(known, fixed_order=any(entry.fixed_order for entry in entries))
-
-
-_KEPT = TypeAdapter(tuple[str, list[BoardSection]])
-
-
-def _kept_sections(root: Path) -> list[BoardSection]:
-    place, key = kept_place("sections", str(root.resolve())), _key(root)
-    if content := read_checked(place):
-        with contextlib.suppress(ValidationError):
-            before, sections = _KEPT.validate_json(content)
-            if before == key:
-                return sections
-    sections = sections_of(load_shown_entries(root))
-    write_checked(place, _KEPT.dump_json((key, sections), by_alias=True, exclude_unset=True))
-    return sections
 
 
 def _key(root: Path) -> str:

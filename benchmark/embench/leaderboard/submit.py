@@ -11,9 +11,8 @@ from typing import Any
 from embench.errors import CheckFailed
 from embench.leaderboard.alike import already_there, unlike
 from embench.leaderboard.checks import check_boards, failures
-from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
+from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, publish_runs, why_not_publishable
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
-from embench.leaderboard.publish import publish_runs
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
 from embench.records.entry import SHARED_FOLDER

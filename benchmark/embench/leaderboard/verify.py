@@ -17,8 +17,8 @@ import embench
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import card_for_protocol, label_rules
-from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import cache_root, digest
+from embench.errors import CheckFailed, DataError, UsageError
+from embench.files import cache_root, digest, saving
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
 from embench.leaderboard.audited import wrong_audit, wrong_binding
@@ -64,11 +64,9 @@ def verify_entries(entries: Iterable[ShownEntry], progress: ProgressCallback | N
                 expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
                 hint="publish the run again",
             )
-        try:
+        with saving("the cache", mark):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
-        except OSError as error:
-            raise MachineError(f"the cache cannot be written: {error.strerror}", where=str(mark)) from error
         if progress is not None:
             progress(i, len(new), entry.id)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench.checksums import SEAL, DamagedError, read_sealed_json, sealed_json
-from embench.errors import CheckFailed, DataError, MachineError
-from embench.files import parse_json, read_text, write_text
+from embench.errors import CheckFailed, DataError
+from embench.files import parse_json, read_text, saving, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
@@ -84,11 +84,9 @@ class Audit:
 def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
     """Writes `audit.json`, of `Audit.json`, into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
-    try:
+    with saving("the audit", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, sealed_json(content) + "\n")
-    except OSError as error:
-        raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
     return path
 
 

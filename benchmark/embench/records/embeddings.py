@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from embench.errors import DataError, MachineError
-from embench.files import read_arrays, write_whole
+from embench.errors import DataError
+from embench.files import read_arrays, saving, write_whole
 
 EMBEDDINGS_FILE = "embeddings.npz"
 _MOST_BYTES = 1 << 32
@@ -57,11 +57,9 @@ def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
             np.savez(file, allow_pickle=False, **columns)
 
     path = Path(run_folder) / EMBEDDINGS_FILE
-    try:
+    with saving("the embeddings", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, put)
-    except OSError as error:
-        raise MachineError(f"the embeddings cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def read_embeddings(run_folder: Path) -> Embeddings | None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from embench.errors import DataError
-from embench.files import read_arrays, read_bytes, unzipped, write_whole
+from embench.files import read_arrays, read_bytes, reading, unzipped, write_whole
 from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import EntryPart
 from embench.records.predictions import (
@@ -92,15 +92,11 @@ def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
 def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
     """Raises DataError where the file is missing, damaged or not what its name says."""
     path = shared_path(folder, kind, name)
-    try:
+    with _reading(path):
         content = read_bytes(path)
         if path.suffix == ".gz":
             content = unzipped(content, path)
         text = content.decode()
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read: {error}", where=str(path)) from error
     _check_name(path, name, _digest(content))
     return text
 
@@ -108,19 +104,17 @@ def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
 def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, np.ndarray]:
     """Raises DataError where the file is missing, damaged or not what its name says."""
     path = shared_path(folder, kind, name)
-    try:
+    with _reading(path):
         numbers = _read_planes(path)
-    except FileNotFoundError as error:
-        raise _missing(path) from error
     _check_name(path, name, digest_of_numbers(numbers))
     return numbers
 
 
-def _missing(path: Path) -> DataError:
-    return DataError(
-        "a file that the entries of a board share is missing",
-        where=str(path),
-        expected="the entry in its place below `leaderboards/`, with the folder `shared` of its dataset",
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(
+        path,
+        missing="a file that the entries of a board share is missing",
+        home="the entry in its place below `leaderboards/`, with the folder `shared` of its dataset",
     )
 
 
@@ -169,10 +163,8 @@ def write_numbers(path: Path, numbers: Numbers) -> None:
 
 def read_numbers(path: Path) -> dict[str, np.ndarray]:
     """The numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
-    try:
+    with reading(path, home="the entry's own predictions"):
         return _read_planes(path)
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=str(path), expected="the entry's own predictions") from error
 
 
 def _read_planes(path: Path) -> dict[str, np.ndarray]:

@@ -18,8 +18,8 @@ from typing import Any
 
 import platformdirs
 
-from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
-from embench.files import digest
+from embench.errors import CheckFailed, EmbenchError, UsageError
+from embench.files import digest, saving
 from embench.records.record import RUN_FILE, read_manifest
 from embench.system import locked
 
@@ -129,7 +129,7 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if missing := [key for key in REQUIRED_KEYS if key not in entry]:
         raise UsageError(f"a ledger entry lacks {', '.join(missing)}", expected=", ".join(REQUIRED_KEYS))
     path = Path(folder) / LEDGER_FILE
-    try:
+    with saving("the ledger", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Beside the ledger, which stays readable meanwhile: on Windows a locked file cannot be read.
         with locked(path.with_name(f"{LEDGER_FILE}.lock")), path.open("a+b") as file:
@@ -146,8 +146,6 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
             file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise MachineError(f"the ledger cannot be written: {error.strerror}", where=str(path)) from error
     return line
 
 

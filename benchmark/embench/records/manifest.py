@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,8 @@ from embench.interfaces.kinds import KindName
 from embench.records import bounds
 from embench.records.context import TimeContext
 from embench.texts import has_control, texts_in
+
+M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
@@ -339,16 +341,20 @@ def check_manifest(content: Any, where: str) -> Manifest:
     """`content` as a manifest. Raises DataError that names every field that is missing or wrong."""
     if not isinstance(content, Mapping):
         raise DataError("the file holds no run", where=where, expected=f"keys {', '.join(Manifest.model_fields)}")
+    return as_model(Manifest, content, "the record of the run", where)
+
+
+def as_model(kind: type[M], content: Any, what: str, where: str, expected: str | None = None) -> M:
+    """The content of a record's file as a model. Raises DataError where a text has control characters, or a field is
+    missing or wrong; it names all of these, also as what is `expected` where nothing else is."""
     check_texts(content, where)
     try:
-        return Manifest.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         found = faults(error)
-        raise DataError(
-            breaks_schema("the record of the run", found),
-            where=where,
-            expected=f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench",
-        ) from error
+        fields = ", ".join(dict.fromkeys(fault.field for fault in found))
+        expected = expected or f"{fields} as written by embench"
+        raise DataError(breaks_schema(what, found), where=where, expected=expected) from error
 
 
 def check_texts(content: Any, where: str) -> None:

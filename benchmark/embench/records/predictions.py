@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from embench.errors import DataError
-from embench.files import read_bytes, unzipped_parts
+from embench.files import read_bytes, reading, unzipped_parts
 from embench.records.columns import Columns, TextColumn
 from embench.texts import has_control
 
@@ -270,29 +270,22 @@ def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> N
         file.write(packer.flush())
 
 
+_PACKED = "gzipped CSV"
+
+
 def _read(path: Path) -> Columns:
-    try:
+    with reading(path, expected=_PACKED):
         content = read_bytes(Path(path))
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=str(path)) from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
     return _columns(_unpacked(content, Path(path)), path)
 
 
 def _unpacked(content: bytes, path: Path) -> Iterator[str]:
     """The text of a gzip file, in parts: the whole of it is many times as long."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
+    with reading(path, expected=_PACKED):
         for part in unzipped_parts(content, path):
             yield decoder.decode(part)
         yield decoder.decode(b"", final=True)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"the file cannot be read: {error}", where=str(path), expected="gzipped CSV")
 
 
 def read_columns(text: str, path: Path) -> Columns:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from embench.checksums import sealed_yaml, unsealed_yaml
-from embench.errors import CheckFailed, DataError, MachineError
+from embench.errors import CheckFailed, DataError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
@@ -24,6 +24,8 @@ from embench.files import (
     parse_json,
     parse_yaml,
     read_text,
+    reading,
+    saving,
     sha256,
     write_text,
     write_whole,
@@ -83,7 +85,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
     """
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
-    try:
+    with saving("the run's record", folder):
         make_folder(folder, folder_mode(manifest.card.labels_public))
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)
@@ -96,8 +98,6 @@ def write_record(folder: Path, record: Record) -> Manifest:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
         write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**written_run(record.run), FILES: _sums(folder)})))
-    except OSError as error:
-        raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
 
 
@@ -339,9 +339,5 @@ def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> li
 
 
 def _text(path: Path, most: int = MOST_BYTES) -> str:
-    try:
+    with reading(path, home="the folder of a finished run"):
         return read_text(path, most)
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=str(path), expected="the folder of a finished run") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read: {error}", where=str(path)) from error

@@ -8,7 +8,6 @@ import io
 import math
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embench.errors import DataError
-from embench.files import read_bytes, unzipped
+from embench.files import read_bytes, reading, unzipped
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, UNPREDICTED
@@ -144,13 +143,9 @@ class Faults:
 
 
 def _text(path: Path) -> str:
-    try:
+    with reading(path, missing="there is no such file", expected="CSV, gzipped or not"):
         content = read_bytes(Path(path))
         text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError("there is no such file", where=str(path)) from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read: {error}", where=str(path), expected="CSV, gzipped or not") from error
     if has_control(text.replace("\r\n", "\n")):
         raise DataError("a text has control characters", where=str(path), expected="plain text")
     return text

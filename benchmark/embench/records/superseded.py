@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from embench.errors import DataError, MachineError, breaks_schema, faults
-from embench.files import write_text
-from embench.records.manifest import Line, Word, check_texts
+from embench.files import saving, write_text
+from embench.records.manifest import Line, Word, as_model
 from embench.records.record import as_yaml, read_yaml
 
 SUPERSEDED_FILE = "superseded.yaml"
@@ -30,21 +29,12 @@ def read_superseded(folder: Path) -> Superseded | None:
     path = Path(folder) / SUPERSEDED_FILE
     if not path.is_file():
         return None
-    content = read_yaml(path)
-    check_texts(content, str(path))
-    try:
-        return Superseded.model_validate(content)
-    except ValidationError as error:
-        raise DataError(
-            breaks_schema("the file", faults(error)), where=str(path), expected="the fields by, why and on"
-        ) from error
+    return as_model(Superseded, read_yaml(path), "the file", str(path), "the fields by, why and on")
 
 
 def write_superseded(folder: Path, content: Superseded) -> Path:
     """Raises MachineError where the file cannot be written."""
     path = Path(folder) / SUPERSEDED_FILE
-    try:
+    with saving("the file", path):
         write_text(path, as_yaml(content.model_dump()))
-    except OSError as error:
-        raise MachineError(f"the file cannot be written: {error.strerror}", where=str(path)) from error
     return path

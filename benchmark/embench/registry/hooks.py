@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 import pluggy
 
@@ -19,6 +19,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks an observer's methods: `@embench.hookimpl`. A method may leave out arguments that it does not need."""
 
 
+Event = Literal["run_started", "stage_started", "epoch_ended", "stage_ended", "run_ended"]
+
+
 class LifecycleSpec:
     """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings.
 
@@ -26,7 +29,7 @@ class LifecycleSpec:
     ...     @hookimpl
     ...     def epoch_ended(self, epoch, figures):
     ...         print(epoch, figures["loss"])
-    >>> Observers([Losses()]).epoch_ended({"kind": "fit"}, 1, {"loss": 0.7})
+    >>> Observers([Losses()]).tell("epoch_ended", stage={"kind": "fit"}, epoch=1, figures={"loss": 0.7})
     1 0.7
     """
 
@@ -86,27 +89,8 @@ class Observers:
                 raise PluginError(problem, where=origin(entry)) from error
         return cls(observers)
 
-    def run_started(self, run: Mapping[str, Any]) -> None:
-        """Notifies every observer that a run begins; `run` is its manifest so far."""
-        self._call("run_started", run=run)
-
-    def stage_started(self, stage: Mapping[str, Any]) -> None:
-        """Notifies every observer that a stage begins."""
-        self._call("stage_started", stage=stage)
-
-    def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:
-        """Passes the figures of an epoch (from 1) to every observer."""
-        self._call("epoch_ended", stage=stage, epoch=epoch, figures=figures)
-
-    def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-        """Notifies every observer that a stage is done, with its cost."""
-        self._call("stage_ended", stage=stage, figures=figures)
-
-    def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
-        """Notifies every observer that a run has ended, with what its `scores.json` holds."""
-        self._call("run_ended", run=run, scores=scores)
-
-    def _call(self, hook: str, **event: Any) -> None:
+    def tell(self, hook: Event, **event: Any) -> None:
+        """Passes an event to every observer, with the arguments that its hook has."""
         for title, manager in list(self._active):
             own = {key: plain(value) for key, value in event.items()}  # a copy each: none can reach another's or ours
             try:
@@ -114,7 +98,7 @@ class Observers:
             except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin boundary
                 self._active.remove((title, manager))
                 problem = f"{type(error).__name__}: {error}"
-                warnings.warn(f"observer {title} is disabled: it raised in {hook}: {problem}", stacklevel=3)
+                warnings.warn(f"observer {title} is disabled: it raised in {hook}: {problem}", stacklevel=2)
 
 
 def plain(value: Any) -> Any:

@@ -9,17 +9,18 @@ from typing import Any
 
 from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
-from embench.errors import CheckFailed, EmbenchError, MachineError
-from embench.files import write_text
+from embench.errors import CheckFailed, EmbenchError
+from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
 from embench.leaderboard import sealing
 from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.names import names_resolved, public_run
 from embench.records.record import Record, read_record
-from embench.report import about, curves, embeddings, fusion_gain, headline, people, probabilities, quality, training
+from embench.report import about, curves, embeddings, fusion_gain, headline, people, quality, training
 from embench.report.facts import RunFacts
-from embench.report.page import Section, render_page
+from embench.report.page import Section, by_labelled_target, render_page
+from embench.report.probabilities import probability_checks
 from embench.store import Store
 
 
@@ -59,10 +60,8 @@ def write_report(
         if audit and run.audit is None and not share:
             run = replace(run, audited=_audited(Path(folder), record, audit))
         html = _page(run, singles)
-    try:
+    with saving("the report", out):
         write_text(Path(out), html)
-    except OSError as error:
-        raise MachineError(f"the report cannot be written: {error.strerror}", where=str(out)) from error
     return Path(out)
 
 
@@ -81,10 +80,10 @@ def _for_others(record: Record, folder: Path) -> RunFacts:
 def _page(run: RunFacts, singles: Sequence[Path]) -> str:
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
-        Section("Subjects", "Scores by subject", headline.subjects_section(run)),
-        Section("ROC", "ROC curve", curves.curves_section(run)),
-        Section("Probabilities", "Probabilities and alarms", probabilities.probabilities_section(run)),
-        Section("Decisions", "Decisions", curves.decisions_section(run)),
+        Section("Subjects", "Scores by subject", by_labelled_target(run, headline.scores_by_subject, narrow=True)),
+        Section("ROC", "ROC curve", by_labelled_target(run, curves.roc_or_values, narrow=True)),
+        Section("Probabilities", "Probabilities and alarms", by_labelled_target(run, probability_checks)),
+        Section("Decisions", "Decisions", by_labelled_target(run, curves.decisions, narrow=True)),
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),

@@ -14,8 +14,8 @@ from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
-from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import SectionBody, by_target, figure_row, figure_with_table
+from embench.report.facts import RunFacts
+from embench.report.page import figure_row, figure_with_table
 from embench.statistics.joined import Joined
 
 CURVE_WIDTH = 420.0
@@ -34,18 +34,13 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return mean_of_known(curves), low, high
 
 
-def curves_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section of ROC curves, for value targets of labels against predictions."""
-    return by_target(run, _curves, narrow=True) if run.record.labels is not None else NO_LABELS
-
-
-def _curves(run: RunFacts, target: Target) -> Markup | Undefined:
+def roc_or_values(run: RunFacts, target: Target) -> Markup | Undefined:
+    """The ROC curve of a target, of one that is a value the labels against the predictions."""
     joined = run.joined_units(target)
     if MODEL not in joined:
         return NO_UNIT
-    if target.traits.has_classes:
-        return figure_row([_roc(run, target, joined)])
-    return figure_row([_values(target, joined[MODEL])])
+    drawn = _roc(run, target, joined) if target.traits.has_classes else _values(target, joined[MODEL])
+    return figure_row([drawn])
 
 
 def _folds(joined: Joined) -> str:
@@ -184,12 +179,8 @@ def _values(target: Target, joined: Joined) -> Markup:
     return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section of confusion matrices; value targets have none."""
-    return by_target(run, _decisions, narrow=True) if run.record.labels is not None else NO_LABELS
-
-
-def _decisions(run: RunFacts, target: Target) -> Markup | Undefined:
+def decisions(run: RunFacts, target: Target) -> Markup | Undefined:
+    """The confusion matrix of a target; one that is a value has none."""
     joined = run.joined_units(target).get(MODEL)
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no decisions")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embench.errors import MachineError
-from embench.files import digest, write_text
+from embench.files import digest, saving, write_text
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
@@ -108,12 +107,10 @@ def draw_curve(curve: Curve) -> Figure:
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
     """Writes `name`.svg and `name`.csv, which has the drawn numbers; the paths. Raises MachineError."""
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
-    try:
+    with saving("the curve", folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text(numbers, format_csv([point.fields() for point in curve.points], CURVE_FIELDS))
         draw_curve(curve).save(picture)
-    except OSError as error:
-        raise MachineError(f"the curve cannot be written: {error.strerror}", where=str(folder)) from error
     return picture, numbers
 
 

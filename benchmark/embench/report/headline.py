@@ -21,11 +21,10 @@ from embench.records.wording import (
     join_with_and,
 )
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
-from embench.report.facts import NO_LABELS, RunFacts
+from embench.report.facts import RunFacts
 from embench.report.page import (
     SectionBody,
     as_sentence,
-    by_target,
     figure_row,
     figure_with_table,
     html_table,
@@ -179,18 +178,14 @@ _OF_WHAT = {
 """Definitions of a score, by what its SD is over."""
 
 
-def subjects_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section of scores by subject."""
-    return by_target(run, _subjects, narrow=True) if run.record.labels is not None else NO_LABELS
-
-
-def _subjects(run: RunFacts, target: Target) -> Markup | Undefined:
+def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
+    """The score inside each subject, with the range over seeds and the strongest control."""
     joined = run.joined_units(target)
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return Undefined(f"{metric} is undefined for all subjects: no subject has labels that vary")
-    names = _tested(joined[MODEL])
+    names = leave_one_out(joined[MODEL].tested_subjects(), {}).subjects
     seeds = np.array(
         [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
     )
@@ -233,10 +228,6 @@ def _subjects(run: RunFacts, target: Target) -> Markup | Undefined:
     return figure_row([figure_with_table(drawn, head, rows, note)])
 
 
-def _tested(joined: Joined) -> np.ndarray:
-    return leave_one_out(joined.tested_subjects(), {}).subjects
-
-
 def _inside(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
@@ -261,7 +252,8 @@ def scores_section(run: RunFacts) -> Markup:
             if not score.defined:
                 undefined[name] = score.undefined or "without a reason"
                 continue
-            beside = (_mean(stimulus.get(metric)),) if stimulus else ()
+            of_stimulus = run.scores.score(target.name, metric, "stimulus_mean")
+            beside = (of_stimulus and of_stimulus.mean,) if stimulus else ()
             rows.append((name, score.mean, score.low, score.high, score.std, *beside, "; ".join(score.left_out)))
         caption = f"Scores of {target.name}, with {run.level} intervals"
         heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
@@ -275,7 +267,3 @@ def scores_section(run: RunFacts) -> Markup:
         "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
     return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))
-
-
-def _mean(score: Score | None) -> float | None:
-    return score.mean if score and score.defined else None

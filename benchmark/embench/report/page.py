@@ -18,7 +18,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.wording import format_figure, join_with_and
 from embench.report.drawing import STYLE, Figure
-from embench.report.facts import RunFacts
+from embench.report.facts import NO_LABELS, RunFacts
 
 _TEMPLATES = Environment(loader=PackageLoader("embench.report"), autoescape=True, undefined=StrictUndefined)
 _TEMPLATES.keep_trailing_newline = True
@@ -92,6 +92,13 @@ def by_target(
     """A section's part for each target, below its name where a run has several; `before` stands above them. Parts that
     are `narrow` stand side by side."""
     return join_named({target.name: part(run, target) for target in run.targets}, *before, narrow=narrow)
+
+
+def by_labelled_target(
+    run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *, narrow: bool = False
+) -> SectionBody | Undefined:
+    """The same of a record that holds labels."""
+    return by_target(run, part, narrow=narrow) if run.record.labels is not None else NO_LABELS
 
 
 def join_named(

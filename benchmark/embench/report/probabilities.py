@@ -11,26 +11,20 @@ from embench.records.manifest import MethodPart
 from embench.records.wording import counted, format_figure, format_interval
 from embench.report.curves import CURVE_WIDTH, calibration_of_classes
 from embench.report.drawing import Axis, Figure, Panel, error_bars, figure, line, rule
-from embench.report.facts import NO_LABELS, RunFacts
-from embench.report.page import SectionBody, by_target, figure_row, figure_with_table, paragraph
+from embench.report.facts import RunFacts
+from embench.report.page import figure_row, figure_with_table, paragraph
 from embench.statistics.calibration import RARE, THRESHOLDS, Bin, Calibration, recorded_calibration
 
 _BIN_COLUMNS = ("from", "to", "mean probability", "share positive", "low", "high", "units, mean over seeds", "subjects")
 _DECISION_COLUMNS = ("threshold", "cost of a false alarm", "model", "low", "high", "always", "shown above both")
 
 
-def probabilities_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section of how far probabilities can be believed, and of what alarms made of them gain."""
-    return by_target(run, _of_target) if run.record.labels is not None else NO_LABELS
-
-
-def _of_target(run: RunFacts, target: Target) -> Markup | Undefined:
+def probability_checks(run: RunFacts, target: Target) -> Markup | Undefined:
+    """The calibration of a target's probabilities; of two classes also what alarms made of them gain."""
     if not target.traits.has_classes:
         return Undefined("the target is a value, so there are no probabilities")
-    return calibration_of_classes(run, target) if target.traits.several else _of_two_classes(run, target)
-
-
-def _of_two_classes(run: RunFacts, target: Target) -> Markup | Undefined:
+    if target.traits.several:
+        return calibration_of_classes(run, target)
     found = recorded_calibration(run.record, target)
     return found if isinstance(found, Undefined) else describe_probabilities(found, target.name, run.manifest.method)
 
@@ -75,17 +69,14 @@ def _tip(one: Bin) -> str:
 
 
 def _bins_in_words(found: Calibration) -> str:
+    known = [(b.low, b.predicted, b.high) for b in found.bins if b.low is not None and b.high is not None]
+    off_diagonal = sum(not low <= predicted <= high for low, predicted, high in known)
     return (
         f"Predictions of all folds and {counted(found.seeds, 'seed')} ({found.units:,.0f} units a seed, "
         f"{counted(found.subjects, 'subject')}) in {counted(len(found.bins), 'bin')} of as equal numbers as ties "
-        f"allow; whiskers are 95 % intervals over subjects, of which {len(off_diagonal(found))} of {len(found.bins)} "
+        f"allow; whiskers are 95 % intervals over subjects, of which {off_diagonal} of {len(found.bins)} "
         "leave the diagonal out."
     )
-
-
-def off_diagonal(found: Calibration) -> list[Bin]:
-    """The bins whose interval does not hold their mean probability."""
-    return [b for b in found.bins if b.low is not None and b.high is not None and not b.low <= b.predicted <= b.high]
 
 
 def _error_in_words(found: Calibration) -> str:

@@ -72,18 +72,13 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
             some = ours.take(np.isin(ours["unit"], ids[in_third]))
             people = len(np.unique(some["subject"]))
             rows += [
-                (f"{modality}, {name}", span, int(in_third.sum()), people, *shown)
+                (f"{modality}, {name}", span, int(in_third.sum()), people, metric, *score_cells(found))
                 for metric in metrics
-                if (shown := _shown(score_of_part(run, target, metric, some, unit_length(ids)), metric)) is not None
+                if (found := score_of_part(run, target, metric, some, unit_length(ids))) is not None
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
     table = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
     return table, silent
-
-
-def _shown(found: Estimate | Undefined | None, metric: str) -> tuple[Any, ...] | None:
-    """Name, mean, ends of the interval and remarks of a score; None where it does not apply."""
-    return None if found is None else (metric, *score_cells(found))
 
 
 def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:

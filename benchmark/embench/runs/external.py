@@ -19,8 +19,8 @@ from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.pseudonyms import OwnName, Pseudonymous
-from embench.errors import DataError, MachineError, UsageError
-from embench.files import digest, write_text
+from embench.errors import DataError, UsageError
+from embench.files import digest, saving, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.planning.request import Request
@@ -28,7 +28,7 @@ from embench.protocols import Fold, Protocol, load_current_protocol, protocol_de
 from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
-from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
 from embench.records.seeds import seeds_taken
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
@@ -159,10 +159,8 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
     if not rows:
         raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
-    try:
+    with saving("the list of units", path):
         write_text(Path(path), record.format_csv(rows, list(rows[0])))
-    except OSError as error:
-        raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
@@ -319,7 +317,8 @@ def _write_record(
     facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context, files=files)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
-    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
+    mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
+    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
     folder = out or LEDGER / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
@@ -358,7 +357,3 @@ def _check_free(folder: Path, run_id: str) -> None:
             where=f"--out {folder}",
             hint="choose another --out; or delete the folder, if nobody needs that record",
         )
-
-
-def _id(method: str, facts: Circumstances) -> str:
-    return digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]

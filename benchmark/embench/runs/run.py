@@ -94,7 +94,7 @@ def grid(
     with snapshot():
         plans = [plan(request, on_event) for request in requests]
     for planned in plans:
-        observers.run_started({"id": planned.id, **planned.config})
+        observers.tell("run_started", run={"id": planned.id, **planned.config})
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
@@ -184,12 +184,12 @@ def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequen
             return
         stage = {**event["stage"], "runs": list(runs[event["stage"]["id"]])}
         if kind == "stage_started":
-            observers.stage_started(stage)
+            observers.tell("stage_started", stage=stage)
         elif kind == "epoch_ended":
             figures = {k: v for k, v in event.items() if k not in ("event", "stage", "epoch")}
-            observers.epoch_ended(stage, event["epoch"], figures)
+            observers.tell("epoch_ended", stage=stage, epoch=event["epoch"], figures=figures)
         else:
-            observers.stage_ended(stage, event["figures"])
+            observers.tell("stage_ended", stage=stage, figures=event["figures"])
 
     return watch
 
@@ -242,4 +242,6 @@ def _conclude(
 
 def _notify(observers: Observers, planned: Plan, scores: Scores) -> None:
     """Notifies observers that a run has ended, with the content of its scores.json."""
-    observers.run_ended({"id": planned.id, **planned.config}, written_scores(scores, planned.protocol.scoring))
+    observers.tell(
+        "run_ended", run={"id": planned.id, **planned.config}, scores=written_scores(scores, planned.protocol.scoring)
+    )

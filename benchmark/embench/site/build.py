@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from embench.callbacks import ProgressCallback
-from embench.errors import DataError, MachineError, UsageError
-from embench.files import aside, replace_folder, temporary
+from embench.errors import DataError, UsageError
+from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.shown import load_shown_entries
 from embench.report.drawing import STYLE
@@ -58,7 +58,7 @@ def build_site(
     pages = EntryPages()
     all_boards = boards_of(sections, entries, pages.pairs_of(entries, progress))
     placed = placed_rows(all_boards)
-    try:
+    with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
             whole.mkdir()
@@ -74,8 +74,6 @@ def build_site(
             write_downloads(whole, sections)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
             replace_folder(out, whole)
-    except OSError as error:
-        raise MachineError(f"the site cannot be written: {error.strerror}", where=str(out)) from error
     return out / "index.html"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -12,6 +10,7 @@ from typing import Any
 
 from embench.leaderboard.columns import SECONDARY_METRICS, Row
 from embench.leaderboard.sections import BoardSection
+from embench.records.record import format_csv
 from embench.records.schema_1 import with_people
 from embench.site.pages import write_page
 from embench.texts import harmless
@@ -98,12 +97,8 @@ def _adds(row: Row) -> dict[str, Any]:
 
 
 def _csv(sections: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
     lines = [line for section in sections for line in _lines(section)]
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in line.items()} for line in lines)
-    return text.getvalue()
+    return format_csv([{name: _harmless(value) for name, value in line.items()} for line in lines], list(lines[0]))
 
 
 def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

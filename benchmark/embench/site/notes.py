@@ -33,7 +33,8 @@ def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Marku
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a note cannot be read: {error}", where=str(path)) from error
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(_without_comments(text))
+    # Marks of generated tables are comments, which readers of Markdown don't see.
+    tokens = markdown.parse("\n".join(line for line in text.splitlines() if not line.startswith("<!--")))
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]
     for token in tokens:
@@ -44,11 +45,6 @@ def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Marku
     html = markdown.renderer.render(tokens, markdown.options, {})
     html = html.replace("<table>", '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>')
     return Markup(html.replace("</table>", "</table></div>"))  # noqa: S704  the renderer escapes the text
-
-
-def _without_comments(text: str) -> str:
-    """Marks of generated tables are comments, which readers of Markdown don't see."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("<!--"))
 
 
 def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:

@@ -43,8 +43,8 @@ def check_observer(cls: type[Any]) -> None:
 
 
 def _watch(observers: Observers) -> None:
-    observers.run_started(_RUN)
-    observers.stage_started(_STAGE)
-    observers.epoch_ended(_STAGE, 1, {"loss": 0.7})
-    observers.stage_ended(_STAGE, {"seconds": 1.0})
-    observers.run_ended(_RUN, _SCORES)
+    observers.tell("run_started", run=_RUN)
+    observers.tell("stage_started", stage=_STAGE)
+    observers.tell("epoch_ended", stage=_STAGE, epoch=1, figures={"loss": 0.7})
+    observers.tell("stage_ended", stage=_STAGE, figures={"seconds": 1.0})
+    observers.tell("run_ended", run=_RUN, scores=_SCORES)

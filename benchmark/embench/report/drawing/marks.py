@@ -129,7 +129,7 @@ def score_bars(at: Any, scores: Sequence[Interval], **look: Any) -> Mark:
 
 def bars(
     at: Any, value: Any, base: Any = 0.0, *, across: bool = False, colour: Colour = 0, label: str = "",
-    width: Any = 0.72, opacity: float = 1.0, tips: Sequence[str] = (),
+    width: Any = 0.72, opacity: float = 1.0,
 ) -> Mark:  # fmt: skip
     """Bars from `base` to `value`, upright at x = `at`; lying at y = `at` where `across`. `width`: of all or each."""
     at, value = _floats(at, value)
@@ -140,12 +140,7 @@ def bars(
         one, other = at - width / 2, at + width / 2
         first, last = (frame(base, one), frame(value, other)) if across else (frame(one, base), frame(other, value))
         corners = np.stack([first, last], 1)
-        texts = tips or [""] * len(at)
-        return [
-            Shape("rect", c, name, opacity=opacity, text=t)
-            for c, t in zip(corners, texts, strict=True)
-            if np.isfinite(c).all()
-        ]
+        return [Shape("rect", c, name, opacity=opacity) for c in corners if np.isfinite(c).all()]
 
     sides, span = np.concatenate([at - width / 2, at + width / 2]), np.concatenate([value, base])
     x, y = (span, sides) if across else (sides, span)
