@@ -24,7 +24,7 @@ from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 from embench_plugins.datasets.own.yaml import DATASET
 
-TABLES = (".csv", ".tsv", ".txt")
+TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
 JITTER_S = 0.05

@@ -1,5 +1,5 @@
 """Tables of text as spreadsheets and loggers save them: any of comma, semicolon and tab, points or commas in numbers,
-with or without a mark of their encoding."""
+with or without a mark of their encoding; and Parquet files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from embench.errors import DataError
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
+PARQUET = ".parquet"
+SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
@@ -43,6 +45,8 @@ def dialect(path: Path) -> Dialect:
         raise DataError("the file is missing", where=str(path), expected="a table")
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+    if path.suffix.lower() == PARQUET:
+        return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
     lines: list[str] = []
     with path.open("rb") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
@@ -82,6 +86,33 @@ def _read(path: Path, separator: str, decimal: str, **options: object) -> pd.Dat
         raise DataError(f"not readable as a table: {error}", where=str(path), expected="a table", hint=AGAIN) from error
 
 
+def _parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file's columns, with those of an index that has a name or dates; dates are texts."""
+    try:
+        found = pd.read_parquet(path)
+        dated = isinstance(found.index, pd.DatetimeIndex)
+        found = found.reset_index(drop=not dated and found.index.names == [None])
+        for name in found.select_dtypes(["datetime", "datetimetz"]):
+            found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+    except ImportError as error:
+        hint = "pip install pyarrow, or save the table as CSV"
+        raise DataError("Parquet files need another package", where=str(path), hint=hint) from error
+    except (ValueError, OSError, LookupError, TypeError, NotImplementedError, ArithmeticError, MemoryError) as error:
+        raise DataError(
+            f"not readable as Parquet: {str(error)[:120]}", where=str(path), expected="a whole file", hint="copy it again"
+        ) from error
+    if found.columns.map(str).has_duplicates:
+        raise DataError("two columns have one name", where=str(path), hint="rename one of them")
+    return found.set_axis(found.columns.map(str), axis=1)
+
+
+def _cell(value: object) -> str:
+    """A cell of a Parquet file as text, empty where there is nothing."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
+
+
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
     """Raises DataError where a table lacks a column that the line `where` of the description names."""
     if missing := [name for name in wanted if name not in there]:
@@ -96,9 +127,12 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
 def rows(path: Path) -> pd.DataFrame:
     """All cells as texts, without spaces around them; the index is the number of the line. Raises DataError."""
     form = dialect(path)
-    found = _read(path, form.separator, ".", dtype=str, keep_default_na=False, header=0 if form.headed else None)
-    found.columns = list(form.names)[: found.shape[1]]
-    found = found.apply(lambda column: column.str.strip())
+    if path.suffix.lower() == PARQUET:
+        found = _parquet(path).astype(object).map(_cell)
+    else:
+        found = _read(path, form.separator, ".", dtype=str, keep_default_na=False, header=0 if form.headed else None)
+        found.columns = list(form.names)[: found.shape[1]]
+        found = found.apply(lambda column: column.str.strip())
     if form.decimal == ",":
         found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
     found.index = np.arange(len(found)) + 1 + form.headed
@@ -111,11 +145,12 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
     form = dialect(path)
     check_columns(path, form.names, wanted, where)
-    # All columns, since pandas is silent about longer rows where only some are wanted.
-    found = _read(
-        path, form.separator, form.decimal, header=0 if form.headed else None, na_values=sorted(MISSING - {""})
-    )
-    found.columns = list(form.names)[: found.shape[1]]
+    if path.suffix.lower() == PARQUET:
+        found = _parquet(path)
+    else:  # all columns, since pandas is silent about longer rows where only some are wanted
+        missing = sorted(MISSING - {""})
+        found = _read(path, form.separator, form.decimal, header=0 if form.headed else None, na_values=missing)
+        found.columns = list(form.names)[: found.shape[1]]
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return found[list(dict.fromkeys(wanted))]
