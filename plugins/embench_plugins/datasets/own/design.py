@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.found import TIMES, Kind, template_of
 
@@ -28,6 +28,12 @@ _MOST_STIMULI = 60
 _SOME = 200
 _ROWS = 20
 """Rows a participant from which a table follows time."""
+_TECHNICAL = re.compile(
+    r".+\.(\w+Time|\w+Delay|\w+Error|RT|rt|ACC|CRESP|Cycle|Sample|started|stopped|this\w+|t|ran|status)( date| in s)?"
+    r"|Session(Date|Time|StartDateTimeUtc)|date|exp(Start|Name|Version)|frameRate|psychopyVersion|OS"
+    r"|T?Time( in s)?|Uncertainty( 2)?|Duration( in s)?|Req(Time|Dur)|Pair Index|(Event|Stim) Type"
+)
+"""Columns that say how an experiment ran, which are no ratings."""
 
 
 class Timing(NamedTuple):
@@ -53,6 +59,7 @@ class Sheet:
         keys: name in braces -> column.
         stimulus: the column of what was shown, where there is one.
         wide: for a table of a row a participant, names of stimuli -> columns without them (`_start`).
+        unplaced: of an experiment's log, why its times are not used.
     """
 
     name: str
@@ -61,6 +68,7 @@ class Sheet:
     timing: Timing | None = None
     stimulus: str | None = None
     wide: dict[str, list[str]] = field(default_factory=dict)
+    unplaced: str = ""
 
     @property
     def participant(self) -> pd.Series | None:
@@ -84,12 +92,13 @@ class Sheet:
 def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
     """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
     people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
-    groups: dict[tuple[object, ...], list[tuple[Path, pd.DataFrame]]] = {}
+    groups: dict[tuple[int, str, str, frozenset[str]], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
-        depth = len(path.relative_to(root).parts)
-        groups.setdefault((depth, path.suffix, tuple(rows.columns)), []).append((path, rows))
+        depth, log = len(path.relative_to(root).parts), logs.program(rows)
+        own, why = _cleared(log, rows, known) if log else (rows, "")
+        groups.setdefault((depth, path.suffix, why, frozenset(own.columns)), []).append((path, own))
     sheets = []
-    for group in groups.values():
+    for (_, _, why, _), group in groups.items():
         paths = [path for path, _ in group]
         text, facts = template_of(root, paths) if len(paths) > 1 else ("", {})
         who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
@@ -98,10 +107,38 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 rows.assign(**{f"{{{name}}}": values[k] for name, values in facts.items()})
                 for k, (_, rows) in enumerate(group)
             ]
-            sheets.append(Sheet(text, pd.concat(parts, ignore_index=True)))
+            rows = pd.concat(parts, ignore_index=True)
+            people_of = rows["{participant}"].map(tables.canonical)
+            same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
+            sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why))
         else:
-            sheets += [Sheet(path.relative_to(root).as_posix(), rows) for path, rows in group]
+            sheets += [Sheet(path.relative_to(root).as_posix(), rows, unplaced=why) for path, rows in group]
     return sheets
+
+
+def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
+    """A log's rows without what says only how the experiment ran, and of its dates those of what lasted longest; and
+    why these cannot be used, where they cannot."""
+    lengths = dict[float, list[str]]()
+    for column in map(str, rows.columns):
+        stem, _, word = column.removesuffix(" date").rpartition(".")
+        pair = [column, f"{stem}.{logs.PAIRS.get(word)} date"]
+        if column.endswith(" date") and pair[1] in rows:
+            begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
+            lengths.setdefault((ends - begins).dt.total_seconds().median(), pair)
+    why = ""
+    if not any(kind.begins for kind in known):
+        why = "the recordings do not say when they began"
+    elif log == "PsychoPy" and "expStart" not in rows:
+        why = "its `date` is when the dialog opened, not when the experiment began"
+    elif not any(str(c).endswith(" date") for c in rows.columns):
+        why = "it does not say when the experiment began"
+    elif not lengths:
+        why = "it does not say when what was shown ended"
+    kept = [] if why else lengths[max(lengths)]
+    lists = set(rows["Running"]) if "Running" in rows else set()  # which E-Prime numbers
+    plain = [c for c in rows.columns if c in kept or not (c in lists or _TECHNICAL.fullmatch(str(c)))]
+    return rows[plain], f"a log of {log} whose times are not used: {why}" if why else ""
 
 
 def blank(cells: pd.Series) -> pd.Series:

@@ -19,7 +19,7 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import markers, opened
 from embench_plugins.datasets.formats.tracks import unit_of
-from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.paths import Template
 from embench_plugins.datasets.own.signals import TABLES
@@ -117,7 +117,8 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
     }
     for path in files:
         told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
-        if path.suffix.lower() in TABLES and path not in taken and not told and path.stat().st_size < 1 << 22:
+        table = path.suffix.lower() in TABLES or (path.suffix.lower() == logs.SUFFIX and logs.opening(path)[0])
+        if table and path not in taken and not told and path.stat().st_size < 1 << 22:
             try:
                 rows = tables.rows(path)
             except DataError:
@@ -146,6 +147,7 @@ def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[
                 parts[-1].append(differing.index(tokens))
     named = _named(differing)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
+    text = re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)  # such as a date and a time
     return text, {name: values for _, name, values in named if name}
 
 

@@ -124,7 +124,8 @@ def find_study(folder: Path) -> Study:
     _find_people(study)
     several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found) or study.cut
     for sheet in study.sheets:
-        if not (sheet.one_each and several):
+        joined = not sheet.unplaced or sheet.stimulus
+        if joined and not (sheet.one_each and several):
             _find_labels(study, sheet)
     _find_labels_by_name(study)
     for sheet in study.sheets:  # what is said of a person, where nothing is of what they did
@@ -361,6 +362,8 @@ def understood(study: Study) -> list[str]:
         said.append("Nothing says that several stimuli were shown; if so, `trials` cuts recordings into them.")
     if study.zone:
         said.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
+    said += [f"{s.name} is {s.unplaced}. If both began together, write `trials` by hand."
+             for s in study.sheets if s.unplaced]  # fmt: skip
     unused = [sheet.name for sheet in study.sheets if sheet.participant is None and not sheet.stimulus]
     if unused:
         said.append(f"Not joined with recordings: {', '.join(unused[:5])}: no column holds the participants' names.")

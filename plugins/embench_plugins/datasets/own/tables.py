@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.own import logs
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
@@ -98,9 +99,8 @@ def _parquet(path: Path) -> pd.DataFrame:
         hint = "pip install pyarrow, or save the table as CSV"
         raise DataError("Parquet files need another package", where=str(path), hint=hint) from error
     except (ValueError, OSError, LookupError, TypeError, NotImplementedError, ArithmeticError, MemoryError) as error:
-        raise DataError(
-            f"not readable as Parquet: {str(error)[:120]}", where=str(path), expected="a whole file", hint="copy it again"
-        ) from error
+        what = f"not readable as Parquet: {str(error)[:120]}"
+        raise DataError(what, where=str(path), expected="a whole file", hint="copy it again") from error
     if found.columns.map(str).has_duplicates:
         raise DataError("two columns have one name", where=str(path), hint="rename one of them")
     return found.set_axis(found.columns.map(str), axis=1)
@@ -125,7 +125,10 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
 
 
 def rows(path: Path) -> pd.DataFrame:
-    """All cells as texts, without spaces around them; the index is the number of the line. Raises DataError."""
+    """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
+    Raises DataError."""
+    if (log := logs.read(path)) is not None:
+        return log
     form = dialect(path)
     if path.suffix.lower() == PARQUET:
         found = _parquet(path).astype(object).map(_cell)
@@ -138,7 +141,7 @@ def rows(path: Path) -> pd.DataFrame:
     found.index = np.arange(len(found)) + 1 + form.headed
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
-    return found
+    return logs.dated(found)
 
 
 def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:

@@ -1,0 +1,140 @@
+"""Logs of experiments as tables: E-Prime's text logs, those of Presentation, and PsychoPy's CSV files.
+
+Times count from the start of the experiment; columns `.. date` have them as dates, where a log says when that was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from embench.errors import DataError
+
+SUFFIX = ".log"
+_OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
+_HEADER = ("Subject", "Session", "SessionDate", "SessionTime", "SessionStartDateTimeUtc")
+_PROGRAMS = {"E-Prime": {"Procedure", "Running"}, "Presentation": {"Code", "TTime"}, "PsychoPy": {"expName", "date"}}
+_STARTS = (
+    ("{SessionStartDateTimeUtc}", "%m/%d/%Y %I:%M:%S %p", UTC),
+    ("{SessionStartDateTimeUtc}", "%d.%m.%Y %H:%M:%S", UTC),
+    ("{SessionDate} {SessionTime}", "%m-%d-%Y %H:%M:%S", None),
+    ("{expStart}", "%Y-%m-%d %Hh%M.%S.%f %z", None),
+    ("{date}", "%Y-%m-%d_%Hh%M.%S.%f", None),
+)
+"""Where programs say when an experiment began, and in which form; of local time where no zone is."""
+_SAID = (*_HEADER[2:], "expStart", "date")
+PAIRS = {"OnsetTime": "OffsetTime", "StartTime": "FinishTime", "started": "stopped"}
+_TIMED = re.compile(rf".+\.({'|'.join([*PAIRS, *PAIRS.values()])})")
+
+
+def opening(path: Path) -> tuple[str | None, str]:
+    """What wrote a log of text, by its first line, and its encoding; None of any other file."""
+    with path.open("rb") as file:
+        start = file.read(200)
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = start.decode(encoding, "replace").lstrip()
+    return next((name for name, line in _OPENINGS.items() if text.startswith(line)), None), encoding
+
+
+def read(path: Path) -> pd.DataFrame | None:
+    """The rows of a log of text, of E-Prime or Presentation, as texts; the index is the number of the line. None of any
+    other file.
+
+    Raises:
+        DataError: it is damaged, or has no row.
+    """
+    known, encoding = opening(path) if path.is_file() else (None, "")
+    if known is None:
+        return None
+    lines = path.read_bytes().decode(encoding, "replace").splitlines()
+    rows = _frames(lines) if known == "E-Prime" else _events(lines, path)
+    if not rows:
+        what = f"this log of {known} has no {'LogFrame with times' if known == 'E-Prime' else 'table of events'}"
+        raise DataError(what, where=str(path), expected="a whole log", hint="copy it again, or export the data as CSV")
+    return dated(pd.DataFrame(list(rows.values()), index=list(rows), dtype=object).fillna(""))
+
+
+def _frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
+    """Line -> what a frame of E-Prime says, of the deepest level that has times, with what the header says."""
+    header: dict[str, str] = {}
+    frames: dict[int, tuple[int, dict[str, str]]] = {}
+    level, cells = 0, header
+    for number, line in enumerate(map(str.strip, lines), 1):
+        key, colon, value = line.partition(":")
+        if line.startswith("*** LogFrame Start"):
+            cells = {}
+            frames[number] = level, cells
+        elif line.startswith("*** LogFrame End"):
+            cells = {}
+        elif key == "Level" and value.strip().isdigit():
+            level = int(value)
+        elif colon:
+            cells[key.strip()] = value.strip()
+    known = {name: header[name] for name in _HEADER if name in header}
+    deepest = max((depth for depth, own in frames.values() if any(map(_TIMED.fullmatch, own))), default=0)
+    return {number: {**known, **own} for number, (depth, own) in frames.items() if depth == deepest > 0}
+
+
+def _events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:
+    """Line -> an event of Presentation, of the first table, with seconds beside times in tenths of milliseconds."""
+    first = next((k for k, line in enumerate(lines) if re.match(r"(Subject\t)?Trial\t", line)), len(lines) - 1)
+    heads = lines[first].split("\t")
+    names = [f"{name} 2" if name in heads[:k] else name for k, name in enumerate(heads)]
+    found: dict[int, dict[str, str]] = {}
+    for number, line in enumerate(lines[first + 1 :], first + 2):
+        if found and not line.strip():
+            break
+        cells = dict(zip(names, map(str.strip, line.split("\t")), strict=False)) if line.strip() else {}
+        for name in ("Time", "TTime", "Duration"):
+            if re.fullmatch(r"-?\d{1,15}", text := cells.get(name, "")):
+                cells[f"{name} in s"] = f"{int(text) / 10_000:.4f}"
+            elif name == "Time" and cells:
+                what = f"line {number}, column Time: `{text[:40]}` is no time"
+                raise DataError(what, where=str(path), expected="tenths of milliseconds", hint="copy the log again")
+        found |= {number: cells} if cells else {}
+    return found
+
+
+def program(rows: pd.DataFrame) -> str | None:
+    """What wrote a log, by its columns; None of a table that is none."""
+    return next((name for name, columns in _PROGRAMS.items() if columns <= set(rows.columns)), None)
+
+
+def dated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a column of dates for each of a log's times, where the log says when the experiment began; and of
+    seconds, where its times are milliseconds."""
+    known = program(rows)
+    times = [str(c) for c in rows.columns if _TIMED.fullmatch(str(c))] if known else []
+    if not times:
+        return rows
+    unit, made = (1e-3 if known == "E-Prime" else 1.0), dict[str, list[str]]()
+    starts = [_start(cells) for cells in rows.reindex(columns=_SAID, fill_value="").to_dict("records")]
+    for name in times:
+        made[f"{name} date"] = [_moment(s, cell, unit) for s, cell in zip(starts, rows[name], strict=True)]
+        if known == "E-Prime":
+            made[f"{name} in s"] = [f"{int(t) / 1000:.3f}" if re.fullmatch(r"\d{1,9}", t) else "" for t in rows[name]]
+    return rows.assign(**{name: cells for name, cells in made.items() if any(cells)})
+
+
+def _start(said: Mapping[str, str]) -> datetime | None:
+    """When an experiment began."""
+    for text, form, zone in _STARTS:
+        with contextlib.suppress(ValueError):
+            found = datetime.strptime(text.format_map(said), form)  # noqa: DTZ007 (zones of tables apply)
+            if 1990 <= found.year < 2200:
+                return found.replace(tzinfo=zone or found.tzinfo)
+    return None
+
+
+def _moment(start: datetime | None, cell: str, unit: float) -> str:
+    """A time of a log as a date, empty where there is none, which E-Prime writes as 0."""
+    if re.match(r"\d{4}-\d\d-\d\d[T ]", cell):  # PsychoPy can write dates
+        return cell
+    if start is None or not re.fullmatch(r"\d{1,9}(\.\d*)?", cell) or (unit < 1 and float(cell) == 0):
+        return ""
+    return (start + timedelta(seconds=unit * float(cell))).isoformat()
