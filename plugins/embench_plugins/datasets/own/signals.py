@@ -98,9 +98,12 @@ def _table(
     path: Path, modality: str, own: OwnChannels, where: str, *, zone: tzinfo
 ) -> tuple[list[np.ndarray], float, float | None]:
     wanted = [*own.channels.values(), *([own.time] if own.time else [])]
-    read = tables.columns(path, wanted, where)
+    read, stated = tables.columns(path, wanted, where), tables.dialect(path).before.rate
     values = [_numbers(read[name], name, path) for name in own.channels.values()]
-    rate, start = (float(own.rate) if isinstance(own.rate, int | float) else None), None
+    rate, start = (float(own.rate) if isinstance(own.rate, int | float) else None if own.time else stated), None
+    if rate and stated and abs(rate - stated) > RATE_TOLERANCE * stated:
+        what = f"by its first lines, {path.name} has {stated:g} samples of {modality} a second, not {rate:g}"
+        raise DataError(what, where=where, expected=f"rate: {stated:g}, or no rate: the file says it")
     if own.time:
         at, start = _times(read[own.time], own, path, zone)
         rate = _rate(at, rate, path, own.time, where)
@@ -196,7 +199,7 @@ def rows_at(
 ) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or 1) + 1e-6)
+        at = np.floor(seconds * float(own.rate or tables.dialect(path).before.rate or 1) + 1e-6)
         return np.minimum(at.astype(np.int64), len(tables.columns(path, [*own.channels.values()], where)) - 1)
     times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0

@@ -16,9 +16,12 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import logs
+from embench_plugins.datasets.own.preambles import Preamble, preamble
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
+FIT_TIME, FIT_EPOCH_S = "record.timestamp[s]", 631_065_600
+"""A column of Garmin's FitCSVTool, and the unix time from which it counts, the end of 1989."""
 PARQUET = ".parquet"
 SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 MOST_BYTES = 2_000_000_000
@@ -28,12 +31,19 @@ AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row
 
 
 class Dialect(NamedTuple):
-    """How a table is written; `names` are those of its columns, numbers for those without."""
+    """How a table is written: `names` are those of its columns, numbers for those without; `before` is what stands
+    before its rows or its line of names."""
 
     separator: str
     decimal: str
     names: tuple[str, ...]
     headed: bool
+    before: Preamble = Preamble()
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Name -> what the column is in, where lines before the rows say it; empty where these do not know."""
+        return dict(zip(self.names, self.before.units, strict=False))
 
 
 def dialect(path: Path) -> Dialect:
@@ -48,43 +58,62 @@ def dialect(path: Path) -> Dialect:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
     if path.suffix.lower() == PARQUET:
         return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
-    lines: list[str] = []
-    with path.open("rb") as file:
-        while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
-            if len(line) == _MOST_LINE or b"\0" in line:
-                raise DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
-            if line.strip():
-                lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+    lines = _first_lines(path)
+    before = preamble(lines, path) if lines else Preamble()
+    lines = [line for line in lines[before.lines :] if line.strip()]
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
     bare = re.sub(r'"[^"]*"', "", lines[0])
-    separator = "\t" if "\t" in bare else ";" if ";" in bare else ","
+    separator = before.separator or ("\t" if "\t" in bare else ";" if ";" in bare else ",")
     rows = lines[1:] or lines
     cells = [cell.strip().strip('"') for row in rows for cell in row.split(separator)]
     commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
     decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
     names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
-    headed = not all(math.isfinite(number(name.replace(",", "."))) for name in names)
-    if not headed:
+    headed = not before.names and not all(math.isfinite(number(name.replace(",", "."))) for name in names)
+    if before.names:
+        names = [*before.names, *[""] * (max(len(row.split(separator)) for row in lines) - len(before.names))]
+    elif not headed:
         names = [str(i) for i in range(1, len(names) + 1)]
-    if '"' in lines[0]:
-        names = [str(name).strip() for name in _read(path, separator, decimal, nrows=0, dtype=str).columns]
+    elif '"' in lines[0]:
+        form = Dialect(separator, decimal, (), True, before)
+        names = [str(name).strip() for name in _read(path, form, nrows=0, dtype=str).columns]
     names = [name or str(i) for i, name in enumerate(names, 1)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"two columns are called `{twice[0]}`", where=str(path), hint="rename one of them")
-    return Dialect(separator, decimal, tuple(names), headed)
+    return Dialect(separator, decimal, tuple(names), headed, before)
 
 
-def _read(path: Path, separator: str, decimal: str, **options: object) -> pd.DataFrame:
+def _first_lines(path: Path) -> list[str]:
+    """The lines with which a file of text begins, up to those that are needed."""
+    lines: list[str] = []
+    with path.open("rb") as file:
+        while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+            lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+    return lines
+
+
+def _read(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
+    """All columns of a table of text, since pandas is silent about longer rows where only some are wanted."""
+    options |= {"names": list(form.names)} if form.before.names else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path, sep=separator, decimal=decimal, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
-                skip_blank_lines=True, low_memory=False, skipinitialspace=True, **options,
+            found = pd.read_csv(
+                path, sep=form.separator, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
+                skip_blank_lines=True, low_memory=False, skipinitialspace=True,
+                skiprows=form.before.lines, header=0 if form.headed else None, **options,
             )  # fmt: skip
     except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(f"not readable as a table: {error}", where=str(path), expected="a table", hint=AGAIN) from error
+    if form.before.names and not pd.api.types.is_numeric_dtype(found.iloc[:, 0]):
+        again = np.flatnonzero(found.iloc[:, 0].astype(str).str.startswith("Interval=")).tolist()
+        if again:
+            what = f"line {again[0] + 1 + form.before.lines}: a second block begins"
+            raise DataError(what, where=str(path), expected="one block", hint="export each block to a file of its own")
+    return found
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -92,6 +121,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         found = pd.read_parquet(path)
         dated = isinstance(found.index, pd.DatetimeIndex)
+        found.index.name = found.index.name or ("time" if dated else None)
         found = found.reset_index(drop=not dated and found.index.names == [None])
         for name in found.select_dtypes(["datetime", "datetimetz"]):
             found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
@@ -133,12 +163,12 @@ def rows(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == PARQUET:
         found = _parquet(path).astype(object).map(_cell)
     else:
-        found = _read(path, form.separator, ".", dtype=str, keep_default_na=False, header=0 if form.headed else None)
+        found = _read(path, form, dtype=str, keep_default_na=False)
         found.columns = list(form.names)[: found.shape[1]]
         found = found.apply(lambda column: column.str.strip())
     if form.decimal == ",":
         found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
-    found.index = np.arange(len(found)) + 1 + form.headed
+    found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
     return logs.dated(found)
@@ -150,10 +180,11 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     check_columns(path, form.names, wanted, where)
     if path.suffix.lower() == PARQUET:
         found = _parquet(path)
-    else:  # all columns, since pandas is silent about longer rows where only some are wanted
-        missing = sorted(MISSING - {""})
-        found = _read(path, form.separator, form.decimal, header=0 if form.headed else None, na_values=missing)
+    else:
+        found = _read(path, form, decimal=form.decimal, na_values=sorted(MISSING - {""}))
         found.columns = list(form.names)[: found.shape[1]]
+    if FIT_TIME in found and pd.api.types.is_numeric_dtype(found[FIT_TIME]):
+        found[FIT_TIME] += FIT_EPOCH_S
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return found[list(dict.fromkeys(wanted))]
