@@ -81,6 +81,15 @@ def test_other_forms_of_an_export(name, how, tmp_path):
     compare(tmp_path, study(tmp_path, name, files.EXPORTS[name], **how), SAID[name])
 
 
+@pytest.mark.parametrize("name", files.EXPORTS)
+def test_the_page_shows_how_a_file_begins_and_what_is_written_for_it(name, tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "datasets" / "exports.md").read_text("utf-8")
+    study(tmp_path, name, files.EXPORTS[name])
+    text = draft(tmp_path)
+    assert text[text.index("\nrecordings:") : text.index("\n\nlabels:")] in page
+    assert "\n".join(files.EXPORTS[name](1)[0].splitlines()[:6]) in page
+
+
 def test_units_that_no_file_states_are_left_to_a_person(tmp_path):
     study(tmp_path, "opensignals.txt", files.opensignals)
     assert draft(tmp_path).count("unit: TODO") == 2
@@ -170,6 +179,7 @@ def test_a_damaged_export_is_read_or_named(name, tmp_path):
 
 def parquet(root: Path) -> None:
     """Three people's skin conductance with dates as the index, and a table of films."""
+    pytest.importorskip("pyarrow")
     (root / "rec").mkdir()
     films, dates = [], pd.date_range("2024-03-01T13:05", periods=480, freq="250ms", tz="UTC", name="time")
     for person in (1, 2, 3):

@@ -338,7 +338,7 @@ def _columns(kind: Kind) -> None:
 def _unit(form: tables.Dialect, name: str) -> str | None:
     """What a column is in, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
     if name in form.units:
-        return unit_of(form.units[name]) or "TODO"
+        return unit_of(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
     return unit_of(stated[1]) if stated else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,12 @@ _UNIT = re.compile(
     r"|k?hz|%|mmhg|k?pa|local(_flux)?|gauss|a\.u\.|unix|counts|rpm|yyyy/mm/dd hh:mm:ss\.000"
 )
 """Units in small letters, by which a line of units is told from a row."""
-_FORMATS = frozenset({"cal", "uncal", "raw"})
+_FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 
 
 class Preamble(NamedTuple):
-    """How many lines stand before the rows, or before a line of names where they state no `names`; what each column is
+    """How many lines stand before the rows, or before a line of names where there are no `names`; what each column is
     in, empty where that is not known; samples a second; and the separator, where it is stated."""
 
     lines: int = 0
@@ -48,12 +49,11 @@ def _opensignals(lines: Sequence[str], path: Path) -> Preamble:
                 known = list(sensors.values()).count(sensor) == 1 and sensor != "RAW"
                 name = sensor if known else column if column in {*sensors, "nSeq"} else f"digital {column}"
                 names.append(f"{name} {len(names) + 1}" if name in names else name)
-        rates = [device.get("sampling rate") for device in devices.values()]
+        rates = [device.get("sampling rate") for device in devices.values()] or [None]
     except (StopIteration, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise _damaged(path, 2, "the header of OpenSignals cannot be read") from error
-    one = rates[0] if len(set(map(str, rates))) == 1 else None
-    rate = float(one) if isinstance(one, int | float) and 0 < one < 1e6 else None
-    return Preamble(end + 1, tuple(names), ("",) * len(names), rate, "\t")
+    known = rates[1:] == rates[:-1] and isinstance(rates[0], int | float) and 0 < rates[0] < 1e6
+    return Preamble(end + 1, tuple(names), ("",) * len(names), float(rates[0]) if known else None, "\t")
 
 
 def _labchart(lines: Sequence[str], path: Path) -> Preamble:
@@ -70,13 +70,12 @@ def _labchart(lines: Sequence[str], path: Path) -> Preamble:
         raise _damaged(path, len(said), "the header of LabChart does not name the columns of the rows")
     times = ["Time" if _NUMBER.fullmatch(rows[0][0].strip()) else "Time of day", "Date"][:before]
     names = [*times, *(title or f"Channel {k}" for k, title in enumerate(titles, 1)), "Comment"]
-    ranges = [cell.rpartition(" ")[2] for cell in said.get("Range", [])]
-    units = [*said.get("UnitName", []), *["*"] * len(titles)]
-    units = [b if a in ("", "*") else a for a, b in zip(units, [*ranges, *[""] * len(titles)], strict=False)]
+    stated = zip_longest(said.get("UnitName", []), said.get("Range", []), fillvalue="")
+    units = [*["s", ""][:before], *(unit.strip("*") or full.rpartition(" ")[2] for unit, full in stated)]
     step = re.fullmatch(r"(\d*[.,]?\d+(?:[eE]-?\d+)?) ?(m?s)", said["Interval"][0])
     seconds = float(step[1].replace(",", ".")) * (1e-3 if step[2] == "ms" else 1) if step else 0.0
     rate = float(f"{1 / seconds:.9g}") if 1e-6 < seconds < 1e6 else None
-    return Preamble(len(said), tuple(names), ("s", "", *units)[2 - before :][: len(names)], rate, "\t")
+    return Preamble(len(said), tuple(names), tuple(units), rate, "\t")
 
 
 def _comments(lines: Sequence[str], path: Path) -> Preamble:
@@ -101,12 +100,9 @@ def _names(lines: Sequence[str], path: Path) -> Preamble:
     rows = [_cells(line, separator) for line in lines[first : first + 5]]
     filled = [cell for cell in rows[0] if cell]
     at = 1 if len(rows) > 2 and len(set(filled)) < len(filled) else 0
-    after, units = at + 1, list[str]()
-    while after < len(rows) and (cells := {cell.lower() for cell in rows[after] if cell}):
-        stated_units = all(map(_UNIT.fullmatch, cells))
-        if not (stated_units or cells <= _FORMATS):
-            break
-        units, after = (rows[after] if stated_units else units), after + 1
+    after, units = at + 1 + (at + 1 < len(rows) and _FORMATS.issuperset(rows[at + 1])), list[str]()
+    while after < len(rows) and any(rows[after]) and all(_UNIT.fullmatch(cell.lower()) for cell in rows[after] if cell):
+        units, after = rows[after], after + 1
     if not units or after == len(rows) or not any(map(_NUMBER.fullmatch, rows[after])):
         return Preamble(first, separator=separator if stated else None)
     device = next((m[1] for name in rows[at] if (m := re.fullmatch(r"(.+?)Timestamp(_\w+)?_(CAL|RAW)", name))), "")
