@@ -57,6 +57,14 @@ def test_a_log_with_dates_cuts_recordings_that_have_them(name, tmp_path):
     read_right(tmp_path, label)
 
 
+def test_logs_of_several_days_are_found_by_their_participant(tmp_path):
+    logs.psychopy(tmp_path, PEOPLE)
+    for path in list((tmp_path / "data").iterdir())[: PEOPLE // 2]:
+        path.rename(path.with_name(path.name.replace("2024-03-01", "2024-04-11")))
+    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    read_right(tmp_path, "arousal_response")
+
+
 def test_a_presentation_log_is_placed_by_its_owner_alone(tmp_path):
     logs.presentation(tmp_path, PEOPLE)
     assert "log of Presentation whose times are not used: the recordings do not say when they began." in said(tmp_path)

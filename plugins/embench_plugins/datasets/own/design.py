@@ -108,6 +108,11 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 for k, (_, rows) in enumerate(group)
             ]
             rows = pd.concat(parts, ignore_index=True)
+            if len(set(who)) == len(who):  # what recordings do not have, such as a date, says no more
+                shared = set.intersection(*(set(kind.facts) for kind in known))
+                for name in set(facts) - shared:
+                    text = text.replace(f"{{{name}}}", "*")
+                text = re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)
             people_of = rows["{participant}"].map(tables.canonical)
             same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
             sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why))

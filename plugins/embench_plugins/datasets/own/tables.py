@@ -8,6 +8,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,7 +118,12 @@ def _read(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    """A Parquet file's columns, with those of an index that has a name or dates; dates are texts."""
+    """A Parquet file's columns, with those of an index that has a name or dates; dates are texts. Not to be changed."""
+    return _read_parquet(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=1)
+def _read_parquet(path: Path, _changed: int, _size: int) -> pd.DataFrame:
     try:
         found = pd.read_parquet(path)
         dated = isinstance(found.index, pd.DatetimeIndex)
@@ -184,7 +190,7 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
         found = _read(path, form, decimal=form.decimal, na_values=sorted(MISSING - {""}))
         found.columns = list(form.names)[: found.shape[1]]
     if FIT_TIME in found and pd.api.types.is_numeric_dtype(found[FIT_TIME]):
-        found[FIT_TIME] += FIT_EPOCH_S
+        found = found.assign(**{FIT_TIME: found[FIT_TIME] + FIT_EPOCH_S})
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return found[list(dict.fromkeys(wanted))]
