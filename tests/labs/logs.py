@@ -54,7 +54,7 @@ def eprime(root: Path, people: int) -> Path:
 def psychopy(root: Path, people: int) -> Path:
     """PsychoPy's CSV files, beside exports of a wristband."""
     (root / "data").mkdir(parents=True)
-    components = ("instructions", "fixation", "movie")
+    components = ("instructions", "trial", "fixation", "movie")
     names = ["films.thisRepN", "films.thisTrialN", "films.thisN", "films.thisIndex", "thisRow.t", "notes", "film",
              *(f"{c}.{when}" for c in components for when in ("started", "stopped")), "arousal.response", "arousal.rt",
              "arousal.started", "arousal.stopped", "valence.response", "participant", "session", "date", "expName",
@@ -72,6 +72,7 @@ def psychopy(root: Path, people: int) -> Path:
             onset = one.begins[k] + EARLIER_S - 0.25
             trial = {"films.thisRepN": 0, "films.thisTrialN": k, "films.thisN": k, "films.thisIndex": ord(film[-1]) % 7,
                      "film": film, "fixation.started": onset - 2, "fixation.stopped": onset - 0.017,
+                     "trial.started": onset - 2.01, "trial.stopped": onset + FILM_S + 9,
                      "movie.started": f"{onset:.4f}", "movie.stopped": f"{onset + FILM_S:.4f}",
                      "arousal.started": onset + FILM_S + 0.03, "arousal.stopped": "None",
                      "arousal.response": one.arousal[k], "arousal.rt": 2.033, "valence.response": one.valence[k],

@@ -124,6 +124,41 @@ def test_cells_of_an_eprime_log(tmp_path):
     assert text[rows.index[1] - 1] == "\t*** LogFrame Start ***"
 
 
+@pytest.mark.parametrize(
+    ("utc", "date", "found"),
+    [
+        ("3/1/2024 2:04:55 PM", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
+        ("01/03/2024 14:04:55", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),  # day first, as the region has it
+        ("01.03.2024 14:04:55", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
+        ("01/03/2024 14:04:55", "09-09-2019", "2019-09-09T15:06:22.001000"),  # of no use: local time
+        ("00/00/0000 0:00:00 PM", "03-01-2024", "2024-03-01T15:06:22.001000"),
+    ],
+)
+def test_the_start_in_an_eprime_log(utc, date, found, tmp_path):
+    logs.eprime(tmp_path, 1)
+    said = (
+        ("SessionStartDateTimeUtc: .*?\r", f"SessionStartDateTimeUtc: {utc}\r"),
+        ("Date: 03-01-2024", f"Date: {date}"),
+    )
+    edit(tmp_path, "eprime", *said, encoding="utf-16")
+    assert tables.rows(tmp_path / "eprime" / "Films-1-1.txt").iloc[1]["FilmMovie.OnsetTime date"] == found
+
+
+def test_an_eprime_log_without_ends_lasts_to_what_follows(tmp_path):
+    logs.eprime(tmp_path, PEOPLE)
+    edit(tmp_path, "eprime", ("FilmMovie.OffsetTime: .*?\r", "FilmMovie.OnsetToOnsetTime: 40000\r"), encoding="utf-16")
+    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    read_right(tmp_path, "Arousal_RESP")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_of_an_eprime_log(encoding, tmp_path):
+    path = tmp_path / "log.txt"
+    text = "*** Header Start ***\nSubject: ü\n*** Header End ***\nLevel: 1\n*** LogFrame Start ***\nA: 1\n"
+    path.write_bytes(text.encode(encoding))
+    assert tables.rows(path).to_dict("records") == [{"Subject": "ü", "A": "1"}]  # no times: a table of answers
+
+
 def test_cells_of_a_presentation_log(tmp_path):
     logs.presentation(tmp_path, 1)
     rows = tables.rows(tmp_path / "logs" / "P01-films.log")
@@ -156,5 +191,5 @@ def test_what_is_wrong_in_a_log_is_named_with_its_line(tmp_path):
     with pytest.raises(DataError, match="line 5, column Time: `late` is no time"):
         tables.rows(path)
     path.write_text("*** Header Start ***\nSubject: 1\n*** Header End ***\n")
-    with pytest.raises(DataError, match="this log of E-Prime has no LogFrame with times"):
+    with pytest.raises(DataError, match="this log of E-Prime has no LogFrame"):
         tables.rows(path)

@@ -121,16 +121,30 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
     return sheets
 
 
-def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
-    """A log's rows without what says only how the experiment ran, and of its dates those of what lasted longest; and
-    why these cannot be used, where they cannot."""
-    lengths = dict[float, list[str]]()
-    for column in map(str, rows.columns):
+def _shown(rows: pd.DataFrame) -> list[str]:
+    """The columns of dates at which what a log shows begins and ends: of what lasts longest, or of what fills most of
+    that, as a film does in its trial."""
+    found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
+    for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
         pair = [column, f"{stem}.{logs.PAIRS.get(word)} date"]
-        if column.endswith(" date") and pair[1] in rows:
+        if pair[1] in rows:
             begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
-            lengths.setdefault((ends - begins).dt.total_seconds().median(), pair)
+            found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
+    found.sort(key=lambda each: -each[0])
+    best = found[:1]
+    for length, begins, ends, pair in found[1:]:
+        whole, first, last, _ = best[0]
+        there = begins.notna() & ends.notna()
+        if length > whole / 2 and ((begins >= first) & (ends <= last))[there].mean() > 0.9:
+            best = [(length, begins, ends, pair)]
+    return best[0][3] if best else []
+
+
+def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
+    """A log's rows without what says only how the experiment ran, and of its dates those of what was shown; and why
+    these cannot be used, where they cannot."""
+    shown = _shown(rows)
     why = ""
     if not any(kind.begins for kind in known):
         why = "the recordings do not say when they began"
@@ -138,9 +152,9 @@ def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.Da
         why = "its `date` is when the dialog opened, not when the experiment began"
     elif not any(str(c).endswith(" date") for c in rows.columns):
         why = "it does not say when the experiment began"
-    elif not lengths:
+    elif not shown:
         why = "it does not say when what was shown ended"
-    kept = [] if why else lengths[max(lengths)]
+    kept = [] if why else shown
     lists = set(rows["Running"]) if "Running" in rows else set()  # which E-Prime numbers
     plain = [c for c in rows.columns if c in kept or not (c in lists or _TECHNICAL.fullmatch(str(c)))]
     return rows[plain], f"a log of {log} whose times are not used: {why}" if why else ""

@@ -19,15 +19,8 @@ SUFFIX = ".log"
 _OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
 _HEADER = ("Subject", "Session", "SessionDate", "SessionTime", "SessionStartDateTimeUtc")
 _PROGRAMS = {"E-Prime": {"Procedure", "Running"}, "Presentation": {"Code", "TTime"}, "PsychoPy": {"expName", "date"}}
-_STARTS = (
-    ("{SessionStartDateTimeUtc}", "%m/%d/%Y %I:%M:%S %p", UTC),
-    ("{SessionStartDateTimeUtc}", "%d.%m.%Y %H:%M:%S", UTC),
-    ("{SessionDate} {SessionTime}", "%m-%d-%Y %H:%M:%S", None),
-    ("{expStart}", "%Y-%m-%d %Hh%M.%S.%f %z", None),
-    ("{date}", "%Y-%m-%d_%Hh%M.%S.%f", None),
-)
-"""Where programs say when an experiment began, and in which form; of local time where no zone is."""
-_SAID = (*_HEADER[2:], "expStart", "date")
+_UTC_FORMS = ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S")
+"""How E-Prime writes the start, as the computer's region has it; `SessionDate` tells days from months."""
 PAIRS = {"OnsetTime": "OffsetTime", "StartTime": "FinishTime", "started": "stopped"}
 _TIMED = re.compile(rf".+\.({'|'.join([*PAIRS, *PAIRS.values()])})")
 
@@ -36,7 +29,8 @@ def opening(path: Path) -> tuple[str | None, str]:
     """What wrote a log of text, by its first line, and its encoding; None of any other file."""
     with path.open("rb") as file:
         start = file.read(200)
-    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    marked = start[:2] in (b"\xff\xfe", b"\xfe\xff")
+    encoding = "utf-16" if marked else "utf-16-le" if start[1:4:2] == b"\0\0" else "utf-8-sig"
     text = start.decode(encoding, "replace").lstrip()
     return next((name for name, line in _OPENINGS.items() if text.startswith(line)), None), encoding
 
@@ -54,7 +48,7 @@ def read(path: Path) -> pd.DataFrame | None:
     lines = path.read_bytes().decode(encoding, "replace").splitlines()
     rows = _frames(lines) if known == "E-Prime" else _events(lines, path)
     if not rows:
-        what = f"this log of {known} has no {'LogFrame with times' if known == 'E-Prime' else 'table of events'}"
+        what = f"this log of {known} has no {'LogFrame' if known == 'E-Prime' else 'table of events'}"
         raise DataError(what, where=str(path), expected="a whole log", hint="copy it again, or export the data as CSV")
     return dated(pd.DataFrame(list(rows.values()), index=list(rows), dtype=object).fillna(""))
 
@@ -75,9 +69,17 @@ def _frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
             level = int(value)
         elif colon:
             cells[key.strip()] = value.strip()
+    for _, own in frames.values():
+        for stem in [name.removesuffix(".OnsetTime") for name in own if name.endswith(".OnsetTime")]:
+            times = [own.get(f"{stem}.{word}", "0") for word in ("OnsetTime", "OnsetToOnsetTime", "OffsetTime")]
+            if times[2] == "0" != times[1] and all(
+                map(str.isdigit, times)
+            ):  # until what follows, where no end is logged
+                own[f"{stem}.OffsetTime"] = str(int(times[0]) + int(times[1]))
     known = {name: header[name] for name in _HEADER if name in header}
-    deepest = max((depth for depth, own in frames.values() if any(map(_TIMED.fullmatch, own))), default=0)
-    return {number: {**known, **own} for number, (depth, own) in frames.items() if depth == deepest > 0}
+    timed = [depth for depth, own in frames.values() if any(map(_TIMED.fullmatch, own))]
+    deepest = max(timed or [depth for depth, _ in frames.values()], default=0)
+    return {number: {**known, **own} for number, (depth, own) in frames.items() if depth == deepest}
 
 
 def _events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:
@@ -113,7 +115,10 @@ def dated(rows: pd.DataFrame) -> pd.DataFrame:
     if not times:
         return rows
     unit, made = (1e-3 if known == "E-Prime" else 1.0), dict[str, list[str]]()
-    starts = [_start(cells) for cells in rows.reindex(columns=_SAID, fill_value="").to_dict("records")]
+    starts = [
+        _start(cells)
+        for cells in rows.reindex(columns=[*_HEADER, "expStart", "date"], fill_value="").to_dict("records")
+    ]
     for name in times:
         made[f"{name} date"] = [_moment(s, cell, unit) for s, cell in zip(starts, rows[name], strict=True)]
         if known == "E-Prime":
@@ -122,13 +127,23 @@ def dated(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _start(said: Mapping[str, str]) -> datetime | None:
-    """When an experiment began."""
-    for text, form, zone in _STARTS:
+    """When an experiment began; in local time where no zone is stated."""
+    local = _dates(f"{said['SessionDate']} {said['SessionTime']}", "%m-%d-%Y %H:%M:%S")
+    utc = {at for at in _dates(said["SessionStartDateTimeUtc"], *_UTC_FORMS)
+           if not local or abs(at - local[0]) < timedelta(hours=15)}  # fmt: skip
+    if len(utc) == 1:
+        return utc.pop().replace(tzinfo=UTC)
+    exact = _dates(said["expStart"], "%Y-%m-%d %Hh%M.%S.%f %z")
+    return next(iter([*local, *exact, *_dates(said["date"], "%Y-%m-%d_%Hh%M.%S.%f")]), None)
+
+
+def _dates(text: str, *forms: str) -> list[datetime]:
+    """What a text may be as a date."""
+    found = []
+    for form in forms:
         with contextlib.suppress(ValueError):
-            found = datetime.strptime(text.format_map(said), form)  # noqa: DTZ007 (zones of tables apply)
-            if 1990 <= found.year < 2200:
-                return found.replace(tzinfo=zone or found.tzinfo)
-    return None
+            found.append(datetime.strptime(text, form))  # noqa: DTZ007 (zones of tables apply)
+    return [at for at in found if 1990 <= at.year < 2200]
 
 
 def _moment(start: datetime | None, cell: str, unit: float) -> str:

@@ -70,8 +70,8 @@ def _labchart(lines: Sequence[str], path: Path) -> Preamble:
         raise _damaged(path, len(said), "the header of LabChart does not name the columns of the rows")
     times = ["Time" if _NUMBER.fullmatch(rows[0][0].strip()) else "Time of day", "Date"][:before]
     names = [*times, *(title or f"Channel {k}" for k, title in enumerate(titles, 1)), "Comment"]
-    stated = zip_longest(said.get("UnitName", []), said.get("Range", []), fillvalue="")
-    units = [*["s", ""][:before], *(unit.strip("*") or full.rpartition(" ")[2] for unit, full in stated)]
+    stated = zip_longest(said.get("UnitName", ["*"] * len(titles)), said.get("Range", []), fillvalue="")
+    units = [*["s", ""][:before], *(full.partition(" ")[2] if unit == "*" else unit for unit, full in stated)]
     step = re.fullmatch(r"(\d*[.,]?\d+(?:[eE]-?\d+)?) ?(m?s)", said["Interval"][0])
     seconds = float(step[1].replace(",", ".")) * (1e-3 if step[2] == "ms" else 1) if step else 0.0
     rate = float(f"{1 / seconds:.9g}") if 1e-6 < seconds < 1e6 else None
