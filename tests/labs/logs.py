@@ -9,7 +9,7 @@ import numpy as np
 
 from .folders import CENTRAL_EUROPE, FILM_S, Session, body, sessions
 
-EARLIER_S = 12
+EARLIER_S = 75
 """How long before the recording the experiment was started."""
 
 
@@ -67,7 +67,7 @@ def psychopy(root: Path, people: int) -> Path:
         about = {"participant": f"{one.person:02d}", "session": "001", "date": date, "expName": "films",
                  "psychopyVersion": "2023.2.3", "frameRate": f"{59.9 + one.person / 100:.4f}",
                  "expStart": f"{start:%Y-%m-%d %Hh%M.%S.%f %z}"}  # fmt: skip
-        rows = [about | {"instructions.started": "0.0213", "instructions.stopped": "9.8711", "thisRow.t": "0.0101"}]
+        rows = [about | {"instructions.started": "0.0213", "instructions.stopped": "71.8711", "thisRow.t": "0.0101"}]
         for k, film in enumerate(one.films):
             onset = one.begins[k] + EARLIER_S - 0.25
             trial = {"films.thisRepN": 0, "films.thisTrialN": k, "films.thisN": k, "films.thisIndex": ord(film[-1]) % 7,

@@ -115,9 +115,9 @@ def test_cells_of_an_eprime_log(tmp_path):
     rows = tables.rows(tmp_path / "eprime" / "Films-1-1.txt")
     row = rows.iloc[1]
     assert len(rows) == 5
-    assert (row["Subject"], row["SessionDate"], row["SessionTime"]) == ("1", "03-01-2024", "15:04:55")
-    assert row["FilmMovie.OnsetTime"] == "87001"
-    assert row["FilmMovie.OnsetTime in s"] == "87.001"
+    assert (row["Subject"], row["SessionDate"], row["SessionTime"]) == ("1", "03-01-2024", "15:03:52")
+    assert row["FilmMovie.OnsetTime"] == "150001"
+    assert row["FilmMovie.OnsetTime in s"] == "150.001"
     assert row["FilmMovie.OnsetTime date"] == "2024-03-01T14:06:22.001000+00:00"
     assert "Arousal.OffsetTime date" not in rows  # 0: it was not logged
     text = (tmp_path / "eprime" / "Films-1-1.txt").read_bytes().decode("utf-16").splitlines()
@@ -127,10 +127,10 @@ def test_cells_of_an_eprime_log(tmp_path):
 @pytest.mark.parametrize(
     ("utc", "date", "found"),
     [
-        ("3/1/2024 2:04:55 PM", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
-        ("01/03/2024 14:04:55", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),  # day first, as the region has it
-        ("01.03.2024 14:04:55", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
-        ("01/03/2024 14:04:55", "09-09-2019", "2019-09-09T15:06:22.001000"),  # of no use: local time
+        ("3/1/2024 2:03:52 PM", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
+        ("01/03/2024 14:03:52", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),  # day first, as the region has it
+        ("01.03.2024 14:03:52", "03-01-2024", "2024-03-01T14:06:22.001000+00:00"),
+        ("01/03/2024 14:03:52", "09-09-2019", "2019-09-09T15:06:22.001000"),  # of no use: local time
         ("00/00/0000 0:00:00 PM", "03-01-2024", "2024-03-01T15:06:22.001000"),
     ],
 )

@@ -29,8 +29,8 @@ _SOME = 200
 _ROWS = 20
 """Rows a participant from which a table follows time."""
 _TECHNICAL = re.compile(
-    r".+\.(\w+Time|\w+Delay|\w+Error|RT|rt|ACC|CRESP|Cycle|Sample|started|stopped|this\w+|t|ran|status)( date| in s)?"
-    r"|Session(Date|Time|StartDateTimeUtc)|date|exp(Start|Name|Version)|frameRate|psychopyVersion|OS"
+    r".+\.(\w+Time|\w+Delay|\w+Error|RT|rt|ACC|CRESP|Cycle|Sample|started|stopped|t|ran|status)( date| in s)?"
+    r"|(.+\.)?this\w+|Session(Date|Time|StartDateTimeUtc)|date|exp(Start|Name|Version)|frameRate|psychopyVersion|OS"
     r"|T?Time( in s)?|Uncertainty( 2)?|Duration( in s)?|Req(Time|Dur)|Pair Index|(Event|Stim) Type"
 )
 """Columns that say how an experiment ran, which are no ratings."""
@@ -122,8 +122,8 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
 
 
 def _shown(rows: pd.DataFrame) -> list[str]:
-    """The columns of dates at which what a log shows begins and ends: of what lasts longest, or of what fills most of
-    that, as a film does in its trial."""
+    """The columns of dates at which what a log shows begins and ends: of what recurs and lasts longest, or of what
+    fills most of that, as a film does in its trial."""
     found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
@@ -131,6 +131,7 @@ def _shown(rows: pd.DataFrame) -> list[str]:
         if pair[1] in rows:
             begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
             found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
+    found = [each for each in found if each[1].count() > 1] or found  # others are instructions
     found.sort(key=lambda each: -each[0])
     best = found[:1]
     for length, begins, ends, pair in found[1:]:
