@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import logs, tables
+from embench_plugins.datasets.own import log_times, tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.found import TIMES, Kind, template_of
+from embench_plugins.datasets.own.paths import starred
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
 ENDS = "end|ended|ends|stop|stopped|offset|to|until|ende|bis|終了|fin"
@@ -94,7 +95,7 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
     people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
     groups: dict[tuple[int, str, str, frozenset[str]], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
-        depth, log = len(path.relative_to(root).parts), logs.program(rows)
+        depth, log = len(path.relative_to(root).parts), log_times.program(rows)
         own, why = _cleared(log, rows, known) if log else (rows, "")
         groups.setdefault((depth, path.suffix, why, frozenset(own.columns)), []).append((path, own))
     sheets = []
@@ -112,7 +113,7 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 shared = set.intersection(*(set(kind.facts) for kind in known))
                 for name in set(facts) - shared:
                     text = text.replace(f"{{{name}}}", "*")
-                text = re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)
+                text = starred(text)
             people_of = rows["{participant}"].map(tables.canonical)
             same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
             sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why))
@@ -127,7 +128,7 @@ def _shown(rows: pd.DataFrame) -> list[str]:
     found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
-        pair = [column, f"{stem}.{logs.PAIRS.get(word)} date"]
+        pair = [column, f"{stem}.{log_times.PAIRS.get(word)} date"]
         if pair[1] in rows:
             begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
             found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))

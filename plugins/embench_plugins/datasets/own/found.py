@@ -22,7 +22,7 @@ from embench_plugins.datasets.formats.tracks import unit_of
 from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S
 from embench_plugins.datasets.own.layout import TIME_UNITS
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.paths import Template, starred
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.yaml import DATASET
 
@@ -150,8 +150,7 @@ def template_of(root: Path, paths: Sequence[Path]) -> tuple[str, dict[str, list[
                 parts[-1].append(differing.index(tokens))
     named = _named(differing)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
-    text = re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)  # such as a date and a time
-    return text, {name: values for _, name, values in named if name}
+    return starred(text), {name: values for _, name, values in named if name}
 
 
 def _named(differing: Sequence[Sequence[str]]) -> list[tuple[str, str, list[str]]]:

@@ -1,28 +1,18 @@
-"""Logs of experiments as tables: E-Prime's text logs, those of Presentation, and PsychoPy's CSV files.
-
-Times count from the start of the experiment; columns `.. date` have them as dates, where a log says when that was.
-"""
+"""Logs of experiments that are texts of their own kind, as tables: those of E-Prime and of Presentation."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.own.log_times import HEADER, TIMED, dated
 
 SUFFIX = ".log"
 _OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
-_HEADER = ("Subject", "Session", "SessionDate", "SessionTime", "SessionStartDateTimeUtc")
-_PROGRAMS = {"E-Prime": {"Procedure", "Running"}, "Presentation": {"Code", "TTime"}, "PsychoPy": {"expName", "date"}}
-_UTC_FORMS = ("%m/%d/%Y %I:%M:%S %p", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S")
-"""How E-Prime writes the start, as the computer's region has it; `SessionDate` tells days from months."""
-PAIRS = {"OnsetTime": "OffsetTime", "StartTime": "FinishTime", "started": "stopped"}
-_TIMED = re.compile(rf".+\.({'|'.join([*PAIRS, *PAIRS.values()])})")
 
 
 def opening(path: Path) -> tuple[str | None, str]:
@@ -76,8 +66,8 @@ def _frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
                 map(str.isdigit, times)
             ):  # until what follows, where no end is logged
                 own[f"{stem}.OffsetTime"] = str(int(times[0]) + int(times[1]))
-    known = {name: header[name] for name in _HEADER if name in header}
-    timed = [depth for depth, own in frames.values() if any(map(_TIMED.fullmatch, own))]
+    known = {name: header[name] for name in HEADER if name in header}
+    timed = [depth for depth, own in frames.values() if any(map(TIMED.fullmatch, own))]
     deepest = max(timed or [depth for depth, _ in frames.values()], default=0)
     return {number: {**known, **own} for number, (depth, own) in frames.items() if depth == deepest}
 
@@ -100,56 +90,3 @@ def _events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:
                 raise DataError(what, where=str(path), expected="tenths of milliseconds", hint="copy the log again")
         found |= {number: cells} if cells else {}
     return found
-
-
-def program(rows: pd.DataFrame) -> str | None:
-    """What wrote a log, by its columns; None of a table that is none."""
-    return next((name for name, columns in _PROGRAMS.items() if columns <= set(rows.columns)), None)
-
-
-def dated(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with a column of dates for each of a log's times, where the log says when the experiment began; and of
-    seconds, where its times are milliseconds."""
-    known = program(rows)
-    times = [str(c) for c in rows.columns if _TIMED.fullmatch(str(c))] if known else []
-    if not times:
-        return rows
-    unit, made = (1e-3 if known == "E-Prime" else 1.0), dict[str, list[str]]()
-    starts = [
-        _start(cells)
-        for cells in rows.reindex(columns=[*_HEADER, "expStart", "date"], fill_value="").to_dict("records")
-    ]
-    for name in times:
-        made[f"{name} date"] = [_moment(s, cell, unit) for s, cell in zip(starts, rows[name], strict=True)]
-        if known == "E-Prime":
-            made[f"{name} in s"] = [f"{int(t) / 1000:.3f}" if re.fullmatch(r"\d{1,9}", t) else "" for t in rows[name]]
-    return rows.assign(**{name: cells for name, cells in made.items() if any(cells)})
-
-
-def _start(said: Mapping[str, str]) -> datetime | None:
-    """When an experiment began; in local time where no zone is stated."""
-    local = _dates(f"{said['SessionDate']} {said['SessionTime']}", "%m-%d-%Y %H:%M:%S")
-    utc = {at for at in _dates(said["SessionStartDateTimeUtc"], *_UTC_FORMS)
-           if not local or abs(at - local[0]) < timedelta(hours=15)}  # fmt: skip
-    if len(utc) == 1:
-        return utc.pop().replace(tzinfo=UTC)
-    exact = _dates(said["expStart"], "%Y-%m-%d %Hh%M.%S.%f %z")
-    return next(iter([*local, *exact, *_dates(said["date"], "%Y-%m-%d_%Hh%M.%S.%f")]), None)
-
-
-def _dates(text: str, *forms: str) -> list[datetime]:
-    """What a text may be as a date."""
-    found = []
-    for form in forms:
-        with contextlib.suppress(ValueError):
-            found.append(datetime.strptime(text, form))  # noqa: DTZ007 (zones of tables apply)
-    return [at for at in found if 1990 <= at.year < 2200]
-
-
-def _moment(start: datetime | None, cell: str, unit: float) -> str:
-    """A time of a log as a date, empty where there is none, which E-Prime writes as 0."""
-    if re.match(r"\d{4}-\d\d-\d\d[T ]", cell):  # PsychoPy can write dates
-        return cell
-    if start is None or not re.fullmatch(r"\d{1,9}(\.\d*)?", cell) or (unit < 1 and float(cell) == 0):
-        return ""
-    return (start + timedelta(seconds=unit * float(cell))).isoformat()

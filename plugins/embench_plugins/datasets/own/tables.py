@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import logs
+from embench_plugins.datasets.own import log_times, logs
 from embench_plugins.datasets.own.preambles import Preamble, preamble
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
@@ -177,7 +177,7 @@ def rows(path: Path) -> pd.DataFrame:
     found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
-    return logs.dated(found)
+    return log_times.dated(found)
 
 
 def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
