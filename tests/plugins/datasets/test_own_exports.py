@@ -95,6 +95,29 @@ def test_units_that_no_file_states_are_left_to_a_person(tmp_path):
     assert draft(tmp_path).count("unit: TODO") == 2
 
 
+def test_units_of_labchart_are_those_it_names(tmp_path):
+    """`*` stands for the unit of the range; an empty one is a scale without a name."""
+    path = tmp_path / "a.txt"
+    head = "Interval=\t1 ms\nChannelTitle=\tA\tB\tC\t\tE\nRange=\t10.000 V\t500 mV\t100 mV\t1.1000 \t2.00 L/s.s\n"
+    path.write_text(f"{head}UnitName=\t*\t\tcmH2O\t*\t*\n432\t1\t2\t3\t4\t5\n432.001\t1\t2\t3\t4\t5\n")
+    form = tables.dialect(path)
+    assert form.units == {"Time": "s", "A": "V", "B": "", "C": "cmH2O", "Channel 4": "", "E": "L/s.s"}
+    assert (form.names[-1], form.before.rate) == ("Comment", 1000)
+
+
+def test_channels_of_opensignals_without_a_sensor_keep_their_names(tmp_path):
+    """As of two BITalinos, one of which has two sensors of a kind."""
+    one = '{"sensor": ["RAW"], "column": ["nSeq", "I1", "O1", "A2"], "label": ["A2"], "sampling rate": 1000}'
+    two = '{"sensor": ["EDA", "XYZ", "XYZ"], "column": ["nSeq", "A1", "A2", "A3"], "label": ["A1", "A2", "A3"]}'
+    path = tmp_path / "a.txt"
+    path.write_text(
+        f'# OpenSignals Text File Format\n# {{"a": {one}, "b": {two}}}\n# EndOfHeader\n' + "\t".join("12345678")
+    )
+    form = tables.dialect(path)
+    assert form.names == ("nSeq", "digital I1", "digital O1", "A2", "nSeq 5", "EDA", "A2 7", "A3")
+    assert form.before.rate is None
+
+
 def test_a_rate_other_than_the_file_s_own_is_refused(tmp_path):
     study(tmp_path, "opensignals.txt", files.opensignals)
     described(tmp_path)

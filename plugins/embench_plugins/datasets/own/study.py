@@ -105,8 +105,8 @@ def find_study(folder: Path) -> Study:
         raise DataError(
             "no recordings are found",
             where=str(folder),
-            expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge or CSV files with one path for each recording, "
-            "Empatica E4 exports, or BIDS",
+            expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge, CSV or Parquet files with one path for each "
+            "recording, Empatica E4 exports, or BIDS",
             hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
         )
     study = Study(folder, found, sheets_of(folder, list(other_tables(files, found)), found))
