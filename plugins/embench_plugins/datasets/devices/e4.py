@@ -160,7 +160,7 @@ def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.nda
 def is_export(path: Path) -> bool:
     """Whether a file begins as one of a signal does: with a time, then a rate, alike in all columns."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        head = with_points(f"{file.readline(200).strip()}\n{file.readline(200).strip()}\n").splitlines()
+        head = with_points(f"{file.readline(200).strip()}\n{file.readline(200).strip()}\n").split("\n")[:2]
     times, rates = ([cell.strip() for cell in line.split(",")] for line in head)
     alike = len(set(times)) == len(set(rates)) == 1 and len(times) == len(rates) in (1, len(CARDS["acc"].channels))
     if not alike or not _are_numbers(rates[0]) or float(rates[0]) not in RATES:

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own import log_times, tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.found import TIMES, Kind, template_of
+from embench_plugins.datasets.own.paths import starred
 
 STARTS = "start|started|starts|onset|begin|begins|begun|from|beginn|anfang|von|開始|inicio|debut|début"
 ENDS = "end|ended|ends|stop|stopped|offset|to|until|ende|bis|終了|fin"
@@ -28,6 +29,12 @@ _MOST_STIMULI = 60
 _SOME = 200
 _ROWS = 20
 """Rows a participant from which a table follows time."""
+_TECHNICAL = re.compile(
+    r".+\.(\w+Time|\w+Delay|\w+Error|RT|rt|ACC|CRESP|Cycle|Sample|started|stopped|t|ran|status)( date| in s)?"
+    r"|(.+\.)?this\w+|Session(Date|Time|StartDateTimeUtc)|date|exp(Start|Name|Version)|frameRate|psychopyVersion|OS"
+    r"|T?Time( in s)?|Uncertainty( 2)?|Duration( in s)?|Req(Time|Dur)|Pair Index|(Event|Stim) Type"
+)
+"""Columns that say how an experiment ran, which are no ratings."""
 
 
 class Timing(NamedTuple):
@@ -53,6 +60,7 @@ class Sheet:
         keys: name in braces -> column.
         stimulus: the column of what was shown, where there is one.
         wide: for a table of a row a participant, names of stimuli -> columns without them (`_start`).
+        unplaced: of an experiment's log, why its times are not used.
     """
 
     name: str
@@ -61,6 +69,7 @@ class Sheet:
     timing: Timing | None = None
     stimulus: str | None = None
     wide: dict[str, list[str]] = field(default_factory=dict)
+    unplaced: str = ""
 
     @property
     def participant(self) -> pd.Series | None:
@@ -84,12 +93,13 @@ class Sheet:
 def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Sequence[Kind]) -> list[Sheet]:
     """The tables beside some recordings; those of one form, one a participant or recording, are one sheet."""
     people = {tables.canonical(value) for kind in known for value in kind.facts["participant"]}
-    groups: dict[tuple[object, ...], list[tuple[Path, pd.DataFrame]]] = {}
+    groups: dict[tuple[int, str, str, frozenset[str]], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
-        depth = len(path.relative_to(root).parts)
-        groups.setdefault((depth, path.suffix, tuple(rows.columns)), []).append((path, rows))
+        depth, log = len(path.relative_to(root).parts), log_times.program(rows)
+        own, why = _cleared(log, rows, known) if log else (rows, "")
+        groups.setdefault((depth, path.suffix, why, frozenset(own.columns)), []).append((path, own))
     sheets = []
-    for group in groups.values():
+    for (_, _, why, _), group in groups.items():
         paths = [path for path, _ in group]
         text, facts = template_of(root, paths) if len(paths) > 1 else ("", {})
         who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
@@ -98,15 +108,63 @@ def sheets_of(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: Seq
                 rows.assign(**{f"{{{name}}}": values[k] for name, values in facts.items()})
                 for k, (_, rows) in enumerate(group)
             ]
-            sheets.append(Sheet(text, pd.concat(parts, ignore_index=True)))
+            rows = pd.concat(parts, ignore_index=True)
+            if len(set(who)) == len(who):  # what recordings do not have, such as a date, says no more
+                shared = set.intersection(*(set(kind.facts) for kind in known))
+                for name in set(facts) - shared:
+                    text = text.replace(f"{{{name}}}", "*")
+                text = starred(text)
+            people_of = rows["{participant}"].map(tables.canonical)
+            same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.canonical) == people_of).all()]
+            sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why))
         else:
-            sheets += [Sheet(path.relative_to(root).as_posix(), rows) for path, rows in group]
+            sheets += [Sheet(path.relative_to(root).as_posix(), rows, unplaced=why) for path, rows in group]
     return sheets
 
 
 def canonical(cells: pd.Series) -> pd.Series:
     """Cells as keys are compared."""
     return cells.map({cell: tables.canonical(cell) for cell in cells.unique()})
+
+
+def _shown(rows: pd.DataFrame) -> list[str]:
+    """The columns of dates at which what a log shows begins and ends: of what recurs and lasts longest, or of what
+    fills most of that, as a film does in its trial."""
+    found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
+    for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
+        stem, _, word = column.removesuffix(" date").rpartition(".")
+        pair = [column, f"{stem}.{log_times.PAIRS.get(word)} date"]
+        if pair[1] in rows:
+            begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
+            found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
+    found = [each for each in found if each[1].count() > 1] or found  # others are instructions
+    found.sort(key=lambda each: -each[0])
+    best = found[:1]
+    for length, begins, ends, pair in found[1:]:
+        whole, first, last, _ = best[0]
+        there = begins.notna() & ends.notna()
+        if length > whole / 2 and ((begins >= first) & (ends <= last))[there].mean() > 0.9:
+            best = [(length, begins, ends, pair)]
+    return best[0][3] if best else []
+
+
+def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
+    """A log's rows without what says only how the experiment ran, and of its dates those of what was shown; and why
+    these cannot be used, where they cannot."""
+    shown = _shown(rows)
+    why = ""
+    if not any(kind.begins for kind in known):
+        why = "the recordings do not say when they began"
+    elif log == "PsychoPy" and "expStart" not in rows:
+        why = "its `date` is when the dialog opened, not when the experiment began"
+    elif not any(str(c).endswith(" date") for c in rows.columns):
+        why = "it does not say when the experiment began"
+    elif not shown:
+        why = "it does not say when what was shown ended"
+    kept = [] if why else shown
+    lists = set(rows["Running"]) if "Running" in rows else set()  # which E-Prime numbers
+    plain = [c for c in rows.columns if c in kept or not (c in lists or _TECHNICAL.fullmatch(str(c)))]
+    return rows[plain], f"a log of {log} whose times are not used: {why}" if why else ""
 
 
 def blank(cells: pd.Series) -> pd.Series:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embench_plugins.datasets.own.found import Kind
 from embench_plugins.datasets.own.legacy import LEGACY, converted
+from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.study import SESSIONS, Study, find_study, understood
 
 _NO_LABELS = (
@@ -151,13 +152,12 @@ def _signals(kind: Kind) -> list[str]:
             lines.append(f"        time: {_text(kind.time)}")
             lines += [f"        time_unit: {kind.time_unit}"] if kind.time_unit != "s" else []
         elif m in kind.rates:
-            stated = f"{kind.rates[m]:g} Hz in {unit or 'no stated unit'}, " if kind.rates[m] else ""
+            inside = "no stated unit" if unit in (None, "TODO") else unit
+            stated = f"{kind.rates[m]:g} Hz in {inside}, " if kind.rates[m] else ""
             lines.append(f"        # {stated}by the file")
         else:
             lines.append("        rate: TODO  # samples a second")
-        if m not in kind.rates:
-            lines.append(f"        unit: {_text(unit)}" if unit else "        unit: TODO")
-        elif not voltage:
+        if not voltage or m not in kind.rates or kind.paths[0].suffix.lower() in TABLES:
             lines.append(f"        unit: {_text(unit) if unit else 'TODO'}")
     if kind.others:
         lines.append(f"    # not used: {', '.join(kind.others[:12])}{' ..' if len(kind.others) > 12 else ''}")

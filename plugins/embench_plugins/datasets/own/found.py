@@ -19,9 +19,10 @@ from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels
 from embench_plugins.datasets.formats.recordings import markers, opened
 from embench_plugins.datasets.formats.tracks import unit_of
-from embench_plugins.datasets.own import tables
+from embench_plugins.datasets.own import logs, tables
 from embench_plugins.datasets.own.clock import UNIX_S
-from embench_plugins.datasets.own.paths import Template
+from embench_plugins.datasets.own.layout import TIME_UNITS
+from embench_plugins.datasets.own.paths import Template, starred
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.yaml import DATASET
 
@@ -39,7 +40,9 @@ SIGNALS = {
     "acc": (r"acc\w*?[ _.]?[xyz]|[xyz]", "g"),
 }
 """Modality -> how its columns are called, and the usual unit."""
-TIMES = r"[\w ]*timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+TIMES = r"[\w ]*timestamp|record\.timestamp|time\w*|t|seconds?|s|sec|ms|date\w*|unix\w*|utc"
+_FOREIGN = re.compile(r"(?i)k?ohms?|no[ _]units")
+"""Units of columns that are none of the signals whose names they have."""
 _SUBJECT = re.compile(
     r"(?i)(p|s|sub|subj|subject|sbj|vp|vpn|vl|pp|pt|id|tn|participant|proband|teilnehmer|user|被験者|参加者)[-_ ]?\d+"
 )
@@ -117,7 +120,8 @@ def other_tables(files: Sequence[Path], used: Sequence[Kind]) -> Iterator[tuple[
     }
     for path in files:
         told = any(kind.bids for kind in used) and path.stem.rpartition("_")[2] in _SIDECARS
-        if path.suffix.lower() in TABLES and path not in taken and not told and path.stat().st_size < 1 << 22:
+        table = path.suffix.lower() in TABLES or (path.suffix.lower() == logs.SUFFIX and logs.opening(path)[0])
+        if table and path not in taken and not told and path.stat().st_size < 1 << 22:
             try:
                 rows = tables.rows(path)
             except DataError:
@@ -146,7 +150,7 @@ def template_of(root: Path, paths: Sequence[Path], *, stars: bool = True) -> tup
                 parts[-1].append(differing.index(tokens))
     named = _named(differing, stars=stars)
     text = "/".join("".join(p if isinstance(p, str) else named[p][0] for p in part) for part in parts)
-    return text, {name: values for _, name, values in named if name}
+    return starred(text), {name: values for _, name, values in named if name}
 
 
 def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str, str, list[str]]]:
@@ -236,7 +240,7 @@ def modality_of(name: str) -> str | None:
     >>> modality_of("EEG Fp1"), modality_of("Skin Conductance"), modality_of("comment")
     ('eeg', 'eda', None)
     """
-    plain = name.strip().lower()
+    plain = name.strip().lower().removeprefix("record.")  # as FitCSVTool calls what a watch records
     if ELECTRODES.fullmatch(plain):
         return "eeg"
     for modality, (pattern, _) in SIGNALS.items():
@@ -307,20 +311,22 @@ def _columns(kind: Kind) -> None:
     times.sort(key=lambda name: not dated(head[name]))  # dates say when the file began
     kind.time = times[0] if times else None
     for name in form.names:
-        m = modality_of(name) if name not in times else None
-        if m is None and name != kind.time:
+        m, stated = modality_of(name) if name not in times else None, _unit(form, name)
+        standard = _standard(m, name) if m else ""
+        if m and standard not in kind.signals.get(m, {}) and not _FOREIGN.fullmatch(stated or ""):
+            kind.signals.setdefault(m, {})[standard] = name
+            kind.units[m] = stated or (SIGNALS[m][1] if m in SIGNALS else "uV")
+            kind.rates |= {m: form.before.rate} if form.before.rate and not kind.time else {}
+        elif name != kind.time and not (form.before.names and name.isdigit()):
             kind.others.append(name)
-        elif m:
-            kind.signals.setdefault(m, {})[_standard(m, name)] = name
-            stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
-            kind.units[m] = unit_of(stated[1]) if stated else SIGNALS[m][1] if m in SIGNALS else "uV"
     if not kind.signals and not form.headed:
         kind.signals, kind.units = {"eda": {"eda": "1"}}, {"eda": "TODO"}
     if kind.time:
         first = tables.columns(kind.paths[0], [kind.time], str(kind.paths[0]))[kind.time]
         if pd.api.types.is_numeric_dtype(first) and len(first) > 1:
             step = float(np.median(np.diff(first.to_numpy(float))))
-            kind.time_unit = "ms" if step >= 2 or "ms" in bare[kind.time] else "s"  # slower than that is rare
+            likely = "ms" if step >= 2 or "ms" in bare[kind.time] else "s"  # slower than that is rare
+            kind.time_unit = stated if (stated := _unit(form, kind.time)) in TIME_UNITS else likely
     for path in kind.paths[:_MOST_LOOKED_AT]:
         start, length = _stretch(path, kind)
         kind.longest_s = max(kind.longest_s, length)
@@ -328,11 +334,19 @@ def _columns(kind: Kind) -> None:
             kind.begins[path] = (start, length)
 
 
+def _unit(form: tables.Dialect, name: str) -> str | None:
+    """What a column is in, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
+    if name in form.units:
+        return unit_of(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
+    stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
+    return unit_of(stated[1]) if stated else None
+
+
 def dated(column: pd.Series) -> bool:
     """Whether the first cell of a column is a date with a time, or unix time."""
     first = column.iloc[0]
     if isinstance(first, str):
-        return bool(re.match(r"\d{4}-\d\d-\d\d[T ]\d", first))
+        return bool(re.match(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d", first))
     return bool(np.isfinite(first) and 3e8 < first < 3e12)
 
 
@@ -340,10 +354,10 @@ def _stretch(path: Path, kind: Kind) -> tuple[float, float]:
     """The first time of a table, and its seconds; rows, where it has none."""
     if kind.time is None:
         with path.open("rb") as file:
-            return 0.0, float(sum(1 for _ in file))
+            return 0.0, sum(1 for _ in file) / next(iter(kind.rates.values()), 1.0)
     column = tables.columns(path, [kind.time], str(path))[kind.time]
     if pd.api.types.is_numeric_dtype(column):
-        at = column.to_numpy(float) * (1e-3 if kind.time_unit == "ms" else 1.0)
+        at = column.to_numpy(float) * TIME_UNITS[kind.time_unit]
     else:
         at = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").astype("int64").to_numpy() / 1e9
     return float(at[0]), float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
@@ -353,6 +367,7 @@ def _standard(modality: str, name: str) -> str:
     """The name that a channel gets."""
     if modality == "eeg":
         return re.sub(r"(?i)^eeg[ _]|[ _.-](ref|le|avg|a[12])$|\.+$", "", name.strip())
+    name = name.removeprefix("record.")
     if modality == "acc":
         return name.strip()[-1].lower()
     return modality if re.fullmatch(r"[\w ]+([\[(].*)?", name) else re.sub(r"\W+", "_", name).strip("_").lower()

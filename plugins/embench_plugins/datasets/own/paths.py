@@ -78,6 +78,15 @@ class Listed(Template):
         yield from ((root / path, {"participant": who, "recording": path}) for path, who in self.of)
 
 
+def starred(text: str) -> str:
+    """A template with one star for several in a row, such as those of a date and a time.
+
+    >>> starred("{participant}_*_*.*.csv")
+    '{participant}_*.csv'
+    """
+    return re.sub(r"\*(?:[_\-. ]+\*)+", "*", text)
+
+
 def fill(text: str, facts: Mapping[str, str]) -> str:
     """A text with what is known in the place of names in braces; what is not known is empty.
 

@@ -28,7 +28,7 @@ from embench_plugins.datasets.formats.tracks import Track, part
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.layout import TIME_UNITS, OwnChannels
 
-TABLES = (".csv", ".tsv", ".txt")
+TABLES = tables.SUFFIXES
 RATE_TOLERANCE = 0.01
 MOST_SAMPLES = 1_000_000_000
 JITTER_S = 0.05
@@ -160,7 +160,8 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
             where=str(path),
             expected="a signal's file, such as BVP.csv, in which the beats are",
         )
-    if not isinstance(own.rate, float):
+    rate = tables.dialect(path).before.rate or own.rate
+    if not isinstance(rate, float):
         raise DataError(
             f"how many samples of {m} a second does {path.name} have?",
             where=where,
@@ -170,7 +171,7 @@ def _columns(path: Path, rows: tables.Rows, zone: tzinfo, m: str, own: OwnChanne
     def read(name: str, first: int, last: int) -> np.ndarray:
         return _numbers(rows.read(first, last)[name], name, path, first)
 
-    return [Track(name, own.rate, rows.length, None, partial(read, name)) for name in rows.names]
+    return [Track(name, rate, rows.length, None, partial(read, name)) for name in rows.names]
 
 
 def _timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
@@ -267,7 +268,7 @@ def rows_at(
 ) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or 1) + 1e-6)
+        at = np.floor(seconds * float(own.rate or tables.dialect(path).before.rate or 1) + 1e-6)
         return np.minimum(at.astype(np.int64), len(tables.columns(path, [], where)) - 1)
     times, first = _times(tables.columns(path, [own.time], where)[own.time], own, path, zone)
     shift = start - first if start is not None and first is not None else 0.0

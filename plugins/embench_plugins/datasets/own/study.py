@@ -105,8 +105,8 @@ def find_study(folder: Path) -> Study:
         raise DataError(
             "no recordings are found",
             where=str(folder),
-            expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge or CSV files with one path for each recording, "
-            "Empatica E4 exports, or BIDS",
+            expected="EDF, BDF, WFDB, BrainVision, XDF, AcqKnowledge, CSV or Parquet files with one path for each "
+            "recording, Empatica E4 exports, or BIDS",
             hint="name columns by what they are (EDA, ECG, ..), or write dataset.yaml by hand: its page has examples",
         )
     study = Study(folder, found, sheets_of(folder, list(other_tables(files, found)), found))
@@ -124,7 +124,8 @@ def find_study(folder: Path) -> Study:
     _find_people(study)
     several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found) or study.cut
     for sheet in study.sheets:
-        if not (sheet.one_each and several):
+        joined = not sheet.unplaced or sheet.stimulus
+        if joined and not (sheet.one_each and several):
             _find_labels(study, sheet)
     _find_labels_by_name(study)
     for sheet in study.sheets:  # what is said of a person, where nothing is of what they did
@@ -361,6 +362,8 @@ def understood(study: Study) -> list[str]:
         said.append("Nothing says that several stimuli were shown; if so, `trials` cuts recordings into them.")
     if study.zone:
         said.append(f"Times of tables are of {study.zone}, or they would lie outside the recordings.")
+    said += [f"{s.name} is {s.unplaced}. If both began together, write `trials` by hand."
+             for s in study.sheets if s.unplaced]  # fmt: skip
     unused = [sheet.name for sheet in study.sheets if sheet.participant is None and not sheet.stimulus]
     if unused:
         said.append(f"Not joined with recordings: {', '.join(unused[:5])}: no column holds the participants' names.")

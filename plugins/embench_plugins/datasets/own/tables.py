@@ -1,5 +1,5 @@
 """Tables of text as spreadsheets and loggers save them: any of comma, semicolon and tab, points or commas in numbers,
-with or without a mark of their encoding."""
+with or without a mark of their encoding; and Parquet files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,15 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.own import log_times, logs
+from embench_plugins.datasets.own.preambles import Preamble, preamble
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
 """What stands for nothing in a cell, without case."""
+FIT_TIME, FIT_EPOCH_S = "record.timestamp[s]", 631_065_600
+"""A column of Garmin's FitCSVTool, and the unix time from which it counts, the end of 1989."""
+PARQUET = ".parquet"
+SUFFIXES = (".csv", ".tsv", ".txt", PARQUET)
 MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
@@ -28,12 +34,19 @@ AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row
 
 
 class Dialect(NamedTuple):
-    """How a table is written; `names` are those of its columns, numbers for those without."""
+    """How a table is written: `names` are those of its columns, numbers for those without; `before` is what stands
+    before its rows or its line of names."""
 
     separator: str
     decimal: str
     names: tuple[str, ...]
     headed: bool
+    before: Preamble = Preamble()
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Name -> what the column is in, where lines before the rows say it; empty where these do not know."""
+        return dict(zip(self.names, self.before.units, strict=False))
 
 
 def dialect(path: Path) -> Dialect:
@@ -44,31 +57,43 @@ def dialect(path: Path) -> Dialect:
     """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected="a table")
-    lines: list[str] = []
-    with path.open("rb") as file:
-        while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
-            if len(line) == _MOST_LINE or b"\0" in line:
-                raise _no_text(path)
-            if line.strip():
-                lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+    if path.suffix.lower() == PARQUET:
+        return Dialect(",", ".", tuple(map(str, _parquet(path).columns)), True)
+    lines = _first_lines(path)
+    before = preamble(lines, path) if lines else Preamble()
+    lines = [line for line in lines[before.lines :] if line.strip()]
     if not lines:
         raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
     bare = re.sub(r'"[^"]*"', "", lines[0])
-    separator = "\t" if "\t" in bare else ";" if ";" in bare else ","
+    separator = before.separator or ("\t" if "\t" in bare else ";" if ";" in bare else ",")
     rows = lines[1:] or lines
     cells = [cell.strip().strip('"') for row in rows for cell in row.split(separator)]
     commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
     decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
     names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
-    headed = not all(math.isfinite(number(name.replace(",", "."))) for name in names)
-    if not headed:
+    headed = not before.names and not all(math.isfinite(number(name.replace(",", "."))) for name in names)
+    if before.names:
+        names = [*before.names, *[""] * (max(len(row.split(separator)) for row in lines) - len(before.names))]
+    elif not headed:
         names = [str(i) for i in range(1, len(names) + 1)]
-    if '"' in lines[0]:
-        names = [str(name).strip() for name in _read(path, separator, decimal, nrows=0, dtype=str).columns]
+    elif '"' in lines[0]:
+        form = Dialect(separator, decimal, (), True, before)
+        names = [str(name).strip() for name in _read(path, form, nrows=0, dtype=str).columns]
     names = [name or str(i) for i, name in enumerate(names, 1)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"two columns are called `{twice[0]}`", where=str(path), hint="rename one of them")
-    return Dialect(separator, decimal, tuple(names), headed)
+    return Dialect(separator, decimal, tuple(names), headed, before)
+
+
+def _first_lines(path: Path) -> list[str]:
+    """The lines with which a file of text begins, up to those that are needed."""
+    lines: list[str] = []
+    with path.open("rb") as file:
+        while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise _no_text(path)
+            lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+    return lines
 
 
 def _no_text(path: Path) -> DataError:
@@ -85,21 +110,60 @@ def _parsing(path: Path) -> Iterator[None]:
         raise DataError(f"not readable as a table: {error}", where=str(path), expected="a table", hint=AGAIN) from error
 
 
-def _read(path: Path, separator: str, decimal: str, **options: object) -> Any:
+def _read(path: Path, form: Dialect, **options: object) -> Any:
+    options |= {"names": list(form.names)} if form.before.names else {}
     with _parsing(path):
         return pd.read_csv(
-            path, sep=separator, decimal=decimal, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
-            skip_blank_lines=True, low_memory=False, skipinitialspace=True, **options,
+            path, sep=form.separator, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
+            skip_blank_lines=True, low_memory=False, skipinitialspace=True,
+            skiprows=form.before.lines, header=0 if form.headed else None, **options,
         )  # fmt: skip
 
 
-def _whole(path: Path, form: Dialect, decimal: str, **options: object) -> pd.DataFrame:
-    """All columns, since pandas is silent about longer rows where only some are wanted."""
+def _whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
+    """All columns of a table of text, since pandas is silent about longer rows where only some are wanted."""
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
-    found: pd.DataFrame = _read(path, form.separator, decimal, header=0 if form.headed else None, **options)
+    found: pd.DataFrame = _read(path, form, **options)
     found.columns = list(form.names)[: found.shape[1]]
+    if form.before.names and not pd.api.types.is_numeric_dtype(found.iloc[:, 0]):
+        again = np.flatnonzero(found.iloc[:, 0].astype(str).str.startswith("Interval=")).tolist()
+        if again:
+            what = f"line {again[0] + 1 + form.before.lines}: a second block begins"
+            raise DataError(what, where=str(path), expected="one block", hint="export each block to a file of its own")
     return found
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file's columns, with those of an index that has a name or dates; dates are texts. Not to be changed."""
+    return _read_parquet(path, path.stat().st_mtime_ns, path.stat().st_size)
+
+
+@lru_cache(maxsize=1)
+def _read_parquet(path: Path, _changed: int, _size: int) -> pd.DataFrame:
+    try:
+        found = pd.read_parquet(path)
+        dated = isinstance(found.index, pd.DatetimeIndex)
+        found.index.name = found.index.name or ("time" if dated else None)
+        found = found.reset_index(drop=not dated and found.index.names == [None])
+        for name in found.select_dtypes(["datetime", "datetimetz"]):
+            found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+    except ImportError as error:
+        hint = "pip install pyarrow, or save the table as CSV"
+        raise DataError("Parquet files need another package", where=str(path), hint=hint) from error
+    except (ValueError, OSError, LookupError, TypeError, NotImplementedError, ArithmeticError, MemoryError) as error:
+        what = f"not readable as Parquet: {str(error)[:120]}"
+        raise DataError(what, where=str(path), expected="a whole file", hint="copy it again") from error
+    if found.columns.map(str).has_duplicates:
+        raise DataError("two columns have one name", where=str(path), hint="rename one of them")
+    return found.set_axis(found.columns.map(str), axis=1)
+
+
+def _cell(value: object) -> str:
+    """A cell of a Parquet file as text, empty where there is nothing."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return f"{value:.15g}" if isinstance(value, float) else str(value).strip()
 
 
 def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
@@ -114,23 +178,34 @@ def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where
 
 
 def rows(path: Path) -> pd.DataFrame:
-    """All cells as texts, without spaces around them; the index is the number of the line. Raises DataError."""
+    """All cells as texts, without spaces around them, also of an experiment's log; the index is the number of the line.
+    Raises DataError."""
+    if (log := logs.read(path)) is not None:
+        return log
     form = dialect(path)
-    found = _whole(path, form, ".", dtype=str, keep_default_na=False)
-    found = found.apply(lambda column: column.str.strip())
+    if path.suffix.lower() == PARQUET:
+        found = _parquet(path).astype(object).map(_cell)
+    else:
+        found = _whole(path, form, dtype=str, keep_default_na=False)
+        found = found.apply(lambda column: column.str.strip())
     if form.decimal == ",":
         found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
-    found.index = np.arange(len(found)) + 1 + form.headed
+    found.index = np.arange(len(found)) + 1 + form.headed + form.before.lines
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
-    return found
+    return log_times.dated(found)
 
 
 def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
     form = dialect(path)
     check_columns(path, form.names, wanted, where)
-    found = _whole(path, form, form.decimal, na_values=_NOTHING)
+    if path.suffix.lower() == PARQUET:
+        found = _parquet(path)
+    else:
+        found = _whole(path, form, decimal=form.decimal, na_values=_NOTHING)
+    if FIT_TIME in found and pd.api.types.is_numeric_dtype(found[FIT_TIME]):
+        found = found.assign(**{FIT_TIME: found[FIT_TIME] + FIT_EPOCH_S})
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
     return found[list(dict.fromkeys(wanted))]
@@ -160,9 +235,12 @@ class Rows(NamedTuple):
 def opened(path: Path) -> Iterator[Rows]:
     """Opens a table whose columns have numbers. Raises DataError that names it, then or when it is read."""
     form = dialect(path)
+    if path.suffix.lower() == PARQUET or form.before.lines or FIT_TIME in form.names:
+        found = columns(path, form.names, str(path))
+        yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
+        return
     count = _count(path, form)
-    options = {"header": 0 if form.headed else None, "na_values": _NOTHING, "iterator": True}
-    with _read(path, form.separator, form.decimal, **options) as table:
+    with _read(path, form, decimal=form.decimal, na_values=_NOTHING, iterator=True) as table:
         at, rows = (0, 0), pd.DataFrame()
 
         def read(first: int, last: int) -> pd.DataFrame:

@@ -1,0 +1,127 @@
+"""What stands before the rows of tables that devices and programs export: names, units and rates, each in its way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from embench.errors import DataError
+
+_UNIT = re.compile(
+    r"[munµ]?[sv]|msecs|mvolts|k?ohms?|no[_ ]units|m/\(?s(ec)?\^?2\)?|m?g|deg/s(ec)?|(°|deg ?)?c|(degrees )?celsius|bpm"
+    r"|k?hz|%|mmhg|k?pa|local(_flux)?|gauss|a\.u\.|unix|counts|rpm|yyyy/mm/dd hh:mm:ss\.000"
+)
+"""Units in small letters, by which a line of units is told from a row."""
+_FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
+_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
+
+
+class Preamble(NamedTuple):
+    """How many lines stand before the rows, or before a line of names where there are no `names`; what each column is
+    in, empty where that is not known; samples a second; and the separator, where it is stated."""
+
+    lines: int = 0
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    rate: float | None = None
+    separator: str | None = None
+
+
+def preamble(lines: Sequence[str], path: Path) -> Preamble:
+    """What stands before the rows of a table, by its first lines. Raises DataError where it is damaged."""
+    return next(read(lines, path) for form, read in _KINDS if re.match(form, lines[0]))
+
+
+def _opensignals(lines: Sequence[str], path: Path) -> Preamble:
+    """OpenSignals: a line of JSON says columns, sensors and the rate of each device."""
+    names: list[str] = []
+    try:
+        end = next(k for k, line in enumerate(lines) if line.startswith("# EndOfHeader"))
+        devices = json.loads(next(line for line in lines[:end] if line.startswith("# {"))[2:])
+        for device in devices.values():
+            sensors = dict(zip(device["label"], device["sensor"], strict=False))
+            for column in map(str, device["column"]):
+                sensor = str(sensors.get(column, "RAW"))
+                known = list(sensors.values()).count(sensor) == 1 and sensor != "RAW"
+                name = sensor if known else column if column in {*sensors, "nSeq"} else f"digital {column}"
+                names.append(f"{name} {len(names) + 1}" if name in names else name)
+        rates = [device.get("sampling rate") for device in devices.values()] or [None]
+    except (StopIteration, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise _damaged(path, 2, "the header of OpenSignals cannot be read") from error
+    known = rates[1:] == rates[:-1] and isinstance(rates[0], int | float) and 0 < rates[0] < 1e6
+    return Preamble(end + 1, tuple(names), ("",) * len(names), float(rates[0]) if known else None, "\t")
+
+
+def _labchart(lines: Sequence[str], path: Path) -> Preamble:
+    """LabChart: lines such as `ChannelTitle=`; rows may begin with their time and end with a comment."""
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        if not (found := re.match(r"(\w+)=\t?(.*)", line)):
+            break
+        said[found[1]] = [cell.strip() for cell in found[2].split("\t")]
+    titles = " \t".join(said.get("ChannelTitle", [])).rstrip().split(" \t")
+    rows = [[c for c in line.split("\t") if not c.startswith("#")] for line in lines[len(said) :] if line.strip()]
+    before = max((len("\t".join(row).rstrip().split("\t")) for row in rows), default=0) - len(titles)
+    if not any(titles) or not 0 <= before <= 2:
+        raise _damaged(path, len(said), "the header of LabChart does not name the columns of the rows")
+    times = ["Time" if _NUMBER.fullmatch(rows[0][0].strip()) else "Time of day", "Date"][:before]
+    names = [*times, *(title or f"Channel {k}" for k, title in enumerate(titles, 1)), "Comment"]
+    stated = zip_longest(said.get("UnitName", ["*"] * len(titles)), said.get("Range", []), fillvalue="")
+    units = [*["s", ""][:before], *(full.partition(" ")[2] if unit == "*" else unit for unit, full in stated)]
+    step = re.fullmatch(r"(\d*[.,]?\d+(?:[eE]-?\d+)?) ?(m?s)", said["Interval"][0])
+    seconds = float(step[1].replace(",", ".")) * (1e-3 if step[2] == "ms" else 1) if step else 0.0
+    rate = float(f"{1 / seconds:.9g}") if 1e-6 < seconds < 1e6 else None
+    return Preamble(len(said), tuple(names), tuple(units), rate, "\t")
+
+
+def _comments(lines: Sequence[str], path: Path) -> Preamble:
+    """Lines that begin with `#`; the last has the names, where rows of as many numbers follow several of them."""
+    first = next((k for k, line in enumerate(lines) if not line.startswith(("#", "%"))), None)
+    if first is None:
+        raise _damaged(path, len(lines), "only comments were found")
+    separator = _separator(lines[first])
+    cells, names = (_cells(line, separator) for line in (lines[first], lines[first - 1].lstrip("#% ")))
+    named = len(cells) == len(names) > 1 and any(map(_NUMBER.fullmatch, cells))
+    return Preamble(0 if named and first == 1 else first, tuple(names) if named and first > 1 else ())
+
+
+def _names(lines: Sequence[str], path: Path) -> Preamble:
+    """Names, then a line of units, as Shimmer's Consensys has them: after a line with the separator, and maybe with the
+    device above and the format below. Names lose what begins all of them, the device's number."""
+    stated = re.match(r'"?sep=(.)"?\s*$', lines[0])
+    first = 1 if stated else 0
+    if len(lines) <= first:
+        raise _damaged(path, 1, "only the separator is stated")
+    separator = stated[1] if stated else _separator(lines[0])
+    rows = [_cells(line, separator) for line in lines[first : first + 5]]
+    filled = [cell for cell in rows[0] if cell]
+    at = 1 if len(rows) > 2 and len(set(filled)) < len(filled) else 0
+    after, units = at + 1 + (at + 1 < len(rows) and _FORMATS.issuperset(rows[at + 1])), list[str]()
+    while after < len(rows) and any(rows[after]) and all(_UNIT.fullmatch(cell.lower()) for cell in rows[after] if cell):
+        units, after = rows[after], after + 1
+    if not units or after == len(rows) or not any(map(_NUMBER.fullmatch, rows[after])):
+        return Preamble(first, separator=separator if stated else None)
+    device = next((m[1] for name in rows[at] if (m := re.fullmatch(r"(.+?)Timestamp(_\w+)?_(CAL|RAW)", name))), "")
+    names = tuple(name.removeprefix(device).removesuffix("_CAL") for name in rows[at])
+    return Preamble(first + after, names, tuple(units), separator=separator)
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
+
+
+def _separator(line: str) -> str:
+    return next((mark for mark in "\t;" if mark in line), ",")
+
+
+def _damaged(path: Path, line: int, what: str) -> DataError:
+    hint = "export the recording again, or save it as CSV with one line of names"
+    return DataError(f"line {line}: {what}", where=str(path), expected="a whole export", hint=hint)
+
+
+_KINDS = (("# OpenSignals", _opensignals), ("Interval=", _labchart), ("[#%]", _comments), ("", _names))
+"""How the first line of a file of each kind begins."""
