@@ -172,6 +172,12 @@ def verify_data(
     force: Annotated[
         bool, Option("--force", help="Read every file anew, also if its size and time are unchanged; and the cache.")
     ] = False,
+    exclude_faulty: Annotated[
+        bool,
+        Option(
+            "--exclude-faulty", help="Of own recordings: write what cannot be used into dataset.yaml, to leave it out."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
@@ -179,7 +185,7 @@ def verify_data(
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     from embench.data.checks import check_dataset_files, unread
     from embench.data.describe import DataReport
-    from embench.data.find import open_dataset, place
+    from embench.data.find import is_folder, open_dataset, place
     from embench.data.verified import remember
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
@@ -189,6 +195,9 @@ def verify_data(
     report, made_by = DataReport(), registry.load("dataset", entry.full_name)
     card = made_by.card
     try:
+        reader = open_dataset(dataset, data_root, own_names=True)
+        if exclude_faulty and (count := reader.exclude_faulty()):
+            console.note(f"{count} entries of `faulty` were written into dataset.yaml: check them, and what they cost")
         reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
@@ -206,7 +215,13 @@ def verify_data(
     document = _document(dataset, checked, generated)
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked))
     if checked.errors:
-        raise CheckFailed(f"{checked.errors} of {len(checked.findings)} findings are errors", where=str(reader.root))
+        raise CheckFailed(
+            f"{checked.errors} of {len(checked.findings)} findings are errors",
+            where=str(reader.root),
+            hint=f"mend the files, or leave out what is faulty: embench data verify {dataset} --exclude-faulty"
+            if is_folder(dataset)
+            else None,
+        )
 
 
 def _write_report(path: Path, content: dict[str, Any]) -> None:

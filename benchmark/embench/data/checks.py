@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -160,6 +161,7 @@ class _General:
         self._ids: set[str] = set()
         self._lasting: dict[str, dict[str, float]] = {}
         self._held: dict[str, set[str]] = {}
+        self._counts: Counter[str] = Counter()
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -171,6 +173,7 @@ class _General:
             add(("error", "another recording has the same name"))
         self._ids.add(recording.id)
         self._lasting.setdefault(recording.stimulus, {})[recording.id] = recording.duration_s
+        self._counts[recording.subject] += 1
         self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
             add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
@@ -192,7 +195,7 @@ class _General:
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
-        self.findings += [*_cut_short(self._lasting), *_lacking(self._held)]
+        self.findings += [*_cut_short(self._lasting), *_lacking(self._held), *_few(self._counts)]
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -246,6 +249,17 @@ def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
             for subject, own in held.items():
                 if modality not in own:
                     yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
+
+
+def _few(counts: Mapping[str, int]) -> Iterator[Finding]:
+    """The subjects with fewer recordings than nearly all others, who have equally many."""
+    usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
+    if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
+        for subject, count in counts.items():
+            if count < usual:
+                yield Finding(
+                    "warning", subject, f"{count} recordings, {having} of {len(counts)} subjects have {usual}"
+                )
 
 
 def _video(video: Video) -> Iterator[Finding]:

@@ -210,9 +210,28 @@ def prepared(
     workers: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Store:
-    """The prepared store of a dataset under a protocol's rules; made now, or found."""
+    """The prepared store of a dataset under a protocol's rules; made now, or found. Raises DataError, which names all
+    faults of own recordings."""
     entry, _ = place(name, data_root)
     dataset = open_dataset(name, data_root)
+    try:
+        return _prepared(entry, dataset, protocol, workers, progress)
+    except DataError as error:
+        if not is_folder(name):
+            raise
+        faults = [finding for finding in dataset.verify() if finding.severity == "error"]
+        listed = "; ".join(f"{Path(fault.where).name}: {fault.what}" for fault in faults[:3])
+        raise DataError(
+            f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}" if faults else error.what,
+            where=str(dataset.root) if faults else error.where,
+            expected=None if faults else error.expected,
+            hint=f"embench data verify {name} lists them all; with --exclude-faulty what is faulty is left out",
+        ) from error
+
+
+def _prepared(
+    entry: Entry, dataset: Dataset, protocol: Protocol, workers: int, progress: ProgressCallback | None
+) -> Store:
     return cached_call(
         ("prepared", dataset, protocol.rate_hz, protocol.preprocess),
         lambda: prepare(

@@ -111,6 +111,10 @@ class Pseudonymous(Dataset):
         """The reader's findings, which name files and participants."""
         return self.own.verify()
 
+    def exclude_faulty(self) -> int:
+        """What the reader writes into its description."""
+        return self.own.exclude_faulty()
+
     def own_names(self) -> dict[str, OwnName]:
         """Pseudonym of a recording -> what its owner calls it. Reads all files, since it is kept nowhere."""
         every = (recording for name in self.owners.values() for recording in self.own.recordings(name))

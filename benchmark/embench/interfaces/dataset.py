@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from embench.errors import UsageError
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Target
 
@@ -139,6 +140,18 @@ class Dataset(ABC):
     def verify(self) -> list[Finding]:
         """Reads all files and reports missing, damaged or odd ones."""
         raise NotImplementedError
+
+    def exclude_faulty(self) -> int:
+        """Writes what cannot be used into the folder's own description; how many entries that are.
+
+        Raises:
+            UsageError: the dataset's folder has no description.
+        """
+        raise UsageError(
+            f"what is faulty in {self.card.name} is not written down",
+            where="--exclude-faulty",
+            expected="own recordings, whose dataset.yaml says what is left out",
+        )
 
 
 class Synthesizer(Protocol):

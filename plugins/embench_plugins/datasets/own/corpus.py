@@ -51,7 +51,7 @@ class Corpus(Own):
         old = (self.root / LEGACY).is_file() and not (self.root / DATASET).is_file()
         return read_legacy(self.root) if old else super()._read_written()
 
-    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | None]]:
+    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         if source.trials:
             return super()._cut(item, source, read)
         longest, whole = self.description.longest_s, read.duration_s

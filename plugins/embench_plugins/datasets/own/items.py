@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,21 @@ from embench_plugins.datasets.own.bids import find_bids
 from embench_plugins.datasets.own.layout import Source, Unlabelled
 from embench_plugins.datasets.own.yaml import HINT, Written
 
+_MOST_FILES = 100_000
+_TABLES = {".csv", ".txt", ".tsv"}
+
 
 @dataclass(frozen=True)
 class Item:
     """A recording, or several if its trials are cut out: what is known from the path, and files by modality (an E4's
-    folder under each). The id is made of what stands for names in braces; of recordings without labels, which may be of
-    several collections, it is the path of the first file."""
+    folder under each); `faulty` are those that are left out. The id is made of what stands for names in braces; of
+    recordings without labels, which may be of several collections, it is the path of the first file."""
 
     id: str
     source: int
     facts: Mapping[str, str]
     paths: dict[str, Path] = field(default_factory=dict)
+    faulty: frozenset[str] = frozenset()
 
 
 class Heard:
@@ -85,7 +89,48 @@ def find_items(root: Path, of: Unlabelled, written: Written) -> Mapping[str, lis
             where=written.where("participants", "exclude"),
             expected=f"some of {some(sorted(people))}",
         )
-    return {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
+    whole = {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
+    left = {s: list(_without_faulty(of, own)) for s, own in whole.items()}
+    ids = {item.id for own in people.values() for item in own}
+    for i, fault in enumerate(of.faulty):
+        if re.sub(r"@\d+$", "", fault.recording) not in ids and fault.recording not in ids:
+            near = difflib.get_close_matches(fault.recording, ids, 1)
+            raise DataError(
+                f"`faulty`: there is no recording `{fault.recording}`" + (f"; did you mean {near[0]}?" if near else ""),
+                where=written.where("faulty", i),
+                expected=f"some of {some(sorted(ids))}",
+            )
+    return {s: own for s, own in left.items() if own}
+
+
+def unmatched(root: Path, of: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
+    """The files of the kinds of recordings that are none, and the tables of participants who have none."""
+    own = [t for source in of.recordings for m in source.modalities if (t := source.own_template(m))]
+    used = {path for template in own for path, _ in template.matches(root)}
+    suffixes = {Path(template.text).suffix.lower() for template in own if "." in template.text} - _TABLES
+    tables_ = [spec.table for spec in of.labels.values()] + [s.trials.table for s in of.recordings if s.trials]
+    known = {tables.canonical(subject) for subject in people} | set(map(tables.canonical, of.participants.exclude))
+    for template in {template.text: template for template in tables_ if template}.values():
+        for path, facts in template.matches(root):
+            used.add(path)
+            if "participant" in facts and tables.canonical(facts["participant"]) not in known:
+                yield Finding("warning", str(path), f"no recordings of {facts['participant']}")
+    other = [
+        p for p in sorted(root.rglob("*"))[:_MOST_FILES] if p.suffix.lower() in suffixes - {".csv", ".txt", ".tsv"}
+    ]
+    if spare := [path.relative_to(root).as_posix() for path in other if path not in used and path.is_file()]:
+        yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {some(spare)}")
+
+
+def _without_faulty(of: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
+    """The recordings that are not left out as faulty, each without its faulty modalities."""
+    for item in items:
+        own = [fault for fault in of.faulty if fault.recording == item.id]
+        lost = frozenset(fault.modality for fault in own if fault.modality)
+        if not any(fault.modality is None for fault in own):
+            paths = {m: path for m, path in item.paths.items() if m not in lost}
+            if paths:
+                yield replace(item, paths=paths, faulty=lost)
 
 
 def _found(root: Path, i: int, source: Source, written: Written, *, by_path: bool) -> list[Item]:

@@ -331,6 +331,15 @@ class People(Part):
         return self
 
 
+class Faulty(Part):
+    """A recording, or a part of one by its number (`P07@3`), that is left out for its files; with a `modality` only
+    that. `why` is for readers."""
+
+    recording: Text
+    modality: Text | None = None
+    why: str = ""
+
+
 class Rest(Part):
     """Where rest lies in every recording, in s from its start."""
 
@@ -354,6 +363,7 @@ class Unlabelled(Part):
     fixed_order: bool = False
     labels_public: Literal["yes", "no", "unknown"] = "unknown"
     participants: People = People()
+    faulty: tuple[Faulty, ...] = ()
     recordings: Annotated[tuple[Source, ...], Field(min_length=1)]
     labels: Mapping[Name, LabelSource] = {}
     targets: Mapping[Name, TargetRule] = {}

@@ -26,10 +26,12 @@ from embench_plugins.datasets.own.bids import bids_files, read_bids
 from embench_plugins.datasets.own.card import card
 from embench_plugins.datasets.own.checks import read_description
 from embench_plugins.datasets.own.clock import Clock, zone_of
-from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some
+from embench_plugins.datasets.own.faults import faults, with_faults
+from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some, unmatched
 from embench_plugins.datasets.own.labels import Labels, Part
 from embench_plugins.datasets.own.layout import SENSED, Column, Description, OwnChannels, Source, Trials, Unlabelled
 from embench_plugins.datasets.own.paths import fill
+from embench_plugins.datasets.own.people import Participants
 from embench_plugins.datasets.own.rows import Span, Tables, marked_spans, single, spans, wide_spans
 from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
@@ -82,15 +84,13 @@ class Own(Dataset):
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
         """The columns that `info` names, of the subject's row in the table of participants."""
-        cells = self._people.get(tables.canonical(subject), {})
-        info = {name: str(cells.get(column, "")) for name, column in self.description.participants.info.items()}
-        return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}
+        return self._people.info(subject)
 
     def files(self, subject: str) -> list[Path]:
         """The description, the tables, and one subject's files with all that belongs to them."""
         found = [self._written.path]
-        if self._people_path:
-            found.append(self._people_path)
+        if self._people.path:
+            found.append(self._people.path)
         for item in self._of(subject):
             for m, path in item.paths.items():
                 source = self._source(item)
@@ -118,7 +118,7 @@ class Own(Dataset):
                     for m, signal in recording.signals.items():
                         rates.setdefault(m, set()).add(signal.rate)
                         heard.add(m, signal)
-                findings += heard.findings(self._source(item).modalities, few=not self.description.targets)
+                findings += heard.findings(self._modalities(item), few=not self.description.targets)
             except DataError as error:
                 findings.append(Finding("error", error.where or item.id, error.what))
         findings += self._of_lengths(longest, rates)
@@ -133,13 +133,8 @@ class Own(Dataset):
             if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
-        here = {tables.canonical(subject) for subject in self.subjects()}
-        excluded = set(map(tables.canonical, self.description.participants.exclude))
-        id_ = self.description.participants.id
-        if absent := sorted(cells[id_] for key, cells in self._people.items() if key not in here | excluded):
-            findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
-        if self._people and (unknown := [s for s in self.subjects() if tables.canonical(s) not in self._people]):
-            findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
+        findings += self._people.findings(self.subjects())
+        findings += unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
 
     def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
@@ -170,58 +165,9 @@ class Own(Dataset):
         """Subject -> recordings, in the order of their ids."""
         return find_items(self.root, self.description, self._written)
 
-    # Who the subjects are.
-
     @cached_property
-    def _people_path(self) -> Path | None:
-        people = self.description.participants
-        if people.table is None:
-            return None
-        where = self._written.where("participants", "table")
-        path = self._tables.path(people.table, {}, where)
-        if path is None:
-            raise DataError(f"there is no `{people.table.text}`", where=where, expected="a table of participants")
-        return path
-
-    @cached_property
-    def _people(self) -> Mapping[str, Mapping[str, str]]:
-        """Canonical id -> the cells of the subject's row in the table of participants."""
-        people, path = self.description.participants, self._people_path
-        if path is None:
-            return {}
-        columns = [people.id, *people.info.values()]
-        columns += [people.group] if people.group and people.group not in self._names else []
-        rows = self._tables.rows(path)
-        tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
-        prefix = "sub-" if any(source.bids for source in self.description.recordings) else ""
-        found: dict[str, Mapping[str, str]] = {}
-        lines: dict[str, int] = {}
-        for line, row in rows.iterrows():
-            key = tables.canonical(row[people.id].removeprefix(prefix))
-            if key in found:
-                what = f"lines {lines[key]} and {line} are both of participant `{row[people.id]}`"
-                raise DataError(what, where=str(path), expected="one row for each", hint="remove one of them")
-            found[key], lines[key] = row.to_dict(), line
-        return found
-
-    @cached_property
-    def _names(self) -> set[str]:
-        return {name for source in self.description.recordings for name in source.names}
-
-    def _group(self, subject: str, facts: Mapping[str, str]) -> str:
-        group = self.description.participants.group
-        if group is None:
-            return subject
-        cells = facts if group in self._names else self._people.get(tables.canonical(subject), {})
-        value = cells.get(group, "")
-        if value.lower() in tables.MISSING:
-            raise DataError(
-                f"participant {subject} has no `{group}`",
-                where=self._written.where("participants", "group"),
-                expected="one for each, since those of one group are never divided between training and test",
-                hint=f"complete the table, or put {subject} into `exclude`",
-            )
-        return f"{group} {value}"
+    def _people(self) -> Participants:
+        return Participants(self.description, self._tables, self._written)
 
     # What they recorded.
 
@@ -243,13 +189,18 @@ class Own(Dataset):
 
     def _read(self, item: Item, labels: Labels) -> Iterator[Recording]:
         source = self._source(item)
-        with self._open(item, source) as read:
+        with self._open(item, self._modalities(item)) as read:
             base = {key: self._number(item, source, key) for key in ("order", "start_s")}
             if source.e4:
                 known = self._known_start(item)
                 base = {key: known[key] if value is None else value for key, value in base.items()}
             read, spans_ = self._cut(item, source, read)
+            out = {fault.recording for fault in self.description.faulty}
             for number, span in enumerate(spans_):
+                if source.trials and f"{item.id}@{number + 1}" in out:
+                    continue
+                if isinstance(span, DataError):
+                    raise span
                 yield self._recording(item, source, read, base, number, span, labels)
 
     def _known_start(self, item: Item) -> dict[str, float]:
@@ -261,20 +212,27 @@ class Own(Dataset):
         own = sorted(starts[id_] for id_, other in items.items() if other.facts.get("session") == session)
         return {"start_s": starts[item.id] - own[0], "order": own.index(starts[item.id])}
 
-    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | None]]:
+    def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
         """What becomes of the signals of some files, and the parts of them that are recordings of their own."""
         read = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
         return read, self._trials(item, source, read) or [None]
 
-    def _open(self, item: Item, source: Source) -> AbstractContextManager[Read]:
+    def _modalities(self, item: Item) -> list[str]:
+        return [m for m in self._source(item).modalities if m not in item.faulty]
+
+    def _open(self, item: Item, wanted: Sequence[str]) -> AbstractContextManager[Read]:
+        source = self._source(item)
         if source.e4:
-            return nullcontext(read_e4(next(iter(item.paths.values())), source.modalities))
-        channels = source.signals if isinstance(source.signals, Mapping) else {}
+            return nullcontext(read_e4(next(iter(item.paths.values())), wanted))
+        channels = (
+            {m: own for m, own in source.signals.items() if m in wanted} if isinstance(source.signals, Mapping) else {}
+        )
         if source.bids:
             where = self._written.where("recordings", item.source, "signals")
             return nullcontext(read_bids(self.root, item.paths[""], channels, where))
-        places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
-        return open_files(item.paths, channels, places, self._zone)
+        paths = {m: path for m, path in item.paths.items() if m in wanted}
+        places = {m: self._written.where("recordings", item.source, "signals", m) for m in paths}
+        return open_files(paths, channels, places, self._zone)
 
     def _number(self, item: Item, source: Source, key: str) -> float | None:
         """The order or start of a recording, from its path or a table."""
@@ -297,7 +255,8 @@ class Own(Dataset):
             raise DataError(f"`{key}` of {item.id} is `{text[:40]}`", where=where, expected="a number from 0 on")
         return value
 
-    def _trials(self, item: Item, source: Source, read: Read) -> list[Span]:
+    def _trials(self, item: Item, source: Source, read: Read) -> list[Span | DataError]:
+        """The parts of a recording, in their order; in the place of one that lies outside, the error to raise."""
         spec, where = source.trials, self._written.where("recordings", item.source, "trials")
         if spec is None:
             return []
@@ -305,15 +264,29 @@ class Own(Dataset):
         if not found:
             expected = "the markers that stand there" if spec.markers else "rows with these values"
             raise DataError(f"{path.name} has no trial of {item.id}", where=where, expected=expected)
-        for span in found:
-            if span.start < 0 or span.stop > read.duration_s + OVERHANG_S or span.stop <= span.start:
-                raise DataError(
-                    f"{f'line {span.line}: ' if span.line else ''}the trial is from {span.start:g} to {span.stop:g} s "
-                    f"of {read.duration_s:g} s",
-                    where=str(path),
-                    expected=f"a part of recording {item.id}",
-                )
-        return found
+        return [self._outside(item, path, span, read.duration_s) or span for span in found]
+
+    def _outside(self, item: Item, path: Path, span: Span, duration_s: float) -> DataError | None:
+        if 0 <= span.start < span.stop <= duration_s + OVERHANG_S:
+            return None
+        line = f"line {span.line}: " if span.line else ""
+        what = f"{line}the trial is from {span.start:g} to {span.stop:g} s of {duration_s:g} s"
+        return DataError(what, where=str(path), expected=f"a part of recording {item.id}")
+
+    def exclude_faulty(self) -> int:
+        """Writes what cannot be used into the `dataset.yaml`, judged by the files alone; how many entries that are."""
+        items = (item for subject in self.subjects() for item in self._of(subject))
+        out = {fault.recording for fault in self.description.faulty}
+
+        def parts(item: Item, read: Read) -> Sequence[Span | DataError | None]:
+            return self._cut(item, self._source(item), read)[1]
+
+        every = faults(items, self._modalities, self._open, parts)
+        found = [fault for fault in every if fault.recording not in out or fault.modality]
+        if found:
+            path = self._written.path
+            path.write_text(with_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
+        return len(found)
 
     def _spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, list[Span]]:
         """The trials of a recording's files, and the file that says them."""
@@ -360,7 +333,7 @@ class Own(Dataset):
             stimulus=self._said(source.stimulus, facts, "stimulus", "recording"),
             session=self._said(source.session, facts, "session", self._session(item)),
             duration_s=duration,
-            group=self._group(facts["participant"], facts),
+            group=self._people.group(facts["participant"], facts),
             start_s=start,
             order=None if order is None else int(order),
             signals={m: s for m, s in read.between(offset, offset + duration).items() if _recorded(s)},
