@@ -162,6 +162,7 @@ class _General:
         self._lasting: dict[str, dict[str, float]] = {}
         self._held: dict[str, set[str]] = {}
         self._counts: Counter[str] = Counter()
+        self._shown: dict[str, set[str]] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -174,6 +175,7 @@ class _General:
         self._ids.add(recording.id)
         self._lasting.setdefault(recording.stimulus, {})[recording.id] = recording.duration_s
         self._counts[recording.subject] += 1
+        self._shown.setdefault(recording.stimulus, set()).add(recording.subject)
         self._held.setdefault(recording.subject, set()).update(recording.signals)
         if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
             add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
@@ -195,7 +197,7 @@ class _General:
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
-        self.findings += [*_cut_short(self._lasting), *_lacking(self._held), *_few(self._counts)]
+        self.findings += [*_cut_short(self._lasting), *_lacking(self._held), *_few(self._counts), *_alone(self._shown)]
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -249,6 +251,17 @@ def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
             for subject, own in held.items():
                 if modality not in own:
                     yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
+
+
+def _alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
+    """The stimuli of one subject alone, where nearly all are shown to most subjects."""
+    people = set().union(*shown.values())
+    shared = [stimulus for stimulus, own in shown.items() if len(own) >= 0.5 * len(people)]
+    if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(shown):
+        for stimulus, own in shown.items():
+            if len(own) == 1:
+                what = f"{stimulus} is shown to this subject alone, {len(shared)} other stimuli to most subjects"
+                yield Finding("warning", min(own), what)
 
 
 def _few(counts: Mapping[str, int]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from embench.interfaces.recording import Label
 from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.clock import Clock
 from embench_plugins.datasets.own.layout import LabelSource, OwnChannels
-from embench_plugins.datasets.own.paths import fill
+from embench_plugins.datasets.own.paths import fill, part_pattern
 from embench_plugins.datasets.own.rows import Span, Tables, single, spans
 from embench_plugins.datasets.own.signals import rows_at
 
@@ -57,6 +57,7 @@ class Labels:
     ) -> None:
         self._specs, self._tables, self._places, self._zone = specs, tables, places, zone
         self.used: dict[tuple[str, Path], set[int]] = defaultdict(set)
+        self.columns: dict[tuple[str, Path], set[str]] = defaultdict(set)
         self.missing: dict[str, list[str]] = defaultdict(list)
         self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -70,6 +71,14 @@ class Labels:
             else:
                 self.missing[name].append(part.id)
         return found
+
+    def unread(self) -> Iterator[tuple[str, Path, list[str]]]:
+        """The columns of wide tables that are of no stimulus here, by label."""
+        for (name, path), read in self.columns.items():
+            pattern = part_pattern(str(self._specs[name].column), {})
+            spare = [column for column in self._tables.rows(path) if pattern.fullmatch(column) and column not in read]
+            if spare:
+                yield name, path, spare
 
     def _label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
         where = self._places[name]
@@ -88,6 +97,7 @@ class Labels:
         spec = spec if column == spec.column else spec.model_copy(update={"column": column})
         timed = [c for c in (spec.start, spec.end, spec.duration, spec.time) if c]
         rows = self._tables.of(path, spec, part.facts, [column, *timed], where)
+        self.columns[name, path].add(column)
         self.used[name, path].update(map(int, rows.index))
         if not timed:
             row = single(rows, path, part.id)

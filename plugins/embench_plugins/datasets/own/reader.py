@@ -133,6 +133,9 @@ class Own(Dataset):
             if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
+        for name, path, columns in labels.unread():
+            what = f"columns of label {name} are of no recording here: {some(columns)}"
+            findings.append(Finding("warning", str(path), what))
         findings += self._people.findings(self.subjects())
         findings += unmatched(self.root, self.description, self._items)
         return list(dict.fromkeys(findings))
