@@ -71,6 +71,26 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
     assert any(how == severity and what in text for how, _, text in faults), faults
 
 
+@pytest.mark.parametrize(
+    ("unit", "factor", "severity", "what"),
+    [
+        ("uS", 1e-6, "warning", "its values look like S"),
+        ("uS", 1e3, "warning", "nS"),
+        ("parsec", 1.0, "note", "parsec is no unit of it that is known here (uS, S, "),
+        ("uS", 1.0, None, ""),
+        ("a.u.", 1000.0, None, ""),
+    ],
+)
+def test_a_unit_that_no_body_fits_is_named(tmp_path, monkeypatch, unit, factor, severity, what):
+    modality = replace(Small.card.modalities["eda"], unit=unit)
+    monkeypatch.setattr(Small, "card", replace(Small.card, modalities={"eda": modality}))
+    samples = [[float(factor * v) for v in np.random.default_rng(0).normal(5, 0.1, 160)]]
+    for k in range(2):
+        root = write(tmp_path / "small", f"P{k}", eda=[[v * (1 + k / 100) for v in samples[0]]])
+    told = [(how, text) for how, where, text in found(root, tmp_path / "cache", ("warning", "note")) if where == "eda"]
+    assert any(how == severity and what in text for how, text in told) if severity else not told
+
+
 def test_a_recording_that_is_cut_short_is_told_by_others_of_its_stimulus(tmp_path):
     for k in range(5):
         root = write(tmp_path / "small", f"P{k}")

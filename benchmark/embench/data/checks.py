@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.registry import added_modalities
 from embench.signals.copies import SeenSignals
+from embench.signals.plausible import known_units, signal_size, unit_fault
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders
@@ -163,6 +164,7 @@ class _General:
         self._held: dict[str, set[str]] = {}
         self._counts: Counter[str] = Counter()
         self._shown: dict[str, set[str]] = {}
+        self._sizes: dict[str, list[float]] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -182,6 +184,8 @@ class _General:
         for modality, signal in recording.signals.items():
             for finding in _signal(self.card, modality, signal, recording.duration_s):
                 add(finding)
+            if np.asarray(signal.data).ndim == 2 and signal.data.size:
+                self._sizes.setdefault(modality, []).append(signal_size(modality, signal))
             if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
                 add(
                     ("error", f"{modality} is sample for sample that of {twin}, another subject: one of them is a copy")
@@ -198,6 +202,7 @@ class _General:
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
         self.findings += [*_cut_short(self._lasting), *_lacking(self._held), *_few(self._counts), *_alone(self._shown)]
+        self.findings += _units(self.card, self._sizes)
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -230,6 +235,18 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
+
+
+def _units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
+    """The modalities whose values are no body's in the unit that the card states, or whose unit nobody knows here."""
+    for modality, own in sizes.items():
+        unit = card.modalities[modality].unit if modality in card.modalities else ""
+        if fault := unit_fault(modality, unit, own):
+            yield Finding("warning", modality, fault)
+        known = known_units(modality)
+        if known and unit not in (*known, "a.u.") and modality in card.modalities:
+            what = f"{unit} is no unit of it that is known here ({', '.join(known)}), so its values are not checked"
+            yield Finding("note", modality, what)
 
 
 def _cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:

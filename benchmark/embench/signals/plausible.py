@@ -104,6 +104,13 @@ def signal_size(modality: str, signal: Signal) -> float:
     return float(np.nanmedian(np.linalg.norm(x, axis=0) if known.measure == "length" else x))
 
 
+def known_units(modality: str) -> tuple[str, ...]:
+    """The units that values of a modality can be told to be in, in all spellings; none of a modality without a size."""
+    known = PLAUSIBLE_SIZES.get(modality)
+    units = (known.unit, *known.others) if known else ()
+    return (*units, *(other for other, unit in UNIT_SPELLINGS.items() if unit in units))
+
+
 def format_size(size: float) -> str:
     """Three digits of a number, without an exponent where it is large.
 
