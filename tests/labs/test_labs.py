@@ -1,5 +1,7 @@
 """Five labs' folders: described without an editor, read without a finding, and scored against the stimulus."""
 
+from datetime import datetime, timedelta
+
 import pytest
 import yaml
 
@@ -82,6 +84,21 @@ def test_a_layout_of_names_is_joined_with_its_table(tmp_path, layout):
     assert len(films) == 4, text
     values = {(r.subject, r.stimulus): float(r.labels["arousal"].values[0]) for r in recordings}
     assert sorted(values.values()) == sorted(layout.ratings())
+
+
+def test_the_zone_of_a_wide_table_is_that_in_which_its_times_lie_in_the_recordings(tmp_path):
+    root = folders.strap(tmp_path / "strap", PEOPLE)
+    for path in (root / "Polar").iterdir():
+        head, *rows = path.read_text().splitlines()
+        times = [datetime.fromisoformat(row.partition(";")[0]) - timedelta(hours=1) for row in rows]
+        texts = [
+            f"{t:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z;{row.partition(';')[2]}" for t, row in zip(times, rows, strict=True)
+        ]
+        path.write_text("\n".join([head, *texts]) + "\n")
+    text = draft(root)
+    assert "timezone: UTC+01:00  # a guess" in text
+    (root / "dataset.yaml").write_text(filled(text))
+    assert Own(root).verify() == []
 
 
 @pytest.mark.slow

@@ -60,7 +60,6 @@ class Study:
         marks: in place of it, the markers in the files.
         zone: of the tables' times; None: UTC.
         orders: how many orders of stimuli were found.
-        unclear: sentences on what could not be joined.
     """
 
     folder: Path
@@ -80,7 +79,6 @@ class Study:
     groups: list[str] = field(default_factory=list)
     labels: dict[str, Entry] = field(default_factory=dict)
     targets: dict[str, tuple[str, str]] = field(default_factory=dict)
-    unclear: list[str] = field(default_factory=list)
 
     @property
     def cut(self) -> bool:
@@ -214,21 +212,25 @@ def _longest(study: Study) -> float:
         return max((span.stop - span.start for span in spans), default=0.0)
     if study.program is None:
         return 0.0
-    if study.program.timing:
-        return max(lengths_of(study.program), default=0.0)
-    rows, (start, end) = study.program.rows, study.wide_times
-    pairs = [(start.replace("{stimulus}", s), end.replace("{stimulus}", s)) for s in study.stimuli]
-    sheets = (Sheet("", rows, timing=Timing(first, last, None)) for first, last in pairs if last in rows)
-    return max((length for sheet in sheets for length in lengths_of(sheet)), default=0.0)
+    return max((length for sheet in _timed(study, study.program) for length in lengths_of(sheet)), default=0.0)
+
+
+def _timed(study: Study, sheet: Sheet) -> list[Sheet]:
+    """A table with times; one with columns of times for each stimulus as a table for each."""
+    if sheet.timing or sheet is not study.program:
+        return [sheet] if sheet.timing else []
+    pairs = [[column.replace("{stimulus}", s) for column in study.wide_times] for s in study.stimuli]
+    return [Sheet("", sheet.rows, sheet.keys, Timing(first, last, None)) for first, last in pairs if last in sheet.rows]
 
 
 def _find_zone(study: Study) -> None:
+    """The time zone of tables whose times lie in the recordings there alone."""
     starts = {
         tables.canonical(kind.facts["participant"][k]): kind.begins[path]
         for kind in study.kinds for k, path in enumerate(kind.paths) if path in kind.begins
     }  # fmt: skip
-    for sheet in study.sheets:
-        if sheet.timing and (hours := shift_of(sheet, starts)):
+    for timed in (part for sheet in study.sheets for part in _timed(study, sheet)):
+        if hours := shift_of(timed, starts):
             minutes = round(60 * abs(hours))
             study.zone = f"UTC{'+' if hours > 0 else '-'}{minutes // 60:02d}:{minutes % 60:02d}"
 
@@ -367,4 +369,4 @@ def understood(study: Study) -> list[str]:
     unused = [sheet.name for sheet in study.sheets if sheet.participant is None and not sheet.stimulus]
     if unused:
         said.append(f"Not joined with recordings: {', '.join(unused[:5])}: no column holds the participants' names.")
-    return [*said, *study.unclear]
+    return said
