@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import Track, damaged, part, unit_of
+from embench_plugins.datasets.formats.tracks import Track, damaged, part, unit_of, unreadable
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def _file(path: Path) -> Any:
     try:
         file = bioread.read_file(str(path))
     except Exception as error:  # the package raises whatever a damaged file makes it
-        raise damaged(path, f"bioread cannot read it: {' '.join(str(error).split())[:200]}") from error
+        raise unreadable(path, "bioread", error) from error
     if not file.channels:
         raise damaged(path, "it has no channel")
     return file

@@ -14,7 +14,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import Track, damaged, unit_of
+from embench_plugins.datasets.formats.tracks import Track, damaged, unit_of, unreadable
 
 _SI = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "S": 1.0, "uS": 1e-6}
 """What mne multiplies a file's numbers with, by their unit; others stay as they are."""
@@ -65,4 +65,4 @@ def _raw(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return mne.io.read_raw_brainvision(path, preload=False, verbose="error")
     except Exception as error:  # mne raises whatever a damaged file makes it
-        raise damaged(path, f"mne cannot read it: {' '.join(str(error).split())[:200]}") from error
+        raise unreadable(path, "mne", error) from error

@@ -17,7 +17,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.tracks import MOST_BYTES, Track, damaged, part, unit_of
+from embench_plugins.datasets.formats.tracks import MOST_BYTES, Track, damaged, part, unit_of, unreadable
 
 
 @contextmanager
@@ -86,9 +86,9 @@ def _streams(path: Path) -> list[Any]:
         import pyxdf
     except ImportError as error:
         raise DataError("XDF files need the package pyxdf", where=str(path), hint="pip install pyxdf") from error
-    logging.getLogger("pyxdf.pyxdf").setLevel(logging.ERROR)
+    logging.getLogger("pyxdf.pyxdf").setLevel(logging.CRITICAL)
     try:
         streams: list[Any] = pyxdf.load_xdf(str(path))[0]
     except Exception as error:  # the package raises whatever a damaged file makes it
-        raise damaged(path, f"pyxdf cannot read it: {' '.join(str(error).split())[:200]}") from error
+        raise unreadable(path, "pyxdf", error) from error
     return streams

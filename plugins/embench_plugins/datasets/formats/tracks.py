@@ -55,6 +55,12 @@ def unit_of(text: str) -> str | None:
     return UNITS.get(plain.lower(), plain) or None
 
 
+def unreadable(path: Path, library: str, error: Exception) -> DataError:
+    """The error to raise for a file that a library cannot read, with what it says, without the folder."""
+    what = " ".join(str(error).replace(f"{path.parent}/", "").split())[:200]
+    return damaged(path, f"{library} cannot read it: {what or type(error).__name__}")
+
+
 def damaged(path: Path, what: str) -> DataError:
     """The error to raise for a recording's file that is not whole; `what` says what is wrong with it."""
     return DataError(what, where=str(path), expected="a whole recording", hint=AGAIN)
