@@ -35,7 +35,8 @@ class Track:
 
 
 UNITS = {
-    "microvolts": "uV", "millivolts": "mV", "volts": "V", "usiemens": "uS", "microsiemens": "uS", "siemens": "S",
+    "microvolts": "uV", "millivolts": "mV", "volts": "V", "siemens": "S",
+    "usiemens": "uS", "microsiemens": "uS", "microsiemen": "uS",
     "celsius": "degC", "deg c": "degC", "°c": "degC", "c": "degC",
 }  # fmt: skip
 """How files write units -> how they are written here."""
