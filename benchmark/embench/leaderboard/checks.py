@@ -22,7 +22,7 @@ from embench.leaderboard.covered import wrong_coverage
 from embench.leaderboard.entries import UNKNOWN_FILES, LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.history import CheckStatus, EntryCheck, check_history, digest_or_place, entry_name
-from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import agreed, cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.leaderboard.refitted import wrong_controls
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.records.audit import AUDIT_FILE
@@ -128,7 +128,9 @@ def _of_cohort(
         if part and part not in checked.entry.scores:
             return None
         cohort = cohort_of(checked.run, checked.record, checked.data_root)
-        return cohort if isinstance(cohort, Undefined) else check(checked.run, checked.record, cohort)
+        if isinstance(cohort, Undefined):
+            return cohort
+        return agreed(checked.run, cohort, check(checked.run, checked.record, cohort), checked.data_root)
 
     return compare
 

@@ -43,20 +43,23 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    protocol = protocol_of(run)
-    labels = cohort_labels(
-        cohort,
-        cohort.targets,
-        {seed: cohort.folds(protocol, seed) for seed in run.seeds},
-        cohort.eligible if protocol.scoring == 3 else cohort.positions,
-    )
+    labels = _labels_of(run, cohort)
     if record.labels is None:
         found = compare_seal(folder / SEAL_FILE, labels, find.raw_digest_of(run.dataset.name, data_root))
         if found == "other files":
             return Undefined("not compared with the data: the files here are not those that were sealed")
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
-    wrong = labels_apart(record.labels, labels)
-    return OTHER_FILES if wrong and not same_files(run, cohort, data_root) else wrong
+    return agreed(run, cohort, labels_apart(record.labels, labels), data_root)
+
+
+def _labels_of(run: Manifest, cohort: Cohort) -> Labels:
+    protocol = protocol_of(run)
+    return cohort_labels(
+        cohort,
+        cohort.targets,
+        {seed: cohort.folds(protocol, seed) for seed in run.seeds},
+        cohort.eligible if protocol.scoring == 3 else cohort.positions,
+    )
 
 
 def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
@@ -147,13 +150,23 @@ def protocol_of(run: Manifest) -> Protocol:
 
 
 def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort | Undefined:
-    """The subjects of a run whose predictions are public, of the same data here."""
+    """The subjects of a run whose predictions are public, of the same data here. A record without a digest of its files
+    is taken to be of them where its labels are; only agreement counts then, see `agreed`."""
     if record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    return cohort if same_files(run, cohort, data_root) else OTHER_FILES
+    if same_files(run, cohort, data_root):
+        return cohort
+    known = run.dataset.files is None and not run.config.get("train_dataset")
+    return cohort if known and not labels_apart(record.labels, _labels_of(run, cohort)) else OTHER_FILES
+
+
+def agreed(run: Manifest, cohort: Cohort, wrong: list[str], data_root: Path | None) -> list[str] | Undefined:
+    """What a comparison with the data found; where nothing says that they are the same files, differences show no
+    fault of the record: the code that prepares them may have changed."""
+    return wrong if not wrong or same_files(run, cohort, data_root) else OTHER_FILES
 
 
 def same_files(run: Manifest, cohort: Cohort, data_root: Path | None) -> bool:

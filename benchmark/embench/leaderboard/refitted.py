@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import OTHER_FILES, cohort_here, cohort_of, of_method, protocol_of, same_files
+from embench.leaderboard.own_data import OTHER_FILES, agreed, cohort_here, cohort_of, of_method, protocol_of, same_files
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
 from embench.leaderboard.shared import CONTROL_LIBRARIES, few_labels
@@ -40,7 +40,9 @@ def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> lis
     if record.labels is None:
         return _wrong_sealed(run, record, data_root)
     cohort = cohort_of(run, record, data_root)
-    return cohort if isinstance(cohort, Undefined) else controls_apart(run, record, cohort, _trained(run, cohort))
+    if isinstance(cohort, Undefined):
+        return cohort
+    return agreed(run, cohort, controls_apart(run, record, cohort, _trained(run, cohort)), data_root)
 
 
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:

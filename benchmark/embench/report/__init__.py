@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import ProgressCallback
-from embench.data.find import prepared
+from embench.data.cohort import card_for_protocol
+from embench.data.find import card_of, files_digest, prepared
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import saving, write_text
 from embench.interfaces.metric import Undefined
@@ -117,5 +118,10 @@ def _store(record: Record, data_root: Path | None, progress: ProgressCallback | 
         store = prepared(record.manifest.dataset.name, data_root, rules, 1, progress)
     except EmbenchError as error:
         return Undefined(error.what)
-    same = store.key == record.manifest.dataset.fingerprint
+    data = record.manifest.dataset
+    if data.files is None:  # a record of before: of these data if their recordings are all here
+        here = {recording.id for recording in store.recordings}
+        same = store.key == data.fingerprint or set(record.predictions.texts("recording").names.tolist()) <= here
+    else:
+        same = data.files == files_digest(data.name, data_root, card_for_protocol(rules, card_of(data.name, data_root)))
     return store if same else Undefined("the data on this machine differ from those of the run")
