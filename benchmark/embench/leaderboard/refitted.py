@@ -134,7 +134,7 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
     cohort = cohort_here(run, data_root)
     if isinstance(cohort, Undefined):
         return cohort
-    if not same_files(run, cohort, data_root):
+    if run.dataset.files is not None and not same_files(run, cohort, data_root):
         return OTHER_FILES
     protocol = protocol_of(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
@@ -143,4 +143,5 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
     names = [name for name in dict.fromkeys([*theirs, *again]) if name not in CONSTANT_CONTROLS]
     exact = _as_recorded(run, cohort)
     wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
-    return [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
+    said = [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]
+    return agreed(run, cohort, said, data_root)
