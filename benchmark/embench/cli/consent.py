@@ -1,4 +1,4 @@
-"""What is asked before results of own data leave: the participants' consent, and an approval by name."""
+"""Questions asked before results of own data leave: the participants' consent, and an approval by name."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Names:
 
 
 class OwnName(NamedTuple):
-    """What the study's owner calls a recording, and whose it is."""
+    """A recording's own name, with those of its subject and group."""
 
     recording: str
     subject: str
@@ -100,11 +100,11 @@ class Pseudonymous(Dataset):
             yield self._renamed(recording)
 
     def files(self, subject: str) -> list[Path]:
-        """Those of the reader."""
+        """The reader's files."""
         return self.own.files(self.owners.get(subject, subject))
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """What the reader knows of a subject."""
+        """The facts that the reader has of a subject."""
         return self.own.subject_info(self.owners.get(subject, subject))
 
     def verify(self) -> list[Finding]:
@@ -112,7 +112,7 @@ class Pseudonymous(Dataset):
         return self.own.verify()
 
     def exclude_faulty(self) -> int:
-        """What the reader writes into its description."""
+        """Writes the faulty parts into the reader's description; the number of entries."""
         return self.own.exclude_faulty()
 
     def own_names(self) -> dict[str, OwnName]:

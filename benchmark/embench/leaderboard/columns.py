@@ -203,7 +203,7 @@ def _column(
 
 
 def _of_methods(name: str, about: str, value: Callable[[Row], Any], *text: Callable[[Row], str], **more: Any) -> Column:
-    """The same without values for controls."""
+    """A column without values for controls."""
     column = _column(name, about, value, *text, **more)
     return replace(
         column,

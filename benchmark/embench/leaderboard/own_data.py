@@ -164,7 +164,7 @@ def cohort_of(run: Manifest, record: Record, data_root: Path | None) -> Cohort |
 
 
 def agreed(run: Manifest, cohort: Cohort, wrong: list[str], data_root: Path | None) -> list[str] | Undefined:
-    """What a comparison with the data found; where nothing says that they are the same files, differences show no
+    """The result of a comparison with the data; where nothing says that they are the same files, differences show no
     fault of the record: the code that prepares them may have changed."""
     return wrong if not wrong or same_files(run, cohort, data_root) else OTHER_FILES
 

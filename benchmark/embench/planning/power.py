@@ -1,4 +1,4 @@
-"""What a number of subjects can show before anything is measured, and how many a difference needs.
+"""The differences that a number of subjects can show before anything is measured, and how many a difference needs.
 
 Two methods are compared by a paired t test over subjects, two-sided at .05, with 80 % power. How much their difference
 varies over subjects is assumed: 0.10 in AUROC.

@@ -67,7 +67,8 @@ def write_report(
 
 
 def _for_others(record: Record, folder: Path) -> RunFacts:
-    """What others may see of a run, as if it was read from its entry. Raises CheckFailed where labels could be told."""
+    """The part of a run that others may see, as if read from its entry. Raises CheckFailed where labels could be
+    told."""
     kept = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
         told = sealing.why_labels_show(record.predictions, record.labels) if record.labels else ""

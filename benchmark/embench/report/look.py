@@ -63,7 +63,7 @@ PartProgress = Callable[[str, str], ProgressCallback]
 
 @dataclass(frozen=True)
 class LookedAt:
-    """What a page is made of. `people`: those whose signals are drawn. `own`: of a folder of one's own."""
+    """The content of a page. `people`: those whose signals are drawn. `own`: of a folder of one's own."""
 
     dataset: Dataset
     store: Store
@@ -76,7 +76,7 @@ class LookedAt:
 
 @dataclass
 class _Sums:
-    """Of a modality: its unit, rates, the size of each recording, samples by fault, people and hours."""
+    """A modality's unit, rates, the size of each recording, samples by fault, people and hours."""
 
     unit: str
     channels: int
@@ -309,7 +309,7 @@ def _power(of: LookedAt) -> Markup:
 def _drawn(
     of: LookedAt, names: Mapping[str, str], progress: ProgressCallback
 ) -> tuple[dict[str, _Sums], list[tuple[str, str, list[_Drawn]]]]:
-    """What is known of each modality, and (pseudonym, about, recordings) of the people."""
+    """The sums of each modality, and (pseudonym, about, recordings) of the people."""
     entries = of.store.recordings
     detail = _detail(of.card, [entry for entry in entries if entry.subject in of.people])
     shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
@@ -327,7 +327,8 @@ def _drawn(
 
 
 class _Detail(NamedTuple):
-    """How much of recordings is drawn: columns of a whole, channels, and ten seconds of `every` one or of the first."""
+    """The amount of a recording that is drawn: columns of a whole, channels, and ten seconds of `every` one or of the
+    first."""
 
     columns: int
     channels: int

@@ -97,7 +97,7 @@ def by_target(
 def by_labelled_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """The same of a record that holds labels."""
+    """Sections by target, of a record that holds labels."""
     return by_target(run, part, narrow=narrow) if run.record.labels is not None else NO_LABELS
 
 

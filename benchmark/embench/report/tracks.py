@@ -68,7 +68,7 @@ class LabelTrack:
 
 
 def close_up(modality: str, rate: float) -> bool:
-    """Whether ten seconds of a signal show what its whole does not."""
+    """True if ten seconds of a signal show what its whole does not."""
     return not rate < _CLOSE_RATE_HZ and modality not in _NOT_CLOSE
 
 
@@ -215,7 +215,7 @@ def beats_of(store: Store, recording: str, modality: str) -> np.ndarray:
 
 
 def label_tracks(recording: Recording, first: Sequence[str]) -> tuple[list[str], list[LabelTrack]]:
-    """What holds for the whole recording, as text, and what changes in it; the labels named `first` come first."""
+    """The labels of a whole recording, as text, and those that change in it; the labels named `first` come first."""
     whole, tracks = [], []
     for name in sorted(recording.labels, key=lambda name: (name not in first, name)):
         label = recording.labels[name]
@@ -266,7 +266,7 @@ def _held(
 
 
 def time_ticks(duration_s: float) -> list[tuple[float, str]]:
-    """Where times are written below a recording, in percent of its length, and how."""
+    """Places of the times below a recording, in percent of its length, and their texts."""
     unit = 3600 if duration_s > 4 * 3600 else 60 if duration_s > 150 else 1
     places = [unit * place for place in ticks(0, duration_s / unit, 6)]
     return [(100 * place / duration_s, clock(place)) for place in places if place < 0.97 * duration_s]

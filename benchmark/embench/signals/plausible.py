@@ -1,5 +1,5 @@
-"""What a body gives, by modality and unit: limits beyond which a value is no body's, and the sizes that signals have as
-a rule, by which a wrong unit is found.
+"""Values that a body gives, by modality and unit: limits beyond which a value is no body's, and the sizes that
+signals have as a rule, by which a wrong unit is found.
 
 | modality | unit | what is measured | range | source |
 |---|---|---|---|---|
@@ -121,7 +121,7 @@ def format_size(size: float) -> str:
 
 
 def unit_fault(modality: str, unit: str, sizes: Sequence[float]) -> str | None:
-    """What is wrong with the unit of a modality, in a sentence that names the unit its values seem to be in; None where
+    """The fault in the unit of a modality, in a sentence that names the unit its values seem to be in; None where
     nothing is, or where nothing is known of the modality in this unit.
 
     Args:

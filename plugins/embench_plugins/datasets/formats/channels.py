@@ -114,7 +114,7 @@ def chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track], wh
 
 
 def factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """What a voltage is multiplied with to be in the card's unit; other signals stay in their files' units. Raises
+    """The factor that brings a voltage to be in the card's unit; other signals stay in their files' units. Raises
     DataError, with the line `where` that names the channels, if nobody says what its unit is."""
     if modality not in POTENTIALS:
         return 1.0

@@ -20,7 +20,7 @@ _MOST_BYTES = 200_000_000
 
 
 class Header(NamedTuple):
-    """Of an EDF or BDF file: when it began, how long it is, and where its annotations lie, in bytes of a record."""
+    """The start and length of an EDF or BDF file, and the places of its annotations, in bytes of a record."""
 
     start: datetime | None
     seconds: float

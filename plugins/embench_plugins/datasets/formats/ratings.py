@@ -32,7 +32,7 @@ def binary(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) ->
 
 
 def valued(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
-    """The same ratings as values."""
+    """Targets of the same ratings as values."""
     return tuple(Target(f"{name}_value", "value", rule, label=name, scale=scale) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""What an open file of recordings gives, whatever its kind."""
+"""The channels of an open file of recordings, whatever its kind."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _raw(root: Path, path: Path) -> Any:
 
 
 def _scale(raw: Any, own: OwnChannels, modality: str, wanted: list[str], where: str) -> float:
-    """What mne's values are multiplied with to be in the card's unit: they are in volt, siemens, or as in the file."""
+    """The factor that brings mne's values to the card's unit: they are in volt, siemens, or as in the file."""
     kinds = dict(zip(wanted, raw.get_channel_types(picks=wanted), strict=True))
     if modality in POTENTIALS:
         if other := [name for name, kind in kinds.items() if kind not in _VOLTAGES]:

@@ -103,7 +103,7 @@ _MISSING = {
 
 
 def _is_choice(part: str | int) -> bool:
-    """Whether pydantic only says which of several types it tried."""
+    """True if pydantic only says which of several types it tried."""
     return isinstance(part, str) and bool(re.fullmatch(r"Column|str|(dict|tuple|mapping)\[.*", part))
 
 
@@ -123,7 +123,7 @@ def _known(place: Place) -> list[str]:
 
 
 def _disagreements(of: Unlabelled) -> Iterator[Disagreement]:
-    """What is right by itself, and does not fit another part."""
+    """The parts that are right by themselves and do not fit another."""
     yield from _of_signals(of)
     yield from _of_names(of)
     yield from _of_labels(of)
@@ -221,7 +221,7 @@ def _of_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagr
 
 
 def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
-    """What does not fit in a target of a label with classes."""
+    """The faults in a target of a label with classes."""
     place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
     if rule.cut is not None or rule.edges or rule.dead_band:
         yield place, "`cut`, `edges` and `dead_band` are of numbers, and the label has classes", None
@@ -235,7 +235,7 @@ def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disag
 
 
 def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
-    """What does not fit in a target of a label without classes."""
+    """The faults in a target of a label without classes."""
     place = ("targets", target, "kind")
     if rule.kind == "binary" and rule.cut is None:
         yield place, "above which number is it positive?", "cut: 5, for example"

@@ -1,4 +1,4 @@
-"""What tables and markers beside recordings say of a study: what was shown to whom and when, and how it was rated."""
+"""The design of a study by tables and markers beside its recordings: what was shown to whom, when, and how it was rated."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Sheet:
 
     @property
     def one_each(self) -> bool:
-        """Whether it has a row for each participant."""
+        """True if it has one row for each participant."""
         people = self.participant
         return people is not None and not people.duplicated().any()
 
@@ -168,7 +168,7 @@ def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.Da
 
 
 def blank(cells: pd.Series) -> pd.Series:
-    """Which cells hold nothing."""
+    """True for cells that hold nothing."""
     return cells.str.lower().isin(tables.MISSING)
 
 
@@ -205,7 +205,7 @@ def moment_of(sheet: Sheet) -> str | None:
 
 
 def _moments(column: pd.Series, *, dates_only: bool = False) -> bool:
-    """Whether nearly all cells are times."""
+    """True if nearly all cells are times."""
     cells = [cell for cell in column.head(_SOME) if cell.lower() not in tables.MISSING]
     if not cells or (dates_only and all(math.isfinite(tables.number(cell)) for cell in cells)):
         return False
@@ -260,7 +260,7 @@ def stimulus_of(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
 
 
 def _counts(people: pd.Series, cells: pd.Series) -> bool:
-    """Whether numbers rise with the rows of each participant."""
+    """True if numbers rise with the rows of each participant."""
     numbers = cells.map(tables.number)
     return all(own.is_monotonic_increasing for _, own in numbers.groupby(people))
 
@@ -331,7 +331,7 @@ def _split(text: str, known: Sequence[str]) -> tuple[str, str]:
 
 
 def shift_of(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float | None:
-    """By how many hours the zone of a table's times is off UTC; None where nothing tells it, 0 where it is UTC.
+    """Hours by which the zone of a table's times is off UTC; None where nothing tells it, 0 where it is UTC.
 
     Args:
         starts: participant -> when the recording began, in unix seconds, and how long it is, in s.
@@ -371,7 +371,7 @@ def order_of(sheet: Sheet) -> list[tuple[str, ...]]:
 
 
 def lengths_of(sheet: Sheet) -> list[float]:
-    """How long each stretch of a table is, in s."""
+    """The length of each stretch of a table, in s."""
     if sheet.timing is None:
         return []
     start, end, duration = sheet.timing

@@ -115,7 +115,7 @@ def _source(kind: Kind, study: Study) -> list[str]:
 
 
 def _trials(kind: Kind, study: Study) -> list[str]:
-    """How recordings are cut into what was shown."""
+    """The lines by which recordings are cut into what was shown."""
     if study.marks and kind.markers:
         lines = ["    trials:  # parts of each file, by its markers", "      markers:"]
         names = study.names

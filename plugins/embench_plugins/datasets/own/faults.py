@@ -39,7 +39,7 @@ def faults(
     opened: Callable[[Item, Sequence[str]], AbstractContextManager[Read]],
     trials: Callable[[Item, Read], Sequence[Span | DataError | None]],
 ) -> Iterator[Fault]:
-    """What cannot be used of some recordings: modalities whose files cannot be read, trials that lie outside, and whole
+    """The unusable parts of some recordings: modalities whose files cannot be read, trials that lie outside, and whole
     recordings of which nothing can be used.
 
     Args:

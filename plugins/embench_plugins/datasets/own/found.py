@@ -1,4 +1,4 @@
-"""What a folder of recordings seems to hold: whose files they are, what their names say, and what is in them."""
+"""The likely content of a folder of recordings: whose files they are, what their names say, and what is in them."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def template_of(root: Path, paths: Sequence[Path], *, stars: bool = True) -> tup
 
 
 def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str, str, list[str]]]:
-    """What stands in a template for each piece that differs between paths, its name in braces, and its values."""
+    """The text of a template for each piece that differs between paths, its name in braces, and its values."""
     if not differing:
         return []
     who = max(range(len(differing)), key=lambda k: (_personal(differing[k]), -k))
@@ -178,7 +178,7 @@ def _named(differing: Sequence[Sequence[str]], *, stars: bool) -> list[tuple[str
 
 
 def _personal(values: Sequence[str]) -> int:
-    """How much some values look like those of participants."""
+    """A score, higher where values look like names of participants."""
     share = np.mean([bool(_SUBJECT.fullmatch(value)) for value in values])
     other = np.mean([bool(_OTHER.fullmatch(value)) for value in values])
     number = np.mean([bool(re.fullmatch(r"[A-Za-z]{1,4}[-_ ]?\d+\w{0,2}|\d{2,}", value)) for value in values])
@@ -217,7 +217,7 @@ def _alike(root: Path, paths: Sequence[Path]) -> list[list[Path]]:
 
 
 def _header(path: Path) -> tuple[str, ...] | None:
-    """What files of one kind share; None of a table that is no signal."""
+    """The names of columns that files of one kind share; None of a table that is no signal."""
     if path.suffix.lower() in WAVES:
         return ()
     try:
@@ -230,7 +230,7 @@ def _header(path: Path) -> tuple[str, ...] | None:
 
 
 def _sensed(names: Sequence[str]) -> bool:
-    """Whether columns look like signals: one is called so, or none has a name."""
+    """True if columns look like signals: one is called so, or none has a name."""
     return names == tuple(str(i) for i in range(1, len(names) + 1)) or any(modality_of(name) for name in names)
 
 
@@ -250,7 +250,7 @@ def modality_of(name: str) -> str | None:
 
 
 def _is_e4(folder: Path, inside: set[str]) -> bool:
-    """Whether the first of a folder's files begins as a wristband's do."""
+    """True if the first of a folder's files begins as a wristband's do."""
     return e4.is_export(folder / next(name for name in e4.FILES.values() if name in inside))
 
 
@@ -335,7 +335,7 @@ def _columns(kind: Kind) -> None:
 
 
 def _unit(form: tables.Dialect, name: str) -> str | None:
-    """What a column is in, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
+    """The unit of a column, by the lines before the rows or by its name; `TODO` where such lines leave it open."""
     if name in form.units:
         return unit_of(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
@@ -343,7 +343,7 @@ def _unit(form: tables.Dialect, name: str) -> str | None:
 
 
 def dated(column: pd.Series) -> bool:
-    """Whether the first cell of a column is a date with a time, or unix time."""
+    """True if the first cell of a column is a date with a time, or unix time."""
     first = column.iloc[0]
     if isinstance(first, str):
         return bool(re.match(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d", first))

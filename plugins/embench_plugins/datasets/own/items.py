@@ -1,4 +1,4 @@
-"""Which recordings a folder has, by the paths that its `dataset.yaml` describes."""
+"""The recordings of a folder, by the paths that its `dataset.yaml` describes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Item:
 
 
 class Heard:
-    """What is odd about the signals in the files of a recording."""
+    """Collects oddities of the signals in the files of a recording."""
 
     def __init__(self, item: Item) -> None:
         self._item, self._odd, self._lost = item, list[Finding](), dict[str, int]()
@@ -52,7 +52,7 @@ class Heard:
         self._lost[modality] = self._lost.get(modality, 0) + lost
 
     def findings(self, modalities: Sequence[str], *, few: bool) -> list[Finding]:
-        """What there is to say, once all is heard, of modalities that there should be, and of a `few` lost samples."""
+        """The findings on all signals: modalities that there should be, and a `few` lost samples."""
         absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
         lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n and few]
         return self._odd + absent + lost
@@ -172,7 +172,7 @@ def _found(root: Path, i: int, source: Source, written: Written, *, by_path: boo
 
 
 def _instead(root: Path, text: str, written: Written) -> str:
-    """What lies in the folder, where a pattern matches none of it."""
+    """The paths that lie in the folder, where a pattern matches none."""
     places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
     names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p != written.path)
     near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]
@@ -180,7 +180,7 @@ def _instead(root: Path, text: str, written: Written) -> str:
 
 
 def first_moment(item: Item) -> float:
-    """When a wristband's files all have begun, in unix seconds, by their first lines alone."""
+    """The time at which all of a wristband's files have begun, in unix seconds, by their first lines alone."""
     found = []
     for m, folder in item.paths.items():
         path = folder / e4.FILES[m]

@@ -106,7 +106,7 @@ class Trials(Part):
 
     @property
     def wide(self) -> bool:
-        """Whether a row of the table has columns for each stimulus."""
+        """True if a row of the table has columns for each stimulus."""
         return bool(self.start and "{stimulus}" in self.start)
 
     @property
@@ -170,7 +170,7 @@ class Source(Part):
 
     @property
     def template(self) -> Template | None:
-        """Where files, or folders of them, are; None where each modality has its own, or BIDS says it."""
+        """The path of the files or folders; None where each modality has its own, or BIDS says it."""
         return self.files or self.e4
 
     @property
@@ -179,7 +179,7 @@ class Source(Part):
         return tuple(self.signals) or (tuple(e4.FILES) if self.e4 else ())
 
     def own_template(self, modality: str) -> Template | None:
-        """Where a modality's files are."""
+        """The path of a modality's files."""
         channels = self.signals.get(modality) if isinstance(self.signals, Mapping) else None
         return channels.file if channels and channels.file else self.template
 
@@ -216,7 +216,7 @@ class Source(Part):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is known of a recording from the path of its files."""
+        """The names in braces in the path of a recording's files."""
         if self.bids:
             return ENTITIES
         template = self.template or next(iter(filter(None, map(self.own_template, self.modalities))), None)
@@ -224,7 +224,7 @@ class Source(Part):
 
 
 class LabelSource(Part):
-    """Where a label stands: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
+    """The place of a label: in the `file` name, in a `column` of a table's row (with `keys`), of its stretches of time
     (with `start`), of its moments (with `time`), of the trials' table (`trial`), or of the signals' file.
 
     Args:
@@ -284,14 +284,14 @@ class LabelSource(Part):
 
     @property
     def kind(self) -> Literal["rating", "continuous", "condition"]:
-        """What a label of the interfaces it is."""
+        """The kind of label, in the words of the interfaces."""
         if self.classes:
             return "condition"
         return "continuous" if self.start or self.time or (self.column and not self.table) else "rating"
 
 
 class TargetRule(Part):
-    """What is predicted of a label, as `embench.interfaces.units` has it, with classes by their names."""
+    """The rule of a target, as `embench.interfaces.units` has it, with classes by their names."""
 
     label: Text
     kind: KindName
@@ -309,7 +309,7 @@ class TargetRule(Part):
 
 
 class People(Part):
-    """What is known of subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
+    """The facts on subjects: a `table` with the column of their `id` and columns of `info` (name -> column).
 
     Args:
         group: the column, or the name in the files' path, of those who were recorded together.
@@ -341,7 +341,7 @@ class Faulty(Part):
 
 
 class Rest(Part):
-    """Where rest lies in every recording, in s from its start."""
+    """The rest in every recording, in s from its start."""
 
     start_s: Annotated[float, Field(ge=0)]
     stop_s: Annotated[float, Field(gt=0)]

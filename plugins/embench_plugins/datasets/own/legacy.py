@@ -23,12 +23,12 @@ _MOST_REPEATS = 3
 
 
 def note(root: Path) -> str:
-    """What to do with the `corpus.yaml` of a folder."""
+    """The advice on the `corpus.yaml` of a folder."""
     return f"{LEGACY} is read until 0.2 only: `embench data new {shlex.quote(str(root))}` writes the same as {DATASET}"
 
 
 def read_legacy(root: Path) -> Written:
-    """What the `corpus.yaml` of a folder says, as a `dataset.yaml` would, with the lines of the former.
+    """The content of a folder's `corpus.yaml` in the form of a `dataset.yaml`, with the lines of the former.
 
     Raises:
         DataError: it cannot be read, or does not say whose a file is; it names the line.

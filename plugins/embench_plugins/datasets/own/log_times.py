@@ -18,7 +18,7 @@ TIMED = re.compile(rf".+\.({'|'.join([*PAIRS, *PAIRS.values()])})")
 
 
 def program(rows: pd.DataFrame) -> str | None:
-    """What wrote a log, by its columns; None of a table that is none."""
+    """The program that wrote a log, by its columns; None of any other table."""
     return next((name for name, columns in _PROGRAMS.items() if columns <= set(rows.columns)), None)
 
 
@@ -41,7 +41,7 @@ def dated(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _start(said: Mapping[str, str]) -> datetime | None:
-    """When an experiment began; in local time where no zone is stated."""
+    """The start of an experiment; in local time where no zone is stated."""
     local = _dates(f"{said['SessionDate']} {said['SessionTime']}", "%m-%d-%Y %H:%M:%S")
     utc = {at for at in _dates(said["SessionStartDateTimeUtc"], *_UTC_FORMS)
            if not local or abs(at - local[0]) < timedelta(hours=15)}  # fmt: skip
@@ -52,7 +52,7 @@ def _start(said: Mapping[str, str]) -> datetime | None:
 
 
 def _dates(text: str, *forms: str) -> list[datetime]:
-    """What a text may be as a date."""
+    """The dates that a text may stand for."""
     found = []
     for form in forms:
         with contextlib.suppress(ValueError):

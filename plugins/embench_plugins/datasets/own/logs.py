@@ -16,7 +16,7 @@ _OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
 
 
 def opening(path: Path) -> tuple[str | None, str]:
-    """What wrote a log of text, by its first line, and its encoding; None of any other file."""
+    """The program that wrote a log of text, by its first line, and its encoding; None of any other file."""
     with path.open("rb") as file:
         start = file.read(200)
     marked = start[:2] in (b"\xff\xfe", b"\xfe\xff")

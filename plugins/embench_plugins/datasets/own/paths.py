@@ -43,7 +43,7 @@ class Template:
         return tuple(dict.fromkeys(match["name"] for match in _PART.finditer(self.text) if match["name"]))
 
     def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:
-        """What is below a folder and fits, in the order of names, with what stands for each name in braces.
+        """The matching paths below a folder, in the order of names, with what stands for each name in braces.
 
         Args:
             known: what stands for some of them.
@@ -70,7 +70,7 @@ class Listed(Template):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What is known of each."""
+        """The facts that are known of each file."""
         return ("participant", "recording")
 
     def matches(self, root: Path, known: Mapping[str, str] | None = None) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -16,7 +16,7 @@ from embench_plugins.datasets.own.yaml import Written
 
 
 class Participants:
-    """What is known of participants; nothing where the description names no table."""
+    """The facts on participants; none where the description names no table."""
 
     def __init__(self, description: Unlabelled, tables_: Tables, written: Written) -> None:
         self._spec, self._tables, self._written = description.participants, tables_, written
@@ -61,8 +61,8 @@ class Participants:
         return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}
 
     def group(self, subject: str, facts: Mapping[str, str]) -> str:
-        """With whom a subject was recorded: the subject alone where nothing is said of groups. Raises DataError where
-        this one has none."""
+        """The group that a subject was recorded in: the subject alone where nothing is said of groups. Raises DataError
+        where this one has none."""
         group = self._spec.group
         if group is None:
             return subject

@@ -1,4 +1,4 @@
-"""What stands before the rows of tables that devices and programs export: names, units and rates, each in its way."""
+"""The lines before the rows of tables that devices and programs export: names, units and rates, each in its way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 
 
 class Preamble(NamedTuple):
-    """How many lines stand before the rows, or before a line of names where there are no `names`; what each column is
+    """The number of lines before the rows, or before a line of names where there are no `names`; what each column is
     in, empty where that is not known; samples a second; and the separator, where it is stated."""
 
     lines: int = 0
@@ -32,7 +32,7 @@ class Preamble(NamedTuple):
 
 
 def preamble(lines: Sequence[str], path: Path) -> Preamble:
-    """What stands before the rows of a table, by its first lines. Raises DataError where it is damaged."""
+    """The lines before the rows of a table, by its first lines. Raises DataError where it is damaged."""
     return next(read(lines, path) for form, read in _KINDS if re.match(form, lines[0]))
 
 

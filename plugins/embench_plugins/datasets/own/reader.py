@@ -141,7 +141,7 @@ class Own(Dataset):
         return list(dict.fromkeys(findings))
 
     def _of_lengths(self, longest: float, rates: Mapping[str, set[float]]) -> list[Finding]:
-        """What `verify` notes of the longest recording, and of the rates that each modality has."""
+        """The findings on the longest recording, and of the rates that each modality has."""
         if not 0 < 1.5 * longest < self.description.longest_s:
             return []
         what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
@@ -207,7 +207,7 @@ class Own(Dataset):
                 yield self._recording(item, source, read, base, number, span, labels)
 
     def _known_start(self, item: Item) -> dict[str, float]:
-        """Where a wristband's recording is in its session, since a wristband knows when it began."""
+        """The start and position of a wristband's recording in its session, since a wristband knows when it began."""
         items = {other.id: other for other in self._of(item.facts["participant"]) if self._source(other).e4}
         starts = self._begun.setdefault(item.facts["participant"], {})
         starts |= {id_: first_moment(other) for id_, other in items.items() if id_ not in starts}
@@ -216,7 +216,7 @@ class Own(Dataset):
         return {"start_s": starts[item.id] - own[0], "order": own.index(starts[item.id])}
 
     def _cut(self, item: Item, source: Source, read: Read) -> tuple[Read, Sequence[Span | DataError | None]]:
-        """What becomes of the signals of some files, and the parts of them that are recordings of their own."""
+        """The signals of some files, and the parts of them that are recordings of their own."""
         read = in_memory(read.between(0.0, read.duration_s), read.start, read.duration_s)
         return read, self._trials(item, source, read) or [None]
 

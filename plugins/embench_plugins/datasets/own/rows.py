@@ -20,7 +20,7 @@ class Named(Protocol):
 
     @property
     def keys(self) -> Mapping[str, str]:
-        """What is known of a recording -> the column that holds it."""
+        """Fact on a recording -> the column that holds it."""
 
 
 class Timed(Protocol):

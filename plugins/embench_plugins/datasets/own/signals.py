@@ -58,7 +58,7 @@ def in_memory(signals: Mapping[str, Signal], start: float | None = None, duratio
 
 
 def read_e4(folder: Path, modalities: Sequence[str]) -> Read:
-    """What a wristband recorded; a modality whose file is missing is absent. Raises DataError."""
+    """The signals of a wristband; a modality whose file is missing is absent. Raises DataError."""
     paths = {m: folder / e4.FILES[m] for m in modalities if (folder / e4.FILES[m]).is_file()}
     if not paths:
         wanted = ", ".join(e4.FILES[m] for m in modalities)
@@ -243,7 +243,7 @@ def _rate(at: np.ndarray, stated: float | None, path: Path, column: str, where: 
 
 
 def _even(at: np.ndarray, rate: float) -> bool:
-    """Whether times (n,) are those of evenly spaced samples, but for their rounding or the jitter of a clock."""
+    """True if times (n,) are those of evenly spaced samples, but for their rounding or the jitter of a clock."""
     return bool(np.abs(at - np.arange(len(at)) / rate).max() <= JITTER_S)
 
 
@@ -278,7 +278,7 @@ def rows_at(
 def _shared(
     found: Mapping[str, Sequence[Track]], paths: Mapping[str, Path]
 ) -> tuple[float | None, float, Mapping[str, int]]:
-    """When modalities begin, how long they last, and the sample of each at which they do: those whose files all say
+    """The start and length that modalities share, and the sample of each at which they do: those whose files all say
     when they began are cut to what they share."""
     starts = {m: tracks[0].start for m, tracks in found.items()}
     known = {m: start for m, start in starts.items() if start is not None}

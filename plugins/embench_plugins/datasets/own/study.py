@@ -1,4 +1,4 @@
-"""What a folder of recordings seems to be as a study: who, what was shown in which order, and which labels exist."""
+"""The study that a folder of recordings seems to hold: who, what was shown in which order, and which labels exist."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass
 class Study:
-    """What was found in a folder, and what `dataset.yaml` will say of it.
+    """The findings on a folder, and what `dataset.yaml` will say of it.
 
     Args:
         program: the table that says when things were shown; `wide_times` are its columns where a row has all.
@@ -82,12 +82,12 @@ class Study:
 
     @property
     def cut(self) -> bool:
-        """Whether recordings are cut into trials."""
+        """True if recordings are cut into trials."""
         return self.program is not None or self.marks is not None
 
 
 def find_study(folder: Path) -> Study:
-    """What a folder holds, by its files, tables and markers.
+    """The study in a folder, by its files, tables and markers.
 
     Raises:
         DataError: there is no folder, or nothing in it that can be read.
@@ -134,7 +134,7 @@ def find_study(folder: Path) -> Study:
 
 
 def _find_stimuli(study: Study) -> None:
-    """What was shown, where each recording holds several: by markers, by a table of times, or by columns of times."""
+    """Finds the stimuli of recordings that hold several: by markers, by a table of times, or by columns of times."""
     if any(name not in ("participant", *SESSIONS) for kind in study.kinds for name in kind.facts):
         return  # each has its own files
     cells = [str(c) for s in study.sheets for column in s.plain for c in s.rows[column].unique()[:100]]
@@ -162,14 +162,14 @@ def _find_stimuli(study: Study) -> None:
 
 
 def _moment_columns(column: str) -> bool:
-    """Whether a column with a stimulus in its name is called like a start or an end."""
+    """True if a column with a stimulus in its name is called like a start or an end."""
     plain = column.replace("{stimulus}", "x")
     both = (pd.DataFrame({plain: ["1"], other: ["2"]}) for other in ("start", "end"))
     return any((found := timing_of(rows, {})) is not None and plain in found.columns for rows in both)
 
 
 def _rated(sheet: Sheet, study: Study) -> bool:
-    """Whether the stimuli of a table are rated, there or in another table; else its stretches are phases."""
+    """True if the stimuli of a table are rated, there or in another table; else its stretches are phases."""
     names = sorted({tables.canonical(cell) for cell in sheet.rows[str(sheet.stimulus)]})
     others = [other for other in study.sheets if other is not sheet and not other.timing]
     return bool(_ratings(sheet)) or any(stimulus_of(other, names) or wide_of(other, names) for other in others)
@@ -306,7 +306,7 @@ def _find_labels_by_name(study: Study) -> None:
 
 
 def _find_shown(study: Study) -> None:
-    """What was shown as a label, where there is no other."""
+    """Takes the stimulus as a label, where there is no other."""
     if study.cut and not study.labels:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
         fields = {"file": "stimulus", "classes": f"[{', '.join(map(_text, classes))}]"}
@@ -340,7 +340,7 @@ def _text(value: str) -> str:
 
 
 def understood(study: Study) -> list[str]:
-    """What was understood of a folder, in sentences in which a wrong guess is seen."""
+    """The findings on a folder, in sentences in which a wrong guess is seen."""
     people = {value for kind in study.kinds for value in kind.facts["participant"]}
     count = sum(len(kind.paths) for kind in study.kinds)
     modalities = list(dict.fromkeys(m for kind in study.kinds for m in kind.signals))

@@ -34,7 +34,7 @@ AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row
 
 
 class Dialect(NamedTuple):
-    """How a table is written: `names` are those of its columns, numbers for those without; `before` is what stands
+    """The form of a table: `names` are those of its columns, numbers for those without; `before` is what stands
     before its rows or its line of names."""
 
     separator: str
@@ -50,7 +50,7 @@ class Dialect(NamedTuple):
 
 
 def dialect(path: Path) -> Dialect:
-    """How a table is written, by its first lines.
+    """The form of a table, by its first lines.
 
     Raises:
         DataError: it is missing, no text, empty, or two columns have one name.
@@ -261,7 +261,7 @@ def opened(path: Path) -> Iterator[Rows]:
 
 
 def _count(path: Path, form: Dialect) -> int:
-    """How many rows there are, without reading their cells. Raises DataError where there is none."""
+    """The number of rows, without reading their cells. Raises DataError where there is none."""
     count, quoted, tabs = -form.headed, False, form.separator == "\t"
     with path.open("rb") as file:
         for line in iter(partial(file.readline, _MOST_LINE), b""):

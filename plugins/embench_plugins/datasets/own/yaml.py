@@ -25,7 +25,7 @@ Place = tuple[str | int, ...]
 
 
 class Written:
-    """What a `dataset.yaml` holds, and the line of each of its values.
+    """The content of a `dataset.yaml`, and the line of each of its values.
 
     Args:
         content: texts, None, lists and mappings with keys that are texts.
