@@ -1,4 +1,4 @@
-"""The design of a study by tables and markers beside its recordings: what was shown to whom, when, and how it was rated."""
+"""The design of a study, by tables and markers beside its recordings: stimuli, their times and their ratings."""
 
 from __future__ import annotations
 
