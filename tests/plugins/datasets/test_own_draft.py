@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -146,3 +147,11 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path):
 )
 def test_real_releases(release, source):
     assert any(source.items() <= row.items() for row in found(released(release))["recordings"])
+
+
+def test_classes_with_quotation_marks_are_read_again_as_they_are(tmp_path):
+    root = tables(tmp_path)
+    path = root / "ratings.csv"
+    path.write_text(path.read_text().replace(";good", ';so `"`good').replace("bad", "bad\\"), "utf-8")
+    classes = found(root)["labels"]["mood"]["classes"]
+    assert set(classes) == set(pd.read_csv(path, sep=";", quoting=3)["mood"])

@@ -12,6 +12,7 @@ from embench_plugins.datasets.own.found import Kind
 from embench_plugins.datasets.own.legacy import LEGACY, converted
 from embench_plugins.datasets.own.signals import TABLES
 from embench_plugins.datasets.own.study import SESSIONS, Study, find_study, understood
+from embench_plugins.datasets.own.yaml import as_yaml
 
 _NO_LABELS = (
     "labels:  # no table with the participants' labels was found; write where they are, for example:",
@@ -87,10 +88,10 @@ def _people(study: Study) -> list[str]:
     sheet = study.participants
     if sheet is None:
         return []
-    lines = ["", "participants:", f"  table: {_text(sheet.name)}", f"  id: {_text(sheet.keys['participant'])}"]
+    lines = ["", "participants:", f"  table: {as_yaml(sheet.name)}", f"  id: {as_yaml(sheet.keys['participant'])}"]
     if study.info:
-        lines.append(f"  info: {{{', '.join(f'{k}: {_text(v)}' for k, v in study.info.items())}}}")
-    hint = f"{_text(study.groups[0])}  # " if study.groups else "COLUMN  # "
+        lines.append(f"  info: {{{', '.join(f'{k}: {as_yaml(v)}' for k, v in study.info.items())}}}")
+    hint = f"{as_yaml(study.groups[0])}  # " if study.groups else "COLUMN  # "
     return [*lines, f"  # group: {hint}those recorded together (dyads, sites), who are never divided between folds"]
 
 
@@ -127,16 +128,16 @@ def _trials(kind: Kind, study: Study) -> list[str]:
     sheet = study.program
     if sheet is None:
         return []
-    keyed = "".join(f", {k}: {_text(v)}" for k, v in sheet.keys.items() if k != "stimulus")[2:]
+    keyed = "".join(f", {k}: {as_yaml(v)}" for k, v in sheet.keys.items() if k != "stimulus")[2:]
     lines = ["    trials:  # parts of each recording, by a table", f"      table: {_quoted(sheet.name)}"]
     lines += [f"      keys: {{{keyed}}}"] if keyed else []
     if sheet.timing and sheet.stimulus:
         start, end, duration = sheet.timing
         lines += [
-            f"      start: {_text(start)}",
-            f"      {'end' if end else 'duration'}: {_text(str(end or duration))}",
+            f"      start: {as_yaml(start)}",
+            f"      {'end' if end else 'duration'}: {as_yaml(str(end or duration))}",
         ]
-        return [*lines, f"      stimulus: {_text(sheet.stimulus)}"]
+        return [*lines, f"      stimulus: {as_yaml(sheet.stimulus)}"]
     start, end = study.wide_times
     return [*lines, f"      start: {_quoted(start)}", f"      end: {_quoted(end)}"]
 
@@ -145,11 +146,11 @@ def _signals(kind: Kind) -> list[str]:
     lines = ["    signals:"]
     for m, channels in kind.signals.items():
         same = all(k == v for k, v in channels.items())
-        named = ", ".join(_text(k) if same else f"{_text(k)}: {_text(v)}" for k, v in channels.items())
+        named = ", ".join(as_yaml(k) if same else f"{as_yaml(k)}: {as_yaml(v)}" for k, v in channels.items())
         lines += [f"      {m}:", f"        channels: {f'[{named}]' if same else f'{{{named}}}'}"]
         unit, voltage = kind.units.get(m), m in ("eeg", "ecg", "emg", "eog")
         if kind.time:
-            lines.append(f"        time: {_text(kind.time)}")
+            lines.append(f"        time: {as_yaml(kind.time)}")
             lines += [f"        time_unit: {kind.time_unit}"] if kind.time_unit != "s" else []
         elif m in kind.rates:
             inside = "no stated unit" if unit in (None, "TODO") else unit
@@ -158,7 +159,7 @@ def _signals(kind: Kind) -> list[str]:
         else:
             lines.append("        rate: TODO  # samples a second")
         if not voltage or m not in kind.rates or kind.paths[0].suffix.lower() in TABLES:
-            lines.append(f"        unit: {_text(unit) if unit else 'TODO'}")
+            lines.append(f"        unit: {as_yaml(unit) if unit else 'TODO'}")
     if kind.others:
         lines.append(f"    # not used: {', '.join(kind.others[:12])}{' ..' if len(kind.others) > 12 else ''}")
     return lines
@@ -175,11 +176,6 @@ def _labels(study: Study) -> list[str]:
         else:
             lines += [f"  {name}:{comment}", *(f"    {key}: {value}" for key, value in entry.fields.items())]
     return lines
-
-
-def _text(value: str) -> str:
-    """A text as YAML, in quotes where that is needed."""
-    return value if re.fullmatch(r"[A-Za-z0-9][\w./-]*", value) else json.dumps(value, ensure_ascii=False)
 
 
 def _quoted(value: str) -> str:

@@ -30,6 +30,7 @@ from embench_plugins.datasets.own.design import (
 )
 from embench_plugins.datasets.own.found import Kind, all_files, keys_of, kinds, modality_of, other_tables
 from embench_plugins.datasets.own.rows import marked_spans
+from embench_plugins.datasets.own.yaml import as_yaml
 
 SESSIONS = ("ses", "session", "day", "visit", "sitzung")
 _INFO = {"sex": "sex", "gender": "sex", "geschlecht": "sex", "age": "age", "alter": "age", "handedness": "handedness"}
@@ -250,17 +251,17 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
     if sheet.participant is None:
         return
     trial = sheet is study.program and not sheet.wide
-    where = {"table": f'"{sheet.name}"' if "{" in sheet.name else _text(sheet.name)}
+    where = {"table": as_yaml(sheet.name)}
     keys = {k: v for k, v in sheet.keys.items() if k in sheet.rows or v in sheet.rows}
     if study.cut and sheet.stimulus and sheet is not study.program:
         keys = {**keys, "stimulus": sheet.stimulus}
     if keys:
-        where["keys"] = f"{{{', '.join(f'{k}: {_text(v)}' for k, v in keys.items())}}}"
+        where["keys"] = f"{{{', '.join(f'{k}: {as_yaml(v)}' for k, v in keys.items())}}}"
     if sheet.timing and not study.cut:
         start, end, duration = sheet.timing
-        where |= {"start": _text(start), **({"end": _text(end)} if end else {"duration": _text(str(duration))})}
+        where |= {"start": as_yaml(start), **({"end": as_yaml(end)} if end else {"duration": as_yaml(str(duration))})}
     if not study.cut and (moment := moment_of(sheet)):
-        where["time"] = _text(moment)
+        where["time"] = as_yaml(moment)
     columns = [*sheet.plain, *([sheet.stimulus] if sheet.stimulus and not study.cut else [])]
     rated = [c for c in sheet.wide if not _moment_columns(c)]
     wide = {c.replace("{stimulus}", s) for c in sheet.wide for s in sheet.wide[c]}
@@ -272,7 +273,7 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
         if study.cut and not (trial or names or sheet.stimulus) and sheet.one_each:
             continue  # of a person, not of what was shown
         word = re.sub(r"\W+", "_", column.replace("{stimulus}", "")).strip("_")
-        place = {"trial": _text(column)} if trial else {**where, "column": f'"{column}"' if names else _text(column)}
+        place = {"trial": as_yaml(column)} if trial else {**where, "column": as_yaml(column)}
         _add_label(study, word, place, cells)
 
 
@@ -289,7 +290,7 @@ def _add_label(study: Study, word: str, place: Mapping[str, str], cells: pd.Seri
         study.labels[word] = Entry({**place, "scale": f"[{low:g}, {high:g}]"}, found)
         study.targets[word] = (f"kind: binary, cut: {(low + high) / 2:g}", "above the cut it is positive")
     elif len(classes) <= _MOST_CLASSES:
-        study.labels[word] = Entry({**place, "classes": f"[{', '.join(map(_text, classes))}]"})
+        study.labels[word] = Entry({**place, "classes": f"[{', '.join(map(as_yaml, classes))}]"})
         study.targets[word] = rule_of(classes)
 
 
@@ -301,7 +302,7 @@ def _find_labels_by_name(study: Study) -> None:
             classes = sorted(set(values))
             free = name not in ("participant", *SESSIONS, *told) and 2 <= len(classes) <= _MOST_CLASSES
             if free and not any(map(str.isdigit, classes)):
-                fields = {"file": name, "classes": f"[{', '.join(map(_text, classes))}]"}
+                fields = {"file": name, "classes": f"[{', '.join(map(as_yaml, classes))}]"}
                 study.labels[name], study.targets[name] = Entry(fields, "by file name"), rule_of(classes)
 
 
@@ -309,7 +310,7 @@ def _find_shown(study: Study) -> None:
     """Takes the stimulus as a label, where there is no other."""
     if study.cut and not study.labels:
         classes = sorted(study.stimuli)[:_MOST_CLASSES]
-        fields = {"file": "stimulus", "classes": f"[{', '.join(map(_text, classes))}]"}
+        fields = {"file": "stimulus", "classes": f"[{', '.join(map(as_yaml, classes))}]"}
         study.labels["shown"] = Entry(fields, "what was shown is what is predicted: no ratings were found")
         study.targets["shown"] = rule_of(classes)
 
@@ -330,13 +331,9 @@ def scale_of(values: Sequence[float]) -> tuple[float, float]:
 def rule_of(classes: Sequence[str]) -> tuple[str, str]:
     """The rule of a target of some classes, and what is to be decided."""
     if len(classes) == 2:
-        rule = f"kind: binary, positive: [{_text(classes[1])}], negative: [{_text(classes[0])}]"
+        rule = f"kind: binary, positive: [{as_yaml(classes[1])}], negative: [{as_yaml(classes[0])}]"
         return rule, "which one is positive?"
     return "kind: classes", "or binary, with lists of `positive` and `negative` classes"
-
-
-def _text(value: str) -> str:
-    return value if re.fullmatch(r"[A-Za-z0-9][\w./-]*", value) else f'"{value}"'
 
 
 def understood(study: Study) -> list[str]:

@@ -6,6 +6,8 @@ schema makes numbers of what has to be one.
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,15 @@ class Written:
         while place not in self.lines and place:
             place = place[:-1]
         return f"{self.path}, line {self.lines.get(place, 1)}"
+
+
+def as_yaml(text: str) -> str:
+    """A text as a `dataset.yaml` has it, in quotes where that is needed.
+
+    >>> as_yaml("P01"), as_yaml('so "calm"')
+    ('P01', '"so \\\\"calm\\\\""')
+    """
+    return text if re.fullmatch(r"[A-Za-z0-9][\w./-]*", text) else json.dumps(text, ensure_ascii=False)
 
 
 def read_yaml(path: Path, *, aliases: bool = False) -> Written:
