@@ -167,11 +167,6 @@ def _cleared(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.Da
     return rows[plain], f"a log of {log} whose times are not used: {why}" if why else ""
 
 
-def blank(cells: pd.Series) -> pd.Series:
-    """True for cells that hold nothing."""
-    return cells.str.lower().isin(tables.MISSING)
-
-
 def timing_of(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
     """The columns of stretches of time, by their names in several languages, or since all their cells are dates."""
 
@@ -362,7 +357,7 @@ def order_of(sheet: Sheet) -> list[tuple[str, ...]]:
     if people is None or column is None:
         return []
     rows = sheet.rows.assign(_who=people)
-    rows = rows[~blank(rows[column])]
+    rows = rows[~tables.blank(rows[column])]
     if sheet.timing:
         rows = rows.assign(_at=[_second(cell) or 0.0 for cell in rows[sheet.timing.start]]).sort_values(
             "_at", kind="stable"

@@ -301,7 +301,7 @@ class Own(Dataset):
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
         rows = self._tables.of(found, spec, item.facts, spec.columns, where)
         if spec.stimulus:
-            rows = rows[~rows[spec.stimulus].str.lower().isin(tables.MISSING)]  # such as pauses
+            rows = rows[~tables.blank(rows[spec.stimulus])]  # such as pauses
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.canonical).isin({tables.canonical(v) for v in values})]
         return found, (wide_spans if spec.wide else spans)(rows, spec, found, Clock(self._zone, read.start))

@@ -147,7 +147,7 @@ def wide_spans(found: pd.DataFrame, spec: Timed, path: Path, clock: Clock) -> li
             continue
         start, stop = column, fill(last, named.groupdict())
         tables.check_columns(path, list(found.columns), [stop], str(path))
-        rows = found[~found[start].str.lower().isin(tables.MISSING)]
+        rows = found[~tables.blank(found[start])]
         one = Columns(start, stop if spec.end else None, None if spec.end else stop)
         made += [s._replace(cells={**s.cells, **named.groupdict()}) for s in spans(rows, one, path, clock)]
     return sorted(made, key=lambda span: span.start)

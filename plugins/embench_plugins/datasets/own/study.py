@@ -17,7 +17,6 @@ from embench_plugins.datasets.own.design import (
     Marks,
     Sheet,
     Timing,
-    blank,
     lengths_of,
     marks_of,
     moment_of,
@@ -147,7 +146,7 @@ def _find_stimuli(study: Study) -> None:
     if timed and not study.marks:
         study.program = max(timed, key=lambda sheet: len(_ratings(sheet)))
         shown = study.program.rows[str(study.program.stimulus)]
-        study.stimuli = list(dict.fromkeys(shown[~blank(shown)]))
+        study.stimuli = list(dict.fromkeys(shown[~tables.blank(shown)]))
     for sheet in study.sheets:
         if sheet.one_each:
             sheet.wide = wide_of(sheet, study.stimuli)
@@ -260,15 +259,16 @@ def _find_labels(study: Study, sheet: Sheet) -> None:
     if sheet.timing and not study.cut:
         start, end, duration = sheet.timing
         where |= {"start": as_yaml(start), **({"end": as_yaml(end)} if end else {"duration": as_yaml(str(duration))})}
-    if not study.cut and (moment := moment_of(sheet)):
+    moment = None if study.cut else moment_of(sheet)
+    if moment:
         where["time"] = as_yaml(moment)
     columns = [*sheet.plain, *([sheet.stimulus] if sheet.stimulus and not study.cut else [])]
     rated = [c for c in sheet.wide if not _moment_columns(c)]
     wide = {c.replace("{stimulus}", s) for c in sheet.wide for s in sheet.wide[c]}
-    skipped = {*wide, where.get("time", "").strip('"'), *(_EVENTS if sheet.name.endswith("_events.tsv") else ())}
+    skipped = {*wide, moment, *(_EVENTS if sheet.name.endswith("_events.tsv") else ())}
     for column in [*rated, *(c for c in columns if c not in skipped and not modality_of(c))]:
         names = [column.replace("{stimulus}", s) for s in sheet.wide.get(column, [])]
-        rows = sheet.rows if sheet.stimulus is None else sheet.rows[~blank(sheet.rows[sheet.stimulus])]
+        rows = sheet.rows if sheet.stimulus is None else sheet.rows[~tables.blank(sheet.rows[sheet.stimulus])]
         cells = pd.concat([rows[name] for name in names]) if names else rows[column]
         if study.cut and not (trial or names or sheet.stimulus) and sheet.one_each:
             continue  # of a person, not of what was shown

@@ -211,6 +211,11 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     return found[list(dict.fromkeys(wanted))]
 
 
+def blank(cells: pd.Series) -> pd.Series:
+    """True for cells that hold nothing."""
+    return cells.str.lower().isin(MISSING)
+
+
 def bare(cells: Sequence[str], like: str) -> Sequence[str]:
     """Key cells without the letters that all of them begin with, where they are compared with a plain number: `P01` and
     `P02` with `1`."""
