@@ -6,7 +6,7 @@ RUN python -m pip wheel --no-deps --wheel-dir /dist /source
 FROM python:3.13-slim
 COPY --from=build /dist /dist
 COPY constraints.txt /dist/
-RUN python -m pip install --no-cache-dir torch torchvision -c /dist/constraints.txt \
+RUN python -m pip install --no-cache-dir --no-deps torch torchvision -c /dist/constraints.txt \
         --index-url https://download.pytorch.org/whl/cpu \
     && python -m pip install --no-cache-dir /dist/*.whl -c /dist/constraints.txt \
     && useradd --create-home --uid 1000 embench \
