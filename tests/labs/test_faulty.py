@@ -8,6 +8,7 @@ from embench_plugins.datasets.own.draft import draft
 from embench_plugins.datasets.own.reader import Own
 
 from . import folders
+from .layouts import LAYOUTS, lay_out
 from .test_labs import filled
 
 
@@ -92,3 +93,23 @@ def test_released_datasets_are_not_written_into(tmp_path, capsys):
     main(["data", "synthesize", "stress_predict", "--out", str(tmp_path / "stress_predict"), "--subjects", "2"])
     assert main(["data", "verify", "stress_predict", "--data-root", str(tmp_path), "--exclude-faulty"]) == 2
     assert "own recordings" in capsys.readouterr().err
+
+
+def test_who_has_a_fault_is_not_said_to_lack_recordings(tmp_path, capsys):
+    layout = LAYOUTS[2]
+    lay_out(tmp_path, layout)
+    (tmp_path / "dataset.yaml").write_text(filled(draft(tmp_path)))
+    (tmp_path / "P03_joy.csv").write_text("")
+    assert main(["data", "verify", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "P03_joy.csv" in told
+    assert "subjects have" not in told
+
+
+def test_a_fault_of_no_recording_is_told_as_what_it_is(lab, capsys):
+    assert main(["data", "prepare", "./lab"]) == 0
+    (lab / ".embench" / "pseudonyms.json").write_text("{")
+    assert main(["data", "prepare", "./lab"]) != 0
+    told = capsys.readouterr().err
+    assert "the key of the study's pseudonyms is damaged" in told
+    assert "--exclude-faulty" not in told

@@ -131,6 +131,7 @@ def check_dataset_files(
             except (DataError, OSError) as error:
                 where = getattr(error, "where", None) or getattr(error, "filename", None) or subject
                 general.findings.append(Finding("error", str(where), getattr(error, "what", str(error))))
+                general.leave_out(subject)
             if progress:
                 progress(done + 1, len(subjects), subject)
     found.files = sorted(files.values(), key=lambda file: file.name)
@@ -195,6 +196,11 @@ class _General:
         for label_name, label in recording.labels.items():
             for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
                 add(finding)
+
+    def leave_out(self, subject: str) -> None:
+        """Compares a subject with no others: some of the recordings could not be read."""
+        self._counts.pop(subject, None)
+        self._held.pop(subject, None)
 
     def finish(self, labels: set[str]) -> None:
         """The findings that need all recordings."""

@@ -220,11 +220,12 @@ def prepared(
         if not is_folder(name):
             raise
         faults = [finding for finding in dataset.verify() if finding.severity == "error"]
+        if not faults:  # it is none of a recording
+            raise
         listed = "; ".join(f"{Path(fault.where).name}: {fault.what}" for fault in faults[:3])
         raise DataError(
-            f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}" if faults else error.what,
-            where=str(dataset.root) if faults else error.where,
-            expected=None if faults else error.expected,
+            f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}",
+            where=str(dataset.root),
             hint=f"embench data verify {name} lists them all; with --exclude-faulty what is faulty is left out",
         ) from error
 
