@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
+from embench.cli.tables import show_table
 
 from ..leaderboard.made_up import put
 from ..site.conftest import link_entries
@@ -53,8 +54,9 @@ def rendered(embench, monkeypatch, line, width):
 
 
 def pieces(word):
-    """The parts of a word that may stand alone in a line: it may be folded after hyphens, in heads after `_`."""
-    parts = re.split(r"(?<=[-_])", word)
+    """The parts of a word that may stand alone in a line: it may be folded after hyphens, in heads after `_`, and a
+    long path after a slash."""
+    parts = re.split(r"(?<=[-_/])", word)
     return {"".join(parts[i:k]) for i in range(len(parts)) for k in range(i + 1, len(parts) + 1)}
 
 
@@ -69,6 +71,15 @@ def check(embench, monkeypatch, line):
             if word not in whole and set(word) - set("-\\") and not re.match(r"\W?\d", word)
         }
         assert torn == set()
+
+
+def test_a_path_that_fits_no_line_is_folded_after_a_slash(monkeypatch, capsys):
+    place = "/home/somebody/studies/.venv/lib/python3.11/site-packages/embench_plugins/datasets/amigos/reader.py:44"
+    monkeypatch.setenv("COLUMNS", "80")
+    show_table([{"field": "origin", "value": place}, {"field": "licence", "value": "a word and " * 12}])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "".join(line.removeprefix("origin").strip() for line in lines[2:4]) == place
 
 
 @pytest.fixture

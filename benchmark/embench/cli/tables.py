@@ -49,7 +49,7 @@ def fields(*names: str) -> list[TableColumn]:
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
     """Prints a table that fits the terminal, or nothing where there are no rows: cells are wrapped, never cut, so it is
-    wider only where its longest words are.
+    wider only where its longest words are. Paths are folded after a slash where they fit no line.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.
@@ -66,14 +66,18 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     cells = [[visible(column.text(row)) for row in rows] for column in columns]
     widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
     least = [_least(column, own) for column, own in zip(columns, cells, strict=True)]
+    word = _WORD
+    if not _fit(least):
+        word = _STEP
+        least = [_least(column, own, word) for column, own in zip(columns, cells, strict=True)]
     rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
-    while sum(widths) + 2 * (len(widths) - 1) > console.room():
+    while not _fit(widths):
         heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # costs no line but the head's
         wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
-    folded = [[_folded(cell, width) for cell in own] for own, width in zip(cells, widths, strict=True)]
+    folded = [[_folded(cell, width, word) for cell in own] for own, width in zip(cells, widths, strict=True)]
     heads = [_folded(head, width - _PAD, _NAME) for head, width in zip(heads, widths, strict=True)]
     if title:
         console.wrapped(title, bold=True)
@@ -88,16 +92,21 @@ def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence
     rows, kept = list(rows), list(columns)
     for title in spare:
         least = [_least(column, [visible(column.text(row)) for row in rows]) for column in kept]
-        if sum(least) + 2 * (len(least) - 1) <= console.room():
+        if _fit(least):
             break
         kept = [column for column in kept if column.title != title]
     return kept
 
 
-def _least(column: TableColumn, cells: Sequence[str]) -> int:
+def _fit(widths: Sequence[int]) -> bool:
+    """Whether columns of these widths stand side by side in the terminal."""
+    return sum(widths) + 2 * (len(widths) - 1) <= console.room()
+
+
+def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] | None = None) -> int:
     """The characters that a column needs where its cells are folded."""
     head = _longest(visible(column.title), _NAME) + _PAD
-    return max(head, *map(len if column.whole else _longest, cells))
+    return max(head, *(len(cell) if column.whole else _longest(cell, word or _WORD) for cell in cells))
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
@@ -117,6 +126,9 @@ _PAD = 2
 
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
 """A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
+
+_STEP = re.compile(r"\S(?:(?!(?<=\w[-/])(?=\w))\S)*")
+"""A piece of a cell that has no room for its longest path, which ends with a slash, too."""
 
 _NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
 """A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
