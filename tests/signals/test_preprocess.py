@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.recording import MODALITIES, Signal
-from embench.signals.gaps import MERGED_S, MOST_STRETCHES, Unusable, fill_gaps, lost_stretches
+from embench.signals.gaps import _MERGED_S, _MOST_STRETCHES, Unusable, fill_gaps, lost_stretches
 from embench.signals.preprocess import LINEAR, preprocess
 
 
@@ -204,14 +204,14 @@ def test_stretches_hold_every_lost_sample_once_and_lie_apart(lost, rate):
         inside = [first <= (k + 0.5) / rate <= stop for first, stop, _ in found]
         assert sum(inside) <= 1
         assert any(inside) or not is_lost
-    assert all(after[0] - before[1] >= MERGED_S for before, after in pairwise(found))
+    assert all(after[0] - before[1] >= _MERGED_S for before, after in pairwise(found))
 
 
 def test_of_very_many_stretches_the_nearest_are_merged_and_no_sample_is_forgotten():
-    x = np.ones((1, 6 * MOST_STRETCHES))
+    x = np.ones((1, 6 * _MOST_STRETCHES))
     x[0, ::2] = np.nan
     x[0, 3001:3040] = 1.0
     found = lost_stretches(x, 1.0)
-    assert len(found) == MOST_STRETCHES
+    assert len(found) == _MOST_STRETCHES
     assert sum(seconds for *_, seconds in found) == np.isnan(x).sum()
     assert any(before[1] <= 3001 and after[0] >= 3039 for before, after in pairwise(found))

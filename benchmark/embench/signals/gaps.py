@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MERGED_S = 0.5
+_MERGED_S = 0.5
 """Losses with less good signal than this in between are one stretch."""
-MOST_STRETCHES = 1000
+_MOST_STRETCHES = 1000
 """Bound on the stretches of one signal; where there were more, those that are nearest to each other are merged."""
 
 Stretch = tuple[float, float, float]
@@ -58,8 +58,8 @@ def lost_stretches(x: np.ndarray, rate: float, t0: float = 0.0) -> tuple[Stretch
     if not len(lost):
         return ()
     between = (np.diff(lost) - 1) / rate
-    cuts = np.flatnonzero(between >= MERGED_S)
-    longest = np.argsort(-between[cuts], kind="stable")[: MOST_STRETCHES - 1]
+    cuts = np.flatnonzero(between >= _MERGED_S)
+    longest = np.argsort(-between[cuts], kind="stable")[: _MOST_STRETCHES - 1]
     parts = np.split(lost, np.sort(cuts[longest]) + 1)
     seconds = [(t0 + part[0] / rate, t0 + (part[-1] + 1) / rate, len(part) / rate) for part in parts]
     return tuple((round(float(a), 6), round(float(b), 6), round(float(n), 6)) for a, b, n in seconds)
