@@ -54,6 +54,11 @@ NUMBERS: dict[str, tuple[Change, str]] = {
     "more methods than looks": (looks(tried=99), "tried.stress"),
     "no method": (looks(tried=0), "tried.stress"),
     "looks with --dev below zero": (looks(dev_looks=-1), "dev_looks.stress"),
+    "more repaired units than there are": (lambda run: run["cohort"].update(repaired=1.5), "cohort.repaired"),
+    "repaired units that are no number": (
+        lambda run: run["cohort"].update(repaired=float("nan")),
+        "cohort.repaired",
+    ),
     "subjects without end": (lambda run: run["cohort"].update(people=LONG), "cohort.subjects"),
 }
 UNKNOWN: dict[str, tuple[Change, str]] = {

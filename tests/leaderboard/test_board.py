@@ -366,3 +366,17 @@ def test_a_wrong_attestation_stops_the_board(tmp_path: Path, change: dict[str, A
     with pytest.raises((CheckFailed, DataError), match=says) as error:
         leaderboard_sections(tmp_path)
     assert str(path) == error.value.where
+
+
+def test_the_share_of_repaired_units_is_a_column_that_is_blank_where_an_entry_does_not_say_it(tmp_path: Path) -> None:
+    cohort = {"subjects": 24, "left_out": []}
+    put(tmp_path, "a", 0.61)
+    put(tmp_path, "b", 0.62, cohort={**cohort, "repaired": 0.1234})
+    put(tmp_path, "c", 0.63, cohort={**cohort, "repaired": 0.0})
+    [section] = leaderboard_sections(tmp_path)
+    column = columns()["repaired"]
+    shown = {row.id: (column.value(row), column.text(row)) for row in section.methods}
+    assert shown == {"a": (None, ""), "b": (0.1234, "12 %"), "c": (0.0, "0 %")}
+    assert {column.text(row) for row in section.controls} == {""}
+    build_leaderboards(tmp_path)
+    assert "12 %" not in (tmp_path / "stress_predict" / "README.md").read_text()

@@ -14,7 +14,7 @@ from embench.audits.checks.nuisance import check_controls
 from embench.audits.collect import collect_evidence
 from embench.cli import main
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_labels, wrong_unpredicted
+from embench.leaderboard.own_data import cohort_of, wrong_adds, wrong_cohort, wrong_labels, wrong_unpredicted
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.scores import Scores
 from embench.runs import external
@@ -52,6 +52,17 @@ def test_what_a_run_says_follows_from_its_predictions_and_the_data(root: Path, f
     adds = record.scores.adds("stress")
     assert set(adds.variants) == set(VARIANTS)
     assert found(record, folder, root) == []
+
+
+def test_another_share_of_repaired_units_is_found_where_there_is_one(root: Path, folder: Path) -> None:
+    run, record = read_manifest(folder), read_record(folder)
+    cohort = cohort_of(run, record, root / "data")
+    assert not isinstance(cohort, Undefined)
+    assert run.cohort.repaired == 0.0
+    assert wrong_cohort(run, record, cohort) == []
+    for share, wrong in ((None, []), (0.5, ["run.yaml: cohort.repaired: 0.5, but it follows 0"])):
+        edited = run.model_copy(update={"cohort": run.cohort.model_copy(update={"repaired": share})})
+        assert wrong_cohort(edited, record, cohort) == wrong
 
 
 def verdict(adds: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def test_columns_are_chosen(published: list[Record]) -> None:
 
 
 def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(published: list[Record]) -> None:
-    one, three = changed(published[0], seeds=[0]), published[1]
+    one, three = changed(published[0], seeds=[0], cohort={"repaired": 0.12}), published[1]
     rows = check_latex(latex.latex_tables([one, three]))
     assert rows[0][:2] == ["method", "seeds"]
     assert [row[1] for row in rows[1:]] == ["1", *["3"] * (len(rows) - 2)]

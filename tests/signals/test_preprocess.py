@@ -1,12 +1,14 @@
 """The fixed preprocessing: which filter runs where, gaps, and what cannot be used."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.recording import MODALITIES, Signal
-from embench.signals.gaps import Unusable, fill_gaps
+from embench.signals.gaps import _MERGED_S, _MOST_STRETCHES, Unusable, fill_gaps, lost_stretches
 from embench.signals.preprocess import LINEAR, preprocess
 
 
@@ -183,3 +185,33 @@ def test_gaps_keep_every_value_and_stay_between_their_neighbours(values):
         near = [x[0, known[known < i][-1]]] if (known < i).any() else []
         near += [x[0, known[known > i][0]]] if (known > i).any() else []
         assert min(near) - 1e-4 <= out[0, i] <= max(near) + 1e-4
+
+
+def test_lost_samples_of_any_channel_count_whether_they_are_no_numbers_or_infinite():
+    x = np.ones((2, 40), np.float32)
+    assert lost_stretches(x, 4.0) == ()
+    x[0, 4:8], x[1, 6:12], x[1, 39] = np.nan, np.inf, -np.inf
+    assert lost_stretches(x, 4.0) == ((1.0, 3.0, 2.0), (9.75, 10.0, 0.25))
+    assert lost_stretches(x, 4.0, t0=1.5) == ((2.5, 4.5, 2.0), (11.25, 11.5, 0.25))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=80), st.sampled_from([1.0, 4.0, 16.0]))
+def test_stretches_hold_every_lost_sample_once_and_lie_apart(lost, rate):
+    found = lost_stretches(np.where([lost], np.nan, 1.0), rate)
+    assert sum(seconds for *_, seconds in found) * rate == pytest.approx(sum(lost))
+    for k, is_lost in enumerate(lost):
+        inside = [first <= (k + 0.5) / rate <= stop for first, stop, _ in found]
+        assert sum(inside) <= 1
+        assert any(inside) or not is_lost
+    assert all(after[0] - before[1] >= _MERGED_S for before, after in pairwise(found))
+
+
+def test_of_very_many_stretches_the_nearest_are_merged_and_no_sample_is_forgotten():
+    x = np.ones((1, 6 * _MOST_STRETCHES))
+    x[0, ::2] = np.nan
+    x[0, 3001:3040] = 1.0
+    found = lost_stretches(x, 1.0)
+    assert len(found) == _MOST_STRETCHES
+    assert sum(seconds for *_, seconds in found) == np.isnan(x).sum()
+    assert any(before[1] <= 3001 and after[0] >= 3039 for before, after in pairwise(found))

@@ -68,6 +68,23 @@ def test_what_is_absent_is_named_with_its_reason_and_never_zeros(dataset, cache)
     assert reasons["p2", "p2-0", "hr"] == "not recorded"
 
 
+def test_where_samples_were_lost_is_kept_and_nothing_of_what_is_sound(dataset, cache):
+    store = make(dataset, cache)
+    lost = {(entry.id, m): stretches for entry in store.recordings for m, stretches in entry.lost.items()}
+    assert lost == {("p1-0", "ecg"): ((300 / 256, 400 / 256, 100 / 256),)}
+    plain = make(dataset, cache, filtered=False)
+    assert plain.recording("p1-0").lost == store.recording("p1-0").lost
+
+
+def test_data_that_were_prepared_with_an_older_index_are_prepared_anew_under_the_same_key(dataset, cache):
+    store = make(dataset, cache)
+    older = store.path.with_name(f"small-short-{store.key}")
+    store.path.rename(older)
+    again = make(dataset, cache)
+    assert (again.key, again.path.name) == (store.key, f"{older.name}-2")
+    assert (again.path / "ecg.npy").read_bytes() == (older / "ecg.npy").read_bytes()
+
+
 def test_the_source_store_keeps_rates_and_values(dataset, cache):
     store = make(dataset, cache, filtered=False)
     assert {m: e.rate for m, e in store.modalities.items()} == {"ecg": 256.0, "eda": 4.0, "hr": 1.0}
@@ -100,7 +117,7 @@ def test_opening_again_gives_the_same(dataset, cache):
     store = make(dataset, cache)
     assert open_store(store.path) == store
     assert store.path.parent == cache / "store"
-    assert store.path.name == f"small-short-{store.key}"
+    assert store.path.name == f"small-short-{store.key}-2"
     assert store.name == NAME
     assert store.subjects["p3"] == {"site": "here"}
     assert store.synthetic is None

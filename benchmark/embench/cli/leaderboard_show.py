@@ -273,7 +273,7 @@ def _column(name: str, scored: str) -> TableColumn:
         return TableColumn(name, lambda each: _method(each[1]))
     if known and name == "rank":
         return TableColumn(name, lambda each: known.text(each[1]) if each[1].rank else "", whole)
-    if known and name in (*COST_FIELDS, "cleared", "adds"):
+    if known and name in (*COST_FIELDS, "cleared", "adds", "repaired"):
         return TableColumn(known.title, lambda each: known.text(each[1]), whole)
     return TableColumn(name, lambda each: _plain(each[0][name]))
 

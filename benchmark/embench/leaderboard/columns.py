@@ -17,7 +17,7 @@ from embench.records.cost import format_cost
 from embench.records.manifest import CostPart
 from embench.records.scores import Adds, Score
 from embench.records.superseded import Superseded
-from embench.records.wording import format_control, format_controls, format_score
+from embench.records.wording import format_control, format_controls, format_score, format_share
 from embench.statistics.metrics import metric_facts
 
 DASH = "—"
@@ -38,7 +38,7 @@ COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 PAGE_COLUMNS = {
     "audit": True,
     **{name: name == "time_s" for name in COST_FIELDS},
-    **dict.fromkeys(("recipe", "subjects", "openings", "seeds", "id"), False),
+    **dict.fromkeys(("recipe", "subjects", "repaired", "openings", "seeds", "id"), False),
 }
 """Columns of a board's page beside the drawn ones -> whether they are shown at first."""
 
@@ -71,6 +71,7 @@ class Row:
         adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
             that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
         openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
+        repaired: the share of units that rest on bridged or missing samples, None where the entry does not say it.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Row:
     tried: int | None = None
     dev: int | None = None
     looks_known: bool = False
+    repaired: float | None = None
 
     @property
     def is_method(self) -> bool:
@@ -294,6 +296,13 @@ _COLUMNS: Sequence[Column] = (
     _of_methods("access", "Which data of the test subjects it may read.", lambda row: row.target_access),
     _of_methods("pretrain_overlap", "What pretraining saw of the test subjects.", lambda row: row.pretrain_overlap),
     _column("subjects", "Subjects who were tested.", lambda row: row.subjects, number=True),
+    _of_methods(
+        "repaired",
+        "Share of the units of which more than a tenth of the samples of a modality was bridged or is missing.",
+        lambda row: row.repaired,
+        lambda row: format_share(row.repaired),
+        number=True,
+    ),
     _column("headline", "The score that ranks.", lambda row: row.headline),
     *_ends(
         "score",

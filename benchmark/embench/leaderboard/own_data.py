@@ -13,6 +13,7 @@ from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels
 from embench.data.pseudonyms import KEY_FILE
+from embench.data.repaired import repaired_share
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
@@ -68,15 +69,18 @@ def wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str
 
 
 def wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Differences of an entry's people, folds, and times and stimuli of units from those of the data here."""
+    """Differences of an entry's people, folds, repaired units, and times and stimuli of units from those of the data
+    here."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
     known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
     if odd := sorted(said_of_units(record) - known):
         wrong.append(
             f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][0]}"
         )
-    about = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
-    again = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
+    about: dict[str, Any] = {"session_s": run.cohort.session_s, "left_out": run.cohort.left_out}
+    again: dict[str, Any] = {"session_s": cohort.sessions, "left_out": [dict(row) for row in cohort.excluded]}
+    if run.cohort.repaired is not None:
+        about["repaired"], again["repaired"] = run.cohort.repaired, repaired_share(cohort)
     return wrong + [f"run.yaml: {difference}" for difference in differences(about, again, "cohort")]
 
 

@@ -232,6 +232,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         tried=_of(run.tried, target),
         dev=_of(run.dev_looks, target),
         looks_known=run.ledger is not None,
+        repaired=run.cohort.repaired,
     )
 
 

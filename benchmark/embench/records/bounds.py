@@ -28,6 +28,7 @@ Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
 Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
 Operations = Annotated[int | float, Field(ge=0, le=MOST_OPERATIONS)]
 Megabytes = Annotated[float, Field(ge=0, le=MOST_MEGABYTES, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Joules = Annotated[float, Field(ge=0, le=MOST_JOULES, allow_inf_nan=False)]
 
 

@@ -114,6 +114,17 @@ def format_coverage(share: float | None) -> str:
     return f"predicted are {min(99.9, 100 * share):.1f} % of the labelled units; {others}"
 
 
+def format_share(share: float | None, missing: str = "") -> str:
+    """A share in whole percents; `missing` for None.
+
+    >>> format_share(0.1234), format_share(0.004), format_share(0.0), format_share(None)
+    ('12 %', '< 1 %', '0 %', '')
+    """
+    if share is None:
+        return missing
+    return "< 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
 def is_by_construction(score: Interval | None) -> bool:
     """True if a control's score has no error, as it is the same for any subjects.
 

@@ -17,6 +17,7 @@ from embench.records.wording import (
     counted,
     format_interval,
     format_score,
+    format_share,
     format_value,
 )
 from embench.report.facts import METHOD_UNKNOWN, RunFacts, rule_in_words
@@ -137,6 +138,7 @@ def facts_section(run: RunFacts) -> Markup:
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
         ("protocol deviations", "; ".join(about.protocol.gives_up.values()) or "none"),
         ("subjects", f"{about.cohort.size}{subjects}"),
+        ("units that rest on bridged or missing samples", format_share(about.cohort.repaired, "not recorded")),
         ("excluded", "; ".join(run.excluded) or "none"),
         (run.without_prediction, _recorded(run.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),

@@ -11,6 +11,7 @@ from typing import Any
 from embench import registry
 from embench.data.cohort import label_rules
 from embench.data.find import files_digest, is_folder
+from embench.data.repaired import repaired_share
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
@@ -44,9 +45,10 @@ def manifest(
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
     facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
+    content = facts.content()
     document = Manifest(
         id=planned.id,
-        **facts.content(),
+        **{**content, "cohort": {**content["cohort"], "repaired": repaired_share(planned.test)}},
         **_elsewhere(planned),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},

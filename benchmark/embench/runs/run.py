@@ -10,6 +10,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.data import find
+from embench.data.repaired import repaired_note
 from embench.engine import executors
 from embench.engine.executors import Outcome, Resources
 from embench.engine.stage import Stage
@@ -95,6 +96,7 @@ def grid(
         plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.tell("run_started", run={"id": planned.id, **planned.config})
+    _note_repaired(plans, on_event)
     conformance = [guards.conformance(planned, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
@@ -137,6 +139,13 @@ def grid(
         if file:
             file.end(failures, unfinished=bool(waiting))
     return GridResult(tuple(results), failures)
+
+
+def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
+    """Tells the share of repaired units, where it is large, once for plans of the same data and modalities."""
+    for text in dict.fromkeys(repaired_note(planned.test) for planned in plans):
+        if text:
+            on_event({"event": "note", "text": text})
 
 
 @snapshot()

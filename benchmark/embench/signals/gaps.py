@@ -6,6 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+_MERGED_S = 0.5
+"""Losses with less good signal than this in between are one stretch."""
+_MOST_STRETCHES = 1000
+"""Bound on the stretches of one signal; where there were more, those that are nearest to each other are merged."""
+
+Stretch = tuple[float, float, float]
+"""Start and stop in s of a stretch with lost samples, and how many s of it are lost."""
+
 
 class Unusable(ValueError):
     """A signal cannot be used; `reason` says why, for the list of what was left out."""
@@ -37,3 +45,21 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
         if not there.all():
             row[~there] = np.interp(at[~there], at[there], row[there])
     return out
+
+
+def lost_stretches(x: np.ndarray, rate: float, t0: float = 0.0) -> tuple[Stretch, ...]:
+    """The stretches of `x` (C, T), whose first sample was taken at `t0`, with lost samples (NaN, infinite) of any
+    channel.
+
+    >>> lost_stretches(np.array([[1.0, np.nan, np.inf, 4.0]]), rate=2.0, t0=10.0)
+    ((10.5, 11.5, 1.0),)
+    """
+    lost = np.flatnonzero(~np.isfinite(x).all(0))
+    if not len(lost):
+        return ()
+    between = (np.diff(lost) - 1) / rate
+    cuts = np.flatnonzero(between >= _MERGED_S)
+    longest = np.argsort(-between[cuts], kind="stable")[: _MOST_STRETCHES - 1]
+    parts = np.split(lost, np.sort(cuts[longest]) + 1)
+    seconds = [(t0 + part[0] / rate, t0 + (part[-1] + 1) / rate, len(part) / rate) for part in parts]
+    return tuple((round(float(a), 6), round(float(b), 6), round(float(n), 6)) for a, b, n in seconds)

@@ -24,7 +24,7 @@ from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.scores import Score
-from embench.records.wording import format_value, is_by_construction
+from embench.records.wording import format_share, format_value, is_by_construction
 from embench.report.page import paragraph
 from embench.report.probabilities import describe_probabilities
 from embench.site.addresses import addresses
@@ -183,6 +183,7 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("protocol deviations", "; ".join(run.protocol.gives_up.values()) or "none"),
         ("subjects", str(run.cohort.size)),
         ("excluded subjects", "; ".join(excluded) or "none"),
+        ("units that rest on bridged or missing samples", format_share(run.cohort.repaired, "not recorded")),
         ("encoders", ", ".join(f"{m}: {name}" for m, name in run.method.encoders.items()) or "unknown"),
         ("fusion", run.method.fusion or "none"),
         ("pretraining", ", ".join(run.method.pretrainers) or "none"),

@@ -23,7 +23,9 @@ from embench.signals import preprocess
 from embench.system import cores, version_of
 
 FORMAT = 1
-"""Increased when the files of a store change their form."""
+"""Increased when samples or labels are stored in another form: part of every key, so that ids of runs change."""
+INDEX_FORMAT = 2
+"""Increased when the index says more of the same samples: part of the name of a store's folder and of no key."""
 
 _T = TypeVar("_T")
 

@@ -20,11 +20,11 @@ from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
 from embench.registry import ModalityDefinition, added_modalities
 from embench.signals.face import read_boxes
-from embench.signals.gaps import Unusable, fill_gaps
+from embench.signals.gaps import Stretch, Unusable, fill_gaps, lost_stretches
 from embench.signals.preprocess import RULES, preprocess
 from embench.signals.video import probe
 from embench.store.arrays import write_header, write_rows
-from embench.store.fingerprint import STANDARD, store_key, synthetic
+from embench.store.fingerprint import INDEX_FORMAT, STANDARD, store_key, synthetic
 from embench.store.folders import build_once, writing
 from embench.store.labels import write_labels
 from embench.store.places import Places
@@ -83,7 +83,7 @@ def prepare(
             )
         key = store_key(dataset, subjects, name, code, rate_hz, filtered, cache, rules)
     short = name.partition("/")[2] or name
-    target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}"
+    target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}-{INDEX_FORMAT}"
 
     def build(folder: Path) -> None:
         job = _Job(dataset, name, rate_hz, filtered, rules, folder, added_modalities(dataset.card, name))
@@ -246,14 +246,15 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
     with reader_faults(job.name, f"subject {subject}"):
         content.subjects[subject] = dict(job.dataset.subject_info(subject))
     for recording in recordings(job.dataset, job.name, subject):
-        spans: dict[str, Span] = {}
+        spans, lost = dict[str, Span](), dict[str, tuple[Stretch, ...]]()
         video = None
         for m in job.dataset.card.modalities:
             try:
                 if m == "video":
                     video, spans[m] = _video_entry(job, recording, content)
                 else:
-                    spans[m] = _written(job, recording, m, content, samples)
+                    spans[m], stretches = _written(job, recording, m, content, samples)
+                    lost |= {m: stretches} if stretches else {}
             except Unusable as unusable:
                 content.excluded.append(
                     {"subject": subject, "recording": recording.id, "modality": m, "reason": unusable.reason}
@@ -270,6 +271,7 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
                 duration_s=float(recording.duration_s),
                 spans=spans,
                 video=video,
+                lost=lost,
             )
         )
         content.labels[recording.id] = recording.labels
@@ -277,16 +279,19 @@ def _read(job: _Job, places: Places, position: int, subject: str) -> _Content:
     return content
 
 
-def _written(job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples) -> Span:
-    """Hands on the signal's samples, and returns their place among the subject's own. Raises Unusable."""
-    signal, t0 = _ready(job, recording, modality)
+def _written(
+    job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples
+) -> tuple[Span, tuple[Stretch, ...]]:
+    """Hands on the signal's samples, and returns their place among the subject's own, and where some were lost. Raises
+    Unusable."""
+    signal, t0, lost = _ready(job, recording, modality)
     entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
     if content.modalities.setdefault(modality, entry) != entry:
         raise DataError(
             f"{modality} is {entry}, but {content.modalities[modality]} in the recordings before",
             where=f"{job.name}, recording {recording.id}",
         )
-    return Span(samples.append(modality, signal.data), signal.data.shape[1], t0)
+    return Span(samples.append(modality, signal.data), signal.data.shape[1], t0), lost
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
@@ -325,8 +330,8 @@ def _below(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float]:
-    """The signal to be stored and the second at which it begins. Raises Unusable."""
+def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float, tuple[Stretch, ...]]:
+    """The signal to be stored, the second at which it begins, and where samples of it were lost. Raises Unusable."""
     signal = recording.signals.get(modality)
     if signal is None:
         raise Unusable("not recorded")
@@ -357,4 +362,5 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
         ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)
     if ready.data.shape[1] == 0:
         raise Unusable("no samples are left after the rate conversion")
-    return ready, skipped / signal.rate
+    t0 = skipped / signal.rate
+    return ready, t0, lost_stretches(signal.data, signal.rate, t0)

@@ -14,6 +14,7 @@ import numpy as np
 from embench.checksums import DamagedError
 from embench.errors import DataError
 from embench.interfaces.recording import Label, Signal, names_in
+from embench.signals.gaps import Stretch
 from embench.store.arrays import AGAIN, open_rows
 from embench.store.folders import check_folder
 from embench.store.labels import read_labels
@@ -68,7 +69,8 @@ class VideoEntry:
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
     """A recording without its samples and labels; a modality that is absent has no span. That of a video is
-    its visible part; its pixels are in no array of the store."""
+    its visible part; its pixels are in no array of the store. `lost`: modality -> the stretches, in seconds of the
+    recording, in which samples were lost and are bridged."""
 
     id: str
     subject: str
@@ -80,6 +82,7 @@ class RecordingEntry:
     duration_s: float
     spans: Mapping[str, Span]
     video: VideoEntry | None = None
+    lost: Mapping[str, tuple[Stretch, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
                 **entry,
                 "spans": {m: Span(**span) for m, span in entry["spans"].items()},
                 "video": _video(entry.get("video")),
+                "lost": {m: tuple(map(tuple, stretches)) for m, stretches in entry["lost"].items()},
             }
         )
         for entry in content["recordings"]

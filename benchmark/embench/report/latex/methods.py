@@ -39,7 +39,8 @@ def methods_section(records: Sequence[Record]) -> str:
     groups: dict[str, list[RunFacts]] = {}
     for record in records:
         run = record.manifest
-        alike = [run.dataset.name, run.protocol.hash, run.cohort, run.targets, run.dev]
+        cohort = run.cohort.model_copy(update={"repaired": None})  # which depends on the method's modalities
+        alike = [run.dataset.name, run.protocol.hash, cohort, run.targets, run.dev]
         groups.setdefault(str(alike), []).append(RunFacts(record))
     return render_text(
         "methods.tex",
