@@ -20,7 +20,8 @@ KNOWN = (
 )
 FILES = ("predictions.csv.gz", "labels.csv.gz", "folds.csv")
 
-# A seed is (S, Y, p, fold, cell, film): scores and labels (classes, n), and (n,) each. `of` (P, G): subjects in groups.
+# A seed is (S, Y, p, fold, cell, film, t): scores and labels (classes, n), and (n,) each; `t` is the start of a unit of
+# values, 0 of classes. `of` (P, G): subjects in groups.
 # An estimate is [score, parts, adds, without] and a factor: the parts (groups,) have the variance factor * sum((parts -
 # mean)^2), groups add `adds` (seeds, groups), and `without` (stimuli,) is the score without each, if it may vary, too.
 
@@ -41,7 +42,7 @@ def comparisons(S, Y, p, fold, step):  # of units i and j of a subject and fold:
 def inside(seeds, of, films, step):  # auroc_within and concordance_within
     def values(but):  # (seeds, subjects), without the units of one stimulus
         each = np.full((len(seeds), len(seeds[0][1]), len(of), 1 + max(s[3].max() for s in seeds)), np.nan)
-        for s, (S, Y, p, fold, _, film) in enumerate(seeds):
+        for s, (S, Y, p, fold, _, film, _) in enumerate(seeds):
             for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
                 each[s, k, a, f] = won[higher & np.logical_and.outer(film[i] != but, film[j] != but)].mean()
         return np.nanmean(np.nanmean(each, 1), -1)
@@ -62,13 +63,15 @@ def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is 
 
     # Comparisons inside p (row) that those inside q (column) cross, in p's fold, or in any: won, and all.
     mates, free = np.zeros((2, len(seeds), len(seeds[0][1]), 2, *near.shape))
-    for s, (S, Y, p, fold, cell, _) in enumerate(seeds):
+    for s, (S, Y, p, fold, cell, _, t) in enumerate(seeds):
         tables, size = [[] for _ in Y], cell.max() + 1
         for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
-            place = np.add.outer(cell[i] * size, cell[j])
+            place = np.add.outer(cell[i] * size, cell[j]) + np.less.outer(t[i], t[j]) * size**2
             here = higher & np.not_equal.outer(cell[i], cell[j])
-            counts = [np.bincount(place[here], w, size**2) for w in (won[here], np.ones(here.sum()))]
-            tables[k].append((a, f, *counts, counts[1].reshape(size, size).T.ravel()))
+            counts = [np.bincount(place[here], w, 2 * size**2) for w in (won[here], np.ones(here.sum()))]
+            # The first half holds pairs whose i came later: those whose j came later cross them in the other half.
+            crossing = counts[1].reshape(2, size, size)[:: -1 if t.any() else 1].transpose(0, 2, 1)
+            tables[k].append((a, f, *counts, crossing.ravel()))
         for k, of_class in enumerate(tables):
             if of_class:
                 a, f, won, number, crossing = map(np.array, zip(*of_class, strict=True))
@@ -133,7 +136,8 @@ def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained
             return None, None, None
         cell = np.floor(start / length + 1e-6)
     fold, cell = (np.unique(v, return_inverse=True)[1] for v in (x["fold"], cell))
-    seeds = [[v[..., x["seed"] == s] for v in (S, Y, p, fold, cell, x["stimulus"])] for s in np.unique(x["seed"])]
+    t = np.nan_to_num(start) * values
+    seeds = [[v[..., x["seed"] == s] for v in (S, Y, p, fold, cell, x["stimulus"], t)] for s in np.unique(x["seed"])]
     tested = [[of[p[fold == f]].any(0) for f in np.unique(fold)] for _, _, p, fold, *_ in seeds]
     trained = np.array([1.0 - np.any([t[:, None] & t for t in folds], axis=0) for folds in tested])
     if name.endswith("_within"):

@@ -21,7 +21,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
 from embench.statistics.joined import Joined, varies_within_stimuli
 from embench.statistics.ordered import crossed_pairs, order_by_subject, order_without_stimulus
-from embench.statistics.scores import compute_scores
+from embench.statistics.scores import compute_scores, headline_of
 from embench.statistics.verdict import verdict
 
 FELT = Target("felt", "value", LabelRule("mean"), "felt", scale=(0, 10), step=0.5)
@@ -34,16 +34,17 @@ def few(seed: int) -> tuple[Units, np.ndarray]:
     rng, n = np.random.default_rng(seed), 50
     score, y = np.round(rng.random(n), 1), rng.integers(0, 10, n) / 10
     subject, stimulus = rng.integers(0, 4, n).astype(str), rng.integers(0, 5, n).astype(str)
-    none = np.zeros(n)
-    units = Units("value", y, score, none, subject, stimulus, none, rng.integers(0, 2, n), subject, 10.0, step=0.3)
+    none, start = np.zeros(n), 10.0 * rng.permutation(n)
+    units = Units("value", y, score, none, subject, stimulus, start, rng.integers(0, 2, n), subject, 10.0, step=0.3)
     return units, np.array(["0", "1", "absent", "2", "3"])
 
 
 def loop(units: Units, subjects: np.ndarray, graded: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Each comparison of p, with each of q that is its mirror image."""
+    """Each comparison of p, with each of q that is its mirror image and came in the same order."""
     wins, pairs = np.zeros((2, len(subjects), len(subjects)))
     at = {name: k for k, name in enumerate(subjects.tolist())}
     who, cell, tie = units.subject, units.stimulus, TIE * np.ptp(units.score[np.isfinite(units.score)])
+    start = units.start_s
     own = [
         (i, j)
         for i, j in product(range(len(units)), repeat=2)
@@ -51,7 +52,8 @@ def loop(units: Units, subjects: np.ndarray, graded: bool) -> tuple[np.ndarray, 
         if round(units.y_true[i] - units.y_true[j], 6) >= units.step
     ]
     for (i, j), (k, m) in product(own, repeat=2):
-        if who[i] != who[k] and cell[k] == cell[j] and cell[m] == cell[i]:
+        same = (start[i] < start[j]) == (start[m] < start[k])
+        if who[i] != who[k] and cell[k] == cell[j] and cell[m] == cell[i] and same:
             gap = units.score[i] - units.score[j]
             won = 0.5 if abs(gap) <= tie else float(gap > 0)
             if not graded and not np.isfinite(gap):
@@ -74,7 +76,9 @@ def test_crossed_pairs_equal_a_loop_over_quadruples(
     wins, pairs = loop(units, subjects, graded)
     np.testing.assert_allclose(made.wins, wins, atol=1e-9)
     np.testing.assert_array_equal(made.pairs, pairs)
-    assert pairs.sum() > 100
+    assert pairs.sum() > 60
+    hidden = replace(units, start_s=np.full(len(units), np.nan))
+    assert crossed_pairs(hidden, units.stimulus.astype(int), subjects).pairs.sum() > 1.3 * pairs.sum()
 
 
 def test_order_inside_a_subject_is_that_of_kendall() -> None:
@@ -198,6 +202,34 @@ def test_the_clock_does_not_win_where_tasks_came_in_one_order() -> None:
         _, joined = made(LABELS, score, one_order=True)
         assert scored("concordance_crossed_matched", joined).mean == pytest.approx(0.5, abs=1e-9)
     assert scored("concordance_crossed_matched", made(LABELS, OWN, one_order=True)[1]).low > 0.5
+
+
+def test_whole_tasks_in_one_order_are_compared_between_tasks() -> None:
+    """They have no common length, and so no bins of time, but the task tells how late it is."""
+    protocol = load_protocol("subject-independent-v3")
+    y = smooth(np.random.default_rng(4), (SUBJECTS, 12))[:, :, None]
+    joined = made(y, np.arange(12.0)[:, None], one_order=True)[1]
+    assert headline_of(FELT, protocol, "fixed_order", joined) == "concordance_crossed_matched"
+    whole = Joined(
+        {seed: {k: replace(units, length_s=np.nan) for k, units in of.items()} for seed, of in joined.seeds.items()}
+    )
+    assert headline_of(FELT, protocol, "fixed_order", whole) == "concordance_crossed"
+    assert scored("concordance_crossed", whole).mean == pytest.approx(0.5, abs=1e-9)
+    felt = Target("felt", "binary", LabelRule(cut=0.0), "felt")
+    assert headline_of(felt, protocol, "fixed_order", whole) == "auroc_crossed"
+    assert headline_of(felt, load_protocol("subject-independent-v2"), "fixed_order", whole) == "auroc_crossed_matched"
+
+
+@pytest.mark.parametrize("name", ["concordance_crossed", "concordance_crossed_moment"])
+def test_no_drift_wins_whatever_the_order_of_the_films_was(name: str) -> None:
+    """Labels rise all through the session, and so does what a method without a look at the body may know: the time."""
+    units, _ = made(LABELS, OWN)
+    time = np.reshape(units.start_s, SHAPE) / 1000
+    labels = LABELS + 1.5 * time
+    for score in (time, -time, time**3, np.log(1 + time), time + 10 * np.arange(SUBJECTS)[:, None, None]):
+        assert scored(name, made(labels, score)[1]).mean == pytest.approx(0.5, abs=1e-9)
+    assert scored("concordance_within", made(labels, time)[1]).low > 0.7
+    assert add_one(scored(name, made(labels, OWN + time)[1])).low > 0.5
 
 
 def test_one_label_of_a_film_is_compared_between_films() -> None:

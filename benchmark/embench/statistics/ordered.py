@@ -19,10 +19,11 @@ IN_MEMORY = 2_000_000
 def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, graded: bool = False) -> Pairs:
     """Quadruples of subjects p, q and cells i, j, with a label that is higher at i for p and at j for q; each the mean
     of p's comparison of i over j and q's of j over i. Each stands twice: with p's comparison in the row of p, with q's
-    in that of q.
+    in that of q. Both met i before j, or both j before i, so that nothing wins that rises or falls all through a
+    session, whatever the orders of the stimuli were; where the release hides the times, no order is asked for.
 
-    With a table (cells, cells) of each subject's comparisons, two subjects have the sum of one table times the other's
-    transpose. Tables are made for some rows at a time.
+    With a table (orders, cells, cells) of each subject's comparisons, two subjects have the sum of one table times the
+    other's transpose. Tables are made for some rows at a time.
 
     Args:
         cell: (n,) from 0 on, what is held constant.
@@ -31,17 +32,18 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
     tie, cells = None if graded else tie_width(units.score), 1 + int(np.max(cell, initial=0))
     owners = rows_of(subject_codes(units, subjects))
     wins, pairs = np.zeros((2, len(owners), len(owners)))
-    at_once = max(1, IN_MEMORY // (cells * max(1, len(owners))))
+    at_once = max(1, IN_MEMORY // (2 * cells * max(1, len(owners))))
     for first in range(0, cells, at_once):
         size = min(at_once, cells - first)
-        won, number, mirrored = np.zeros((3, len(owners), size * cells))
+        won, number, mirrored = np.zeros((3, len(owners), 2 * size * cells))
         for p, (_, rows) in enumerate(owners):
             at = cell[rows]
             here = np.flatnonzero((at >= first) & (at < first + size))
             higher, lower, ahead = _compared(units, rows, here, tie)
-            place, apart = np.add.outer((at[here] - first) * cells, at), np.not_equal.outer(at[here], at)
-            won[p], number[p] = _counted(place, higher & apart, ahead, size * cells)
-            mirrored[p] = np.bincount(place[lower & apart], minlength=size * cells)
+            start, apart = units.start_s[rows], np.not_equal.outer(at[here], at)
+            place = np.add.outer((at[here] - first) * cells, at) + np.less.outer(start[here], start) * (size * cells)
+            won[p], number[p] = _counted(place, higher & apart, ahead, 2 * size * cells)
+            mirrored[p] = np.bincount(place[lower & apart], minlength=2 * size * cells)
         wins += won @ mirrored.T
         pairs += number @ mirrored.T
     codes, made = [code for code, _ in owners], Pairs(*np.zeros((2, len(subjects), len(subjects))))

@@ -94,8 +94,7 @@ def compute_scores(
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions, whole=True))
         for control, reason in {**(not_applicable or {}).get(target.name, {}), **partial}.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
-        moments = MODEL in methods and varies_within_stimuli(methods[MODEL])
-        headlines[target.name] = protocol.headline_for(target.kind, design, moments)
+        headlines[target.name] = headline_of(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
             _add_target(out, target, methods, jackknife, protocol.scoring, took)
@@ -105,6 +104,23 @@ def compute_scores(
     name_slow(took)
     not_cleared = out.pop("not_cleared")
     return Scores({**out, "cleared_all": bool(out["differences"]) and not not_cleared, "not_cleared": not_cleared})
+
+
+def headline_of(target: Target, protocol: HeadlineRule, design: Design, joined: Joined | None) -> str:
+    """The score that ranks a method with these units, or one without any.
+
+    Where tasks came in one order and a unit is a whole task, there are no bins of time to compare; in version 3 the
+    task holds the clock constant, as a stimulus would.
+    """
+    tasks = protocol.scoring == 3 and design == "fixed_order" and joined is not None and _are_whole(joined)
+    moments = joined is not None and varies_within_stimuli(joined)
+    return protocol.headline_for(target.kind, "shared_stimuli" if tasks else design, moments)
+
+
+def _are_whole(joined: Joined) -> bool:
+    """True if units are whole recordings, of several tasks."""
+    stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
+    return len(stimuli) > 1 and not any(np.isfinite(units.length_s) for _, _, units in joined)
 
 
 @overload
