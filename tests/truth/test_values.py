@@ -1,0 +1,28 @@
+"""The verdict on values finds an own part, and nothing in film, clock, subject, other people's labels and mixtures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..sample import WHOLE
+from .values import MADE, findings, is_above
+
+DRAWS = 20 if WHOLE else 2
+NAMES = [*MADE] if WHOLE else ["wearable_stress"]
+FEW = {"hku956", "wesad"}
+"""Their subjects share too few songs, or are too few, for a headline."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FEW])
+def test_an_own_part_is_found_and_what_others_know_is_not(name: str, tmp_path: Path) -> None:
+    found = findings(name, tmp_path, DRAWS)
+    above = {what: sum(is_above(score) for _, score, _ in made) for what, made in found.items()}
+    added = {what: sum(adds) for what, made in found.items() if None not in (adds := [adds for *_, adds in made])}
+    print(name, above, added)
+    assert min(above["own part"], above["own part and mixture"], added["own part"]) >= 0.9 * DRAWS
+    # At a rate of 5 %, more than 4 of 20 are above once in 400 times.
+    assert max(above[what] for what in ("film", "clock", "subject", "others, late")) <= 0.2 * DRAWS
+    assert max(added["clock"], added["mixture"]) <= 0.2 * DRAWS
