@@ -44,11 +44,14 @@ def labels(
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
     from embench.runs.external import units_table, write_units
+    from embench.statistics.rater_agreement import describe_raters
 
     if figure:
         drawing.check_path(figure, "--figure")
     store, card, rules, chosen = _prepared(dataset, data_root, protocol, target, every=True)
     report = label_report.describe_labels(store, card, chosen, rules)
+    for described, one in zip(report, chosen, strict=True):
+        described["raters"] = describe_raters(store, card, one, rules)
     quality: dict[str, list[dict[str, Any]]] = {}
     with Steps("modalities", "judged") as steps:
         for described in report:
@@ -85,6 +88,8 @@ def _show(described: Mapping[str, Any]) -> None:
         console.wrapped(_variance(described["variance"]))
         for found in described["agreement"]:
             _agreement(found)
+        if described["raters"]:
+            _raters(described["raters"])
     for warning in described["warnings"]:
         console.wrapped(f"warning: {warning}", colour="yellow")
     console.echo()
@@ -169,6 +174,24 @@ def _agreement(found: Mapping[str, Any]) -> None:
     console.wrapped(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
     console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
     show_table(found["pairs"], [field(name, missing="-") for name in found["pairs"][0]])
+
+
+def _raters(found: Mapping[str, Any]) -> None:
+    if "undefined" in found:
+        console.wrapped(f"reliability: undefined: {found['undefined']}")
+        return
+    mean = "weighted mean" if found["by"] == "ewe" else "mean"
+    console.wrapped(
+        f"reliability within {found['within']} (ICC(C,k)): {found['reliability']:.2f} of the {mean} of "
+        f"{found['raters']:.3g} raters, {found['reliability_of_one']:.2f} of one; no prediction has a correlation or a "
+        f"CCC with that mean above {found['bound']:.2f} on average"
+    )
+    heads = [name for name in found["one_against_others"][0] if name != "weight" or found["by"] == "ewe"]
+    show_table(
+        [*found["one_against_others"], {"rater": "mean", **found["human"]}],
+        [field(name, spec=".2f", missing="-") for name in heads],
+        title="each rater as a prediction of what the others make, within subject",
+    )
 
 
 _SCORES = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro", "ccc", "rmse")
