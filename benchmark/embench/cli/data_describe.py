@@ -177,21 +177,16 @@ def _agreement(found: Mapping[str, Any]) -> None:
 
 
 def _raters(found: Mapping[str, Any]) -> None:
-    if "undefined" in found:
-        console.wrapped(f"reliability: undefined: {found['undefined']}")
-        return
-    mean = "weighted mean" if found["by"] == "ewe" else "mean"
-    console.wrapped(
-        f"reliability within {found['within']} (ICC(C,k)): {found['reliability']:.2f} of the {mean} of "
-        f"{found['raters']:.3g} raters, {found['reliability_of_one']:.2f} of one; no prediction has a correlation or a "
-        f"CCC with that mean above {found['bound']:.2f} on average"
-    )
-    heads = [name for name in found["one_against_others"][0] if name != "weight" or found["by"] == "ewe"]
-    show_table(
-        [*found["one_against_others"], {"rater": "mean", **found["human"]}],
-        [field(name, spec=".2f", missing="-") for name in heads],
-        title="each rater as a prediction of what the others make, within subject",
-    )
+    from embench.statistics.rater_agreement import raters_in_words
+
+    console.wrapped(raters_in_words(found))
+    if rows := found.get("one_against_others"):
+        heads = [name for name in rows[0] if name != "weight" or found["by"] == "ewe"]
+        show_table(
+            [*rows, {"rater": "mean", **found["human"]}],
+            [field(name, missing="-") for name in heads],
+            title="each rater as a prediction of what the others make, within subject",
+        )
 
 
 _SCORES = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro", "ccc", "rmse")

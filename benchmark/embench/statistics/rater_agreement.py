@@ -18,11 +18,12 @@ from embench.interfaces.raters import Raters, fuse_ratings, weights_of_raters
 from embench.interfaces.recording import Label
 from embench.interfaces.units import Target, Unit, Units
 from embench.protocols import Protocol, label_units, make_units
+from embench.records.wording import format_figure, in_words
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.store import Store
 
-SELF_REPORT = "a self-report without a retest has no known reliability, so no bound on a score is known"
-ONE_RATER = "one rater alone has no reliability: it takes two who rated the same units"
+SELF_REPORT = "a self-report needs a retest for one, and without it there is no known bound on a score"
+ONE_RATER = "one rater alone has none: it takes two who rated the same units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,20 @@ def describe_raters(store: Store, card: Card, target: Target, protocol: Protocol
         "one_against_others": scored,
         "human": {name: _mean([row[name] for row in scored]) for name in scores},
     }
+
+
+def raters_in_words(found: Mapping[str, Any]) -> str:
+    """What `describe_raters` says, in sentences."""
+    if "undefined" in found:
+        return f"The label's reliability is not known: {found['undefined']}."
+    mean = "weighted mean" if found["by"] == "ewe" else "mean"
+    human = ", ".join(f"{in_words(name)} {format_figure(score)}" for name, score in found["human"].items())
+    return (
+        f"Reliability within {found['within']}s, ICC(C,k): {found['reliability']:.3f} of the {mean} of "
+        f"{found['raters']:.3g} raters, {found['reliability_of_one']:.3f} of one. No prediction has a correlation or a "
+        f"CCC with that mean above {found['bound']:.3f} on average."
+        + (f" One rater as a prediction of what the others make: {human}." if human else "")
+    )
 
 
 def _by_recording(table: Mapping[str, Mapping[str, Label]], names: Sequence[str]) -> list[dict[str, Label]]:
