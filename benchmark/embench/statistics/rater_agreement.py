@@ -166,21 +166,19 @@ def _one_against_others(
 ) -> list[dict[str, Any]]:
     """Of each rater the scores within subjects of the ratings (R, N) as predictions of the label that the target's rule
     makes of the others'; none of several classes, or where training labels decide a cut."""
-    traits = target.traits
-    scored = dict.fromkeys((traits.within, f"{traits.share}_within"))
-    if traits.several or target.rule.cut == "training_mean":
-        scored = {}
-    rows = []
-    for r, name in enumerate(raters.labels):
+    rows: list[dict[str, Any]] = []
+    for r, (name, weight) in enumerate(zip(raters.labels, weights.tolist(), strict=True)):
+        rows.append({"rater": name, "weight": weight})
+        if target.traits.several or target.rule.cut == "training_mean":
+            continue
         others = fuse_ratings(np.delete(values, r, 0), raters.by, np.delete(weights, r))
-        label = np.array([math.nan if (made := target.rule(others[i : i + 1])) is None else made
-                          for i in range(len(units))])  # fmt: skip
+        made = [target.rule(others[i : i + 1]) for i in range(len(units))]
+        label = np.array([math.nan if one is None else one for one in made])
         there = np.isfinite(values[r]) & np.isfinite(label)
         rated = [unit for unit, known in zip(units, there, strict=True) if known]
         joined = _joined(target, label[there], values[r, there], rated)
-        subjects = np.unique(joined.subject)
-        found = {score: _mean(WITHIN_SUBJECT_SCORES[score](joined, subjects).tolist()) for score in scored}
-        rows.append({"rater": name, "weight": float(weights[r]), **found})
+        for score in dict.fromkeys((target.traits.within, f"{target.traits.share}_within")):
+            rows[r][score] = _mean(WITHIN_SUBJECT_SCORES[score](joined, np.unique(joined.subject)).tolist())
     return rows
 
 
