@@ -1,9 +1,9 @@
 """Several raters of one quantity: the one label that is made of theirs, from ratings alone.
 
 A label that several raters decide is a property of the dataset, fixed before anything is trained: neither a signal nor
-a prediction enters it, so that no method can be nearer to it than the raters make it. Labels into which a signal was
-mixed, such as the `physio-arousal` of the MuSe-Toolbox (Stappen et al. 2021, doi 10.1145/3475957.3484451), which adds
-the skin conductance to the raters' arousal, are refused: a method that reads the signal would be scored on its input.
+a prediction enters it, so that no method is nearer to it than the raters make it. A label into which a signal was
+mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv 2107.12964), is refused: a method
+that reads the signal would be scored on its own input.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def ewe_weights(values: np.ndarray) -> np.ndarray:
     """(R,) weight of each rater, 0 to 1, for the evaluator-weighted estimator.
 
     The correlation of a rater with the mean of all raters, the rater included, over all recordings that the rater
-    rated; 0 where it is negative, or where the rater never varies (Grimm & Kroschel 2005, section 3, doi
+    rated; 0 where it is negative, or where the rater never varies (Grimm & Kroschel 2005, doi
     10.1109/ASRU.2005.1566530). Moments with one rating are left out, since there a rater would agree with itself. The
     same raters rate the subjects of all parts of a fold, so that a weight is estimated from the ratings of training and
     test subjects alike; it is one number a rater for the whole dataset, and says nothing of any one moment.
