@@ -222,6 +222,9 @@ def controls(
     scored = Scores.none(headlines=found["headlines"], controls=found["controls"])
     for name in scored.headlines:
         _show_controls(name, scored, found)
+        if raters := found["raters"].get(name):
+            _raters(raters)
+            console.echo()
 
 
 def _show_controls(target: str, scored: Scores, found: Mapping[str, Any]) -> None:
