@@ -11,6 +11,7 @@ import embench
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.interfaces.dataset import Card, Dataset, ModalityCard
 from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.raters import Raters
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench.testing import check, check_dataset, check_metric, check_observer
@@ -146,6 +147,30 @@ class NoLabel(Small):
     card: ClassVar = replace(Small.card, targets=(Target("calm", "binary", LabelRule(), "calm"),))
 
 
+class ByRaters(Small):
+    """The target's label is made of those of two raters."""
+
+    card: ClassVar = replace(Small.card, raters={"stress": Raters(("stress_r1", "stress_r2"))})
+
+    def recordings(self, subject):
+        for recording in super().recordings(subject):
+            yield replace(
+                recording, labels=dict.fromkeys(self.card.raters["stress"].labels, recording.labels["stress"])
+            )
+
+
+class GivesAway(ByRaters):
+    recordings = Small.recordings
+
+
+class Unrated(ByRaters):
+    card: ClassVar = replace(Small.card, raters={"stress": Raters(("calm_r1", "calm_r2"))})
+
+    def recordings(self, subject):
+        for recording in Small.recordings(self, subject):
+            yield replace(recording, labels={"stress_r1": recording.labels["stress"]})
+
+
 class TakesAll(Small):
     def subjects(self):
         return ["a", "b"]
@@ -170,6 +195,7 @@ def folder(tmp_path):
 
 def test_a_good_dataset_passes(folder):
     check_dataset(Small, folder)
+    check_dataset(ByRaters, folder)
     check("dataset", Small, folder)
 
 
@@ -182,6 +208,8 @@ def test_a_good_dataset_passes(folder):
         (TooLong, "it lasts 60.0 s"),
         (OtherUnit, "its unit is uS"),
         (NoLabel, "no recording has the label `calm`"),
+        (Unrated, "no recording has the label `stress`"),
+        (GivesAway, "which the card makes of raters"),
         (TakesAll, "in an empty folder it finds"),
         (Lost, "nowhere"),
         (OneId, "another recording has this id"),

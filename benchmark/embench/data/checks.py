@@ -204,6 +204,7 @@ class _General:
 
     def finish(self, labels: set[str]) -> None:
         """The findings that need all recordings."""
+        labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))

@@ -11,6 +11,7 @@ import numpy as np
 from embench.data.label_statistics import annotator_sets, krippendorff_alpha, pairwise, variance_shares
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
+from embench.interfaces.raters import Raters
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Protocol, cut_of, fitted_rule, label_units, make_units
@@ -84,7 +85,7 @@ def _of_target(
         **overall,
         "at_cut": _at_cut(target.rule, raw[known]),
         "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
-        "agreement": _agreement(store, units, target, protocol, table, nominal),
+        "agreement": _agreement(store, units, target, protocol, table, nominal, card.raters.get(target.label)),
         "per_person": by_subject,
     }
     if fitted:
@@ -181,13 +182,17 @@ def _agreement(
     protocol: Protocol,
     table: Mapping[str, Mapping[str, Label]],
     nominal: bool,
+    raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Each set of annotators of the target's label, over the values that the target's rule makes of a unit."""
+    """Each set of annotators of the target's label, over the values that the target's rule makes of a unit; those that
+    the card names come first."""
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = cut_of(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if cut_of(kind, protocol) == cut]
     found = []
-    for names in annotator_sets(usable, target.label):
+    named = [name for name in (raters.labels if raters else ()) if name in usable]
+    sets = [some for some in annotator_sets(usable, target.label) if some != named]
+    for names in [named] * (len(named) > 1) + sets:
         values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])
         alpha = krippendorff_alpha(values, nominal)
         found.append({

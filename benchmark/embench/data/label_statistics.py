@@ -83,14 +83,25 @@ def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
     ..) are single observers, whose mean or choice a label of the name before may be, so that the two never stand in one
     set.
     """
-    form = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<number>_(?:r|annotator)\d+)?")
-    found = {name: match for name in sorted(names) if (match := form.fullmatch(name))}
-    own = form.fullmatch(label)
-    if own is None:
-        return []
-    parties = [n for n, match in found.items() if match["base"] == own["base"] and not match["number"]]
-    observers = [n for n, match in found.items() if match["view"] == own["view"] and match["number"]]
-    return [some for some in (parties, observers) if len(some) > 1]
+    own = _FORM.fullmatch(label)
+    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    parties = [n for n, match in found.items() if own and match["base"] == own["base"] and not match["number"]]
+    return [some for some in (parties, single_raters(found, label)) if len(some) > 1]
+
+
+def single_raters(names: Iterable[str], label: str) -> list[str]:
+    """The raw labels among `names` by single raters of the quantity that `label` is of, such as `X_external_r1` of
+    `X_external`; see `annotator_sets`.
+
+    >>> single_raters(["calm", "calm_r1", "calm_r2", "mood_r1"], "calm")
+    ['calm_r1', 'calm_r2']
+    """
+    own = _FORM.fullmatch(label)
+    found = {name: match for name in sorted(names) if (match := _FORM.fullmatch(name))}
+    return [n for n, match in found.items() if own and match["view"] == own["view"] and match["number"]]
+
+
+_FORM = re.compile(r"(?P<view>(?P<base>.+?)(?:_(?:self|partner|external))?)(?P<number>_(?:r|annotator)\d+)?")
 
 
 def pairwise(names: list[str], values: np.ndarray, nominal: bool) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from embench.errors import UsageError
+from embench.interfaces.raters import Raters
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Target
 
@@ -68,6 +69,8 @@ class Card:
         default_targets: names of the targets of a run that names none; empty: all of them.
         downloads: what `embench data fetch` gets; empty where access must be requested.
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
+        raters: label that is made of several raters' own -> these raters. The reader yields theirs; the fused label is
+            made when data are prepared, from the ratings of all recordings.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Card:
     default_targets: tuple[str, ...] = ()
     downloads: tuple[Download, ...] = ()
     verified_on_real: Literal["never"] | Mapping[str, str] = "never"
+    raters: Mapping[str, Raters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,16 +54,21 @@ def write_report(
     """
     record = read_record(folder)
     with names_resolved([(Path(folder), record)], trust_code=trust_code):
-        if share:
-            run = _for_others(record, Path(folder))
-        else:
-            run = RunFacts(record, Path(folder), _store(record, data_root, progress))
+        run = _for_others(record, Path(folder)) if share else _for_owner(record, Path(folder), data_root, progress)
         if audit and run.audit is None and not share:
             run = replace(run, audited=_audited(Path(folder), record, audit))
         html = _page(run, singles)
     with saving("the report", out):
         write_text(Path(out), html)
     return Path(out)
+
+
+def _for_owner(record: Record, folder: Path, data_root: Path | None, progress: ProgressCallback | None) -> RunFacts:
+    """A run with its recordings, where they are available."""
+    store = _store(record, data_root, progress)
+    if isinstance(store, Undefined):
+        return RunFacts(record, folder, store)
+    return RunFacts(record, folder, store, folder_card=card_of(record.manifest.dataset.name, data_root))
 
 
 def _for_others(record: Record, folder: Path) -> RunFacts:

@@ -28,6 +28,7 @@ from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
+from embench.statistics.rater_agreement import describe_raters, raters_in_words
 from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
@@ -87,15 +88,16 @@ def rule_in_words(rule: RulePart) -> str:
 @dataclass(frozen=True)
 class RunFacts:
     """A finished run. `folder`: where its record lies, None where that does not matter; `store`: its recordings, or the
-    reason why they are not available; `audited`: an audit that was made just now; `for_others`: whether it
-    is described to whoever may read it. What packages, protocols and audits
-    know is empty or None where they lack it."""
+    reason why they are not available; `audited`: an audit that was made just now; `for_others`: whether it is described
+    to whoever may read it; `folder_card`: the card that the dataset has in its folder, where that is available. What
+    packages, protocols and audits know is empty or None where they lack it."""
 
     record: Record
     folder: Path | None = None
     store: Store | Undefined = _NOT_OPENED
     audited: Mapping[str, Any] | Undefined | None = None
     for_others: bool = False
+    folder_card: Card | None = None
 
     @property
     def sealed(self) -> bool:
@@ -294,6 +296,14 @@ class RunFacts:
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
+
+    def raters(self, target: Target) -> str:
+        """What is known of the raters of a target's label, in sentences; empty where it is no rating, or the data are
+        not available."""
+        if isinstance(self.store, Undefined) or self.folder_card is None or self.rules is None:
+            return ""
+        found = describe_raters(self.store, self.folder_card, target, self.rules)
+        return raters_in_words(found) if found else ""
 
     def frequencies(self) -> list[str]:
         """The labelled units of each class, or the mean of a value, for each target that has any."""

@@ -91,6 +91,7 @@ def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
         f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not verdict.asked else "",
         _by_construction(metric, applied),
         f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
+        run.raters(target),
     ]
     return figure_row(figures), [*filter(None, notes), *beside]
 

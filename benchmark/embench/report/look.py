@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from embench.data.quality import POOR, describe_quality
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_whole
 from embench.interfaces.dataset import Card, Dataset
-from embench.interfaces.recording import Recording
+from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import Target
 from embench.planning.power import ASSUMED_SD, shown_difference, subjects_needed
 from embench.protocols import Protocol, UnitId, connected_groups
@@ -314,10 +314,10 @@ def _drawn(
     detail = _detail(of.card, [entry for entry in entries if entry.subject in of.people])
     shown = names_of_design(((e.subject, name) for e in entries for name in (e.stimulus, e.session)), of.store.subjects)
     sums: dict[str, _Sums] = {}
-    people = []
+    people, labels = [], of.store.labels()  # also those that are made of several raters'
     for done, who in enumerate(of.people):
         made = [
-            _recording(of, recording, number, shown, detail, sums)
+            _recording(of, replace(recording, labels=_labels_in(recording.id, labels)), number, shown, detail, sums)
             for number, recording in enumerate(recordings(of.dataset, of.store.name, who), 1)
         ]
         hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
@@ -363,6 +363,10 @@ def _detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
 def _signals(people: Sequence[tuple[str, str, list[_Drawn]]]) -> Markup:
     every = sum(len(made) for _, _, made in people) <= _MOST_OPEN
     return render_macro("signals", people, _FAULTS_IN_WORDS, every, of_template=_TEMPLATE)
+
+
+def _labels_in(recording: str, table: Mapping[str, Mapping[str, Label]]) -> dict[str, Label]:
+    return {name: own[recording] for name, own in table.items() if recording in own}
 
 
 def _recording(

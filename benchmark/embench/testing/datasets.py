@@ -67,9 +67,14 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         for subject in subjects[:_SUBJECTS]:
             with check.during(f"subject {subject}"):
                 _check_subject(check, reader, subject, seen)
+        both = ", ".join(sorted(seen.levels.keys() & reader.card.raters.keys()))
+        expected = "the raters' own labels alone: theirs become one when data are prepared"
+        check.that(not both, f"recordings have the label {both}, which the card makes of raters", expected=expected)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
-            check.that(target.label in seen.levels, what, expected="labels that the card's targets are made of")
+            of = reader.card.raters.get(target.label)
+            there = any(name in seen.levels for name in (of.labels if of else (target.label,)))
+            check.that(there, what, expected="labels that the card's targets are made of")
         _no_label_among_signals(check, seen)
 
 

@@ -33,6 +33,7 @@ import pandas as pd
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
+from embench.interfaces.raters import median_and_ewe
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import clips, e4, faces, wearables
@@ -47,6 +48,11 @@ WINDOW_S = 5.0
 SCALE = {"arousal": (1, 5), "valence": (1, 5)} | dict.fromkeys(("cheerful", "happy", "angry", "nervous", "sad"), (1, 4))
 DIMENSIONS = ("arousal", "valence")
 RATERS = ("R1", "R2", "R3", "R4", "R5")
+_FUSED = {
+    label: raters
+    for name in (f"{name}_external" for name in DIMENSIONS)
+    for label, raters in median_and_ewe(name, [f"{name}_{rater.lower()}" for rater in RATERS]).items()
+}
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
@@ -103,12 +109,14 @@ class KEmoCon(Dataset):
             for annotator in ("self", "partner", "external")
             for name in DIMENSIONS
             for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
-        ),
+        )
+        + valued(_FUSED, LabelRule("mean", annotator="external"), (1.0, 5.0)),
         default_targets=DIMENSIONS,
         mains_hz=60.0,
         longest_s=LONGEST_S,  # units last 10 s, so nothing is padded to it
         labels_public="no",
         fixed_order=True,  # one debate, which all began at its first second: a clock knows where they are in it
+        raters=_FUSED,
     )
 
     def __init__(self, root: Path) -> None:

@@ -11,6 +11,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import POTENTIALS
 from embench_plugins.datasets.own.layout import TargetRule, Unlabelled
+from embench_plugins.datasets.own.raters import raters_of
 from embench_plugins.datasets.own.yaml import HINT
 
 USUAL: Mapping[str, Literal["value", "mean", "majority"]] = {
@@ -41,6 +42,7 @@ def card(of: Unlabelled) -> Card:
         baseline=Baseline(rest.start_s, rest.stop_s, rest.in_unit) if rest else None,
         skip_s=of.skip_s,
         default_targets=of.default_targets,
+        raters=raters_of(of.labels),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -25,6 +25,7 @@ from embench_plugins.datasets.own.layout import (
     Trials,
     Unlabelled,
 )
+from embench_plugins.datasets.own.raters import raters_of
 from embench_plugins.datasets.own.yaml import HINT, Place, Written
 
 Disagreement = tuple[Place, str, str | None]
@@ -162,7 +163,12 @@ def _of_labels(of: Unlabelled) -> Iterator[Disagreement]:
     names = sorted({name for source in of.recordings for name in source.names})
     trials = any(source.trials for source in of.recordings)
     known = (*names, *(["stimulus", "trial"] if trials else []))
+    for label, raters in raters_of(of.labels).items():
+        for taken in set(raters.labels) & set(of.labels):
+            yield ("labels", taken), f"`{taken}` is also the label of one rater of {label}", "give it another name"
     for label, spec in of.labels.items():
+        if not spec.table:
+            yield from _of_channels(of, label, (*spec.columns, *filter(None, [spec.column])))
         if spec.file and spec.file not in known:
             hint = f"put `{{{spec.file}}}` into the path of the files"
             what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
@@ -173,6 +179,15 @@ def _of_labels(of: Unlabelled) -> Iterator[Disagreement]:
         if unknown:
             hint = f"put `{{{unknown[0]}}}` into the path of the files, if their names say it"
             yield ("labels", label, "keys"), f"`{unknown[0]}` is none of {', '.join(known)}", hint
+
+
+def _of_channels(of: Unlabelled, label: str, columns: Sequence[str]) -> Iterator[Disagreement]:
+    """The columns beside the signals that are a signal themselves."""
+    for source in of.recordings:
+        for m, own in source.signals.items() if isinstance(source.signals, Mapping) else ():
+            for column in set(columns) & set(own.channels.values()):
+                what = f"`{column}` is a channel of {m}: a label made of a signal scores methods on their own input"
+                yield ("labels", label), what, "a label comes from ratings alone, or from what the experimenter did"
 
 
 def _of_signals(of: Unlabelled) -> Iterator[Disagreement]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from embench.interfaces.kinds import KindName
+from embench.interfaces.raters import RaterFusion
 from embench.interfaces.recording import MODALITIES
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats.channels import Channels, Part
@@ -230,6 +231,7 @@ class LabelSource(Part):
     Args:
         classes: value in the data -> class, or the classes as the data call them; without them values are numbers.
         scale: the least and the greatest number.
+        columns, raters: in place of `column`, those of several raters, and how their numbers become one.
     """
 
     file: Text | None = None
@@ -244,6 +246,8 @@ class LabelSource(Part):
     clock: Literal["files", "absolute"] = "files"  # of older descriptions
     classes: Mapping[str, str] | None = None
     scale: tuple[float, float] | None = None
+    columns: tuple[Text, ...] = ()
+    raters: RaterFusion | None = None
 
     _read = field_validator("table", mode="before")(_template)
 
@@ -260,12 +264,16 @@ class LabelSource(Part):
 
     @model_validator(mode="after")
     def _agree(self) -> LabelSource:
-        places = [name for name in ("file", "trial", "column") if getattr(self, name) is not None]
+        places = [name for name in ("file", "trial", "column", "columns") if getattr(self, name)]
         if len(places) != 1:
             raise ValueError(f"one of `file`, `trial` and `column` says where the label is; here: {places or 'none'}")
+        if (self.columns or self.raters) and not (self.raters and 1 < len(self.columns) == len(set(self.columns))):
+            raise ValueError("several raters have two `columns` at least, each once, and `raters: mean`, median or ewe")
+        if self.columns and self.classes:
+            raise ValueError("several raters give numbers, of which one is made: leave out `classes`")
         if self.table is None and (self.start or self.time or self.keys):
             raise ValueError("`start`, `time` and `keys` are columns of a `table`, which is missing")
-        if self.table is not None and self.column is None:
+        if self.table is not None and not (self.column or self.columns):
             raise ValueError("which `column` of the table holds the label?")
         if self.start and (self.end is None) == (self.duration is None):
             raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
@@ -287,7 +295,8 @@ class LabelSource(Part):
         """The kind of label, in the words of the interfaces."""
         if self.classes:
             return "condition"
-        return "continuous" if self.start or self.time or (self.column and not self.table) else "rating"
+        timed = self.start or self.time or (not self.table and (self.column or self.columns))
+        return "continuous" if timed else "rating"
 
 
 class TargetRule(Part):

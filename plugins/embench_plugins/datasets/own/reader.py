@@ -29,9 +29,19 @@ from embench_plugins.datasets.own.clock import Clock, zone_of
 from embench_plugins.datasets.own.faults import faults, with_faults
 from embench_plugins.datasets.own.items import Heard, Item, find_items, first_moment, some, unmatched
 from embench_plugins.datasets.own.labels import Labels, Part
-from embench_plugins.datasets.own.layout import SENSED, Column, Description, OwnChannels, Source, Trials, Unlabelled
+from embench_plugins.datasets.own.layout import (
+    SENSED,
+    Column,
+    Description,
+    LabelSource,
+    OwnChannels,
+    Source,
+    Trials,
+    Unlabelled,
+)
 from embench_plugins.datasets.own.paths import fill
 from embench_plugins.datasets.own.people import Participants
+from embench_plugins.datasets.own.raters import read_labels
 from embench_plugins.datasets.own.rows import Span, Tables, marked_spans, single, spans, wide_spans
 from embench_plugins.datasets.own.signals import TABLES, Read, in_memory, open_files, read_e4
 from embench_plugins.datasets.own.yaml import DATASET, Written, read_yaml
@@ -156,6 +166,10 @@ class Own(Dataset):
         own = self._source(item).labels
         return tuple(self.description.labels) if own is None else own
 
+    @cached_property
+    def _label_sources(self) -> Mapping[str, Mapping[str, LabelSource]]:
+        return read_labels(self.description.labels)
+
     def _of(self, subject: str) -> list[Item]:
         if subject not in self._items:
             raise DataError(
@@ -175,8 +189,9 @@ class Own(Dataset):
     # What they recorded.
 
     def _labels(self) -> Labels:
-        specs = self.description.labels
-        return Labels(specs, self._tables, {name: self._written.where("labels", name) for name in specs}, self._zone)
+        specs = {one: spec for own in self._label_sources.values() for one, spec in own.items()}
+        places = {one: self._written.where("labels", name) for name, own in self._label_sources.items() for one in own}
+        return Labels(specs, self._tables, places, self._zone)
 
     @property
     def _zone(self) -> tzinfo:
@@ -328,7 +343,8 @@ class Own(Dataset):
                 where=self._written.where("longest_s"),
                 expected=f"longest_s: {math.ceil(duration)} at least",
             )
-        wanted, cells = self._label_names(item), span.cells if span else {}
+        wanted = tuple(one for name in self._label_names(item) for one in self._label_sources[name])
+        cells = span.cells if span else {}
         part = Part(id_, wanted, facts, offset, duration, read.start, cells, self._one_table(item, source))
         return Recording(
             id=id_,

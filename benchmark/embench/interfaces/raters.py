@@ -1,0 +1,151 @@
+"""Several raters of one quantity: the one label that is made of theirs, from ratings alone.
+
+A label that several raters decide is a property of the dataset, fixed before anything is trained: neither a signal nor
+a prediction enters it, so that no method is nearer to it than the raters make it. A label into which a signal was
+mixed, as skin conductance into the arousal of MuSe-Physio (Baird et al. 2021, arXiv 2107.12964), is refused: a method
+that reads the signal would be scored on its own input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from embench.interfaces.recording import Label
+
+RaterFusion = Literal["mean", "median", "ewe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Raters:
+    """The raters of a label, by the raw labels that each gave, and how theirs become one.
+
+    Args:
+        labels: names of the raw labels, one a rater; they stay beside the fused one.
+        by: `mean` or `median` of those who rated a moment, or `ewe`: their mean weighted as `ewe_weights` says.
+
+    Raises:
+        ValueError: fewer than two raters, or one twice.
+
+    >>> Raters(("calm_r1", "calm_r2"), by="ewe").by
+    'ewe'
+    """
+
+    labels: tuple[str, ...]
+    by: RaterFusion = "mean"
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) < max(2, len(self.labels)):
+            raise ValueError(f"the raters are {', '.join(self.labels) or 'none'}: two at least, each once")
+
+
+def median_and_ewe(label: str, raters: Iterable[str]) -> dict[str, Raters]:
+    """The two labels that stand beside a release's own mean `label` of single `raters`, for a card.
+
+    >>> list(median_and_ewe("calm", ["calm_r1", "calm_r2"]))
+    ['calm_median', 'calm_ewe']
+    """
+    names = tuple(raters)
+    return {f"{label}_median": Raters(names, "median"), f"{label}_ewe": Raters(names, "ewe")}
+
+
+def ewe_weights(values: np.ndarray) -> np.ndarray:
+    """(R,) weight of each rater, 0 to 1, for the evaluator-weighted estimator.
+
+    The correlation of a rater with the mean of all raters, the rater included, over all recordings that the rater
+    rated; 0 where it is negative, or where the rater never varies (Grimm & Kroschel 2005, doi
+    10.1109/ASRU.2005.1566530). Moments with one rating are left out, since there a rater would agree with itself. The
+    same raters rate the subjects of all parts of a fold, so that a weight is estimated from the ratings of training and
+    test subjects alike; it is one number a rater for the whole dataset, and says nothing of any one moment.
+
+    Args:
+        values: (R, N) ratings of one dimension, NaN where a rater gave none.
+
+    >>> ewe_weights(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+    array([1., 1., 0.])
+    """
+    known = np.isfinite(values)
+    known &= known.sum(axis=0) > 1
+    count = known.sum(axis=0)
+    mean = np.divide(np.where(known, values, 0.0).sum(axis=0), count, out=np.zeros(values.shape[1]), where=count > 0)
+    weights = np.zeros(len(values))
+    for rater, (own, there) in enumerate(zip(values, known, strict=True)):
+        one, all_ = own[there], mean[there]
+        if len(one) > 1 and np.ptp(one) > 0 and np.ptp(all_) > 0:
+            weights[rater] = max(0.0, float(np.corrcoef(one, all_)[0, 1]))
+    return weights
+
+
+def fuse_ratings(values: np.ndarray, by: RaterFusion, weights: np.ndarray | None = None) -> np.ndarray:
+    """(N,) one value of each moment from the ratings (R, N) of those who rated it, NaN where nobody did.
+
+    Args:
+        weights: (R,) of `ewe`, as `ewe_weights` made them of all recordings; by default of `values`. A moment that only
+            raters of weight 0 rated has none.
+
+    >>> fuse_ratings(np.array([[1.0, 2.0], [3.0, np.nan]]), "mean")
+    array([2., 2.])
+    """
+    known = np.isfinite(values)
+    if by == "median":
+        made = np.full(values.shape[1], np.nan)
+        made[known.any(axis=0)] = np.nanmedian(values[:, known.any(axis=0)], axis=0)
+        return made
+    if by == "mean":
+        weights = np.ones(len(values))
+    elif weights is None:
+        weights = ewe_weights(values)
+    total = weights @ known
+    summed = weights @ np.where(known, values, 0.0)
+    return np.divide(summed, total, out=np.full(values.shape[1], np.nan), where=total > 0)
+
+
+def weights_of_raters(recordings: Iterable[Mapping[str, Label]], raters: Raters) -> np.ndarray:
+    """(R,) weight of each rater in the fused label, from the labels of all recordings (name -> label): 1 but for
+    `ewe`."""
+    if raters.by != "ewe":
+        return np.ones(len(raters.labels))
+    aligned = [_aligned(own, raters.labels)[0] for own in recordings]
+    return ewe_weights(np.concatenate([np.empty((len(raters.labels), 0)), *aligned], axis=1))
+
+
+def fused_labels(
+    labels: Mapping[str, Mapping[str, Label]], raters: Mapping[str, Raters]
+) -> dict[str, Mapping[str, Label]]:
+    """The labels of all recordings, {recording id: {name: label}}, with those that raters decide added; a recording
+    that no rater rated gets none.
+
+    Args:
+        raters: name of a label to be made -> its raters, as a card has it.
+    """
+    made = {recording: dict(own) for recording, own in labels.items()}
+    for name, of in raters.items():
+        weights = weights_of_raters(labels.values(), of)
+        for recording, own in labels.items():
+            values, times = _aligned(own, of.labels)
+            fused = fuse_ratings(values, of.by, weights)
+            if np.isfinite(fused).any():
+                kind = next(own[rater].kind for rater in of.labels if rater in own)
+                made[recording][name] = Label(kind, fused, times)
+    return {**made}
+
+
+def _aligned(own: Mapping[str, Label], raters: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """The ratings (R, n) of one recording, a row a rater, NaN where one gave none, and their times (n,) in s, to the
+    millisecond; None where they hold for the whole recording."""
+    given = [(row, own[rater]) for row, rater in enumerate(raters) if rater in own]
+    if all(label.times is None for _, label in given):
+        values = np.full((len(raters), 1 if given else 0), np.nan)
+        for row, label in given:
+            values[row] = label.values[0]
+        return values, None
+    rounded = {row: np.round(label.times, 3) for row, label in given if label.times is not None}
+    times = np.unique(np.concatenate(list(rounded.values())))
+    values = np.full((len(raters), len(times)), np.nan)
+    for row, label in given:
+        if row in rounded:
+            values[row, np.searchsorted(times, rounded[row])] = label.values
+    return values, times
