@@ -95,6 +95,8 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
             rows[point.at][point.line] = format_score(point.score)
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
+    if found.note:
+        console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")
 
 

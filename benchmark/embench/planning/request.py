@@ -38,6 +38,7 @@ class Request:
     drop: str | None = None
     label_subjects: str | None = None
     label_fraction: str | None = None
+    lag: str | None = None
     pretrained: str | None = None
     workers: int | None = None
     observers: tuple[str, ...] = ()
@@ -196,6 +197,12 @@ OPTIONS = (
         points="Share of the training labels: 0.01,0.1,1.",
         panel="Experiments",
         claimed=True,
+    ),
+    Option(
+        "lag",
+        "Seconds by which labels are read later than signals, or earlier below 0; default: the card's.",
+        points="Seconds by which labels are read later than signals: -2,0,2. Each lag is a look.",
+        panel="Experiments",
     ),
     Option(
         "pretrained",
