@@ -19,7 +19,7 @@ from embench.statistics.metrics import metric_facts
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
     "label_fraction": "share of the training labels",
-    "lag": "lag of labels behind signals in s",
+    "lag": "lag of labels in s",
     "drop": "modalities removed at test time",
 }
 LAG_NOTES = {
