@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 from embench.errors import UsageError
-from embench.records.ledger import ledger_home, read_ledger
-from embench.records.predictions import Labels
 
 from ..tiny import lagging
 from ..tiny.running import Bench
@@ -28,19 +26,6 @@ def bench(tmp_path_factory):
         np.savez(root / "Lagging" / f"p{number:02d}.npz")
     (root / "seconds.yaml").write_text(yaml.safe_dump({**RULES, **SECONDS, "scoring": 3}))
     return Bench(root, root / "runs", DATASET, protocol=str(root / "seconds.yaml"))
-
-
-@pytest.fixture(scope="module")
-def at(bench):
-    """Result of the method at a lag, made once."""
-    made = {}
-
-    def result(lag=None):
-        if lag not in made:
-            made[lag] = bench.run("Moments", fusion="boosting", modalities="eda", targets="prompt,late", lag=lag)
-        return made[lag]
-
-    return result
 
 
 def test_a_lag_of_the_card_is_no_option(bench):
@@ -84,7 +69,7 @@ def test_a_planted_delay_is_found_with_its_sign_and_controls_know_nothing_of_it(
     own = bench.line("--fusion", "boosting", "--modalities", "eda", "--target", "prompt,late", encoder="Moments")
     done = embench("grid", *own[1:], "--lag", "-6,-3,0", "--lag", "3")
     assert done.code == 0, done.err
-    assert "chosen on test labels" in " ".join(done.out.split())
+    assert "Descriptive" in " ".join(done.out.split())
     picture, numbers = (Path(p) for p in re.search(r"^files: (.*)$", done.out, re.MULTILINE)[1].split(", "))
     assert "controls" in picture.read_text()
     rows = list(csv.DictReader(numbers.open()))
@@ -97,3 +82,23 @@ def test_a_planted_delay_is_found_with_its_sign_and_controls_know_nothing_of_it(
     controls = [row for row in rows if row["line"] != "Moments + boosting"]
     assert len([row for row in controls if row["line"] == "stimulus_moment"]) == 8  # two targets, four lags
     assert all(float(row["mean"]) == pytest.approx(0.5, abs=0.02) for row in controls)
+
+    folders = {path.parent: yaml.safe_load(path.read_text()) for path in bench.runs.glob("Lagging/*/run.yaml")}
+    at_zero = next(folder for folder, run in folders.items() if run["protocol"]["name"] == "mine")
+    pages = {share: bench.runs / f"{len(share)}.html" for share in ((), ("--share",))}
+    for share, page in pages.items():
+        assert embench("report", at_zero, "--out", page, *share, "--trust-code", "--data-root", bench.data).code == 0
+    assert "Scores by lag" in pages[()].read_text()
+    assert "Scores by lag" not in pages["--share",].read_text()
+    # The labels of each lag are a look at the same people.
+    assert sorted(run["tried"]["prompt"] for run in folders.values()) == [1, 2, 3, 4]
+
+
+def test_a_unit_that_a_lag_moves_out_of_its_recording_is_not_scored(bench):
+    labelled = {}
+    for lag in ("-3", "0", "3"):
+        cohort = bench.plan("Moments", fusion="boosting", modalities="eda", targets="prompt", lag=lag).test
+        known = np.isfinite(cohort.label["prompt"])
+        labelled[lag] = {int(cohort.units[i].start) for i in np.flatnonzero(known)}
+    seconds = set(range(lagging.SECONDS))
+    assert labelled == {"-3": seconds - {0, 1, 2}, "0": seconds, "3": seconds - {37, 38, 39}}

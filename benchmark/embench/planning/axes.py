@@ -19,8 +19,8 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 def expand_axes(request: Request) -> list[Request]:
     """A request for each point of its axes: `label_subjects`, `label_fraction` and `lag` may hold several numbers with
-    commas between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice
-    but all of them.
+    commas between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every
+    choice but all of them.
 
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.

@@ -231,7 +231,9 @@ class Protocol(_Rules):
         'subject-independent-v3-lag-1.5s'
         """
         if not abs(lag_s) <= LONGEST_LAG_S:
-            raise UsageError(f"a lag of {lag_s:g} s", where="lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s")
+            raise UsageError(
+                f"a lag of {lag_s:g} s", where="lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s"
+            )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
     @property

@@ -23,10 +23,10 @@ AXIS_TITLES = {
     "drop": "modalities removed at test time",
 }
 LAG_NOTES = {
-    False: "These scores of test subjects describe. A lag that is chosen by them is chosen on test labels: choose it on "
-    "validation subjects (--dev), and name it in a protocol file before test labels are opened.",
-    True: "These are scores of validation subjects, on whom a lag may be chosen. Other folds test them: name the lag in "
-    "a protocol file, and report how many were tried.",
+    False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
+    "subjects (--dev), and name it in a protocol file before test labels are opened.",
+    True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and report "
+    "how many lags were tried.",
 }
 """Whether validation subjects are scored -> what a curve over lags is for."""
 CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
@@ -118,7 +118,9 @@ def draw_curve(curve: Curve) -> Figure:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
             drawn.append(Panel(title, marks, places, metric))
-    about_all = f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}. {curve.note}"
+    about_all = (
+        f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}. {curve.note}"
+    )
     return figure(drawn, curve.title, about_all.strip())
 
 
