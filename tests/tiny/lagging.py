@@ -14,8 +14,8 @@ HZ = 16
 
 class Lagging(Dataset):
     """An empty `.npz` a subject: all is drawn from its name. Each second is felt anew: half of it is the film's, half
-    the subject's own. The signal follows what is felt by `LAG_S`; `prompt` is what is felt, `late` follows the signal by
-    `LAG_S` more; `liked` rates the film."""
+    the subject's own. The signal follows `prompt` by `LAG_S`, and `late` follows the signal by as much; `liked` rates
+    the film."""
 
     card: ClassVar = Card(
         name="lagging",

@@ -25,8 +25,8 @@ AXIS_TITLES = {
 LAG_NOTES = {
     False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
     "subjects (--dev), and name it in a protocol file before test labels are opened.",
-    True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and report "
-    "how many lags were tried.",
+    True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and "
+    "report how many lags were tried.",
 }
 """Whether validation subjects are scored -> what a curve over lags is for."""
 CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
