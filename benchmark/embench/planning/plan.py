@@ -273,7 +273,7 @@ def _rules(request: Request) -> tuple[Request, Protocol, Card]:
     card = card_for_protocol(protocol, own)
     if request.train_dataset:
         request = of_both(request, protocol, card)
-    lag_s = _lag(request)
+    lag_s = request.lag_s
     if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
         protocol = protocol.at_lag(lag_s)
         card = card_for_protocol(protocol, own)
@@ -353,21 +353,6 @@ def _drop(request: Request, method: Method) -> tuple[str, ...]:
     if len(chosen) >= len(method.modalities):
         raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
     return chosen
-
-
-def _lag(request: Request) -> float | None:
-    """The lag in seconds; None for the card's."""
-    if request.lag is None:
-        return None
-    try:
-        return float(request.lag)
-    except ValueError:
-        raise UsageError(
-            f"`{request.lag}` is no number of seconds",
-            where="--lag",
-            expected="a number, such as 2 or -1.5",
-            hint="several: embench grid" if "," in request.lag else None,
-        ) from None
 
 
 def _labelled_subjects(request: Request) -> int | None:

@@ -59,6 +59,21 @@ class Request:
         return seeds
 
     @property
+    def lag_s(self) -> float | None:
+        """The lag in seconds, None for the card's. Raises UsageError where it is no number."""
+        if self.lag is None:
+            return None
+        try:
+            return float(self.lag)
+        except ValueError:
+            raise UsageError(
+                f"`{self.lag}` is no number of seconds",
+                where="--lag",
+                expected="a number, such as 2 or -1.5",
+                hint="several: embench grid" if "," in self.lag else None,
+            ) from None
+
+    @property
     def runs_folder(self) -> Path:
         """The folder for records: the requested one, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")

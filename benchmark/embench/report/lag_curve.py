@@ -25,8 +25,9 @@ _ABOUT = (
 
 def lag_section(run: RunFacts) -> Markup | None:
     """The curve over this run and those beside its folder that differ from it in their lag alone; None where there
-    are none, or others may see the report."""
-    curves = [] if run.for_others else build_curves(_at_all_lags(run))
+    are none, predictions were made elsewhere, or others may see the report."""
+    found = [] if run.for_others or run.outside else _at_all_lags(run)
+    curves = build_curves(found) if len(found) > 1 else []
     return _drawn(curves[0]) if curves else None
 
 
@@ -44,10 +45,10 @@ def _at_all_lags(run: RunFacts) -> list[tuple[Mapping[str, Any], Scores]]:
 
 
 def _but_for_lag(about: Manifest) -> list[Any]:
-    """The settings of a run that a curve over lags holds constant; of predictions that were made elsewhere, its id."""
+    """The settings of a run that a curve over lags holds constant."""
     config = {name: value for name, value in about.config.items() if name not in ("protocol", "request")}
     rules = {name: value for name, value in about.protocol.rules.items() if name not in ("name", "lag_s")}
-    return [without_lag(about.protocol.name), rules, config, "parts" in config or about.id]
+    return [without_lag(about.protocol.name), rules, config]
 
 
 def _drawn(curve: Curve) -> Markup:
