@@ -86,6 +86,17 @@ def test_version_3_scores_anew_what_version_2_trained(name: str) -> None:
     assert {key for key in before if new[key] != before[key]} == {"name", "version", "folds_of", "scoring"}
 
 
+def test_units_of_a_second_are_all_that_differs() -> None:
+    new, before = (load_protocol(f"subject-independent-{v}") for v in ("seconds-v1", "v3"))
+    assert new.dealt_as == before.dealt_as
+    assert {key for key, rule in before.model_dump().items() if new.model_dump()[key] != rule} == {
+        "name",
+        "version",
+        "unit",
+    }
+    assert {key for key, rule in before.unit if getattr(new.unit, key) != rule} == {"continuous_s"}
+
+
 def test_published_protocols_say_what_they_give_up() -> None:
     assert {name: bool(load_protocol(name).deviations) for name in protocol_names()} == {
         name: load_protocol(name).leaks for name in protocol_names()

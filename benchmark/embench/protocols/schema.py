@@ -232,7 +232,7 @@ class Protocol(_Rules):
         """
         if not abs(lag_s) <= LONGEST_LAG_S:
             raise UsageError(
-                f"a lag of {lag_s:g} s", where="lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s"
+                f"a lag of {lag_s:g} s", where="--lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s"
             )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
