@@ -30,6 +30,7 @@ PUBLISHED = {
     "mirandacorrea2021": "c09b53c9c85f28a795bbc6e57092073346b92e1b7d2b377384923c8afc2222dd",
     "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
     "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
+    "subject-independent-seconds-v1": "84f4aa31fb12d73f05811536259cceb332dea23dc685240730a32f168662a906",
     "subject-independent-strict-v1": "bc37a162b7e61c5bfddb00894496953b705e1ab0c9eaf1480eec390ba9a7bd08",
     "subject-independent-strict-v2": "805931d8cd155917d83e1fcb35dcceafabed713a876ae337f8bcbea3300f739e",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
@@ -83,6 +84,17 @@ def test_version_3_scores_anew_what_version_2_trained(name: str) -> None:
     assert superseded_by(f"{name}-v1") == superseded_by(f"{name}-v2") == f"{name}-v3"
     new, before = load_current_protocol(f"{name}-v3").model_dump(), load_protocol(f"{name}-v2").model_dump()
     assert {key for key in before if new[key] != before[key]} == {"name", "version", "folds_of", "scoring"}
+
+
+def test_units_of_a_second_are_all_that_differs() -> None:
+    new, before = (load_protocol(f"subject-independent-{v}") for v in ("seconds-v1", "v3"))
+    assert new.dealt_as == before.dealt_as
+    assert {key for key, rule in before.model_dump().items() if new.model_dump()[key] != rule} == {
+        "name",
+        "version",
+        "unit",
+    }
+    assert {key for key, rule in before.unit if getattr(new.unit, key) != rule} == {"continuous_s"}
 
 
 def test_published_protocols_say_what_they_give_up() -> None:

@@ -120,11 +120,21 @@ def test_values_count_from_start_until_before_stop() -> None:
     assert made.tolist() == [0.0, 0.0, 1.0]
 
 
-def test_a_lag_reads_labels_later() -> None:
+def test_a_lag_reads_labels_later_or_earlier_and_a_unit_that_it_moves_out_has_none() -> None:
     units = make_units([recording("p1", duration_s=30.0)], card(), "continuous", PROTOCOL)
-    label = Label("continuous", np.arange(30.0), np.arange(30.0))
-    raw, _ = label_units(units, {"p1/session": label}, LabelRule("mean", lag_s=3.0))
-    assert raw.tolist() == [np.arange(3, 13).mean(), np.arange(13, 23).mean(), np.arange(23, 30).mean()]
+    label = {"p1/session": Label("continuous", np.arange(30.0), np.arange(30.0))}
+    later, _ = label_units(units, label, LabelRule("mean", lag_s=3.0))
+    np.testing.assert_array_equal(later, [np.arange(3, 13).mean(), np.arange(13, 23).mean(), np.nan])
+    earlier, _ = label_units(units, label, LabelRule("mean", lag_s=-3.0))
+    np.testing.assert_array_equal(earlier, [np.nan, np.arange(7, 17).mean(), np.arange(17, 27).mean()])
+    assert np.isnan(label_units(units, label, LabelRule("mean", lag_s=40.0))[0]).all()
+
+
+def test_annotations_that_go_on_after_a_recording_are_read_with_a_lag() -> None:
+    units = make_units([recording("p1", duration_s=20.0)], card(), "continuous", PROTOCOL)
+    label = Label("continuous", np.arange(22.0), np.arange(22.0) + 0.5)
+    raw, _ = label_units(units, {"p1/session": label}, LabelRule("mean", lag_s=2.0))
+    assert raw.tolist() == [np.arange(2, 12).mean(), np.arange(12, 22).mean()]
 
 
 def test_times_need_not_be_sorted() -> None:
@@ -166,7 +176,8 @@ def test_many_units_match_a_plain_search() -> None:
         label = labels[unit.recording]
         assert label.times is not None
         inside = label.values[(label.times >= unit.start + 2.0) & (label.times < unit.stop + 2.0)]
-        assert value == pytest.approx(inside.mean() if inside.size else np.nan, nan_ok=True)
+        whole = inside.size and unit.stop + 2.0 <= label.times[-1] + np.median(np.diff(label.times))
+        assert value == pytest.approx(inside.mean() if whole else np.nan, nan_ok=True)
 
 
 def test_classes_may_be_some_of_the_raw_ones_in_another_order() -> None:
@@ -194,7 +205,7 @@ def test_moments_without_a_value_do_not_count_in_a_mean() -> None:
 
 def test_a_lag_a_dead_band_and_gaps_together() -> None:
     """A joystick of 20 Hz that follows what is felt two seconds late, and rests in the middle."""
-    times = np.arange(0.0, 50.0, 0.05)
+    times = np.arange(0.0, 52.0, 0.05)
     felt = np.select([times < 12, times < 22, times < 32], [8.0, 5.05, 2.0], 9.0)
     felt[(times >= 32) & (times < 42)] = np.nan
     units = make_units([recording("p1", duration_s=50.0)], card(), "continuous", PROTOCOL)

@@ -43,6 +43,15 @@ def test_counts_looks_and_methods(tmp_path: Path) -> None:
     assert len(ledger.read_ledger(tmp_path / "runs")) == 8
 
 
+def test_each_lag_is_another_look_at_the_same_labels(tmp_path: Path) -> None:
+    for run, lag in (("r1", ""), ("r2", "-lag2s"), ("r3", "-lag-0.5s")):
+        looks = opened(tmp_path / "runs", run, f"m{lag}", protocol=f"p-v1{lag}")
+    assert (looks.openings["arousal"], looks.tried["arousal"]) == (3, 3)
+    known = ledger.looks_at(looks.chain, "amigos", "p-v1", ["arousal"])
+    assert known is not None
+    assert known.tried == {"arousal": 3}
+
+
 def test_another_runs_folder_goes_on_counting_and_other_data_do_not(tmp_path: Path) -> None:
     for folder in ("one", "two", "three"):
         looks = opened(tmp_path / folder, f"r-{folder}")

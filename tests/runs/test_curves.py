@@ -119,6 +119,7 @@ def test_requests_are_spread_over_their_axes():
     assert [r.drop for r in each] == [None, "ecg+eda", "eeg"]
     crossed = expand_axes(Request("case", train_dataset="k_emocon", drop="each"))
     assert [r.drop for r in crossed] == [None, "ppg", "eda", "temp"]
+    assert [r.lag for r in expand_axes(Request("case", lag="-2,0, 1.5"))] == ["-2", "0", "1.5"]
     plain = Request("amigos", drop="eda,ecg")
     assert expand_axes(plain) == [plain]
     with pytest.raises(UsageError, match="nothing to predict from"):
@@ -159,6 +160,29 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
     assert {point.line for point in drop_axis.points} == {f"labels of {n} subjects" for n in ("2", "10", "all")}
     assert build_curves(runs[:1]) == []
     assert "labels of 2 subjects" in draw_curve(drop_axis).svg()
+
+
+def test_a_curve_over_lags_has_the_controls_which_methods_share():
+    runs = []
+    for fusion in ("p/late", "p/concat"):
+        for lag, score in ((2.0, 0.6), (0.0, 0.7), (-1.5, 0.5)):
+            run = about(f"{fusion}{lag}", fusion)
+            run["protocol"]["name"] += f"-lag{lag:g}s" if lag else ""
+            rules = [{"name": name, "rule": {"lag_s": lag}} for name in ("arousal", "valence")]
+            run |= {"dev": False, "targets": ["arousal"], "card": {"label_rules": rules}}
+            known = {"arousal": {"auroc_within": {"mean": 0.4 + lag / 100}}}
+            controls = {"elapsed_time": known, "movement": {"arousal": {"undefined": "no accelerometer"}}}
+            runs.append((run, Scores({**scored(score).content, "controls": controls})))
+    (curve,) = build_curves(runs)
+    assert curve.places == ("-1.5", "0", "2")
+    lines = {}
+    for point in curve.points:
+        lines.setdefault((point.line, point.control), []).append((point.at, round(point.score.mean, 3)))
+    method, control = [("2", 0.6), ("0", 0.7), ("-1.5", 0.5)], [("2", 0.42), ("0", 0.4), ("-1.5", 0.385)]
+    assert lines == {("tcn + late", False): method, ("tcn + concat", False): method, ("elapsed_time", True): control}
+    assert "no lag may be chosen" in curve.note
+    assert "controls" in draw_curve(curve).svg()
+    assert "a lag may be chosen" in build_curves([({**run, "dev": True}, scores) for run, scores in runs])[0].note
 
 
 def test_curves_of_generated_data_say_so(tmp_path):

@@ -59,7 +59,7 @@ BUNDLED = ("handcrafted", "cnn_tf")
 
 def encoder_name(name: str) -> str:
     """A class of the small plugins, unless it is bundled or of another file."""
-    return name if name in BUNDLED or ":" in name else plugin(name)
+    return name if name in BUNDLED else plugin(name)
 
 
 def command(capsys, *arguments) -> Done:

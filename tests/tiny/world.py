@@ -24,7 +24,8 @@ TIMELESS = {"start_s": None, "order": None}
 
 
 def plugin(name: str) -> str:
-    return f"{PLUGINS}:{name}"
+    """A class of the small plugins, unless it is of another file."""
+    return name if ":" in name else f"{PLUGINS}:{name}"
 
 
 def few_folds(folder: Path, folds: int = 3) -> str:

@@ -92,9 +92,12 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
     for title, points in found.panels():
         rows = {place: {AXIS_TITLES[found.axis]: place} for place in found.places}
         for point in points:
-            rows[point.at][point.line] = format_score(point.score)
+            score = point.score
+            rows[point.at][point.line] = format_figure(score.mean) if point.control else format_score(score)
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
+    if found.note:
+        console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")
 
 

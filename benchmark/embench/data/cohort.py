@@ -187,8 +187,8 @@ class Cohort:
 
 @cached
 def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
-    """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
-    that names none are the card's as far as the protocol has them.
+    """The card with the protocol's own targets, where it has any for this dataset, in place of its own, and with the
+    protocol's lag, if it has one. Targets of a run that names none are the card's as far as the protocol has them.
 
     Args:
         tested: whether the dataset is split and tested, not a source of pretraining alone.
@@ -206,11 +206,12 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
             expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
             hint="--protocol subject-independent-v3",
         )
-    own = protocol.targets(card.name)
-    if not own:
+    if own := protocol.targets(card.name):
+        usual = card.default_targets or tuple(t.name for t in card.targets)
+        card = replace(card, targets=own, default_targets=tuple(n for n in usual if n in {t.name for t in own}))
+    if not tested or protocol.lag_s is None:
         return card
-    usual = card.default_targets or tuple(t.name for t in card.targets)
-    return replace(card, targets=own, default_targets=tuple(n for n in usual if n in {t.name for t in own}))
+    return replace(card, targets=tuple(replace(t, rule=replace(t.rule, lag_s=protocol.lag_s)) for t in card.targets))
 
 
 def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embench.errors import DataError, UsageError
@@ -17,7 +17,12 @@ from embench.store import Store
 
 
 def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
-    """The cut that all targets' recordings share."""
+    """The cut that all targets' recordings share.
+
+    Raises:
+        DataError: the data have no labels for a target. UsageError: targets have different units, or the protocol has a
+            lag and labels do not vary within a recording.
+    """
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if missing := [t.name for t in targets if t.name not in kinds]:
         raise DataError(
@@ -25,6 +30,7 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
             where=str(store.path),
             hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
         )
+    _refuse_lag(targets, kinds, protocol)
     cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
     if len(set(cuts.values())) > 1:
         cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
@@ -34,6 +40,21 @@ def cut_of_targets(store: Store, targets: Sequence[Target], protocol: Protocol) 
             hint="choose targets with the same units, for example --target " + next(iter(cuts)),
         )
     return next(iter(cuts.values()))
+
+
+def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: Protocol) -> None:
+    """Refuses a protocol's lag for labels that it can't shift. The lag that a card itself names stays."""
+    if not protocol.lag_s:
+        return
+    if fixed := [t.name for t in targets if t.rule.lag_s == protocol.lag_s and kinds[t.name] != "continuous"]:
+        varying = [name for name, kind in kinds.items() if kind == "continuous"]
+        raise UsageError(
+            f"a lag of {protocol.lag_s:g} s shifts labels that vary within a recording, and those of "
+            f"{', '.join(fixed)} are {'ratings of whole recordings' if kinds[fixed[0]] == 'rating' else 'conditions'}",
+            where=f"protocol {protocol.name}, lag_s",
+            expected="targets of continuous annotations, such as a joystick's or raters'",
+            hint=f"--target {','.join(varying)}" if varying else "leave out --lag, or `lag_s` in the protocol's file",
+        )
 
 
 def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:

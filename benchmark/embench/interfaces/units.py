@@ -22,7 +22,8 @@ class LabelRule:
         edges: values are made several classes: the class is how many of these, in rising order, a value lies above.
         ties: where a value on the cut or on an edge goes.
         dead_band: values inside this closed interval have no label.
-        lag_s: labels are read this many seconds later than the signals (annotators react late).
+        lag_s: labels are read this many seconds later than the signals, or earlier below 0: annotators react late, and
+            so do signals. The page of a dataset whose card has one names its source.
         annotator: who gave the values.
         positive: for conditions made binary, the raw class indices that count as 1; the other ones listed in
             `negative` count as 0, all else has no label.

@@ -1,4 +1,5 @@
-"""Requests that stand for several: numbers of labelled subjects, shares of labels, modalities that are taken away."""
+"""Requests that stand for several: numbers of labelled subjects, shares of labels, lags, modalities that are taken
+away."""
 
 from __future__ import annotations
 
@@ -17,17 +18,18 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """A request for each point of its axes: `label_subjects` and `label_fraction` may hold several numbers with commas
-    between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice
-    but all of them.
+    """A request for each point of its axes: `label_subjects`, `label_fraction` and `lag` may hold several numbers with
+    commas between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every
+    choice but all of them.
 
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
     return [
-        replace(request, label_subjects=count, label_fraction=share, drop=drop)
+        replace(request, label_subjects=count, label_fraction=share, lag=lag, drop=drop)
         for count in _several(request.label_subjects)
         for share in _several(request.label_fraction)
+        for lag in _several(request.lag)
         for drop in _drops(request)
     ]
 

@@ -14,6 +14,7 @@ from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_
 from embench.engine import device as machine
 from embench.errors import DataError, UsageError
 from embench.files import digest
+from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
@@ -201,12 +202,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
             the protocol declares.
     """
-    protocol = load_protocol(request.protocol)
     device = machine.resolve_device(request.device)
     dataset = find.full_name(request.dataset, request.data_root)
-    card = card_for_protocol(protocol, find.card_of(request.dataset, request.data_root))
-    if request.train_dataset:
-        request = of_both(request, protocol, card)
+    request, protocol, card = _rules(request)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
     resolve_method(request, card, list(card.modalities), device)
@@ -266,6 +264,20 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
+
+
+def _rules(request: Request) -> tuple[Request, Protocol, Card]:
+    """The request with targets and modalities where another dataset is trained on; the protocol, or its variant where
+    the request has another lag than the card; and the card under it."""
+    protocol, own = load_protocol(request.protocol), find.card_of(request.dataset, request.data_root)
+    card = card_for_protocol(protocol, own)
+    if request.train_dataset:
+        request = of_both(request, protocol, card)
+    lag_s = request.lag_s
+    if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
+        protocol = protocol.at_lag(lag_s)
+        card = card_for_protocol(protocol, own)
+    return request, protocol, card
 
 
 def _with_seeds(request: Request, protocol: Protocol, method: Method) -> Request:

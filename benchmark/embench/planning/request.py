@@ -38,6 +38,7 @@ class Request:
     drop: str | None = None
     label_subjects: str | None = None
     label_fraction: str | None = None
+    lag: str | None = None
     pretrained: str | None = None
     workers: int | None = None
     observers: tuple[str, ...] = ()
@@ -56,6 +57,21 @@ class Request:
                 "seeds must be integers from 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2"
             )
         return seeds
+
+    @property
+    def lag_s(self) -> float | None:
+        """The lag in seconds, None for the card's. Raises UsageError where it is no number."""
+        if self.lag is None:
+            return None
+        try:
+            return float(self.lag)
+        except ValueError:
+            raise UsageError(
+                f"`{self.lag}` is no number of seconds",
+                where="--lag",
+                expected="a number, such as 2 or -1.5",
+                hint="several: embench grid" if "," in self.lag else None,
+            ) from None
 
     @property
     def runs_folder(self) -> Path:
@@ -196,6 +212,12 @@ OPTIONS = (
         points="Share of the training labels: 0.01,0.1,1.",
         panel="Experiments",
         claimed=True,
+    ),
+    Option(
+        "lag",
+        "Seconds by which labels are read later than signals, or earlier below 0; default: the card's.",
+        points="Seconds by which labels are read later than signals: -2,0,2. Each lag is a look.",
+        panel="Experiments",
     ),
     Option(
         "pretrained",

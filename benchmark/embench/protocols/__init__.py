@@ -10,7 +10,7 @@ from embench.protocols.loading import (
     superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Design, Protocol
+from embench.protocols.schema import Design, Protocol, without_lag
 from embench.protocols.units import (
     Cut,
     LabelKind,
@@ -51,4 +51,5 @@ __all__ = [
     "session_lengths",
     "superseded_by",
     "whole",
+    "without_lag",
 ]

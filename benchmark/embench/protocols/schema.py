@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,8 @@ Design = Literal["fixed_order", "shared_stimuli", "free"]
 """Property of a study's design that predicts labels without any signal: one order of tasks for all subjects, stimuli
 that subjects share, or neither."""
 
+LONGEST_LAG_S = 60.0
+"""The longest lag between signals and labels, in s: longer ones are slips of the pen."""
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -143,7 +146,10 @@ class Protocol(_Rules):
     that it names alone.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
-    the scores of version 3, see docs/why/protocol.md; None, for those of version 2."""
+    the scores of version 3, see docs/why/protocol.md; None, for those of version 2.
+
+    With `lag_s`, labels that vary within a recording are read so many seconds later than the signals (earlier, below
+    0), of every dataset that is tested, whatever lag its card names; see `at_lag`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -163,6 +169,7 @@ class Protocol(_Rules):
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
     scoring: Literal[3] | None = None
+    lag_s: float | None = Field(default=None, ge=-LONGEST_LAG_S, le=LONGEST_LAG_S)
 
     @field_validator("stimuli")
     @classmethod
@@ -213,6 +220,22 @@ class Protocol(_Rules):
             )
         return rules
 
+    def at_lag(self, lag_s: float) -> Protocol:
+        """The variant with this lag, under a name of its own and with the same folds.
+
+        Raises:
+            UsageError: it is longer than `LONGEST_LAG_S`.
+
+        >>> from embench.protocols import load_protocol
+        >>> load_protocol("subject-independent-v3").at_lag(-1.5).name
+        'subject-independent-v3-lag-1.5s'
+        """
+        if not abs(lag_s) <= LONGEST_LAG_S:
+            raise UsageError(
+                f"a lag of {lag_s:g} s", where="--lag", expected=f"-{LONGEST_LAG_S:g} to {LONGEST_LAG_S:g} s"
+            )
+        return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
+
     @property
     def hash(self) -> str:
         """SHA-256 over the rules, whatever their order or spelling in the file."""
@@ -222,9 +245,10 @@ class Protocol(_Rules):
 
     @property
     def dealt_as(self) -> tuple[str, int]:
-        """The name and version by which names are dealt to folds: its own, or those of `folds_of`."""
+        """The name and version by which names are dealt to folds: its own, or those of `folds_of`. Variants by lag have
+        the same folds."""
         if self.folds_of is None:
-            return self.name, self.version
+            return self.name if self.lag_s is None else without_lag(self.name), self.version
         return self.folds_of, int(self.folds_of.rpartition("-v")[2])
 
     @property
@@ -259,6 +283,15 @@ class Protocol(_Rules):
         if self.headline == "auroc_within":
             return of_kind.without_clock if design == "fixed_order" else of_kind.within
         return self.headline
+
+
+def without_lag(protocol: str) -> str:
+    """The name of the protocol of which the one of this name is a variant by lag; its own, where it is none.
+
+    >>> without_lag("subject-independent-v3-lag2.5s")
+    'subject-independent-v3'
+    """
+    return re.sub(r"-lag-?[0-9][-+.e0-9]*s$", "", protocol)
 
 
 def _own(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:

@@ -214,7 +214,8 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
     Args:
         units: (n,) of any recordings.
         labels: recording id -> its raw label. Values with times count where start + lag <= time < stop + lag; a value
-            without a time counts for the whole recording.
+            without a time counts for the whole recording. With a lag, a unit whose shifted time is not all between the
+            first and the last value has none, instead of the mean of a part.
         rule: the target's label rule.
 
     Returns:
@@ -244,7 +245,12 @@ def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.nda
     order = np.argsort(label.times, kind="stable")
     times, values = np.asarray(label.times, np.float64)[order], values[order]
     edges = np.array([(unit.start, unit.stop) for unit in units]) + rule.lag_s - _TIME_TOLERANCE_S
-    return [values[a:b] for a, b in np.searchsorted(times, edges)]
+    inside = np.ones(len(units), bool)
+    if rule.lag_s and len(times) > 1:
+        step = float(np.median(np.diff(times)))  # so far from them lie the values before the first and after the last
+        inside = (edges[:, 0] > times[0] - step) & (edges[:, 1] <= times[-1] + step)
+    spans = np.searchsorted(times, edges)
+    return [values[a:b] if whole else values[:0] for (a, b), whole in zip(spans, inside, strict=True)]
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:

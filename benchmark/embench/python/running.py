@@ -73,6 +73,7 @@ def run(
     drop: Texts | None = None,
     label_subjects: str | int | None = None,
     label_fraction: str | float | None = None,
+    lag: str | float | None = None,
     pretrained: str | Path | None = None,
     workers: int | None = None,
     observer: Texts = (),
@@ -101,6 +102,7 @@ def run(
         drop: modalities to remove at test time.
         label_subjects: number of training subjects with labels, or `"all"`.
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
+        lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.

@@ -1,31 +1,41 @@
-"""Scores of a grid against one of its axes: how many subjects or units have labels, which modalities are taken away."""
+"""Scores of a grid against one of its axes: how many subjects or units have labels, the lag at which these are read,
+which modalities are taken away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from embench.files import digest, saving, write_text
+from embench.protocols import without_lag
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
-from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, score_bars
+from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
 from embench.statistics.metrics import metric_facts
 
 AXIS_TITLES = {
     "label_subjects": "training subjects with labels",
     "label_fraction": "share of the training labels",
+    "lag": "lag of labels in s",
     "drop": "modalities removed at test time",
 }
+LAG_NOTES = {
+    False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
+    "subjects (--dev), and name it in a protocol file before test labels are opened.",
+    True: "These are scores of validation subjects, by which a lag may be chosen. Name it in a protocol file, and "
+    "report how many lags were tried.",
+}
+"""Whether validation subjects are scored -> what a curve over lags is for."""
 CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
 
 
 @dataclass(frozen=True)
 class Point:
     """The headline of a run on a target. `line`: what sets the run apart from the others but for the axis; `at`: its
-    place on the axis."""
+    place on the axis; `control`: whether it is of a control, which `line` names."""
 
     dataset: str
     target: str
@@ -34,6 +44,7 @@ class Point:
     at: str
     score: Score
     run: str
+    control: bool = False
 
     def fields(self) -> dict[str, Any]:
         """`CURVE_FIELDS`, of which an undefined score has none."""
@@ -45,11 +56,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The runs of a grid along one axis of `AXIS_TITLES`. `places`: what the axis holds, in order."""
+    """The runs of a grid along one axis of `AXIS_TITLES`. `places`: what the axis holds, in order; `note`: what may be
+    concluded, where that needs words."""
 
     axis: str
     places: tuple[str, ...]
     points: tuple[Point, ...]
+    note: str = ""
 
     @property
     def title(self) -> str:
@@ -71,24 +84,29 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
             differing = _differing([run for run, _ in runs], axis)
-            points = tuple(point for run, scores in runs for point in _points(axis, run, scores, differing))
-            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), points))
+            points = [point for run, scores in runs for point in _points(axis, run, scores, differing)]
+            note = ""
+            if axis == "lag":  # labels differ from point to point, and with them what reads no signal
+                points += _of_controls(runs, "protocol" in differing)
+                note = LAG_NOTES[all(run["dev"] for run, _ in runs)]
+            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(points), note))
     return found
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: removed modalities from top to bottom, amounts of labels as lines."""
+    """A panel for each dataset and target: removed modalities from top to bottom, all else as lines, those of controls
+    in grey."""
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
     for title, points in curve.panels():
-        metric, lines = Axis(points[0].metric), list(dict.fromkeys(point.line for point in points))
+        metric, lines = Axis(points[0].metric), list(dict.fromkeys(p.line for p in points if not p.control))
         marks: list[Mark] = []
         if (chance := metric_facts(metric.label).chance) is not None:
             marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
+        marks += _lines_of_controls(curve, points)
         for k, name in enumerate(lines):
-            own = [point for point in points if point.line == name and point.score.defined]
-            own.sort(key=lambda point: curve.places.index(point.at))
+            own = _along(curve, points, name)
             at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
             scores = [point.score for point in own]
             if not lying:
@@ -100,8 +118,28 @@ def draw_curve(curve: Curve) -> Figure:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
             drawn.append(Panel(title, marks, places, metric))
-    about_all = f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}."
-    return figure(drawn, curve.title, about_all)
+    about_all = (
+        f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}. {curve.note}"
+    )
+    return figure(drawn, curve.title, about_all.strip())
+
+
+def _along(curve: Curve, points: Sequence[Point], name: str) -> list[Point]:
+    """The points of a line whose score is known, in the order of the axis."""
+    own = [point for point in points if point.line == name and point.score.defined]
+    return sorted(own, key=lambda point: curve.places.index(point.at))
+
+
+def _lines_of_controls(curve: Curve, points: Sequence[Point]) -> list[Mark]:
+    """A grey line for each control, under one entry of the legend; a tooltip names it."""
+    marks: list[Mark] = []
+    for name in dict.fromkeys(point.line for point in points if point.control):
+        own = _along(curve, points, name)
+        at, means = [curve.places.index(point.at) for point in own], [point.score.mean for point in own]
+        marks.append(line(at, means, colour="muted", width=1.0, label="" if marks else "controls"))
+        tips = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
+        marks.append(scatter(at, means, colour="muted", size=2.0, tips=tips))
+    return marks
 
 
 def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
@@ -136,6 +174,24 @@ def _points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequen
     ]
 
 
+def _of_controls(runs: Sequence[tuple[Mapping[str, Any], Scores]], several: bool) -> list[Point]:
+    """The points of the controls, which methods share, along the axis `lag`.
+
+    Args:
+        several: whether runs differ in their protocol, which is then named.
+    """
+    found: dict[tuple[str, ...], Point] = {}
+    for run, scores in runs:
+        protocol = f", {without_lag(run['protocol']['name'])}" if several else ""
+        for method in _points("lag", run, scores, ()):
+            for control in scores.controls(method.target):
+                score = control.scores.get(method.metric, Score())
+                point = replace(method, line=f"{control.name}{protocol}", score=score, control=True)
+                if score.defined:
+                    found.setdefault((point.dataset, point.target, point.metric, point.line, point.at), point)
+    return list(found.values())
+
+
 def _differing(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
     """The parts in which some runs differ besides the axis."""
     parts = [_parts(run, axis) for run in runs]
@@ -150,7 +206,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "method": " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
-        "protocol": run["protocol"]["name"],
+        "protocol": without_lag(run["protocol"]["name"]),
         "recipe": run["recipe"]["preset"],
         "settings": " ".join(run["recipe"]["settings"]),
         "trained on": f"trained on {name_without_package(config['train_dataset'])}" if config["train_dataset"] else "",
@@ -159,12 +215,21 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         else "",
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "label_fraction": f"{_place('label_fraction', run)} of the labels",
+        "lag": f"lag of {_place('lag', run)} s",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
 
 
+def _lags(run: Mapping[str, Any]) -> list[float]:
+    """The lags in s at which the labels of a run's targets are read, each once."""
+    rules = run.get("card", {}).get("label_rules", ())
+    return sorted({float(of["rule"].get("lag_s", 0)) for of in rules if of["name"] in run["targets"]})
+
+
 def _place(axis: str, run: Mapping[str, Any]) -> str:
+    if axis == "lag":
+        return ", ".join(f"{lag_s:g}" for lag_s in _lags(run))
     value = run["config"].get(axis)
     if axis == "drop":
         return ", ".join(value) or "none"
@@ -172,6 +237,8 @@ def _place(axis: str, run: Mapping[str, Any]) -> str:
 
 
 def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
+    if axis == "lag":
+        return tuple(_lags(run))
     value = run["config"].get(axis)
     if axis == "drop":
         return (len(value), *(run["method"]["modalities"].index(m) for m in value))

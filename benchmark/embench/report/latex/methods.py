@@ -87,7 +87,8 @@ def _kind(about: RuleOfTargetPart) -> str:
         low, high = rule.dead_band
         parts.append(f"no label from {low:g} to {high:g}")
     if rule.lag_s:
-        parts.append(rf"labels read {rule.lag_s:g}~s after the signals")
+        when = "after" if rule.lag_s > 0 else "before"
+        parts.append(rf"labels read {abs(rule.lag_s):g}~s {when} the signals")
     return ", ".join(parts)
 
 
