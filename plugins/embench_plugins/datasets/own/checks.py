@@ -223,8 +223,8 @@ def _of_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagr
 def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """The faults in a target of a label with classes."""
     place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
-    if rule.cut is not None or rule.edges or rule.dead_band:
-        yield place, "`cut`, `edges` and `dead_band` are of numbers, and the label has classes", None
+    if rule.cut is not None or rule.edges or rule.dead_band or rule.centred:
+        yield place, "`cut`, `edges`, `dead_band` and `centred` are of numbers, and the label has classes", None
     if rule.kind == "binary" and not (rule.positive and rule.negative):
         hint = f"positive: [{classes[-1]}] and negative: [{classes[0]}]"
         yield place, "which classes are `positive`, and which are `negative`?", hint
@@ -243,6 +243,3 @@ def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disag
         yield place, f"{len(rule.edges) + 1} classes", "edges: [3.5, 6.5], for example; two are `kind: binary`"
     if rule.kind == "value" and (rule.cut is not None or rule.edges):
         yield place, "a value has no `cut` or `edges`", "kind: binary or classes"
-    elif rule.kind == "value" and of.labels[rule.label].scale is None:
-        what = f"`scale` of {rule.label} is missing, of which {target} is a value"
-        yield ("labels", rule.label), what, "scale: [1, 9], for example"
