@@ -254,7 +254,9 @@ def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on
 
 def test_a_value_of_a_protocol_has_the_scale_and_the_step_of_the_card():
     label = {"kind": "value", "aggregate": "mean", "label": "arousal"}
-    protocol = Protocol(**{**load_protocol("subject-independent-v3").model_dump(), "labels": {"kinds": {"mine": label}}})
+    protocol = Protocol(
+        **{**load_protocol("subject-independent-v3").model_dump(), "labels": {"kinds": {"mine": label}}}
+    )
     known = {t.label: replace(t, scale=(1.0, 9.0), step=2.0) for t in KINDS.card.targets if t.kind == "value"}
     card = replace(KINDS.card, name="kinds", targets=tuple(known.values()))
     (mine,) = card_for_protocol(protocol, card).targets

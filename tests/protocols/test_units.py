@@ -131,9 +131,7 @@ def test_a_centred_rating_is_less_the_mean_of_its_own_subject_alone() -> None:
     protocol = load_protocol("subject-independent-v3")
     given = {("p1", "v1"): 2.0, ("p1", "v2"): 4.0, ("p1", "v3"): 9.0, ("p2", "v1"): 8.0, ("p2", "v2"): math.nan}
     shown = [recording(*key, duration_s=20.0) for key in given]
-    labels = {
-        one.id: Label("rating", np.array([value])) for one, value in zip(shown, given.values(), strict=True)
-    }
+    labels = {one.id: Label("rating", np.array([value])) for one, value in zip(shown, given.values(), strict=True)}
     units = make_units(shown, card(), "rating", protocol)
     raw, made = label_units(units, labels, LabelRule(centred=True))
     np.testing.assert_array_equal(raw, [-3.0, -1.0, 4.0, 0.0, math.nan])

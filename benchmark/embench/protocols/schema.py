@@ -139,9 +139,7 @@ class LabelRules(_Rules):
     def target(self, name: str) -> Target:
         """The target of this name."""
         edges = self.edges or ()
-        rule = LabelRule(
-            self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred)
-        )
+        rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred))
         kind: KindName = self.kind or ("classes" if edges else "binary")
         return Target(name, kind, rule, self.label or name, n=max(2, len(edges) + 1))
 

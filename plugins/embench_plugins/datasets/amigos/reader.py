@@ -1,5 +1,6 @@
 """AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
-own arousal and valence, dominance, liking, familiarity and seven emotions; three observers annotate what the faces of these 37 show, every 20 s.
+own arousal and valence, dominance, liking, familiarity and seven emotions; three observers annotate what the faces of
+these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
 spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
@@ -32,7 +33,7 @@ from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats.files import as_float32
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import marked, values
+from embench_plugins.datasets.formats.scales import marked, on_scale
 
 SCALES = ("arousal", "valence")
 RATINGS = (*SCALES, "dominance", "liking")
@@ -70,7 +71,7 @@ class Amigos(Dataset):
         targets=(
             *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
-            *values(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
             *valued(CONTROLS, LabelRule("value"), (1.0, 9.0)),
             *marked(FELT, LabelRule("value")),
         ),

@@ -36,7 +36,7 @@ from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats.files import as_float32, not_this, table, text_table
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
-from embench_plugins.datasets.formats.scales import values
+from embench_plugins.datasets.formats.scales import on_scale
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -86,7 +86,7 @@ class Deap(Dataset):
         targets=(
             *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
-            *values(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
             *valued(["liking"], LabelRule("value"), (1.0, 9.0)),
             *valued(["familiarity"], LabelRule("value"), (1.0, 5.0)),
         ),

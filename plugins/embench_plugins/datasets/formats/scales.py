@@ -12,11 +12,11 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats.ratings import valued
 
 
-def values(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
+def on_scale(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
     """Ratings as they are (`x_value`), and less the mean of their own subject's ratings (`x_centred`), which says how
     much of an error is one of level.
 
-    >>> [target.name for target in values(["arousal"], LabelRule(), (1, 9))]
+    >>> [target.name for target in on_scale(["arousal"], LabelRule(), (1, 9))]
     ['arousal_value', 'arousal_centred']
     """
     return tuple(

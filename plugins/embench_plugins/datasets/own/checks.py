@@ -217,7 +217,7 @@ def _of_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagr
         yield at("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
     if rule.step and rule.kind != "value":
         yield at("step"), "a step is one of values", "kind: value"
-    yield from (_of_classes if classes else _of_numbers)(of, target, rule)
+    yield from _of_classes(of, target, rule) if classes else _of_numbers(target, rule)
 
 
 def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
@@ -234,7 +234,7 @@ def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disag
         yield place, "classes are no values", "kind: binary or classes"
 
 
-def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+def _of_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """The faults in a target of a label without classes."""
     place = ("targets", target, "kind")
     if rule.kind == "binary" and rule.cut is None:
