@@ -45,8 +45,8 @@ BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowG
 SERIALS = {31: "A013E1", 32: "A01A3A"}
 """Two people wore two wristbands, which wrote into one file; the authors keep these."""
 RATERS = ("R1", "R2", "R3", "R4", "R5")
-VOTE = "external"
-"""How the file of the release's vote over the five is named."""
+VOTE = "vote"
+"""The most frequent rating of the five, as the release has it: one of several at random where they are as frequent."""
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
@@ -234,12 +234,14 @@ class KEmoCon(Dataset):
         return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
-        kind = "external" if annotator in RATERS else "aggregated_external" if annotator == VOTE else annotator
+        kind, ending = ("external" if annotator in RATERS else annotator), annotator
+        if annotator == VOTE:
+            kind, ending = "aggregated_external", "external"
         base, name = self._folder("emotion_annotations"), f"{kind}_annotations"
         folder = base / name / name if (base / name / name).is_dir() else base / name
-        if (path := folder / f"P{pid}.{annotator}.csv").is_file():
+        if (path := folder / f"P{pid}.{ending}.csv").is_file():
             return path
-        if (renamed := folder / f"{pid}.{annotator}.csv").is_file():
+        if (renamed := folder / f"{pid}.{ending}.csv").is_file():
             raise DataError("the file has lost the P of its name", where=str(renamed), expected=path.name, hint=AGAIN)
         return None
 
