@@ -229,10 +229,9 @@ class Amigos(Dataset):
             return
         if missing := [name for name in SCALES if name not in labels]:
             yield Finding("note", where, f"data without {' and '.join(missing)}")
-        scales = dict.fromkeys(ASSESSED[:5], (1, 9)) | dict.fromkeys(FELT, (0, 1))
-        for name, (low, high) in scales.items():
-            if name in labels and not low <= labels[name].values[0] <= high:
-                yield Finding("warning", where, f"{name} off the scale {low} to {high}")
+        for low, high, names in ((1, 9, ASSESSED[:5]), (0, 1, FELT)):
+            if odd := [name for name in names if name in labels and not low <= labels[name].values[0] <= high]:
+                yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
     def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if (path := self._clips.get((subject, trial.video))) is None:
