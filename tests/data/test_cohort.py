@@ -10,7 +10,7 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from embench import registry
-from embench.data.cohort import build_cohort, unlabelled_cohort
+from embench.data.cohort import build_cohort, card_for_protocol, unlabelled_cohort
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Baseline
 from embench.interfaces.recording import Label
@@ -18,7 +18,7 @@ from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import resolve_method
 from embench.planning.plan import _folds
 from embench.planning.request import Request
-from embench.protocols import connected_groups, load_protocol, roles
+from embench.protocols import Protocol, connected_groups, load_protocol, roles
 from embench.store.store import RecordingEntry, Span
 
 from ..tiny.world import plugin
@@ -234,6 +234,33 @@ def test_subjects_are_dealt_out_alike_whatever_kind_of_label_they_have():
     assert folds["arousal"] == {p: k for p, k in folds["liking"].items() if p != "p2"}
     assert left_out["liking"] == {"p9": "no label of any target"}
     assert left_out["arousal"] == {**left_out["liking"], "p2": "no recording that is long enough for a unit"}
+
+
+def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on():
+    store = mixed([60.0] * 4, range(4), range(4))
+    (plain,) = [t for t in KINDS.card.targets if t.name == "arousal_value"]
+    target = replace(plain, name="arousal_centred", rule=replace(plain.rule, centred=True))
+    card = replace(KINDS.card, targets=(*KINDS.card.targets, target))
+    cohort = build_cohort(store, card, [plain, target], ("ecg",), load_protocol("subject-independent-v3"))
+    less = cohort.raw["arousal_value"] - cohort.raw["arousal_centred"]
+    for subject in cohort.subjects:
+        mean = store.labels()["arousal"][f"{subject}-0"].values.mean()
+        assert less[[unit.subject == subject for unit in cohort.units]] == pytest.approx(mean)
+    with pytest.raises(UsageError, match="test labels included") as refused:
+        build_cohort(store, card, [target], ("ecg",), load_protocol("segment-random-legacy"))
+    assert "arousal_centred" in str(refused.value)
+    assert "subject-independent-v3" in str(refused.value)
+
+
+def test_a_value_of_a_protocol_has_the_scale_and_the_step_of_the_card():
+    label = {"kind": "value", "aggregate": "mean", "label": "arousal"}
+    protocol = Protocol(
+        **{**load_protocol("subject-independent-v3").model_dump(), "labels": {"kinds": {"mine": label}}}
+    )
+    known = {t.label: replace(t, scale=(1.0, 9.0), step=2.0) for t in KINDS.card.targets if t.kind == "value"}
+    card = replace(KINDS.card, name="kinds", targets=tuple(known.values()))
+    (mine,) = card_for_protocol(protocol, card).targets
+    assert (mine.name, mine.scale, mine.step) == ("mine", (1.0, 9.0), 2.0)
 
 
 def test_targets_without_any_label_in_the_data_are_named():

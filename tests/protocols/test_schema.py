@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from embench.errors import UsageError
-from embench.protocols import load_current_protocol, load_protocol, protocol_names, superseded_by
+from embench.interfaces.units import LabelRule
+from embench.protocols import Protocol, load_current_protocol, load_protocol, protocol_names, superseded_by
 from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
@@ -161,6 +162,12 @@ def test_wrong_name_shows_the_nearest() -> None:
             "labels.d.t",
             "one of `cut` and `edges`",
         ),
+        ({"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0}}}}, "labels.d.t", "`ties`: low, high or drop"),
+        (
+            {"labels": {"d": {"t": {"kind": "value", "aggregate": "mean", "cut": 1.0, "ties": "low"}}}},
+            "labels.d.t",
+            "a value has no `cut` and no `ties`",
+        ),
         ({"split": {"by": "group", "folds": 5, "within": "subject"}}, "split", "recordings, segments or stimuli"),
         ({"split": {"by": "group+stimulus", "folds": 5, "within": "subject"}}, "split", "not its group"),
         ({"split": {"by": "group", "folds": 5, "deal": "by_name"}}, "split.deal", "'in_order'"),
@@ -309,6 +316,15 @@ def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
         for variant in (n for n in protocol_names() if n.startswith(f"{name}-")):
             other = load_protocol(variant).model_dump()
             assert {key for key in own if own[key] != other[key]} <= {"name", "leaks", "split", "select"}
+
+
+def test_a_protocol_has_values_of_its_own() -> None:
+    rules = {"rating": {"kind": "value", "aggregate": "value"},
+             "rating_centred": {"label": "rating", "kind": "value", "aggregate": "value", "centred": True}}  # fmt: skip
+    base = load_protocol("subject-independent-v3").model_dump()
+    plain, centred = Protocol.model_validate({**base, "labels": {"d": rules}}).targets("d")
+    assert (plain.name, plain.kind, plain.label, plain.rule) == ("rating", "value", "rating", LabelRule("value"))
+    assert (centred.kind, centred.label, centred.rule) == ("value", "rating", LabelRule("value", centred=True))
 
 
 def test_papers_make_labels_as_they_say() -> None:

@@ -137,6 +137,31 @@ def test_annotations_that_go_on_after_a_recording_are_read_with_a_lag() -> None:
     assert raw.tolist() == [np.arange(2, 12).mean(), np.arange(12, 22).mean()]
 
 
+def test_a_centred_rating_is_less_the_mean_of_its_own_subject_alone() -> None:
+    protocol = load_protocol("subject-independent-v3")
+    given = {("p1", "v1"): 2.0, ("p1", "v2"): 4.0, ("p1", "v3"): 9.0, ("p2", "v1"): 8.0, ("p2", "v2"): math.nan}
+    shown = [recording(*key, duration_s=20.0) for key in given]
+    labels = {one.id: Label("rating", np.array([value])) for one, value in zip(shown, given.values(), strict=True)}
+    units = make_units(shown, card(), "rating", protocol)
+    raw, made = label_units(units, labels, LabelRule(centred=True))
+    np.testing.assert_array_equal(raw, [-3.0, -1.0, 4.0, 0.0, math.nan])
+    np.testing.assert_array_equal(made, raw)
+    np.testing.assert_array_equal(
+        label_units(units, labels, LabelRule(cut=0.0, centred=True))[1], [0.0, 0.0, 1.0, 0.0, math.nan]
+    )
+    alone, _ = label_units([units[k] for k in (0, 1, 2)], labels, LabelRule(centred=True))
+    np.testing.assert_array_equal(alone, raw[:3])
+
+
+def test_a_centred_annotation_counts_each_of_its_moments_once() -> None:
+    units = make_units([recording("p1", duration_s=30.0)], card(), "continuous", PROTOCOL)
+    label = Label("continuous", np.array([1.0, 3.0, 3.0, 5.0]), np.array([0.0, 5.0, 12.0, 25.0]))
+    raw, _ = label_units(units, {"p1/session": label}, LabelRule("mean", centred=True))
+    assert raw.tolist() == [-1.0, 0.0, 2.0]
+    with pytest.raises(ValueError, match="conditions have no mean"):
+        Target("t", "binary", LabelRule(positive=(1,), negative=(0,), centred=True), label="stage")
+
+
 def test_times_need_not_be_sorted() -> None:
     units = make_units([recording("p1", duration_s=20.0)], card(), "continuous", PROTOCOL)
     label = Label("continuous", np.array([4.0, 1.0, 2.0]), np.array([15.0, 1.0, 3.0]))

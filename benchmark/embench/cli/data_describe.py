@@ -121,7 +121,8 @@ def _subjects(described: Mapping[str, Any]) -> None:
     if "values" in described:
         rows = [{**row, **row["values"]} for row in rows if row["values"]]
         low, high = (rows[-1][end] if rows else 0.0 for end in ("low", "high"))  # those of all subjects
-        columns += [field("mean", spec=".3g"), field("sd", "SD", ".3g")]
+        mean = TableColumn("mean", lambda row: f"{round(row['mean'], 9) + 0.0:.3g}")  # of centred values not -1e-17
+        columns += [mean, field("sd", "SD", ".3g")]
         columns += [TableColumn(f"{low:.3g} to {high:.3g}", lambda row: _mark(row["mean"], low, high))]
     else:
         names = [c["name"] for c in described["classes"]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.data.cuts import cut_of_targets, too_short
+from embench.data.cuts import check_centred, cut_of_targets, too_short
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
@@ -206,7 +206,12 @@ def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) ->
             expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
             hint="--protocol subject-independent-v3",
         )
-    if own := protocol.targets(card.name):
+    values = {t.label: t for t in card.targets if t.kind == "value"}
+    own = tuple(
+        replace(t, scale=known.scale, step=known.step) if t.kind == "value" and (known := values.get(t.label)) else t
+        for t in protocol.targets(card.name)
+    )
+    if own:
         usual = card.default_targets or tuple(t.name for t in card.targets)
         card = replace(card, targets=own, default_targets=tuple(n for n in usual if n in {t.name for t in own}))
     if not tested or protocol.lag_s is None:
@@ -249,8 +254,9 @@ def build_cohort(
 
     Raises:
         DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
-            UsageError: the targets have different units.
+        UsageError: the targets have different units, or are centred where test subjects are trained on.
     """
+    check_centred(targets, protocol)
     cut = cut_of_targets(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
@@ -387,6 +393,6 @@ def label_rules(card: Card) -> list[dict[str, Any]]:
 
 
 def _slots(rule: Any) -> dict[str, Any]:
-    # Without `classes` and `edges` where there are none: hashes of rules made before there were stay what they are.
-    values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges")}
+    # Without what is newer than published rules where it says nothing: their hashes stay what they are.
+    values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges", "centred")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -57,6 +57,20 @@ def _refuse_lag(targets: Sequence[Target], kinds: Mapping[str, Any], protocol: P
         )
 
 
+def check_centred(targets: Sequence[Target], protocol: Protocol) -> None:
+    """Raises UsageError where labels are less their subject's mean and the subject's other units are trained on: the
+    mean is of the test labels, too."""
+    centred = ", ".join(target.name for target in targets if target.rule.centred)
+    if centred and not protocol.split.by.startswith("group"):
+        raise UsageError(
+            f"the labels of {centred} are less the mean of their subject's, test labels included, and {protocol.name} "
+            "trains on other units of a test subject",
+            where=f"--protocol {protocol.name}",
+            expected="a protocol that splits by subject, or a target that is not centred",
+            hint="--protocol subject-independent-v3",
+        )
+
+
 def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
     """The error of data without a unit: the longest recording, and the length that one needs."""
     length = cut.length_s or 0.0

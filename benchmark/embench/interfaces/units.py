@@ -29,6 +29,8 @@ class LabelRule:
             `negative` count as 0, all else has no label.
         classes: for conditions that are some of several, the raw class indices in the order of the target's classes,
             all else has no label; empty: the raw ones are the target's.
+        centred: values are less the mean of all that their subject gave, before anything else is made of them. The mean
+            is of this subject's own values alone, whatever fold or part they are in.
 
     >>> rule = LabelRule(cut=5.0)
     >>> rule(np.array([7.0])), rule(np.array([5.0]))
@@ -47,6 +49,7 @@ class LabelRule:
     negative: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
     edges: tuple[float, ...] = ()
+    centred: bool = False
 
     def fitted(self, training_mean: float) -> LabelRule:
         """The rule with its cut known, where a fold's training labels decide it; else the rule as it is."""
@@ -104,8 +107,8 @@ class Target:
         step: of values, how far two must differ for one to be higher: see `step_over`.
 
     Raises:
-        ValueError: there is no such kind, several classes are fewer than three (two are a binary target), or `step` is
-            not above 0 or that of classes.
+        ValueError: there is no such kind, several classes are fewer than three (two are a binary target), `step` is
+            not above 0 or that of classes, or conditions are to be centred.
 
     >>> Target("mood", "classes", LabelRule(), label="mood", n=3).columns
     ('score_0', 'score_1', 'score_2')
@@ -126,6 +129,8 @@ class Target:
             raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
         if self.step is not None and (self.traits.has_classes or not self.step > 0):
             raise ValueError(f"target {self.name}: a step is one of values, above 0")
+        if self.rule.centred and (self.rule.positive or self.rule.classes):
+            raise ValueError(f"target {self.name}: conditions have no mean to be centred at")
 
     def step_over(self, labels: np.ndarray) -> float:
         """The difference from which on one of two values is higher: `step`, else a tenth of the scale, else a tenth of

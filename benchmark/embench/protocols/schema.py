@@ -115,26 +115,35 @@ class Decision(_Rules):
 
 
 class LabelRules(_Rules):
-    """A paper's own rule for one target; `label` names the raw label, by default as the target. The other fields
-    are those of `LabelRule`; one of `cut` (two classes) and `edges` (several) is set."""
+    """A protocol's own rule for one target; `label` names the raw label, by default as the target. The other fields
+    are those of `LabelRule`. One of `cut` (two classes) and `edges` (several) is set with `ties`, or, with `kind:
+    value`, none of the three."""
 
     label: str | None = None
+    kind: Literal["value"] | None = None
     aggregate: Literal["value", "mean", "majority", "unanimous"]
     cut: float | Literal["training_mean"] | None = None
     edges: Annotated[tuple[float, ...], Field(strict=False, min_length=2)] | None = None
-    ties: Literal["low", "high", "drop"]
+    ties: Literal["low", "high", "drop"] | None = None
+    centred: Literal[True] | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.cut is None) == (self.edges is None):
-            raise ValueError("one of `cut` and `edges` decides the classes")
+    def _one_kind(self) -> Self:
+        decided = [name for name in ("cut", "edges", "ties") if getattr(self, name) is not None]
+        if self.kind == "value":
+            if decided:
+                raise ValueError(f"a value has no {' and no '.join(f'`{name}`' for name in decided)}")
+        elif (self.cut is None) == (self.edges is None):
+            raise ValueError("one of `cut` and `edges` decides the classes; a number as it is has `kind: value`")
+        elif self.ties is None:
+            raise ValueError("`ties`: low, high or drop, where a value lies on the cut or on an edge")
         return self
 
     def target(self, name: str) -> Target:
         """The target of this name."""
         edges = self.edges or ()
-        rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties)
-        kind: KindName = "classes" if edges else "binary"
+        rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred))
+        kind: KindName = self.kind or ("classes" if edges else "binary")
         return Target(name, kind, rule, self.label or name, n=max(2, len(edges) + 1))
 
 

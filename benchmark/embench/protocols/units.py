@@ -215,7 +215,8 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         units: (n,) of any recordings.
         labels: recording id -> its raw label. Values with times count where start + lag <= time < stop + lag; a value
             without a time counts for the whole recording. With a lag, a unit whose shifted time is not all between the
-            first and the last value has none, instead of the mean of a part.
+            first and the last value has none, instead of the mean of a part. Of a `centred` rule they are less the mean
+            of the subject's values, in all recordings that units are of.
         rule: the target's label rule.
 
     Returns:
@@ -223,6 +224,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         the rule is still to be fitted.
     """
     known = rule.cut != "training_mean"
+    labels = _centred(units, labels) if rule.centred else labels
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)
     rows: dict[str, list[int]] = {}
     for row, unit in enumerate(units):
@@ -235,6 +237,22 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made
+
+
+def _centred(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[str, Label]:
+    """The labels of the units' recordings, less the mean of all values of the same subject: each rating, or moment of
+    an annotation, counts once, however many units have it."""
+    subject = {unit.recording: unit.subject for unit in units if unit.recording in labels}
+    own: dict[str, list[np.ndarray]] = {}
+    for recording, who in subject.items():
+        values = np.asarray(labels[recording].values, np.float64)
+        own.setdefault(who, []).append(values[np.isfinite(values)])
+    mean = {who: np.concatenate(values).mean() for who, values in own.items() if sum(map(len, values))}
+    return {
+        recording: replace(labels[recording], values=labels[recording].values - mean[who])
+        for recording, who in subject.items()
+        if who in mean
+    }
 
 
 def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:

@@ -173,6 +173,7 @@ class RulePart(_Part):
     negative: list[int] = []
     classes: list[int] = []
     edges: list[Number] = []
+    centred: bool = False
 
 
 class RuleOfTargetPart(_Part):

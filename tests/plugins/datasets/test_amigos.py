@@ -88,6 +88,20 @@ class TestReading:
         assert [float(labels["quadrant"].values[0]) for labels in found[:4]] == [2, 1, 0, 3]
         assert found[4] == {}
 
+    def test_familiarity_and_the_emotions_follow_the_four_scales(self, tmp_path):
+        felt = ("neutral", "disgust", "happiness", "surprise", "anger", "fear", "sadness")
+        given = np.array([[6.0, 2.0, 3.0, 4.0, 8.5, 0, 1, 0, 0, 0, 1, 0]])
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=row([given] * 20))
+        labels = read(tmp_path, "P02")["10"].labels
+        assert labels["familiarity"].values == 8.5
+        assert [name for name in felt if labels[name].values[0]] == ["disgust", "fear"]
+        targets = {target.name: target for target in Amigos.card.targets}
+        assert [targets[name].rule(labels[name].values) for name in felt] == [0, 1, 0, 0, 0, 1, 0]
+        given[0, 4:6] = 0.5, 2
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=row([given] * 20))
+        odd = {finding.what for finding in Amigos(tmp_path).verify() if "off the scale" in finding.what}
+        assert odd == {"familiarity off the scale 1 to 9", "neutral off the scale 0 to 1"}
+
     def test_copies_with_two_ratings_have_no_others(self, tmp_path):
         own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=row([np.array([[6.0, 2.0]])] * 20))
         assert set(read(tmp_path, "P02")["10"].labels) == {"arousal", "valence", "quadrant"}

@@ -84,6 +84,14 @@ def test_five_groups_of_four_watched_together(all_subjects):
     assert sum(len(subjects) == 1 for subjects in groups.values()) == 17
 
 
+def test_company_is_a_fact_of_who_watched_a_long_video(all_subjects):
+    told = {subject: AmigosLong(all_subjects).subject_info(subject) for subject in GROUPS}
+    assert set(map(str, told.values())) == {"{'company': 'in a group'}"}
+    assert AmigosAll(all_subjects).subject_info("P09") == {"company": "alone"}
+    assert AmigosAll(all_subjects).subject_info("P08") == {}
+    assert Amigos(all_subjects).subject_info("P09") == {}
+
+
 @pytest.mark.parametrize("variant", [AmigosLong, AmigosExternal])
 @pytest.mark.parametrize("k", range(3))
 def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):

@@ -165,6 +165,19 @@ class TestOrder:
         assert rated / made.RATINGS in Deap(rated).files("s01")
         assert "ratings" not in findings(rated)
 
+    def test_familiarity_is_that_of_the_video_and_may_be_missing(self, generated, tmp_path):
+        rows = {int(row["video"]): int(row["familiarity"]) for row in synthetic.draw(3, 3, 1.0) if row["person"] == 1}
+        read = {r.stimulus: r.labels["familiarity"].values[0] for r in Deap(generated).recordings("s01")}
+        assert read == {str(video): familiarity for video, familiarity in rows.items()}
+        assert not any("familiarity" in r.labels for r in Deap(generated).recordings("s02"))
+        copy = shutil.copytree(generated, tmp_path / "deap")
+        table = next(copy.rglob("participant_ratings.csv"))
+        lines = table.read_text("utf-8-sig").splitlines()
+        table.write_text("\n".join(line.rpartition(",")[0] for line in lines), "utf-8")
+        (first, *_) = Deap(copy).recordings("s01")
+        assert first.order is not None
+        assert "familiarity" not in first.labels
+
     def test_a_start_that_is_empty_is_unknown(self, rated):
         table = rated / made.RATINGS
         table.write_text(table.read_text("utf-8-sig").replace(",90000000,", ",,", 1), "utf-8")

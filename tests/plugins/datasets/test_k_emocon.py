@@ -168,6 +168,20 @@ class TestReading:
                 name = label.split("_")[0]
                 np.testing.assert_array_equal(found.values, [float(row[name] or "nan") for row in rows])
 
+    def test_marks_and_the_vote_are_the_files_own(self, whole):
+        base = whole / "emotion_annotations"
+        recording = read_whole(whole)
+        rows = [row for row in cells(base / "self_annotations" / "P1.self.csv")
+                if float(row["seconds"]) <= recording.duration_s]  # fmt: skip
+        for name in ("boredom", "sorrow", "none_2"):
+            np.testing.assert_array_equal(recording.labels[name].values, [float(row[name] == "x") for row in rows])
+        assert f"{name}_partner" not in recording.labels
+        vote = cells(base / "aggregated_external_annotations" / "P1.external.csv")
+        voted = [float(row["valence"]) for row in vote if float(row["seconds"]) <= recording.duration_s]
+        np.testing.assert_array_equal(recording.labels["valence_external_vote"].values, voted)
+        (target,) = (target for target in KEmoCon.card.targets if target.name == "boredom")
+        assert [target.rule(np.array(two, float)) for two in ((0, 0), (0, 1), (1, 1))] == [0, 1, 1]
+
     def test_seconds_is_the_end_of_a_window(self, copy):
         label = read(copy).labels["valence"]
         assert label.times[0] == 0
@@ -178,7 +192,8 @@ class TestReading:
         reader = KEmoCon(whole)
         names = sorted(path.name for path in reader.files("P01"))
         external = [f"P1.{rater}.csv" for rater in RATERS]
-        expected = [*E4.values(), *BELT.values(), "P1.self.csv", "P1.partner.csv", *external, "subjects.csv"]
+        own = ["P1.self.csv", "P1.partner.csv", *external, "P1.external.csv"]
+        expected = [*E4.values(), *BELT.values(), *own, "subjects.csv"]
         assert names == sorted(expected)
 
 
@@ -193,7 +208,8 @@ class TestTargets:
 
     def test_three_perspectives_each_with_its_values(self):
         targets = {target.name: target for target in KEmoCon.card.targets}
-        assert len(targets) == 12 + 4
+        perspectives = [name for name, target in targets.items() if target.label.startswith(("arousal", "valence"))]
+        assert len(perspectives) == 24 + 4
         assert KEmoCon.card.default_targets == ("arousal", "valence")
         assert targets["valence_external"].rule.annotator == "external"
         assert targets["valence_external_value"].kind == "value"

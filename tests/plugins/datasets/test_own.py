@@ -155,6 +155,18 @@ class TestLabels:
         describe(tmp_path, labels=labels, targets={"v": {"label": "valence", "kind": "binary", "cut": 5, "step": 2}})
         assert "a step is one of values" in refused(tmp_path).what
 
+    def test_a_column_of_numbers_needs_no_more_than_its_kind(self, tmp_path):
+        write(tmp_path, {"A.csv": column(range(1, 241)), "ratings.csv": "who,calm\nA,7\n"})
+        labels = {"calm": {"table": "ratings.csv", "keys": {"participant": "who"}, "column": "calm"}}
+        centred = {"label": "calm", "kind": "value", "centred": True}
+        describe(tmp_path, labels=labels, targets={"v": {"label": "calm", "kind": "value"}, "c": centred})
+        plain, less = Own(tmp_path).card.targets
+        assert (plain.kind, plain.scale, plain.rule.aggregate, plain.rule.centred) == ("value", None, "value", False)
+        assert less.rule.centred
+        labels["calm"]["classes"] = ["6", "7"]
+        describe(tmp_path, labels=labels, targets={"c": {**centred, "kind": "binary"}})
+        assert "`centred` are of numbers" in refused(tmp_path).what
+
     def test_a_column_beside_the_signal(self, tmp_path):
         rows = "".join(f"{k + 1},{'stress' if k >= 120 else 'rest'}\n" for k in range(240))
         write(tmp_path, {"A.csv": "EDA,stage\n" + rows})

@@ -87,9 +87,9 @@ def dataset_croissant(name: str) -> str:
 
 
 def _label_rule(target: Target) -> str:
-    fields = ("aggregate", "cut", "ties", "dead_band", "lag_s", "positive", "negative")
+    fields = ("aggregate", "cut", "ties", "dead_band", "lag_s", "positive", "negative", "centred")
     rule = {name: getattr(target.rule, name, None) for name in fields}
-    shown = format_value({name: value for name, value in rule.items() if value not in (None, (), 0.0)}, "g")
+    shown = format_value({name: value for name, value in rule.items() if value not in (None, (), 0.0, False)}, "g")
     return f"{target.kind}, from `{target.label}` ({shown})"
 
 

@@ -1,5 +1,6 @@
 """AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
-own arousal and valence, dominance and liking; three observers annotate what the faces of these 37 show, every 20 s.
+own arousal and valence, dominance, liking, familiarity and seven emotions; three observers annotate what the faces of
+these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
 spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
@@ -33,9 +34,14 @@ from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
 from embench_plugins.datasets.formats.files import as_float32
 from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
+from embench_plugins.datasets.formats.scales import marked, on_scale
 
 SCALES = ("arousal", "valence")
-RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
+RATINGS = (*SCALES, "dominance", "liking")
+CONTROLS = ("liking", "familiarity")
+FELT = ("neutral", "disgust", "happiness", "surprise", "anger", "fear", "sadness")
+ASSESSED = (*RATINGS, "familiarity", *FELT)
+"""The 12 columns of a self-assessment: five scales, then whether each of seven emotions was felt (1 or 0)."""
 CUT = 4.5
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 _FUSED = {
@@ -71,6 +77,9 @@ class Amigos(Dataset):
         targets=(
             *binary(RATINGS, LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
+            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *valued(CONTROLS, LabelRule("value"), (1.0, 9.0)),
+            *marked(FELT, LabelRule("value")),
         ),
         mains_hz=50.0,
         longest_s=155.0,
@@ -95,6 +104,12 @@ class Amigos(Dataset):
             what = f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}"
             raise DataError(what, where=str(self.root), expected="files of other people", hint=files.HINT)
         return people
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """In whose company the subject watched the long videos, where these are read."""
+        if not set(LONG) & set(self.videos) or subject in files.NO_LONG:
+            return {}
+        return {"company": "in a group" if subject in GROUPS else "alone"}
 
     def files(self, subject: str) -> list[Path]:
         """The subject's file, the clips of their face with what belongs to them, and the sheets that are read."""
@@ -188,9 +203,9 @@ class Amigos(Dataset):
         """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
         if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
-        values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
-        values |= quadrant(values["arousal"], values["valence"], CUT)
-        return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
+        given = dict(zip(ASSESSED, trial.ratings.tolist(), strict=False))
+        given |= quadrant(given["arousal"], given["valence"], CUT)
+        return {name: Label("rating", np.array([value])) for name, value in given.items() if np.isfinite(value)}
 
     def _beside(self) -> Iterator[Finding]:
         """What there is to say of clips and sheets as such."""
@@ -220,8 +235,9 @@ class Amigos(Dataset):
             return
         if missing := [name for name in SCALES if name not in labels]:
             yield Finding("note", where, f"data without {' and '.join(missing)}")
-        if odd := [name for name in RATINGS if name in labels and not 1 <= labels[name].values[0] <= 9]:
-            yield Finding("warning", where, f"{', '.join(odd)} off the scale 1 to 9")
+        for low, high, names in ((1, 9, ASSESSED[:5]), (0, 1, FELT)):
+            if odd := [name for name in names if name in labels and not low <= labels[name].values[0] <= high]:
+                yield Finding("warning", where, f"{', '.join(odd)} off the scale {low} to {high}")
 
     def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if (path := self._clips.get((subject, trial.video))) is None:

@@ -28,7 +28,8 @@ from embench_plugins.datasets.case import tables
 from embench_plugins.datasets.case.tables import AXES, REST
 from embench_plugins.datasets.case.tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.ratings import binary
+from embench_plugins.datasets.formats.scales import on_scale
 
 RATE = 1000.0
 TYPES = ("amusing", "boring", "relaxed", "scary")
@@ -62,7 +63,7 @@ class Case(Dataset):
             # A window's mean is on the cut when the stick rested all through, and in the release's files only then:
             # such a window has no label.
             *binary(("arousal", "valence"), LabelRule("mean", cut=REST, ties="drop"), (0.5, 9.5)),
-            *valued(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
+            *on_scale(("arousal", "valence"), LabelRule("mean"), (0.5, 9.5)),
             Target("video_type", "classes", LabelRule("value"), label="video_type", n=len(TYPES)),
         ),
         mains_hz=50.0,

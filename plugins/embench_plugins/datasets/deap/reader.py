@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import skew
 
 from embench.errors import DataError
@@ -33,8 +34,9 @@ from embench_plugins.datasets.deap import files
 from embench_plugins.datasets.deap.files import BASELINE_S, PEOPLE, RATE, TRIALS
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.clips import header
-from embench_plugins.datasets.formats.files import as_float32, not_this, table
-from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant
+from embench_plugins.datasets.formats.files import as_float32, not_this, table, text_table
+from embench_plugins.datasets.formats.ratings import QUADRANT, binary, quadrant, valued
+from embench_plugins.datasets.formats.scales import on_scale
 
 CUT = 5.0
 LONGEST_CLIP = 1.25
@@ -49,11 +51,13 @@ _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence",
 
 
 class Shown(NamedTuple):
-    """A row of participant_ratings.csv: when a video was shown, and its ratings in the order of `RATINGS`."""
+    """A row of participant_ratings.csv: when a video was shown, its ratings in the order of `RATINGS`, and how familiar
+    it was, 1 to 5; NaN for three subjects, and where the table lacks the column."""
 
     trial: int
     start_s: float | None
     ratings: tuple[float, ...]
+    familiarity: float
 
 
 class Deap(Dataset):
@@ -82,6 +86,9 @@ class Deap(Dataset):
         targets=(
             *binary(("arousal", "valence", "dominance", "liking"), LabelRule("value", cut=CUT, ties="low"), (1.0, 9.0)),
             QUADRANT,
+            *on_scale(("arousal", "valence", "dominance"), LabelRule("value"), (1.0, 9.0)),
+            *valued(["liking"], LabelRule("value"), (1.0, 9.0)),
+            *valued(["familiarity"], LabelRule("value"), (1.0, 5.0)),
         ),
         mains_hz=50.0,
         longest_s=files.SAMPLES / RATE,
@@ -116,6 +123,7 @@ class Deap(Dataset):
             duration_s = data.shape[2] / RATE
             rated = dict(zip(files.RATINGS, ratings[index].tolist(), strict=True))
             rated |= quadrant(rated["arousal"], rated["valence"], CUT)
+            rated |= {"familiarity": row.familiarity} if row else {}
             clip, features = self._face(subject, row.trial) if row else (None, None)
             at = partial(_span, duration_s=duration_s)
             film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
@@ -213,15 +221,18 @@ class Deap(Dataset):
             return shown
         expected = f"a table of {PEOPLE * TRIALS} rows with the columns {', '.join(_COLUMNS)}"
         hint = "copy metadata_csv/participant_ratings.csv again from the release, or take it away"
-        rows = table(self._table, _COLUMNS, expected=expected, hint=hint).to_numpy()
-        for person, trial, video, started, *ratings in rows.tolist():
+        rows = table(self._table, _COLUMNS, expected=expected, hint=hint)
+        cells = text_table(self._table, expected=expected, hint=hint).get("Familiarity", pd.Series(index=rows.index))
+        rows = rows.assign(familiarity=pd.to_numeric(cells, errors="coerce"))
+        for person, trial, video, started, *ratings, familiarity in rows.to_numpy().tolist():
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
             own = shown.setdefault(f"s{int(person):02d}", {}) if known else {}
             if not known or video in own or any(row.trial == trial for row in own.values()):
                 what = f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice"
                 raise DataError(what, where=str(self._table), expected=expected, hint=hint)
             start_s = started / 1e6 - BASELINE_S
-            own[int(video)] = Shown(int(trial), start_s if np.isfinite(start_s) else None, tuple(ratings))
+            at = start_s if np.isfinite(start_s) else None
+            own[int(video)] = Shown(int(trial), at, tuple(ratings), familiarity)
         return shown
 
     def _compare(self, subject: str, ratings: np.ndarray) -> Iterator[Finding]:

@@ -12,8 +12,11 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.emoeeg_mc import layout
 from embench_plugins.datasets.emoeeg_mc.layout import Trial
 from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
+from embench_plugins.datasets.formats.scales import on_scale
 
 SCALE = (0.0, 7.0)
+CONTROLS = ("familiarity", "liking")
+"""Ratings of the stimulus, which say how it was met and not what was felt."""
 OBTAIN = (
     "openneuro.org/datasets/ds005540 (version 1.0.7), for example `openneuro download ds005540` or `datalad install`; "
     "pass the folder that holds sub-01"
@@ -30,11 +33,6 @@ def labels(trial: Trial, scores: tuple[float, ...] | None) -> dict[str, Label]:
         "own_emotion": one_of(layout.FELT, highest(rated[: len(layout.FELT)])),
         **{name: Label("rating", np.array([value])) for name, value in zip(layout.RATINGS, rated, strict=True)},
     }
-
-
-def _rated(name: str) -> tuple[Target, ...]:
-    """A rating as high or low, and as a value."""
-    return *binary([name], LabelRule("value", cut=3.5, ties="drop"), SCALE), *valued([name], LabelRule("value"), SCALE)
 
 
 CARD = Card(
@@ -54,8 +52,9 @@ CARD = Card(
         Target("emotion", "classes", LabelRule("value"), label="emotion", n=len(layout.EMOTIONS)),
         Target("positive", "binary", LabelRule("value", positive=(1,), negative=(0,)), label="positive"),
         Target("own_emotion", "classes", LabelRule("value"), label="own_emotion", n=len(layout.FELT)),
-        *_rated("valence"),
-        *_rated("arousal"),
+        *binary(("valence", "arousal"), LabelRule("value", cut=3.5, ties="drop"), SCALE),
+        *on_scale(("valence", "arousal", *layout.FELT), LabelRule("value"), SCALE),
+        *valued(CONTROLS, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=layout.LENGTH_S,

@@ -11,9 +11,13 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.faced.layout import CLIPS, ELECTRODES, EMOTIONS, FELT, RATINGS, stimulus
-from embench_plugins.datasets.formats.ratings import binary, highest, one_of
+from embench_plugins.datasets.formats.ratings import binary, highest, one_of, valued
+from embench_plugins.datasets.formats.scales import on_scale
 
 SCALE = (0.0, 7.0)
+CONTROLS = ("familiarity", "liking")
+"""Ratings of the clip, which say how it was met and not what was felt."""
+
 TOO_LONG_S = 2.0
 """A clip that lasts so much longer than its median has seconds before its beginning; others differ by under 1 s."""
 
@@ -113,6 +117,8 @@ CARD = Card(
         _binary("agreement"),
         _classes("clip", len(CLIPS)),
         _classes("emotion_shuffled", len(EMOTIONS)),
+        *on_scale(("valence", "arousal", *FELT), LabelRule("value"), SCALE),
+        *valued(CONTROLS, LabelRule("value"), SCALE),
     ),
     mains_hz=50.0,
     longest_s=130.0,  # the longest of 3,444 lasts 129.6 s

@@ -16,8 +16,7 @@ Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its lengt
 (`p1_640.csv`, anywhere, see `faces`), it is assumed that it begins with the debate.
 
 Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
-Meditation (scores of an undisclosed formula), the aggregated external annotation (ties were broken at random), the 15
-marks of emotions, the quality tables, audio.
+Meditation (scores of an undisclosed formula), the quality tables, audio.
 """
 
 from __future__ import annotations
@@ -39,20 +38,21 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import clips, e4, faces, wearables
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.scales import marked, on_scale
+from embench_plugins.datasets.k_emocon.annotations import AGAIN, DIMENSIONS, EMOTIONS, MARKS, read_annotation
 
 PEOPLE = 32
 BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
 SERIALS = {31: "A013E1", 32: "A01A3A"}
 """Two people wore two wristbands, which wrote into one file; the authors keep these."""
-WINDOW_S = 5.0
-SCALE = {"arousal": (1, 5), "valence": (1, 5)} | dict.fromkeys(("cheerful", "happy", "angry", "nervous", "sad"), (1, 4))
-DIMENSIONS = ("arousal", "valence")
 RATERS = ("R1", "R2", "R3", "R4", "R5")
 _FUSED = {
     label: raters
     for name in (f"{name}_external" for name in DIMENSIONS)
     for label, raters in median_and_ewe(name, [f"{name}_{rater.lower()}" for rater in RATERS]).items()
 }
+VOTE = "vote"
+"""The most frequent rating of the five, as the release has it: one of several at random where they are as frequent."""
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
@@ -66,7 +66,6 @@ NAMED_S = 2.0
 
 EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
 HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
-AGAIN = "the file is damaged or not the release's: unpack its archive again"
 _TABLE = re.compile(r"p0*([1-9]\d?)_.*\.(?:csv|txt)", re.IGNORECASE)
 
 
@@ -78,10 +77,10 @@ class _Debate(NamedTuple):
 
 
 def _target(name: str, annotator: str) -> tuple[Target, ...]:
-    """The binary target (high is 3 to 5) and the value itself. A unit of 10 s holds two windows: a mean of 2.5, as of 2
-    and 3, or 1 and 4, is undecided."""
+    """The binary target (high is 3 to 5), the value itself, and the value less the subject's mean. A unit of 10 s holds
+    two windows: a mean of 2.5, as of 2 and 3, or 1 and 4, is undecided."""
     cut, value = LabelRule("mean", cut=2.5, ties="drop", annotator=annotator), LabelRule("mean", annotator=annotator)
-    return *binary([name], cut, (1.0, 5.0)), *valued([name], value, (1.0, 5.0))
+    return *binary([name], cut, (1.0, 5.0)), *on_scale([name], value, (1.0, 5.0))
 
 
 class KEmoCon(Dataset):
@@ -104,13 +103,17 @@ class KEmoCon(Dataset):
             **faces.CARDS,
         },
         default_modalities=("ppg", "eda", "temp"),
-        targets=tuple(
-            target
-            for annotator in ("self", "partner", "external")
-            for name in DIMENSIONS
-            for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
-        )
-        + valued(_FUSED, LabelRule("mean", annotator="external"), (1.0, 5.0)),
+        targets=(
+            *(
+                target
+                for annotator in ("self", "partner", "external", "external_vote")
+                for name in DIMENSIONS
+                for target in _target(name if annotator == "self" else f"{name}_{annotator}", annotator)
+            ),
+            *valued(_FUSED, LabelRule("mean", annotator="external"), (1.0, 5.0)),
+            *on_scale(EMOTIONS, LabelRule("mean"), (1.0, 4.0)),
+            *marked(MARKS, LabelRule("mean")),
+        ),
         default_targets=DIMENSIONS,
         mains_hz=60.0,
         longest_s=LONGEST_S,  # units last 10 s, so nothing is padded to it
@@ -132,7 +135,7 @@ class KEmoCon(Dataset):
     def files(self, subject: str) -> list[Path]:
         """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
         pid = self._pid(subject)
-        annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS)]
+        annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS, VOTE)]
         films = [path for clip in self._videos(pid) for path in faces.belongings(clip, None)]
         beside = filter(None, (*annotations, *films, self._tables.get(pid)))
         return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
@@ -239,12 +242,14 @@ class KEmoCon(Dataset):
         return {m: wrist / name for m, name in E4.items()} | {m: others / name for m, name in BELT.items()}
 
     def _annotation_file(self, pid: int, annotator: str) -> Path | None:
-        kind = "external" if annotator in RATERS else annotator
+        kind, ending = ("external" if annotator in RATERS else annotator), annotator
+        if annotator == VOTE:
+            kind, ending = "aggregated_external", "external"
         base, name = self._folder("emotion_annotations"), f"{kind}_annotations"
         folder = base / name / name if (base / name / name).is_dir() else base / name
-        if (path := folder / f"P{pid}.{annotator}.csv").is_file():
+        if (path := folder / f"P{pid}.{ending}.csv").is_file():
             return path
-        if (renamed := folder / f"{pid}.{annotator}.csv").is_file():
+        if (renamed := folder / f"{pid}.{ending}.csv").is_file():
             raise DataError("the file has lost the P of its name", where=str(renamed), expected=path.name, hint=AGAIN)
         return None
 
@@ -287,15 +292,17 @@ class KEmoCon(Dataset):
         """Raw labels, each at the start of the window it holds for; those without any value are excluded."""
         read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         late = []
-        for annotator in ("self", "partner", *RATERS):
+        for annotator in ("self", "partner", *RATERS, VOTE):
             path = self._annotation_file(pid, annotator)
             if path is None:
                 where = str(self._folder("emotion_annotations"))
                 findings.append(Finding("warning", where, f"no annotation of P{pid:02d} by {annotator}"))
                 continue
-            times, ratings, after = _annotation(path, duration_s, findings)
+            times, ratings, after = read_annotation(path, duration_s, findings)
             late += [f"{after} of {annotator}"] * (after > 0)
-            suffix = {"self": "", "partner": "_partner"}.get(annotator, f"_external_{annotator.lower()}")
+            suffix = {"self": "", "partner": "_partner", VOTE: "_external_vote"}.get(
+                annotator, f"_external_{annotator.lower()}"
+            )
             names = DIMENSIONS if suffix else tuple(ratings)
             read |= {name + suffix: (times, ratings[name]) for name in names}
         if late:
@@ -350,43 +357,6 @@ class KEmoCon(Dataset):
                 flag = str(row.get(file.stem, "")).strip().lower()
                 if flag in ("true", "1", "1.0", "yes") and not file.is_file():
                     yield Finding("warning", str(file), "data_availability.csv speaks of it, but it is not here")
-
-
-def _annotation(
-    path: Path, duration_s: float, findings: list[Finding]
-) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
-    """One annotator's file: where windows begin (n,), in s, in order; the ratings in them, NaN where there is none; and
-    how many windows end after the debate does, which are excluded.
-
-    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are excluded.
-    """
-    expected = "a row every 5 s with the columns seconds, arousal and valence"
-    table = files.text_table(path, expected=expected, hint=AGAIN)
-    if missing := [name for name in ("seconds", *DIMENSIONS) if name not in table.columns]:
-        raise DataError(f"no column {', '.join(missing)}", where=str(path), expected=expected, hint=AGAIN)
-    named = [name for name in ("seconds", *SCALE) if name in table.columns]
-    read = files.numbers(table[named], path, expected=expected, hint=AGAIN).sort_values("seconds", kind="stable")
-    if again := int(read["seconds"].duplicated().sum()):
-        findings.append(Finding("warning", str(path), f"{again} windows have several rows: the first is read"))
-        read = read.drop_duplicates("seconds")
-    ends = read["seconds"].to_numpy()
-    if len(ends) > 1 and np.median(np.diff(ends)) != WINDOW_S:
-        apart = f"rows are {np.median(np.diff(ends)):g} s apart"
-        raise DataError(apart, where=str(path), expected=expected, hint=AGAIN)
-    late = ends > duration_s + 1e-6
-    inside = (ends >= WINDOW_S) & ~late
-    if early := int((ends < WINDOW_S).sum()):
-        what = f"{early} rows begin before the debate: `seconds` should be a window's end"
-        findings.append(Finding("warning", str(path), what))
-    if not inside.any():
-        findings.append(Finding("warning", str(path), "no row lies in the debate"))
-    ratings = {}
-    for name in named[1:]:
-        values, (low, high) = read[name].to_numpy(copy=True)[inside], SCALE[name]
-        if odd := int(((values < low) | (values > high)).sum()):
-            findings.append(Finding("warning", str(path), f"{odd} values of {name} off {low} to {high} are left out"))
-        ratings[name] = np.where((values >= low) & (values <= high), values, np.nan)
-    return ends[inside] - WINDOW_S, ratings, int(late.sum())
 
 
 def _mean_of(raters: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

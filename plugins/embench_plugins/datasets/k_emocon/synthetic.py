@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 
 from embench_plugins.datasets.k_emocon import reader
-from embench_plugins.datasets.k_emocon.reader import BANDS, DIMENSIONS, RATERS, SCALE, SERIALS, WINDOW_S
+from embench_plugins.datasets.k_emocon.annotations import DIMENSIONS, MARKS, SCALE, WINDOW_S
+from embench_plugins.datasets.k_emocon.reader import BANDS, RATERS, SERIALS
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.brain import standardised
@@ -68,10 +69,6 @@ UNRATED = (1, 5)
 
 RATES = {"E4_BVP": 64, "E4_EDA": 4, "E4_TEMP": 4, "E4_ACC": 32, "E4_HR": 1}
 E4_STREAMS = (*RATES, "E4_IBI")
-MARKS = (
-    "boredom", "confusion", "delight", "concentration", "frustration", "surprise", "none_1", "confrustion", "contempt",
-    "dejection", "disgust", "eureka", "pride", "sorrow", "none_2",
-)  # fmt: skip
 QUANTITIES = {
     "heart_rate": "arousal", "scr_per_min": "arousal", "breath_share": "valence", "alpha_share": "valence",
     "smile": "valence", "brow": "arousal",

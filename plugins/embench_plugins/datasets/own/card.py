@@ -80,6 +80,7 @@ def _target(of: Unlabelled, name: str, rule: TargetRule) -> Target:
         negative=numbers(rule.negative),
         classes=numbers(rule.classes),
         edges=rule.edges,
+        centred=rule.centred,
     )
     n = len(rule.classes or classes) if classes else len(rule.edges) + 1
     return Target(name, rule.kind, made, rule.label, n if rule.kind == "classes" else 2, label.scale, rule.step)

@@ -232,14 +232,14 @@ def _of_target(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagr
         yield at("edges"), "they do not rise", "edges: [3.5, 6.5], for example"
     if rule.step and rule.kind != "value":
         yield at("step"), "a step is one of values", "kind: value"
-    yield from (_of_classes if classes else _of_numbers)(of, target, rule)
+    yield from _of_classes(of, target, rule) if classes else _of_numbers(target, rule)
 
 
 def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """The faults in a target of a label with classes."""
     place, classes = ("targets", target, "kind"), of.labels[rule.label].class_names
-    if rule.cut is not None or rule.edges or rule.dead_band:
-        yield place, "`cut`, `edges` and `dead_band` are of numbers, and the label has classes", None
+    if rule.cut is not None or rule.edges or rule.dead_band or rule.centred:
+        yield place, "`cut`, `edges`, `dead_band` and `centred` are of numbers, and the label has classes", None
     if rule.kind == "binary" and not (rule.positive and rule.negative):
         hint = f"positive: [{classes[-1]}] and negative: [{classes[0]}]"
         yield place, "which classes are `positive`, and which are `negative`?", hint
@@ -249,7 +249,7 @@ def _of_classes(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disag
         yield place, "classes are no values", "kind: binary or classes"
 
 
-def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disagreement]:
+def _of_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:
     """The faults in a target of a label without classes."""
     place = ("targets", target, "kind")
     if rule.kind == "binary" and rule.cut is None:
@@ -258,6 +258,3 @@ def _of_numbers(of: Unlabelled, target: str, rule: TargetRule) -> Iterator[Disag
         yield place, f"{len(rule.edges) + 1} classes", "edges: [3.5, 6.5], for example; two are `kind: binary`"
     if rule.kind == "value" and (rule.cut is not None or rule.edges):
         yield place, "a value has no `cut` or `edges`", "kind: binary or classes"
-    elif rule.kind == "value" and of.labels[rule.label].scale is None:
-        what = f"`scale` of {rule.label} is missing, of which {target} is a value"
-        yield ("labels", rule.label), what, "scale: [1, 9], for example"

@@ -315,6 +315,7 @@ class TargetRule(Part):
     lag_s: float = 0.0
     annotator: str = "self"
     step: Annotated[float, Field(gt=0)] | None = None
+    centred: bool = False
 
 
 class People(Part):

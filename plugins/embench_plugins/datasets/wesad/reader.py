@@ -26,7 +26,8 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import files
 from embench_plugins.datasets.formats.pickles import load_pickle
-from embench_plugins.datasets.formats.ratings import binary, valued
+from embench_plugins.datasets.formats.ratings import binary
+from embench_plugins.datasets.formats.scales import on_scale
 from embench_plugins.datasets.wesad.questionnaires import CONDITIONS, Report, read_reports
 
 PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
@@ -82,7 +83,7 @@ class Wesad(Dataset):
             # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
             # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
             *binary(("valence", "arousal"), LabelRule("mean", cut=5.0, ties="drop"), (1, 9)),
-            *valued(("valence", "arousal"), LabelRule("mean"), (1, 9)),
+            *on_scale(("valence", "arousal"), LabelRule("mean"), (1, 9)),
         ),
         default_targets=("stress",),
         mains_hz=50.0,

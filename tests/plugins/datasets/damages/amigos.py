@@ -95,7 +95,7 @@ DAMAGES: Table = {
         ),
         warned(
             FILE, holding(labels_selfassessment=each(np.full((1, 12), 11.0), np.full((1, 12), 5.0))),
-            "P02_V10: arousal, valence, dominance, liking off the scale 1 to 9",
+            "P02_V10: arousal, valence, dominance, liking, familiarity off the scale 1 to 9",
         ),
         warned(FILE, holding(joined_data=each(np.full((128, 17), -1.0), np.ones((128, 17)))), "GSR is not positive"),
         nothing(FILE, edit.twin(f"b/{FILE}"), "two files of person P02"),
