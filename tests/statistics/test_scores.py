@@ -312,7 +312,9 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
     run = make_run(strength=3.0)
     out = scored(run, target)
     assert out["headlines"] == {"stress": "ccc"}
-    assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
+    assert set(out["scores"]["stress"]) == {
+        "ccc", "ccc_pooled", "ccc_within_recording", "kappa_quadratic", "mae", "mae_macro", "pearson_within", "rmse"
+    }  # fmt: skip
     ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
     assert (ccc["over"], ccc["subjects"], rmse["over"]) == ("subjects", 12, "folds")
     assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"]

@@ -190,6 +190,7 @@ def units_of(
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:
         raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
+    recording, moment = _places(rows)
     return Units(
         kind=target.kind,
         y_true=y,
@@ -204,12 +205,16 @@ def units_of(
         session_s=None
         if sessions is None
         else np.array([sessions.get(s, np.nan) for s in subject.names.tolist()])[subject.code],
-        moment_s=_moments(rows),
+        moment_s=moment,
+        recording=recording,
         step=target.step_over(y),
     )
 
 
-def _moments(rows: Predictions) -> np.ndarray:
-    """(n,) the time since its recording began, in s, of each row's unit: a recording is one stimulus."""
+def _places(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the number of the recording of each row's unit, and the time since that began, in s: a recording is one
+    stimulus."""
     units = rows.texts("unit")
-    return np.array([UnitId.read(unit).start_ms / 1000 for unit in units.names.tolist()])[units.code]
+    ids = [UnitId.read(unit) for unit in units.names.tolist()]
+    number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
+    return number[units.code], np.array([id_.start_ms / 1000 for id_ in ids])[units.code]
