@@ -20,6 +20,7 @@ from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
@@ -219,6 +220,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if method.joins == "estimator":
         _check_estimator(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
+    check_losses(method, targets, request.settings, test)
     fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
     if request.pretrained and method.inputs == "features":
