@@ -26,7 +26,7 @@ class CccPooled(Metric):
     0.571
     """
 
-    title = "pooled concordance"
+    title = "pooled CCC"
     short = "CCC pooled"
     about = (
         "Lin's concordance over all test subjects of a fold at once, averaged over folds. It also pays for knowing who "

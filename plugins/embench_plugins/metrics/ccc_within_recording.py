@@ -24,7 +24,7 @@ class CccWithinRecording(Metric):
     0.402
     """
 
-    title = "concordance within recording"
+    title = "CCC within recording"
     short = "CCC in recording"
     about = (
         "Lin's concordance of predictions and labels within each recording, averaged over a test subject's recordings, "
