@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from embench.interfaces.units import View
 
-ValueLoss = Literal["mse", "mae", "ccc_batch", "ccc_recording"]
 PRESETS = ("paper", "small", "quick")
 """`paper`: what the paper says. `small`: what a CPU can finish. `quick`: for trying things, never on a board."""
 
@@ -62,7 +61,7 @@ class Recipe:
     selection: Literal["last", "early_stop", "best_train"] = "last"
     patience: int = 5
     class_weight: Literal["none", "balanced"] = "none"
-    loss: ValueLoss = "mse"
+    loss: Literal["mse", "mae", "ccc_batch", "ccc_recording"] = "mse"
     targets: Literal["each", "joint"] = "each"
     view: View | None = None
     frozen: bool = False

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embench.interfaces.recipe import ValueLoss
 from embench.interfaces.units import Target
 
 
@@ -81,7 +80,7 @@ class OutputSpec:
 
     targets: tuple[Target, ...]
     class_weights: tuple[tuple[float, ...] | None, ...] = ()
-    loss: ValueLoss = "mse"
+    loss: str = "mse"
 
     @property
     def size(self) -> int:
