@@ -99,11 +99,6 @@ def pooled_concordance(one: np.ndarray, other: np.ndarray, subject: np.ndarray, 
     return np.where(most > least, made, np.nan)
 
 
-def whole_numbers(labels: np.ndarray) -> bool:
-    """True if all labels (n,) are whole numbers, as those of a rating scale are."""
-    return bool((labels == np.rint(labels)).all())
-
-
 def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """(P,) concordance of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels do not
     vary, or without units."""

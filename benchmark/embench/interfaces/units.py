@@ -197,7 +197,8 @@ class Units:
     nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the length of the
     session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its stimulus,
     began, in s, `recording` (n,) the number of that recording, from 0 on; None where that is not known. Of two values
-    one is higher if they differ by `step`.
+    one is higher if they differ by `step`; `whole_numbers` are values of a target all of whose labels are such, those
+    of other folds too, as ratings are.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")
@@ -219,6 +220,7 @@ class Units:
     moment_s: np.ndarray | None = None
     recording: np.ndarray | None = None
     step: float = 0.0
+    whole_numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.y_true)

@@ -113,7 +113,8 @@ def join(
     if whole and not_predicted is not None:
         at[MODEL] = at.get(MODEL, False) | not_predicted
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
-    step = target.step_over(labels["label"][labels["target"] == target.name])
+    values = labels["label"][labels["target"] == target.name]
+    step, whole_numbers = target.step_over(values), bool((values == np.rint(values)).all())
     methods = {}
     for method in sorted(at, key=lambda name: (name != MODEL, name)):
         rows = np.flatnonzero(at[method] & known)
@@ -121,7 +122,7 @@ def join(
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        methods[method] = _split(replace(units_in_order, step=step), ours["seed"][rows])
+        methods[method] = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
     return methods
 
 

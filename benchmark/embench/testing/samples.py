@@ -214,4 +214,5 @@ def ratings(subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
     """
     made = units("value", subjects, each, seed)
     score = made.score + 3
-    return replace(made, y_true=np.rint(made.y_true + 3).clip(1, 5), score=score, decision=score)
+    rated = np.rint(made.y_true + 3).clip(1, 5)
+    return replace(made, y_true=rated, score=score, decision=score, whole_numbers=True)

@@ -11,15 +11,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.agreement import concordance, pooled_concordance, whole_numbers
+from embench.interfaces.agreement import concordance, pooled_concordance
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import subject_codes
 from embench.interfaces.units import Units
 
 
 class KappaQuadratic(Metric):
-    """Quadratic weighted kappa of rounded predictions over all units of a fold, -1 to 1. Undefined where labels are no
-    whole numbers or do not vary.
+    """Quadratic weighted kappa of rounded predictions over all units of a fold, -1 to 1. Undefined where some label of
+    the target is no whole number, or where labels do not vary.
 
     >>> from embench.testing.samples import ratings
     >>> round(KappaQuadratic()(ratings()), 3)
@@ -37,11 +37,11 @@ class KappaQuadratic(Metric):
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
-        """The kappa of `units`, or `Undefined` where labels do not vary or lie between whole numbers."""
+        """The kappa of `units`, or `Undefined` where labels do not vary or some lie between whole numbers."""
         if not len(units):
             return Undefined("no units")
-        if not whole_numbers(units.y_true):
-            return Undefined("labels are no whole numbers")
+        if not units.whole_numbers:
+            return Undefined("labels are not all whole numbers")
         value = concordance(np.rint(units.score), units.y_true, np.zeros(len(units), int), 1)[0]
         return float(value) if np.isfinite(value) else Undefined("labels do not vary")
 

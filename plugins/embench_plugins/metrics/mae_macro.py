@@ -11,7 +11,6 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from embench.interfaces.agreement import whole_numbers
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import subject_codes
 from embench.interfaces.units import Units
@@ -19,7 +18,7 @@ from embench.interfaces.units import Units
 
 class MaeMacro(Metric):
     """Mean absolute error of rounded predictions, averaged over the labels that occur, from 0; lower is better.
-    Undefined where labels are no whole numbers.
+    Undefined where some label of the target is no whole number.
 
     >>> from embench.testing.samples import ratings
     >>> round(MaeMacro()(ratings()), 3)
@@ -37,11 +36,11 @@ class MaeMacro(Metric):
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
-        """The error over `units`, or `Undefined` where there are none, or labels between whole numbers."""
+        """The error over `units`, or `Undefined` where there are none, or some labels between whole numbers."""
         if not len(units):
             return Undefined("no units")
-        if not whole_numbers(units.y_true):
-            return Undefined("labels are no whole numbers")
+        if not units.whole_numbers:
+            return Undefined("labels are not all whole numbers")
         return float(_resampled(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
     def chance(self, units: Units) -> float:

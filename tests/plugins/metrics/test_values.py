@@ -52,7 +52,7 @@ def rated(seed: int = 0) -> Units:
     y = np.rint(units.y_true - 98 - 3 * own).clip(1, 5)
     y[own == own.max()] = 2
     score = y + np.random.default_rng(seed).normal(size=len(y))
-    return replace(units, y_true=y, score=score, decision=score)
+    return replace(units, y_true=y, score=score, decision=score, whole_numbers=True)
 
 
 def metric(name: str) -> Metric:
@@ -113,7 +113,7 @@ def test_chance_of_an_error_is_that_of_the_best_constant(name: str) -> None:
 def test_labels_between_whole_numbers_have_no_scores_of_ratings(name: str) -> None:
     found = metric(name)(made())
     assert isinstance(found, Undefined)
-    assert found.reason == "labels are no whole numbers"
+    assert found.reason == "labels are not all whole numbers"
 
 
 def test_pearson_is_the_mean_over_subjects_whose_labels_vary_and_ignores_scale() -> None:
