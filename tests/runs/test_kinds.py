@@ -116,6 +116,15 @@ def test_a_run_that_names_no_target_takes_the_cards(kinds):
     assert [t.name for t in kinds.plan("Pool", modalities="ecg", targets=None).test.targets] == ["arousal"]
 
 
+def test_a_plan_names_the_score_of_which_its_smallest_difference_is(kinds):
+    scores = {"arousal": "AUROC", "arousal_value": "concordance", ALL: "AUROC or concordance"}
+    for targets, score in scores.items():
+        about = kinds.plan("Pool", modalities="ecg", targets=targets, protocol=Request.protocol).describe()
+        assert about["smallest_difference_note"].startswith(f"{score}, paired over subjects")
+    before = kinds.plan("Pool", modalities="ecg", targets="arousal_value").describe()
+    assert before["smallest_difference_note"].startswith("CCC within subject, paired over subjects")
+
+
 def test_targets_of_other_units_are_refused_in_one_run(kinds):
     with pytest.raises(UsageError, match=r"arousal \(10 s\), liking \(whole recordings\)") as refused:
         kinds.plan("Pool", modalities="ecg", targets="arousal,liking")
