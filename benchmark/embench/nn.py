@@ -298,7 +298,7 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
     >>> concordance_loss(labels + 1, labels, one, torch.zeros(3, dtype=torch.int64))
     tensor(0.4286)
     """
-    member = functional.one_hot(group, len(group)).T * weight
+    member = (group == torch.arange(len(group), device=group.device)[:, None]) * weight
     total = member.sum(1)
 
     def mean(of: Tensor) -> Tensor:
