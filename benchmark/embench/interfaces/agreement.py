@@ -120,11 +120,11 @@ def concordance_by_recording(units: Units, subjects: np.ndarray) -> np.ndarray:
     """
     if units.recording is None:
         raise ValueError("units without `recording` can't be scored by recording")
-    subject = subject_codes(units, subjects)
-    pairs, group = np.unique(np.stack([subject, units.recording]), axis=1, return_inverse=True)
-    values = concordance(units.score, units.y_true, group.reshape(-1), pairs.shape[1])
+    each = 1 + int(units.recording.max(initial=0))
+    pairs, group = np.unique(subject_codes(units, subjects) * each + units.recording, return_inverse=True)
+    values = concordance(units.score, units.y_true, group, len(pairs))
     known = np.isfinite(values)
-    owner, size = pairs[0][known], len(subjects)
+    owner, size = pairs[known] // each, len(subjects)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.bincount(owner, values[known], size) / np.bincount(owner, minlength=size))
 
