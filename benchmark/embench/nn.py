@@ -283,12 +283,41 @@ OBJECTIVES: Mapping[KindName, Objective] = {
 """Kind of target -> how networks learn it; the rest of what is true of a kind stands in `embench.interfaces.kinds`."""
 
 
+def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: Tensor) -> Tensor:
+    """The scalar 1 less the mean over groups of Lin's concordance of predictions and labels, 0 to 2, each group alike.
+
+    Moments are weighted means, as of `embench.interfaces.agreement.concordance`. A group of which the labels do not
+    vary has a concordance of 0 whatever is predicted, and no gradient.
+
+    Args:
+        predicted, labels: (B,) float, in standard deviations of the labels.
+        weight: (B,) of each row, 0 for one that does not count.
+        group: (B,) int64 from 0 to B - 1.
+
+    >>> labels, one = torch.tensor([0.0, 1.0, 2.0]), torch.ones(3)
+    >>> concordance_loss(labels + 1, labels, one, torch.zeros(3, dtype=torch.int64))
+    tensor(0.4286)
+    """
+    member = (group == torch.arange(len(group), device=group.device)[:, None]) * weight
+    total = member.sum(1)
+
+    def mean(of: Tensor) -> Tensor:
+        return (member * of).sum(1) / total.clamp_min(1e-12)
+
+    level, expected = mean(predicted), mean(labels)
+    x, y = predicted - level[group], labels - expected[group]
+    apart = mean(x * x) + mean(y * y) + (level - expected) ** 2
+    return 1 - (2 * mean(x * y) / (apart + 1e-8)).sum() / (total > 0).sum().clamp_min(1)
+
+
 class Supervised(nn.Module):
     """`Batch -> (loss, figures)` on labels, the same for every labelled stage: the mean over labelled rows of each
     target's loss, rows weighed by their unit's share and their class's weight, summed over targets.
 
-    The loss of a value is the squared error in standard deviations of the training labels. `frozen` parts of the model
-    stay in eval mode while the rest is trained.
+    The loss of a value is the recipe's `loss`, in standard deviations of the training labels: squared error (`mse`),
+    absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`; Weninger et al. 2016, IJCAI, 2196) or of each
+    recording (`ccc_recording`, as the baselines of the MuSe challenges). Atmaja & Akagi 2020 (arXiv 2003.10724) compare
+    them. `frozen` parts of the model stay in eval mode while the rest is trained.
     """
 
     def __init__(self, model: Model, outputs: OutputSpec, frozen: Sequence[nn.Module] = ()) -> None:
@@ -310,7 +339,8 @@ class Supervised(nn.Module):
         """The loss (scalar) of a batch, and no figures beside it.
 
         Raises:
-            ValueError: the batch has no labels. PluginError: the model gives another number of logits.
+            ValueError: the batch has no labels, or no recordings where the loss is one by recording. PluginError: the
+                model gives another number of logits.
         """
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
@@ -324,8 +354,24 @@ class Supervised(nn.Module):
             classes: Tensor | None = getattr(self, f"classes_{t}")
             if classes is not None:
                 weight = weight * classes[value.long()]
+            if not target.traits.has_classes and self.outputs.loss != "mse":
+                loss = loss + self._of_values(logits[:, part][:, 0], value, weight, part, batch)
+                continue
             rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
             if not target.traits.has_classes and self.model.scale is not None:
                 rows = rows / self.model.scale.std[part] ** 2
             loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
         return loss, {}
+
+    def _of_values(self, predicted: Tensor, y: Tensor, weight: Tensor, part: slice, batch: Batch) -> Tensor:
+        """A loss other than squared error of predictions and labels (B,), in standard scores of the labels."""
+        if self.model.scale is not None:
+            level, spread = self.model.scale.mean[part], self.model.scale.std[part]
+            predicted, y = (predicted - level) / spread, (y - level) / spread
+        if self.outputs.loss == "mae":
+            return ((predicted - y).abs() * weight).sum() / weight.sum().clamp_min(1e-12)
+        if self.outputs.loss == "ccc_batch":
+            return concordance_loss(predicted, y, weight, torch.zeros_like(y, dtype=torch.int64))
+        if batch.recording is None:
+            raise ValueError("a loss by recording got a batch that does not say which recordings its rows are of")
+        return concordance_loss(predicted, y, weight, batch.recording)

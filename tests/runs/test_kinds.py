@@ -1,6 +1,7 @@
 """Labels of every kind from a dataset's files to scores: two classes, three, values; networks and estimators."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from embench import registry
 from embench.engine.stage import Folder
 from embench.errors import UsageError
+from embench.planning.losses import check_losses
 from embench.planning.request import Request
 from embench.records.predictions import Labels, Predictions
 
@@ -114,6 +116,15 @@ def test_a_run_that_names_no_target_takes_the_cards(kinds):
     assert [t.name for t in kinds.plan("Pool", modalities="ecg", targets=None).test.targets] == ["arousal"]
 
 
+def test_a_plan_names_the_score_of_which_its_smallest_difference_is(kinds):
+    scores = {"arousal": "AUROC", "arousal_value": "concordance", ALL: "AUROC or concordance"}
+    for targets, score in scores.items():
+        about = kinds.plan("Pool", modalities="ecg", targets=targets, protocol=Request.protocol).describe()
+        assert about["smallest_difference_note"].startswith(f"{score}, paired over subjects")
+    before = kinds.plan("Pool", modalities="ecg", targets="arousal_value").describe()
+    assert before["smallest_difference_note"].startswith("CCC within subject, paired over subjects")
+
+
 def test_targets_of_other_units_are_refused_in_one_run(kinds):
     with pytest.raises(UsageError, match=r"arousal \(10 s\), liking \(whole recordings\)") as refused:
         kinds.plan("Pool", modalities="ecg", targets="arousal,liking")
@@ -136,6 +147,45 @@ def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
     assert done.code == 2
     assert "logreg does not predict values, which arousal_value needs" in done.err
     assert "--target arousal,state" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "remedy"),
+    [
+        (("--target", "arousal", "--set", "encoder.loss=mae"), "arousal is of two classes", "class_weight"),
+        (
+            ("--target", "arousal_value", "--fusion", "boosting", "--set", "fusion.loss=mae"),
+            "boosting is no network",
+            "leave it out",
+        ),
+        (("--target", "arousal_value", "--set", "encoder.loss=rmse"), "'rmse' is not valid", "mse"),
+    ],
+)
+def test_a_loss_that_would_teach_nothing_is_refused(kinds, embench, options, message, remedy):
+    encoder = "Moments" if "boosting" in options else "Pool"
+    done = embench(*kinds.line(*options, "--modalities", "ecg", "--dry-run", encoder=encoder))
+    assert done.code == 2, done.err
+    assert message in " ".join(done.err.split())
+    assert remedy in done.err
+
+
+def test_a_loss_by_recording_is_refused_where_labels_vary_in_none(kinds):
+    loss = ("encoder.loss=ccc_recording",)
+    plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value", settings=loss)
+    flat = replace(plan.test, label={"arousal_value": np.full(len(plan.test.units), 4.0)})
+    with pytest.raises(UsageError, match="arousal_value vary in no recording") as refused:
+        check_losses(plan.method, flat.targets, loss, flat)
+    assert "ccc_batch" in str(refused.value)
+
+
+def test_a_loss_is_part_of_the_runs_identity_but_the_default_is_not(kinds):
+    about = {"modalities": "ecg", "targets": "arousal_value"}
+    plain, same, other = (
+        kinds.plan("Pool", **about, settings=settings)
+        for settings in ((), ("encoder.loss=mse",), ("encoder.loss=ccc_batch",))
+    )
+    assert plain.graph.stages.keys() == same.graph.stages.keys()
+    assert not plain.graph.stages.keys() & other.graph.stages.keys()
 
 
 def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):

@@ -307,12 +307,26 @@ def test_several_classes(make_run: MakeRun) -> None:
     assert out["cleared_all"]
 
 
+def test_one_label_between_whole_numbers_leaves_no_fold_with_a_score_of_ratings(make_run: MakeRun) -> None:
+    """Folds without such a label would make a mean over some folds of what all are asked for."""
+    target, run = Target("stress", "value", LabelRule(), "stress"), make_run(strength=3.0)
+    ratings = scored(run, target)["scores"]["stress"]
+    assert ratings["kappa_quadratic"]["low"] < ratings["kappa_quadratic"]["mean"]
+    run.labels["label"][0] = 0.5
+    between = scored(run, target)["scores"]["stress"]
+    for name in ("kappa_quadratic", "mae_macro"):
+        assert between[name] == {"undefined": "labels are not all whole numbers"}
+    assert "mean" in between["ccc_pooled"]
+
+
 def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> None:
     target = Target("stress", "value", LabelRule(), "stress")
     run = make_run(strength=3.0)
     out = scored(run, target)
     assert out["headlines"] == {"stress": "ccc"}
-    assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
+    assert set(out["scores"]["stress"]) == {
+        "ccc", "ccc_pooled", "ccc_within_recording", "kappa_quadratic", "mae", "mae_macro", "pearson_within", "rmse"
+    }  # fmt: skip
     ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
     assert (ccc["over"], ccc["subjects"], rmse["over"]) == ("subjects", 12, "folds")
     assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"]

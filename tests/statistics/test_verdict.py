@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from embench.records.scores import Adds, Scores
-from embench.statistics.verdict import adds_in_words, verdicts
+from embench.records.scores import Adds, Score, Scores
+from embench.statistics.verdict import adds_in_words, unranked, verdicts
 
 
 def found(low: float, **gaps: float) -> Scores:
@@ -142,4 +142,14 @@ def test_figures_beside_a_level_and_variants_are_told_in_plain_words() -> None:
         "variance remains, with a mean difference of 0.200 [0.100, 0.300] SD between positive and negative units)"
     )
     assert figures in told[0]
+    of_values = Scores({**found(0.6), "adds": {"stress": {**adds, "score": "concordance_crossed"}}})
+    told_of_values = verdicts(run(scoring=3), of_values)["stress"].adds_sentences
+    assert told_of_values[0] == told[0].replace("positive and negative units", "units of higher and lower label")
     assert told[1] == "by 1 of 2 variants of the rule it adds"
+
+
+def test_rows_of_values_that_nothing_ranks_are_in_an_order_of_values() -> None:
+    score = Score(mean=0.6, low=0.5, high=0.7)
+    for headline, inside in (("concordance_crossed", "concordance_within"), ("auroc_crossed", "auroc_within")):
+        told = unranked(headline, "shared_stimuli", ("elapsed_time", score), [score])
+        assert f"Rows are in the order of {inside}, which is exploratory" in told

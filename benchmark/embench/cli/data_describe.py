@@ -190,7 +190,10 @@ def _raters(found: Mapping[str, Any]) -> None:
         )
 
 
-_SCORES = ("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro", "ccc", "rmse")
+_SCORES = (
+    *("auroc_within", "auroc_crossed", "auroc", "balanced_accuracy", "accuracy", "f1_macro"),
+    *("concordance_within", "concordance_crossed", "ccc", "ccc_pooled", "rmse"),
+)
 """The scores that stand beside the headline, as far as the target's kind has them; `--json` has all."""
 
 

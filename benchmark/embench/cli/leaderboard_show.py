@@ -15,7 +15,7 @@ from embench.cli.options import Boards, completes
 from embench.cli.tables import TableColumn, fitting, show_table
 from embench.errors import UsageError
 from embench.planning.request import Request
-from embench.records.wording import BESIDE, format_figure
+from embench.records.wording import format_figure, inside_subjects
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
 
@@ -151,7 +151,8 @@ def _print_summary(sections: Sequence[BoardSection], superseded: int) -> None:
 def _summary(section: BoardSection) -> dict[str, str]:
     methods = [row for row in section.rows if row.is_method and not row.superseded]
     ranked = [row for row in methods if row.score]
-    metric = section.rows[0].headline if ranked else BESIDE
+    headline = section.rows[0].headline
+    metric = headline if ranked else inside_subjects(headline)
     facts, chance = metric_facts(metric), metric_facts(metric).chance
     sign = 1 if facts.higher else -1
     scores = [score for row in methods if (score := row.scored(metric))]
@@ -198,7 +199,8 @@ def _print_board(
 
     headline = rows[0][1].headline
     methods = [row for _, row in rows if row.is_method]
-    scored = metric or (headline if not methods or any(row.score for row in methods) else BESIDE)
+    ranked = not methods or any(row.score for row in methods)
+    scored = metric or (headline if ranked else inside_subjects(headline))
     sentences, heads = [], list(chosen or [])
     if not heads:
         heads, same = _fold(methods, ranked=scored == headline)

@@ -219,13 +219,15 @@ _VALUES = 40_000_000
 
 @dataclass(frozen=True)
 class Data:
-    """All rows (n) of a stage: a feed a modality, and for labelled stages `y` (n, targets) and `weight` (n,)."""
+    """All rows (n) of a stage: a feed a modality, and for labelled stages `y` (n, targets) and `weight` (n,);
+    `recording` (n,), positions in the store, where batches hold whole recordings."""
 
     feeds: Mapping[str, Feed]
     size: int
     device: str
     y: Tensor | None = None
     weight: Tensor | None = None
+    recording: np.ndarray | None = None
 
     @property
     def labels(self) -> tuple[Tensor, Tensor]:
@@ -262,7 +264,11 @@ class Data:
         at = sent(torch.from_numpy(index), self.device)
         y = None if self.y is None else self.y[at]
         weight = None if self.weight is None else self.weight[at]
-        return Batch(x, mask, rows, len(index), y, weight)
+        recording = None
+        if self.recording is not None:
+            within = np.unique(self.recording[index], return_inverse=True)[1]
+            recording = sent(torch.from_numpy(within), self.device)
+        return Batch(x, mask, rows, len(index), y, weight, recording)
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Batches of the rows at each (b,) positions of `order`; where anything is streamed, the next batch is made
@@ -304,6 +310,25 @@ def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]
                     parts[near] = np.concatenate([parts[near], row])
                     part = parts[b] = part[part != row[0]]
     return _joined([part for part in parts if len(part)], present)
+
+
+def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cuts row positions into batches of whole recordings, of `size` rows or more where there are as many, such that no
+    batch has exactly one row with some modality. Recordings come in the order of their first rows in `order` (n,).
+
+    Args:
+        recording: (rows,) of all rows, as `present` (rows, modalities).
+    """
+    of = recording[order]
+    _, first, code = np.unique(of, return_index=True, return_inverse=True)
+    by_recording = np.argsort(first[code], kind="stable")
+    parts: list[np.ndarray] = []
+    for rows in np.split(order[by_recording], np.flatnonzero(np.diff(of[by_recording])) + 1):
+        if parts and len(parts[-1]) < size:
+            parts[-1] = np.concatenate([parts[-1], rows])
+        else:
+            parts.append(rows)
+    return _joined(parts, present)
 
 
 def _joined(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:

@@ -84,7 +84,8 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
         )
     y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params.common.device)
     weight = torch.from_numpy(grid.weights()).to(params.common.device)
-    data = Data(data.feeds, data.size, data.device, y, weight)
+    recording = grid.recording if params.recipe.loss == "ccc_recording" else None
+    data = Data(data.feeds, data.size, data.device, y, weight, recording)
     scaled = frozenset(m for m in params.modalities if source.normalise != "none" and not keeps_level(source, m))
     data, specs = dropping.drop(data, specs, source.store, grid, train, scaled)
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
@@ -103,7 +104,7 @@ def _labels_of(
     balanced = recipe.class_weight == "balanced"
     classes = tuple(class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets))
     fit_scale(model, outputs, y, weight)
-    return replace(outputs, class_weights=classes)
+    return replace(outputs, class_weights=classes, loss=recipe.loss)
 
 
 def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
@@ -223,7 +224,7 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
         if parts:
             out[torch.from_numpy(there).to(data.device)] = torch.cat(parts)
         feeds[m] = FeatureFeed(out, feed.present, data.device)
-    return Data(feeds, data.size, data.device, data.y, data.weight)
+    return Data(feeds, data.size, data.device, data.y, data.weight, data.recording)
 
 
 def frozen_networks(

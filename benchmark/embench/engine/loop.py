@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from embench.engine import device as machine
-from embench.engine.feed import Data, split
+from embench.engine.feed import Data, split, split_by_recording
 from embench.engine.stage import CHECKPOINT, Folder
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
@@ -121,14 +121,13 @@ def fit(
     """
     optimiser = optimiser_of(recipe, module)
     state = _resume(module, optimiser, folder, data.device)
-    present = data.present
     saved, took = time.monotonic(), 0.0
     while not has_ended(state, recipe, val):
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
-        batches = split(order, present, recipe.batch)
+        batches = _batches(order, data, recipe)
         figures = _epoch(module, objective, data, batches, optimiser, recipe, state.epoch)
         if len(val):
-            figures["val_loss"] = _validate(module, objective, data, val, recipe.batch)
+            figures["val_loss"] = _validate(module, objective, data, _validation_batches(val, data, recipe))
         conclude_epoch(module, state, recipe, figures, epoch_ended)
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
         began = time.monotonic()
@@ -139,6 +138,21 @@ def fit(
     if state.best is not None:
         module.load_state_dict(state.best)
     return state
+
+
+def _batches(order: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
+    """The batches of an epoch's `order` of rows (n,)."""
+    if data.recording is not None:
+        return split_by_recording(order, data.recording, data.present, recipe.batch)
+    return split(order, data.present, recipe.batch)
+
+
+def _validation_batches(val: np.ndarray, data: Data, recipe: Recipe) -> list[np.ndarray]:
+    """The batches of the validation rows (v,), in their order."""
+    size = 4 * recipe.batch
+    if data.recording is not None:
+        return split_by_recording(val, data.recording, data.present, size)
+    return [val[i : i + size] for i in range(0, len(val), size)]
 
 
 def has_ended(state: FitState, recipe: Recipe, val: np.ndarray) -> bool:
@@ -239,14 +253,14 @@ def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
     )
 
 
-def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.ndarray, size: int) -> float:
+def _validate(module: nn.Module, objective: LossFunction, data: Data, batches: list[np.ndarray]) -> float:
     """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
     module.eval()
     drawn = machine.random_state(data.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         sums, rows = machine.summand(0.0, data.device), 0
-        for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
+        for batch in data.batches(batches):
             with machine.training_precision(data.device):
                 loss, _ = _checked(objective(batch))
             sums, rows = sums + machine.summand(loss, data.device) * batch.size, rows + batch.size

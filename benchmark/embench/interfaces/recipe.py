@@ -27,6 +27,8 @@ class Recipe:
             `patience` epochs without a better one; `best_train` the one with the highest training figure `accuracy`,
             for pretext tasks that name one.
         class_weight: `balanced` weighs classes inversely to their share of the training units.
+        loss: what networks learn targets that are values by, see `embench.nn.Supervised`: squared or absolute error, or
+            1 less the concordance in a batch, or in each recording, of which a batch then holds whole ones.
         targets: `each` trains one network a target, `joint` one for all.
         view: what the method sees of a unit. A fusion may leave it None: then its anchors are those of the encoder
             whose windows have the largest step, else the units.
@@ -59,6 +61,7 @@ class Recipe:
     selection: Literal["last", "early_stop", "best_train"] = "last"
     patience: int = 5
     class_weight: Literal["none", "balanced"] = "none"
+    loss: Literal["mse", "mae", "ccc_batch", "ccc_recording"] = "mse"
     targets: Literal["each", "joint"] = "each"
     view: View | None = None
     frozen: bool = False
@@ -81,8 +84,9 @@ class Recipe:
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
         plain = asdict(self)
-        if self.layer_decay == 1.0:
-            del plain["layer_decay"]  # hashes of recipes made before there was one stay what they are
+        for name, default in (("layer_decay", 1.0), ("loss", "mse")):
+            if plain[name] == default:
+                del plain[name]  # hashes of recipes made before there was one stay what they are
         return plain
 
     @classmethod

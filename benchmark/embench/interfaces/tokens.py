@@ -70,7 +70,8 @@ class TokenSpec:
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
     """The targets a network predicts, in the order of its logits. In a stage that is fitted to them, `class_weights`
-    has for each what the rows of its classes weigh in the loss, or None where they weigh alike.
+    has for each what the rows of its classes weigh in the loss, or None where they weigh alike, and `loss` is the
+    recipe's for values.
 
     >>> from embench.testing.samples import targets
     >>> targets("classes", "binary").slices()
@@ -79,6 +80,7 @@ class OutputSpec:
 
     targets: tuple[Target, ...]
     class_weights: tuple[tuple[float, ...] | None, ...] = ()
+    loss: str = "mse"
 
     @property
     def size(self) -> int:
@@ -103,7 +105,7 @@ class Output(NamedTuple):
 class Batch:
     """`size` samples. `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows that have
     modality m; `rows[m]` (b,) says which rows those are. `y` (size, targets) is NaN where a label is missing; `weight`
-    (size,)."""
+    (size,); `recording` (size,) int64 numbers the recordings in the batch, below `size`."""
 
     x: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]
@@ -111,3 +113,4 @@ class Batch:
     size: int
     y: Tensor | None = None
     weight: Tensor | None = None
+    recording: Tensor | None = None

@@ -202,7 +202,9 @@ class Units:
     where its comparisons are lost, and inf where they are ties, since the data have no signal there. `length_s` is the
     nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the length of the
     session in which a unit was recorded, in s, `moment_s` (n,) the time since its recording, that is its stimulus,
-    began, in s; both None where that is not known. Of two values one is higher if they differ by `step`.
+    began, in s, `recording` (n,) the number of that recording, from 0 on; None where that is not known. Of two values
+    one is higher if they differ by `step`; `whole_numbers` are values of a target all of whose labels are such, those
+    of other folds too, as ratings are.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")
@@ -222,7 +224,9 @@ class Units:
     length_s: float = float("nan")
     session_s: np.ndarray | None = None
     moment_s: np.ndarray | None = None
+    recording: np.ndarray | None = None
     step: float = 0.0
+    whole_numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.y_true)
@@ -246,4 +250,4 @@ class Units:
 
     def _columns(self) -> list[str]:
         known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]
-        return [*known, *(name for name in ("session_s", "moment_s") if getattr(self, name) is not None)]
+        return [*known, *(name for name in ("session_s", "moment_s", "recording") if getattr(self, name) is not None)]

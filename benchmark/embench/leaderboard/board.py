@@ -14,11 +14,11 @@ from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.shown import load_shown_entries
 from embench.records.context import OTHER_UNITS
 from embench.records.entry import shared_folder
-from embench.records.wording import BESIDE, format_score
+from embench.records.wording import format_score, inside_subjects
 from embench.statistics.ranking import Ranking
 from embench.texts import markdown
 
-CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
+CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched", "concordance_crossed_matched")
 """The scores that hold the clock constant."""
 LEGEND = """\
 ## How to read this
@@ -53,6 +53,11 @@ LEGEND = """\
 """
 
 
+VALUES_LEGEND = """\
+- Of targets that are values, `concordance_within`, `concordance_crossed`, `concordance_crossed_moment` and
+  `concordance_crossed_matched` take the place of the scores of the same names above: the share of pairs of units in
+  which the one with the higher label has the higher prediction. Chance is .5 in all of them.
+"""
 ADDS_LEGEND = """\
 - *adds*, from version 3 on: whether the scores tell more of the label than clock and movement do, by the partial
   correlation that is left, and which nuisances decide (*local*: what is seen within ten minutes; *full*: also clocks
@@ -94,7 +99,14 @@ def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
     parts = [f"# {markdown(dataset)}\n", note]
     for section in sections:
         parts += _section(section)
-    return "\n".join([*parts, LEGEND, *([ADDS_LEGEND] if any(section.adding for section in sections) else [])])
+    legends = [LEGEND]
+    legends += [ADDS_LEGEND] if any(section.adding for section in sections) else []
+    legends += (
+        [VALUES_LEGEND]
+        if any(row.headline.startswith("concordance") for section in sections for row in section.rows)
+        else []
+    )
+    return "\n".join([*parts, *legends])
 
 
 def _section(section: BoardSection) -> Iterator[str]:
@@ -193,7 +205,8 @@ def _leader(best: Row) -> str:
 def markdown_table(rows: Sequence[Row], protocol: str) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Where no row has the headline, the score
     is the one by which rows are sorted."""
-    score = "score" if any(row.score for row in rows if row.is_method) else BESIDE
+    ranked = any(row.score for row in rows if row.is_method)
+    score = "score" if ranked else inside_subjects(rows[0].headline)
     shown = [columns()[score if name == "score" else name] for name in asked_of(rows, MARKDOWN_COLUMNS)]
     heads = [f"**{rows[0].headline}**" if column.name == "score" else column.title for column in shown]
     links = [f"[{row.id.rpartition('-')[2]}]({protocol}/{row.id})" for row in rows]

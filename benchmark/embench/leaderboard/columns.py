@@ -48,11 +48,22 @@ SECONDARY_METRICS = (
     "auroc_crossed",
     "auroc_crossed_time",
     "auroc_crossed_matched",
+    "auroc_crossed_moment",
     "auroc",
     "balanced_accuracy",
     "f1_weighted",
+    "concordance_within",
+    "concordance_crossed",
+    "concordance_crossed_moment",
+    "concordance_crossed_matched",
     "ccc",
+    "ccc_within_recording",
+    "ccc_pooled",
+    "pearson_within",
+    "kappa_quadratic",
     "rmse",
+    "mae",
+    "mae_macro",
 )
 """The scores with a column of their own beside the headline."""
 

@@ -28,7 +28,7 @@ from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
-from embench.records.wording import BESIDE, bare_name, format_value, in_words
+from embench.records.wording import bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
 from embench.statistics.ranking import Ranking, rank_methods
@@ -109,7 +109,8 @@ def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], 
     of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
     the board takes, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which
     come last, rows whose controls nothing confirms, and rows of which nobody but their author has run anything (see
-    `RANKED_LEVELS`). They are in the order of their headline all the same, or of `auroc_within` where it is undefined.
+    `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside subjects where it is
+    undefined.
 
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
@@ -141,7 +142,7 @@ def class_of(row: Row) -> str:
 
 def _order(row: Row) -> tuple[Any, ...]:
     superseded = row.superseded is not None
-    return class_of(row), superseded, bool(row.marks), -mean(row), -mean(row, BESIDE), row.id
+    return class_of(row), superseded, bool(row.marks), -mean(row), -mean(row, inside_subjects(row.headline)), row.id
 
 
 def _adding_first(row: Row) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ from embench.leaderboard.rows import ShownEntry, ranked_rows
 from embench.leaderboard.shown import kept_place, load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
-from embench.records.wording import BESIDE
+from embench.records.wording import inside_subjects
 from embench.statistics.many_rows import ManyRows, count_adding
 from embench.statistics.ranking import Ranking
 from embench.statistics.verdict import design_of, unranked
@@ -80,9 +80,11 @@ class BoardSection:
         methods = self.methods
         if self.leaks or any(row.score for row in methods):
             return ""
-        known = [(row.name, score) for row in self.controls if (score := row.scored(BESIDE))]
+        headline = methods[0].headline
+        inside = inside_subjects(headline)
+        known = [(row.name, score) for row in self.controls if (score := row.scored(inside))]
         best = max(known, key=lambda each: each[1].mean, default=None)
-        return unranked(methods[0].headline, self.design, best, [s for row in methods if (s := row.scored(BESIDE))])
+        return unranked(headline, self.design, best, [s for row in methods if (s := row.scored(inside))])
 
 
 _KEPT = TypeAdapter(tuple[str, list[BoardSection]])

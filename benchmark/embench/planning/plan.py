@@ -21,6 +21,7 @@ from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
@@ -140,6 +141,14 @@ class Plan:
         """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
         return shown_difference(len(set(self.test.groups.values())))
 
+    def _score_in_words(self) -> str:
+        """The scores of which that difference is: AUROC for any that is a share of ordered units of two classes."""
+        from embench.statistics.metrics import metric_facts
+
+        words = {"auroc_within": "AUROC", "concordance_within": "concordance"}
+        names = dict.fromkeys(self.protocol.headline_for(target.kind, "free") for target in self.test.targets)
+        return " or ".join(words.get(name) or metric_facts(name).title for name in names)
+
     def describe(self) -> dict[str, Any]:
         """The plan as `--dry-run` prints it: folds, stages, size, expected time of what is not done yet, and what the
         cohort can show."""
@@ -178,7 +187,8 @@ class Plan:
             ),
             **({"nuisances_s": once_s} if once_s else {}),
             "smallest_difference": round(self.smallest_difference(), 3),
-            "smallest_difference_note": f"AUROC, paired over subjects, power .8, an SD of {ASSUMED_SD} assumed",
+            "smallest_difference_note": f"{self._score_in_words()}, paired over subjects, power .8, an SD of "
+            f"{ASSUMED_SD} assumed",
         }
 
 
@@ -217,6 +227,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if method.joins == "estimator":
         _check_estimator(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
+    check_losses(method, targets, request.settings, test)
     fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
     if request.pretrained and method.inputs == "features":

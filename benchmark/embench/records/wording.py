@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
     from embench.records.scores import Score
 
-BESIDE = "auroc_within"
-"""The score in whose order rows stand where no headline ranks them."""
 _NUMBER_WORDS = [
     "no",
     "one",
@@ -29,6 +27,15 @@ _NUMBER_WORDS = [
     "eleven",
     "twelve",
 ]
+
+
+def inside_subjects(headline: str) -> str:
+    """The score in whose order rows stand where no `headline` ranks them: inside subjects, of the headline's kind.
+
+    >>> inside_subjects("auroc_crossed"), inside_subjects("concordance_crossed_moment")
+    ('auroc_within', 'concordance_within')
+    """
+    return "concordance_within" if headline.startswith("concordance") else "auroc_within"
 
 
 def format_figure(value: float | None, spec: str = ".3f", missing: str = "-") -> str:

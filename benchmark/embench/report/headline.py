@@ -264,7 +264,8 @@ def scores_section(run: RunFacts) -> Markup:
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
         "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
-        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched). The column "
+        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched); of values, those "
+        "of the same names with concordance in place of auroc do. The column "
         "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
     return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))

@@ -295,9 +295,10 @@ def _power(of: LookedAt) -> Markup:
     half, more = (subjects_needed(_DIFFERENCE, factor * ASSUMED_SD) for factor in (0.5, 1.5))
     needs = (
         f"Two methods are compared on the same people by a paired two-sided test at .05. With 80\N{NO-BREAK SPACE}% "
-        f"power a difference of {_DIFFERENCE:g} in AUROC needs {subjects_needed(_DIFFERENCE)} people. That assumes "
-        f"that differences vary over people with an SD of {ASSUMED_SD:.2f}: with half of it {half} people are enough, "
-        f"with one and a half times {more} are needed. For other scores it is a rule of thumb."
+        f"power a difference of {_DIFFERENCE:g} in AUROC, of values in concordance, needs "
+        f"{subjects_needed(_DIFFERENCE)} people. That assumes that differences vary over people with an SD of "
+        f"{ASSUMED_SD:.2f}: with half of it {half} people are enough, with one and a half times {more} are needed. For "
+        "other scores it is a rule of thumb."
     )
     shows = (
         f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."

@@ -53,7 +53,8 @@ def _of_target(run: RunFacts, store: Store, target: Target, modalities: Sequence
     ids = np.unique(ours["unit"])
     rows: list[tuple[Any, ...]] = []
     silent = {}
-    metrics = list(dict.fromkeys([run.scores.headlines[target.name], "auroc"]))
+    metrics = [run.scores.headlines[target.name], "auroc" if target.traits.has_classes else target.traits.within]
+    metrics = list(dict.fromkeys(metrics))
     for modality in modalities:
         index = quality_of_units(store, modality, ids.tolist())
         if isinstance(index, Undefined):

@@ -15,7 +15,7 @@ from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, co
 from embench.leaderboard.rows import ShownEntry, class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
-from embench.records.wording import BESIDE, is_by_construction
+from embench.records.wording import inside_subjects, is_by_construction
 from embench.registry import Question
 from embench.site.number_style import in_one_style
 from embench.site.pages import link
@@ -38,7 +38,7 @@ class Board:
     """Rows that are shown in one table.
 
     Args:
-        metric: the score shown: the headline, or `auroc_within` where no row has a headline.
+        metric: the score shown: the headline, or that inside subjects where no row has a headline.
         rows: of methods, in the order of the leaderboard. `shown`: (R,) what the page's table shows of each. `pairs`:
             (R,) what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share
             of it.
@@ -171,7 +171,7 @@ def _of_section(
     for access, group in groupby(methods, key=class_of):
         rows = list(group)
         headline = Counter(row.headline for row in rows).most_common(1)[0][0]
-        metric = headline if any(row.scored(headline) for row in rows) else BESIDE
+        metric = headline if any(row.scored(headline) for row in rows) else inside_subjects(headline)
         rows.sort(key=lambda row: 0 if row.rank else 1)  # stable: those without a rank keep their order below
         if metric != headline and not section.adding:  # rows that add stay first
             rows.sort(key=lambda row: -mean_or_least(row.scored(metric)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from embench.leaderboard.columns import Row
-from embench.records.wording import BESIDE
+from embench.records.wording import inside_subjects
 from embench.site.boards import Board, entry_link
 from embench.site.methods import method_slug
 from embench.site.pages import render
@@ -31,7 +31,8 @@ def _tables(boards: Sequence[Board]) -> list[dict[str, Any]]:
         key = (target, protocol, dataset, access)
         chosen = [b for b in boards if (b.target, b.protocol, b.dataset, b.access) == key]
         chosen.sort(key=lambda board: (bool(board.trained_on), board.trained_on or ""))
-        metric = chosen[0].headline if all(b.metric == b.headline for b in chosen) else BESIDE
+        headline = chosen[0].headline
+        metric = headline if all(b.metric == b.headline for b in chosen) else inside_subjects(headline)
         sources = [board.trained_on or dataset for board in chosen]
         slugs = {_method(row): method_slug(row.parts) for board in chosen if board.trained_on for row in board.rows}
         rows = [

@@ -113,7 +113,8 @@ def join(
     if whole and not_predicted is not None:
         at[MODEL] = at.get(MODEL, False) | not_predicted
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
-    step = target.step_over(labels["label"][labels["target"] == target.name])
+    values = labels["label"][labels["target"] == target.name]
+    step, whole_numbers = target.step_over(values), bool((values == np.rint(values)).all())
     methods = {}
     for method in sorted(at, key=lambda name: (name != MODEL, name)):
         rows = np.flatnonzero(at[method] & known)
@@ -121,7 +122,7 @@ def join(
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        methods[method] = _split(replace(units_in_order, step=step), ours["seed"][rows])
+        methods[method] = _split(replace(units_in_order, step=step, whole_numbers=whole_numbers), ours["seed"][rows])
     return methods
 
 
@@ -190,6 +191,7 @@ def units_of(
     unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:
         raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
+    recording, moment = _places(rows)
     return Units(
         kind=target.kind,
         y_true=y,
@@ -204,12 +206,16 @@ def units_of(
         session_s=None
         if sessions is None
         else np.array([sessions.get(s, np.nan) for s in subject.names.tolist()])[subject.code],
-        moment_s=_moments(rows),
+        moment_s=moment,
+        recording=recording,
         step=target.step_over(y),
     )
 
 
-def _moments(rows: Predictions) -> np.ndarray:
-    """(n,) the time since its recording began, in s, of each row's unit: a recording is one stimulus."""
+def _places(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) the number of the recording of each row's unit, and the time since that began, in s: a recording is one
+    stimulus."""
     units = rows.texts("unit")
-    return np.array([UnitId.read(unit).start_ms / 1000 for unit in units.names.tolist()])[units.code]
+    ids = [UnitId.read(unit) for unit in units.names.tolist()]
+    number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
+    return number[units.code], np.array([id_.start_ms / 1000 for id_ in ids])[units.code]

@@ -10,7 +10,7 @@ from typing import Any
 from embench.interfaces.recording import names_in
 from embench.protocols import Design
 from embench.records.scores import Adds, Control, Score, Scores
-from embench.records.wording import BESIDE, format_controls, format_figure, format_score, in_words
+from embench.records.wording import format_controls, format_figure, format_score, in_words, inside_subjects
 from embench.statistics.metrics import metric_facts
 
 NOT_COMPARED = "not compared with controls, since the headline can't be estimated"
@@ -137,7 +137,9 @@ def _measured(adds: Adds, level: str) -> str:
     at = adds.levels[level]
     left = f"{adds.score} {format_score(at.score)}"
     if adds.difference:
-        left = f"a mean difference of {format_score(at.score)} SD between positive and negative units"
+        of_values = adds.score is not None and adds.score.startswith("concordance")
+        units = "units of higher and lower label" if of_values else "positive and negative units"
+        left = f"a mean difference of {format_score(at.score)} SD between {units}"
     rest = f"with these regressed out, {100 * at.share_left:.0f} % of the scores' variance remains, with {left}"
     return f"partial correlation of scores and labels {format_score(at.effect)}; {rest}"
 
@@ -249,10 +251,11 @@ def unranked(headline: str, design: Design | None, best: tuple[str, Score] | Non
         best: the control with the highest such score. `scores`: those of its methods.
     """
     told = f"{headline}, the headline, can't be estimated for any row, so nothing is ranked"
-    varies = _EXPLORATORY[design].get(BESIDE) if design else None
+    inside = inside_subjects(headline)
+    varies = _EXPLORATORY[design].get(inside) if design else None
     if not scores or not varies:
         return f"{told}."
-    told += f". Rows are in the order of {BESIDE}, which is exploratory: it does not hold {varies} constant"
+    told += f". Rows are in the order of {inside}, which is exploratory: it does not hold {varies} constant"
     if best is None:
         return f"{told}."
     more = sum(score.mean > best[1].mean for score in scores)

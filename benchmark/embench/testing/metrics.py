@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from embench.interfaces.kinds import KINDS
+from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.units import Units
 from embench.testing import samples
@@ -35,7 +35,13 @@ def check_metric(cls: type[Metric]) -> None:
     for kind in KINDS:
         if kind in cls.kinds:
             with check.during(f"{kind} targets"):
-                _check(check, cls(), samples.units(kind))
+                _check(check, cls(), _scorable(cls(), kind))
+
+
+def _scorable(metric: Metric, kind: KindName) -> Units:
+    """Made-up units of a kind; ratings for a score of values that scores nothing but whole numbers."""
+    units = samples.units(kind)
+    return samples.ratings() if kind == "value" and isinstance(metric(units), Undefined) else units
 
 
 def _check(check: Check, metric: Metric, units: Units) -> None:

@@ -202,4 +202,17 @@ def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> U
         fold=np.zeros(n, int),
         group=subject.copy(),
         length_s=10.0,
+        recording=np.repeat(np.arange(subjects), each) * 4 + np.tile(np.arange(each) % 4, subjects),
     )
+
+
+def ratings(subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
+    """Units of subjects as `units("value")` has them, with labels that are whole numbers from 1 to 5.
+
+    >>> np.unique(ratings().y_true)
+    array([1., 2., 3., 4., 5.])
+    """
+    made = units("value", subjects, each, seed)
+    score = made.score + 3
+    rated = np.rint(made.y_true + 3).clip(1, 5)
+    return replace(made, y_true=rated, score=score, decision=score, whole_numbers=True)

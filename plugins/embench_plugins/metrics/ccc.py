@@ -24,8 +24,8 @@ class Ccc(Metric):
     0.539
     """
 
-    title = "concordance within subject"
-    short = "concordance"
+    title = "CCC within subject"
+    short = "CCC"
     about = (
         "Lin's concordance of predictions and labels within each test subject, averaged over seeds, then over subjects."
     )

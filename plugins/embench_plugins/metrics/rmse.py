@@ -24,7 +24,10 @@ class Rmse(Metric):
     """
 
     title = "RMSE"
-    about = "Root mean squared error of predicted values, in units of the label."
+    about = (
+        "Root mean squared error of predicted values, in units of the label. It also pays for knowing who was recorded "
+        "and which film was on."
+    )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})

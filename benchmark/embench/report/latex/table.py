@@ -15,7 +15,10 @@ from embench.report.text import escape, render_text
 from embench.statistics.metrics import metric_facts
 from embench.statistics.verdict import NOT_COMPARED
 
-DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy", "ccc", "rmse")
+DEFAULT_COLUMNS = (
+    *("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy"),
+    *("concordance_within", "ccc", "ccc_pooled", "rmse"),
+)
 """The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
 runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}

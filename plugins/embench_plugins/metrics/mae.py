@@ -1,0 +1,53 @@
+"""Mean absolute error of predicted values over all units of a fold, in the label's own unit.
+
+It includes the subjects' levels, as `rmse` does, and counts large errors less. Compare it with `chance`, the error of
+the labels' median, and never across datasets.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.ranking import subject_codes
+from embench.interfaces.units import Units
+
+
+class Mae(Metric):
+    """Mean absolute error in the label's own unit, from 0; lower is better. Undefined without units.
+
+    >>> from embench.testing.samples import units
+    >>> round(Mae()(units("value")), 3)
+    0.803
+    """
+
+    title = "MAE"
+    about = (
+        "Mean absolute error of predicted values, in units of the label. It also pays for knowing who was recorded and "
+        "which film was on."
+    )
+    range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        """The error over `units`, or `Undefined` where there are none."""
+        return float(_errors(units).mean()) if len(units) else Undefined("no units")
+
+    def chance(self, units: Units) -> float:
+        """The labels' mean distance from their median: the score of the best constant."""
+        return float(np.abs(units.y_true - np.median(units.y_true)).mean())
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) error of each sample of subjects, NaN for a sample without units."""
+        person = subject_codes(units, subjects)
+        errors = np.bincount(person, _errors(units), len(subjects))
+        with np.errstate(invalid="ignore"):
+            return counts @ errors / (counts @ np.bincount(person, minlength=len(subjects)))
+
+
+def _errors(units: Units) -> np.ndarray:
+    """(n,) each unit's absolute error."""
+    return np.abs(np.asarray(units.score, np.float64) - units.y_true)

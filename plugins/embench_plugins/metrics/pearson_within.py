@@ -1,0 +1,51 @@
+"""Pearson's correlation of labels and predicted values inside each subject, mean over subjects.
+
+How well predictions follow a subject on a line, whatever their level and scale. A constant prediction gets exactly 0,
+and so does any that depends on the subject alone. A subject whose labels do not vary has no correlation and is
+excluded.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from embench.interfaces.agreement import correlation_by_subject
+from embench.interfaces.metric import Metric, Undefined, resampled_mean
+from embench.interfaces.units import Units
+
+
+class PearsonWithin(Metric):
+    """Pearson's correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
+    excluded; undefined where that is true of all.
+
+    >>> from embench.testing.samples import units
+    >>> round(PearsonWithin()(units("value")), 3)
+    0.6
+    """
+
+    title = "correlation within subject"
+    short = "Pearson within"
+    about = (
+        "Pearson's correlation of predictions and labels within each test subject, averaged over subjects. A clock or "
+        "a film's curve may score high."
+    )
+    chance_level = 0.0
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        """The mean of the subjects' correlations, or `Undefined` where no subject's labels vary."""
+        values = correlation_by_subject(units, np.unique(units.subject))
+        if not np.isfinite(values).any():
+            return Undefined("nobody's labels vary" if len(units) else "no units")
+        return float(np.nanmean(values))
+
+    def chance(self, units: Units) -> float:
+        """0: also what any prediction gets that is constant within each subject."""
+        return 0.0
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) mean of the subjects' correlations in each sample, NaN where none is defined."""
+        return resampled_mean(correlation_by_subject(units, subjects), counts)
