@@ -61,6 +61,11 @@ class Windows:
     start: np.ndarray
     length_s: float
 
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return self.x.shape[1] / self.length_s
+
 
 @dataclass(frozen=True)
 class Match:
@@ -231,7 +236,8 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
         if tried[pair] == EACH or tried.total() == CANDIDATES:
             continue
         tried[pair] += 1
-        peak, offset = _aligned(ours, i, theirs, j)
+        peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
+        offset = float(ours.start[i] - theirs.start[j] + lag / ours.rate)
         pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
     for (one, other), aligned in sorted(pairs.items()):
@@ -242,12 +248,6 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
     return found
 
 
-def _aligned(ours: Windows, i: int, theirs: Windows, j: int) -> tuple[float, float]:
-    """Phase correlation of two windows, and the seconds by which the second's recording has it earlier."""
-    peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
-    return peak, float(ours.start[i] - theirs.start[j] + lag * ours.length_s / ours.x.shape[1])
-
-
 def _goes_on(ours: Windows, theirs: Windows, row: tuple[float, int, int, float]) -> bool:
     """True if the signal before or after an aligned pair of windows is the same at the same shift, or if one of the two
     recordings has nothing more to compare."""
@@ -255,13 +255,16 @@ def _goes_on(ours: Windows, theirs: Windows, row: tuple[float, int, int, float])
     around, there = _others(ours, i), _others(theirs, j)
     if not len(around) or not len(there):
         return True
-    after = np.searchsorted(ours.start[around], ours.start[i])
-    for k in (around[after - 1 : after], around[after : after + 1]):
-        shifted = np.abs(theirs.start[there] + offset - ours.start[k]) if len(k) else np.full(1, np.inf)
-        if shifted.min() <= 0.26 * ours.length_s:  # the grid has a window each half
-            peak, own = _aligned(ours, int(k[0]), theirs, int(there[shifted.argmin()]))
-            if peak > SAME and abs(own - offset) < SHIFTED_S:
-                return True
+    apart = np.abs(ours.start[around][:, None] - offset - theirs.start[there])
+    met, reach = apart.min(1) <= 0.26 * ours.length_s, round(SHIFTED_S * ours.rate)  # the grid has a window each half
+    pairs = np.stack([around, there[apart.argmin(1)]], axis=1)[met]
+    after = np.searchsorted(ours.start[pairs[:, 0]], ours.start[i])
+    for one, other in (*pairs[after - 1 : after], *pairs[after : after + 1]):
+        lag = round((offset - ours.start[one] + theirs.start[other]) * ours.rate)
+        common = _common(ours.x[one], theirs.x[other], lag)
+        heights = _phase_correlation(*common, ours.used[one] & theirs.used[other], ours.x.shape[1] - 1)
+        if np.roll(heights, reach)[: 2 * reach + 1].max() > SAME:
+            return True
     return False
 
 
@@ -317,20 +320,26 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
     """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
     how many samples earlier the second one has it. Where the windows overlap by half at least, the height is that of
     what they have in common then: of a copy, the rest is something else."""
-    height, lag = _phase_correlation(one, other, used, len(one) - 1)
+    n = len(one) - 1
+    heights = _phase_correlation(one, other, used, n)
+    at = int(heights.argmax())
+    lag = at if at <= n // 2 else at - n
     if 0 < 2 * abs(lag) <= len(one):
-        common = one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
-        height, _ = _phase_correlation(*common, used, len(one) - 1)
-    return height, lag
+        heights = _phase_correlation(*_common(one, other, lag), used, n)
+    return float(heights.max()), lag
 
 
-def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> tuple[float, int]:
-    """`align` for the whole of two windows (at most n + 1,); `used` are bins of windows as long as that."""
+def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """What two windows (n,) have in common if the second has it `lag` samples earlier."""
+    return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
+
+
+def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> np.ndarray:
+    """(n,) heights at each lag, cyclic, for two windows of one length, at most n + 1; `used` are bins of windows as
+    long as that."""
     taper = get_window("hann", len(one) - 1)
     spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
-    height = np.abs(np.fft.irfft(whole, n))
-    lag = int(height.argmax())
-    return float(height[lag] * n / (2 * max(1, used.sum()))), lag if lag <= n // 2 else lag - n
+    return np.asarray(np.abs(np.fft.irfft(whole, n)) * n / (2 * max(1, used.sum())))

@@ -186,7 +186,9 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
         todo = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
         if sum(constant) > len(parts) / 2:
             scores = "scores" if target.traits.has_classes else "values"
-            todo = todo if target.traits.has_classes else "try a lower learning rate, more epochs or less regularisation"
+            todo = (
+                todo if target.traits.has_classes else "try a lower learning rate, more epochs or less regularisation"
+            )
             what = f"{scores} of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
         elif sum(one) > len(parts) / 2:
