@@ -3,8 +3,8 @@
 A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
 the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of windows
 whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same
-signal and near 0 for two of one kind. Regular pulses of one rate align by chance as well, but no further: a copy goes on
-before or after the window, at the same shift. Copies stretched in time are not found.
+signal and near 0 for two of one kind. Regular pulses of one rate align by chance as well, but no further: a copy goes
+on before or after the window, at the same shift. Copies stretched in time are not found.
 """
 
 from __future__ import annotations
