@@ -62,9 +62,9 @@ def score(
         console.document({**result.json(), "outside": held["outside"], "audit": audited.json()})
         return
     show.result(result, every=every)
-    for target in find.card_of(dataset, data_root).targets:
-        if target.name in result.scores.headlines:
-            _warn_of_scale(result, target)
+    for known in find.card_of(dataset, data_root).targets:
+        if known.name in result.scores.headlines:
+            _warn_of_scale(result, known)
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
     audit.print_audit(audited, skipped=console.flags.verbose)
