@@ -1,4 +1,4 @@
-"""References know training labels alone: how others felt at that moment, how the subject usually feels, and felt last."""
+"""References know training labels alone: what others felt at that moment, how the subject felt on average and last."""
 
 from __future__ import annotations
 
