@@ -43,7 +43,7 @@ def test_nothing_after_a_tested_moment_may_be_learned_from() -> None:
     units, (fold,) = folds_of("epic2023-time")
     last = [id_ for id_ in fold.test if units[id_].start == 80.0]
     wrong = replace(fold, train=(*fold.train, *last), test=tuple(id_ for id_ in fold.test if id_ not in last))
-    with pytest.raises(CheckFailed, match="48 units of fold .* are learned from after those that it tests"):
+    with pytest.raises(CheckFailed, match=r"48 units of fold .* are learned from after those that it tests"):
         prove(protocol, "case", list(units.values()), [wrong])
     with pytest.raises(CheckFailed, match="48 units are never tested"):
         prove(protocol, "case", list(units.values()), [replace(wrong, train=fold.train)])

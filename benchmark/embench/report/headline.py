@@ -132,8 +132,8 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
         figure([panel], called, about, width=HEADLINE_WIDTH),
         ("control", "difference", "low", "high", "cleared"),
         rows,
-        f"A control is cleared (circle) if the whole interval lies {side} 0. The interval allows for subjects who train "
-        "each other's models. Squares are controls that the model is not shown to be better than.",
+        f"A control is cleared (circle) if the whole interval lies {side} 0. The interval allows for subjects who "
+        "train each other's models. Squares are controls that the model is not shown to be better than.",
     )
 
 
