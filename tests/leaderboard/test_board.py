@@ -147,6 +147,14 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
     assert "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
+def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.6, headline="rmse")
+    put(tmp_path, "b", 0.7, headline="rmse")
+    [section] = leaderboard_sections(tmp_path)
+    assert [(row.id, row.rank) for row in section.methods] == [("a", None), ("b", None)]
+    assert section.methods[0].marks == ("headline is an error, which also pays for knowing who it is",)
+
+
 def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(tmp_path: Path, site: Path) -> None:
     installing.install("embench_faulty", site)
     registry.refresh()

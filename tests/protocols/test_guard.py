@@ -8,9 +8,18 @@ import pytest
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, load_protocol, partition, protocol_deviations, protocol_names, prove, whole
+from embench.protocols import (
+    Fold,
+    load_protocol,
+    make_units,
+    partition,
+    protocol_deviations,
+    protocol_names,
+    prove,
+    whole,
+)
 
-from .cohorts import clips, cohort, recording
+from .cohorts import card, clips, cohort, recording
 
 INDEPENDENT, SEGMENT = load_protocol("subject-independent-v2"), load_protocol("segment-random-legacy")
 
@@ -143,7 +152,9 @@ def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) ->
         units = clips(protocol)
     elif protocol.stimuli:
         named = sorted(protocol.included_stimuli(dataset) or ())
-        units = whole(recording(f"p{p}", name, 40.0) for p in range(12) for name in named)
+        shown = [recording(f"p{p}", name, 40.0) for p in range(12) for name in named]
+        single = protocol.split.by == "segment"
+        units = make_units(shown, card(name=dataset), "continuous", protocol) if single else whole(shown)
     folds = partition(protocol, dataset, units, 0)
     prove(protocol, dataset, units, folds)
     deviations = protocol_deviations(protocol, units, folds)

@@ -60,11 +60,14 @@ def described(name: str) -> dict[str, Any]:
         "summary": protocols.about_protocol(name),
         "superseded by": protocols.superseded_by(name),
         "datasets": sorted({*(protocol.labels or {}), *(protocol.stimuli or {}), *(protocol.people or {})}),
-        "folds": f"{count} {_KEPT_APART[split.by]}{within}",
+        "folds": f"one, of the last of {split.folds} stretches of each recording, trained on those before it"
+        if split.tests
+        else f"{count} {_KEPT_APART[split.by]}{within}",
         "validation": f"{held_out:.0%} of the training side" if held_out else "none",
         "unit": f"{rated}; {unit.continuous_s:g} s where ratings are continuous; {unit.condition_s:g} s of a condition",
         "headline": _headline(protocol),
         "a method reads of test subjects": _ACCESS[protocol.target_access],
+        **({"shown beside the controls": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
         "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
         "hash": protocol.hash[:16],

@@ -14,9 +14,12 @@ from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
 from embench.records.context import TimeContext
+from embench.records.predictions import MODEL
 
 if TYPE_CHECKING:
+    from embench.interfaces.units import Target
     from embench.records.manifest import Manifest
+    from embench.statistics.result import Result
 
 
 def score(
@@ -40,6 +43,7 @@ def score(
     """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
     from embench import audits
     from embench.cli import audit, show
+    from embench.data import find
     from embench.records.record import read_manifest
     from embench.records.schema_1 import written_run
     from embench.runs import external
@@ -58,9 +62,24 @@ def score(
         console.document({**result.json(), "outside": held["outside"], "audit": audited.json()})
         return
     show.result(result, every=every)
+    for known in find.card_of(dataset, data_root).targets:
+        if known.name in result.scores.headlines:
+            _warn_of_scale(result, known)
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
     audit.print_audit(audited, skipped=console.flags.verbose)
+
+
+def _warn_of_scale(result: Result, target: Target) -> None:
+    """Warns of predicted values that no label can have."""
+    if target.traits.has_classes or target.scale is None:
+        return
+    rows = result.predictions
+    values = rows["score"][rows.rows_with(method=MODEL, target=target.name)]
+    low, high = target.scale
+    if off := int(((values < low) | (values > high)).sum()):
+        told = f"{target.name}: {off} of {len(values)} predictions lie off the scale of {low:g} to {high:g}"
+        console.wrapped(f"{told}: they reach from {values.min():.4g} to {values.max():.4g}", colour="yellow")
 
 
 def _print_submission(run: Manifest, *, counted: bool) -> None:

@@ -201,6 +201,10 @@ def as_text(value: Any, between: str = ", ") -> str:
     return "" if value is None else str(value)
 
 
+def _controls_in_words(row: Row) -> str:
+    return format_controls(row.not_cleared, row.controls, higher=metric_facts(row.headline).higher)
+
+
 def _column(
     name: str,
     about: str,
@@ -326,7 +330,7 @@ _COLUMNS: Sequence[Column] = (
         "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. "
         "A method that does not clear every control gives no evidence of a physiological effect.",
         lambda row: row.controls,
-        lambda row: format_controls(row.not_cleared, row.controls) if row.score else "not compared",
+        lambda row: _controls_in_words(row) if row.score else "not compared",
     ),
     _of_methods(
         "cleared",

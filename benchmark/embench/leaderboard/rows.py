@@ -107,10 +107,10 @@ def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], 
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows
     of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
-    the board takes, rows whose headline is undefined or depends on a cut, rows that another entry supersedes, which
-    come last, rows whose controls nothing confirms, and rows of which nobody but their author has run anything (see
-    `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside subjects where it is
-    undefined.
+    the board takes, rows whose headline is undefined, depends on a cut or is an error, rows that another entry
+    supersedes, which come last, rows whose controls nothing confirms, and rows of which nobody but their author has run
+    anything (see `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside
+    subjects where it is undefined.
 
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
@@ -169,9 +169,11 @@ def asked_of(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
 
 
 def mean(row: Row, metric: str | None = None) -> float:
-    """A score of a row, by default its headline; below all numbers where it is undefined."""
+    """A score of a row, by default its headline, of an error its negative; below all numbers where it is undefined."""
     score = row.score if metric is None else row.scores.get(metric)
-    return score.mean if score else float("-inf")
+    if score is None:
+        return float("-inf")
+    return score.mean if metric_facts(metric or row.headline).higher else -score.mean
 
 
 def _marks(entry: LeaderboardEntry, target: str) -> list[str]:

@@ -10,7 +10,7 @@ from embench.protocols.loading import (
     superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Design, Protocol, without_lag
+from embench.protocols.schema import Design, Protocol, ReferenceName, without_lag
 from embench.protocols.units import (
     Cut,
     LabelKind,
@@ -31,6 +31,7 @@ __all__ = [
     "FoldRow",
     "LabelKind",
     "Protocol",
+    "ReferenceName",
     "UnitId",
     "about_protocol",
     "connected_groups",

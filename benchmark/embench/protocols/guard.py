@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
@@ -25,11 +26,12 @@ _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", 
 def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
     """Returns when the folds keep what the protocol promises.
 
-    Every unit is tested exactly once, and no unit and no raw sample stands in two parts of a fold. A protocol that does
-    not leak has no subject, group or recording in two parts, whatever it splits by; one that leaks keeps apart what it
-    splits by. What is split within subjects has folds of one subject. A split by stimulus trains on no stimulus that it
-    tests, or that the protocol relates to one of them. Stimuli that take no part are in no fold. There is validation
-    wherever the protocol wants it and the training side can spare it.
+    Every unit is tested exactly once, or with `tests: last` tested once or learned from, and no unit and no raw sample
+    stands in two parts of a fold. A protocol that does not leak has no subject, group or recording in two parts,
+    whatever it splits by; one that leaks keeps apart what it splits by. What is split within subjects has folds of one
+    subject. A split by stimulus trains on no stimulus that it tests, or that the protocol relates to one of them.
+    Stimuli that take no part are in no fold. There is validation wherever the protocol wants it and the training side
+    can spare it.
 
     Args:
         dataset: the registry's name of it, for which a protocol may have `stimuli`.
@@ -44,6 +46,8 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
     if included is not None and (outside := {unit.stimulus for unit in units} - included):
         raise _failed(protocol, f"stimuli of {dataset} take no part in the protocol", outside)
     _prove_tested_once(protocol, by_id, folds)
+    if protocol.split.tests:
+        _prove_later(protocol, by_id, folds)
     rules = protocol.stimulus_rules(dataset)
     separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
@@ -94,8 +98,20 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
     tested = [id_ for fold in folds for id_ in fold.test]
     if twice := _more_than_once(tested):
         raise _failed(protocol, "units are tested more than once", twice)
-    if never := known - set(tested):
+    learned = {id_ for fold in folds for id_ in (*fold.train, *fold.val)} if protocol.split.tests else set()
+    if never := known - set(tested) - learned:
         raise _failed(protocol, "units are never tested", never)
+
+
+def _prove_later(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
+    """No unit is learned from that lies after a tested one of its recording."""
+    for fold in folds:
+        first: dict[str, float] = {}
+        for unit in map(by_id.__getitem__, fold.test):
+            first[unit.recording] = min(unit.start, first.get(unit.recording, unit.start))
+        learned = map(by_id.__getitem__, (*fold.train, *fold.val))
+        if late := [unit.id for unit in learned if unit.start >= first.get(unit.recording, math.inf)]:
+            raise _failed(protocol, f"units of fold {fold.index} are learned from after those that it tests", late)
 
 
 def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:

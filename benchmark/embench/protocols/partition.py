@@ -42,7 +42,7 @@ class FoldRow(NamedTuple):
 def partition(
     protocol: Protocol, dataset: str, units: Sequence[Unit], k: int, sessions: Mapping[str, float] | None = None
 ) -> list[Fold]:
-    """Partition `k` of a dataset: folds in which every unit is tested exactly once.
+    """Partition `k` of a dataset: folds in which every unit is tested exactly once, or once at most with `tests: last`.
 
     Args:
         protocol: its split and validation rules.
@@ -68,7 +68,8 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """A fold for each part of the split units, which tests this part and trains on the others."""
+    """A fold for each part of the split units, which tests this part and trains on the others; with `tests: last`, the
+    fold of the last part alone."""
     split = deal.protocol.split
     atoms, sizes = _atoms(deal.protocol, units)
     blocks = deal.blocks(_longest(units, atoms, sessions)) if split.neighbours and sessions else {}
@@ -85,7 +86,7 @@ def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | N
     else:
         fold_of = deal.folds(sizes, split.by)
     folds = []
-    for index in sorted(set(fold_of.values())):
+    for index in sorted(set(fold_of.values()))[-1 if split.tests else 0 :]:
         held_out = deal.validation({a: size for a, size in sizes.items() if fold_of[a] != index}, index)
         barred = deal.barred(fold_of, index) if split.by == "stimulus" else ()
         parts: dict[str, list[str]] = {role: [] for role in ROLES}

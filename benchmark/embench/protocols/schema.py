@@ -29,6 +29,9 @@ that subjects share, or neither."""
 LONGEST_LAG_S = 60.0
 """The longest lag between signals and labels, in s: longer ones are slips of the pen."""
 
+ReferenceName = Literal["others_curve", "subject_mean", "last_value"]
+"""Prediction of values from training labels alone, of a protocol's choice."""
+
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
@@ -42,7 +45,8 @@ class Split(_Rules):
     With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
     order: groups in the order of session length are dealt in blocks of so many. With `deal: in_order`, names are not
     dealt at random: equally many in a row, in the order of their names, go to each fold, and the last takes the rest;
-    segments go in the order of time, those of each recording by themselves. With `within: subject`, the units of each
+    segments go in the order of time, those of each recording by themselves. With `tests: last`, there is one fold,
+    which tests the last of these stretches and trains on those before it. With `within: subject`, the units of each
     subject are split by themselves, and a fold trains and tests one subject.
     """
 
@@ -50,6 +54,7 @@ class Split(_Rules):
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
     neighbours: Annotated[int, Field(ge=2)] | None = None
     deal: Literal["in_order"] | None = None
+    tests: Literal["last"] | None = None
     within: Literal["subject"] | None = None
 
     @model_validator(mode="after")
@@ -58,6 +63,8 @@ class Split(_Rules):
             raise ValueError("what is split within a subject is its recordings, segments or stimuli, not its group")
         if self.neighbours and (self.by != "group" or self.deal):
             raise ValueError("`neighbours` are groups that are dealt at random")
+        if self.tests and not (self.by == "segment" and self.deal):
+            raise ValueError("`tests: last` is of segments in the order of time: by: segment, deal: in_order")
         return self
 
 
@@ -152,7 +159,8 @@ class Protocol(_Rules):
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
     (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
     variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
-    that it names alone.
+    that it names alone. `references` are shown beside the controls, for protocols that train on tested subjects or at
+    tested moments, see `embench.statistics.references`.
 
     With `folds_of`, names are dealt to folds as the published protocol of that name deals them. `scoring` 3 asks for
     the scores of version 3, see docs/why/protocol.md; None, for those of version 2.
@@ -176,6 +184,7 @@ class Protocol(_Rules):
     labels: dict[str, dict[str, LabelRules]] | None = None
     people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
+    references: Annotated[tuple[ReferenceName, ...] | None, Field(strict=False, min_length=1)] = None
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
     scoring: Literal[3] | None = None
     lag_s: float | None = Field(default=None, ge=-LONGEST_LAG_S, le=LONGEST_LAG_S)

@@ -14,7 +14,7 @@ from embench.files import parse_json, read_text, saving, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
-VERSION = 8
+VERSION = 9
 """Increased when the same run and data give other findings, or the content of `audit.json` changes."""
 BOUND_SINCE = 7
 """The version from which on an audit names, under `of`, digests of what it audited."""

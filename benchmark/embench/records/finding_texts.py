@@ -25,6 +25,7 @@ _NAME = r"[\w.+\[\]-]{1,200}"
 SPLIT = "split by subject and group, then train and score again"
 CLOCK = "the scores follow the clock: report auroc_crossed_matched, and remove trends and trial order from the input"
 NO_EFFECT = "do not present this score as evidence of a physiological effect"
+FITTING = "try a lower learning rate, more epochs or less regularisation"
 LEARNING = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
 
 
@@ -209,6 +210,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
     ),
     "collapse": (
         FindingText(("warning",), "scores of {target} are constant in {constant} of {folds} folds", LEARNING),
+        FindingText(("warning",), "values of {target} are constant in {constant} of {folds} folds", FITTING),
         FindingText(
             ("warning",), "nearly all decisions on {target} are one class in {one class} of {folds} folds", LEARNING
         ),

@@ -171,6 +171,9 @@ def _row(
         expected = ", ".join(target.columns)
         faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
         return None
+    if "score" not in row and not several:
+        faults.add(f"rows are of {target.name}, whose predictions are in a column `score`", line, expected="score")
+        return None
     scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
     if len(scores) < len(target.columns):
         example = row.get(target.columns[0], "")
@@ -195,6 +198,11 @@ def _row(
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
+    if decision is not None and not has_classes:
+        if not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
+            faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
+            return None
+        decision = None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
     return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision)
 

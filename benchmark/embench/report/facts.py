@@ -228,7 +228,12 @@ class RunFacts:
         """The assignment of subjects, stimuli or recordings to folds, in words."""
         if self.rules is None:
             return ""
-        return _SPLIT[self.rules.split.by].format(how="in their order" if self.rules.split.deal else "at random")
+        split = self.rules.split
+        if split.tests:
+            return (
+                f"the last of {split.folds} stretches of each recording was tested, and those before it were trained on"
+            )
+        return _SPLIT[split.by].format(how="in their order" if split.deal else "at random")
 
     @property
     def normalised(self) -> str:

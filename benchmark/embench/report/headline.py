@@ -127,13 +127,14 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
         for control, gap in gaps.items()
     )
     called, about = f"Difference between the model and each control, {target}", f"With {run.level} intervals: {listed}."
+    side = "above" if metric_facts(metric).higher else "below"
     rows = [(c, gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears) for c, gap in gaps.items()]
     return figure_with_table(
         figure([panel], called, about, width=HEADLINE_WIDTH),
         ("control", "difference", "low", "high", "cleared"),
         rows,
-        "A control is cleared (circle) if the whole interval lies above 0. The interval allows for subjects who train "
-        "each other's models. Squares are controls that the model is not shown to be better than.",
+        f"A control is cleared (circle) if the whole interval lies {side} 0. The interval allows for subjects who "
+        "train each other's models. Squares are controls that the model is not shown to be better than.",
     )
 
 

@@ -127,7 +127,8 @@ def units_table(
 ) -> list[dict[str, Any]]:
     """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
     `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit, of all that a board takes.
+    where there is none), and under `fold_K` the fold of partition K that tests the unit (blank where none does), of all
+    that a board takes.
 
     Args:
         names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
@@ -149,7 +150,7 @@ def units_table(
                     "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
                     "start_s": unit.start, "stop_s": unit.stop,
                     "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
-                    **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(seeds, tested, strict=True)},
+                    **{f"fold_{seed}": fold_of.get(unit.id, "") for seed, fold_of in zip(seeds, tested, strict=True)},
                 }
             )  # fmt: skip
     return rows
@@ -235,6 +236,7 @@ def _folds(
             )
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
+        _check_tested(protocol, of_seed, tested, path)
         if not without and any(tested[row.unit] != row.fold for row in of_seed):
             given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
             units = cohort.of(cohort.eligible)
@@ -243,6 +245,17 @@ def _folds(
             )
             own.add(seed)
     return folds, own
+
+
+def _check_tested(protocol: Protocol, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path) -> None:
+    """Refuses units that no fold tests, and folds of the file's own where one alone is tested."""
+    faults = Faults(path)
+    for row in rows:
+        if row.unit not in tested:
+            faults.add(f"rows are of units that {protocol.name} trains on and does not test", row.line, row.unit)
+        elif protocol.split.tests and row.fold not in (NO_FOLD, tested[row.unit]):
+            faults.add(f"rows are of another fold than {protocol.name} has", row.line, str(row.fold))
+    faults.check(hint="embench data labels DATASET --protocol NAME --units FILE.csv lists all units with their folds")
 
 
 def _fold_predictions(

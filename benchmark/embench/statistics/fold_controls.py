@@ -16,6 +16,7 @@ from embench.statistics.adding import Studies, registered_clocks
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, ControlPrediction, control_scores
 from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
 from embench.statistics.nuisance.accelerometer import movement_features
+from embench.statistics.references import reference_scores
 from embench.store.kept import kept
 
 
@@ -31,17 +32,19 @@ class FoldControls:
     def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ControlPrediction]:
         """Control -> its predictions for the units at `index`, fitted on the labels of the fold's training subjects, or
         why it does not apply."""
+        references = self.protocol.references or ()
         if of_fold.train is None:
             made: dict[str, ControlPrediction] = dict.fromkeys(
-                CONTROLS, Undefined("the method was trained on another dataset")
+                (*CONTROLS, *references), Undefined("the method was trained on another dataset")
             )
         else:
             cohort = self.cohort
+            labels, train = cohort.labels(of_fold.target, of_fold.train), np.array(of_fold.train, np.int64)
             made = control_scores(
                 of_fold.target,
                 cohort.units,
-                cohort.labels(of_fold.target, of_fold.train),
-                np.array(of_fold.train, np.int64),
+                labels,
+                train,
                 index,
                 durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
                 sessions=cohort.sessions,
@@ -50,6 +53,7 @@ class FoldControls:
                 keep=partial(kept, cohort.store),
                 moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
             )
+            made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
         clocks = self._registered.get(of_fold.target.name)
         if isinstance(clocks, Undefined):
             made[REGISTERED_CLOCK] = clocks

@@ -134,6 +134,10 @@ CONDITIONED_FACTS = {
 """The scores that are no plugins, most with a nuisance held constant, see `embench.statistics.conditioned`."""
 
 
+_ERROR = "headline is an error, which also pays for knowing who it is"
+"""Reason why rows are not ranked by a score of which less is better."""
+
+
 def metric_facts(name: str) -> MetricFacts:
     """The facts of the score of this name; of a metric that is not installed, its name alone."""
     if name in CONDITIONED_FACTS:
@@ -144,13 +148,13 @@ def metric_facts(name: str) -> MetricFacts:
     except EmbenchError:
         unknown = "headline of a metric that is not installed"
         return MetricFacts(words, words, "", range=(-math.inf, math.inf), why_unranked=unknown)
-    title = metric.title or words
+    title, higher = metric.title or words, metric.direction == "higher"
     return MetricFacts(
         title,
         metric.short or title,
         metric.about or (inspect.getdoc(metric) or "").partition("\n\n")[0].replace("\n", " "),
         metric.chance_level,
-        metric.direction == "higher",
+        higher,
         metric.range,
-        "headline depends on a decision threshold" if metric.depends_on_cut else "",
+        "headline depends on a decision threshold" if metric.depends_on_cut else "" if higher else _ERROR,
     )

@@ -158,7 +158,7 @@ def _add_target(
         if control in NOT_TO_CLEAR or scoring == 3:  # which asks what a method adds to them
             continue
         gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
-        clears = isinstance(gap, Estimate) and gap.low is not None and gap.low > 0
+        clears = isinstance(gap, Estimate) and _is_better(gap, headline)
         out["differences"].setdefault(control, {})[target.name] = {"difference": _json(gap), "clears": clears}
         if not clears:
             out["not_cleared"].append(f"{target.name}: {control}")
@@ -215,6 +215,13 @@ def _gap(one: ScoreOrReason, other: ScoreOrReason, jackknife: Jackknife, trained
         return gap
     shared = shared_variance(gap.by_seed, trained)
     return widen(gap, gap.error**2 if shared is None else shared)
+
+
+def _is_better(gap: Estimate, headline: str) -> bool:
+    """True if the interval of a difference lies wholly where the headline is better: below 0 for an error."""
+    if gap.low is None or gap.high is None:
+        return False
+    return gap.low > 0 if metric_facts(headline).higher else gap.high < 0
 
 
 def _json(value: ScoreOrReason) -> dict[str, Any]:

@@ -211,7 +211,8 @@ class TargetVerdict:
             return NOT_COMPARED
         if not self.compared:
             return "compared with no control"
-        return format_controls(self.failed, len(self.compared)) + ("" if self.failed else " controls")
+        told = format_controls(self.failed, len(self.compared), higher=metric_facts(self.metric).higher)
+        return told + ("" if self.failed else " controls")
 
     @property
     def adds_sentences(self) -> list[str]:

@@ -3,7 +3,8 @@
 A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
 the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of windows
 whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same
-signal and near 0 for two of one kind. Copies stretched in time are not found.
+signal and near 0 for two of one kind. Regular pulses of one rate align by chance as well, but no further: a copy goes
+on before or after the window, at the same shift. Copies stretched in time are not found.
 """
 
 from __future__ import annotations
@@ -41,20 +42,29 @@ MIN_COPIED_WINDOWS = 3
 COPIED_SHARE, CERTAIN = 0.75, 0.8
 """Two regular pulses of one rate align by chance now and then, with up to .7 in real recordings. Copies below `CERTAIN`
 therefore count only if they are this share of all that were aligned, from the most alike down to the last copy."""
+SHIFTED_S = 0.1
+"""Seconds by which the shift of neighbouring windows of a copy may differ, a fraction of a heart beat."""
 
 
 @dataclass(frozen=True)
 class Windows:
     """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
-    power in them, `subject`, `recording` and `start` (n,), which is in seconds; all are `length_s` long."""
+    power in them, `rich` (n,) whether these are enough for a fingerprint, which is 0 elsewhere, `subject`, `recording`
+    and `start` (n,), which is in seconds; all are `length_s` long."""
 
     x: np.ndarray
     print_: np.ndarray
     used: np.ndarray
+    rich: np.ndarray
     subject: np.ndarray
     recording: np.ndarray
     start: np.ndarray
     length_s: float
+
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return self.x.shape[1] / self.length_s
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndar
     theirs = ours if other is None else cut_windows(other, m, length, band)
     if ours is None or theirs is None:
         return np.array("[null, []]")
-    windows = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
+    windows = int(ours.rich.sum() if other is None else ours.rich.sum() + theirs.rich.sum())
     return np.array(json.dumps([windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]]))
 
 
@@ -157,7 +167,7 @@ def _length(store: Store, m: str, rate: float) -> float | None:
 
 
 def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
-    """Windows of the first channel of a modality, half overlapping; flat ones are excluded."""
+    """Windows of the first channel of a modality, half overlapping; flat ones are excluded. None where none is rich."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
     at = [
@@ -181,21 +191,26 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Window
         power = np.abs(np.fft.rfft(x * taper)[bins]) ** 2
         local = uniform_filter1d(power, 21, mode="nearest")
         there = local > POWER_FLOOR * local.max()
-        if there.sum() < FEWEST:
-            continue
         kept.append(k)
-        prints.append(np.where(there, np.log(np.maximum(power, 1e-3 * local) / np.maximum(local, 1e-30)), np.nan))
         used.append(there)
-    if not kept:
+        if there.sum() >= FEWEST:
+            prints.append(np.where(there, np.log(np.maximum(power, 1e-3 * local) / np.maximum(local, 1e-30)), np.nan))
+    if not prints:
         return None
-    table = np.array(prints, np.float32)
-    counts = np.isfinite(table).sum(0)
-    table -= np.where(counts > 0, np.nansum(table, 0) / np.maximum(counts, 1), 0)
-    table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
-    table /= np.linalg.norm(table, axis=1, keepdims=True) + 1e-12
+    rich = np.sum(used, axis=1) >= FEWEST
+    table = np.zeros((len(kept), len(used[0])), np.float32)
+    table[rich] = _fingerprints(np.array(prints, np.float32))
     x = np.stack([np.asarray(array[0, at[k][2] : at[k][2] + n], np.float32) for k in kept])
     subject, recording, start = (np.array([at[k][column] for k in kept]) for column in (0, 1, 3))
-    return Windows(x, table, np.array(used), subject, recording, start, length_s)
+    return Windows(x, table, np.array(used), rich, subject, recording, start, length_s)
+
+
+def _fingerprints(table: np.ndarray) -> np.ndarray:
+    """Unit vectors of log power (n, bins), NaN where a bin has none, less what all windows share."""
+    counts = np.isfinite(table).sum(0)
+    table = table - np.where(counts > 0, np.nansum(table, 0) / np.maximum(counts, 1), 0)
+    table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
+    return np.asarray(table / (np.linalg.norm(table, axis=1, keepdims=True) + 1e-12))
 
 
 def _steps(x: np.ndarray) -> np.ndarray:
@@ -214,7 +229,6 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
         rows, columns = np.nonzero(like > ALIKE)
         candidates += zip(like[rows, columns].tolist(), (rows + start).tolist(), columns.tolist(), strict=True)
     candidates = [c for c in candidates if not inside or c[1] < c[2]]
-    rate = (ours.x.shape[1]) / ours.length_s
     pairs: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     tried: Counter[tuple[str, str]] = Counter()
     for _, i, j in sorted(candidates, reverse=True):
@@ -223,15 +237,41 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
             continue
         tried[pair] += 1
         peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
-        offset = float(ours.start[i] - theirs.start[j] + lag / rate)
+        offset = float(ours.start[i] - theirs.start[j] + lag / ours.rate)
         pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
     for (one, other), aligned in sorted(pairs.items()):
-        same = _copies_among(aligned)
+        same = [row for row in _copies_among(aligned) if _goes_on(ours, theirs, row)]
         apart = _apart(same, ours, theirs)
         if same and apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
             found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
     return found
+
+
+def _goes_on(ours: Windows, theirs: Windows, row: tuple[float, int, int, float]) -> bool:
+    """True if the signal before or after an aligned pair of windows is the same at the same shift, or if one of the two
+    recordings has nothing more to compare."""
+    _, i, j, offset = row
+    around, there = _others(ours, i), _others(theirs, j)
+    if not len(around) or not len(there):
+        return True
+    apart = np.abs(ours.start[around][:, None] - offset - theirs.start[there])
+    met, reach = apart.min(1) <= 0.26 * ours.length_s, round(SHIFTED_S * ours.rate)  # the grid has a window each half
+    pairs = np.stack([around, there[apart.argmin(1)]], axis=1)[met]
+    after = np.searchsorted(ours.start[pairs[:, 0]], ours.start[i])
+    for one, other in (*pairs[after - 1 : after], *pairs[after : after + 1]):
+        lag = round((offset - ours.start[one] + theirs.start[other]) * ours.rate)
+        common = _common(ours.x[one], theirs.x[other], lag)
+        heights = _phase_correlation(*common, ours.used[one] & theirs.used[other], ours.x.shape[1] - 1)
+        if np.roll(heights, reach)[: 2 * reach + 1].max() > SAME:
+            return True
+    return False
+
+
+def _others(windows: Windows, k: int) -> np.ndarray:
+    """The windows of the recording of window `k` that do not overlap with it, in order of time."""
+    own = windows.recording == windows.recording[k]
+    return np.flatnonzero(own & (np.abs(windows.start - windows.start[k]) > 0.99 * windows.length_s))
 
 
 def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
@@ -270,7 +310,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs:
 
 def _apart_at_most(windows: Windows, subject: str) -> int:
     """Number of windows of a subject that do not overlap."""
-    own = windows.subject == subject
+    own = windows.rich & (windows.subject == subject)
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
     return int(sum(1 + span // (0.99 * windows.length_s) for span in spans))
@@ -280,20 +320,26 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
     """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
     how many samples earlier the second one has it. Where the windows overlap by half at least, the height is that of
     what they have in common then: of a copy, the rest is something else."""
-    height, lag = _phase_correlation(one, other, used, len(one) - 1)
+    n = len(one) - 1
+    heights = _phase_correlation(one, other, used, n)
+    at = int(heights.argmax())
+    lag = at if at <= n // 2 else at - n
     if 0 < 2 * abs(lag) <= len(one):
-        common = one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
-        height, _ = _phase_correlation(*common, used, len(one) - 1)
-    return height, lag
+        heights = _phase_correlation(*_common(one, other, lag), used, n)
+    return float(heights.max()), lag
 
 
-def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> tuple[float, int]:
-    """`align` for the whole of two windows (at most n + 1,); `used` are bins of windows as long as that."""
+def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """What two windows (n,) have in common if the second has it `lag` samples earlier."""
+    return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
+
+
+def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> np.ndarray:
+    """(n,) heights at each lag, cyclic, for two windows of one length, at most n + 1; `used` are bins of windows as
+    long as that."""
     taper = get_window("hann", len(one) - 1)
     spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
-    height = np.abs(np.fft.irfft(whole, n))
-    lag = int(height.argmax())
-    return float(height[lag] * n / (2 * max(1, used.sum()))), lag if lag <= n // 2 else lag - n
+    return np.asarray(np.abs(np.fft.irfft(whole, n)) * n / (2 * max(1, used.sum())))

@@ -173,7 +173,7 @@ def check_seeds(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_collapse(e: RecordEvidence) -> CheckResult:
-    """Scores differ, and both classes are decided."""
+    """Scores differ, and all classes are decided."""
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -185,7 +185,11 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
         figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
         todo = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
         if sum(constant) > len(parts) / 2:
-            what = f"scores of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
+            scores = "scores" if target.traits.has_classes else "values"
+            todo = (
+                todo if target.traits.has_classes else "try a lower learning rate, more epochs or less regularisation"
+            )
+            what = f"{scores} of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
         elif sum(one) > len(parts) / 2:
             what = f"nearly all decisions on {target.name} are one class in {sum(one)} of {len(parts)} folds"

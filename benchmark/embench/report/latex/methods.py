@@ -47,6 +47,7 @@ def methods_section(records: Sequence[Record]) -> str:
         groups=list(groups.values()),
         versions=sorted({record.manifest.embench_version for record in records}),
         added=describe_added_modalities,
+        better=_better,
         controls=_controls,
         dataset_key=_dataset_key,
         headline=_headline,
@@ -120,6 +121,12 @@ def _controls(some: Sequence[RunFacts]) -> list[str]:
     """The controls that methods are compared with."""
     heads = [head for run in some for head in run.verdicts.values() if not head.asked]
     return sorted({control.name for head in heads for control in head.compared})
+
+
+def _better(some: Sequence[RunFacts]) -> str:
+    """The side of 0 on which differences of the headlines favour the first."""
+    facts = [metric_facts(head.metric) for run in some for head in run.verdicts.values()]
+    return join_with_and(sorted({"above" if each.higher else "below" for each in facts}))
 
 
 def _shown(some: Sequence[RunFacts]) -> list[str]:
