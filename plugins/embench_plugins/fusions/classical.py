@@ -41,14 +41,15 @@ from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.tabular import Tabular
 
-PARTS = 5
+HELD_OUT_IN_TURN = 5
+"""Number of parts of the subjects, of which each is held out once where a setting is chosen."""
 MOST_ROWS = 10_000
 """Number of rows, evenly spaced, that are enough to choose a setting."""
-MEDIANS: Mapping[str, Any] = {"impute": "median", "pca": None}
+_MEDIANS: Mapping[str, Any] = {"impute": "median", "pca": None}
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A row of the table.
 
     Args:
@@ -58,7 +59,7 @@ class Row:
         values: a scikit-learn class with `predict`, None where the row is for classes only.
         build: argument of both classes -> the key of a recipe's `build` that gives it.
         fixed: further arguments. `random_state` is the stage's seed.
-        chosen: the argument that is chosen among the recipe's `candidates`, None where none is.
+        tuned: the argument that is chosen among the recipe's `candidates`, None where none is.
         prepare: how rows are made fit: `standardise` by `preparing`, with medians unless the recipe says otherwise;
             `impute` medians alone; `keep` missing values, which trees split by.
         mean_weight: weights are scaled to a mean of 1.
@@ -71,7 +72,7 @@ class Row:
     values: Any = None
     build: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    chosen: str | None = None
+    tuned: str | None = None
     prepare: Literal["standardise", "impute", "keep"] = "standardise"
     mean_weight: bool = False
     standard_labels: bool = False
@@ -90,7 +91,7 @@ class Row:
         """A model of the class `made` for a number of training rows, not fitted; of a setting the type is that of the
         row's own recipe."""
         settings = {name: type(self.small.build[key])(recipe.build[key]) for name, key in self.build.items()}
-        if "n_neighbors" in settings:
+        if "n_neighbors" in settings:  # no more of them than there are
             settings["n_neighbors"] = min(settings["n_neighbors"], rows)
         model = made(**settings, **self.fixed)
         return model.set_params(random_state=seed) if "random_state" in model.get_params() else model
@@ -101,13 +102,13 @@ class Row:
             return FunctionTransformer(without_empty, kw_args={"known": np.isfinite(X).any(0)})
         if self.prepare == "impute":
             return SimpleImputer(strategy="median", keep_empty_features=True)
-        return preparing({**MEDIANS, **recipe.build}, modalities, seed)
+        return preparing({**_MEDIANS, **recipe.build}, modalities, seed)
 
 
 class Classical(Tabular):
     """An estimator of the table: `row` is its row, which decides `kinds` and `recipes`."""
 
-    row: ClassVar[Row]
+    row: ClassVar[ModelRow]
 
     def __init_subclass__(cls) -> None:
         if "row" in vars(cls):
@@ -129,14 +130,14 @@ class Classical(Tabular):
             model = TransformedTargetRegressor(model, transformer=StandardScaler())
         prepare = row.preparation(X, self.recipe, self.modalities, self.seed)
         rows = prepare.fit_transform(X)
-        if row.chosen:
-            model = chosen(model, row.chosen, self.recipe.build["candidates"], rows, y, subjects, weight)
+        if row.tuned:
+            model = tuned(model, row.tuned, self.recipe.build["candidates"], rows, y, subjects, weight)
         used = weight / weight.mean() if row.mean_weight else weight
         arguments = {"sample_weight": used} if has_fit_parameter(made, "sample_weight") else {}
         return make_pipeline(prepare, model.fit(rows, y, **arguments))
 
 
-def chosen(
+def tuned(
     model: BaseEstimator,
     setting: str,
     candidates: list[float],
@@ -154,7 +155,7 @@ def chosen(
     """
     step = -(-len(y) // MOST_ROWS)
     rows, y, subjects, weight = rows[::step], y[::step], subjects[::step], weight[::step] * step
-    parts = min(PARTS, len(np.unique(subjects)))
+    parts = min(HELD_OUT_IN_TURN, len(np.unique(subjects)))
     if not candidates or parts < 2:
         return model
     splits = [(train, test) for train, test in GroupKFold(parts).split(rows, y, subjects) if np.ptp(y[train]) > 0]
@@ -211,7 +212,7 @@ class Ranked(LinearSVC):
 class LogReg(Classical):
     """L2-regularised logistic regression with inverse strength `C`."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(class_weight="balanced", build={"C": 1.0}),
         classes=LogisticRegression,
         build={"C": "C"},
@@ -223,18 +224,18 @@ class RidgeRegression(Classical):
     """Linear regression with the L2 penalty `alpha` (Hoerl and Kennard 1970, doi 10.1080/00401706.1970.10488634); of
     `candidates`, the one with the highest R2 on training subjects held out in turn is taken."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(build={"alpha": 100.0, "candidates": [10.0**k for k in range(7)]}),
         values=Ridge,
         build={"alpha": "alpha"},
-        chosen="alpha",
+        tuned="alpha",
     )
 
 
 class Lda(Classical):
     """Linear discriminant analysis: classes that are normal with one covariance, which is shrunk."""
 
-    row = Row(Recipe(class_weight="balanced"), classes=Discriminant)
+    row = ModelRow(Recipe(class_weight="balanced"), classes=Discriminant)
 
 
 _LINEAR_SVM = Recipe(class_weight="balanced", build={"C": 0.01, "candidates": []})
@@ -249,7 +250,7 @@ class LinearSvm(Classical):
     scores of the test fold.
     """
 
-    row = Row(
+    row = ModelRow(
         _LINEAR_SVM,
         _LINEAR_SVM.but(
             class_weight="none", build={"candidates": [10 ** (k / 2) for k in range(-10, 2)]}, assumed=("build.C",)
@@ -257,7 +258,7 @@ class LinearSvm(Classical):
         classes=Ranked,
         build={"C": "C"},
         fixed={"dual": False},
-        chosen="C",
+        tuned="C",
     )
 
 
@@ -266,12 +267,12 @@ class LinearSvr(Classical):
     AVEC 2018 approaches. `candidates` of `C` span its range; the one with the highest R2 on training subjects held out
     in turn is taken, there the one with the highest CCC on the development set."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(build={"C": 0.01, "candidates": [10 ** (k / 2) for k in range(-10, 1)]}),
         values=LinearSVR,
         build={"C": "C"},
         fixed={"dual": False, "loss": "squared_epsilon_insensitive"},
-        chosen="C",
+        tuned="C",
         standard_labels=True,
     )
 
@@ -281,7 +282,7 @@ class Svr(Classical):
     10.1023/B:STCO.0000035301.49549.88): `svm` for values, with its `C` and its gamma, 1 / (number of features). Epsilon
     is a tenth of the labels' SD."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(build={"C": 1.0}),
         values=SVR,
         build={"C": "C"},
@@ -293,7 +294,7 @@ class Svr(Classical):
 class Forest(Classical):
     """`trees` trees (Breiman 2001, doi 10.1023/A:1010933404324) with `least` rows in a leaf."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "least": 10}),
         classes=RandomForestClassifier,
         values=RandomForestRegressor,
@@ -307,7 +308,7 @@ class Boosting(Classical):
     down their own branch. Small steps of small trees were chosen on validation subjects of stress_predict. No early
     stopping: scikit-learn's own would hold out rows of subjects that it trains on."""
 
-    row = Row(
+    row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "lr": 0.05, "leaves": 8, "least": 20}),
         classes=HistGradientBoostingClassifier,
         values=HistGradientBoostingRegressor,
@@ -322,7 +323,7 @@ class Boosting(Classical):
     )
 
 
-_KNN = Recipe(build={"neighbours": 3, **MEDIANS})
+_KNN = Recipe(build={"neighbours": 3, **_MEDIANS})
 
 
 class Knn(Classical):
@@ -330,7 +331,7 @@ class Knn(Classical):
     fewer): 3, as in the StressID code. Rows have no weights: neighbours have one vote each, so that the rarer class is
     as rare as in the training rows."""
 
-    row = Row(
+    row = ModelRow(
         _KNN,
         _KNN.but(build={"impute": "iterative", "pca": 0.95}),
         classes=KNeighborsClassifier,
@@ -339,7 +340,7 @@ class Knn(Classical):
     )
 
 
-_MLP = Recipe(class_weight="balanced", build={"hidden": [], "iterations": 5000, **MEDIANS})
+_MLP = Recipe(class_weight="balanced", build={"hidden": [], "iterations": 5000, **_MEDIANS})
 
 
 class Mlp(Classical):
@@ -347,7 +348,7 @@ class Mlp(Classical):
     of `strizhkova2024` by the StressID code have no hidden layer: a linear model fitted by Adam until its loss stays.
     Not followed, since the paper does not mention it: that code adds synthetic rows of the rarer class (SMOTE)."""
 
-    row = Row(
+    row = ModelRow(
         _MLP,
         _MLP.but(
             class_weight="none",
