@@ -222,7 +222,8 @@ class LogReg(Classical):
 
 class RidgeRegression(Classical):
     """Linear regression with the L2 penalty `alpha` (Hoerl and Kennard 1970, doi 10.1080/00401706.1970.10488634); of
-    `candidates`, the one with the highest R2 on training subjects held out in turn is taken."""
+    `candidates`, the one with the highest R2 on training subjects held out in turn is taken; `alpha` where there are
+    none, or the rows are of one subject. AVEC 2018 takes the one with the best score on its development set."""
 
     row = ModelRow(
         Recipe(build={"alpha": 100.0, "candidates": [10.0**k for k in range(7)]}),
@@ -265,7 +266,8 @@ class LinearSvm(Classical):
 class LinearSvr(Classical):
     """Squared epsilon-insensitive loss with an epsilon of 0, solved in the primal: the minimum that the dual solver of
     AVEC 2018 approaches. `candidates` of `C` span its range; the one with the highest R2 on training subjects held out
-    in turn is taken, there the one with the highest CCC on the development set."""
+    in turn is taken, there the one with the highest CCC on the development set; `C` where there are none, or the rows
+    are of one subject."""
 
     row = ModelRow(
         Recipe(build={"C": 0.01, "candidates": [10 ** (k / 2) for k in range(-10, 1)]}),
