@@ -5,9 +5,10 @@ Which of them the field uses for values: linear support vector regression and ri
 baseline of Chen et al. 2023 (`chen2023`); `mlp` and `knn` are rows of the StressID code, `mlp` also of Strizhkova et
 al. 2024 (`strizhkova2024`). Where all training rows have one label, that is predicted (`Tabular`).
 
-For values, class weights do not apply, and labels of `linear_svr`, `svr` and `mlp` are standardised by the training
-rows: C, epsilon and learning rates mean the same on every scale. A setting that is chosen by scores is chosen on
-training subjects held out in turn.
+For values, class weights do not apply. `ridge`, `linear_svr`, `svr` and `mlp` are fitted to labels standardised by the
+training rows, so that C, epsilon and learning rates mean the same on every scale, and their predictions are cut at the
+lowest and highest training label (`LabelScale`). A setting that is chosen by scores is chosen on training subjects held
+out in turn.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class ModelRow:
         prepare: how rows are made fit: `standardise` by `preparing`, with medians unless the recipe says otherwise;
             `impute` medians alone; `keep` missing values, which trees split by.
         mean_weight: weights are scaled to a mean of 1.
-        standard_labels: values are fitted on a standardised scale.
+        standard_labels: values are fitted on the scale of `LabelScale`.
     """
 
     small: Recipe
@@ -127,7 +128,7 @@ class Classical(Tabular):
         made = row.values if self.kind == "value" else row.classes
         model = row.model(made, self.recipe, self.seed, len(X))
         if self.kind == "value" and row.standard_labels:
-            model = TransformedTargetRegressor(model, transformer=StandardScaler())
+            model = TransformedTargetRegressor(model, transformer=LabelScale())
         prepare = row.preparation(X, self.recipe, self.modalities, self.seed)
         rows = prepare.fit_transform(X)
         if row.tuned:
@@ -171,6 +172,21 @@ def without_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
     """`X` (n, features) with 0 in the columns that are not `known` (features,): scikit-learn cannot bin columns that
     were empty in training."""
     return np.where(known, X, 0.0)
+
+
+class LabelScale(StandardScaler):
+    """Standardised labels; on the way back, values are cut at the lowest and highest label that it was fitted to. Of
+    few people a feature may hardly vary, and one that varies in a new person would carry a linear model far away."""
+
+    def fit(self, y: np.ndarray) -> LabelScale:
+        """Fits the scale to labels `y` (n, 1); returns itself."""
+        self.low_, self.high_ = y.min(), y.max()
+        super().fit(y)
+        return self
+
+    def inverse_transform(self, y: np.ndarray) -> np.ndarray:
+        """Labels (n, 1) of standardised ones."""
+        return np.clip(super().inverse_transform(y), self.low_, self.high_)
 
 
 class Discriminant(BaseEstimator):
@@ -230,6 +246,7 @@ class RidgeRegression(Classical):
         values=Ridge,
         build={"alpha": "alpha"},
         tuned="alpha",
+        standard_labels=True,
     )
 
 

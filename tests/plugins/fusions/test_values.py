@@ -90,6 +90,20 @@ def test_weights_reach_the_regressor(name: str) -> None:
     assert np.corrcoef(estimator.score(X_test), y_test)[0, 1] > 0.6
 
 
+@pytest.mark.parametrize("name", ["ridge", "linear_svr", "svr", "mlp"])
+def test_a_feature_that_hardly_varied_in_training_carries_no_prediction_beyond_the_labels(name: str) -> None:
+    X, y, who = table(0)
+    X[:, 5] = 1e-6 * X[:, 5]
+    kind = registry.load("fusion", name)
+    estimator = kind(kind.recipes["small"], 0, "value")
+    estimator.fit(X, y, who, np.ones(len(y)))
+    X_test = table(2)[0]
+    X_test[::2, 5] = 1e6
+    found = estimator.score(X_test)
+    assert y.min() <= found.min() <= found.max() <= y.max()
+    assert np.ptp(found[1::2]) > 1
+
+
 def test_neighbours_are_at_most_the_training_rows() -> None:
     nearest = Knn(Knn.recipes["small"].but(build={"neighbours": 50}), 0, "value")
     nearest.fit(np.arange(4.0)[:, None], np.arange(4.0), np.arange(4), np.ones(4))
