@@ -98,9 +98,13 @@ def fusion(name: str) -> list[float]:
     if issubclass(kind, Estimator):
         X = np.stack([wave(40)[:, 0, k] for k in (3, 20, 50, 90)], 1)
         y = (X[:, 0] + X[:, 1] > np.median(X[:, 0] + X[:, 1])).astype(float)
-        fitted = kind(kind.recipes["small"], 0)
-        fitted.fit(X, y, np.arange(40) // 4, np.ones(40))
-        return figures(fitted.score(X))
+        found = []
+        for target, labels in (("binary", y), ("value", X[:, 0] + X[:, 1] ** 2)):
+            if target in kind.kinds:
+                fitted = kind(kind.recipes["small"], 0, target)
+                fitted.fit(X, labels, np.arange(40) // 4, np.ones(40))
+                found.append(fitted.score(X))
+        return figures(*found)
     if kind.inputs == "unimodal":
         return []
     if kind.inputs == "hidden":

@@ -244,6 +244,8 @@ def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatc
         shared.plan("Moments", fusion=fusion, targets="valence,level")
     assert "two classes or several classes" in str(refused.value)
     assert "--target valence" in str(refused.value)
+    with pytest.raises(UsageError, match="another --fusion, such as ridge, or a network"):
+        shared.plan("Moments", fusion=fusion, targets="level")
 
 
 def test_paths_of_plugins_stay_out_of_names(shared):

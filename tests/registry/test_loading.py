@@ -75,7 +75,7 @@ class Other: ...
 def test_a_file_that_was_edited_is_read_again(tmp_path):
     """As in a notebook, where one process lives long: a new identity must not run old code."""
     path = tmp_path / "mine.py"
-    text = "from embench_plugins.fusions.logreg import LogReg\n\nclass Mine(LogReg):\n    answer = 1\n"
+    text = "from embench_plugins.fusions.classical import LogReg\n\nclass Mine(LogReg):\n    answer = 1\n"
     path.write_text(text)
     name = f"{path}:Mine"
     before = registry.code_identity("fusion", name), registry.load("fusion", name).answer

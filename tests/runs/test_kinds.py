@@ -195,7 +195,7 @@ def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):
     monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: requested.extend(requests))
     tried = {"data_root": kinds.data, "runs": kinds.runs, "modalities": "ecg"}
     baselines(plugin("Kinds"), targets="arousal_value", **tried)
-    assert [request.fusion for request in requested] == ["boosting"]
+    assert [request.fusion for request in requested] == ["ridge", "svr", "boosting"]
     requested.clear()
     baselines(plugin("Kinds"), **tried)
     assert [request.fusion for request in requested] == ["logreg", "svm", "boosting"]

@@ -12,8 +12,8 @@ from embench import registry
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import Tokens
 from embench.nn import Head
+from embench_plugins.fusions.classical import LogReg
 from embench_plugins.fusions.concat import Concat
-from embench_plugins.fusions.logreg import LogReg
 from embench_plugins.pretrainers.masked_value import MaskedValue
 
 TINY = Path(__file__).with_name("plugins.py")

@@ -22,8 +22,8 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import LabelRule, Target, View
 from embench.nn import Head
+from embench_plugins.fusions.classical import LogReg
 from embench_plugins.fusions.late import Late
-from embench_plugins.fusions.logreg import LogReg
 from embench_plugins.pretrainers.masked_value import MaskedValue
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench_plugins.fusions.logreg import LogReg
+from embench_plugins.fusions.classical import LogReg
 
 FOLDER = "REMEMBERING"
 """The variable that names the folder for files."""

@@ -65,7 +65,7 @@ def smaller(request: Request) -> list[str]:
     },
 )
 def baselines(*, as_json: Json = False, **options: Any) -> None:
-    """Run the baselines: controls, and simple classifiers on features of each modality and of all together."""
+    """Run the baselines: controls, and simple estimators on features of each modality and of all together."""
     from embench.cli import show
     from embench.runs import baselines as runner
 

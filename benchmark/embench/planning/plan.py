@@ -336,10 +336,14 @@ def _check_estimator(method: Method, targets: Sequence[Target]) -> None:
             f"{method.fusion.short} does not predict {unfit[0].traits.words}, which {unfit[0].name} needs",
             where=f"--fusion {method.fusion.short}",
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
-            hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
+            hint=f"--target {','.join(fitting)}" if fitting else _other_fusion(unfit[0]),
         )
     for target in targets:
         plugin(method.fusion.recipe, 0, target.kind, target.n, method.modalities)
+
+
+def _other_fusion(target: Target) -> str:
+    return f"another --fusion, such as {'logreg' if target.traits.has_classes else 'ridge'}, or a network"
 
 
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:

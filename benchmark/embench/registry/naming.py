@@ -18,12 +18,15 @@ SYNONYMS: dict[str, str | tuple[str, ...]] = {
     "logisticregression": "logreg",
     "svc": "svm",
     "linearsvc": "linear_svm",
-    **dict.fromkeys(("rf", "randomforest", "randomforestclassifier"), "forest"),
-    **dict.fromkeys(("kneighborsclassifier", "nearest_neighbours"), "knn"),
+    **dict.fromkeys(("linearregression", "linear_regression", "ols", "ridgecv"), "ridge"),
+    **dict.fromkeys(("linearsvr", "svr_linear"), "linear_svr"),
+    **dict.fromkeys(("rf", "randomforest", "randomforestclassifier", "randomforestregressor"), "forest"),
+    **dict.fromkeys(("kneighborsclassifier", "kneighborsregressor", "nearest_neighbours"), "knn"),
     "lineardiscriminantanalysis": "lda",
-    "mlpclassifier": "mlp",
+    **dict.fromkeys(("mlpclassifier", "mlpregressor"), "mlp"),
     "gaussiannb": "naive_bayes",
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
+    "histgradientboostingregressor": "boosting",
 }
 """Terms of other projects -> the beginning of our names for them, or several, the likeliest first."""
 

@@ -11,7 +11,7 @@ from embench.data.cohort import card_for_protocol, choose_targets
 from embench.planning.request import Request
 from embench.runs import run
 
-ESTIMATORS = ("logreg", "svm", "boosting")
+ESTIMATORS = ("logreg", "svm", "ridge", "svr", "boosting")
 
 
 def baselines(

@@ -18,12 +18,7 @@ from sklearn.svm import SVC
 
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
-from embench_plugins.fusions.boosting import Boosting
-from embench_plugins.fusions.forest import Forest
-from embench_plugins.fusions.lda import Discriminant, Lda
-from embench_plugins.fusions.linear_svm import LinearSvm
-from embench_plugins.fusions.logreg import LogReg
-from embench_plugins.fusions.mlp import Mlp
+from embench_plugins.fusions.classical import Boosting, Discriminant, Forest, Lda, LinearSvm, LogReg, Mlp
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
 from embench_plugins.fusions.tabular import balanced
@@ -229,26 +224,6 @@ def test_a_class_that_nobody_has_in_training_gets_no_probability(cls: type[Estim
 def test_balanced_weights_of_three_classes_by_hand() -> None:
     weights = balanced(np.array([0, 0, 2, 1]), np.array([1.0, 1.0, 1.0, 2.0]))
     np.testing.assert_allclose(weights, [5 / 6, 5 / 6, 5 / 3, 5 / 3])
-
-
-def test_boosting_predicts_values() -> None:
-    X, y, subjects = three(0)
-    level = np.nan_to_num(X[:, 0]) * 50 + 700
-    trees = Boosting(Boosting.recipes["small"], 0, "value")
-    trees.fit(X, level, subjects, np.ones(len(y)))
-    X_test = three(2)[0]
-    expected = np.nan_to_num(X_test[:, 0]) * 50 + 700
-    found = trees.score(X_test)
-    assert np.corrcoef(found, expected)[0, 1] > 0.95
-    assert abs(found.mean() - expected.mean()) < 10
-    trees.fit(X, np.full_like(y, 3.5), subjects, np.ones(len(y)))
-    assert (trees.score(X_test) == 3.5).all()
-
-
-def test_who_answers_what() -> None:
-    for cls in (LogReg, Svm, LinearSvm, Lda, Forest, Mlp):
-        assert cls.kinds == {"binary", "classes"}
-    assert Boosting.kinds == {"binary", "classes", "value"}
 
 
 def test_lda_by_hand() -> None:

@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.svm import LinearSVC
 
-from embench_plugins.fusions import linear_svm
-from embench_plugins.fusions.linear_svm import LinearSvm, chosen
+from embench_plugins.fusions import classical
+from embench_plugins.fusions.classical import LinearSvm, Ranked, tuned
 
 CANDIDATES = LinearSvm.recipes["paper"].build["candidates"]
 
@@ -32,6 +32,11 @@ def fitted(preset, table, kind="classes", classes=3, **build):
     return machine
 
 
+def chosen_c(X, y, who, weight, candidates):
+    """The C of the machine that is chosen, 7 where none is."""
+    return tuned(Ranked(C=7.0, dual=False), "C", candidates, X, y, who, weight).C
+
+
 def test_twelve_values_of_c():
     np.testing.assert_allclose(CANDIDATES, 10.0 ** np.arange(-5, 1, 0.5))
 
@@ -42,7 +47,7 @@ def test_c_is_chosen_on_subjects_that_are_held_out():
         cross_val_score(LinearSVC(C=C, dual=False), X, y, groups=who, cv=GroupKFold(5)).mean() for C in CANDIDATES
     ]
     assert len(set(by_hand)) > 3
-    assert chosen(X, y, who, np.ones(len(y)), CANDIDATES, 7.0) == pytest.approx(CANDIDATES[int(np.argmax(by_hand))])
+    assert chosen_c(X, y, who, np.ones(len(y)), CANDIDATES) == pytest.approx(CANDIDATES[int(np.argmax(by_hand))])
 
 
 def test_rows_that_are_scored_have_no_part_in_the_choice():
@@ -56,20 +61,20 @@ def test_rows_that_are_scored_have_no_part_in_the_choice():
 def test_with_many_rows_some_choose_and_c_means_the_same(monkeypatch):
     X, y, who = people(0)
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
-    expected = chosen(X, y, who, 3 * weight, CANDIDATES, 7.0)
-    monkeypatch.setattr(linear_svm, "MOST_ROWS", len(y))
+    expected = chosen_c(X, y, who, 3 * weight, CANDIDATES)
+    monkeypatch.setattr(classical, "MOST_ROWS", len(y))
     thrice = (np.repeat(part, 3, axis=0) for part in (X, y, who, weight))
-    assert chosen(*thrice, CANDIDATES, 7.0) == expected
+    assert chosen_c(*thrice, CANDIDATES) == expected
 
 
 def test_c_is_fixed_where_there_is_nothing_to_choose_by():
     X, y, who = people(0)
     weight = np.ones(len(y))
-    assert chosen(X, y, np.full(len(y), "p0"), weight, CANDIDATES, 7.0) == 7.0
-    assert chosen(X, y, who, weight, [], 7.0) == 7.0
+    assert chosen_c(X, y, np.full(len(y), "p0"), weight, CANDIDATES) == 7.0
+    assert chosen_c(X, y, who, weight, []) == 7.0
     of_one_class = (who == "p0").astype(float)
     first_two = np.isin(who, ["p0", "p1"])
-    assert chosen(X[first_two], of_one_class[first_two], who[first_two], weight[first_two], CANDIDATES, 7.0) == 7.0
+    assert chosen_c(X[first_two], of_one_class[first_two], who[first_two], weight[first_two], CANDIDATES) == 7.0
 
 
 def test_one_subject_is_enough_to_fit():
@@ -93,7 +98,7 @@ def test_scores_are_the_logistic_function_or_softmax_of_the_distances():
     several, two = fitted("small", (X, y, who)), fitted("small", (X, np.minimum(y, 1), who), "binary", 2)
     for machine, rule in ((several, lambda d: softmax(d, axis=1)), (two, expit)):
         model = machine._model
-        np.testing.assert_allclose(machine.score(X), rule(model.machine.decision_function(model.prepare.transform(X))))
+        np.testing.assert_allclose(machine.score(X), rule(model.decision_function(X)))
 
 
 @pytest.mark.parametrize("preset", ["paper", "small"])
