@@ -144,6 +144,20 @@ def test_a_run_over_damaged_files_names_them_and_gives_the_same_bytes(finished, 
         check()
 
 
+def test_a_run_whose_results_are_all_empty_makes_them_again(finished, tmp_path, embench):
+    bench, _, (_, expected) = finished
+    shutil.copytree(bench.runs / "stages", tmp_path / "runs" / "stages")
+    again = Bench(bench.data, tmp_path / "runs", protocol=bench.protocol)
+    for stage in stages(again):
+        damage(stage / "result.json", "empty")
+    encoder, options = ESTIMATOR
+    done = embench(*again.line("--target", "arousal", "--fusion", options["fusion"], encoder=encoder))
+    assert done.code == 0, done.err
+    assert "made again" in done.err
+    (result,) = (again.runs / "Tiny").glob(f"{encoder}-*")
+    assert (result / "predictions.csv.gz").read_bytes() == expected
+
+
 def test_a_large_file_is_sampled_when_it_is_opened_and_read_whole_on_demand(tmp_path):
     content = np.random.default_rng(0).bytes(30_000_000)
     (tmp_path / "array.npy").write_bytes(content)

@@ -14,7 +14,6 @@ from embench.cli.progress import Steps
 from embench.cli.tables import grouped
 from embench.planning.request import Request
 from embench.records.context import TimeContext
-from embench.records.predictions import MODEL
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target
@@ -72,6 +71,8 @@ def score(
 
 def _warn_of_scale(result: Result, target: Target) -> None:
     """Warns of predicted values that no label can have."""
+    from embench.records.predictions import MODEL
+
     if target.traits.has_classes or target.scale is None:
         return
     rows = result.predictions

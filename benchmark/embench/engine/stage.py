@@ -105,6 +105,13 @@ class Folder:
         changed since it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
+    def seconds(self) -> float | None:
+        """The seconds that a finished stage took; None where its `result.json` has changed since it was written."""
+        try:
+            return float(self.result().get("wall_s", 0.0))
+        except DamagedError:
+            return None
+
     def check(self, *, whole: bool = False) -> dict[str, Any]:
         """The result of a finished stage; `whole` reads all of its files, also those that were compared before. Raises
         DamagedError where one of them is missing or not as it was written."""

@@ -28,10 +28,10 @@ def seconds_like_done(stages: Sequence[Stage[Any]], root: Path) -> dict[str, flo
     for stage in stages:
         if stage.kind in CHEAP:
             folder = Folder(root, stage.id)
-            if folder.done:
-                took[stage.kind].append(float(folder.result().get("wall_s", 0.0)))
-            else:
+            if not folder.done:
                 todo.append(stage)
+            elif (seconds := folder.seconds()) is not None:
+                took[stage.kind].append(seconds)
     return {stage.id: median(took[stage.kind]) for stage in todo if stage.kind in took}
 
 

@@ -278,8 +278,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
 
 
 def _rules(request: Request) -> tuple[Request, Protocol, Card]:
-    """The request with targets and modalities where another dataset is trained on; the protocol, or its variant where
-    the request has another lag than the card; and the card under it."""
+    """The request, with what two datasets share where it has two; its protocol at the lag it names; and the card."""
     protocol, own = load_protocol(request.protocol), find.card_of(request.dataset, request.data_root)
     card = card_for_protocol(protocol, own)
     if request.train_dataset:

@@ -20,7 +20,6 @@ import platformdirs
 
 from embench.errors import CheckFailed, EmbenchError, UsageError
 from embench.files import digest, saving
-from embench.protocols import without_lag
 from embench.records.record import RUN_FILE, read_manifest
 from embench.system import locked
 
@@ -173,6 +172,8 @@ def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targ
 
 def _counting(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
     """The looks at a target of a dataset under a protocol and its variants by lag, of which each is another look."""
+    from embench.protocols import without_lag  # which imports much more than the start of the program needs
+
     looks = (line["entry"] for line in lines if "reproduces" not in line["entry"])
     asked = dataset, without_lag(protocol), target
     return [e for e in looks if (e["dataset"], without_lag(e["protocol"]), e["target"]) == asked]

@@ -229,8 +229,7 @@ def _left_s(content: Mapping[str, Any], state: Mapping[str, str], root: Path, wo
     took: dict[str, list[float]] = {}
     expected = real = 0.0
     for id_, (title, seconds) in content["stages"].items():
-        if state[id_] == "done":
-            wall = float(Folder(root, id_).result().get("wall_s", 0.0))
+        if state[id_] == "done" and (wall := Folder(root, id_).seconds()) is not None:
             took.setdefault(title.partition(" ")[0], []).append(wall)
             if seconds:
                 expected, real = expected + seconds, real + wall
