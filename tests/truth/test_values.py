@@ -11,8 +11,12 @@ from .values import MADE, findings, is_above
 
 DRAWS = 20 if WHOLE else 2
 NAMES = [*MADE] if WHOLE else ["wearable_stress"]
-FEW = {"hku956", "wesad"}
-"""Their subjects share too few songs, or are too few, for a headline."""
+FEW = {"hku956", "amigos/long"}
+"""Their subjects share too few stimuli for a headline."""
+HIDDEN = {"amigos", "amigos/external"}
+"""The releases hide when units were recorded: it is undefined what adds."""
+ORDERS = {"deap", "case", "faced", "emoeeg_mc"}
+"""Films came in many orders, where drifts that turn win a little of the headline, but do not add."""
 
 
 @pytest.mark.slow
@@ -22,7 +26,9 @@ def test_an_own_part_is_found_and_what_others_know_is_not(name: str, tmp_path: P
     above = {what: sum(is_above(score) for _, score, _ in made) for what, made in found.items()}
     added = {what: sum(adds) for what, made in found.items() if None not in (adds := [adds for *_, adds in made])}
     print(name, above, added)
-    assert min(above["own part"], above["own part and mixture"], added["own part"]) >= 0.9 * DRAWS
+    assert min(above["own part"], above["own part and mixture"]) >= 0.9 * DRAWS
+    assert name in HIDDEN or added["own part"] >= 0.9 * DRAWS
+    assert max(above[what] for what in ("film", "subject", "others, late")) == 0
     # At a rate of 5 %, more than 4 of 20 are above once in 400 times.
-    assert max(above[what] for what in ("film", "clock", "subject", "others, late")) <= 0.2 * DRAWS
+    assert name in ORDERS or max(above["clock"], above["mixture"]) <= 0.2 * DRAWS
     assert max(added["clock"], added["mixture"]) <= 0.2 * DRAWS
