@@ -143,6 +143,44 @@ def class_shares(units: Units) -> np.ndarray:
     return confusion_by_subject(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
 
 
+class SubjectMetric(Metric):
+    """A score that each subject has by themselves, mean over the subjects who have one; subclasses define `by_subject`.
+
+    Class attributes:
+        nobody: why no subject may have one, in a clause.
+
+    >>> class Bias(SubjectMetric):
+    ...     range, kinds, chance_level = (-np.inf, np.inf), frozenset({"value"}), 0.0
+    ...     def by_subject(self, units, subjects):
+    ...         error = units.score - units.y_true
+    ...         return np.array([error[units.subject == name].mean() for name in subjects])
+    >>> from embench.testing.samples import units
+    >>> round(Bias()(units("value")), 3)
+    0.022
+    """
+
+    nobody: ClassVar[str] = "nobody has one"
+
+    @abstractmethod
+    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+        """The score (P,) of each of `subjects` (P,), NaN for one without."""
+
+    def __call__(self, units: Units) -> float | Undefined:
+        """The mean of the subjects' scores, or `Undefined` where none has one."""
+        values = self.by_subject(units, np.unique(units.subject))
+        if not np.isfinite(values).any():
+            return Undefined(self.nobody if len(units) else "no units")
+        return float(np.nanmean(values))
+
+    def chance(self, units: Units) -> float:
+        """`chance_level`: what any prediction gets that is constant within each subject."""
+        return float("nan") if self.chance_level is None else self.chance_level
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) the mean in samples of subjects, NaN where no sampled subject has a score."""
+        return resampled_mean(self.by_subject(units, subjects), counts)
+
+
 def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, NaN left out.
 

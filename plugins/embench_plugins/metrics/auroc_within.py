@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined, resampled_mean
+from embench.interfaces.metric import SubjectMetric
 from embench.interfaces.ranking import auroc_by_subject
 from embench.interfaces.units import Units
 
 
-class AurocWithin(Metric):
+class AurocWithin(SubjectMetric):
     """AUROC inside each subject, mean over the subjects who have both classes, 0 to 1. Undefined where no subject
     has.
 
@@ -33,18 +33,8 @@ class AurocWithin(Metric):
     chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
+    nobody = "nobody has both classes"
 
-    def __call__(self, units: Units) -> float | Undefined:
-        """The mean of the subjects' AUROCs, or `Undefined` where no subject has both classes."""
-        values = auroc_by_subject(units, np.unique(units.subject))
-        if not np.isfinite(values).any():
-            return Undefined("nobody has both classes")
-        return float(np.nanmean(values))
-
-    def chance(self, units: Units) -> float:
-        """0.5: also what any score gets that is constant within each subject."""
-        return 0.5
-
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) mean of the subjects' AUROCs in each sample, NaN where no sampled subject has both classes."""
-        return resampled_mean(auroc_by_subject(units, subjects), counts)
+    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+        """(P,) each subject's AUROC, NaN for one with one class."""
+        return auroc_by_subject(units, subjects)

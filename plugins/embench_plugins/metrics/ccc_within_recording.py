@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from embench.interfaces.agreement import concordance_by_recording
-from embench.interfaces.metric import Metric, Undefined, resampled_mean
+from embench.interfaces.metric import SubjectMetric, Undefined
 from embench.interfaces.units import Units
 
 
-class CccWithinRecording(Metric):
+class CccWithinRecording(SubjectMetric):
     """Concordance correlation inside each recording, mean over a subject's recordings, then over subjects, -1 to 1.
     Recordings in which labels do not vary are excluded; undefined where that is true of all.
 
@@ -33,20 +33,14 @@ class CccWithinRecording(Metric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+    nobody = "labels vary in no recording"
 
     def __call__(self, units: Units) -> float | Undefined:
         """The mean over subjects, or `Undefined` where labels vary in no recording."""
         if units.recording is None:
             return Undefined("it is not known in which recordings units lie")
-        values = concordance_by_recording(units, np.unique(units.subject))
-        if not np.isfinite(values).any():
-            return Undefined("labels vary in no recording" if len(units) else "no units")
-        return float(np.nanmean(values))
+        return super().__call__(units)
 
-    def chance(self, units: Units) -> float:
-        """0: also what any prediction gets that is constant within each recording."""
-        return 0.0
-
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) mean of the subjects' concordances in each sample, NaN where none is defined."""
-        return resampled_mean(concordance_by_recording(units, subjects), counts)
+    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+        """(P,) the mean over each subject's recordings, NaN for one in whose recordings labels do not vary."""
+        return concordance_by_recording(units, subjects)

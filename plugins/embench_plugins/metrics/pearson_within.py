@@ -12,11 +12,11 @@ from typing import ClassVar
 import numpy as np
 
 from embench.interfaces.agreement import correlation_by_subject
-from embench.interfaces.metric import Metric, Undefined, resampled_mean
+from embench.interfaces.metric import SubjectMetric
 from embench.interfaces.units import Units
 
 
-class PearsonWithin(Metric):
+class PearsonWithin(SubjectMetric):
     """Pearson's correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
     excluded; undefined where that is true of all.
 
@@ -34,18 +34,8 @@ class PearsonWithin(Metric):
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+    nobody = "nobody's labels vary"
 
-    def __call__(self, units: Units) -> float | Undefined:
-        """The mean of the subjects' correlations, or `Undefined` where no subject's labels vary."""
-        values = correlation_by_subject(units, np.unique(units.subject))
-        if not np.isfinite(values).any():
-            return Undefined("nobody's labels vary" if len(units) else "no units")
-        return float(np.nanmean(values))
-
-    def chance(self, units: Units) -> float:
-        """0: also what any prediction gets that is constant within each subject."""
-        return 0.0
-
-    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) mean of the subjects' correlations in each sample, NaN where none is defined."""
-        return resampled_mean(correlation_by_subject(units, subjects), counts)
+    def by_subject(self, units: Units, subjects: np.ndarray) -> np.ndarray:
+        """(P,) each subject's correlation, NaN for one whose labels do not vary."""
+        return correlation_by_subject(units, subjects)
