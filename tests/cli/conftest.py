@@ -99,7 +99,7 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
     manifest = {
         "id": id_,
         "dataset": {"synthetic": {} if synthetic else None},
-        "protocol": {"name": "subject-independent-v2"},
+        "protocol": {"name": "subject-independent-v2", "leaks": False},
         "cohort": {"design": "free"},
         "config": {"label_subjects": None, "drop": []},
         "cost": {"wall_s": 90.0, "parameters": 1000},

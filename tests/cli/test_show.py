@@ -51,6 +51,18 @@ def test_real_data_are_not_called_generated(capsys):
     assert "SYNTHETIC" not in capsys.readouterr().out
 
 
+def test_scores_of_a_protocol_that_leaks_are_said_to_be_ranked_by_no_board(capsys):
+    made = a_result(SCORES, synthetic=False)
+    show.result(made)
+    assert "LEAKS" not in capsys.readouterr().out
+    trained = "other units of a test unit's person are trained on: 12 of 12 subjects"
+    made.manifest["protocol"] |= {"name": "epic2023-time", "leaks": True, "gives_up": {"split.by": trained}}
+    for shown in (show.result, lambda found: show.results([found])):
+        shown(made)
+        out = capsys.readouterr().out.replace("\n", " ")
+        assert f"epic2023-time LEAKS: {trained}. No board ranks these scores." in out
+
+
 def test_numbers_that_json_has_not_become_null(capsys):
     console.document({"a": float("nan"), "b": [float("inf"), 1.5], "c": (1,)})
     assert "".join(capsys.readouterr().out.split()) == '{"a":null,"b":[null,1.5],"c":[1]}'

@@ -34,6 +34,14 @@ def warn_of_synthetic(synthetic: bool) -> None:
         console.wrapped(text, bold=True, colour="yellow")
 
 
+def _warn_of_leaks(run: Mapping[str, Any]) -> None:
+    """Warns where a protocol trains on what it tests."""
+    rules = run["protocol"]
+    if rules["leaks"]:
+        why = "; ".join((rules.get("gives_up") or {}).values()) or "it trains on what it tests"
+        console.wrapped(f"{rules['name']} LEAKS: {why}. No board ranks these scores.", bold=True, colour="yellow")
+
+
 def result(found: Result, *, every: bool = False) -> None:
     """Prints one run on a screen: the headline with its verdict, other scores and the controls beside them; with
     `every` score that was computed."""
@@ -46,6 +54,7 @@ def result(found: Result, *, every: bool = False) -> None:
     console.echo(f"files: {found.folder}")
     if not every:
         console.note("--all prints every score; so does `embench report RUN`, for a browser")
+    _warn_of_leaks(found.manifest)
     warn_of_synthetic(found.synthetic)
 
 
@@ -69,6 +78,8 @@ def results(found: Sequence[Result]) -> None:
     )
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")
+    for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
+        _warn_of_leaks(leaking)
     warn_of_synthetic(any(each.synthetic for each in found))
 
 
