@@ -48,42 +48,42 @@ def reference_scores(
     return made
 
 
-def _others_curve(q: ControlTask) -> np.ndarray:
+def _others_curve(task: ControlTask) -> np.ndarray:
     """(m,) the mean label of other subjects at the same moment of the same stimulus, to the nearest unit."""
-    length = float(np.median(q.column(lambda unit: unit.stop - unit.start)))
-    moment = np.round(q.column(lambda unit: unit.start) / length)
-    _, stimulus = np.unique([unit.stimulus for unit in q.units], return_inverse=True)
-    sums, counts = _sums(q, np.stack([stimulus, moment]))
-    own_sums, own_counts = _sums(q, np.stack([stimulus, moment, q.subject]))
+    length = float(np.median(task.column(lambda unit: unit.stop - unit.start)))
+    moment = np.round(task.column(lambda unit: unit.start) / length)
+    _, stimulus = np.unique([unit.stimulus for unit in task.units], return_inverse=True)
+    sums, counts = _sums(task, np.stack([stimulus, moment]))
+    own_sums, own_counts = _sums(task, np.stack([stimulus, moment, task.subject]))
     return _divided(sums - own_sums, counts - own_counts)
 
 
-def _subject_mean(q: ControlTask) -> np.ndarray:
+def _subject_mean(task: ControlTask) -> np.ndarray:
     """(m,) the mean of the subject's own training labels."""
-    return _divided(*_sums(q, q.subject[None]))
+    return _divided(*_sums(task, task.subject[None]))
 
 
-def _last_value(q: ControlTask) -> np.ndarray:
+def _last_value(task: ControlTask) -> np.ndarray:
     """(m,) the last training label before the unit in its recording."""
-    _, recording = np.unique([unit.recording for unit in q.units], return_inverse=True)
-    start = q.column(lambda unit: unit.start)
-    order = q.train[np.lexsort((start[q.train], recording[q.train]))]
-    values = np.full(len(q.test), np.nan)
-    for k, unit in enumerate(q.test):
+    _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
+    start = task.column(lambda unit: unit.start)
+    order = task.train[np.lexsort((start[task.train], recording[task.train]))]
+    values = np.full(len(task.test), np.nan)
+    for k, unit in enumerate(task.test):
         of_recording = order[recording[order] == recording[unit]]
         before = np.searchsorted(start[of_recording], start[unit])
         if before:
-            values[k] = q.y[of_recording[before - 1]]
+            values[k] = task.y[of_recording[before - 1]]
     return values
 
 
-def _sums(q: ControlTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sums(task: ControlTask, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each test unit (m,) the sum of the training labels with the same `keys` (k, n), and how many there are."""
     _, code = np.unique(keys, axis=1, return_inverse=True)
     code = code.ravel()
     size = code.max() + 1
-    sums, counts = np.bincount(code[q.train], q.known, size), np.bincount(code[q.train], minlength=size)
-    return sums[code[q.test]], counts[code[q.test]]
+    sums, counts = np.bincount(code[task.train], task.known, size), np.bincount(code[task.train], minlength=size)
+    return sums[code[task.test]], counts[code[task.test]]
 
 
 def _divided(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
