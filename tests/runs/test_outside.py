@@ -230,7 +230,9 @@ def test_torch_is_not_imported(tmp_path):
         [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "out" / "scores.json").read_text())["headlines"] == {"arousal": "auroc_within"}
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["headlines"] == {
+        "arousal": "auroc_crossed_matched"
+    }
 
 
 def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored, tmp_path):

@@ -198,11 +198,9 @@ def _row(
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
-    if decision is not None and not has_classes:
-        if not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
-            faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
-            return None
-        decision = None
+    if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
+        faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
+        return None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
     return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision)
 
