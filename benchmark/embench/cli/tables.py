@@ -99,14 +99,8 @@ def fitting(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence
 
 
 def _fit(widths: Sequence[int]) -> bool:
-    """Whether columns of these widths stand side by side in the terminal."""
+    """True if columns of these widths fit side by side in the terminal."""
     return sum(widths) + 2 * (len(widths) - 1) <= console.room()
-
-
-def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] | None = None) -> int:
-    """The characters that a column needs where its cells are folded."""
-    head = _longest(visible(column.title), _NAME) + _PAD
-    return max(head, *(len(cell) if column.whole else _longest(cell, word or _WORD) for cell in cells))
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
@@ -132,6 +126,12 @@ _STEP = re.compile(r"\S(?:(?!(?<=\w[-/])(?=\w))\S)*")
 
 _NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
 """A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
+
+
+def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:
+    """The characters that a column needs where its cells are folded."""
+    head = _longest(visible(column.title), _NAME) + _PAD
+    return max(head, *(len(cell) if column.whole else _longest(cell, word) for cell in cells))
 
 
 def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:

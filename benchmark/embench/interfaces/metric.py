@@ -192,5 +192,20 @@ def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return counts[:, known] @ values[known] / counts[:, known].sum(1)
 
 
+def resampled_mean_of_units(values: np.ndarray, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(R,) means of units' `values` (n,) in samples with `counts` (R, P) of each of `subjects` (P,), NaN without units.
+
+    >>> from embench.testing.samples import units
+    >>> one = units("value")
+    >>> subjects = np.unique(one.subject)
+    >>> resampled_mean_of_units(np.ones(len(one)), one, subjects, np.ones((1, len(subjects))))
+    array([1.])
+    """
+    person = subject_codes(units, subjects)
+    sums, sizes = (np.bincount(person, of, len(subjects)) for of in (values, np.ones(len(values))))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts @ sums / (counts @ sizes))
+
+
 if not TYPE_CHECKING:  # or mypy takes any name for one of this module
     __getattr__ = renamed(__name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "resampled_mean"})

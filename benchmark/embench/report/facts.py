@@ -303,8 +303,7 @@ class RunFacts:
         return class_names(target, raw)
 
     def raters(self, target: Target) -> str:
-        """What is known of the raters of a target's label, in sentences; empty where it is no rating, or the data are
-        not available."""
+        """Sentences on the raters of a target's label; empty where it is no rating, or the data are not available."""
         if isinstance(self.store, Undefined) or self.folder_card is None or self.rules is None:
             return ""
         found = describe_raters(self.store, self.folder_card, target, self.rules)

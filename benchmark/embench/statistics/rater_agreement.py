@@ -102,7 +102,7 @@ def _covariance_within(values: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 
 def describe_raters(store: Store, card: Card, target: Target, protocol: Protocol) -> dict[str, Any] | None:
-    """What is known of the raters of a target's label, as plain values; None where the label is no rating.
+    """Plain values on the raters of a target's label; None where the label is no rating.
 
     `undefined`: why nothing is. Else `by`, how the label is made of theirs; `within`, the groups that hold a rater's
     level constant (`recording`, or `subject` of ratings of whole recordings); `reliability` of the label,
@@ -143,7 +143,7 @@ def describe_raters(store: Store, card: Card, target: Target, protocol: Protocol
 
 
 def raters_in_words(found: Mapping[str, Any]) -> str:
-    """What `describe_raters` says, in sentences."""
+    """The facts of `describe_raters` in sentences."""
     if "undefined" in found:
         return f"The label's reliability is not known: {found['undefined']}."
     mean = "weighted mean" if found["by"] == "ewe" else "mean"
@@ -164,8 +164,8 @@ def _by_recording(table: Mapping[str, Mapping[str, Label]], names: Sequence[str]
 def _one_against_others(
     raters: Raters, weights: np.ndarray, values: np.ndarray, units: Sequence[Unit], target: Target
 ) -> list[dict[str, Any]]:
-    """Of each rater the scores within subjects of the ratings (R, N) as predictions of the label that the target's rule
-    makes of the others'; none of several classes, or where training labels decide a cut."""
+    """The scores within subjects of each rater's ratings, of `values` (R, N), as predictions of the label that the
+    target's rule makes of the others'; none of several classes, or where training labels decide a cut."""
     rows: list[dict[str, Any]] = []
     for r, (name, weight) in enumerate(zip(raters.labels, weights.tolist(), strict=True)):
         rows.append({"rater": name, "weight": weight})

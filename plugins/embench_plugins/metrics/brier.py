@@ -9,8 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined, class_shares
-from embench.interfaces.ranking import subject_codes
+from embench.interfaces.metric import Metric, Undefined, class_shares, resampled_mean_of_units
 from embench.interfaces.units import Units
 
 
@@ -38,10 +37,7 @@ class Brier(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) Brier score of each sample of subjects, NaN for a sample without units."""
-        person = subject_codes(units, subjects)
-        errors = np.bincount(person, _errors(units), len(subjects))
-        with np.errstate(invalid="ignore"):
-            return counts @ errors / (counts @ np.bincount(person, minlength=len(subjects)))
+        return resampled_mean_of_units(_errors(units), units, subjects, counts)
 
 
 def _errors(units: Units) -> np.ndarray:

@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import subject_codes
+from embench.interfaces.metric import Metric, Undefined, resampled_mean_of_units
 from embench.interfaces.units import Units
 
 
@@ -42,10 +41,7 @@ class Rmse(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) error of each sample of subjects, NaN for a sample without units."""
-        person = subject_codes(units, subjects)
-        errors = np.bincount(person, _errors(units), len(subjects))
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(counts @ errors / (counts @ np.bincount(person, minlength=len(subjects))))
+        return np.sqrt(resampled_mean_of_units(_errors(units), units, subjects, counts))
 
 
 def _errors(units: Units) -> np.ndarray:

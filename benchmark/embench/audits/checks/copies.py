@@ -330,7 +330,7 @@ def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, 
 
 
 def _common(one: np.ndarray, other: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """What two windows (n,) have in common if the second has it `lag` samples earlier."""
+    """The parts of two windows (n,) that are of one signal if the second has it `lag` samples earlier."""
     return one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
 
 

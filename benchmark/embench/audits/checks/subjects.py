@@ -21,6 +21,7 @@ from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.audited import MISCALIBRATED
 from embench.records.audit import AuditFinding, CheckResult, Severity
+from embench.records.finding_texts import FITTING, LEARNING
 from embench.records.predictions import MODEL
 from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects
@@ -183,12 +184,8 @@ def check_collapse(e: RecordEvidence) -> CheckResult:
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
         one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
         figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
-        todo = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
+        scores, todo = ("scores", LEARNING) if target.traits.has_classes else ("values", FITTING)
         if sum(constant) > len(parts) / 2:
-            scores = "scores" if target.traits.has_classes else "values"
-            todo = (
-                todo if target.traits.has_classes else "try a lower learning rate, more epochs or less regularisation"
-            )
             what = f"{scores} of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
         elif sum(one) > len(parts) / 2:
