@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
 
 
-_KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol")
+_KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
 
 def list_plugins(
@@ -35,14 +35,15 @@ def list_plugins(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the available plugins, modalities and protocols, and broken ones with the reason."""
+    """List the available plugins, modalities, protocols and baseline sets, and broken ones with the reason."""
     if matrix:
         _print_matrix(kind, as_json)
         return
-    if kind == "protocol":
-        from embench.cli import protocols
+    if kind in ("protocol", "baselines"):
+        from embench.cli import baselines, protocols
 
-        console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
+        of_kind: Any = protocols if kind == "protocol" else baselines
+        console.answer(as_json, of_kind.listed() if as_json else None, of_kind.print_listed)
         return
     if kind is not None and kind not in _KINDS:
         raise UsageError(
@@ -72,7 +73,7 @@ def list_plugins(
     if len(homes) == 1:
         console.echo(f"package: {next(iter(homes))}")
     if kind is None:
-        console.echo("protocols: embench list protocol")
+        console.echo("protocols: embench list protocol; baseline sets: embench list baselines")
     columns = [field("kind"), field("full_name", "name"), field("broken", "reason"), field("source", "file")]
     show_table((entry for entry in found if entry.broken), columns, title="broken")
 
