@@ -40,7 +40,7 @@ class BaselineRow:
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
-        more += [asked.protocol] if asked.protocol != Request.protocol else []
+        more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
         return ", ".join([text, *more])
 
 
@@ -63,12 +63,13 @@ def rows_of(found: BaselineSet, level: Level, dataset: str, options: Mapping[str
         rows = [row for each, rule in rules for row in _of_rule(each, rule, dataset, card, options)]
     once: dict[Request, BaselineRow] = {}
     for row in rows:
-        once.setdefault(row.request, row)
+        if row.request not in once or once[row.request].reason:  # two rules may name it, one of them for other targets
+            once[row.request] = row
     return [_checked(row) for row in once.values()]
 
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
-    return card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+    return card_for_protocol(protocols.load_current_protocol(protocol), find.card_of(dataset, data_root))
 
 
 def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
