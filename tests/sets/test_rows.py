@@ -34,6 +34,9 @@ def test_each_modality_alone_and_all_together(rows):
     found = rows("{encoder: handcrafted, fusion: logreg, modalities: [each, all]}")
     assert [m for _, m in found] == ["ppg", "eda", "temp", "ppg,eda,temp"]
     assert set(found.values()) == {""}
+    left_out = rows("{encoder: handcrafted, fusion: logreg, modalities: [all but one]}")
+    assert [m for _, m in left_out] == ["eda,temp", "ppg,temp", "ppg,eda"]
+    assert not rows("{encoder: handcrafted, fusion: logreg, modalities: [all but one]}", modalities="ppg,eda")
 
 
 def test_an_encoder_takes_part_with_what_it_reads(rows):

@@ -3,6 +3,7 @@ sets."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -85,6 +86,11 @@ def baselines(
         console.echo(
             f"{found.name}{' (draft)' if found.draft else ''}, {level}: {len(done.results)} of {len(able)} rows"
         )
+        if found.paper:
+            given = {name: options[name] for name in ("recipe", "seeds", "data_root", "runs") if options[name]}
+            words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
+            console.wrapped("Printed and obtained numbers side by side:")
+            console.command(" ".join(["embench claims", found.paper, "--dataset", shlex.quote(dataset), *words]))
     done.check()
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,11 +66,13 @@ def _training(stage: Stage[Any]) -> np.ndarray:
 
 def estimator_seconds(plan: Plan, width: int) -> float:
     """Seconds to fit a plan's estimator in its first fold, to rows of `width` numbers; once for plans whose estimators,
-    labels and widths are the same."""
+    labels and widths are the same. 0 where the trial fails, which will be reported when it is run."""
     stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
     part = plan.method.fusion
     about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
-    return cached_call((estimator_seconds, *about), lambda: _fit_s(plan, stage, width))
+    with suppress(Exception):
+        return cached_call((estimator_seconds, *about), lambda: _fit_s(plan, stage, width))
+    return 0.0
 
 
 def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:

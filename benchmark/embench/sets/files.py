@@ -24,8 +24,8 @@ from embench.registry.trust import refuse_file
 Level = Literal["core", "extended", "full"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """Levels of a set, each of which holds those before it."""
-EACH, ALL, NONE = "each", "all", "none"
-"""Words of a rule: every modality of the dataset by itself, all together; no such part."""
+EACH, ALL, ALL_BUT_ONE, NONE = "each", "all", "all but one", "none"
+"""Words of a rule: every modality of the dataset by itself, all together, all without each; no such part."""
 
 
 def _choices(value: Any) -> Any:
@@ -45,8 +45,9 @@ class RowRule(_Strict):
 
     Args:
         encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`. `pretrainer`, `fusion`: names, or `none`.
-        modalities: `each` of the dataset's modalities that the encoder reads by itself, or `all` of them together; the
-            name of one, which stands for all that are read as it; or several, as in `ecg,eeg` or `ppg+eda`.
+        modalities: `each` of the dataset's modalities that the encoder reads by itself, `all` of them together, or
+            `all but one`, for each; the name of one, which stands for all that are read as it; or several, as in
+            `ecg,eeg` or `ppg+eda`.
         targets: the kind of targets that the rows are for; by default any that their parts predict.
         recipe: by default that of a run.
         set: settings of all of the rows, such as `encoder.lr=1e-4`.

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from embench.callbacks import EventCallback
-from embench.engine.stage import Folder
+from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
@@ -93,15 +94,16 @@ def forecast_rows(
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
     root, stages = _root(plan), list(plan.graph.stages.values())
-    todo, once, width, parameters = left_to_do(stages, root), dict[str, float](), 0, 0
+    todo = left_to_do(stages, root)
     waiting = {stage.id for stage in todo}
     seconds = {s.id: Folder(root, s.id).seconds() or 0.0 for s in stages if s.id not in waiting}
     seconds |= dict.fromkeys(waiting, PREDICT_S)
-    begun = any(stage.kind in CHEAP and stage.id not in waiting for stage in stages)
-    if plan.method.inputs == "features":
+    once, width, parameters = dict[str, float](), 0, 0
+    if todo and plan.method.inputs == "features":
+        computed = any(stage.kind == "estimator" and stage.id not in waiting for stage in stages)
         for m, part in plan.method.encoders.items():
             cost = features_cost(plan, m)
-            once |= {} if begun else {f"features {part.name} {m}": cost.seconds / _workers(plan)}
+            once |= {} if computed else {f"features {part.name} {m}": cost.seconds / _workers(plan)}
             width += cost.width
         fit_s = estimator_seconds(plan, width)
         seconds |= {stage.id: PREDICT_S + fit_s for stage in todo if stage.kind == "predict"}
@@ -111,15 +113,19 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
             parameters = forecast(plan.graph, 1)["parameters"]
     seconds |= seconds_like_done(stages, root)
     if not (row.request.dev or (plan.folder / RUN_FILE).is_file()):
-        name = f"nuisances {plan.protocol.hash} {plan.test.store.key} {plan.request.seeds} {row.request.targets}"
-        once[name] = cached_call(
-            (seconds_to_fit, name), lambda: seconds_to_fit(plan.test, plan.protocol, plan.request.seed_list)
-        )
+        once |= _nuisances(plan)
     hours = sum(plan.test.sessions.values()) / 3600
     scored_s = SCORED_S * hours * len(plan.folds) * len(plan.test.targets)
-    return RowForecast(
-        row, plan, seconds, once, scored_s, _memory_mb(plan, width, parameters), _disk_mb(plan, width, parameters)
-    )
+    sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)
+    return RowForecast(row, plan, seconds, once, scored_s, *sizes)
+
+
+def _nuisances(plan: Plan) -> dict[str, float]:
+    """Seconds to fit what clock and movement tell of the labels, for each seed, which other rows have, too."""
+    seeds, targets = plan.request.seed_list, ",".join(target.name for target in plan.test.targets)
+    about = f"{plan.protocol.hash} {plan.test.store.key} {targets}"
+    whole = cached_call((seconds_to_fit, about, seeds), lambda: seconds_to_fit(plan.test, plan.protocol, seeds))
+    return {f"nuisances {about} {seed}": whole / len(seeds) for seed in seeds}
 
 
 def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
@@ -136,10 +142,10 @@ def _memory_mb(plan: Plan, width: int, parameters: int) -> float:
     return (PROCESS_MB + own / 1e6) * _workers(plan)
 
 
-def _disk_mb(plan: Plan, width: int, parameters: int) -> float:
-    """What the stages that are not done will write: rows of estimators, weights, predictions."""
+def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int) -> float:
+    """What stages will write: rows of estimators, weights, predictions."""
     size = 0
-    for stage in left_to_do(plan.graph.stages.values(), _root(plan)):
+    for stage in todo:
         if stage.kind == "predict":
             size += 8 * len(stage.task["recording"])
         else:

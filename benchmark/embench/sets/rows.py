@@ -20,7 +20,7 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
-from embench.sets.files import ALL, EACH, NONE, BaselineSet, Level, RowRule
+from embench.sets.files import ALL, ALL_BUT_ONE, EACH, NONE, BaselineSet, Level, RowRule
 from embench.system import version_of
 
 
@@ -121,9 +121,11 @@ def _modalities(
             yield from ((m, "") for m in own)
         elif word == ALL and len(own) > 1:
             yield ",".join(own), ""
+        elif word == ALL_BUT_ONE and len(own) > 2:  # of two it is each
+            yield from ((",".join(name for name in own if name != m), "") for m in own)
         elif word == EACH or (word == ALL and EACH not in wanted):
             yield word, f"{encoder} reads {f'{own[0]} alone' if own else 'none'} of {', '.join(pool)}"
-        elif word != ALL:
+        elif word not in (ALL, ALL_BUT_ONE):
             alike = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
             yield from ((m, "") for m in alike or [word])
 
