@@ -106,7 +106,9 @@ def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(
     assert len(fits) > len(found) / 2
 
 
-def test_a_dataset_without_the_target_or_labels_is_refused(rows):
+def test_a_target_a_modality_and_a_protocol_that_cannot_be_are_refused(rows):
+    with pytest.raises(UsageError, match="no modality `heart`"):
+        rows("features-v1", modalities="eda,heart")
     with pytest.raises(UsageError, match="no target `sadness`"):
         rows("features-v1", targets="sadness")
     with pytest.raises(UsageError, match="superseded"):

@@ -18,6 +18,7 @@ from embench.cli.tables import fields, grouped, show_table
 from embench.errors import UsageError
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
+from embench.snapshot import snapshot
 
 if TYPE_CHECKING:
     from embench.sets.files import BaselineSet
@@ -69,7 +70,7 @@ def baselines(
     rows = rows_of(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
         check_readable(dataset, options["data_root"], steps)
-    with Progress(several=True) as progress:
+    with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if not dry_run and able:
             done = run_rows(able, hours=hours, progress=progress.event, told=progress.line)

@@ -17,7 +17,7 @@ from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.dataset import Card
-from embench.planning.method import read_pretrainer, resolve_method
+from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.sets.files import ALL, ALL_BUT_ONE, EACH, NONE, BaselineSet, Level, RowRule
@@ -88,11 +88,14 @@ def _of_rule(
     level: Level, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
     given = options.get("modalities")
-    pool = given.split(",") if given else [m for m in card.default_modalities if "+" not in m]
+    pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
+    every = list(card.modalities)
+    if given:
+        pool = every = list(chosen_modalities(Request(dataset, modalities=given), card, every))
     has_classes = {target.traits.has_classes for target in choose_targets(card, options.get("targets"))}
     unfit = rule.targets and has_classes != {rule.targets == "classes"}
     for encoder, pretrainer, fusion in product(rule.encoder, rule.pretrainer, rule.fusion):
-        for modalities, reason in _modalities(rule.modalities, encoder, pool, pool if given else list(card.modalities)):
+        for modalities, reason in _modalities(rule.modalities, encoder, pool, every):
             fields = {
                 **options,
                 "encoders": tuple(encoder.split(",")),
