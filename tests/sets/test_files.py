@@ -8,8 +8,8 @@ import pytest
 
 from embench import registry
 from embench.errors import UsageError
-from embench.sets.files import LEVELS, find_set, installed_sets, read_set
-from embench.sets.rows import rows_of
+from embench.sets.files import SET_LEVELS, find_set, installed_sets, read_set
+from embench.sets.rows import baseline_rows
 
 GOOD = """name: mine-v1
 summary: Mine.
@@ -42,7 +42,7 @@ def test_bundled_sets_are_read_and_only_drafts_change():
 
 def test_levels_nest():
     standard = find_set("standard-v1")
-    core, extended, full = (standard.rules(level) for level in LEVELS)
+    core, extended, full = (standard.rules(level) for level in SET_LEVELS)
     assert full[: len(extended)] == extended
     assert extended[: len(core)] == core
     assert 0 < len(core) < len(extended) < len(full)
@@ -102,7 +102,7 @@ def test_a_package_brings_a_set_and_its_encoder_and_a_broken_set_costs_itself_al
     with pytest.warns(UserWarning, match="a baseline set is excluded") as caught:
         assert installed_sets().keys() > {"acme-v1", "standard-v1"}
     assert str(broken) in str(caught[0].message)
-    rows = rows_of(find_set("acme-v1"), "core", "stress_predict", {})
+    rows = baseline_rows(find_set("acme-v1"), "core", "stress_predict", {})
     assert [(row.request.modalities, row.reason) for row in rows] == [("ppg", ""), ("eda", "")]
     done = embench("list", "baselines", "--json")
     assert "acme-v1" in {row["name"] for row in json.loads(done.out)}

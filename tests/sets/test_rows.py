@@ -4,8 +4,8 @@ import pytest
 
 from embench import registry
 from embench.errors import UsageError
-from embench.sets.files import LEVELS, find_set
-from embench.sets.rows import rows_of
+from embench.sets.files import SET_LEVELS, find_set
+from embench.sets.rows import baseline_rows
 
 PAPERS = {
     "vazquez2022": "amigos/all", "strizhkova2024": "amigos", "woo2023": "amigos", "wu2023": "wesad"
@@ -22,7 +22,7 @@ def rows(tmp_path):
             path = tmp_path / "mine-v1.yaml"
             path.write_text(f"name: mine-v1\nsummary: Mine.\ncore:\n  - {rule}\n")
             found = str(path)
-        made = rows_of(find_set(found), level, dataset, {"data_root": tmp_path, **options})
+        made = baseline_rows(find_set(found), level, dataset, {"data_root": tmp_path, **options})
         return {(row.title.partition(" on ")[0], row.request.modalities): row.reason for row in made}
 
     return of
@@ -90,14 +90,14 @@ def test_what_is_not_installed_is_listed_as_such(rows, monkeypatch):
     "dataset", ["amigos", "deap", "k_emocon", "case", "wesad", "faced", "eegmat", "hku956", "wearable_stress"]
 )
 def test_each_level_of_the_standard_set_has_more_rows_for_every_dataset(dataset, tmp_path):
-    rows = [rows_of(find_set("standard-v1"), level, dataset, {"data_root": tmp_path}) for level in LEVELS]
+    rows = [baseline_rows(find_set("standard-v1"), level, dataset, {"data_root": tmp_path}) for level in SET_LEVELS]
     core, extended, full = ({row.request for row in own if not row.reason} for own in rows)
     assert set() < core < extended < full
 
 
 @pytest.mark.parametrize(("paper", "dataset"), PAPERS.items())
 def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(paper, dataset, tmp_path):
-    found = rows_of(find_set(f"paper-{paper}"), "core", dataset, {"recipe": "quick", "data_root": tmp_path})
+    found = baseline_rows(find_set(f"paper-{paper}"), "core", dataset, {"recipe": "quick", "data_root": tmp_path})
     requests = {row.request for row in found}
     assert len(requests) == len(found) > 3
     fits = [row for row in found if not row.reason]

@@ -50,7 +50,7 @@ def baselines(
         str, Option("--set", autocompletion=_names, help="Baseline set, or a YAML file; see `embench list baselines`.")
     ] = _DEFAULT,
     level: Annotated[
-        Literal["core", "extended", "full"], Option(help="Level of the set; each holds those before it.")
+        Literal["core", "extended", "full"], Option(help="SetLevel of the set; each holds those before it.")
     ] = "core",
     hours: Annotated[
         float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
@@ -63,11 +63,11 @@ def baselines(
     from embench.cli import show
     from embench.sets.files import find_set
     from embench.sets.forecast import forecast_rows
-    from embench.sets.rows import rows_of
+    from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
 
     found, dataset = find_set(named), options.pop("dataset")
-    rows = rows_of(found, level, dataset, options)
+    rows = baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
         check_readable(dataset, options["data_root"], steps)
     with snapshot(), Progress(several=True) as progress:
@@ -95,9 +95,9 @@ def baselines(
     done.check()
 
 
-def listed() -> list[dict[str, Any]]:
+def listed_sets() -> list[dict[str, Any]]:
     """Name, summary, number of rules up to each level, and state of each installed baseline set."""
-    from embench.sets.files import LEVELS, installed_sets
+    from embench.sets.files import SET_LEVELS, installed_sets
 
     return [
         {
@@ -105,16 +105,16 @@ def listed() -> list[dict[str, Any]]:
             "name": each.name,
             "summary": each.summary,
             "state": "draft" if each.draft else "fixed",
-            "rules": None if each.paper else {level: len(each.rules(level)) for level in LEVELS},
+            "rules": None if each.paper else {level: len(each.rules(level)) for level in SET_LEVELS},
             "hash": each.hash,
         }
         for each in installed_sets().values()
     ]
 
 
-def print_listed() -> None:
+def print_sets() -> None:
     """Prints the baseline sets as a table."""
-    show_table(listed(), fields("name", "summary", "state"), title=SETS)
+    show_table(listed_sets(), fields("name", "summary", "state"), title=SETS)
 
 
 def _plan(

@@ -39,11 +39,15 @@ def list_plugins(
     if matrix:
         _print_matrix(kind, as_json)
         return
-    if kind in ("protocol", "baselines"):
-        from embench.cli import baselines, protocols
+    if kind == "protocol":
+        from embench.cli import protocols
 
-        of_kind: Any = protocols if kind == "protocol" else baselines
-        console.answer(as_json, of_kind.listed() if as_json else None, of_kind.print_listed)
+        console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
+        return
+    if kind == "baselines":
+        from embench.cli import baselines
+
+        console.answer(as_json, baselines.listed_sets() if as_json else None, baselines.print_sets)
         return
     if kind is not None and kind not in _KINDS:
         raise UsageError(

@@ -21,10 +21,10 @@ from embench.files import MOST_YAML, digest, parse_yaml, read_text
 from embench.registry.naming import did_you_mean
 from embench.registry.trust import refuse_file
 
-Level = Literal["core", "extended", "full"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+SetLevel = Literal["core", "extended", "full"]
+SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)
 """Levels of a set, each of which holds those before it."""
-EACH, ALL, ALL_BUT_ONE, NONE = "each", "all", "all but one", "none"
+EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "none"
 """Words of a rule: every modality of the dataset by itself, all together, all without each; no such part."""
 
 
@@ -54,9 +54,9 @@ class RowRule(_Strict):
     """
 
     encoder: Choices
-    pretrainer: Choices = (NONE,)
-    fusion: Choices = (NONE,)
-    modalities: Choices = (EACH,)
+    pretrainer: Choices = (NO_PART,)
+    fusion: Choices = (NO_PART,)
+    modalities: Choices = (EACH_ALONE,)
     targets: Literal["classes", "values"] | None = None
     recipe: Literal["paper", "small", "quick"] | None = None
     set: Annotated[tuple[str, ...], BeforeValidator(_choices)] = ()
@@ -81,9 +81,9 @@ class BaselineSet(_Strict):
             raise ValueError("the set of a `paper` has one level, core")
         return self
 
-    def rules(self, level: Level) -> list[tuple[Level, RowRule]]:
+    def rules(self, level: SetLevel) -> list[tuple[SetLevel, RowRule]]:
         """The rules up to a level, each with its own."""
-        upto = LEVELS[: LEVELS.index(level) + 1]
+        upto = SET_LEVELS[: SET_LEVELS.index(level) + 1]
         return [(each, rule) for each in upto for rule in getattr(self, each)]
 
     @property

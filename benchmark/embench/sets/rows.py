@@ -20,7 +20,7 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
-from embench.sets.files import ALL, ALL_BUT_ONE, EACH, NONE, BaselineSet, Level, RowRule
+from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.system import version_of
 
 
@@ -28,7 +28,7 @@ from embench.system import version_of
 class BaselineRow:
     """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
 
-    level: Level
+    level: SetLevel
     request: Request
     reason: str = ""
 
@@ -44,7 +44,7 @@ class BaselineRow:
         return ", ".join([text, *more])
 
 
-def rows_of(found: BaselineSet, level: Level, dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
     """The rows of a set up to a level on a dataset, each once, with those that do not fit.
 
     Args:
@@ -85,7 +85,7 @@ def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[
 
 
 def _of_rule(
-    level: Level, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
+    level: SetLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
     given = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
@@ -99,8 +99,8 @@ def _of_rule(
             fields = {
                 **options,
                 "encoders": tuple(encoder.split(",")),
-                "pretrainers": () if pretrainer == NONE else tuple(pretrainer.split(",")),
-                "fusion": None if fusion == NONE else fusion,
+                "pretrainers": () if pretrainer == NO_PART else tuple(pretrainer.split(",")),
+                "fusion": None if fusion == NO_PART else fusion,
                 "modalities": modalities,
                 "settings": rule.set,
                 "recipe": options.get("recipe", rule.recipe),
@@ -120,15 +120,15 @@ def _modalities(
     accepted = {m: registry.load("encoder", name).accepts for m, _, name in texts}  # under "" of all others
     own = [m for m in pool if registry.known_as(accepted.get(m, accepted.get("", frozenset())), m)]
     for word in wanted:
-        if word == EACH and own:
+        if word == EACH_ALONE and own:
             yield from ((m, "") for m in own)
-        elif word == ALL and len(own) > 1:
+        elif word == ALL_TOGETHER and len(own) > 1:
             yield ",".join(own), ""
         elif word == ALL_BUT_ONE and len(own) > 2:  # of two it is each
             yield from ((",".join(name for name in own if name != m), "") for m in own)
-        elif word == EACH or (word == ALL and EACH not in wanted):
+        elif word == EACH_ALONE or (word == ALL_TOGETHER and EACH_ALONE not in wanted):
             yield word, f"{encoder} reads {f'{own[0]} alone' if own else 'none'} of {', '.join(pool)}"
-        elif word not in (ALL, ALL_BUT_ONE):
+        elif word not in (ALL_TOGETHER, ALL_BUT_ONE):
             alike = [m for m in every if re.fullmatch(r"\w+", word) and registry.known_as({word}, m)]
             yield from ((m, "") for m in alike or [word])
 
