@@ -68,7 +68,7 @@ def test_modalities_of_the_command_line_take_the_place_of_the_defaults(rows):
 def test_the_baselines_of_values_are_those_that_predict_them(rows, target, estimators):
     found = rows("features-v1", "case", modalities="ecg", targets=target)
     assert {title.rpartition(" ")[2] for (title, _), why in found.items() if not why} == set(estimators.split())
-    assert {why for why in found.values() if why} == {f"for {'classes' if 'value' in target else 'values'} alone"}
+    assert {why for why in found.values() if why} == {f"for {'classes' if 'value' in target else 'values'} only"}
 
 
 def test_an_estimator_is_listed_with_what_it_does_not_predict(rows):

@@ -80,7 +80,7 @@ def forecast_rows(
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
     """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
     then networks, what takes longer later. Data are prepared, and networks tried, where that was not done yet."""
-    found, unfit = [], []
+    found, unfit = list[RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
             unfit.append(row)

@@ -105,7 +105,7 @@ def _of_rule(
                 "settings": rule.set,
                 "recipe": options.get("recipe", rule.recipe),
             }
-            yield BaselineRow(level, Request(dataset, **fields), f"for {rule.targets} alone" if unfit else reason)
+            yield BaselineRow(level, Request(dataset, **fields), f"for {rule.targets} only" if unfit else reason)
 
 
 def _modalities(

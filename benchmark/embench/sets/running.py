@@ -73,7 +73,15 @@ def run_rows(
     def ended(plan: Plan, end: Result | EmbenchError) -> None:
         nonlocal number
         number += 1
-        line = f"failed: {end.what}; {_failure(plan, end)}" if isinstance(end, EmbenchError) else _headlines(end)
+        file = plan.request.runs_folder / "failures" / f"{plan.id}.txt"
+        if isinstance(end, EmbenchError):
+            line = f"failed: {end.what}; {file}"
+            make_folder(file.parent)
+            again = command_of(vars(plan.request))
+            write_text(file, f"{plan.method.title}\n{again}\n{end.label}: {end}\n")
+        else:
+            line = "; ".join(_headline(end, verdict) for verdict in end.verdicts.values())
+            file.unlink(missing_ok=True)
         told(f"{number} of {len(rows)}: {titles[plan.id]}: {line}")
 
     for some in [[row] for row in rows] if hours is not None else [list(rows)]:
@@ -91,24 +99,13 @@ def run_rows(
     return runner.GridResult(tuple(results), failures)
 
 
-def _failure(plan: Plan, error: EmbenchError) -> Path:
-    """Writes why a row failed into the runs folder, with the command that runs it alone; the file."""
-    folder = plan.request.runs_folder / "failures"
-    make_folder(folder)
-    path = folder / f"{plan.id}.txt"
-    write_text(path, f"{plan.method.title}\n{command_of(vars(plan.request))}\n{error.label}: {error}\n")
-    return path
-
-
-def _headlines(result: Result) -> str:
-    """The headline of each target beside the best control."""
-    return "; ".join(_headline(result, verdict) for verdict in result.verdicts.values())
-
-
 def _headline(result: Result, verdict: TargetVerdict) -> str:
+    """The headline of a target beside the best control."""
     name, higher = verdict.shown, metric_facts(verdict.shown).higher
     means = {control.name: control.scores.get(name) for control in result.scores.controls(verdict.target)}
-    known = {control: score.mean for control, score in means.items() if score is not None and score.mean is not None}
-    best = (max if higher else min)(known, key=lambda control: known[control], default="")
+    known = [(score.mean, control) for control, score in means.items() if score and score.mean is not None]
     text = f"{verdict.target} {name} {format_score(result.scores.score(verdict.target, name), missing='not estimable')}"
-    return f"{text}, best control {format_figure(known[best])} ({best})" if best else text
+    if not known:
+        return text
+    mean, best = sorted(known, reverse=higher)[0]
+    return f"{text}, best control {format_figure(mean)} ({best})"
