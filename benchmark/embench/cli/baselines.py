@@ -123,7 +123,7 @@ def _plan(
     """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
     from embench.sets.forecast import lefts
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "row": each.row.title,
             "level": each.row.level,

@@ -14,6 +14,7 @@ import numpy as np
 
 from embench import registry
 from embench.engine import device as machine
+from embench.engine.predict import SINGLE_ROWS
 from embench.engine.source import grid_of
 from embench.engine.specs import Part
 from embench.engine.stage import Stage
@@ -86,7 +87,13 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
         X, subjects = rng.standard_normal((len(part), width)), stage.task["recording"][at[part]].astype(str)
         machine.seed_everything(0, stage.params.common.threads, "cpu")
         estimator = kind(plan.method.fusion.recipe, 0, target.kind, target.n, plan.method.modalities)
-        return _timed(lambda: estimator.fit(X, y[part], subjects, np.ones(len(part))))[0]
+
+        def work() -> None:
+            estimator.fit(X, y[part], subjects, np.ones(len(part)))
+            for row in range(min(SINGLE_ROWS, len(X))):  # as is checked of every stage that predicts
+                estimator.score(X[row : row + 1])
+
+        return _timed(work)[0]
 
     if len(y) <= _MOST_ROWS:
         return fit(len(y))

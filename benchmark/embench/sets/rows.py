@@ -61,9 +61,9 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
         card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
         rules = found.rules(level)
         rows = [row for each, rule in rules for row in _of_rule(each, rule, dataset, card, options)]
-    once: dict[Request, BaselineRow] = {}
+    once = dict[Request, BaselineRow]()
     for row in rows:
-        if row.request not in once or once[row.request].reason:  # two rules may name it, one of them for other targets
+        if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
             once[row.request] = row
     return [_checked(row) for row in once.values()]
 
