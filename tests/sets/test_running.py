@@ -88,7 +88,7 @@ def test_each_row_is_a_line_with_its_headline_beside_the_best_control(embench, l
     lines = [text for text in done.err.splitlines() if " of 3: " in text]
     assert [text.partition(":")[0] for text in lines] == ["1 of 3", "2 of 3", "3 of 3"]
     assert all("arousal auroc" in text and ", best control " in text for text in lines)
-    assert "3 of 3 rows" in done.out
+    assert "mine-v1, core: 3 of 3 rows; 2 more do not fit" in " ".join(done.out.split())
 
 
 def test_a_row_that_fails_is_a_line_and_a_file_and_the_rest_goes_on(embench, bench, line):

@@ -83,10 +83,8 @@ def baselines(
         return
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     if not as_json:
-        _print_unfit([_unfit(row) for row in unfit])
-        console.echo(
-            f"{found.name}{' (draft)' if found.draft else ''}, {level}: {len(done.results)} of {len(able)} rows"
-        )
+        left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
+        console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
         if found.paper:
             given = {name: options[name] for name in ("recipe", "seeds", "data_root", "runs") if options[name]}
             words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
@@ -152,6 +150,10 @@ def _plan(
     }
 
 
+def _title(found: BaselineSet, level: str) -> str:
+    return f"{found.name}{' (draft)' if found.draft else ''}, {level}"
+
+
 def _unfit(row: BaselineRow) -> dict[str, str]:
     return {"row": row.title, "level": row.level, "reason": row.reason}
 
@@ -171,7 +173,7 @@ def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path) -> Non
             }
             for number, row in enumerate(document["rows"], 1)
         ),
-        title=f"{found.name}{' (draft)' if found.draft else ''}, {document['level']}, on {document['dataset']}",
+        title=f"{_title(found, document['level'])}, on {document['dataset']}",
     )
     _print_unfit(document["does_not_fit"])
     ended = sum(row["done"] for row in document["rows"])
