@@ -161,6 +161,9 @@ def _unfit(row: BaselineRow) -> dict[str, str]:
 def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path) -> None:
     import shutil
 
+    from embench.cli.show import warn_of_synthetic
+
+    warn_of_synthetic(document["synthetic"])
     show_table(
         (
             {
