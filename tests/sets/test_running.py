@@ -11,7 +11,7 @@ from ..tiny.world import few_folds, make_subjects, plugin, write
 SET = """name: mine-v1
 summary: Two estimators and a network.
 core:
-  - {{encoder: "{pool}", modalities: eda}}
+  - {{encoder: "{pool}", fusion: [none, single], modalities: eda}}
   - {{encoder: handcrafted, fusion: [logreg, lda], modalities: [eda, eeg]}}
 extended:
   - {{encoder: "{bad}", modalities: eda}}
@@ -32,7 +32,7 @@ class Bad(Encoder):
 
 @pytest.fixture
 def line(bench, tmp_path):
-    """The arguments of `embench baselines` for a set of a few rows, one of which fails."""
+    """The arguments of `embench baselines` for a set of a few rows: two are one run, and one fails."""
     (tmp_path / "bad.py").write_text(BAD)
     path = tmp_path / "mine-v1.yaml"
     path.write_text(SET.format(pool=plugin("Pool"), bad=f"{tmp_path}/bad.py:Bad"))

@@ -79,17 +79,21 @@ def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
     """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later. Data are prepared, and networks tried, where that was not done yet."""
-    found, unfit = list[RowForecast](), list[BaselineRow]()
+    then networks, what takes longer later; two requests that mean one run are one row. Data are prepared, and networks
+    tried, where that was not done yet."""
+    found, unfit = dict[str, RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
             unfit.append(row)
             continue
         try:
-            found.append(_forecast(row, runner.plan(row.request, progress)))
+            plan = runner.plan(row.request, progress)
+            if plan.id not in found:
+                found[plan.id] = _forecast(row, plan)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    return sorted(found, key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values()))), unfit
+    order = sorted(found.values(), key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values())))
+    return order, unfit
 
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
