@@ -1,4 +1,4 @@
-"""`run`, `grid` and `baselines`: what is asked for reaches the runner, and the answer is printed."""
+"""`run` and `grid`: what is asked for reaches the runner, and the answer is printed."""
 
 import json
 import re
@@ -254,11 +254,3 @@ def test_grid_with_a_run_missing_prints_the_others_and_ends_with_6(embench, runn
     assert done.code == 6
     assert "cnn_tf-single" in done.out
     assert "it broke" in done.err
-
-
-def test_baselines_are_handed_on(embench, runner):
-    done = embench("baselines", "--dataset", "stress_predict", "--seeds", "0", "--workers", "1")
-    assert done.code == 0, done.err
-    assert {r.fusion for r in runner} == {"logreg", "svm", "boosting"}
-    assert {r.encoders for r in runner} == {("handcrafted",)}
-    assert "handcrafted-svm" in done.out

@@ -188,19 +188,6 @@ def test_a_loss_is_part_of_the_runs_identity_but_the_default_is_not(kinds):
     assert not plain.graph.stages.keys() & other.graph.stages.keys()
 
 
-def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):
-    from embench.runs.baselines import baselines
-
-    requested = []
-    monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: requested.extend(requests))
-    tried = {"data_root": kinds.data, "runs": kinds.runs, "modalities": "ecg"}
-    baselines(plugin("Kinds"), targets="arousal_value", **tried)
-    assert [request.fusion for request in requested] == ["ridge", "svr", "boosting"]
-    requested.clear()
-    baselines(plugin("Kinds"), **tried)
-    assert [request.fusion for request in requested] == ["logreg", "svm", "boosting"]
-
-
 def test_folds_are_written_with_their_groups(kinds):
     result = kinds.run("Moments", fusion="logreg", modalities="ecg", targets="liking")
     with (result.folder / "folds.csv").open(newline="") as file:

@@ -11,7 +11,7 @@ import embench
 
 HARNESS = Path(embench.__file__).parent
 
-DOORS = {"baselines", "compare", "convert", "fetch", "grid", "prepare", "pretrain", "run", "score", "tune"}
+DOORS = {"compare", "convert", "fetch", "grid", "prepare", "pretrain", "run", "score", "tune"}
 """Commands: the function in `cli` is called like the command, and so is the function that does its work."""
 
 DOORS_OF_PYTHON = {"audit", "run", "score", "synthesize", "write_report"}

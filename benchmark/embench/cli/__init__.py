@@ -23,6 +23,7 @@ from typer import Option
 import embench
 from embench.cli import (
     audit,
+    baselines,
     claims,
     compare,
     console,
@@ -56,7 +57,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "grid": grid.grid,
         "tune": tune.tune,
         "pretrain": weights.pretrain,
-        "baselines": run.baselines,
+        "baselines": baselines.baselines,
         "list": listing.list_plugins,
         "info": listing.info,
     },

@@ -39,6 +39,7 @@ EXAMPLES = {
     "baselines": (
         "embench baselines --dataset stress_predict --seeds 0",
         "embench baselines --dataset amigos --modalities ecg,eda --target arousal",
+        "embench baselines --dataset amigos --set standard-v1 --level extended --hours 8 --dry-run",
     ),
     "score": (
         "embench score predictions.csv --dataset stress_predict",

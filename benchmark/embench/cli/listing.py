@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
 
 
-_KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol")
+_KINDS = (*registry.PLUGIN_KINDS, registry.MODALITY, "protocol", "baselines")
 
 
 def list_plugins(
@@ -35,7 +35,7 @@ def list_plugins(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the available plugins, modalities and protocols, and broken ones with the reason."""
+    """List the available plugins, modalities, protocols and baseline sets, and broken ones with the reason."""
     if matrix:
         _print_matrix(kind, as_json)
         return
@@ -43,6 +43,11 @@ def list_plugins(
         from embench.cli import protocols
 
         console.answer(as_json, protocols.listed() if as_json else None, protocols.print_listed)
+        return
+    if kind == "baselines":
+        from embench.cli import baselines
+
+        console.answer(as_json, baselines.listed_sets() if as_json else None, baselines.print_sets)
         return
     if kind is not None and kind not in _KINDS:
         raise UsageError(
@@ -72,7 +77,7 @@ def list_plugins(
     if len(homes) == 1:
         console.echo(f"package: {next(iter(homes))}")
     if kind is None:
-        console.echo("protocols: embench list protocol")
+        console.echo("protocols: embench list protocol; baseline sets: embench list baselines")
     columns = [field("kind"), field("full_name", "name"), field("broken", "reason"), field("source", "file")]
     show_table((entry for entry in found if entry.broken), columns, title="broken")
 

@@ -209,6 +209,10 @@ class Progress(_Display):
         else:
             self._print(name, event)
 
+    def line(self, text: str) -> None:
+        """Shows a line above the bars."""
+        self._line(text)
+
     def _note(self, text: str) -> None:
         """Shows a note once: stages of several folds say the same."""
         if text not in self._noted:

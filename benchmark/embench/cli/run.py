@@ -1,5 +1,4 @@
-"""`embench run`: one method on one dataset, from the plan to the row. `embench baselines`: the controls and the
-handcrafted methods of a dataset, the rows a new method is read against."""
+"""`embench run`: one method on one dataset, from the plan to the row."""
 
 from __future__ import annotations
 
@@ -53,23 +52,3 @@ def smaller(request: Request) -> list[str]:
         "--modalities with one of them": not request.modalities or "," in request.modalities,
     }
     return [way for way, helps in ways.items() if helps]
-
-
-@with_options(
-    *("dataset", "modalities", "target", "protocol", "recipe", "seeds"),
-    *("device", "data-root", "runs", "dev", "workers"),
-    help_texts={
-        "modalities": "a,b,c; default: the dataset's own.",
-        "target": "Targets, comma-separated.",
-        "recipe": "Recipe of the handcrafted methods.",
-    },
-)
-def baselines(*, as_json: Json = False, **options: Any) -> None:
-    """Run the baselines: controls, and simple estimators on features of each modality and of all together."""
-    from embench.cli import show
-    from embench.runs import baselines as runner
-
-    with Progress(several=True) as progress:
-        done = runner.baselines(**options, progress=progress.event)
-    console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
-    done.check()

@@ -225,7 +225,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     method = resolve_method(request, card, list(store.modalities), device)
     request = _with_seeds(request, protocol, method)
     if method.joins == "estimator":
-        _check_estimator(method, targets)
+        check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
     check_losses(method, targets, request.settings, test)
     fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
@@ -325,7 +325,7 @@ def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Enc
             yield m, encoder
 
 
-def _check_estimator(method: Method, targets: Sequence[Target]) -> None:
+def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
     """Refuses targets of a kind that the method's estimator does not predict, and what an estimator of one refuses."""
     plugin = registry.load("fusion", method.fusion.name)
     kinds = plugin.kinds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,14 @@ def grid(
     workers: int | None = None,
     progress: EventCallback | None = None,
     options: Mapping[str, str] | None = None,
+    ended: Callable[[Plan, Result | EmbenchError], None] | None = None,
 ) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
 
     Args:
         executor: who runs the stages: `local`, `slurm` or `ray`.
         options: of the executor, such as `{"partition": "gpu"}`.
+        ended: called at the end of each run, with its result or why there is none.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
@@ -117,10 +119,14 @@ def grid(
 
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
+        end: Result | EmbenchError
         try:
-            results.append(_conclude(planned, outcome, root, observers, conforms, seen, on_event))
+            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event)
+            results.append(end)
         except EmbenchError as error:
-            failures[f"{planned.method.title} ({planned.id})"] = error
+            end = failures[f"{planned.method.title} ({planned.id})"] = error
+        if ended:
+            ended(planned, end)
 
     def conclude_finished(event: Mapping[str, Any]) -> None:
         # While other stages run: workers wait for nothing, and what ends this grid early takes no finished run with it.

@@ -1,0 +1,113 @@
+"""Forecast of what features and estimators on them cost: features of one recording are computed, and an estimator is
+fitted to random numbers in the shape of a fold's training rows, on this machine. Nothing of it is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embench import registry
+from embench.engine import device as machine
+from embench.engine.predict import SINGLE_ROWS
+from embench.engine.source import grid_of
+from embench.engine.specs import Part
+from embench.engine.stage import Stage
+from embench.files import digest
+from embench.interfaces.fusion import Estimator
+from embench.planning.plan import Plan
+from embench.snapshot import cached_call
+from embench.store import Store, derive
+
+_MOST_ROWS = 2000
+"""Training rows of the trial: more are extrapolated, from this many and from half of them."""
+
+
+class FeaturesCost(NamedTuple):
+    """Seconds of one process to compute a modality's features of all units, and how many numbers a unit has."""
+
+    seconds: float
+    width: int
+
+
+def features_cost(plan: Plan, modality: str) -> FeaturesCost:
+    """The cost of the features of a modality, by those of one recording; once for plans of the same data."""
+    part, store = plan.method.encoders[modality], plan.fit.store
+    key = (features_cost, store.key, modality, part.name, part.code, digest(part.recipe.mapping()))
+    return cached_call(key, lambda: _features_cost(plan, store, modality, part))
+
+
+def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> FeaturesCost:
+    encoder = registry.load("encoder", part.name)(part.recipe)
+    there = derive.joined(store, modality).spans
+    units = [unit for unit in plan.fit.units if unit.recording in there]
+    counts = Counter(unit.recording for unit in units)
+    recording = sorted(counts, key=lambda name: (counts[name], name))[len(counts) // 2]
+    spans = np.array([(unit.start, unit.stop) for unit in units if unit.recording == recording])
+    seconds, values = _timed(lambda: derive.features_in(store, modality, encoder, recording, spans))
+    return FeaturesCost(seconds * len(units) / len(spans), 0 if values is None else math.prod(values.shape[1:]))
+
+
+def training_rows(plan: Plan) -> int:
+    """The rows that a method is fitted to in its first fold."""
+    return len(_training(next(stage for stage in plan.graph.stages.values() if "role" in stage.task)))
+
+
+def _training(stage: Stage[Any]) -> np.ndarray:
+    """The positions (n,) of a stage's training units, each as often as it has rows."""
+    train = np.flatnonzero(stage.task["role"] == 0)
+    where = (stage.task[name][train] for name in ("recording", "start", "stop"))
+    return train[grid_of(stage.params.modalities, stage.params.recipe.view, *where).unit]
+
+
+def estimator_seconds(plan: Plan, width: int) -> float:
+    """Seconds to fit a plan's estimator in its first fold, to rows of `width` numbers; once for plans whose estimators,
+    labels and widths are the same. 0 where the trial fails, which will be reported when it is run."""
+    stage = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
+    part = plan.method.fusion
+    about = (part.name, part.code, digest(part.recipe.mapping()), digest(stage.task["y"]), width)
+    with suppress(Exception):
+        return cached_call((estimator_seconds, *about), lambda: _fit_s(plan, stage, width))
+    return 0.0
+
+
+def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
+    at = _training(stage)
+    y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
+    at, y = at[np.isfinite(y)], y[np.isfinite(y)]
+    kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
+
+    def fit(rows: int) -> float:
+        part = rng.permutation(len(y))[:rows]
+        X, subjects = rng.standard_normal((len(part), width)), stage.task["recording"][at[part]].astype(str)
+        machine.seed_everything(0, stage.params.common.threads, "cpu")
+        estimator = kind(plan.method.fusion.recipe, 0, target.kind, target.n, plan.method.modalities)
+
+        def work() -> None:
+            estimator.fit(X, y[part], subjects, np.ones(len(part)))
+            for row in range(min(SINGLE_ROWS, len(X))):  # as is checked of every stage that predicts
+                estimator.score(X[row : row + 1])
+
+        return _timed(work)[0]
+
+    if len(y) <= _MOST_ROWS:
+        return fit(len(y))
+    half, whole = fit(_MOST_ROWS // 2), fit(_MOST_ROWS)
+    power = min(2.0, max(1.0, math.log2(whole / half))) if half > 0 and whole > 0 else 1.0
+    return whole * (len(y) / _MOST_ROWS) ** power
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The shorter of two times, in s of this process, whatever else runs, and the result: libraries are loaded in the
+    first one."""
+    took = []
+    for _ in range(2):
+        began = time.process_time()
+        result = work()
+        took.append(time.process_time() - began)
+    return min(took), result

@@ -1,0 +1,175 @@
+"""Baseline sets as versioned YAML files: the rows that a method is compared with, on whichever dataset.
+
+Any package can provide some, as `baselines/<name>.yaml` next to its `registry.yaml`. A set never changes under its
+name, except while it is a draft.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from embench import registry
+from embench.claims.files import select_claims
+from embench.errors import Fault, UsageError, breaks_schema, faults
+from embench.files import MOST_YAML, digest, parse_yaml, read_text
+from embench.registry.naming import did_you_mean
+from embench.registry.trust import refuse_file
+
+SetLevel = Literal["core", "extended", "full"]
+SET_LEVELS: tuple[SetLevel, ...] = get_args(SetLevel)
+"""Levels of a set, each of which holds those before it."""
+EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "none"
+"""Words of a rule: every modality of the dataset by itself, all together, all without each; no such part."""
+
+
+def _choices(value: Any) -> Any:
+    """A single text is a list of one."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Choices = Annotated[tuple[str, ...], BeforeValidator(_choices), Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class RowRule(_Strict):
+    """Rows of a set: one for each choice of encoder, pretrainer, fusion and modalities, written as in a grid file.
+
+    Args:
+        encoder: `NAME` for all modalities, or `eeg=NAME,ecg=NAME`. `pretrainer`, `fusion`: names, or `none`.
+        modalities: `each` of the dataset's modalities that the encoder reads by itself, `all` of them together, or
+            `all but one`, for each; the name of one, which stands for all that are read as it; or several, as in
+            `ecg,eeg` or `ppg+eda`.
+        targets: the kind of targets that the rows are for; by default any that their parts predict.
+        recipe: by default that of a run.
+        set: settings of all of the rows, such as `encoder.lr=1e-4`.
+    """
+
+    encoder: Choices
+    pretrainer: Choices = (NO_PART,)
+    fusion: Choices = (NO_PART,)
+    modalities: Choices = (EACH_ALONE,)
+    targets: Literal["classes", "values"] | None = None
+    recipe: Literal["paper", "small", "quick"] | None = None
+    set: Annotated[tuple[str, ...], BeforeValidator(_choices)] = ()
+
+
+class BaselineSet(_Strict):
+    """A set of baselines, by rules at levels that nest, or the methods of a `paper` as its claims state them."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    summary: str
+    draft: bool = False
+    paper: str | None = None
+    core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
+    extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
+    full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if bool(self.paper) == bool(self.core):
+            raise ValueError("one of `core` and `paper` says which rows there are")
+        if self.paper and (self.extended or self.full):
+            raise ValueError("the set of a `paper` has one level, core")
+        return self
+
+    def rules(self, level: SetLevel) -> list[tuple[SetLevel, RowRule]]:
+        """The rules up to a level, each with its own."""
+        upto = SET_LEVELS[: SET_LEVELS.index(level) + 1]
+        return [(each, rule) for each in upto for rule in getattr(self, each)]
+
+    @property
+    def hash(self) -> str:
+        """The digest of all that decides which rows there are, with the claims of its paper."""
+        claims = [claim.model_dump(mode="json") for claim in select_claims(self.paper, ())] if self.paper else []
+        return digest([self.model_dump(mode="json", exclude={"summary", "draft"}, exclude_defaults=True), *claims])
+
+
+def read_set(path: Path) -> BaselineSet:
+    """The set of a file, which is named like it.
+
+    Raises:
+        UsageError: it cannot be read, or breaks the schema; the error names fields and lines.
+    """
+    try:
+        text = read_text(path, MOST_YAML)
+        content = parse_yaml(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"a baseline set cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+    if not isinstance(content, dict):
+        expected = ", ".join(BaselineSet.model_fields)
+        raise UsageError("a baseline set holds no mapping", where=str(path), expected=expected)
+    try:
+        found = BaselineSet.model_validate(content)
+    except ValidationError as error:
+        top = yaml.compose(text, yaml.SafeLoader)
+        lines = [_line(top, fault["loc"]) for fault in error.errors()]
+        named = [
+            Fault(f"line {n}, {f.field}" if f.field else "", f.what) for n, f in zip(lines, faults(error), strict=True)
+        ]
+        word = named[0].field.rpartition(".")[2].rpartition(" ")[2]
+        hint = did_you_mean(word, [*RowRule.model_fields, *BaselineSet.model_fields])
+        expected = f"rules with {', '.join(RowRule.model_fields)}, below core, extended or full"
+        where = f"{path}, line {lines[0]}"
+        raise UsageError(breaks_schema("a baseline set", named), where=where, expected=expected, hint=hint) from error
+    if found.name != path.stem:
+        raise UsageError(f"this is the set {found.name}", where=str(path), expected=f"{found.name}.yaml")
+    return found
+
+
+def _line(node: yaml.Node | None, place: Sequence[Any]) -> int:
+    """The line of a field in a file, or of the last of its parents that is there."""
+    line = 1
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+        if node is None:
+            break
+        line = node.start_mark.line + 1
+    return line
+
+
+def installed_sets() -> dict[str, BaselineSet]:
+    """The sets of all packages by name; a file that cannot be used, and a name that is taken, are excluded with a
+    warning."""
+    found: dict[str, BaselineSet] = {}
+    for path in registry.shipped("baselines/*.yaml"):
+        try:
+            own = read_set(path)
+            if own.name in found:
+                raise UsageError(f"there is another set {own.name}", where=str(path), expected="a name of its own")
+            found[own.name] = own
+        except UsageError as error:
+            warnings.warn(f"a baseline set is excluded: {error}", stacklevel=2)
+    return found
+
+
+def find_set(name: str) -> BaselineSet:
+    """The set of this name, or the one in this YAML file.
+
+    Raises:
+        UsageError: there is none of that name, or its file is refused.
+    """
+    if name.endswith((".yaml", ".yml")):
+        refuse_file("baseline set", name)
+        return read_set(Path(name))
+    paths = {path.stem: path for path in reversed(registry.shipped("baselines/*.yaml"))}  # bundled ones come first
+    if name in paths:
+        return read_set(paths[name])
+    known = sorted(paths)
+    raise UsageError(
+        f"there is no baseline set `{name}`",
+        where=f"--set {name}",
+        expected=f"one of {', '.join(known)}, or a path to a YAML file",
+        hint=did_you_mean(name, known) or "embench list baselines",
+    )

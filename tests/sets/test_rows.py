@@ -1,0 +1,115 @@
+"""Rules of sets on the cards of datasets, without data: what fits becomes rows, the rest is listed with its reason."""
+
+import pytest
+
+from embench import registry
+from embench.errors import UsageError
+from embench.sets.files import SET_LEVELS, find_set
+from embench.sets.rows import baseline_rows
+
+PAPERS = {
+    "vazquez2022": "amigos/all", "strizhkova2024": "amigos", "woo2023": "amigos", "wu2023": "wesad"
+}  # fmt: skip
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """The rows of a rule, or of a bundled set, on a dataset: (method, modalities) -> why it does not fit."""
+
+    def of(rule, dataset="stress_predict", level="full", **options):
+        found = rule
+        if "{" in rule:
+            path = tmp_path / "mine-v1.yaml"
+            path.write_text(f"name: mine-v1\nsummary: Mine.\ncore:\n  - {rule}\n")
+            found = str(path)
+        made = baseline_rows(find_set(found), level, dataset, {"data_root": tmp_path, **options})
+        return {(row.title.partition(" on ")[0], row.request.modalities): row.reason for row in made}
+
+    return of
+
+
+def test_each_modality_alone_and_all_together(rows):
+    card = registry.load("dataset", "stress_predict").card
+    assert card.default_modalities == ("ppg", "eda", "temp")
+    found = rows("{encoder: handcrafted, fusion: logreg, modalities: [each, all]}")
+    assert [m for _, m in found] == ["ppg", "eda", "temp", "ppg,eda,temp"]
+    assert set(found.values()) == {""}
+    left_out = rows("{encoder: handcrafted, fusion: logreg, modalities: [all but one]}")
+    assert [m for _, m in left_out] == ["eda,temp", "ppg,temp", "ppg,eda"]
+    assert not rows("{encoder: handcrafted, fusion: logreg, modalities: [all but one]}", modalities="ppg,eda")
+
+
+def test_an_encoder_takes_part_with_what_it_reads(rows):
+    found = rows("{encoder: [unet_se, differential_entropy], fusion: [none], modalities: [each, all]}")
+    assert found == {
+        ("unet_se + single", "ppg"): "",
+        ("differential_entropy + single", "each"): "differential_entropy reads none of ppg, eda, temp",
+    }
+    assert rows("{encoder: unet_se, fusion: late, modalities: all}") == {
+        ("unet_se + late", "all"): "unet_se reads ppg alone of ppg, eda, temp"
+    }
+
+
+def test_a_named_modality_need_not_be_a_default_one(rows):
+    assert rows("{encoder: handcrafted, fusion: svm, modalities: [acc, eeg]}") == {
+        ("handcrafted + svm", "acc"): "",
+        ("handcrafted + svm", "eeg"): "stress_predict has no modality `eeg`",
+    }
+
+
+def test_modalities_of_the_command_line_take_the_place_of_the_defaults(rows):
+    found = rows("{encoder: handcrafted, fusion: svm, modalities: [each, all, temp]}", modalities="eda,acc")
+    assert list(found) == [("handcrafted + svm", m) for m in ("eda", "acc", "eda,acc", "temp")]
+
+
+@pytest.mark.parametrize(
+    ("target", "estimators"), [("arousal", "logreg svm boosting"), ("arousal_value", "ridge svr boosting")]
+)
+def test_the_baselines_of_values_are_those_that_predict_them(rows, target, estimators):
+    found = rows("features-v1", "case", modalities="ecg", targets=target)
+    assert {title.rpartition(" ")[2] for (title, _), why in found.items() if not why} == set(estimators.split())
+    assert {why for why in found.values() if why} == {f"for {'classes' if 'value' in target else 'values'} only"}
+
+
+def test_an_estimator_is_listed_with_what_it_does_not_predict(rows):
+    ((_, why),) = rows("{encoder: handcrafted, fusion: ridge, modalities: eda}").items()
+    assert why.startswith("ridge does not predict")
+
+
+def test_what_is_not_installed_is_listed_as_such(rows, monkeypatch):
+    assert rows("{encoder: later, fusion: logreg, modalities: [each, all]}") == {
+        ("later + logreg", "each"): "encoder later is not installed",
+        ("later + logreg", "all"): "encoder later is not installed",
+    }
+    monkeypatch.setattr(registry.load("encoder", "handcrafted"), "libraries", ("nowhere-to-be-found",))
+    ((_, why),) = rows("{encoder: handcrafted, fusion: logreg, modalities: eda}").items()
+    assert why == "encoder handcrafted needs nowhere-to-be-found, which is not installed"
+
+
+@pytest.mark.parametrize(
+    "dataset", ["amigos", "deap", "k_emocon", "case", "wesad", "faced", "eegmat", "hku956", "wearable_stress"]
+)
+def test_each_level_of_the_standard_set_has_more_rows_for_every_dataset(dataset, tmp_path):
+    rows = [baseline_rows(find_set("standard-v1"), level, dataset, {"data_root": tmp_path}) for level in SET_LEVELS]
+    core, extended, full = ({row.request for row in own if not row.reason} for own in rows)
+    assert set() < core < extended < full
+
+
+@pytest.mark.parametrize(("paper", "dataset"), PAPERS.items())
+def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(paper, dataset, tmp_path):
+    found = baseline_rows(find_set(f"paper-{paper}"), "core", dataset, {"recipe": "quick", "data_root": tmp_path})
+    requests = {row.request for row in found}
+    assert len(requests) == len(found) > 3
+    fits = [row for row in found if not row.reason]
+    assert {row.request.protocol for row in fits} >= {paper, "subject-independent-v3"}
+    assert {row.request.recipe for row in fits} == {"quick"}
+    assert len(fits) > len(found) / 2
+
+
+def test_a_target_a_modality_and_a_protocol_that_cannot_be_are_refused(rows):
+    with pytest.raises(UsageError, match="no modality `heart`"):
+        rows("features-v1", modalities="eda,heart")
+    with pytest.raises(UsageError, match="no target `sadness`"):
+        rows("features-v1", targets="sadness")
+    with pytest.raises(UsageError, match="superseded"):
+        rows("features-v1", protocol="subject-independent-v1")
