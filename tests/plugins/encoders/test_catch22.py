@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pycatch22
 import pytest
 
 from embench.errors import MachineError, UsageError
@@ -10,7 +11,6 @@ from embench.interfaces.recording import Signal
 from embench.signals.resample import resample
 from embench_plugins.encoders.catch22 import NAMES, Catch22
 
-pycatch22 = pytest.importorskip("pycatch22", reason="pycatch22 is not installed: pip install pycatch22")
 READER = Catch22(Catch22.recipes["paper"])
 RATE = 128.0
 

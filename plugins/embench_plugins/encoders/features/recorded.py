@@ -11,7 +11,7 @@ from embench.signals.resample import resample
 from embench_plugins.encoders.features.spans import Spans
 
 RATES_HZ: Mapping[str, float] = {
-    "eda": 4.0, "temp": 4.0, "hr": 4.0, "eeg_bands": 4.0, "resp": 8.0, "face_au": 16.0, "ppg": 32.0, "acc": 32.0,
+    "eda": 4.0, "temp": 4.0, "hr": 4.0, "eeg_bands": 4.0, "resp": 8.0, "ppg": 32.0, "acc": 32.0,
     "emg": 32.0, "eog": 32.0,
 }  # fmt: skip
 """Enough for what protocols leave of a signal; at their 128 Hz, skin conductance is a straight line from one sample to
