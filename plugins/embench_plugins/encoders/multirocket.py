@@ -40,15 +40,14 @@ class MultiRocket(Handcrafted):
     """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
     `handcrafted`.
 
-    Prepare keys: `rates_hz` by modality, others keep the rate of the protocol; `seed` of the subsets of channels.
+    Prepare keys: `rates_hz` by modality; others keep the rate of the protocol.
     """
 
     accepts: ClassVar = frozenset(
         {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au"}
     )
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ), "seed": 0})
-        for preset, recipe in Handcrafted.recipes.items()
+        preset: replace(recipe, prepare={"rates_hz": dict(RATES_HZ)}) for preset, recipe in Handcrafted.recipes.items()
     }
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
@@ -59,13 +58,12 @@ class MultiRocket(Handcrafted):
         """
         x, where = recorded(signal, spans, self.recipe.prepare["rates_hz"])
         count = max(1, int(np.log2(REACH_S * where.rate / (TAPS - 1))) + 1)
-        seed = int(self.recipe.prepare["seed"])
         width = 2 * count * 4 * len(KERNELS)
 
         def compute(rows: np.ndarray) -> np.ndarray:
             if rows.shape[-1] < LEAST_SAMPLES:
                 return np.full((len(rows), width), np.nan)
-            return np.stack([_values(row, count, seed) for row in rows])
+            return np.stack([_values(row, count) for row in rows])
 
         return where.rows(x, compute, width).astype(np.float32)
 
@@ -95,7 +93,7 @@ def pooled(output: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.stack([count / length, np.where(on, above, 0.0).sum(1) / some, place, stretch.max(1) / length])
 
 
-def _values(x: np.ndarray, dilations: int, seed: int) -> np.ndarray:
+def _values(x: np.ndarray, dilations: int) -> np.ndarray:
     """(F,) of one span (C, length), NaN where no channel varies."""
     parts = []
     for series in (x, np.diff(x)):
@@ -103,14 +101,14 @@ def _values(x: np.ndarray, dilations: int, seed: int) -> np.ndarray:
         if not spread.any():
             return np.full(2 * dilations * 4 * len(KERNELS), np.nan)
         scaled = (series - series.mean(-1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-        parts += [_of_dilation(scaled.astype(np.float32), level, seed) for level in range(dilations)]
+        parts += [_of_dilation(scaled.astype(np.float32), level) for level in range(dilations)]
     return np.concatenate(parts)
 
 
-def _of_dilation(x: np.ndarray, level: int, seed: int) -> np.ndarray:
+def _of_dilation(x: np.ndarray, level: int) -> np.ndarray:
     """(4 * 84,) of one series (C, T) at the dilation 2^`level`, `ppv` of all kernels first. Every second kernel sees
     the zeros beside the series, as in MiniRocket, and others do where the series is shorter than they are."""
-    weights, normal = _bank(len(x), level, seed)
+    weights, normal = _bank(len(x), level)
     step, length = 2**level, x.shape[1]
     edge = TAPS // 2 * step
     wide = np.pad(x, ((0, 0), (edge, edge)))
@@ -125,12 +123,12 @@ def _of_dilation(x: np.ndarray, level: int, seed: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _bank(channels: int, level: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of a dilation: weights (84, 9 * channels) float32, tap by tap, of the channels that each reads, and
     the normal quantiles (84,) of their biases."""
     from scipy.special import ndtri
 
-    random = np.random.default_rng([seed, channels, level])
+    random = np.random.default_rng([channels, level])
     most = np.log2(min(channels, MOST_CHANNELS) + 1)
     reads = np.zeros((len(KERNELS), channels), np.float32)
     for row, count in zip(reads, (2 ** random.uniform(0, most, len(KERNELS))).astype(int), strict=True):
