@@ -109,7 +109,7 @@ def array() -> tuple[Together, ...]:
     return tuple(map(Together.read, FOUND.read_text(encoding="utf-8").splitlines()))
 
 
-def search(tries: int = 2000, enough: int = 20) -> tuple[Together, ...]:
+def search(tries: int = 10_000, enough: int = 20) -> tuple[Together, ...]:
     """Networks that hold every wanted pair: for the first that is left, of some drawn at random with it the one that
     holds most others that are left.
 

@@ -121,7 +121,7 @@ def wanted() -> Iterator[Pair]:
 def _allowed(one: str, a: Any, other: str, b: Any) -> bool:
     match one, other:
         case "modality", "encoder":
-            return reads(b) == "signal" if a == JOINED else a in readable(b)
+            return reads(b) == "signal" and len(readable(b)) > 1 if a == JOINED else a in readable(b)
         case "dataset", "encoder":
             return bool(readable(b, a))
         case "dataset", "pretrainer":

@@ -13,7 +13,7 @@ from ..sample import sample
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = (
     "cnn_tf", "cnn_mlp", "timm_frames", "videomae", "unet_se", "tcn", "cross_attn", "mlp", "forest", "boosting", "svm",
-    "linear_svm", "knn",
+    "linear_svm", "knn", "catch22", "multirocket",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")

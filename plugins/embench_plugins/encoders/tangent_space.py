@@ -1,0 +1,76 @@
+"""Encoder `tangent_space`: the covariance of EEG channels as a vector, by its matrix logarithm.
+
+Barachant et al. 2012 (`barachant2012`), section III: covariance matrices lie on a curved surface, and classifiers work
+on its tangent space at a reference matrix. Their reference is the geometric mean of the training trials. Features here
+are computed once for all folds, and the reference is the identity, which makes them the logarithm (the log-Euclidean
+form of Arsigny et al. 2006, doi 10.1002/mrm.20965): nothing is fitted. Where a protocol then z-scores each subject's
+features, the subject's log-Euclidean mean becomes the reference, as it is for transfer between subjects.
+
+Not followed: their band of 8 to 30 Hz, which is that of imagined movement; the protocol's filter stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from embench.errors import UsageError
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
+from embench_plugins.encoders.features.recorded import recorded
+from embench_plugins.encoders.handcrafted import Handcrafted
+
+
+class TangentSpace(Handcrafted):
+    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
+    `handcrafted`.
+
+    Prepare keys: `shrinkage`, from 0 to 1, is the share of the channels' mean variance on the diagonal, so that
+    channels that depend on each other, as under an average reference, have a logarithm. A fixed one, since the length
+    of a span shows in one that is estimated.
+    """
+
+    accepts: ClassVar = frozenset({"eeg"})
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        preset: replace(recipe, prepare={"shrinkage": 0.01}) for preset, recipe in Handcrafted.recipes.items()
+    }
+
+    def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
+        """(n, C (C + 1) / 2) float32: the upper triangle, row by row, of the logarithm of each span's covariance;
+        values beside the diagonal times the square root of 2, so that distances of vectors are those of matrices.
+
+        NaN where samples were lost, and for channels that are flat.
+        """
+        x, where = recorded(signal, spans, {})
+        shrinkage = float(self.recipe.prepare["shrinkage"])
+        values = where.rows(x, lambda rows: log_covariance(rows, shrinkage), len(x) * (len(x) + 1) // 2)
+        return values.astype(np.float32)
+
+    def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
+        if modality not in self.accepts:
+            raise UsageError(f"tangent_space has no features of {modality!r}", expected="eeg")
+        pairs = zip(*(np.array(channels)[side] for side in np.triu_indices(len(channels))), strict=True)
+        return tuple(f"{a}_log_variance" if a == b else f"{a}-{b}_log_covariance" for a, b in pairs)
+
+
+def log_covariance(rows: np.ndarray, shrinkage: float) -> np.ndarray:
+    """(k, C (C + 1) / 2) of `rows` (k, C, length), see `TangentSpace.features`.
+
+    >>> log_covariance(np.array([[[-1.0, 1.0, 0.0, 0.0], [0.0, 0.0, -3.0, 3.0]]]), shrinkage=0.0).round(3)
+    array([[-0.405,  0.   ,  1.792]])
+    """
+    channels, length = rows.shape[1:]
+    centred = rows - rows.mean(-1, keepdims=True)
+    covariance = centred @ centred.swapaxes(1, 2) / (length - 1)
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    level = variance.mean(1)[:, None, None] * np.eye(channels)
+    values, vectors = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * level)
+    log = vectors * np.log(np.where(values > 0, values, np.nan))[:, None] @ vectors.swapaxes(1, 2)
+    first, second = np.triu_indices(channels)
+    flat = np.ptp(rows, axis=-1) == 0
+    scaled = log[:, first, second] * np.where(first == second, 1.0, np.sqrt(2.0))
+    return np.where(flat[:, first] | flat[:, second], np.nan, scaled)
