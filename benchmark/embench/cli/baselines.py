@@ -62,6 +62,7 @@ def baselines(
     """Run the baselines of a set: check the data, then run the rows that fit them, with their controls."""
     from embench.cli import show
     from embench.sets.files import find_set
+    from embench.sets.folder import write_folder
     from embench.sets.forecast import forecast_rows
     from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
@@ -81,6 +82,8 @@ def baselines(
         document = _plan(found, level, dataset, able, unfit)
         console.answer(as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder))
         return
+    with Progress() as progress:
+        folder = write_folder(found, level, options, able, unfit, progress.event)
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
@@ -90,6 +93,10 @@ def baselines(
             words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
             console.wrapped("Printed and obtained numbers side by side:")
             console.command(" ".join(["embench claims", found.paper, "--dataset", shlex.quote(dataset), *words]))
+        if folder:
+            console.echo(f"folder: {folder}")
+        if folder and (folder / "entries").is_dir():
+            console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
     done.check()
 
 

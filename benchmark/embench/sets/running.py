@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from embench import registry
@@ -11,10 +12,11 @@ from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find, verified
 from embench.data.checks import check_dataset_files
 from embench.errors import DataError, EmbenchError
-from embench.files import make_folder, write_text
+from embench.files import make_folder, read_text, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
+from embench.records.names import is_own
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
 from embench.sets.forecast import RowForecast
@@ -73,7 +75,7 @@ def run_rows(
     def ended(plan: Plan, end: Result | EmbenchError) -> None:
         nonlocal number
         number += 1
-        file = plan.request.runs_folder / "failures" / f"{plan.id}.txt"
+        file = _failure_file(plan)
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
             make_folder(file.parent)
@@ -97,6 +99,19 @@ def run_rows(
         failures |= done.failures
         counted |= {name for row in some for name in row.once}
     return runner.GridResult(tuple(results), failures)
+
+
+def why_failed(plan: Plan) -> str:
+    """The reason why a row failed when it was run last, in a sentence; of own data, whose files it may quote, its kind
+    alone. Empty where it was not run."""
+    with suppress(OSError, IndexError):
+        label, _, what = read_text(_failure_file(plan)).splitlines()[2].partition(": ")
+        return f"failed: {label}" if is_own(plan.dataset) else f"failed: {what}"
+    return ""
+
+
+def _failure_file(plan: Plan) -> Path:
+    return plan.request.runs_folder / "failures" / f"{plan.id}.txt"
 
 
 def _headline(result: Result, verdict: TargetVerdict) -> str:
