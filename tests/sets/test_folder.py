@@ -10,7 +10,6 @@ from embench.cli import main
 from embench.leaderboard.entries import entry_folders
 from embench.store.fingerprint import SYNTHETIC
 
-from ..leaderboard.boards import unmarked
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, write
 from .test_running import BAD, common
@@ -65,7 +64,8 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
         assert control in readme
     texts = content(folder)
     assert sorted(texts) == [
-        "README.md", "baselines.json", "paper/methods.tex", "paper/references.bib", "paper/tables.tex", "table.csv"
+        "README.md", "baselines.json", "data.json", "paper/methods.tex", "paper/references.bib", "paper/tables.tex",
+        "table.csv",
     ]  # fmt: skip
     for name in ("tables.tex", "methods.tex", "references.bib"):
         assert b"2 of 3 rows" in texts[f"paper/{name}"]
@@ -115,7 +115,10 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
         patch.chdir(root)
-        data = unmarked(root / "data")
+        data = root / "data"
+        made = ["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict")]
+        assert main([*made, "--subjects", "9", "--length-s", "90"]) == 0
+        (data / "stress_predict" / SYNTHETIC).unlink()
         line = ["baselines", "--dataset", "stress_predict", "--set", str(write_set(root)), "--workers", "1"]
         assert main([*line, "--data-root", str(data), "--runs", str(root / "runs")]) == 0
         yield root
@@ -141,7 +144,7 @@ def submit(place, tmp_path, embench):
 def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(place, copied, submit, embench, tmp_path):
     entries = entry_folders(copied / "entries")
     assert {path.name for path in copied.iterdir()} == {
-        "README.md", "baselines.json", "entries", "paper", "pull-request.md", "site", "table.csv"
+        "README.md", "baselines.json", "data.json", "entries", "paper", "pull-request.md", "site", "table.csv"
     }  # fmt: skip
     assert len(entries) == 2
     assert all((entry / "audit.json").is_file() for entry in entries)

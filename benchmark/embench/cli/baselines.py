@@ -70,7 +70,7 @@ def baselines(
     found, dataset = find_set(named), options.pop("dataset")
     rows = baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
-        check_readable(dataset, options["data_root"], steps)
+        report = check_readable(dataset, options["data_root"], steps)
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if not dry_run and able:
@@ -83,7 +83,7 @@ def baselines(
         console.answer(as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder))
         return
     with Progress() as progress:
-        folder = write_folder(found, level, options, able, unfit, progress.event)
+        folder = write_folder(found, level, options, able, unfit, report, progress.event)
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""

@@ -19,7 +19,7 @@ from embench.leaderboard.history import digest_or_place
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
-from embench.records.entry import shared_files, shared_folder
+from embench.records.entry import SHARED_FOLDER, shared_files
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest
 from embench.records.seeds import seeds_not_taken
@@ -133,7 +133,7 @@ def _take(entry: Path, boards: Path) -> list[Path]:
     """Copies an entry, and what it shares, below `boards`; the files that are new."""
     run = read_manifest(entry)
     place = entry_folder(boards, run)
-    shared = shared_folder(place)
+    shared = place.parents[1] / SHARED_FOLDER  # as `boards` is written
     with saving("the entry", place), temporary(aside(place)) as whole:
         common = shared_files(entry, run.entry) if run.entry else ()
         needed = [path for path in common if not (shared / path.name).exists()]

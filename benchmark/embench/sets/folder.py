@@ -6,6 +6,7 @@ says more than entries, exports and shared reports do, so that it can be sent.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from embench.leaderboard.board import markdown_table
 from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import entry_folders, load_run
 from embench.leaderboard.export import board_name, publish_runs
-from embench.leaderboard.rows import mean, shown_entry
+from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.sealing import why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
@@ -35,6 +36,7 @@ from embench.records.audit import read_audit
 from embench.records.names import is_own, names_resolved
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
+from embench.records.wording import inside_subjects
 from embench.report import latex
 from embench.report.text import templates_of
 from embench.sets.files import BaselineSet, SetLevel
@@ -42,6 +44,7 @@ from embench.sets.forecast import RowForecast
 from embench.sets.rows import BaselineRow
 from embench.sets.running import why_failed
 from embench.site import build_site
+from embench.statistics.metrics import metric_facts
 from embench.texts import markdown, names_place
 
 MARK = "baselines.json"
@@ -60,6 +63,7 @@ def write_folder(
     options: Mapping[str, Any],
     able: Sequence[RowForecast],
     unfit: Sequence[BaselineRow],
+    report: Mapping[str, Any],
     progress: EventCallback | None = None,
 ) -> Path | None:
     """Writes the folder of a set's rows that are done, in place of an earlier one, and returns it; None where none is.
@@ -69,7 +73,7 @@ def write_folder(
 
     Args:
         options: fields of a request that were given for all rows.
-        able, unfit: as `forecast_rows` gives them.
+        able, unfit: as `forecast_rows` gives them. `report`: that of `check_readable`.
 
     Raises:
         MachineError: it cannot be written.
@@ -82,7 +86,8 @@ def write_folder(
     words = [f"{name}-{Path(str(value)).stem}" for name, value in given.items()]
     name = "-".join([board.rpartition(":")[2], found.name, level, *words])
     out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name)
-    unaudited = {} if one.test.store.synthetic else dict(_audit(done, progress))
+    own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
+    unaudited = {} if synthetic else dict(_audit(done, progress))
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
         make_folder(whole, folder_mode(read_manifest(one.folder).card.labels_public))
         records, hidden = _records(done)
@@ -94,10 +99,10 @@ def write_folder(
             "set": found,
             "level": level,
             "dataset": board_name(_public(one.dataset)),
-            "own": is_own(one.dataset),
-            "synthetic": one.test.store.synthetic is not None,
+            "own": own,
+            "synthetic": synthetic,
             "count": f"{len(done)} of {len(able)} rows",
-            "command": _command(found, level, given, one.request.dataset),
+            "command": _command(found, level, given, "FOLDER" if own else one.request.dataset),
             "runs": [entry.run for entry in shown.values()],
             "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
             "findings": _grouped(
@@ -113,9 +118,14 @@ def write_folder(
             "missing": _grouped((why_failed(row.plan) or "not started", row.row) for row in able if not row.done),
             "unfit": _grouped((row.reason, row) for row in unfit),
         }
-        _write_texts(whole, sections, facts)
+        write_text(whole / "README.md", _text("README.md", facts))
+        write_text(
+            whole / "table.csv", as_csv([row_fields(section, row) for section in sections for row in section.rows])
+        )
+        write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
         _write_paper(whole / "paper", done, records, _text("head.tex", facts))
         if entries:
+            write_text(whole / "pull-request.md", _text("pull-request.md", facts))
             _write_site(whole, board, _text("note.md", facts))
         submitted = ["README.md", *(_files(whole) if entries else ())]
         about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
@@ -130,17 +140,17 @@ def entries_of(folder: Path) -> list[Path]:
     Raises:
         CheckFailed: it has none, or what would be submitted is not as it was written.
     """
-    hint = "run the same `embench baselines` again, which writes the folder anew"
+    wrong = partial(CheckFailed, hint="run the same `embench baselines` again, which writes the folder anew")
     try:
         known = read_sealed_json(folder / MARK)["files"]
         check_files(folder, known, whole=True)
         if more := sorted({*_files(folder)} - {*known}):
             raise DamagedError(f"{more[0]} was added", where=str(folder / more[0]))
-    except (DamagedError, KeyError, TypeError, AttributeError) as error:
-        what, where = (error.what, error.where) if isinstance(error, DamagedError) else (f"{MARK} is damaged", None)
-        raise CheckFailed(
-            f"the folder is not as `embench baselines` wrote it: {what}", where=where or str(folder), hint=hint
-        ) from error
+    except DamagedError as error:
+        what = f"the folder is not as `embench baselines` wrote it: {error.what}"
+        raise wrong(what, where=error.where) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise wrong("the folder says of none of its files what they hold", where=str(folder / MARK)) from error
     if found := entry_folders(folder / _ENTRIES):
         return found
     raise CheckFailed("the folder holds no entries", where=str(folder), expected="see its README.md for the reasons")
@@ -173,14 +183,9 @@ def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> I
     for id_, row in done.items():
         if read_audit(row.plan.folder) is None:
             asked = row.plan.request
+            place: dict[str, Any] = {"dataset": asked.dataset, "data_root": asked.data_root}
             try:
-                audits.audit_run(
-                    row.plan.folder,
-                    dataset=asked.dataset,
-                    data_root=asked.data_root,
-                    trust_code=True,
-                    progress=progress,
-                )
+                audits.audit_run(row.plan.folder, **place, trust_code=True, progress=progress)
             except EmbenchError as error:
                 yield id_, f"its audit failed: {error.what}"
 
@@ -218,24 +223,29 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
 def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
     """A board in words and as a table."""
     several = f", {section.people} subjects" if section.people else ""
-    methods = [row for row in section.methods if row.score]
+    headline = section.methods[0].headline
+    metric = headline if any(row.score for row in section.methods) else inside_subjects(headline)
     return {
         "title": f"{section.target}, {section.protocol}{several}",
         "leaks": section.leaks,
         "of": len(section.methods),
-        "best": _words(max(methods, key=mean, default=None)),
-        "control": _words(max((row for row in section.controls if row.score), key=mean, default=None)),
+        "best": _highest(section.methods, metric),
+        "control": _highest(section.controls, metric),
         "unranked": section.unranked,
         "adding": section.adding.sentence if section.adding else "",
         "table": markdown_table(section.rows, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
     }
 
 
-def _words(row: Row | None) -> str:
-    if row is None:
+def _highest(rows: Sequence[Row], metric: str) -> str:
+    """The best of some rows by a metric, in words; empty where none has it."""
+    higher = metric_facts(metric).higher
+    scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.scored(metric))]
+    if not scored:
         return ""
+    row = max(scored, key=lambda each: each[0])[1]
     signals = f" on {', '.join(row.modalities)}" if row.is_method else ""
-    return f"**{markdown(row.name + signals)}**, {row.headline} {row.text_of(row.headline)}"
+    return f"**{markdown(row.name + signals)}**, {metric} {row.text_of(metric)}"
 
 
 def _grouped(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:
@@ -253,14 +263,6 @@ def _public(text: str) -> str:
 
 def _text(template: str, facts: Mapping[str, Any]) -> str:
     return _TEMPLATES.get_template(template).render(facts)
-
-
-def _write_texts(whole: Path, sections: Sequence[BoardSection], facts: Mapping[str, Any]) -> None:
-    write_text(whole / "README.md", _text("README.md", facts))
-    rows = [row_fields(section, row) for section in sections for row in section.rows]
-    write_text(whole / "table.csv", as_csv(rows))
-    if facts["entries"]:
-        write_text(whole / "pull-request.md", _text("pull-request.md", facts))
 
 
 def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[str, Record], head: str) -> None:
