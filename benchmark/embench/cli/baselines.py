@@ -59,7 +59,9 @@ def baselines(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run the baselines of a set: check the data, then run the rows that fit them, with their controls."""
+    """Run the baselines of a set: check the data, run the rows that fit them with their controls, and write a folder
+    with what is done.
+    """
     from embench.cli import show
     from embench.sets.files import find_set
     from embench.sets.folder import write_folder
@@ -93,11 +95,20 @@ def baselines(
             words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
             console.wrapped("Printed and obtained numbers side by side:")
             console.command(" ".join(["embench claims", found.paper, "--dataset", shlex.quote(dataset), *words]))
-        if folder:
-            console.echo(f"folder: {folder}")
-        if folder and (folder / "entries").is_dir():
-            console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
+        _print_folder(folder)
     done.check()
+
+
+def _print_folder(folder: Path | None) -> None:
+    """Prints where the folder of a set lies, and the next command."""
+    if folder is None:
+        return
+    console.echo(f"folder: {folder}")
+    if (folder / "entries").is_dir():
+        console.wrapped("Check its entries, and write them among leaderboards:")
+        console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
+    else:
+        console.wrapped("It has no entries; its README.md says why.")
 
 
 def listed_sets() -> list[dict[str, Any]]:
