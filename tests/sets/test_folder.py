@@ -84,6 +84,17 @@ def test_the_same_rows_give_the_same_bytes_and_a_dry_run_writes_none(embench, be
     assert content(folder) == first
 
 
+def test_a_record_that_was_edited_is_named_and_the_others_are_shown(embench, bench, line):
+    assert embench(*line).code == 0
+    (scores,) = bench.runs.glob("*/handcrafted-lda-*/scores.json")
+    scores.write_text(scores.read_text().replace("1.0", "0.9"))
+    assert embench(*line).code == 6
+    readme = (folder_in(bench.runs) / "README.md").read_text()
+    assert "changed after the record was written: handcrafted + lda on eda" in readme
+    assert "| handcrafted + logreg" in readme
+    assert "| handcrafted + lda" not in readme
+
+
 def test_other_options_of_the_rows_have_a_folder_of_their_own(embench, bench, line):
     assert embench(*line).code == 0
     assert embench(*line, "--modalities", "eda").code == 0

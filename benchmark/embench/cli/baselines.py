@@ -84,8 +84,6 @@ def baselines(
         document = _plan(found, level, dataset, able, unfit)
         console.answer(as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder))
         return
-    with Progress() as progress:
-        folder = write_folder(found, level, options, able, unfit, report, progress.event)
     console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
@@ -95,14 +93,15 @@ def baselines(
             words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
             console.wrapped("Printed and obtained numbers side by side:")
             console.command(" ".join(["embench claims", found.paper, "--dataset", shlex.quote(dataset), *words]))
+    with Progress() as progress:
+        folder = write_folder(found, level, options, able, unfit, report, progress.event)
+    if folder and not as_json:
         _print_folder(folder)
     done.check()
 
 
-def _print_folder(folder: Path | None) -> None:
+def _print_folder(folder: Path) -> None:
     """Prints where the folder of a set lies, and the next command."""
-    if folder is None:
-        return
     console.echo(f"folder: {folder}")
     if (folder / "entries").is_dir():
         console.wrapped("Check its entries, and write them among leaderboards:")

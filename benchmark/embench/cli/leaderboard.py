@@ -66,9 +66,9 @@ def submit(
     Of your own data, it first lists what an entry holds, and asks for consent and an approval. Of a folder that
     `embench baselines` wrote, the entries that are refused hold up no other; exit with 1 if there is one.
     """
-    from embench.sets.folder import MARK
+    from embench.sets.folder import SET_FILE
 
-    if len(runs) == 1 and ((runs[0] / MARK).exists() or (runs[0] / "entries").is_dir()):
+    if len(runs) == 1 and ((runs[0] / SET_FILE).exists() or (runs[0] / "entries").is_dir()):
         _submit_folder(runs[0], boards, data_root, leaking=leaking)
         return
     from embench import audits

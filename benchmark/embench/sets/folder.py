@@ -32,7 +32,7 @@ from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
 from embench.planning.request import OPTIONS, Request
-from embench.records.audit import read_audit
+from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.names import is_own, names_resolved
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
@@ -47,7 +47,7 @@ from embench.site import build_site
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown, names_place
 
-MARK = "baselines.json"
+SET_FILE = "baselines.json"
 """The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
 _ENTRIES = "entries"
 _OF_ROWS = ("modalities", "targets", "protocol", "recipe", "seeds", "dev")
@@ -78,6 +78,7 @@ def write_folder(
     Raises:
         MachineError: it cannot be written.
     """
+    able = sorted(able, key=lambda row: row.plan.id)  # rows were forecast in the order of their times
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
@@ -88,9 +89,10 @@ def write_folder(
     out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name)
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
     unaudited = {} if synthetic else dict(_audit(done, progress))
+    records, hidden = _records(done)
+    public = {record.manifest.card.labels_public for record in records.values()}
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
-        make_folder(whole, folder_mode(read_manifest(one.folder).card.labels_public))
-        records, hidden = _records(done)
+        make_folder(whole, folder_mode(*public or {"no"}))
         refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
         entries = entry_folders(whole / _ENTRIES)
         shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
@@ -129,7 +131,7 @@ def write_folder(
             _write_site(whole, board, _text("note.md", facts))
         submitted = ["README.md", *(_files(whole) if entries else ())]
         about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
-        write_text(whole / MARK, sealed_json({"version": 1, **about}) + "\n")
+        write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
         replace_folder(out, whole)
     return out
 
@@ -142,7 +144,7 @@ def entries_of(folder: Path) -> list[Path]:
     """
     wrong = partial(CheckFailed, hint="run the same `embench baselines` again, which writes the folder anew")
     try:
-        known = read_sealed_json(folder / MARK)["files"]
+        known = read_sealed_json(folder / SET_FILE)["files"]
         check_files(folder, known, whole=True)
         if more := sorted({*_files(folder)} - {*known}):
             raise DamagedError(f"{more[0]} was added", where=str(folder / more[0]))
@@ -150,7 +152,7 @@ def entries_of(folder: Path) -> list[Path]:
         what = f"the folder is not as `embench baselines` wrote it: {error.what}"
         raise wrong(what, where=error.where) from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise wrong("the folder says of none of its files what they hold", where=str(folder / MARK)) from error
+        raise wrong("the folder says of none of its files what they hold", where=str(folder / SET_FILE)) from error
     if found := entry_folders(folder / _ENTRIES):
         return found
     raise CheckFailed("the folder holds no entries", where=str(folder), expected="see its README.md for the reasons")
@@ -181,7 +183,7 @@ def _command(found: BaselineSet, level: SetLevel, given: Mapping[str, Any], data
 def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
     """Audits the rows that were not audited; those that cannot be, each with the reason."""
     for id_, row in done.items():
-        if read_audit(row.plan.folder) is None:
+        if not (row.plan.folder / AUDIT_FILE).is_file():
             asked = row.plan.request
             place: dict[str, Any] = {"dataset": asked.dataset, "data_root": asked.data_root}
             try:
@@ -191,11 +193,15 @@ def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> I
 
 
 def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
-    """The records of rows, without predictions of controls, which nothing here shows; and rows from whose scores
-    labels that are not public could be told, with the reason."""
+    """The records of rows, without predictions of controls, which nothing here shows; and rows whose records are not as
+    they were written, or from whose scores labels that are not public could be told, with the reason."""
     records, hidden = dict[str, Record](), dict[str, list[str]]()
     for id_, row in done.items():
-        record = read_record(row.plan.folder)
+        try:
+            record, _ = read_record(row.plan.folder), read_audit(row.plan.folder)
+        except EmbenchError as error:
+            hidden[id_] = [error.what]
+            continue
         run = record.manifest
         real = run.card.labels_public != "yes" and run.dataset.synthetic is None
         if real and record.labels is not None and (reason := why_labels_show(record.predictions, record.labels)):
