@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from embench import audits, registry
+from embench import audits
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.data import find
@@ -31,7 +31,7 @@ from embench.leaderboard.sealing import why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
-from embench.planning.request import OPTIONS, Request
+from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.names import is_own, names_resolved
 from embench.records.predictions import MODEL
@@ -50,8 +50,6 @@ from embench.texts import markdown, names_place
 SET_FILE = "baselines.json"
 """The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
 _ENTRIES = "entries"
-_OF_ROWS = ("modalities", "targets", "protocol", "recipe", "seeds", "dev")
-"""Fields of a request that decide which rows there are."""
 _COLUMNS = ("method", "modalities", "score", "controls", "audit")
 _TEMPLATES = templates_of("embench.sets", html=False)
 _TEMPLATES.filters["markdown"] = markdown
@@ -83,11 +81,12 @@ def write_folder(
     if not done:
         return None
     one = next(iter(done.values())).plan
-    board, given = board_name(one.dataset), _given(options)
-    words = [f"{name}-{Path(str(value)).stem}" for name, value in given.items()]
-    name = "-".join([board.rpartition(":")[2], found.name, level, *words])
-    out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name)
+    board, asked = board_name(one.dataset), _asked(options)
+    name = "-".join([board.rpartition(":")[2], found.name, level, *asked])
+    out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
+    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _public(one.request.dataset)]
+    command += ["--set", found.name, "--level", level, *asked]
     unaudited = {} if synthetic else dict(_audit(done, progress))
     records, hidden = _records(done)
     public = {record.manifest.card.labels_public for record in records.values()}
@@ -104,7 +103,7 @@ def write_folder(
             "own": own,
             "synthetic": synthetic,
             "count": f"{len(done)} of {len(able)} rows",
-            "command": _command(found, level, given, "FOLDER" if own else one.request.dataset),
+            "command": shlex.join(command),
             "runs": [entry.run for entry in shown.values()],
             "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
             "findings": _grouped(
@@ -163,21 +162,10 @@ def _files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Option -> value, of those that decide which rows there are and are not at their defaults."""
-    known = {option.name: options.get(option.field) for option in OPTIONS if option.field in _OF_ROWS}
-    defaults = {option.name: getattr(Request, option.field, None) for option in OPTIONS}
-    return {name: value for name, value in known.items() if value not in (None, defaults[name])}
-
-
-def _command(found: BaselineSet, level: SetLevel, given: Mapping[str, Any], dataset: str) -> str:
-    """The command that made the folder, without places on this machine."""
-    shipped = found.name in {path.stem for path in registry.shipped("baselines/*.yaml")}
-    words = ["embench", "baselines", "--dataset", _public(dataset)]
-    words += ["--set", found.name if shipped else f"{found.name}.yaml", "--level", level]
-    for name, value in given.items():
-        words += [f"--{name}", *([] if value is True else [_public(str(value))])]
-    return shlex.join(words)
+def _asked(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command that decide which rows there are, without places on this machine."""
+    told = {name: _public(value) if isinstance(value, str) else value for name, value in options.items()}
+    return shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
 
 
 def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
