@@ -27,7 +27,7 @@ from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import entry_folders, load_run
 from embench.leaderboard.export import board_name, publish_runs
 from embench.leaderboard.rows import shown_entry
-from embench.leaderboard.sealing import why_labels_show
+from embench.leaderboard.sealing import sealed, why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
@@ -181,8 +181,9 @@ def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> I
 
 
 def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
-    """The records of rows, without predictions of controls, which nothing here shows; and rows whose records are not as
-    they were written, or from whose scores labels that are not public could be told, with the reason."""
+    """The records of rows, without predictions of controls, which nothing here shows, sealed where labels are not
+    public; and rows whose records are not as they were written, or from whose scores such labels could be told, with
+    the reason."""
     records, hidden = dict[str, Record](), dict[str, list[str]]()
     for id_, row in done.items():
         try:
@@ -190,13 +191,17 @@ def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[s
         except EmbenchError as error:
             hidden[id_] = [error.what]
             continue
-        run = record.manifest
-        real = run.card.labels_public != "yes" and run.dataset.synthetic is None
-        if real and record.labels is not None and (reason := why_labels_show(record.predictions, record.labels)):
-            hidden[id_] = [reason]
-        else:
+        if record.manifest.card.labels_public == "yes":
             rows = record.predictions
             records[id_] = replace(record, predictions=rows.take(rows.rows_with(method=MODEL)), labels=None)
+        elif (
+            record.manifest.dataset.synthetic is None
+            and record.labels is not None
+            and (reason := why_labels_show(record.predictions, record.labels))
+        ):
+            hidden[id_] = [reason]
+        else:
+            records[id_] = sealed(record)
     return records, hidden
 
 
