@@ -7,7 +7,7 @@ import pytest
 from bench.boards import BOARDS, ROOT, tables
 from bench.boards.findings import TEMPLATE, written
 from bench.boards.published import Board, asked, question
-from bench.boards.rows import GROUPS
+from bench.boards.rows import groups
 from embench.leaderboard.entries import entry_folders
 from embench.protocols import superseded_by
 from embench.records.audit import read_audit
@@ -16,7 +16,7 @@ from embench.records.superseded import read_superseded
 
 from ..sample import WHOLE
 
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.pages()}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.PAGES}
 SHOWN = {name: dict(tables.tables_in(page)) for name, page in PAGES.items()}
 NUMBER = re.compile(r"(?<![\w.,/-])[-+]?(\d+(?:,\d{3})*\.\d+|\.\d+|\d{1,3}(?:,\d{3})+|\d{2,})(?![\w-]|\.\d)")
 CONSTANTS = {"95", "10", "60", "30"}
@@ -79,8 +79,9 @@ def ours(request):
 
 
 def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):
-    rows = {question(vars(row.request())) for group in GROUPS.values() for row in group}
-    assert len(rows) == sum(map(len, GROUPS.values()))
+    every = groups()
+    rows = {question(vars(row.request)) for group in every.values() for row in group}
+    assert len(rows) == sum(map(len, every.values()))
     assert ours
     assert [run.id for run in ours.values() if asked(run) not in rows] == []
 
