@@ -2,8 +2,8 @@
 
 For when scores are computed in another way (`embench.statistics.SCORING_REVISION`), or the format of entries changes.
 Nothing is trained and no further test label is opened. Audits, which are of the old scores, are removed: `embench
-audit` makes them again. Entries of superseded protocols keep their scores and audits, and so do sealed ones, which only
-holders of the data can score: by `make board`, from the stages that it kept.
+audit` makes them again. Entries of superseded protocols keep their scores and audits, and so do sealed ones, which have
+to be run again.
 """
 
 from __future__ import annotations

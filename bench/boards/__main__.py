@@ -1,7 +1,7 @@
 """`make board`: the boards of real recordings, from the raw files to the tables below `leaderboards/`.
 
-Every group of rows is run as `embench baselines` runs a set, audited and published as soon as it is done. The same
-command continues where the last one stopped: what is finished is read again, and its test labels stay closed.
+Every group of rows is run as `embench baselines` runs a set, audited and published as soon as it is done. Rows that are
+published are not run again, and the same command continues where the last one stopped: test labels stay closed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from bench.boards import BOARDS, RUNS
+from bench.boards.published import published, question
 from bench.boards.rows import groups
 from embench import audits, leaderboard
 from embench.cli.progress import Progress, format_duration
@@ -37,29 +38,29 @@ def publish(rows: list[RowForecast], data_root: Path | None) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.boards", description="Run and publish the boards.")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
-    parser.add_argument("--only", action="append", metavar="GROUP", help="a group of rows.yaml; may be repeated")
+    parser.add_argument("--only", choices=list(groups()), action="append", metavar="GROUP", help="may be repeated")
     parser.add_argument("--more", action="store_true", help="also the groups that take hours")
     parser.add_argument("--list", action="store_true", help="print the rows to do with their times, and do nothing")
     asked = parser.parse_args()
     missing: list[str] = []
     try:
         found = groups(more=asked.more or bool(asked.only), data_root=asked.data_root, runs=RUNS)
-        for name, rows in found.items():
-            if asked.only and name not in asked.only:
-                continue
+        for name in asked.only or found:
+            rows = [row for row in found[name] if question(vars(row.request)) not in published()]
             for dataset in dict.fromkeys(row.request.dataset for row in rows):
                 check_readable(dataset, asked.data_root)
             with snapshot(), Progress(several=True) as progress:
                 able, unfit = forecast_rows(rows, progress.event)
-                if not asked.list:
+                missing += [f"{row.title}: {row.reason}" for row in unfit]
+                if able and not asked.list:
                     done = run_rows(able, progress=progress.event, told=progress.line)
                     missing += [f"{title}: {error}" for title, error in done.failures.items()]
-            missing += [f"{row.title}: {row.reason}" for row in unfit]
-            missing += [] if asked.list else publish(able, asked.data_root)
-            left = {row.row.title: seconds for row, seconds in zip(able, lefts(able), strict=True) if not row.done}
-            print(f"{name}: {len(able) - len(left)} rows done, {format_duration(sum(left.values()))} left")
-            for title, seconds in left.items():
-                print(f"    {format_duration(seconds)} {title}", flush=True)
+                    missing += publish(able, asked.data_root)
+            left = [(row, seconds) for row, seconds in zip(able, lefts(able), strict=True) if not row.done]
+            whole = format_duration(sum(seconds for _, seconds in left))
+            print(f"{name}: {len(left)} of {len(found[name])} rows to do, {whole}", flush=True)
+            for row, seconds in left:
+                print(f"    {format_duration(seconds)} {row.row.request.dataset}: {row.row.title}", flush=True)
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code

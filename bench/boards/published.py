@@ -21,7 +21,7 @@ from embench.leaderboard.select import select_sections
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
-from embench.records.scores import AddsAt, Score, Scores
+from embench.records.scores import Adds, AddsAt, Score, Scores
 from embench.records.wording import bare_name
 from embench.statistics.by_subject import Scored
 from embench.statistics.compared import Comparison
@@ -97,7 +97,7 @@ class Board:
 
     def at(self, level: str) -> list[Row]:
         """Rows that add at a level, whichever decides."""
-        return [row for row in self.asked if row.adds_at(level)]
+        return [row for row in self.asked if level in row.adds.levels and row.adds.levels[level].adds]
 
     @property
     def correlated(self) -> list[Row]:
@@ -116,9 +116,13 @@ class Board:
         """Least number of openings of the target's labels: one for each published run on its dataset."""
         return sum(entry.board == self.dataset and self.target in entry.targets for entry in entries())
 
-    def of_family(self, kind: str) -> list[Row]:
-        """The rows on features, or the networks, by which a page speaks of all of their kind."""
-        return [row for row in self.best_first if row.kind == kind]
+    @property
+    def families(self) -> list[list[Row]]:
+        """The rows on features, and the networks, by which pages speak of all of a kind: tuned ones where both have
+        some."""
+        kinds = [[row for row in self.best_first if row.kind == kind] for kind in ("features", "network")]
+        tuned = [[row for row in rows if row.run.config.get("tuned")] for rows in kinds]
+        return tuned if all(tuned) else kinds
 
 
 EVERY = (
@@ -160,20 +164,14 @@ class Row:
         return low(self.score()) > 0.5
 
     @cached_property
-    def decides(self) -> AddsAt | None:
-        """What it adds at the level that decides."""
-        adds = self.entry.scores.adds(self.board.target)
-        return adds.decides if adds else None
-
-    def adds_at(self, level: str) -> bool:
-        adds = self.entry.scores.adds(self.board.target)
-        return bool(adds and level in adds.levels and adds.levels[level].adds)
+    def adds(self) -> Adds | None:
+        """What it adds to clock and movement; None where that is not asked."""
+        return self.entry.scores.adds(self.board.target)
 
     @property
-    def alone(self) -> str:
-        """Number of seeds in which it adds when taken alone, of all."""
-        adds = self.entry.scores.adds(self.board.target)
-        return f"{sum(adds.seeds.values())} of {len(adds.seeds)}" if adds else ""
+    def decides(self) -> AddsAt | None:
+        """What it adds at the level that decides."""
+        return self.adds.decides if self.adds else None
 
     # The method
 
@@ -196,7 +194,9 @@ class Row:
     @property
     def method(self) -> str:
         """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
-        name = self.encoders + ("" if self.fusion == "single" else f" + {self.fusion}")
+        return self._with_differences(self.encoders + ("" if self.fusion == "single" else f" + {self.fusion}"))
+
+    def _with_differences(self, name: str) -> str:
         return ", ".join([name, *(re.sub("^--set (.*)", r"`\1`", each) for each in describe_differences(self.run))])
 
     @property
@@ -211,8 +211,9 @@ class Row:
 
     @property
     def estimator(self) -> str:
-        """The estimator, with its encoder where that is not `handcrafted`, which most rows on features have."""
-        return self.fusion if self.encoders == "handcrafted" else f"{self.fusion} on {self.encoders}"
+        """The method, led by its estimator, without the encoder `handcrafted`, which most rows on features have."""
+        own = "" if self.encoders == "handcrafted" else f" on {self.encoders}"
+        return self._with_differences(self.fusion + own)
 
     @property
     def pretrained(self) -> str:

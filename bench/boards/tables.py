@@ -141,12 +141,11 @@ def adding(boards: Sequence[Board] = EVERY) -> str:
 def effects(board: Board) -> str:
     """Rows that add at a level: their partial correlation with the label, and what is left of their scores, in order of
     the correlation at the level `local`."""
-    found = [(row, row.entry.scores.adds(board.target).levels) for row in board.asked]
     lines = []
-    for row, levels in sorted(found, key=lambda each: -each[1]["local"].effect.mean):
-        if any(levels[level].adds for level in LEVELS):
-            at_levels = [levels[level] for level in LEVELS]
-            cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in at_levels]
+    for row in sorted(board.asked, key=lambda row: -row.adds.levels["local"].effect.mean):
+        levels = [row.adds.levels[level] for level in LEVELS]
+        if any(at.adds for at in levels):
+            cells = [f"{_brief(at.effect)}, {_brief(at.score)}{' **adds**' if at.adds else ''}" for at in levels]
             lines.append([row.method, row.modalities, _brief(row.score()), *cells])
     return table(["row", "signals", f"`{board.metric}`", *LEVEL_NAMES], lines)
 
@@ -162,12 +161,11 @@ def pretraining(boards: Sequence[Board] = EVERY) -> str:
     for board in boards:
         scratch = _from_scratch(board)
         for row in [row for row in board.rows if row.pretrained and row.name in scratch]:
-            cells = [board.title, row.name, row.pretrained, f"`{board.metric}`"]
-            found, other = None, scratch[row.name]
-            if row.is_open:
-                found = row.against(other)
+            other = scratch[row.name]
+            found = row.against(other) if row.is_open else None
             gap = [shown(found.difference, "+.3f"), figure(found.p)] if found else ["—", "—"]
-            lines.append([*cells, shown(row.score()), shown(other.score()), *gap])
+            scores = [f"`{board.metric}`", shown(row.score()), shown(other.score())]
+            lines.append([board.title, row.name, row.pretrained, *scores, *gap])
     return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
 
 
@@ -287,13 +285,10 @@ def claims(paper: str, board: Board) -> str:
 def people(data_root: Path) -> str:
     """The best row on features and the best network of each board whose dataset records something of its subjects:
     scores of both groups, and their difference."""
-    chosen = [row for board in EVERY for row in sorted(_best_of_families(board), key=lambda row: -row.mean)]
+    best = [[rows[0] for rows in board.families if rows] for board in EVERY]
+    chosen = [row for rows in best for row in sorted(rows, key=lambda row: -row.mean)]
     heads = ("board", "row", "of", f"one group, subjects: `{WITHIN}`", "the other", "difference")
     return table(heads, [line for row in chosen for line in _by_group(row, data_root)])
-
-
-def _best_of_families(board: Board) -> list[Row]:
-    return [own[0] for kind in ("features", "network") if (own := board.of_family(kind))]
 
 
 def _by_group(row: Row, data_root: Path) -> Iterator[list[str]]:
