@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from embench.sets.files import BaselineSet
 from embench.sets.rows import BaselineRow, baseline_rows
+from embench.snapshot import snapshot
 
 FIXED, BEFORE, STRICT, LEGACY = (
     "subject-independent-v3",
@@ -19,6 +21,8 @@ FIXED, BEFORE, STRICT, LEGACY = (
 FAST = ("svm", "forest", "boosting")
 
 
+@cache
+@snapshot()
 def groups(*, more: bool = True, **places: Any) -> dict[str, list[BaselineRow]]:
     """The rows of each group, of those that take hours only with `more`; recipe and device are the same on every
     machine.

@@ -1,12 +1,13 @@
 """The pages about the boards say what the published entries say."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from bench.boards import BOARDS, ROOT, tables
 from bench.boards.findings import TEMPLATE, written
-from bench.boards.published import Board, asked, question
+from bench.boards.published import Board, Row, asked, question
 from bench.boards.rows import groups
 from embench.leaderboard.entries import entry_folders
 from embench.protocols import superseded_by
@@ -69,6 +70,27 @@ def test_tables_of_a_page_are_those_that_the_entries_give(name):
 def test_a_long_table_has_the_row_that_the_entries_of_a_board_give(title):
     row = getattr(tables, title)([Board("eegmat", "task")]).splitlines()[-1]
     assert row in SHOWN["docs/findings.md"][title].splitlines()
+
+
+@pytest.mark.slow
+def test_families_are_read_by_tuned_rows_where_both_have_some():
+    board = Board("eegmat", "task")
+    features, networks = board.families
+    assert {row.kind for row in features} == {"features"}
+    assert {row.kind for row in networks} == {"network"}
+    assert len(features) + len(networks) == len(board.best_first)
+
+    def tuned(row):
+        config = {**row.run.config, "tuned": {"trials": 20}}
+        return Row(replace(row.entry, run=row.run.model_copy(update={"config": config})), board)
+
+    for added, shown in (
+        ([tuned(features[1])], [len(features) + 1, len(networks)]),
+        ([tuned(features[1]), tuned(networks[1])], [1, 1]),
+    ):
+        other = Board("eegmat", "task")
+        other.__dict__["rows"] = [*board.rows, *added]
+        assert [len(rows) for rows in other.families] == shown
 
 
 @pytest.fixture(scope="module", params=sorted(path.name for path in BOARDS.iterdir() if path.is_dir()))
