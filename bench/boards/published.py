@@ -152,8 +152,7 @@ class Row:
 
     def score(self, metric: str = "", control: str | None = None) -> Score | None:
         """A score, by default that which the board shows, of the method or of a control."""
-        about = self.board.target, metric or self.board.metric
-        return self.entry.scores.score(*about, control) if control else self.entry.score(*about)
+        return self.entry.scores.score(self.board.target, metric or self.board.metric, control)
 
     @property
     def mean(self) -> float:
@@ -274,13 +273,15 @@ def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
     named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
     pretrainers = tuple(request.get("pretrainers") or ())
-    return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
+    tuned = bool(request.get("tuned"))
+    return encoders, modalities, tuple(sorted(settings)), pretrainers, tuned, *map(request.get, named)
 
 
 def asked(run: Manifest) -> tuple[Any, ...]:
-    """Returns the question that an entry's run answers. Its request has no pretrainers, which may name places; its
-    configuration does."""
-    return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
+    """Returns the question that an entry's run answers. Its request has nothing that may name places; its configuration
+    does."""
+    known = {name: run.config.get(name) for name in ("pretrainers", "tuned")}
+    return question({**run.config["request"], **known})
 
 
 @cache
