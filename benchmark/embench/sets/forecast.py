@@ -78,9 +78,9 @@ def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
 def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
-    """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later; two requests that mean one run are one row. Data are prepared, and networks
-    tried, where that was not done yet."""
+    """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
+    those on features, then networks, what takes longer later; two requests that mean one run are one row. Data are
+    prepared, and networks tried, where that was not done yet."""
     found, unfit = dict[str, RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
@@ -92,8 +92,11 @@ def forecast_rows(
                 found[plan.id] = _forecast(row, plan)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    order = sorted(found.values(), key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values())))
-    return order, unfit
+
+    def place(row: RowForecast) -> tuple[bool, bool, float]:
+        return row.row.level != "own", row.plan.method.inputs != "features", sum(row.seconds.values())
+
+    return sorted(found.values(), key=place), unfit
 
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from embench import protocols, registry
 from embench.claims.examine import claim_pairs
@@ -20,15 +20,20 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
+from embench.registry.objects import shown_name
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.system import version_of
 
 
+RowLevel = SetLevel | Literal["own"]
+"""The level of a row: that of a set at which its rule stands, or that of one's own methods, which no set has."""
+
+
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset, or of one's own method beside it; `reason` says why it does not fit there, and is empty where it does."""
 
-    level: SetLevel
+    level: RowLevel
     request: Request
     reason: str = ""
 
@@ -36,7 +41,8 @@ class BaselineRow:
     def title(self) -> str:
         """Text on the method and the protocol: `cnn_tf + late on ecg,eeg after masked_value`."""
         asked = self.request
-        text = f"{','.join(asked.encoders)} + {asked.fusion or 'single'} on {asked.modalities or 'the default'}"
+        encoders, fusion = ",".join(map(shown_name, asked.encoders)), shown_name(asked.fusion or "single")
+        text = f"{encoders} + {fusion} on {asked.modalities or 'the default'}"
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
@@ -54,13 +60,26 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     Raises:
         UsageError: the dataset has no such target or modality, or does not go with the protocol.
     """
-    options = {name: value for name, value in options.items() if value is not None}
-    if found.paper:
-        rows = [BaselineRow("core", request) for request in _of_paper(found.paper, dataset, options)]
-    else:
-        card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
-        rules = found.rules(level)
-        rows = [row for each, rule in rules for row in _of_rule(each, rule, dataset, card, options)]
+    if not found.paper:
+        return rows_of_rules(found.rules(level), dataset, options)
+    return _once(BaselineRow("core", request) for request in _of_paper(found.paper, dataset, _given(options)))
+
+
+def rows_of_rules(
+    rules: Sequence[tuple[RowLevel, RowRule]], dataset: str, options: Mapping[str, Any]
+) -> list[BaselineRow]:
+    """The rows that rules make on a dataset; see `baseline_rows`."""
+    options = _given(options)
+    card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
+    return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
+    """Each row once, with the reason why it does not fit."""
     once = dict[Request, BaselineRow]()
     for row in rows:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
@@ -85,7 +104,7 @@ def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[
 
 
 def _of_rule(
-    level: SetLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
+    level: RowLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
     given = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]
