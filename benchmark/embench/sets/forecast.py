@@ -19,6 +19,7 @@ from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan, default_workers
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
+from embench.runs.manifest import device_name
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
 
@@ -52,6 +53,12 @@ class RowForecast:
         """True if its record is there."""
         return (self.plan.folder / RUN_FILE).is_file()
 
+    @property
+    def measured(self) -> bool:
+        """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
+        device, runs = self.plan.setting.device, self.plan.request.runs_folder
+        return device == "cpu" or cached_call((_has_finished, runs, device), lambda: _has_finished(runs, device))
+
     def left_s(self, counted: Collection[str] = ()) -> float:
         """Seconds until it is done, without stages and parts that are `counted` already."""
         if self.done:
@@ -64,6 +71,12 @@ class RowForecast:
     def parts(self) -> set[str]:
         """The names of what `left_s` counts."""
         return {*self.seconds, *self.once}
+
+
+def _has_finished(runs: Path, device: str) -> bool:
+    """True if the record of a run on this device is in a runs folder."""
+    name = device_name(device)
+    return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
 
 
 def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:

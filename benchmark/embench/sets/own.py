@@ -10,7 +10,6 @@ from typing import Any
 from embench import registry
 from embench.callbacks import EventCallback
 from embench.errors import CheckFailed, UsageError
-from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.records.record import RUN_FILE
 from embench.registry.loading import classes_in
@@ -58,8 +57,10 @@ def own_rules(name: str) -> list[RowRule]:
             return [RowRule(encoder=(_FEATURES,), fusion=(name,), modalities=both)]
         return [RowRule(encoder=(_NETWORK,), fusion=(name,), modalities=late)]
     if "features" in plugin.offers:
-        pairs = (("logreg", "classes"), ("ridge", "values"))
-        return [RowRule(encoder=(name,), fusion=(fusion,), modalities=both, targets=kind) for fusion, kind in pairs]
+        return [
+            RowRule(encoder=(name,), fusion=("logreg",), modalities=both, targets="classes"),
+            RowRule(encoder=(name,), fusion=("ridge",), modalities=both, targets="values"),
+        ]
     return [RowRule(encoder=(name,)), RowRule(encoder=(name,), fusion=("late",), modalities=late)]
 
 

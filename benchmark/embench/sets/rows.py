@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench import protocols, registry
-from embench.claims.examine import claim_pairs
-from embench.claims.files import Claim, MeasuredClaim, select_claims
-from embench.claims.measured import measured_requests
 from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import EmbenchError, UsageError
@@ -22,8 +19,8 @@ from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.registry.objects import shown_name
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
+from embench.sets.paper import requests_of_paper
 from embench.system import version_of
-
 
 RowLevel = SetLevel | Literal["own"]
 """The level of a row: that of a set at which its rule stands, or that of one's own methods, which no set has."""
@@ -31,7 +28,8 @@ RowLevel = SetLevel | Literal["own"]
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset, or of one's own method beside it; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset, or of one's own method beside it; `reason` says why it does not fit there, and is
+    empty where it does."""
 
     level: RowLevel
     request: Request
@@ -62,20 +60,16 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     """
     if not found.paper:
         return rows_of_rules(found.rules(level), dataset, options)
-    return _once(BaselineRow("core", request) for request in _of_paper(found.paper, dataset, _given(options)))
+    return _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
 
 
 def rows_of_rules(
     rules: Sequence[tuple[RowLevel, RowRule]], dataset: str, options: Mapping[str, Any]
 ) -> list[BaselineRow]:
     """The rows that rules make on a dataset; see `baseline_rows`."""
-    options = _given(options)
+    options = {name: value for name, value in options.items() if value is not None}
     card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
     return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
@@ -89,18 +83,6 @@ def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
     return card_for_protocol(protocols.load_current_protocol(protocol), find.card_of(dataset, data_root))
-
-
-def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """The requests of all that a paper's claims compare and measure, under its own protocols and the fixed one."""
-    own = {name: value for name, value in options.items() if name not in ("protocol", "modalities", "targets")}
-    claims = select_claims(paper, ())
-    compared = [claim for claim in claims if isinstance(claim, Claim)]
-    for pair in claim_pairs(compared, [dataset], ("own", "fixed"), own):
-        yield from (pair.a, pair.b)
-    for claim in claims:
-        if isinstance(claim, MeasuredClaim):
-            yield from measured_requests(claim, dataset, own).values()
 
 
 def _of_rule(

@@ -207,7 +207,8 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     keys = _keys(name)
     if row.get(keys[0]) is None:
         return "" if name else "not estimable"
-    score = Score(**dict(zip(("mean", "low", "high"), map(row.get, keys), strict=True)))
+    mean, low, high = (row[key] for key in keys)
+    score = Score(mean=mean, low=low, high=high)
     if name:
         return format_score(score, "+.3f")
     return format_control(score) if row["role"] == "control" else format_score(score)
