@@ -142,5 +142,5 @@ def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     path.write_text("name: eeg-v1\nsummary: EEG.\ncore:\n  - {encoder: differential_entropy, fusion: svm}\n")
     done = embench("baselines", *common(bench), "--set", path)
     assert done.code == 2
-    assert "no row of eeg-v1 fits" in done.err
+    assert "no row of the set fits" in done.err
     assert "reads none of ecg, eda" in done.err

@@ -14,7 +14,6 @@ from embench.cli import console
 from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
 from embench.cli.progress import Progress, Steps
 from embench.cli.tables import field, fields, fitting, grouped, show_table
-from embench.errors import UsageError
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
 from embench.snapshot import snapshot
@@ -83,21 +82,18 @@ def baselines(
     find_executor(executor)
     chosen = cluster_options(cluster or ())
     found, dataset = find_set(named), options.pop("dataset")
-    scored = [text for text in own or () if is_scored(text)]
-    rows = own_rows([text for text in own or () if text not in scored], dataset, options)
+    given = [text for text in own or () if is_scored(text)]
+    rows = own_rows([text for text in own or () if text not in given], dataset, options)
     rows += baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
         check_readable(dataset, options["data_root"], steps)
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
-        if not able:
-            reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
-            raise UsageError(f"no row of {found.name} fits {dataset}: {reasons}", hint="embench list baselines")
         if dry_run:
             document = _plan(found, level, dataset, able, unfit)
         else:
             check_own(able, progress.event)
-            mine = [own_result(text, dataset, options) for text in scored]
+            finished = [own_result(text, dataset, options) for text in given]
             told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
             done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:
@@ -105,10 +101,9 @@ def baselines(
             as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder, executor)
         )
         return
-    own_runs = {row.plan.id for row in able if row.row.level == "own"}
-    mine += [result for result in done.results if result.id in own_runs]
-    board = board_rows(done.results, mine)
-    every = list({result.id: result for result in (*mine, *done.results)}.values())
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    every = [*finished, *done.results]
+    board = board_rows(every, mine)
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(f"{_title(found, level)}, on {dataset}", board, every))
     if found.paper:

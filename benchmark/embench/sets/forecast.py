@@ -10,7 +10,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.engine.stage import Folder, Stage
-from embench.errors import EmbenchError
+from embench.errors import EmbenchError, UsageError
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
 from embench.planning.forecast import forecast, stage_seconds
@@ -93,7 +93,7 @@ def forecast_rows(
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
     """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
     those on features, then networks, what takes longer later; two requests that mean one run are one row. Data are
-    prepared, and networks tried, where that was not done yet."""
+    prepared, and networks tried, where that was not done yet. Raises UsageError where no row can be run."""
     found, unfit = dict[str, RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
@@ -105,6 +105,9 @@ def forecast_rows(
                 found[plan.id] = _forecast(row, plan)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
+    if not found:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
+        raise UsageError(f"no row of the set fits {rows[0].request.dataset}: {reasons}", hint="embench list baselines")
 
     def place(row: RowForecast) -> tuple[bool, bool, float]:
         return row.row.level != "own", row.plan.method.inputs != "features", sum(row.seconds.values())

@@ -3,7 +3,7 @@ them, and whether one's own are better, in a sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from embench.statistics.compared import Comparison
 
 
-def board_rows(results: Sequence[Result], own: Sequence[Result] = ()) -> list[dict[str, Any]]:
-    """The rows of a board for each protocol and target: one's own methods, then baselines, then the controls of the
-    first of these methods; each best first.
+def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a board for each protocol and target: one's own methods, whose runs are `own`, then baselines, then
+    the controls of the first of these methods; each best first.
 
     A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `protocol`, `target`, `metric`
     (the headline, or what stands for it where it is undefined), `mean`, `low`, `high` and `synthetic`; that of a method
@@ -110,15 +110,15 @@ _Pairs = Mapping[tuple[str, str, str], "Comparison | EmbenchError"]
 """Run of one's own, protocol and target -> its comparison with the best baseline, or why there is none."""
 
 
-def _panels(results: Sequence[Result], own: Sequence[Result]) -> Iterator[_Panel]:
-    mine, groups = {result.id for result in own}, dict[tuple[str, str], dict[str, Result]]()
-    for result in (*own, *results):
+def _panels(results: Sequence[Result], own: Collection[str]) -> Iterator[_Panel]:
+    groups = dict[tuple[str, str], dict[str, Result]]()
+    for result in results:
         for target in result.scores.headlines:
             groups.setdefault((result.manifest["protocol"]["name"], target), {})[result.id] = result
     for (protocol, target), found in groups.items():
-        metric = next(iter(found.values())).verdicts[target].shown
+        metric = min(found.values(), key=lambda r: r.id not in own).verdicts[target].shown
         ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
-        parts = [[r for r in ordered if (r.id in mine) == is_own] for is_own in (True, False)]
+        parts = [[r for r in ordered if (r.id in own) == is_own] for is_own in (True, False)]
         yield _Panel(protocol, target, metric, *parts)
 
 
