@@ -111,8 +111,9 @@ def baselines(
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
-        for answer in filter(None, (row.get("answer") for row in board)):
-            console.wrapped(answer, bold=True)
+        for row in board:
+            if row["best"] and row["role"] == "own":
+                console.wrapped(row["answer"], bold=True)
     done.check()
 
 

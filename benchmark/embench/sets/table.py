@@ -3,6 +3,7 @@ them, and whether one's own are better, in a sentence."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -40,7 +41,7 @@ def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dic
 def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The rows as cells of a table, for readers: one's own methods and the best of each role are marked. Columns in
     which all rows are alike, or none has anything, are left out."""
-    cells = []
+    metrics, cells = {row["metric"] for row in rows}, []
     for row in rows:
         marks = [row["role"]] if row["role"] != "baseline" else []
         cells.append(
@@ -49,18 +50,16 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 "method": row["method"],
                 "protocol": row["protocol"],
                 "target": row["target"],
-                "headline": row["metric"],
-                "score": _text(row, ""),
+                **({"headline": row["metric"]} if len(metrics) > 1 else {}),
+                row["metric"] if len(metrics) == 1 else "score": _text(row, ""),
                 "over the best baseline": _text(row, "over_baseline"),
                 "over its best control": _text(row, "over_control"),
-                "verdict": row.get("finding", ""),
+                "verdict": _NUISANCES.sub("", row.get("finding", "")),
                 "run": row.get("run", "").rpartition("-")[2],
             }
         )
-    needed = ("", "method", "headline", "score")
-    told = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
-    spare = {"protocol", "target"}
-    kept = [name for name, texts in told.items() if name in needed or (len(texts) > 1 if name in spare else any(texts))]
+    texts = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
+    kept = [name for name, own in texts.items() if (len(own) > 1 if name in ("protocol", "target") else any(own))]
     return [{name: cell[name] for name in kept} for cell in cells]
 
 
@@ -94,6 +93,10 @@ def best_control(result: Result, target: str, metric: str) -> Control | None:
     """The control with the best score on a target, the first of equals; None where none has one."""
     known = [control for control in result.scores.controls(target) if _mean(control.scores.get(metric)) is not None]
     return max(known, key=lambda control: _rank(control.scores[metric], metric), default=None)
+
+
+_NUISANCES = re.compile(r" to (clock and movement|the clock)\b")
+"""The end of a finding, which is the same in all rows of a board."""
 
 
 class _Panel(NamedTuple):
@@ -172,7 +175,8 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
-    """A sentence that answers if a method is better than the best baseline, and than the controls."""
+    """A sentence that answers if a method is better than the best baseline, and than the controls: whether it clears
+    each, or where it is `asked` so, adds to clock and movement."""
     verdict, name = result.verdicts[panel.target], method_name(result.manifest) or result.id
     best = method_name(panel.baselines[0].manifest) if panel.baselines else ""
     if pair is None:
@@ -185,9 +189,12 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
             verb = "is better than" if pair.better == pair.one else "is worse than"
         first = f"{verb} the best baseline, {best} ({format_score(pair.difference, '+.3f')}, {format_p(pair.holm)})"
     failed, count = verdict.failed, len(verdict.compared)
-    second = f"is better than all {count} controls" if count else "is compared with no control"
-    if failed:
+    if verdict.asked:
+        second = verdict.finding
+    elif failed:
         second = f"is not shown to be better than {len(failed)} of {count} controls ({', '.join(failed)})"
+    else:
+        second = f"is better than all {count} controls" if count else "is compared with no control"
     return f"{panel.target}: {name} {first}, and {second}."
 
 
