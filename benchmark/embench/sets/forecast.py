@@ -57,7 +57,7 @@ class RowForecast:
     def measured(self) -> bool:
         """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
         device, runs = self.plan.setting.device, self.plan.request.runs_folder
-        return device == "cpu" or cached_call((_has_finished, runs, device), lambda: _has_finished(runs, device))
+        return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
 
     def left_s(self, counted: Collection[str] = ()) -> float:
         """Seconds until it is done, without stages and parts that are `counted` already."""
@@ -73,7 +73,7 @@ class RowForecast:
         return {*self.seconds, *self.once}
 
 
-def _has_finished(runs: Path, device: str) -> bool:
+def has_finished(runs: Path, device: str) -> bool:
     """True if the record of a run on this device is in a runs folder."""
     name = device_name(device)
     return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from embench.claims.examine import ClaimResult, ComparedPair, claim_pairs, examine_claims
+from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.measured import Measured, examine_measured, measured_requests
 from embench.planning.request import Request
@@ -28,30 +28,31 @@ def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> I
     Args:
         options: further fields of a request; modalities, targets and protocol are those of the paper all the same.
     """
-    own = _unstated(options)
-    for pair in _pairs(paper, dataset, own):
+    own, (compared, measured, _) = _unstated(options), _claims(paper)
+    for pair in claim_pairs(compared, [dataset], _LEGS, own):
         yield from (pair.a, pair.b)
-    for claim in _of_kind(paper, MeasuredClaim):
+    for claim in measured:
         yield from measured_requests(claim, dataset, own).values()
 
 
 def examine_paper(paper: str, dataset: str, options: Mapping[str, Any], done: GridResult) -> PaperClaims:
     """The claims of a paper examined on what is done of its requests; nothing is run."""
-    own = _unstated(options)
-    return PaperClaims(
-        _of_kind(paper, Claim),
-        examine_claims(_pairs(paper, dataset, own), done=done),
-        examine_measured(_of_kind(paper, MeasuredClaim), [dataset], own, done=done),
-        _of_kind(paper, UntestedClaim),
+    own, (compared, measured, untested) = _unstated(options), _claims(paper)
+    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
+    return PaperClaims(compared, rows, examine_measured(measured, [dataset], own, done=done), untested)
+
+
+_LEGS: tuple[Leg, ...] = ("own", "fixed")
+
+
+def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
+    """The claims of a paper that compare, that measure, and that nothing can test yet."""
+    found = select_claims(paper, ())
+    return (
+        [claim for claim in found if isinstance(claim, Claim)],
+        [claim for claim in found if isinstance(claim, MeasuredClaim)],
+        [claim for claim in found if isinstance(claim, UntestedClaim)],
     )
-
-
-def _pairs(paper: str, dataset: str, options: Mapping[str, Any]) -> list[ComparedPair]:
-    return claim_pairs(_of_kind(paper, Claim), [dataset], ("own", "fixed"), options)
-
-
-def _of_kind(paper: str, kind: type[Any]) -> list[Any]:
-    return [claim for claim in select_claims(paper, ()) if isinstance(claim, kind)]
 
 
 def _unstated(options: Mapping[str, Any]) -> dict[str, Any]:
