@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from embench.errors import EmbenchError, UsageError
 from embench.planning.request import Request, request_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from embench.python.running import AnyEncoder, AnyFusion, Texts
 
-    Method = AnyEncoder | AnyFusion | DataFrame | Result | Path
+    Method: TypeAlias = AnyEncoder | AnyFusion | DataFrame | Result | Path
 
 
 @dataclass(frozen=True, repr=False)
