@@ -1,5 +1,7 @@
 """`embench.baselines`: a pipeline, predictions and a result beside the rows of a set, as a table and drawn."""
 
+from pathlib import Path
+
 import matplotlib as mpl
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -12,6 +14,7 @@ from embench.errors import UsageError
 from ..tiny.world import plugin
 
 mpl.use("agg")
+ROOT = Path(__file__).parents[2]
 SET = (
     "name: mine-v1\nsummary: One estimator.\ncore:\n  - {encoder: handcrafted, fusion: lda, modalities: [each, all]}\n"
 )
@@ -57,5 +60,8 @@ def test_what_is_no_method_is_refused(given):
     with pytest.raises(UsageError, match="there is no method `handcraft`") as caught:
         embench.baselines(with_="handcraft", **given)
     assert caught.value.where.startswith("with_=")
+    entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
+    with pytest.raises(UsageError, match="is a run on embench_plugins/stress_predict"):
+        embench.baselines(with_=embench.open(entry), **given)
     with pytest.raises(UsageError, match="is no fusion"):
         embench.baselines(with_=7, **given)

@@ -87,13 +87,13 @@ def baselines(
     rows += baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
         check_readable(dataset, options["data_root"], steps)
+    finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if dry_run:
             document = _plan(found, level, dataset, able, unfit)
         else:
             check_own(able, progress.event)
-            finished = [own_result(text, dataset, options) for text in given]
             told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
             done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:

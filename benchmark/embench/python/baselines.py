@@ -138,10 +138,10 @@ def baselines(
     methods = [_named(method) for method in given if not _is_scored(method)]
     rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options)]
     check_readable(dataset, request.data_root)
+    finished = [_scored(method, dataset, options) for method in scored]
     with snapshot():
         able, unfit = forecast_rows(rows)
         check_own(able, warn_of_notes)
-        finished = [_scored(method, dataset, options) for method in scored]
         done = run_rows(able, hours=hours, progress=warn_of_notes, told=_tell)
     every = [*finished, *map(remember_own, done.results)]
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
@@ -158,7 +158,7 @@ def _is_scored(method: Any) -> bool:
 
 def _scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
     if isinstance(method, Result):
-        return method
+        return own_result(method, dataset, options)
     with predictions_file(method) as path:
         return remember_own(own_result(str(path), dataset, options))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from embench import registry
 from embench.callbacks import EventCallback
+from embench.data import find
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.records.record import RUN_FILE
@@ -69,20 +70,27 @@ def is_scored(text: str) -> bool:
     return text.endswith((".csv", ".csv.gz")) or Path(text, RUN_FILE).is_file()
 
 
-def own_result(text: str, dataset: str, options: Mapping[str, Any]) -> Result:
-    """The finished run in a folder; or predictions in a CSV file, scored as by `embench score` under these options.
+def own_result(given: str | Result, dataset: str, options: Mapping[str, Any]) -> Result:
+    """A finished run, or that in a folder; or predictions in a CSV file, scored as by `embench score` under these
+    options.
 
     Raises:
-        UsageError, DataError, CheckFailed: as `embench.score` and `embench.open`.
+        UsageError: the run is one on another dataset. UsageError, DataError, CheckFailed: as `embench.score` and
+            `embench.open`.
     """
-    if Path(text, RUN_FILE).is_file():
-        return Result.read(Path(text))
-    if options.get("dev"):
+    if isinstance(given, str) and not Path(given, RUN_FILE).is_file():
+        if options.get("dev"):
+            what = "predictions of other code are of the test subjects"
+            raise UsageError(what, where=f"{WHERE} {given}", expected="no --dev")
+        fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
+        return external.score(Path(given), dataset, **fields)
+    result = given if isinstance(given, Result) else Result.read(Path(given))
+    named, wanted = result.manifest["dataset"]["name"], find.full_name(dataset, options.get("data_root"))
+    if named != wanted:
         raise UsageError(
-            "predictions of other code are of the test subjects", where=f"{WHERE} {text}", expected="no --dev"
+            f"{result.id} is a run on {named}", where=f"{WHERE} {result.folder}", expected=f"one on {wanted}"
         )
-    fields = {name: options[name] for name in ("protocol", "targets", "data_root", "runs") if options.get(name)}
-    return external.score(Path(text), dataset, **fields)
+    return result
 
 
 def check_own(rows: Sequence[RowForecast], progress: EventCallback) -> None:
