@@ -45,7 +45,7 @@ def predictions_of(runs, path):
     return path
 
 
-def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embench, line, tmp_path):
+def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embench, bench, line, tmp_path):
     done, rows = board(embench, line, "--with", f"{tmp_path}/mine.py:Mine")
     assert done.code == 0, done.err
     own, baseline, *controls = rows
@@ -59,6 +59,8 @@ def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embenc
     assert "is not shown to be better than the best baseline, handcrafted + logreg on eda" in own["answer"]
     done = embench("baselines", *line, "--with", f"{tmp_path}/mine.py:Mine")
     assert " ".join(done.out.split()).endswith(own["answer"])  # the last lines of the screen
+    (figure,) = bench.runs.glob("*/mine-v1-*-arousal.png")
+    assert str(figure) in "".join(done.out.split())
 
 
 def test_predictions_and_finished_runs_stand_beside_the_rows(embench, bench, line, tmp_path):

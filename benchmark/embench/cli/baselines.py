@@ -77,7 +77,7 @@ def baselines(
     from embench.sets.own import check_own, is_scored, own_result, own_rows
     from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
-    from embench.sets.table import board_rows
+    from embench.sets.table import board_rows, write_figures
 
     find_executor(executor)
     chosen = cluster_options(cluster or ())
@@ -106,9 +106,13 @@ def baselines(
     board = board_rows(every, mine)
     document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
     console.answer(as_json, document, lambda: _print_board(f"{_title(found, level)}, on {dataset}", board, every))
+    folder = able[0].plan.folder.parent
     if found.paper:
-        _paper_page(found.paper, dataset, options, done, able[0].plan.folder.parent, show=not as_json)
+        _paper_page(found.paper, dataset, options, done, folder, show=not as_json)
+    figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     if not as_json:
+        if figures:
+            console.wrapped(f"figures: {', '.join(map(str, figures))}")
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
         for row in board:
@@ -125,7 +129,7 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     cells = board_cells(board)
     columns = [field(name, name) for name in (cells[0] if cells else ())]
     show_table(cells, fitting(cells, columns, ["run", "over its best control"]), title=title)
-    show.places(runs)
+    show.run_folders(runs)
 
 
 def _paper_page(

@@ -76,10 +76,10 @@ def results(found: Sequence[Result]) -> None:
         for each, options in zip(found, varied, strict=True)
         for verdict in each.verdicts.values()
     )
-    places(found)
+    run_folders(found)
 
 
-def places(found: Sequence[Result]) -> None:
+def run_folders(found: Sequence[Result]) -> None:
     """Prints where runs lie, and what must be known to read a table of them."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")

@@ -7,9 +7,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embench.errors import EmbenchError
+from embench.files import saving, write_whole
 from embench.records.scores import Control, Score
 from embench.records.wording import format_control, format_p, format_score, method_name
 from embench.statistics.comparison import compare
@@ -70,7 +72,7 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
     if ax is None:
         from matplotlib import pyplot as plt
 
-        _, ax = plt.subplots(figsize=(8.5, 1.5 + 0.3 * len(shown)), layout="constrained")
+        _, ax = plt.subplots(figsize=_size(shown), layout="constrained")
     for k, row in enumerate(shown):
         colour = {"own": "C0", "baseline": "0.2"}.get(row["role"], "0.5")
         ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["low"] is not None else None
@@ -87,6 +89,25 @@ def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axe
     if (chance := metric_facts(first["metric"]).chance) is not None:
         ax.axvline(chance, color="0.8", zorder=0)
     return ax
+
+
+def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) -> list[Path]:
+    """Draws each protocol and target of a board into a PNG file in `folder`. Raises MachineError."""
+    from matplotlib.figure import Figure
+
+    panels: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        panels.setdefault(f"{name}-{row['protocol']}-{row['target']}.png", []).append(row)
+    for file, own in panels.items():
+        figure = Figure(figsize=_size(own), layout="constrained")
+        draw_board(own, figure.subplots())
+        with saving("a figure", folder / file):
+            write_whole(folder / file, lambda whole, figure=figure: figure.savefig(whole, format="png", dpi=150))
+    return [folder / file for file in panels]
+
+
+def _size(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    return 8.5, 1.5 + 0.3 * len(rows)
 
 
 def best_control(result: Result, target: str, metric: str) -> Control | None:
