@@ -62,7 +62,9 @@ def _section(
     if cells:
         lines = [[markdown(text) for text in row.values()] for row in cells]
         parts += [table_in_markdown(lines, list(cells[0])), ""]
-    rest = [(row.status, row.dataset, row.target, row.reason) for row in rows if row.reason]
+    rest = [
+        (row.status, row.dataset, row.target, getattr(row, "protocol", ""), row.reason) for row in rows if row.reason
+    ]
     parts += [f"{markdown(' '.join(filter(None, place)))}: {markdown(why)}\n" for *place, why in dict.fromkeys(rest)]
     return [*parts, f"{markdown(claim.remarks)}\n"] if claim.remarks else parts
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -102,7 +103,7 @@ def write_figures(rows: Sequence[Mapping[str, Any]], folder: Path, name: str) ->
         figure = Figure(figsize=_size(own), layout="constrained")
         draw_board(own, figure.subplots())
         with saving("a figure", folder / file):
-            write_whole(folder / file, lambda whole, figure=figure: figure.savefig(whole, format="png", dpi=150))
+            write_whole(folder / file, partial(figure.savefig, format="png", dpi=150))
     return [folder / file for file in panels]
 
 
