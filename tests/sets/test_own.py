@@ -16,6 +16,13 @@ class Mine(LogReg):
     pass
 
 
+class Breaking(LogReg):
+    def fit(self, X, y, subjects, weight, val=None):
+        if self.modalities == ("eda",):
+            raise ZeroDivisionError("not on the skin")
+        super().fit(X, y, subjects, weight, val)
+
+
 class TwoColumns(LogReg):
     def score(self, X):
         return super().score(X)[:1]
@@ -94,6 +101,16 @@ def test_a_method_that_does_not_conform_stops_before_anything_is_trained(embench
     assert done.code == 1
     assert "mine.py:TwoColumns on eda, few: its fusion" in done.err
     assert not bench.stages()
+
+
+def test_a_method_that_fails_later_is_a_line_and_a_file_and_the_baselines_go_on(embench, bench, line, tmp_path):
+    done, rows = board(embench, line, "--with", f"{tmp_path}/mine.py:Breaking")
+    assert done.code == 6
+    (failed,) = [text for text in done.err.splitlines() if text.startswith("1 of 2: ")]
+    (file,) = (bench.runs / "failures").iterdir()
+    assert str(file) in failed
+    assert "not on the skin" in file.read_text()
+    assert {row["role"] for row in rows} == {"baseline", "control"}
 
 
 @pytest.mark.parametrize(
