@@ -113,6 +113,14 @@ def test_a_method_that_fails_later_is_a_line_and_a_file_and_the_baselines_go_on(
     assert {row["role"] for row in rows} == {"baseline", "control"}
 
 
+def test_predictions_of_test_subjects_do_not_go_with_dev(embench, bench, line, tmp_path):
+    (tmp_path / "mine.csv").write_text("subject,recording,unit,target,score\n")
+    done = embench("baselines", *line, "--dev", "--with", tmp_path / "mine.csv")
+    assert done.code == 2
+    assert "no --dev" in done.err
+    assert not bench.stages()
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

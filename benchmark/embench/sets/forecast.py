@@ -107,7 +107,9 @@ def forecast_rows(
             unfit.append(replace(row, reason=error.what))
     if not found:
         reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
-        raise UsageError(f"no row of the set fits {rows[0].request.dataset}: {reasons}", hint="embench list baselines")
+        raise UsageError(
+            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
+        )
 
     def place(row: RowForecast) -> tuple[bool, bool, float]:
         return row.row.level != "own", row.plan.method.inputs != "features", sum(row.seconds.values())
