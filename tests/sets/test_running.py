@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from embench.sets.forecast import has_finished
+
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
@@ -142,5 +144,20 @@ def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     path.write_text("name: eeg-v1\nsummary: EEG.\ncore:\n  - {encoder: differential_entropy, fusion: svm}\n")
     done = embench("baselines", *common(bench), "--set", path)
     assert done.code == 2
-    assert "no row of eeg-v1 fits" in done.err
+    assert "no row of the set fits" in done.err
     assert "reads none of ecg, eda" in done.err
+
+
+def test_a_device_is_measured_when_a_run_on_it_has_ended(bench, embench, line):
+    assert not has_finished(bench.runs, "cpu")
+    assert all(row["measured"] for row in planned(embench, line)["rows"])  # on a CPU as soon as steps were tried
+    assert embench("baselines", *line, "--modalities", "eda").code == 0
+    assert has_finished(bench.runs, "cpu")
+    assert not has_finished(bench.runs, "mps")
+
+
+def test_a_plan_for_a_cluster_says_that_times_are_of_this_machine(embench, line):
+    done = embench("baselines", *line, "--dry-run", "--executor", "slurm")
+    assert "those of slurm were never measured" in " ".join(done.out.split())
+    done = embench("baselines", *line, "--dry-run", "--executor", "nobody")
+    assert "no executor `nobody`" in done.err

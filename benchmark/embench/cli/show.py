@@ -76,6 +76,11 @@ def results(found: Sequence[Result]) -> None:
         for each, options in zip(found, varied, strict=True)
         for verdict in each.verdicts.values()
     )
+    run_folders(found)
+
+
+def run_folders(found: Sequence[Result]) -> None:
+    """Prints where runs lie, and what must be known to read a table of them."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():

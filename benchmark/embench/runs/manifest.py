@@ -71,7 +71,7 @@ def manifest(
         started_from=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
         cost=cost_of(planned, outcome),
-        device=_device(planned.setting.device),
+        device=device_name(planned.setting.device),
         config={**planned.config, "request": _request(planned)},
         test_looks=dict(looks.openings),
         tried=dict(looks.tried),
@@ -139,7 +139,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
-def _device(device: str) -> str:
+def device_name(device: str) -> str:
+    """The name of a device of this machine, as records have it."""
     if device == "cuda":
         import torch
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.engine.stage import Folder, Stage
-from embench.errors import EmbenchError
+from embench.errors import EmbenchError, UsageError
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
 from embench.planning.forecast import forecast, stage_seconds
@@ -19,6 +19,7 @@ from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan, default_workers
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
+from embench.runs.manifest import device_name
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
 
@@ -52,6 +53,12 @@ class RowForecast:
         """True if its record is there."""
         return (self.plan.folder / RUN_FILE).is_file()
 
+    @property
+    def measured(self) -> bool:
+        """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
+        device, runs = self.plan.setting.device, self.plan.request.runs_folder
+        return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
+
     def left_s(self, counted: Collection[str] = ()) -> float:
         """Seconds until it is done, without stages and parts that are `counted` already."""
         if self.done:
@@ -66,6 +73,12 @@ class RowForecast:
         return {*self.seconds, *self.once}
 
 
+def has_finished(runs: Path, device: str) -> bool:
+    """True if the record of a run on this device is in a runs folder."""
+    name = device_name(device)
+    return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
+
+
 def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
     """The seconds that each row will take after those before it."""
     counted: set[str] = set()
@@ -78,9 +91,9 @@ def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
 def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
-    """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later; two requests that mean one run are one row. Data are prepared, and networks
-    tried, where that was not done yet."""
+    """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
+    those on features, then networks, what takes longer later; two requests that mean one run are one row. Data are
+    prepared, and networks tried, where that was not done yet. Raises UsageError where no row can be run."""
     found, unfit = dict[str, RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
@@ -92,8 +105,16 @@ def forecast_rows(
                 found[plan.id] = _forecast(row, plan)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    order = sorted(found.values(), key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values())))
-    return order, unfit
+    if not found:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
+        raise UsageError(
+            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
+        )
+
+    def place(row: RowForecast) -> tuple[bool, bool, float]:
+        return row.row.level != "own", row.plan.method.inputs != "features", sum(row.seconds.values())
+
+    return sorted(found.values(), key=place), unfit
 
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from embench import protocols, registry
-from embench.claims.examine import claim_pairs
-from embench.claims.files import Claim, MeasuredClaim, select_claims
-from embench.claims.measured import measured_requests
 from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import EmbenchError, UsageError
@@ -20,15 +17,21 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
+from embench.registry.objects import shown_name
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
+from embench.sets.paper import requests_of_paper
 from embench.system import version_of
+
+RowLevel = SetLevel | Literal["own"]
+"""The level of a row: that of a set at which its rule stands, or that of one's own methods, which no set has."""
 
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset, or of one's own method beside it; `reason` says why it does not fit there, and is
+    empty where it does."""
 
-    level: SetLevel
+    level: RowLevel
     request: Request
     reason: str = ""
 
@@ -36,7 +39,8 @@ class BaselineRow:
     def title(self) -> str:
         """Text on the method and the protocol: `cnn_tf + late on ecg,eeg after masked_value`."""
         asked = self.request
-        text = f"{','.join(asked.encoders)} + {asked.fusion or 'single'} on {asked.modalities or 'the default'}"
+        encoders, fusion = ",".join(map(shown_name, asked.encoders)), shown_name(asked.fusion or "single")
+        text = f"{encoders} + {fusion} on {asked.modalities or 'the default'}"
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
@@ -54,13 +58,22 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     Raises:
         UsageError: the dataset has no such target or modality, or does not go with the protocol.
     """
+    if not found.paper:
+        return rows_of_rules(found.rules(level), dataset, options)
+    return _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
+
+
+def rows_of_rules(
+    rules: Sequence[tuple[RowLevel, RowRule]], dataset: str, options: Mapping[str, Any]
+) -> list[BaselineRow]:
+    """The rows that rules make on a dataset; see `baseline_rows`."""
     options = {name: value for name, value in options.items() if value is not None}
-    if found.paper:
-        rows = [BaselineRow("core", request) for request in _of_paper(found.paper, dataset, options)]
-    else:
-        card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
-        rules = found.rules(level)
-        rows = [row for each, rule in rules for row in _of_rule(each, rule, dataset, card, options)]
+    card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
+    return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
+
+
+def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
+    """Each row once, with the reason why it does not fit."""
     once = dict[Request, BaselineRow]()
     for row in rows:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
@@ -72,20 +85,8 @@ def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
     return card_for_protocol(protocols.load_current_protocol(protocol), find.card_of(dataset, data_root))
 
 
-def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """The requests of all that a paper's claims compare and measure, under its own protocols and the fixed one."""
-    own = {name: value for name, value in options.items() if name not in ("protocol", "modalities", "targets")}
-    claims = select_claims(paper, ())
-    compared = [claim for claim in claims if isinstance(claim, Claim)]
-    for pair in claim_pairs(compared, [dataset], ("own", "fixed"), own):
-        yield from (pair.a, pair.b)
-    for claim in claims:
-        if isinstance(claim, MeasuredClaim):
-            yield from measured_requests(claim, dataset, own).values()
-
-
 def _of_rule(
-    level: SetLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
+    level: RowLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
     given = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]

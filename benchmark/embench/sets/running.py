@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from embench import registry
@@ -18,7 +18,7 @@ from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
 from embench.sets.forecast import RowForecast
-from embench.statistics.metrics import metric_facts
+from embench.sets.table import best_control
 from embench.statistics.result import Result
 from embench.statistics.verdict import TargetVerdict
 from embench.store import cache_root
@@ -54,12 +54,15 @@ def run_rows(
     hours: float | None = None,
     progress: EventCallback | None = None,
     told: Callable[[str], None],
+    executor: str = "local",
+    cluster: Mapping[str, str] | None = None,
 ) -> runner.GridResult:
     """Runs rows in order, or reads them again where they are done; those that fail hold up no other.
 
     Args:
         hours: after which all should be over. Each row is then run by itself, none is started whose forecast does not
             fit, and none is broken off.
+        executor, cluster: who runs the stages, and its options; see `embench.runs.run.grid`.
         told: is given a line for each row: its headline beside the best control, why it failed, or was not started.
 
     Raises:
@@ -92,7 +95,8 @@ def run_rows(
                 about = f"about {format_duration(needed)}, and {format_duration(max(0.0, left))} are left"
                 told(f"{number} of {len(rows)}: {some[0].row.title}: not started: it takes {about}")
                 continue
-        done = runner.grid([row.plan.request for row in some], progress=progress, ended=ended)
+        requests = [row.plan.request for row in some]
+        done = runner.grid(requests, executor=executor, options=cluster, progress=progress, ended=ended)
         results += done.results
         failures |= done.failures
         counted |= {name for row in some for name in row.once}
@@ -101,11 +105,6 @@ def run_rows(
 
 def _headline(result: Result, verdict: TargetVerdict) -> str:
     """The headline of a target beside the best control."""
-    name, higher = verdict.shown, metric_facts(verdict.shown).higher
-    means = {control.name: control.scores.get(name) for control in result.scores.controls(verdict.target)}
-    known = [(score.mean, control) for control, score in means.items() if score and score.mean is not None]
+    name, best = verdict.shown, best_control(result, verdict.target, verdict.shown)
     text = f"{verdict.target} {name} {format_score(result.scores.score(verdict.target, name), missing='not estimable')}"
-    if not known:
-        return text
-    mean, best = sorted(known, reverse=higher)[0]
-    return f"{text}, best control {format_figure(mean)} ({best})"
+    return f"{text}, best control {format_figure(best.scores[name].mean)} ({best.name})" if best else text
