@@ -20,6 +20,8 @@ from .own_names import FOLDER, PEOPLE, make_study, places
 pytestmark = pytest.mark.slow
 METHOD = ("--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "eda", "--device", "cpu", "--workers", "1")
 
+ONE = "name: one-v1\nsummary: One.\ncore:\n  - {encoder: handcrafted, fusion: logreg, modalities: eda}\n"
+
 
 def embench(*words: object) -> None:
     assert main([str(word) for word in words]) == 0
@@ -53,6 +55,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embench("leaderboard", "verify", "out/boards", "--data-root", "root")
         embench("leaderboard", "build", "--boards", "out/boards")
         embench("leaderboard", "site", "--boards", "out/boards", "--out", "out/site")
+        (base / "one-v1.yaml").write_text(ONE)
+        embench("baselines", "--dataset", study, "--set", "one-v1.yaml", "--modalities", "eda", "--runs", base / "runs")
+        shutil.copytree(next(base.glob("runs/boards/*")), "out/baselines")
         embench("export", "--board", "out/boards/own-tasks", "--croissant", "--out", "out/board.json")
     return base
 
@@ -61,6 +66,17 @@ def test_what_leaves_names_nobody_and_no_place(base: Path) -> None:
     assert places(base / "out", also=str(base).encode()) == []
     entry = next(base.glob("out/boards/own-tasks/*/*"))
     assert sorted(path.name for path in entry.iterdir()) == ["audit.json", "labels.hmac", "run.yaml", "scores.json"]
+
+
+def test_the_folder_of_a_set_has_no_entries_and_scores_of_three_digits(base: Path) -> None:
+    folder = base / "out" / "baselines"
+    assert not (folder / "entries").exists()
+    assert "which leave only with the participants' consent" in (folder / "README.md").read_text()
+    with (folder / "table.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "method"]
+    assert len(rows) == 1
+    assert float(rows[0]["score"]) == round(float(rows[0]["score"]), 3)
+    assert "majority" not in (folder / "paper" / "tables.tex").read_text()  # its numbers would tell of labels
 
 
 def test_scores_to_share_have_three_digits(base: Path) -> None:

@@ -249,8 +249,8 @@ def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
 
     ranked = sections.ranked_rows
 
-    def checked(entries, target):
-        rows, rankings = ranked(entries, target)
+    def checked(entries, target, load):
+        rows, rankings = ranked(entries, target, load)
         evidence = Backing("reproduced", "another group", "2026-11-01")
         superseded = Superseded(by="x-1", why="a fault", on=dt.date(2026, 11, 2))
         return [replace(r, evidence=evidence, suspicious=True, superseded=superseded) for r in rows], rankings

@@ -3,6 +3,7 @@ sets."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -70,9 +71,10 @@ def baselines(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run the baselines of a set: check the data, then run the rows that fit them, with their controls."""
+    """Run the baselines of a set with their controls: check the data, run the rows that fit, write a folder of all."""
     from embench.engine.executors import find_executor
     from embench.sets.files import find_set
+    from embench.sets.folder import write_folder
     from embench.sets.forecast import forecast_rows
     from embench.sets.own import check_own, is_scored, own_result, own_rows
     from embench.sets.rows import baseline_rows
@@ -86,7 +88,7 @@ def baselines(
     rows = own_rows([text for text in own or () if text not in given], dataset, options)
     rows += baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
-        check_readable(dataset, options["data_root"], steps)
+        report = check_readable(dataset, options["data_root"], steps)
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
@@ -115,6 +117,11 @@ def baselines(
             console.wrapped(f"figures: {', '.join(map(str, figures))}")
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
+    with Progress() as progress:
+        kept = write_folder(found, level, options, able, unfit, report, progress.event)
+    if not as_json:
+        if kept:
+            _print_folder(kept)
         for row in board:
             if row["best"] and row["role"] == "own":
                 console.wrapped(row["answer"], bold=True)
@@ -147,6 +154,16 @@ def _paper_page(
     if show:
         print_claims(*found)
         console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
+
+
+def _print_folder(folder: Path) -> None:
+    """Prints where the folder of a set lies, and the next command."""
+    console.echo(f"folder: {folder}")
+    if (folder / "entries").is_dir():
+        console.wrapped("Check its entries, and write them among leaderboards:")
+        console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
+    else:
+        console.wrapped("It has no entries; its README.md says why.")
 
 
 def listed_sets() -> list[dict[str, Any]]:

@@ -201,17 +201,17 @@ def verify_data(
         reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
-            visit = report.add if share else None
-            checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
+            checked = check_dataset_files(reader, name, cache_root(), steps, report.add, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
         if share and folder.is_dir():
             _write_report(
                 share, report.document(name, code, made_by, card, unread(folder, error.what), synthetic=False)
             )
         raise
-    remember(reader, code, checked, cache_root())
+    shared = report.document(name, code, made_by, card, checked, synthetic=generated)
+    remember(reader, code, checked, cache_root(), shared)
     if share:
-        _write_report(share, report.document(name, code, made_by, card, checked, synthetic=generated))
+        _write_report(share, shared)
     document = _document(dataset, checked, generated)
     console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked))
     if checked.errors:

@@ -45,7 +45,10 @@ def site(
 
 @leaderboard_app.command()
 def submit(
-    runs: Annotated[list[Path], Argument(metavar="RUN..", help="Folders of finished runs.")],
+    runs: Annotated[
+        list[Path],
+        Argument(metavar="RUN..|FOLDER", help="Folders of finished runs, or the one of `embench baselines`."),
+    ],
     boards: Boards = Path("leaderboards"),
     leaking: Annotated[
         bool, Option("--leaking", help="Also submit runs of a protocol that leaks, which get no rank.")
@@ -60,8 +63,14 @@ def submit(
 ) -> None:
     """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written.
 
-    Of your own data, it first lists what an entry holds, and asks for consent and an approval.
+    Of your own data, it first lists what an entry holds, and asks for consent and an approval. Of a folder that
+    `embench baselines` wrote, the entries that are refused hold up no other; exit with 1 if there is one.
     """
+    from embench.sets.folder import SET_FILE
+
+    if len(runs) == 1 and ((runs[0] / SET_FILE).exists() or (runs[0] / "entries").is_dir()):
+        _submit_folder(runs[0], boards, data_root, leaking=leaking)
+        return
     from embench import audits
     from embench.cli.consent import ask_consent
     from embench.data.find import raw_digest_of
@@ -80,10 +89,35 @@ def submit(
     new = submit_runs(runs, boards, lambda dataset: raw_digest_of(dataset, data_root), data_root, approval)
     for note in filter(None, (other_subjects(read_manifest(run), boards) for run in runs)):
         console.note(f"note: {note}")
+    _print_new(new)
+
+
+def _print_new(new: Sequence[Path]) -> None:
     console.echo("verified; commit these files on a branch of your own:")
     for path in new:
         console.echo(f"  {shlex.quote(str(path))}")
     console.echo("then open a pull request with them and nothing else: the tables are made when it is merged")
+
+
+def _submit_folder(folder: Path, boards: Path, data_root: Path | None, *, leaking: bool) -> None:
+    """Submits the entries of a folder of `embench baselines` one by one."""
+    from embench.leaderboard.submit import submit_entry
+    from embench.sets.folder import entries_of
+
+    new, refused = list[Path](), 0
+    for entry in entries_of(folder):
+        try:
+            written = submit_entry(entry, boards, data_root, leaking=leaking)
+        except EmbenchError as error:
+            refused += 1
+            console.echo(f"refused: {error.what.removeprefix(f'{entry.name}: ')} ({entry.name})")
+        else:
+            console.echo(f"{'there already' if written is None else 'written'}: {entry.name}")
+            new += written or []
+    if new:
+        _print_new(new)
+    if refused:
+        raise typer.Exit(1)
 
 
 @leaderboard_app.command()

@@ -16,9 +16,11 @@ from embench.interfaces.dataset import Dataset
 from embench.store.reading import reader_faults
 
 
-def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) -> None:
-    """Records the time and result of verifying this state of the files. Only a note: where the cache cannot be written,
-    nothing is kept."""
+def remember(
+    dataset: Dataset, code: str, checked: CheckedFiles, cache: Path, report: Mapping[str, Any] | None = None
+) -> None:
+    """Records the time and result of verifying this state of the files, with a report that can be shared (see
+    `DataReport`). Only a note: where the cache cannot be written, nothing is kept."""
     path = _path(dataset, code, cache)
     if path is None:
         return
@@ -28,6 +30,7 @@ def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) ->
         "recordings": checked.recordings,
         "errors": checked.errors,
         "warnings": checked.count("warning"),
+        "report": report,
     }
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

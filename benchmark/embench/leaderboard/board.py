@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -202,14 +202,23 @@ def _leader(best: Row) -> str:
     return f"{method}: {format_score(best.score)}{alike}"
 
 
-def markdown_table(rows: Sequence[Row], protocol: str) -> str:
+def markdown_table(
+    rows: Sequence[Row], place: str, names: Sequence[str] = MARKDOWN_COLUMNS, linked: Collection[str] | None = None
+) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Where no row has the headline, the score
-    is the one by which rows are sorted."""
+    is the one by which rows are sorted.
+
+    Args:
+        place: the folder of the entries of these rows. `linked`: the ids of those that are there; None for all.
+    """
     ranked = any(row.score for row in rows if row.is_method)
     score = "score" if ranked else inside_subjects(rows[0].headline)
-    shown = [columns()[score if name == "score" else name] for name in asked_of(rows, MARKDOWN_COLUMNS)]
+    shown = [columns()[score if name == "score" else name] for name in asked_of(rows, names)]
     heads = [f"**{rows[0].headline}**" if column.name == "score" else column.title for column in shown]
-    links = [f"[{row.id.rpartition('-')[2]}]({protocol}/{row.id})" for row in rows]
+    links = [
+        f"[{row.id.rpartition('-')[2]}]({place}/{row.id})" if linked is None or row.id in linked else row.id
+        for row in rows
+    ]
     lines = [[*(_cell(column, row) for column in shown), link] for row, link in zip(rows, links, strict=True)]
     return table_in_markdown(lines, [*heads, "entry"])
 

@@ -118,6 +118,16 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
     return LeaderboardEntry(folder, run, scores, audit, load_summands(folder), found, superseded)
 
 
+def load_run(folder: Path) -> LeaderboardEntry:
+    """A finished run as boards show entries, whether or not it may be published; where the labels of its dataset are
+    not public, with no more than a sealed entry holds. Raises DataError, CheckFailed where its files are not as they
+    were written."""
+    run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
+    if run.card.labels_public != "yes":
+        scores, audit = Scores(sealing.sealed_scores(scores)), audit and sealing.sealed_audit(audit)
+    return LeaderboardEntry(folder, run, scores, audit)
+
+
 def drop_unshared(root: Path, named: Collection[Path]) -> None:
     """Removes the files below `root`/<dataset>/shared that are not among those that entries name. Raises OSError."""
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):

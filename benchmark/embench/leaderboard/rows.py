@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -100,7 +100,9 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
     )
 
 
-def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], Mapping[str, Ranking]]:
+def ranked_rows(
+    entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry] = load_leaderboard_entry
+) -> tuple[list[Row], Mapping[str, Ranking]]:
     """Rows of one dataset, protocol and target: methods by their headline, then those without a rank, then the
     controls; and `target_access` -> the ranking of its methods.
 
@@ -114,6 +116,9 @@ def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], 
 
     Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
     too, and ranked among each other.
+
+    Args:
+        load: reads the folders of the entries.
     """
     having = Counter(entry.alike for entry in entries)
     alone = {entry.id for entry in entries if entry.alike and having[entry.alike] == 1}
@@ -131,7 +136,7 @@ def ranked_rows(entries: Sequence[ShownEntry], target: str) -> tuple[list[Row], 
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
-    return rows + _control_rows(entries, target), rankings
+    return rows + _control_rows(entries, target, load), rankings
 
 
 def class_of(row: Row) -> str:
@@ -317,14 +322,14 @@ def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
             )
 
 
-def _control_rows(entries: Sequence[ShownEntry], target: str) -> list[Row]:
+def _control_rows(entries: Sequence[ShownEntry], target: str, load: Callable[[Path], LeaderboardEntry]) -> list[Row]:
     """Each control once, as it scored in the entry with most subjects, then most seeds (the first by id of several)."""
     chosen: dict[str, ShownEntry] = {}
     of_target = [(row, entry) for entry in entries if (row := entry.rows.get(target))]
     for _, entry in sorted(of_target, key=lambda each: (-each[0].subjects, -len(each[0].seeds), each[0].id)):
         for name in entry.controls[target]:
             chosen.setdefault(name, entry)
-    loaded = [load_leaderboard_entry(folder) for folder in {entry.folder for entry in chosen.values()}]
+    loaded = [load(folder) for folder in {entry.folder for entry in chosen.values()}]
     rows = [row for entry in loaded for row in _controls_of(entry, target) if chosen[row.name].id == entry.run.id]
     return sorted(rows, key=lambda row: (-mean(row), row.name))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from embench.checksums import read_checked, write_checked
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import entry_folders
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.rows import ShownEntry, ranked_rows
 from embench.leaderboard.shown import kept_place, load_shown_entries
 from embench.protocols import Design, superseded_by
@@ -103,8 +103,10 @@ def leaderboard_sections(root: Path) -> list[BoardSection]:
     return sections
 
 
-def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
-    """All sections of these entries."""
+def sections_of(
+    entries: Sequence[ShownEntry], load: Callable[[Path], LeaderboardEntry] = load_leaderboard_entry
+) -> list[BoardSection]:
+    """All sections of these entries, whose folders `load` reads."""
     sections = []
 
     def place(entry: ShownEntry) -> tuple[str, bool, str, str, str]:
@@ -116,7 +118,7 @@ def sections_of(entries: Sequence[ShownEntry]) -> list[BoardSection]:
         for people, alike in _by_people(list(group), divided=not leaks and not successor):
             for target in sorted({target for entry in alike for target in entry.rows}):
                 about = (board, protocol, successor or None, other or None, target, leaks, _design(alike))
-                rows, rankings = ranked_rows(alike, target)
+                rows, rankings = ranked_rows(alike, target, load)
                 adding = _count(rows, {entry.id: entry.parts.get(target, {}) for entry in alike})
                 if adding and not adding.beyond_luck:
                     rows = [replace(r, borderline=(*r.borderline, BY_LUCK)) if r.does_add else r for r in rows]

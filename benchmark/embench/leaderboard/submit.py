@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed
+from embench.files import aside, replace_folder, saving, temporary, write_whole
 from embench.leaderboard.alike import already_there, unlike
 from embench.leaderboard.checks import check_boards, failures
-from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, publish_runs, why_not_publishable
+from embench.leaderboard.export import DatasetKey, entry_folder, publish_runs, why_not_publishable
+from embench.leaderboard.history import digest_or_place
 from embench.leaderboard.packages import NOBODY, PUBLISH, not_for_others
 from embench.protocols import protocol_names, superseded_by
 from embench.records.audit import read_audit
-from embench.records.entry import SHARED_FOLDER
+from embench.records.entry import SHARED_FOLDER, shared_files
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest
 from embench.records.seeds import seeds_not_taken
@@ -27,9 +31,13 @@ def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> 
     Args:
         leaking: whether its author knows that its protocol leaks.
     """
-    reasons, protocol = why_not_publishable(run), run.protocol.name
     if run.entry is not None:
         return ["it is an entry already; submit takes the folder of a run"]
+    return _why_not_for_others(run, boards, leaking)
+
+
+def _why_not_for_others(run: Manifest, boards: Path, leaking: bool) -> list[str]:
+    reasons, protocol = why_not_publishable(run), run.protocol.name
     if entry_folder(boards, run).exists():
         reasons.append(f"{boards} has this entry already")
     if protocol not in protocol_names():
@@ -86,24 +94,55 @@ def submit_runs(
     with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
         refuse(publish_runs(folders, Path(trial), key, ethics)[1])
         drafts = {folder: entry_folder(Path(trial), read_manifest(folder)) for folder in folders}
-        same = {folder: already_there(entry, _beside(read_manifest(entry), boards)) for folder, entry in drafts.items()}
-        refuse({folder: [f"already there: {id_}"] for folder, id_ in same.items() if id_})
-        if wrong := failures(check_boards(Path(trial), data_root)):
-            raise CheckFailed(
-                "; ".join(f"{check.check}: {check.reason}" for check in wrong),
-                where=wrong[0].entry,
-                expected="an entry that passes `embench leaderboard verify`",
-                hint="run the same command again into another folder",
-            )
-        odd = {folder: unlike(entry, _beside(read_manifest(entry), boards)) for folder, entry in drafts.items()}
-        refuse({folder: wrong for folder, wrong in odd.items() if wrong})
-    new: list[Path] = []
-    for folder in folders:
-        shared = entry_folder(boards, read_manifest(folder)).parents[1] / SHARED_FOLDER  # as `boards` is written
-        before = set(shared.glob("*"))
-        entry = export_entry(folder, boards, key=key, ethics=ethics)
-        new += [*sorted(entry.iterdir()), *sorted(set(shared.glob("*")) - before)]
-    return new
+        wrong = {folder: _why_not_beside(entry, boards, data_root) for folder, entry in drafts.items()}
+        refuse({folder: found for folder, found in wrong.items() if found})
+        return [path for entry in drafts.values() for path in _take(entry, boards)]
+
+
+def submit_entry(
+    entry: Path, boards: Path, data_root: Path | None = None, *, leaking: bool = False
+) -> list[Path] | None:
+    """Writes an entry that was made elsewhere, once it has passed every check of `submit_runs`, and returns the files
+    that are new; None where the boards have it already.
+
+    Raises:
+        CheckFailed: it is refused; nothing is written. DataError: it is damaged. MachineError: the disk refuses.
+    """
+    run, audit = read_manifest(entry), read_audit(entry)
+    place = entry_folder(boards, run)
+    if place.exists() and digest_or_place(place) == digest_or_place(entry):
+        return None
+    reasons = [*_why_not_for_others(run, boards, leaking), *severe_findings(audit)]
+    reasons += [] if audit else ["it was not audited"]
+    if reasons := reasons or _why_not_beside(entry, boards, data_root):
+        refuse({entry: reasons})
+    return _take(entry, boards)
+
+
+def _why_not_beside(entry: Path, boards: Path, data_root: Path | None) -> list[str]:
+    """The reasons why an entry that is no part of the boards yet cannot stand there, as its files and others show."""
+    beside = _beside(read_manifest(entry), boards)
+    if same := already_there(entry, beside):
+        return [f"already there: {same}"]
+    if wrong := failures(check_boards(entry, data_root)):
+        return [f"{check.check}: {check.reason}" for check in wrong]
+    return unlike(entry, beside)
+
+
+def _take(entry: Path, boards: Path) -> list[Path]:
+    """Copies an entry, and what it shares, below `boards`; the files that are new."""
+    run = read_manifest(entry)
+    place = entry_folder(boards, run)
+    shared = place.parents[1] / SHARED_FOLDER  # as `boards` is written
+    with saving("the entry", place), temporary(aside(place)) as whole:
+        common = shared_files(entry, run.entry) if run.entry else ()
+        needed = [path for path in common if not (shared / path.name).exists()]
+        shared.mkdir(parents=True, exist_ok=True)
+        for path in needed:
+            write_whole(shared / path.name, partial(shutil.copyfile, path))
+        shutil.copytree(entry, whole, copy_function=shutil.copyfile)
+        replace_folder(place, whole)
+    return [*sorted(place.iterdir()), *(shared / path.name for path in needed)]
 
 
 def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:

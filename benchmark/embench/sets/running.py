@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from embench import registry
 from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find, verified
 from embench.data.checks import check_dataset_files
+from embench.data.describe import DataReport
 from embench.errors import DataError, EmbenchError
-from embench.files import make_folder, write_text
+from embench.files import make_folder, read_text, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
+from embench.records.names import is_own
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
 from embench.sets.forecast import RowForecast
@@ -22,22 +26,26 @@ from embench.sets.table import best_control
 from embench.statistics.result import Result
 from embench.statistics.verdict import TargetVerdict
 from embench.store import cache_root
+from embench.store.fingerprint import synthetic
 
 
-def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> None:
-    """Verifies a dataset's files, unless these files were verified before.
+def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> Mapping[str, Any]:
+    """Verifies a dataset's files, unless these files were verified before, and returns the report on them that can be
+    shared.
 
     Raises:
         DataError: there are no files, or some that cannot be used: scores would be of whatever the reader made of them.
     """
     entry, _ = find.place(dataset, data_root)
     reader = find.open_dataset(dataset, data_root, own_names=True)
-    code = registry.code_identity("dataset", entry.full_name)
+    name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
     known = verified.recall(reader, code, cache_root())
-    if known is not None and not known["errors"]:
-        return
-    checked = check_dataset_files(reader, entry.full_name, cache_root(), progress)
-    verified.remember(reader, code, checked, cache_root())
+    if known is not None and not known["errors"] and known.get("report"):
+        return dict(known["report"])
+    report, made_by = DataReport(), registry.load("dataset", name)
+    checked = check_dataset_files(reader, name, cache_root(), progress, report.add)
+    shared = report.document(name, code, made_by, reader.card, checked, synthetic=synthetic(reader.root) is not None)
+    verified.remember(reader, code, checked, cache_root(), shared)
     if faults := [finding for finding in checked.findings if finding.severity == "error"]:
         raise DataError(
             f"{len(faults)} finding{'s' if len(faults) > 1 else ''} in the files of {reader.card.title} "
@@ -46,6 +54,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
             expected="files as their holder received them, all of which its reader can use",
             hint=f"embench data verify {dataset} lists all findings",
         )
+    return shared
 
 
 def run_rows(
@@ -76,7 +85,7 @@ def run_rows(
     def ended(plan: Plan, end: Result | EmbenchError) -> None:
         nonlocal number
         number += 1
-        file = plan.request.runs_folder / "failures" / f"{plan.id}.txt"
+        file = _failure_file(plan)
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
             make_folder(file.parent)
@@ -101,6 +110,19 @@ def run_rows(
         failures |= done.failures
         counted |= {name for row in some for name in row.once}
     return runner.GridResult(tuple(results), failures)
+
+
+def why_failed(plan: Plan) -> str:
+    """The reason why a row failed when it was run last, in a sentence; of own data, whose files it may quote, its kind
+    alone. Empty where it was not run."""
+    with suppress(OSError, IndexError):
+        label, _, what = read_text(_failure_file(plan)).splitlines()[2].partition(": ")
+        return f"failed: {label}" if is_own(plan.dataset) else f"failed: {what}"
+    return ""
+
+
+def _failure_file(plan: Plan) -> Path:
+    return plan.request.runs_folder / "failures" / f"{plan.id}.txt"
 
 
 def _headline(result: Result, verdict: TargetVerdict) -> str:

@@ -1,0 +1,282 @@
+"""The folder that a set ends in: its finished rows as tables, entries, a site and texts for a paper and a pull request.
+
+It is written anew, in one step, from the records and their audits: the same rows give the same bytes. Nothing in it
+says more than entries, exports and shared reports do, so that it can be sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from embench import audits
+from embench.callbacks import EventCallback
+from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
+from embench.data import find
+from embench.errors import CheckFailed, EmbenchError
+from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
+from embench.leaderboard.board import markdown_table
+from embench.leaderboard.columns import Row
+from embench.leaderboard.entries import entry_folders, load_run
+from embench.leaderboard.export import board_name, publish_runs
+from embench.leaderboard.rows import shown_entry
+from embench.leaderboard.sealing import sealed, why_labels_show
+from embench.leaderboard.sections import BoardSection, sections_of
+from embench.leaderboard.select import as_csv, row_fields
+from embench.leaderboard.submit import severe_findings, why_not_submitted
+from embench.planning.request import command_of
+from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.names import is_own, names_resolved
+from embench.records.predictions import MODEL
+from embench.records.record import Record, read_manifest, read_record
+from embench.records.wording import inside_subjects
+from embench.report import latex
+from embench.report.text import templates_of
+from embench.sets.files import BaselineSet, SetLevel
+from embench.sets.forecast import RowForecast
+from embench.sets.rows import BaselineRow
+from embench.sets.running import why_failed
+from embench.site import build_site
+from embench.statistics.metrics import metric_facts
+from embench.texts import markdown, names_place
+
+SET_FILE = "baselines.json"
+"""The file by which a folder is recognised: what it is of, and the digests of what is submitted."""
+_ENTRIES = "entries"
+_COLUMNS = ("method", "modalities", "score", "controls", "audit")
+_TEMPLATES = templates_of("embench.sets", html=False)
+_TEMPLATES.filters["markdown"] = markdown
+
+
+def write_folder(
+    found: BaselineSet,
+    level: SetLevel,
+    options: Mapping[str, Any],
+    able: Sequence[RowForecast],
+    unfit: Sequence[BaselineRow],
+    report: Mapping[str, Any],
+    progress: EventCallback | None = None,
+) -> Path | None:
+    """Writes the folder of a set's rows that are done, in place of an earlier one, and returns it; None where none is.
+
+    Rows that were not audited are; those on synthetic data, and those that no board takes, get no entry. Names and
+    labels stay as far as they do in entries: see `docs/guide/privacy.md`.
+
+    Args:
+        options: fields of a request that were given for all rows.
+        able, unfit: as `forecast_rows` gives them. `report`: that of `check_readable`.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    able = sorted(able, key=lambda row: row.plan.id)  # rows were forecast in the order of their times
+    done = {row.plan.id: row for row in able if row.done}
+    if not done:
+        return None
+    one = next(iter(done.values())).plan
+    board, asked = board_name(one.dataset), _asked(options)
+    name = "-".join([board.rpartition(":")[2], found.name, level, *asked])
+    out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
+    own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
+    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _public(one.request.dataset)]
+    command += ["--set", found.name, "--level", level, *asked]
+    unaudited = {} if synthetic else dict(_audit(done, progress))
+    records, hidden = _records(done)
+    public = {record.manifest.card.labels_public for record in records.values()}
+    with saving("the folder of the set", out), temporary(aside(out)) as whole:
+        make_folder(whole, folder_mode(*public or {"no"}))
+        refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
+        entries = entry_folders(whole / _ENTRIES)
+        shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
+        sections = sections_of([shown_entry(entry) for entry in shown.values()], load_run)
+        facts = {
+            "set": found,
+            "level": level,
+            "dataset": board_name(_public(one.dataset)),
+            "own": own,
+            "synthetic": synthetic,
+            "count": f"{len(done)} of {len(able)} rows",
+            "command": shlex.join(command),
+            "runs": [entry.run for entry in shown.values()],
+            "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
+            "findings": _grouped(
+                (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_].row)
+                for id_, entry in shown.items()
+                for finding in (entry.audit or {"findings": []})["findings"]
+                if finding["severity"] != "note"
+            ),
+            "entries": [folder.relative_to(whole).as_posix() for folder in entries],
+            "refused": _grouped(
+                ((reason, done[id_].row) for id_, reasons in refused.items() for reason in reasons), len(done)
+            ),
+            "missing": _grouped((why_failed(row.plan) or "not started", row.row) for row in able if not row.done),
+            "unfit": _grouped((row.reason, row) for row in unfit),
+        }
+        write_text(whole / "README.md", _text("README.md", facts))
+        write_text(
+            whole / "table.csv", as_csv([row_fields(section, row) for section in sections for row in section.rows])
+        )
+        write_text(whole / "data.json", json.dumps(report, indent=1) + "\n")
+        _write_paper(whole / "paper", done, records, _text("head.tex", facts))
+        if entries:
+            write_text(whole / "pull-request.md", _text("pull-request.md", facts))
+            _write_site(whole, board, _text("note.md", facts))
+        submitted = ["README.md", *(_files(whole) if entries else ())]
+        about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
+        write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
+        replace_folder(out, whole)
+    return out
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """The entries in a folder that `write_folder` wrote.
+
+    Raises:
+        CheckFailed: it has none, or what would be submitted is not as it was written.
+    """
+    wrong = partial(CheckFailed, hint="run the same `embench baselines` again, which writes the folder anew")
+    try:
+        known = read_sealed_json(folder / SET_FILE)["files"]
+        check_files(folder, known, whole=True)
+        if more := sorted({*_files(folder)} - {*known}):
+            raise DamagedError(f"{more[0]} was added", where=str(folder / more[0]))
+    except DamagedError as error:
+        what = f"the folder is not as `embench baselines` wrote it: {error.what}"
+        raise wrong(what, where=error.where) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise wrong("the folder says of none of its files what they hold", where=str(folder / SET_FILE)) from error
+    if found := entry_folders(folder / _ENTRIES):
+        return found
+    raise CheckFailed("the folder holds no entries", where=str(folder), expected="see its README.md for the reasons")
+
+
+def _files(folder: Path) -> list[str]:
+    """The names of all files of a folder's entries."""
+    return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
+
+
+def _asked(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command that decide which rows there are, without places on this machine."""
+    told = {name: _public(value) if isinstance(value, str) else value for name, value in options.items()}
+    return shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
+
+
+def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:
+    """Audits the rows that were not audited; those that cannot be, each with the reason."""
+    for id_, row in done.items():
+        if not (row.plan.folder / AUDIT_FILE).is_file():
+            asked = row.plan.request
+            place: dict[str, Any] = {"dataset": asked.dataset, "data_root": asked.data_root}
+            try:
+                audits.audit_run(row.plan.folder, **place, trust_code=True, progress=progress)
+            except EmbenchError as error:
+                yield id_, f"its audit failed: {error.what}"
+
+
+def _records(done: Mapping[str, RowForecast]) -> tuple[dict[str, Record], dict[str, list[str]]]:
+    """The records of rows, without predictions of controls, which nothing here shows, sealed where labels are not
+    public; and rows whose records are not as they were written, or from whose scores such labels could be told, with
+    the reason."""
+    records, hidden = dict[str, Record](), dict[str, list[str]]()
+    for id_, row in done.items():
+        try:
+            record, _ = read_record(row.plan.folder), read_audit(row.plan.folder)
+        except EmbenchError as error:
+            hidden[id_] = [error.what]
+            continue
+        if record.manifest.card.labels_public == "yes":
+            rows = record.predictions
+            records[id_] = replace(record, predictions=rows.take(rows.rows_with(method=MODEL)), labels=None)
+        elif (
+            record.manifest.dataset.synthetic is None
+            and record.labels is not None
+            and (reason := why_labels_show(record.predictions, record.labels))
+        ):
+            hidden[id_] = [reason]
+        else:
+            records[id_] = sealed(record)
+    return records, hidden
+
+
+def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapping[str, str]) -> dict[str, list[str]]:
+    """Writes the entries of rows that `submit` takes; the other rows, with the reasons."""
+    refused = {}
+    for id_, row in rows.items():
+        folder, root = row.plan.folder, row.plan.request.data_root
+        reasons = why_not_submitted(read_manifest(folder), place, leaking=True)
+        reasons += [unaudited[id_]] if id_ in unaudited else severe_findings(read_audit(folder))
+        if not reasons:
+            reasons = publish_runs([folder], place, partial(find.raw_digest_of, data_root=root))[1].get(folder, [])
+        if reasons:
+            refused[id_] = reasons
+    return refused
+
+
+def _section(section: BoardSection, linked: Collection[str]) -> dict[str, Any]:
+    """A board in words and as a table."""
+    several = f", {section.people} subjects" if section.people else ""
+    headline = section.methods[0].headline
+    metric = headline if any(row.score for row in section.methods) else inside_subjects(headline)
+    return {
+        "title": f"{section.target}, {section.protocol}{several}",
+        "leaks": section.leaks,
+        "of": len(section.methods),
+        "best": _highest(section.methods, metric),
+        "control": _highest(section.controls, metric),
+        "unranked": section.unranked,
+        "adding": section.adding.sentence if section.adding else "",
+        "table": markdown_table(section.rows, f"{_ENTRIES}/{section.dataset}/{section.protocol}", _COLUMNS, linked),
+    }
+
+
+def _highest(rows: Sequence[Row], metric: str) -> str:
+    """The best of some rows by a metric, in words; empty where none has it."""
+    higher = metric_facts(metric).higher
+    scored = [(score.mean if higher else -score.mean, row) for row in rows if (score := row.scored(metric))]
+    if not scored:
+        return ""
+    row = max(scored, key=lambda each: each[0])[1]
+    signals = f" on {', '.join(row.modalities)}" if row.is_method else ""
+    return f"**{markdown(row.name + signals)}**, {metric} {row.text_of(metric)}"
+
+
+def _grouped(rows: Iterable[tuple[str, BaselineRow]], count: int | None = None) -> dict[str, list[str]]:
+    """Reason -> the rows that it is of, in words for others; `all` where it is of `count` rows."""
+    found: dict[str, list[str]] = {}
+    for reason, row in rows:
+        found.setdefault(markdown(_public(reason)), []).append(markdown(_public(row.title)))
+    return {reason: ["all"] if len(titles) == count else titles for reason, titles in found.items()}
+
+
+def _public(text: str) -> str:
+    """A text in which places on this machine go by the names of their files."""
+    return " ".join(re.split(r"[/\\]", word)[-1] if names_place(word) else word for word in text.split(" "))
+
+
+def _text(template: str, facts: Mapping[str, Any]) -> str:
+    return _TEMPLATES.get_template(template).render(facts)
+
+
+def _write_paper(place: Path, done: Mapping[str, RowForecast], records: Mapping[str, Record], head: str) -> None:
+    """Writes the texts of `embench export`."""
+    named, every = [(done[id_].plan.folder, record) for id_, record in records.items()], list(records.values())
+    if not every:
+        return
+    place.mkdir()
+    with names_resolved(named, trust_code=True, given=done[every[0].manifest.id].plan.request.dataset):
+        write_text(place / "tables.tex", head + latex.latex_tables(every))
+        write_text(place / "methods.tex", head + latex.methods_section(every))
+        write_text(place / "references.bib", head + latex.bibtex(every))
+
+
+def _write_site(whole: Path, board: str, note: str) -> None:
+    with TemporaryDirectory() as notes:
+        write_text(Path(notes) / f"{board}.md", note)
+        build_site(whole / _ENTRIES, whole / "site", notes_folder=Path(notes))
