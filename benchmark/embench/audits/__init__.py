@@ -85,7 +85,9 @@ def _audit(
 ) -> Audit:
     checks, skipped = _checked(CHECKS, evidence)
     if retrained:
-        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder.parent.parent, dataset)
+        planned, reason = rebuild_plan(
+            evidence.record, evidence.folder, data_root, evidence.folder.parent.parent, dataset
+        )
         if planned is None:
             raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
         from embench.audits.retrain import retrain_permuted  # needs torch, which the audit of a submission does without
