@@ -71,7 +71,7 @@ def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(ben
     found = tune(bench.request("Moments", **OPTIONS), SEARCH)
     assert read_tuning(found.file) == found.tuning
     plans = trial_plans(bench)
-    tables = [predicted_tables(plan, bench.runs / "stages") for plan in plans]
+    tables = [predicted_tables(plan.graph.predictions, bench.runs / "stages") for plan in plans]
     assert len(found.tuning.choices) == len(plans[0].graph.predictions) > 1
     for choice, expected in zip(found.tuning.choices, plans[0].graph.predictions, strict=True):
         fold = plans[0].folds[0][choice.fold]
@@ -109,7 +109,7 @@ def test_test_labels_change_no_choice_of_their_fold(bench):
     """Labels of the subjects that a fold tests can be anything: its choice stays."""
     found = tune(bench.request("Moments", **OPTIONS), SEARCH)
     plan = trial_plans(bench)[0]
-    tables = [predicted_tables(each, bench.runs / "stages") for each in trial_plans(bench)]
+    tables = [predicted_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
     for choice, expected in zip(found.tuning.choices, plan.graph.predictions, strict=True):
         labels = plan.fit.label["arousal"].copy()
         tested = plan.fit.positions_of(plan.folds[0][choice.fold].test)
@@ -141,9 +141,23 @@ def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench):
     planned, reason = rebuild_plan(read_record(result.folder), result.folder, bench.data, bench.runs)
     assert planned is not None, reason
     assert planned.id == result.id
-    audit = audit_run(result.folder)
+    audit = audit_run(result.folder, trust_code=True)
     assert audit.checks["tuning"].findings == ()
-    assert audit.checks["tuning"].measured["choices"] == len(found.tuning.choices)
+    assert audit.checks["tuning"].figures["choices"] == len(found.tuning.choices)
+
+
+def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
+    assert audit.checks["choices"].findings == ()
+    better = found.tuning.model_copy(
+        update={"choices": tuple(c.model_copy(update={"scores": (0.1, 0.2, 0.9), "chosen": 2}) for c in found.tuning.choices)}
+    )
+    found.file.write_text(better.text())
+    audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
+    assert audit.checks["tuning"].findings == ()  # it agrees with itself
+    (finding,) = audit.checks["choices"].findings
+    assert "validation scores that decided between trials are others here" in finding.what
 
 
 def spoiled(tuning: Tuning, **changes) -> Tuning:
@@ -166,7 +180,7 @@ def test_an_audit_refuses_choices_that_are_not_those_of_the_validation_subjects(
         planted["chosen"] = 1
     found.file.write_text(spoiled(found.tuning, **planted).text())
     result = run(found.request)
-    (finding,) = audit_run(result.folder).checks["tuning"].findings
+    (finding,) = audit_run(result.folder, trust_code=True).checks["tuning"].findings
     assert finding.severity == "severe"
     assert "seed 0, fold 0" in finding.what
 
@@ -200,7 +214,7 @@ def test_trials_are_looks_and_a_second_call_runs_and_counts_nothing(bench):
     assert all(line["dev"] for line in looks)
     assert tune(request, SEARCH).tuning == found.tuning
     assert (read_ledger(bench.runs), bench.stages()) == (looks, stages)
-    longer = tune(request, SEARCH.model_copy(update={"trials": 4}))
+    longer = tune(request, Search(space=SEARCH.space, trials=4))
     assert len(read_ledger(bench.runs)) == len(looks) + 1
     for before, after in zip(found.tuning.choices, longer.tuning.choices, strict=True):
         assert after.scores[:3] == before.scores

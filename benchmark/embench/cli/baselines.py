@@ -42,7 +42,10 @@ def _names(incomplete: str) -> list[str]:
         "target": "Targets, comma-separated.",
         "recipe": "Recipe of all rows; default: that of the set, else of `embench run`.",
     },
-    before={"named": "modalities", "level": "modalities", "hours": "device", "dry_run": "device"},
+    before={
+        **dict.fromkeys(("named", "level", "trials"), "modalities"),
+        **dict.fromkeys(("hours", "dry_run"), "device"),
+    },
 )
 def baselines(
     *,
@@ -52,6 +55,9 @@ def baselines(
     level: Annotated[
         Literal["core", "extended", "full"], Option(help="SetLevel of the set; each holds those before it.")
     ] = "core",
+    trials: Annotated[
+        int | None, Option("--tune", min=2, help="Tune each row, too, by so many trials on validation subjects.")
+    ] = None,
     hours: Annotated[
         float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
     ] = None,
@@ -66,8 +72,10 @@ def baselines(
     from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
 
+    if trials and options["dev"]:
+        raise UsageError("what was chosen by validation subjects is not scored on them", where="--tune with --dev")
     found, dataset = find_set(named), options.pop("dataset")
-    rows = baseline_rows(found, level, dataset, options)
+    rows = baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         check_readable(dataset, options["data_root"], steps)
     with snapshot(), Progress(several=True) as progress:
@@ -125,13 +133,13 @@ def _plan(
         {
             "row": each.row.title,
             "level": each.row.level,
-            "run": each.plan.id,
+            "run": None if each.trials else each.plan.id,
             "device": each.plan.setting.device,
             "done": each.done,
             "expected_s": round(left_s, 1),
             "memory_mb": round(each.memory_mb),
             "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
-            "command": command_of(vars(each.row.request)),
+            "command": _command(each),
         }
         for each, left_s in zip(able, lefts(able), strict=True)
     ]
@@ -148,6 +156,16 @@ def _plan(
         "rows": rows,
         "does_not_fit": [_unfit(row) for row in unfit],
     }
+
+
+def _command(each: RowForecast) -> str:
+    """The command that makes a row; the one that chooses its settings where that is still to be done."""
+    search = each.row.search
+    if not each.trials or search is None:
+        return command_of(vars(each.plan.request if search else each.row.request))
+    words = [word for text in search.space for word in ("--search", text)]
+    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
+    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
 
 
 def _title(found: BaselineSet, level: str) -> str:

@@ -262,6 +262,8 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"{config['label_fraction']:g} of the labels")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
+    if config.get("tuned"):
+        differences.append(f"tuned ({config['tuned']['trials']} trials)")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
@@ -277,7 +279,7 @@ _DESCRIBED = frozenset(
     (
         *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
         *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
-        *("pretrainers", "device", "threads", "parts", "request"),
+        *("pretrainers", "device", "threads", "parts", "request", "tuned"),
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""

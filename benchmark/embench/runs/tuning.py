@@ -68,11 +68,15 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
     if error := errors.get(trials[0]):
         raise Unfinished(f"the method fails as it is: {error.what}", where=error.where, hint=error.hint)
     root = stage_folder(request.runs_folder)
-    made = [None if trial in errors else predicted_tables(plans[trial], root) for trial in trials]
-    base = plans[trials[0]]
-    choices = (choose(base, expected, [of and of[_key(expected)] for of in made]) for expected in base.graph.predictions)
-    tuning = Tuning(of=tuned_method(base.config), search=search, choices=tuple(choices))
-    file = tuning_file(base, search)
+    made = [None if trial in errors else predicted_tables(plans[trial].graph.predictions, root) for trial in trials]
+    base, tested = plans[trials[0]], runner.plan(replace(request, dev=False))
+    own = {_key(expected): expected for expected in base.graph.predictions}
+    choices = [
+        choose(base, own[key], [of and of[key] for of in made]) if key in own else _default(key, len(made))
+        for key in map(_key, tested.graph.predictions)
+    ]
+    tuning = Tuning(of=tuned_method(tested.config), search=search, choices=tuple(choices))
+    file = tuning_file(tested, search)
     with saving("the choices", file):
         make_folder(file.parent)
         write_text(file, tuning.text())
@@ -81,7 +85,7 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
 
 
 def tuning_file(plan: Plan, search: Search) -> Path:
-    """The file of a search for the method of a plan, of its test or of its validation subjects."""
+    """The file of a search for the method of the plan of a test."""
     fitted = sorted({plan.graph.stages[e.stage].inputs["fitted"] for e in plan.graph.predictions})
     names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
     of = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
@@ -103,10 +107,12 @@ def check_search(request: Request, search: Search) -> None:
                 raise UsageError(what, where=where, expected=error.expected, hint=error.hint) from error
 
 
-def predicted_tables(plan: Plan, root: Path) -> dict[tuple[int, int, str], np.ndarray]:
-    """(seed, fold, targets) -> the predictions (units, columns) of a plan whose stages are all done."""
+def predicted_tables(
+    predictions: Sequence[ExpectedPredictions], root: Path
+) -> dict[tuple[int, int, str], np.ndarray]:
+    """(seed, fold, targets) -> the predictions (units, columns) of stages that are all done."""
     found = {}
-    for expected in plan.graph.predictions:
+    for expected in predictions:
         with np.load(Folder(root, expected.stage).file("predictions.npz")) as arrays:
             found[_key(expected)] = arrays["score"]
     return found
@@ -157,6 +163,13 @@ def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarra
         chosen=0,
     )
     return choice.model_copy(update={"chosen": choice.best})
+
+
+def _default(key: tuple[int, int, str], trials: int) -> Choice:
+    """The choice of a fold whose validation subjects have none of the method's modalities."""
+    seed, fold, target = key
+    nothing = (None,) * trials
+    return Choice(seed=seed, fold=fold, target=target, subjects=(), score="none", scores=nothing, chosen=0)
 
 
 def _compared(target: Target, tried: Sequence[Units | None], of_order: bool) -> tuple[str, list[float | None]]:

@@ -19,6 +19,7 @@ from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan, default_workers
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
+from embench.runs.tuning import tuning_file
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
 
@@ -37,6 +38,7 @@ class RowForecast:
             too, by name: features, and what clock and movement tell.
         scored_s: seconds to score it. `memory_mb`: of all processes together, as was measured of rows that are done.
         disk_mb: what it adds to the runs folder.
+        trials: number of a tuned row whose settings are still to be chosen, whose `plan` is the default; else 0.
     """
 
     row: BaselineRow
@@ -46,16 +48,21 @@ class RowForecast:
     scored_s: float
     memory_mb: float
     disk_mb: float
+    trials: int = 0
 
     @property
     def done(self) -> bool:
         """True if its record is there."""
-        return (self.plan.folder / RUN_FILE).is_file()
+        return not self.trials and (self.plan.folder / RUN_FILE).is_file()
 
     def left_s(self, counted: Collection[str] = ()) -> float:
         """Seconds until it is done, without stages and parts that are `counted` already."""
         if self.done:
             return 0.0
+        if self.trials:
+            once = sum(seconds for name, seconds in self.once.items() if name not in counted)
+            own = together(self.seconds.values(), _workers(self.plan)) + self.scored_s
+            return self.trials * own + once
         todo = left_to_do((s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan))
         once = sum(seconds for name, seconds in self.once.items() if name not in counted)
         return together((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
@@ -79,21 +86,29 @@ def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
     """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later; two requests that mean one run are one row. Data are prepared, and networks
+    then networks, what takes longer later, each before it is tuned; two requests that mean one run are one row. Data are prepared, and networks
     tried, where that was not done yet."""
-    found, unfit = dict[str, RowForecast](), list[BaselineRow]()
+    found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
             unfit.append(row)
             continue
         try:
-            plan = runner.plan(row.request, progress)
-            if plan.id not in found:
-                found[plan.id] = _forecast(row, plan)
+            plan, trials = runner.plan(row.request, progress), 0
+            if row.search and (file := tuning_file(plan, row.search)).is_file():
+                plan = runner.plan(replace(row.request, tuned=file), progress)
+            elif row.search:
+                trials = row.search.trials
+            if (plan.id, trials) not in found:
+                found[plan.id, trials] = replace(_forecast(row, plan), trials=trials)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    order = sorted(found.values(), key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values())))
-    return order, unfit
+    defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
+
+    def place(each: RowForecast) -> tuple[bool, float, bool]:
+        return each.plan.method.inputs != "features", defaults.get(each.row.request, 0.0), bool(each.row.search)
+
+    return sorted(found.values(), key=place), unfit
 
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:

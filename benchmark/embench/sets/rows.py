@@ -20,17 +20,21 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
+from embench.planning.tuning import Search
+from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.system import version_of
 
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset, with its `search` where it is tuned; `reason` says why it does not fit there, and is
+    empty where it does."""
 
     level: SetLevel
     request: Request
     reason: str = ""
+    search: Search | None = None
 
     @property
     def title(self) -> str:
@@ -41,13 +45,17 @@ class BaselineRow:
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
         more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
+        more += [f"tuned ({self.search.trials} trials)"] if self.search else []
         return ", ".join([text, *more])
 
 
-def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+def baseline_rows(
+    found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any], trials: int | None = None
+) -> list[BaselineRow]:
     """The rows of a set up to a level on a dataset, each once, with those that do not fit.
 
     Args:
+        trials: of which each row that fits is tuned once more, after its default.
         options: further fields of a request. `modalities` stand in place of the card's defaults, and a recipe in place
             of those of the set; the rows of a paper have its own modalities, targets and protocol.
 
@@ -65,7 +73,34 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     for row in rows:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
             once[row.request] = row
-    return [_checked(row) for row in once.values()]
+    rows = [_checked(row) for row in once.values()]
+    if trials is None:
+        return rows
+    return [each for row in rows for each in ([row] if row.reason else [row, _tuned(row, found, trials)])]
+
+
+def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
+    """The row as it is tuned, or with the reason why there is nothing to tune: its parts have no search space."""
+    request = row.request
+    card = _card(request.protocol, request.dataset, request.data_root)
+    method = resolve_method(request, card, list(card.modalities), "cpu")
+    space: list[str] = []
+    for text in request.encoders:
+        modality, _, name = text.rpartition("=")
+        own = found.search.get(name, ())
+        if method.joins == "tokens":  # trained by the recipe of the fusion
+            own = tuple(path for path in own if path.startswith(("encoder.build.", "encoder.prepare.")))
+        space += [path.replace("encoder.", f"encoder[{modality}].", 1) if modality else path for path in own]
+    for name in (request.fusion or "", *(read_pretrainer(text)[1] for text in request.pretrainers)):
+        space += found.search.get(name, ())
+    try:
+        search = Search(space=tuple(dict.fromkeys(space)), trials=trials)
+        if not space:
+            return replace(row, search=search, reason="nothing to tune")
+        check_search(request, search)
+    except EmbenchError as error:
+        return replace(row, search=search, reason=error.what)
+    return replace(row, search=search)
 
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:

@@ -10,13 +10,14 @@ from embench import registry
 from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find, verified
 from embench.data.checks import check_dataset_files
-from embench.errors import DataError, EmbenchError
+from embench.errors import DataError, EmbenchError, MachineError
 from embench.files import make_folder, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
+from embench.runs.tuning import tune
 from embench.sets.forecast import RowForecast
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
@@ -58,8 +59,8 @@ def run_rows(
     """Runs rows in order, or reads them again where they are done; those that fail hold up no other.
 
     Args:
-        hours: after which all should be over. Each row is then run by itself, none is started whose forecast does not
-            fit, and none is broken off.
+        hours: after which all should be over. Each row is then run by itself, as where some are to be tuned; none is
+            started whose forecast does not fit, and none is broken off.
         told: is given a line for each row: its headline beside the best control, why it failed, or was not started.
 
     Raises:
@@ -70,10 +71,10 @@ def run_rows(
     failures: dict[str, EmbenchError] = {}
     titles = {row.plan.id: row.row.title for row in rows}
 
-    def ended(plan: Plan, end: Result | EmbenchError) -> None:
+    def ended(plan: Plan, end: Result | EmbenchError, mark: str = "") -> None:
         nonlocal number
         number += 1
-        file = plan.request.runs_folder / "failures" / f"{plan.id}.txt"
+        file = plan.request.runs_folder / "failures" / f"{plan.id}{mark}.txt"
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
             make_folder(file.parent)
@@ -82,9 +83,11 @@ def run_rows(
         else:
             line = "; ".join(_headline(end, verdict) for verdict in end.verdicts.values())
             file.unlink(missing_ok=True)
-        told(f"{number} of {len(rows)}: {titles[plan.id]}: {line}")
+        title = some[0].row.title if len(some) == 1 else titles[plan.id]
+        told(f"{number} of {len(rows)}: {title}: {line}")
 
-    for some in [[row] for row in rows] if hours is not None else [list(rows)]:
+    one_by_one = hours is not None or any(row.trials for row in rows)
+    for some in [[row] for row in rows] if one_by_one else [list(rows)]:
         if hours is not None:
             needed, left = some[0].left_s(counted), hours * 3600 - (time.monotonic() - began)
             if needed > left:
@@ -92,7 +95,17 @@ def run_rows(
                 about = f"about {format_duration(needed)}, and {format_duration(max(0.0, left))} are left"
                 told(f"{number} of {len(rows)}: {some[0].row.title}: not started: it takes {about}")
                 continue
-        done = runner.grid([row.plan.request for row in some], progress=progress, ended=ended)
+        requests = [row.plan.request for row in some]
+        if some[0].trials and (search := some[0].row.search):
+            try:
+                requests = [tune(some[0].row.request, search, progress).request]
+            except MachineError:
+                raise
+            except EmbenchError as error:
+                ended(some[0].plan, error, "-tuned")
+                failures[some[0].row.title] = error
+                continue
+        done = runner.grid(requests, progress=progress, ended=ended)
         results += done.results
         failures |= done.failures
         counted |= {name for row in some for name in row.once}
