@@ -195,8 +195,12 @@ def _drawn(values: Range | tuple[str, ...], lot: str) -> str:
     share = int(hashlib.sha256(lot.encode()).hexdigest()[:13], 16) / 2**52
     if not isinstance(values, Range):
         return values[int(share * len(values))]
-    value = values.at(share)
-    return str(value) if values.whole else f"{value:.3g}"  # more digits would look as if they mattered
+    return as_text(values.at(share))
+
+
+def as_text(number: float) -> str:
+    """The number as a setting has it: more digits would look as if they mattered."""
+    return str(number) if isinstance(number, int) else f"{number:.3g}"
 
 
 def _unreadable(text: str) -> UsageError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, tuned_method
+from embench.planning.tuning import Choice, Search, Tuning, as_text, space_of, tuned_method
 from embench.protocols import load_protocol
 from embench.runs import evaluate
 from embench.runs import run as runner
@@ -96,7 +96,7 @@ def check_search(request: Request, search: Search) -> None:
     """Refuses settings that the method's recipes lack, before any data are read. Raises UsageError."""
     card = card_for_protocol(load_protocol(request.protocol), find.card_of(request.dataset, request.data_root))
     device = resolve_device(request.device)
-    for setting in dict.fromkeys(setting for settings in search.settings for setting in settings):
+    for setting in _one_of_each(search):
         try:
             tried = replace(request, settings=(*request.settings, setting))
             resolve_method(tried, card, list(card.modalities), device)
@@ -105,6 +105,12 @@ def check_search(request: Request, search: Search) -> None:
                 path = setting.partition("=")[0]
                 what, where = error.what.replace(setting, path), f"--search {path}"
                 raise UsageError(what, where=where, expected=error.expected, hint=error.hint) from error
+
+
+def _one_of_each(search: Search) -> Iterator[str]:
+    """Settings with every path of a search, and with every value of those that are no ranges."""
+    for path, values in space_of(search.space).items():
+        yield from (f"{path}={value}" for value in (values if isinstance(values, tuple) else (as_text(values.low),)))
 
 
 def predicted_tables(
