@@ -150,9 +150,9 @@ def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(bench):
     found = tune(bench.request("Moments", **OPTIONS), SEARCH)
     audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
     assert audit.checks["choices"].findings == ()
-    better = found.tuning.model_copy(
-        update={"choices": tuple(c.model_copy(update={"scores": (0.1, 0.2, 0.9), "chosen": 2}) for c in found.tuning.choices)}
-    )
+    planted = {"scores": (0.1, 0.2, 0.9), "chosen": 2}
+    choices = tuple(choice.model_copy(update=planted) for choice in found.tuning.choices)
+    better = found.tuning.model_copy(update={"choices": choices})
     found.file.write_text(better.text())
     audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
     assert audit.checks["tuning"].findings == ()  # it agrees with itself

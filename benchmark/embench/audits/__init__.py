@@ -90,7 +90,10 @@ def _audit(
         )
         if planned is None:
             raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
-        from embench.audits.retrain import rechoose, retrain_permuted  # needs torch, which the audit of a submission does without
+        from embench.audits.retrain import (  # needs torch, which the audit of a submission does without
+            rechoose,
+            retrain_permuted,
+        )
 
         watch = progress or (lambda _: None)
         checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, watch)

@@ -127,7 +127,9 @@ def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
         (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
         for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
             if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_APART:
-                apart.append(f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here")
+                apart.append(
+                    f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
+                )
     figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
     if not apart:
         return CheckResult(figures)

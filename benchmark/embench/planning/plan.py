@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -260,26 +260,15 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             "weights": started.places if started else {},
         },
     )
-    graph, folds = Graph(), {}
+    graph, folds = Graph(), {seed: _folds(protocol, fit, test, seed) for seed in request.seed_list}
     tuning = read_tuning(Path(request.tuned)) if request.tuned else None
 
-    builder = Builder(graph, method, fit, test, setting, source_cohorts)
-
-    @cache
-    def tuned(settings: tuple[str, ...]) -> Builder:
+    def builder(settings: tuple[str, ...]) -> Builder:
         own = replace(request, settings=(*request.settings, *settings))
-        chosen = resolve_method(own, card, list(store.modalities), device)
+        chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
         return Builder(graph, chosen, fit, test, setting, source_cohorts)
 
-    for seed in request.seed_list:
-        folds[seed] = _folds(protocol, fit, test, seed)
-        for fold in folds[seed]:
-            if tuning is None:
-                builder.fold(seed, fold)
-                continue
-            for part in builder.parts:
-                names = ",".join(target.name for target in part)
-                tuned(tuning.settings(seed, fold.index, names)).fold(seed, fold, [part])
+    _lay_out(cache(builder), folds, tuning)
     if not graph.predictions:
         raise DataError(
             "no fold has both training and test subjects",
@@ -287,12 +276,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
-    if tuning and tuning.of != tuned_method(plan.config):
-        raise UsageError(
-            f"it was tuned for another method, or on other data, than {method.title} on {card.name}",
-            where=f"--tuned {request.tuned}",
-            expected="the options of the `embench tune` that wrote it",
-        )
+    if tuning:
+        _check_tuned(plan, tuning)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
@@ -300,6 +285,29 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
+
+
+def _lay_out(
+    builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
+) -> None:
+    """Adds the stages of all folds to a graph: of the builder without settings, or of those that a fold has chosen."""
+    for seed, fold in ((seed, fold) for seed, own in folds.items() for fold in own):
+        if tuning is None:
+            builder(()).fold(seed, fold)
+            continue
+        for part in builder(()).parts:
+            names = ",".join(target.name for target in part)
+            builder(tuning.settings(seed, fold.index, names)).fold(seed, fold, [part])
+
+
+def _check_tuned(plan: Plan, tuning: Tuning) -> None:
+    """Refuses choices that were made for another method, or on other data."""
+    if tuning.of != tuned_method(plan.config):
+        raise UsageError(
+            f"it was tuned for another method, or on other data, than {plan.method.title} on {plan.dataset}",
+            where=f"--tuned {plan.request.tuned}",
+            expected="the options of the `embench tune` that wrote it",
+        )
 
 
 def _rules(request: Request) -> tuple[Request, Protocol, Card]:

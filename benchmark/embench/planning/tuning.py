@@ -62,7 +62,9 @@ def space_of(texts: Sequence[str]) -> Space:
         if not path.strip() or path.strip() in space or not all(choices) or (not found and len(choices) < 2):
             raise _unreadable(text)
         if fixed := _FIXED.search(path):
-            raise UsageError(f"`{fixed[1]}` is the same in all folds", where=f"--search {path}", hint=f"--set {path}=..")
+            raise UsageError(
+                f"`{fixed[1]}` is the same in all folds", where=f"--search {path}", hint=f"--set {path}=.."
+            )
         space[path.strip()] = _range(found, text) if found else choices
     if not space:
         raise UsageError("there is nothing to search", hint="--search encoder.lr=log:1e-4..1e-2")
@@ -160,7 +162,9 @@ class Tuning(_Part):
 
     def text(self) -> str:
         """The content of its file, a choice a line, with the settings of trials for readers."""
-        head = json.dumps({"of": self.of, "search": self.search.model_dump(), "settings": self.search.settings}, indent=1)
+        head = json.dumps(
+            {"of": self.of, "search": self.search.model_dump(), "settings": self.search.settings}, indent=1
+        )
         lines = ",\n".join(f"  {json.dumps(choice.model_dump())}" for choice in self.choices)
         return f'{head[:-2]},\n "choices": [\n{lines}\n ]\n}}\n'
 

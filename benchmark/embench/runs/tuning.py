@@ -72,7 +72,9 @@ def tune(request: Request, search: Search, progress: EventCallback | None = None
     base, tested = plans[trials[0]], runner.plan(replace(request, dev=False))
     own = {_key(expected): expected for expected in base.graph.predictions}
     choices = [
-        choose(base, own[key], [of and of[key] for of in made]) if key in own else _default(key, len(made))
+        choose(base, own[key], [None if of is None else of[key] for of in made])
+        if key in own
+        else _default(key, len(made))
         for key in map(_key, tested.graph.predictions)
     ]
     tuning = Tuning(of=tuned_method(tested.config), search=search, choices=tuple(choices))
@@ -113,9 +115,7 @@ def _one_of_each(search: Search) -> Iterator[str]:
         yield from (f"{path}={value}" for value in (values if isinstance(values, tuple) else (as_text(values.low),)))
 
 
-def predicted_tables(
-    predictions: Sequence[ExpectedPredictions], root: Path
-) -> dict[tuple[int, int, str], np.ndarray]:
+def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
     """(seed, fold, targets) -> the predictions (units, columns) of stages that are all done."""
     found = {}
     for expected in predictions:
@@ -125,8 +125,8 @@ def predicted_tables(
 
 
 def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarray | None]) -> Choice:
-    """The trial whose predictions score best inside the validation subjects of a seed and fold; the pooled score decides
-    where none is defined inside a subject, and the earlier of equal trials is taken.
+    """The trial whose predictions score best inside the validation subjects of a seed and fold. Where no score
+    is defined inside a subject, that of all units decides; of equal trials, the first.
 
     Args:
         plan: of the trial without settings, with `--dev`.

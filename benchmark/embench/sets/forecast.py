@@ -86,8 +86,8 @@ def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
     """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later, each before it is tuned; two requests that mean one run are one row. Data are prepared, and networks
-    tried, where that was not done yet."""
+    then networks, what takes longer later, and each before it is tuned; two requests that mean one run are one row.
+    Data are prepared, and networks tried, where that was not done yet."""
     found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:

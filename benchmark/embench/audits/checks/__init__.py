@@ -5,7 +5,17 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import chosen, clock, copies, embeddings, nuisance, one_statistic, recorded, sharing, subjects
+from embench.audits.checks import (
+    chosen,
+    clock,
+    copies,
+    embeddings,
+    nuisance,
+    one_statistic,
+    recorded,
+    sharing,
+    subjects,
+)
 from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult

@@ -41,7 +41,9 @@ def _wrong(e: RecordEvidence, tuning: Tuning) -> Iterator[str]:
             members.setdefault((int(row["seed"]), int(row["fold"]), row["role"]), set()).add(row["subject"])
     for choice in tuning.choices:
         train, val, test = (members.get((choice.seed, choice.fold, role), set()) for role in ("train", "val", "test"))
-        if reason := _why_wrong(choice, val, test - train if e.record.run["config"].get("train_dataset") is None else set()):
+        if reason := _why_wrong(
+            choice, val, test - train if e.record.run["config"].get("train_dataset") is None else set()
+        ):
             yield f"seed {choice.seed}, fold {choice.fold}, {choice.target}: {reason}"
 
 
