@@ -263,7 +263,7 @@ def describe_differences(run: Manifest) -> list[str]:
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
     if config.get("tuned"):
-        differences.append(f"tuned ({config['tuned']['trials']} trials)")
+        differences.append(f"tuned, {config['tuned']['trials']} trials")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})

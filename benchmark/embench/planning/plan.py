@@ -276,8 +276,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
-    if tuning:
-        _check_tuned(plan, tuning)
+    _check_tuned(plan)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
@@ -300,9 +299,9 @@ def _lay_out(
             builder(tuning.settings(seed, fold.index, names)).fold(seed, fold, [part])
 
 
-def _check_tuned(plan: Plan, tuning: Tuning) -> None:
+def _check_tuned(plan: Plan) -> None:
     """Refuses choices that were made for another method, or on other data."""
-    if tuning.of != tuned_method(plan.config):
+    if plan.tuning and plan.tuning.of != tuned_method(plan.config):
         raise UsageError(
             f"it was tuned for another method, or on other data, than {plan.method.title} on {plan.dataset}",
             where=f"--tuned {plan.request.tuned}",

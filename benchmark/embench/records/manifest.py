@@ -334,6 +334,12 @@ class Manifest(Circumstances):
     ethics: Ethics | None = None
     entry: EntryPart | None = None
 
+    @property
+    def changed_settings(self) -> list[str]:
+        """What differs from the method's own settings in all folds, or was chosen in each."""
+        tuned = self.config.get("tuned")
+        return [*self.recipe.settings, *([f"tuned, {tuned['trials']} trials"] if tuned else [])]
+
     def most_of(self, counter: Literal["test_looks", "tried"]) -> int:
         """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
         counted = getattr(self, counter)
