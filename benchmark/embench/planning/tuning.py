@@ -199,10 +199,10 @@ def _drawn(values: Range | tuple[str, ...], lot: str) -> str:
     share = int(hashlib.sha256(lot.encode()).hexdigest()[:13], 16) / 2**52
     if not isinstance(values, Range):
         return values[int(share * len(values))]
-    return as_text(values.at(share))
+    return setting_text(values.at(share))
 
 
-def as_text(number: float) -> str:
+def setting_text(number: float) -> str:
     """The number as a setting has it: more digits would look as if they mattered."""
     return str(number) if isinstance(number, int) else f"{number:.3g}"
 

@@ -20,7 +20,7 @@ from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import Plan
 from embench.planning.request import Request
-from embench.planning.tuning import Choice, Search, Tuning, as_text, space_of, tuned_method
+from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
 from embench.protocols import load_protocol
 from embench.runs import evaluate
 from embench.runs import run as runner
@@ -112,7 +112,9 @@ def check_search(request: Request, search: Search) -> None:
 def _one_of_each(search: Search) -> Iterator[str]:
     """Settings with every path of a search, and with every value of those that are no ranges."""
     for path, values in space_of(search.space).items():
-        yield from (f"{path}={value}" for value in (values if isinstance(values, tuple) else (as_text(values.low),)))
+        yield from (
+            f"{path}={value}" for value in (values if isinstance(values, tuple) else (setting_text(values.low),))
+        )
 
 
 def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
