@@ -1,13 +1,13 @@
 """How often a method exceeds chance, and how well it scores: with its own settings, with those that each fold chooses
 on its validation subjects, and with one choice by the validation subjects of all folds, who are test subjects of
-others. `python -m tests.truth.tuned 50`."""
+others. `python -m tests.truth.tuned 50`; names of cases after the number choose some."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def scored(case: str, seed: int, folder: Path) -> dict[str, tuple[float, bool]]:
     """Way of choosing -> AUROC within subjects, and whether its interval lies above chance."""
     wrong, method, search = CASES[case]
     bench = draw(folder, wrong, seed)
-    request = bench.request("Moments", modalities="eda", targets="valence", **method)
+    request = bench.request("handcrafted", modalities="eda", targets="valence", **method)
     found = tune(request, search)
     means = [np.mean([c.scores[k] or 0.0 for c in found.tuning.choices]) for k in range(search.trials)]
     best = search.settings[int(np.argmax(means))]
@@ -72,9 +72,9 @@ def _above(result: Result) -> tuple[float, bool]:
     return score.mean, score.low is not None and score.low > 0.5
 
 
-def tables(times: int, root: Path) -> Iterator[str]:
+def tables(times: int, cases: Collection[str], root: Path) -> Iterator[str]:
     os.environ["EMBENCH_CACHE"] = str(root / "cache")
-    for case in CASES:
+    for case in cases or CASES:
         drawn = []
         for seed in range(times):
             with tempfile.TemporaryDirectory(dir=root) as folder:
@@ -88,5 +88,5 @@ def tables(times: int, root: Path) -> Iterator[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="embench-tuned-") as where:
-        for table in tables(int(sys.argv[1]), Path(where)):
+        for table in tables(int(sys.argv[1]), sys.argv[2:], Path(where)):
             print(f"{table}\n", flush=True)
