@@ -170,6 +170,7 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     done = embench("baselines", *line)
     assert done.code == 0, done.err
     assert f"{tuned}: arousal auroc" in done.err
+    assert done.out.count("3 trials") == 1
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0

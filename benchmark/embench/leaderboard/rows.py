@@ -24,7 +24,7 @@ from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
-from embench.records.manifest import Manifest
+from embench.records.manifest import Manifest, tuned_trials
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
@@ -262,8 +262,6 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"{config['label_fraction']:g} of the labels")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
-    if config.get("tuned"):
-        differences.append(f"tuned, {config['tuned']['trials']} trials")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
@@ -272,6 +270,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
     differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
+    differences += [f"tuned, {trials} trials"] if (trials := tuned_trials(config)) else []
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 
