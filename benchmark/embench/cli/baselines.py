@@ -43,9 +43,11 @@ def _names(incomplete: str) -> list[str]:
         "target": "Targets, comma-separated.",
         "recipe": "Recipe of all rows; default: that of the set, else of `embench run`.",
     },
-    before={"named": "modalities", "level": "modalities", "own": "modalities"}
-    | dict.fromkeys(("hours", "dry_run"), "device")
-    | dict.fromkeys(("executor", "cluster"), "workers"),
+    before={
+        **dict.fromkeys(("named", "level", "trials", "own"), "modalities"),
+        **dict.fromkeys(("hours", "dry_run"), "device"),
+        **dict.fromkeys(("executor", "cluster"), "workers"),
+    },
 )
 def baselines(
     *,
@@ -55,6 +57,9 @@ def baselines(
     level: Annotated[
         Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
     ] = "core",
+    trials: Annotated[
+        int | None, Option("--tune", min=2, help="Tune each row, too, by so many trials on validation subjects.")
+    ] = None,
     own: Annotated[
         list[str] | None,
         Option(
@@ -86,7 +91,7 @@ def baselines(
     found, dataset = find_set(named), options.pop("dataset")
     given = [text for text in own or () if is_scored(text)]
     rows = own_rows([text for text in own or () if text not in given], dataset, options)
-    rows += baseline_rows(found, level, dataset, options)
+    rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = check_readable(dataset, options["data_root"], steps)
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
@@ -198,14 +203,14 @@ def _plan(
         {
             "row": each.row.title,
             "level": each.row.level,
-            "run": each.plan.id,
+            "run": None if each.trials else each.plan.id,
             "device": each.plan.setting.device,
             "measured": each.measured,
             "done": each.done,
             "expected_s": round(left_s, 1),
             "memory_mb": round(each.memory_mb),
             "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
-            "command": command_of(vars(each.row.request)),
+            "command": _command(each),
         }
         for each, left_s in zip(able, lefts(able), strict=True)
     ]
@@ -222,6 +227,16 @@ def _plan(
         "rows": rows,
         "does_not_fit": [_unfit(row) for row in unfit],
     }
+
+
+def _command(each: RowForecast) -> str:
+    """The command that makes a row; the one that chooses its settings where that is still to be done."""
+    search = each.row.search
+    if not each.trials or search is None:
+        return command_of(vars(each.plan.request if search else each.row.request))
+    words = [word for text in search.space for word in ("--search", text)]
+    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
+    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
 
 
 def _title(found: BaselineSet, level: str) -> str:

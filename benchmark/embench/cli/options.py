@@ -220,6 +220,8 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         if request is None:
             raise UsageError("the record is a submission, which embench cannot repeat", where=str(path))
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
+        if request.get("tuned"):
+            stated["tuned"] = str(path / request["tuned"])
         own = {p.name or "": p for p in context.command.params}
         wanted = {name: p for name, p in own.items() if name in stated and name not in OF_THE_MACHINE}
         values = {name: _as_option(p, stated[name]) for name, p in wanted.items() if stated[name] not in (None, [])}

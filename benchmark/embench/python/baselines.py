@@ -98,6 +98,7 @@ def baselines(
     *,
     set: str = "features-v1",  # noqa: A002  the option is called so
     level: SetLevel = "core",
+    tune: int | None = None,
     modalities: Texts | None = None,
     target: Texts | None = None,
     protocol: str = Request.protocol,
@@ -121,6 +122,7 @@ def baselines(
             `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
         set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
         level: `core`, `extended` or `full`, each of which holds those before it.
+        tune: tunes each row of the set, too, by so many trials on validation subjects.
         hours: starts no row whose forecast does not fit into so many hours.
 
     Raises:
@@ -136,7 +138,7 @@ def baselines(
     found = find_set(set)
     scored = [method for method in given if _is_scored(method)]
     methods = [_named(method) for method in given if not _is_scored(method)]
-    rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options)]
+    rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
     check_readable(dataset, request.data_root)
     finished = [_scored(method, dataset, options) for method in scored]
     with snapshot():

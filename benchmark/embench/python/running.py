@@ -75,6 +75,7 @@ def run(
     label_fraction: str | float | None = None,
     lag: str | float | None = None,
     pretrained: str | Path | None = None,
+    tuned: str | Path | None = None,
     workers: int | None = None,
     observer: Texts = (),
 ) -> Result:
@@ -104,6 +105,7 @@ def run(
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
         lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
+        tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.
 

@@ -258,6 +258,7 @@ def _conclude(
     )
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
     kept.keep_weights(planned, root)
+    kept.keep_tuning(planned)
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)

@@ -40,7 +40,7 @@ from embench.records.wording import inside_subjects
 from embench.report import latex
 from embench.report.text import templates_of
 from embench.sets.files import BaselineSet, SetLevel
-from embench.sets.forecast import RowForecast
+from embench.sets.forecast import RowForecast, as_tuned
 from embench.sets.rows import BaselineRow
 from embench.sets.running import why_failed
 from embench.site import build_site
@@ -76,12 +76,14 @@ def write_folder(
     Raises:
         MachineError: it cannot be written.
     """
-    able = sorted(able, key=lambda row: row.plan.id)  # rows were forecast in the order of their times
+    able = sorted(map(as_tuned, able), key=lambda row: row.plan.id)  # rows were forecast in the order of their times
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
     one = next(iter(done.values())).plan
     board, asked = board_name(one.dataset), _asked(options)
+    trials = {row.row.search.trials for row in able if row.row.search}
+    asked += [word for number in trials for word in ("--tune", str(number))]
     name = "-".join([board.rpartition(":")[2], found.name, level, *asked])
     out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
     own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
@@ -116,7 +118,7 @@ def write_folder(
             "refused": _grouped(
                 ((reason, done[id_].row) for id_, reasons in refused.items() for reason in reasons), len(done)
             ),
-            "missing": _grouped((why_failed(row.plan) or "not started", row.row) for row in able if not row.done),
+            "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
             "unfit": _grouped((row.reason, row) for row in unfit),
         }
         write_text(whole / "README.md", _text("README.md", facts))

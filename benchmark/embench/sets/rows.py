@@ -17,7 +17,9 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
+from embench.planning.tuning import Search
 from embench.registry.objects import shown_name
+from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
 from embench.sets.paper import requests_of_paper
 from embench.system import version_of
@@ -28,12 +30,14 @@ RowLevel = SetLevel | Literal["own"]
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset, or of one's own method beside it; `reason` says why it does not fit there, and is
+    """A row of a set on a dataset, or of one's own method beside it, with its `search` where it is tuned; `reason` says
+    why it does not fit there, and is
     empty where it does."""
 
     level: RowLevel
     request: Request
     reason: str = ""
+    search: Search | None = None
 
     @property
     def title(self) -> str:
@@ -45,22 +49,33 @@ class BaselineRow:
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
         more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
+        more += [f"tuned ({self.search.trials} trials)"] if self.search else []
         return ", ".join([text, *more])
 
 
-def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+def baseline_rows(
+    found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any], trials: int | None = None
+) -> list[BaselineRow]:
     """The rows of a set up to a level on a dataset, each once, with those that do not fit.
 
     Args:
+        trials: of which each row that fits is tuned once more, after its default.
         options: further fields of a request. `modalities` stand in place of the card's defaults, and a recipe in place
             of those of the set; the rows of a paper have its own modalities, targets and protocol.
 
     Raises:
-        UsageError: the dataset has no such target or modality, or does not go with the protocol.
+        UsageError: the dataset has no such target or modality, or does not go with the protocol; or validation subjects
+            are to choose settings and to be scored.
     """
-    if not found.paper:
-        return rows_of_rules(found.rules(level), dataset, options)
-    return _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
+    if trials and options.get("dev"):
+        raise UsageError("what was chosen by validation subjects is not scored on them", where="--tune with --dev")
+    if found.paper:
+        rows = _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
+    else:
+        rows = rows_of_rules(found.rules(level), dataset, options)
+    if trials is None:
+        return rows
+    return [each for row in rows for each in ([row] if row.reason else [row, _tuned(row, found, trials)])]
 
 
 def rows_of_rules(
@@ -79,6 +94,30 @@ def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
             once[row.request] = row
     return [_checked(row) for row in once.values()]
+
+
+def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
+    """The row as it is tuned, or with the reason why there is nothing to tune: its parts have no search space."""
+    request = row.request
+    card = _card(request.protocol, request.dataset, request.data_root)
+    method = resolve_method(request, card, list(card.modalities), "cpu")
+    space: list[str] = []
+    for text in request.encoders:
+        modality, _, name = text.rpartition("=")
+        own = found.search.get(name, ())
+        if method.joins == "tokens":  # trained by the recipe of the fusion
+            own = tuple(path for path in own if path.startswith(("encoder.build.", "encoder.prepare.")))
+        space += [path.replace("encoder.", f"encoder[{modality}].", 1) if modality else path for path in own]
+    for name in (request.fusion or "", *(read_pretrainer(text)[1] for text in request.pretrainers)):
+        space += found.search.get(name, ())
+    try:
+        search = Search(space=tuple(dict.fromkeys(space)), trials=trials)
+        if not space:
+            return replace(row, search=search, reason="nothing to tune")
+        check_search(request, search)
+    except EmbenchError as error:
+        return replace(row, search=search, reason=error.what)
+    return replace(row, search=search)
 
 
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
