@@ -10,12 +10,10 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.boards import ROOT, RUNS
-from bench.boards.rows import ALL, Row
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
 from embench.files import write_text
@@ -32,18 +30,30 @@ METRICS = {
 }
 
 METHODS = {
-    "signal_transform": (Row("stress_predict", "tcn", "shared_tf", ALL), "tcn + shared_tf"),
-    "masked_value": (Row("stress_predict", "cnn_tf", "single", "eda"), "cnn_tf on EDA"),
+    "signal_transform": (("tcn", "shared_tf", "ppg,eda,temp"), "tcn + shared_tf"),
+    "masked_value": (("cnn_tf", "single", "eda"), "cnn_tf on EDA"),
 }
-"""Pretrainer -> the row without it, and what the panel is called."""
+"""Pretrainer -> encoder, fusion and modalities of the row without it, and what the panel is called."""
 
 LIMITS = (0.35, 0.9)
 """Limits of the AUROC axes, so that panels can be compared."""
 
 
 def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path | None) -> Request:
-    row = METHODS[pretrainer][0]._replace(pretrainer=pretrainer if pretrained else None, labelled=n_labelled)
-    return replace(row.request(data_root=data_root, runs=RUNS), seeds="0")
+    (encoder, fusion, modalities), _ = METHODS[pretrainer]
+    return Request(
+        "stress_predict",
+        encoders=(encoder,),
+        fusion=fusion,
+        modalities=modalities,
+        pretrainers=(pretrainer,) if pretrained else (),
+        label_subjects=n_labelled,
+        seeds="0",
+        recipe="small",
+        device="cpu",
+        data_root=data_root,
+        runs=RUNS,
+    )
 
 
 def measure(data_root: Path | None) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 For when scores are computed in another way (`embench.statistics.SCORING_REVISION`), or the format of entries changes.
 Nothing is trained and no further test label is opened. Audits, which are of the old scores, are removed: `embench
-audit` makes them again. Entries of superseded protocols keep their scores and audits.
+audit` makes them again. Entries of superseded protocols keep their scores and audits, and so do sealed ones, which have
+to be run again.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def main() -> int:
     argparse.ArgumentParser(description="Score the entries of leaderboards/ again.").parse_args()
     differ = {}
     for entry in [path.parent for path in sorted(BOARDS.glob("*/*/*/run.yaml"))]:
-        if protocols.superseded_by(entry.parent.name):
-            rewrite_entry(entry, record.read_record(entry))
+        known = record.read_record(entry)
+        if protocols.superseded_by(entry.parent.name) or known.labels is None:
+            rewrite_entry(entry, known)
         else:
             differ[entry.name] = rescore(entry)
     leaderboard.build_leaderboards(BOARDS)

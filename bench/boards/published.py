@@ -1,17 +1,17 @@
-"""The published entries as the tables ask for them: rows of a board, their names, their records and their numbers."""
+"""The published entries as the pages ask for them: boards, their rows, and what a page shows of both."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from bench import markdown
+from bench import ROOT
 from bench.boards import BOARDS
 from bench.boards.rows import FIXED
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
@@ -21,7 +21,7 @@ from embench.leaderboard.select import select_sections
 from embench.records.manifest import Manifest
 from embench.records.method_kind import method_kind
 from embench.records.record import Record, read_record
-from embench.records.scores import Score, Scores
+from embench.records.scores import Adds, AddsAt, Score, Scores
 from embench.records.wording import bare_name
 from embench.statistics.by_subject import Scored
 from embench.statistics.compared import Comparison
@@ -33,15 +33,96 @@ from embench.statistics.summands import headline_summands
 WITHIN = "auroc_within"
 
 
-class Board(NamedTuple):
-    """Rows of one dataset and target under the fixed protocol."""
+@cache
+def entries() -> list[LeaderboardEntry]:
+    return load_entries(BOARDS)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The rows of a dataset and target under a protocol, trained on this dataset or another."""
 
     dataset: str
     target: str
+    protocol: str = FIXED
+    trained_on: str | None = None
 
     @property
     def title(self) -> str:
         return f"`{self.dataset}`, {self.target}"
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Its rows that no other entry supersedes."""
+        own = (self.dataset, self.protocol, self.trained_on)
+        every = [Row(entry, self) for entry in entries() if entry.superseded is None and self.target in entry.targets]
+        return [row for row in every if (row.entry.board, row.run.protocol.name, row.trained_on) == own]
+
+    @cached_property
+    def metric(self) -> str:
+        """The headline, or the score within a subject where no row has a headline."""
+        return next((row.headline for row in self.rows if row.score(row.headline)), WITHIN)
+
+    @cached_property
+    def best_first(self) -> list[Row]:
+        """The rows that have a score."""
+        return sorted((row for row in self.rows if row.score()), key=lambda row: -row.mean)
+
+    @property
+    def first(self) -> Row:
+        return self.best_first[0]
+
+    def best_of(self, modalities: str) -> Row:
+        """The row with the highest score that reads these modalities alone."""
+        return next(row for row in self.best_first if row.modalities == modalities)
+
+    @property
+    def ranked(self) -> bool:
+        """True if the headline can be estimated."""
+        return self.metric == self.first.headline
+
+    @property
+    def above(self) -> int:
+        """Number of rows above chance."""
+        return sum(row.above_chance for row in self.rows)
+
+    @property
+    def asked(self) -> list[Row]:
+        """The rows of which it is asked what they add, the largest effect first."""
+        return sorted((row for row in self.rows if row.decides), key=lambda row: -row.decides.effect.mean)
+
+    @property
+    def adding(self) -> list[Row]:
+        return [row for row in self.asked if row.decides.adds]
+
+    def at(self, level: str) -> list[Row]:
+        """Rows that add at a level, whichever decides."""
+        return [row for row in self.asked if level in row.adds.levels and row.adds.levels[level].adds]
+
+    @property
+    def correlated(self) -> list[Row]:
+        """Rows whose partial correlation lies above 0, whatever is left of their scores."""
+        return [row for row in self.asked if low(row.decides.effect) > 0]
+
+    @cached_property
+    def section(self) -> BoardSection:
+        """The board as `embench leaderboard` shows it."""
+        about = {"dataset": self.dataset, "protocol": self.protocol, "target": self.target}
+        found = select_sections(leaderboard_sections(BOARDS), **about)
+        return next(section for section in found if section.trained_on is None)
+
+    @property
+    def looks(self) -> int:
+        """Least number of openings of the target's labels: one for each published run on its dataset."""
+        return sum(entry.board == self.dataset and self.target in entry.targets for entry in entries())
+
+    @property
+    def families(self) -> list[list[Row]]:
+        """The rows on features, and the networks, by which pages speak of all of a kind: tuned ones where both have
+        some."""
+        kinds = [[row for row in self.best_first if row.kind == kind] for kind in ("features", "network")]
+        tuned = [[row for row in rows if row.run.config.get("tuned")] for rows in kinds]
+        return tuned if all(tuned) else kinds
 
 
 EVERY = (
@@ -52,104 +133,135 @@ EVERY = (
     Board("hku956", "arousal"),
     Board("eegmat", "task"),
 )
-TASKS = ("stress", "task")
-"""Targets that are tasks given to subjects, not their reports."""
-CLOCK, MOVEMENT, REGISTERED = "session_position", "movement", "registered_clock"
 
 
-# Entries
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A published entry on the board of one of its targets."""
+
+    entry: LeaderboardEntry
+    board: Board
+
+    @property
+    def run(self) -> Manifest:
+        return self.entry.run
+
+    @property
+    def headline(self) -> str:
+        return self.entry.scores.headlines[self.board.target]
+
+    def score(self, metric: str = "", control: str | None = None) -> Score | None:
+        """A score, by default that which the board shows, of the method or of a control."""
+        return self.entry.scores.score(self.board.target, metric or self.board.metric, control)
+
+    @property
+    def mean(self) -> float:
+        return self.score().mean
+
+    @property
+    def above_chance(self) -> bool:
+        return low(self.score()) > 0.5
+
+    @cached_property
+    def adds(self) -> Adds | None:
+        """What it adds to clock and movement; None where that is not asked."""
+        return self.entry.scores.adds(self.board.target)
+
+    @property
+    def decides(self) -> AddsAt | None:
+        """What it adds at the level that decides."""
+        return self.adds.decides if self.adds else None
+
+    # The method
+
+    @property
+    def kind(self) -> str:
+        return method_kind(self.run.method)
+
+    @property
+    def encoders(self) -> str:
+        return "/".join(dict.fromkeys(map(bare_name, self.run.method.encoders.values())))
+
+    @property
+    def fusion(self) -> str:
+        return bare_name(self.run.method.fusion or "")
+
+    @property
+    def modalities(self) -> str:
+        return ",".join(self.run.method.modalities)
+
+    @property
+    def method(self) -> str:
+        """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
+        return self._with_differences(self.encoders + ("" if self.fusion == "single" else f" + {self.fusion}"))
+
+    def _with_differences(self, name: str) -> str:
+        return ", ".join([name, *(re.sub("^--set (.*)", r"`\1`", each) for each in describe_differences(self.run))])
+
+    @property
+    def name(self) -> str:
+        """The differences of the row from others that were pretrained alike."""
+        return f"{self.method}, {self.modalities}"
+
+    @property
+    def link(self) -> str:
+        """The name, linked to the entry."""
+        return f"[{self.name}](../{self.entry.folder.relative_to(ROOT).as_posix()})"
+
+    @property
+    def estimator(self) -> str:
+        """The method, led by its estimator, without the encoder `handcrafted`, which most rows on features have."""
+        own = "" if self.encoders == "handcrafted" else f" on {self.encoders}"
+        return self._with_differences(self.fusion + own)
+
+    @property
+    def pretrained(self) -> str:
+        """The pretrainer, with its source where that is another dataset."""
+        names = [bare_name(name.partition(":")[0]) for name in self.run.method.pretrainers]
+        sources = self.run.config["pretrained_on"]
+        return ", ".join([f"{n} on {bare_name(s)}" for n, s in zip(names, sources, strict=True)] if sources else names)
+
+    @property
+    def trained_on(self) -> str | None:
+        return bare_name(self.run.config["train_dataset"] or "") or None
+
+    # Its record
+
+    @property
+    def record(self) -> Record:
+        return _record(self.entry.folder)
+
+    @property
+    def is_open(self) -> bool:
+        """True if the entry holds predictions, so that others can be compared with it."""
+        return self.run.card.labels_public == "yes"
+
+    @cache  # noqa: B019  rows live as long as the process
+    def against(self, other: Row) -> Comparison:
+        """The comparison with another row in the score that their board shows."""
+        return compare(self.record, other.record, self.board.target, self.board.metric)
+
+    def scored(self, seeds: Sequence[int]) -> Scored:
+        """The predictions and folds in some of its seeds, to be scored within subjects."""
+        predictions = self.record.predictions.take(np.isin(self.record.predictions["seed"], seeds))
+        folds = [row for row in self.record.folds if row["seed"] in map(str, seeds)]
+        held = replace(self.record, predictions=predictions, folds=folds)
+        return Scored(held, self.entry.folder, self.board.target, WITHIN)
+
+    @cached_property
+    def summands(self) -> Summands | None:
+        """What groups of subjects add to the score that the board shows; an entry holds those of the headline."""
+        target, metric = self.board.target, self.board.metric
+        if metric == self.headline or not self.is_open:
+            return self.entry.summands.get(target)
+        scores = self.record.scores
+        shown_first = Scores({**scores, "headlines": {**scores.headlines, target: metric}})
+        return headline_summands(replace(self.record, scores=shown_first), target)
 
 
-@cache
-def entries() -> list[LeaderboardEntry]:
-    """Entries that no other entry supersedes."""
-    return [entry for entry in load_entries(BOARDS) if entry.superseded is None]
-
-
-def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
-    """The rows of a board that were trained on a dataset, by default its own."""
-    return [
-        entry
-        for entry in entries()
-        if (entry.board, entry.run.protocol.name) == (board.dataset, protocol)
-        and board.target in entry.targets
-        and (bare_name(entry.run.config["train_dataset"] or "") or None) == trained_on
-    ]
-
-
-def standing() -> list[Board]:
-    """The boards that have rows."""
-    return [board for board in EVERY if rows_of(board)]
-
-
-def metric_of(board: Board, protocol: str = FIXED) -> str:
-    """The headline, or the score within a subject where no row has a headline."""
-    rows = rows_of(board, protocol)
-    headlines = {e.scores.headlines[board.target] for e in rows if e.score(board.target, headline(e, board))}
-    return headlines.pop() if headlines else WITHIN
-
-
-def best_first(board: Board, protocol: str = FIXED) -> list[tuple[LeaderboardEntry, Score]]:
-    """The rows of a board that have a score, with it."""
-    metric = metric_of(board, protocol)
-    scored = [(e, score) for e in rows_of(board, protocol) if (score := e.score(board.target, metric))]
-    return sorted(scored, key=lambda row: -row[1].mean)
-
-
-@cache
-def looks_at(board: Board) -> int:
-    """Least number of openings of a target's labels: one for each published run on its dataset."""
-    return sum(entry.board == board.dataset and board.target in entry.targets for entry in load_entries(BOARDS))
-
-
-def section_of(board: Board) -> BoardSection:
-    """The board as `embench leaderboard` shows it."""
-    found = select_sections(leaderboard_sections(BOARDS), dataset=board.dataset, protocol=FIXED, target=board.target)
-    return next(section for section in found if section.trained_on is None)
-
-
-def headline(entry: LeaderboardEntry, board: Board) -> str:
-    return str(entry.scores.headlines[board.target])
-
-
-def is_features(entry: LeaderboardEntry) -> bool:
-    return method_kind(entry.run.method) == "features"
-
-
-def estimator(entry: LeaderboardEntry) -> str:
-    """The estimator of a row on features, with their encoder where it is not `handcrafted`, which most rows have."""
-    encoders = encoders_of(entry)
-    return fusion(entry) if encoders == "handcrafted" else f"{fusion(entry)} on {encoders}"
-
-
-def method(entry: LeaderboardEntry) -> str:
-    """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
-    name = encoders_of(entry) + ("" if fusion(entry) == "single" else f" + {fusion(entry)}")
-    return ", ".join([name, *(re.sub("^--set (.*)", r"`\1`", each) for each in describe_differences(entry.run))])
-
-
-def encoders_of(entry: LeaderboardEntry) -> str:
-    return "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
-
-
-def fusion(entry: LeaderboardEntry) -> str:
-    return bare_name(entry.run.method.fusion or "")
-
-
-def modalities(entry: LeaderboardEntry) -> str:
-    return ",".join(entry.run.method.modalities)
-
-
-def name_of(entry: LeaderboardEntry) -> str:
-    """The differences of the row from others that were pretrained alike."""
-    return f"{method(entry)}, {modalities(entry)}"
-
-
-def pretrained(entry: LeaderboardEntry) -> str:
-    """The pretrainer, with its source where that is another dataset."""
-    names = [bare_name(name.partition(":")[0]) for name in entry.run.method.pretrainers]
-    sources = entry.run.config["pretrained_on"]
-    return ", ".join([f"{n} on {bare_name(s)}" for n, s in zip(names, sources, strict=True)] if sources else names)
+@lru_cache(16)
+def _record(folder: Path) -> Record:
+    return read_record(folder)
 
 
 # Questions: what rows, claims and entries ask for, by which one finds the other
@@ -161,56 +273,21 @@ def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
     named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
     pretrainers = tuple(request.get("pretrainers") or ())
-    return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
+    tuned = bool(request.get("tuned"))
+    return encoders, modalities, tuple(sorted(settings)), pretrainers, tuned, *map(request.get, named)
 
 
 def asked(run: Manifest) -> tuple[Any, ...]:
-    """Returns the question that an entry's run answers. Its request has no pretrainers, which may name places; its
-    configuration does."""
-    return question({**run.config["request"], "pretrainers": run.config["pretrainers"]})
+    """Returns the question that an entry's run answers. Its request has nothing that may name places; its configuration
+    does."""
+    known = {name: run.config.get(name) for name in ("pretrainers", "tuned")}
+    return question({**run.config["request"], **known})
 
 
 @cache
 def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
     """Entries by the question that their run answers."""
-    return {asked(entry.run): entry for entry in entries()}
-
-
-# Records
-
-
-@lru_cache(16)
-def record_of(folder: Path) -> Record:
-    return read_record(folder)
-
-
-def is_open(entry: LeaderboardEntry) -> bool:
-    """True if the entry holds predictions, so that others can be compared with it."""
-    return entry.run.card.labels_public == "yes"
-
-
-@cache
-def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
-    return compare(record_of(one), record_of(other), target, metric)
-
-
-def scored(entry: LeaderboardEntry, board: Board, metric: str, seeds: Sequence[int]) -> Scored:
-    """The predictions and folds of an entry in some of its seeds, to be scored."""
-    record = record_of(entry.folder)
-    predictions = record.predictions.take(np.isin(record.predictions["seed"], seeds))
-    folds = [row for row in record.folds if row["seed"] in map(str, seeds)]
-    return Scored(replace(record, predictions=predictions, folds=folds), entry.folder, board.target, metric)
-
-
-@cache
-def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
-    """The parts that groups of subjects add to a score, of which the entry holds those of the headline."""
-    (entry,) = [e for e in entries() if e.folder == folder]
-    if metric == headline(entry, board) or not is_open(entry):
-        return entry.summands.get(board.target)
-    record = record_of(folder)
-    scores = Scores({**record.scores, "headlines": {**record.scores.headlines, board.target: metric}})
-    return headline_summands(replace(record, scores=scores), board.target)
+    return {asked(entry.run): entry for entry in entries() if entry.superseded is None}
 
 
 # Numbers
@@ -241,8 +318,3 @@ def low(score: Score | Estimate | None) -> float:
 def bold(score: Score | None) -> str:
     """A score as text, bold where the interval lies above chance."""
     return f"**{shown(score)}**" if low(score) > 0.5 else shown(score)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; a sentence where there are no rows yet."""
-    return markdown.table(heads, rows) if rows else "*None of these rows has been run yet.*"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.boards import BOARDS
-from bench.boards.rows import GROUPS
+from bench.boards.rows import groups
 from bench.scaling import WORK
 from embench.engine.fits import window_grid
 from embench.engine.source import grid_of
@@ -67,8 +67,9 @@ def published(data: Path) -> tuple[dict[str, float], dict[str, float], int]:
 def _rows(data: Path) -> Iterator[tuple[Plan, dict[str, float], float]]:
     """Published rows with networks: the plan, rows times epochs of each network, and the seconds that they took."""
     with snapshot():
-        for row in (row for group in GROUPS.values() for row in group if row.encoder != "handcrafted"):
-            plan = runner.plan(row.request(data_root=data, runs=WORK / "runs", workers=1))
+        rows = [row for group in groups(data_root=data, runs=WORK / "runs", workers=1).values() for row in group]
+        for row in (row for row in rows if row.request.encoders != ("handcrafted",)):
+            plan = runner.plan(row.request)
             entry = BOARDS / board_name(plan.dataset) / plan.protocol.name / plan.id
             if not (entry / RUN_FILE).is_file():
                 continue

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embench.python.baselines import baselines as baselines
     from embench.python.networks import network as network
     from embench.python.records import audit as audit
     from embench.python.records import board as board
@@ -41,6 +42,7 @@ _HOMES = {
     "Score": "embench.records.scores",
     "Scores": "embench.records.scores",
     "audit": "embench.python.records",
+    "baselines": "embench.python.baselines",
     "benchmark": "embench.python.running",
     "board": "embench.python.records",
     "compare": "embench.statistics.comparison",

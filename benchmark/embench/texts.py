@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -33,6 +33,13 @@ def markdown(text: str) -> str:
     """
     line = " ".join(visible(text).split())
     return "".join(_MARKUP.get(letter, letter) for letter in line).replace("://", ":&#47;&#47;")
+
+
+def table_in_markdown(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    """A table of a Markdown file. Cells are not padded: a changed cell changes its own line only."""
+    safe = [[cell.replace("|", "\\|") for cell in line] for line in (heads, *lines)]
+    head, *body = [f"| {' | '.join(line)} |" for line in safe]
+    return "\n".join([head, "|" + " --- |" * len(heads), *body])
 
 
 def has_control(text: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.boards import exercise as board
+from bench import exercise as board
 from embench.engine.inputs import encoder_of
 from embench.errors import CheckFailed
 from embench.planning.graph import Graph

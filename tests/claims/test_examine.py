@@ -129,6 +129,29 @@ def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
+def test_the_set_of_a_paper_ends_in_a_page_of_printed_and_obtained_numbers(bring, acme, embench, tmp_path):
+    never = {"paper": PAPER, "claim": "People like it.", "not_tested": "Nobody asked them."}
+    raising = {"modalities": "ecg", "encoder": "embench_acme/raising"}
+    printed = {**ONE, "datasets": {TINY: {"targets": ["arousal"], "published": {"arousal": 0.5}}}}
+    bring(A1=printed, A2={**ONE, "a": raising}, A3=never)
+    (acme / "baselines").mkdir()
+    (acme / "baselines" / "paper-acme.yaml").write_text(f"name: paper-acme\nsummary: Theirs.\npaper: {PAPER}\n")
+    registry.refresh()
+    places = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--device", "cpu", "--workers", "1"]
+    done = embench("baselines", "--set", "paper-acme", "--dataset", TINY, *places, "--recipe", "quick", "--seeds", "0")
+    assert done.code == 6  # of a row that fails
+    (page,) = (tmp_path / "runs").glob(f"*/{PAPER}.md")
+    text = page.read_text()
+    for protocol in ("subject-independent-v3", "strizhkova2024"):
+        assert f"| {TINY} | arousal | {protocol} |" in text
+    assert "+0.500" in text  # as printed
+    assert "side a failed: encoder embench_acme/raising" in text
+    assert "Nobody asked them." in text
+    assert "published" in done.out
+    assert str(page) in "".join(done.out.split())
+
+
 @pytest.mark.parametrize(("modalities", "lacks"), [("eeg", "eeg"), ("eda[left]+ecg[up]", "ecg[up]")])
 def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply(bring, modalities, lacks):
     done = bring(A1={**CLAIM, "a": {"modalities": modalities}, "datasets": {"deap": {}}})("--dataset", TINY, "--json")

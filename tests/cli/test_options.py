@@ -17,7 +17,7 @@ POINTS = {
 """What an option is given, one or two values; any other takes any words."""
 
 MANY = {"encoder", "pretrainer", "set", "observer"}
-HELD = {"data-root": Path, "runs": Path, "workers": int}
+HELD = {"data-root": Path, "runs": Path, "tuned": Path, "workers": int}
 
 every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 

@@ -1,13 +1,14 @@
 """The pages about the boards say what the published entries say."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from bench.boards import BOARDS, ROOT, tables
 from bench.boards.findings import TEMPLATE, written
-from bench.boards.published import Board, asked, question
-from bench.boards.rows import GROUPS
+from bench.boards.published import Board, Row, asked, question
+from bench.boards.rows import groups
 from embench.leaderboard.entries import entry_folders
 from embench.protocols import superseded_by
 from embench.records.audit import read_audit
@@ -16,7 +17,7 @@ from embench.records.superseded import read_superseded
 
 from ..sample import WHOLE
 
-PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.pages()}
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in tables.PAGES}
 SHOWN = {name: dict(tables.tables_in(page)) for name, page in PAGES.items()}
 NUMBER = re.compile(r"(?<![\w.,/-])[-+]?(\d+(?:,\d{3})*\.\d+|\.\d+|\d{1,3}(?:,\d{3})+|\d{2,})(?![\w-]|\.\d)")
 CONSTANTS = {"95", "10", "60", "30"}
@@ -71,6 +72,27 @@ def test_a_long_table_has_the_row_that_the_entries_of_a_board_give(title):
     assert row in SHOWN["docs/findings.md"][title].splitlines()
 
 
+@pytest.mark.slow
+def test_families_are_read_by_tuned_rows_where_both_have_some():
+    board = Board("eegmat", "task")
+    features, networks = board.families
+    assert {row.kind for row in features} == {"features"}
+    assert {row.kind for row in networks} == {"network"}
+    assert len(features) + len(networks) == len(board.best_first)
+
+    def tuned(row):
+        config = {**row.run.config, "tuned": {"trials": 20}}
+        return Row(replace(row.entry, run=row.run.model_copy(update={"config": config})), board)
+
+    for added, shown in (
+        ([tuned(features[1])], [len(features) + 1, len(networks)]),
+        ([tuned(features[1]), tuned(networks[1])], [1, 1]),
+    ):
+        other = Board("eegmat", "task")
+        other.__dict__["rows"] = [*board.rows, *added]
+        assert [len(rows) for rows in other.families] == shown
+
+
 @pytest.fixture(scope="module", params=sorted(path.name for path in BOARDS.iterdir() if path.is_dir()))
 def ours(request):
     """Folder -> manifest of each entry of a board whose place nothing took."""
@@ -79,8 +101,9 @@ def ours(request):
 
 
 def test_every_entry_of_a_board_is_a_row_that_make_board_runs(ours):
-    rows = {question(vars(row.request())) for group in GROUPS.values() for row in group}
-    assert len(rows) == sum(map(len, GROUPS.values()))
+    every = groups()
+    rows = {question(vars(row.request)) for group in every.values() for row in group}
+    assert len(rows) == sum(map(len, every.values()))
     assert ours
     assert [run.id for run in ours.values() if asked(run) not in rows] == []
 

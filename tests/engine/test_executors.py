@@ -12,6 +12,8 @@ from embench.engine.work import run_stage
 from embench.errors import EmbenchError, OutOfMemory, PluginError, UsageError
 from embench.runs.run import grid
 
+from ..tiny.world import plugin
+
 
 @pytest.fixture
 def toy(monkeypatch):
@@ -47,6 +49,16 @@ def test_an_executor_of_the_table_runs_a_grid_with_the_same_numbers_and_events(b
     assert all(stage in bench.stages() for stage in (e["stage"]["id"] for e in events if e["event"] == "stage_started"))
     assert {"plan", "stage_started", "epoch_ended", "stage_ended"} <= {event["event"] for event in events}
     assert done.results[0].scores == shared.run("Pool", modalities="eda").scores
+
+
+def test_the_rows_of_a_baseline_set_are_run_by_the_executor_that_is_named(bench, embench, toy, tmp_path):
+    rules = "core:\n  - {encoder: handcrafted, fusion: lda, modalities: eda}\n"
+    (tmp_path / "one-v1.yaml").write_text(f"name: one-v1\nsummary: One.\n{rules}")
+    few = ["--target", "arousal", "--seeds", "0", "--device", "cpu", "--workers", "1", "--protocol", bench.protocol]
+    places = ["--dataset", plugin("Tiny"), "--data-root", bench.data, "--runs", bench.runs]
+    done = embench("baselines", "--set", tmp_path / "one-v1.yaml", *places, *few, "--executor", "toy")
+    assert done.code == 0, done.err
+    assert {stage.id for stage in toy} == bench.stages() != set()
 
 
 @pytest.mark.parametrize("executor", ["toy", "local"])

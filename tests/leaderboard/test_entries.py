@@ -23,12 +23,13 @@ from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
 from embench.leaderboard.export import export_entry, rewrite_entry
 from embench.leaderboard.recompute import recomputed_scores
-from embench.leaderboard.sealing import compare_seal, sealed_scores
+from embench.leaderboard.sealing import compare_seal, sealed_scores, what_tells_labels
+from embench.planning.tuning import Choice, Search, Tuning, read_tuning
 from embench.protocols import load_protocol
 from embench.records import entry
 from embench.records.audit import SEVERITIES
 from embench.records.predictions import MODEL, Predictions
-from embench.records.record import Record, as_yaml, read_record, write_record
+from embench.records.record import TUNING_FILE, Record, as_yaml, read_manifest, read_record, write_record
 from embench.records.scores import Scores
 from embench.statistics.scores import compute_scores
 
@@ -65,6 +66,29 @@ def published(root: Path, record: Record) -> Path:
     folder = root / "runs" / "stress_predict" / record.run["id"]
     write_record(folder, record)
     return export_entry(folder, root / "boards", key=lambda _: b"digest")
+
+
+@pytest.mark.parametrize("labels", ["yes", "no"])
+def test_choices_go_along_with_a_tuned_run_without_scores_where_labels_are_not_public(
+    tmp_path: Path, make_run: Callable[..., Any], binary: Target, labels: str
+) -> None:
+    """Scores of the few validation subjects of a fold, of many trials, are equations about their labels."""
+    of = {"seed": 0, "fold": 0, "target": "arousal", "subjects": ("s01",), "score": "auroc_within"}
+    choice = Choice(**of, scores=(0.5, 0.75), chosen=1)
+    tuning = Tuning(of="method", search=Search(space=("fusion.build.C=1,2",), trials=2), choices=(choice,))
+    run = run_of(make_run(), binary, labels, config={**RUN["config"], "tuned": tuning.summary})
+    folder = tmp_path / "runs" / "stress_predict" / run.run["id"]
+    folder.mkdir(parents=True)
+    (folder / TUNING_FILE).write_text(tuning.text())
+    made = published(tmp_path, run)
+    copied = read_tuning(made / TUNING_FILE)
+    assert copied.choices[0].scores == (choice.scores if labels == "yes" else ())
+    assert copied.summary == read_manifest(made).config["tuned"]
+    if labels == "no":
+        facts = read_manifest(made), read_record(made).scores, None
+        assert what_tells_labels(made, *facts) == ""
+        (made / TUNING_FILE).write_text(tuning.text())
+        assert "scores of validation subjects" in what_tells_labels(made, *facts)
 
 
 def in_order(predictions: Predictions) -> dict[str, list[Any]]:

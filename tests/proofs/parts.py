@@ -54,6 +54,7 @@ def _rates() -> Iterator[tuple[str, tuple[str, ...]]]:
     for cell in ADDED:
         yield f"added {cell}", (*PYTHON, "tests.truth.added", "200", cell)
     yield "films", (*PYTHON, "tests.truth.films", "300")
+    yield "tuned", (*PYTHON, "tests.truth.tuned", "50")
 
 
 def _sealed() -> Iterator[tuple[str, tuple[str, ...]]]:

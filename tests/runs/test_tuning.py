@@ -1,15 +1,24 @@
-"""Settings are searched on validation subjects: test labels stay closed, each trial is a look, nothing runs twice."""
+"""Each fold chooses settings on its own validation subjects: test subjects are refused, trials are a fixed list and
+looks, and a tuned run is made again from its record."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from embench.errors import DataError, UsageError
+from embench.audits import audit_run
+from embench.errors import CheckFailed, DataError, UsageError
+from embench.planning.plan import make
+from embench.planning.tuning import Range, Search, Tuning, read_tuning, space_of
 from embench.records.ledger import read_ledger
-from embench.runs.tuning import Range, space_of, tune
+from embench.records.record import TUNING_FILE, read_manifest, read_record
+from embench.runs.rebuild import rebuild_plan
+from embench.runs.run import run
+from embench.runs.tuning import choose, predicted_tables, tune
 
 OPTIONS = {"modalities": "ecg", "fusion": "logreg", "seeds": "0", "targets": "arousal"}
-SPACE = space_of(["fusion.build.C=log:1e-4..10"])
+SEARCH = Search(space=("fusion.build.C=log:1e-4..10",), trials=3)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +39,7 @@ def test_a_space_is_read(text, space):
 @pytest.mark.parametrize(
     "texts",
     [[], ["encoder.lr"], ["encoder.lr=1"], ["=1,2"], ["a.b=2..1"], ["a.b=1..1"], ["a.b=log:0..1"], ["a.b=x..y"],
-     ["a.b=1,2", "a.b=3,4"], ["a.b=1,,2"]],
+     ["a.b=1,2", "a.b=3,4"], ["a.b=1,,2"], ["fusion.targets=each,joint"], ["encoder.view.length_s=5..10"]],
 )  # fmt: skip
 def test_what_is_no_space_is_refused(texts):
     with pytest.raises(UsageError, match="--search") as refused:
@@ -38,51 +47,216 @@ def test_what_is_no_space_is_refused(texts):
     assert "tried" not in refused.value.what
 
 
-def test_trials_score_validation_subjects_and_a_second_call_runs_and_counts_nothing(bench):
+def test_trials_are_a_fixed_list_that_begins_with_the_defaults_and_covers_the_range():
+    short, long = (Search(space=("a.b=log:1e-3..1e3", "c.d=1..3"), trials=n) for n in (3, 200))
+    assert short.settings == long.settings[:3]
+    assert short.settings[0] == ()
+    assert short.settings != Search(space=short.space, trials=3, seed=1).settings
+    drawn = [dict(setting.split("=") for setting in settings) for settings in long.settings[1:]]
+    values = np.array([float(each["a.b"]) for each in drawn])
+    assert 1e-3 <= values.min() < 2e-3
+    assert 5e2 < values.max() <= 1e3
+    assert abs((values < 1).mean() - 0.5) < 0.1
+    assert {each["c.d"] for each in drawn} == {"1", "2", "3"}
+
+
+def trial_plans(bench, **options):
+    return [
+        make(bench.request("Moments", **{**OPTIONS, "dev": True, "settings": settings, **options}))
+        for settings in SEARCH.settings
+    ]
+
+
+def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    assert read_tuning(found.file) == found.tuning
+    plans = trial_plans(bench)
+    tables = [predicted_tables(plan.graph.predictions, bench.runs / "stages") for plan in plans]
+    assert len(found.tuning.choices) == len(plans[0].graph.predictions) > 1
+    for choice, expected in zip(found.tuning.choices, plans[0].graph.predictions, strict=True):
+        fold = plans[0].folds[0][choice.fold]
+        subjects = {unit.id: unit.subject for unit in plans[0].fit.units}
+        assert set(choice.subjects) == {subjects[unit] for unit in fold.val}
+        assert choice.scores[choice.chosen] == max(choice.scores)
+        assert choice.chosen == choice.scores.index(max(choice.scores))
+        key = (0, choice.fold, "arousal")
+        assert choose(plans[0], expected, [of[key] for of in tables]) == choice
+        assert choose(plans[0], expected, [tables[0][key]] * 3).chosen == 0  # a tie
+        turned = [tables[0][key], 1 - tables[0][key], None]
+        values = choose(plans[0], expected, turned).scores
+        assert values[0] + values[1] == pytest.approx(1)
+        assert values[2] is None
+
+
+def test_nothing_can_be_chosen_by_test_subjects(bench):
+    tune(bench.request("Moments", **OPTIONS), SEARCH)
+    plan, tested = trial_plans(bench)[0], make(bench.request("Moments", **OPTIONS))
+    (own, other), test = plan.graph.predictions[:2], tested.graph.predictions[0]
+    at = {unit.id: i for i, unit in enumerate(plan.fit.units)}
+    tested_of_other = tuple(at[id_] for id_ in plan.folds[0][other.fold].test)
+    for planned, expected in (
+        (tested, test),  # the plan of a test
+        (plan, replace(own, units=test.units)),  # its units
+        (plan, replace(own, units=(*own.units, test.units[0]))),  # one of them
+        (plan, replace(other, units=tested_of_other)),
+    ):
+        table = np.full((len(expected.units), 1), 0.5)
+        with pytest.raises(CheckFailed, match="must not be chosen by test subjects"):
+            choose(planned, expected, [table])
+
+
+def test_test_labels_change_no_choice_of_their_fold(bench):
+    """Labels of the subjects that a fold tests can be anything: its choice stays."""
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    plan = trial_plans(bench)[0]
+    tables = [predicted_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
+    for choice, expected in zip(found.tuning.choices, plan.graph.predictions, strict=True):
+        labels = plan.fit.label["arousal"].copy()
+        tested = plan.fit.positions_of(plan.folds[0][choice.fold].test)
+        labels[tested] = 1 - labels[tested]
+        other = replace(plan, fit=(cohort := replace(plan.fit, label={"arousal": labels})), test=cohort)
+        assert choose(other, expected, [of[0, choice.fold, "arousal"] for of in tables]) == choice
+
+
+def test_a_tuned_run_has_the_chosen_settings_fold_by_fold_and_trains_nothing_twice(bench):
+    options = {**OPTIONS, "fusion": "single", "modalities": "ecg"}
+    search = Search(space=("encoder.lr=log:1e-5..1",), trials=3)
+    found = tune(bench.request(**options), search)
+    fitted = {path.name for path in (bench.runs / "stages").iterdir() if (path / "weights.safetensors").is_file()}
+    result = run(found.request)
+    assert {p.name for p in (bench.runs / "stages").iterdir() if (p / "weights.safetensors").is_file()} == fitted
+    plan, own = make(found.request), [make(bench.request(**{**options, "settings": s})) for s in search.settings]
+    for k, (choice, expected) in enumerate(zip(found.tuning.choices, plan.graph.predictions, strict=True)):
+        assert expected == own[choice.chosen].graph.predictions[k]
+    config = read_manifest(result.folder).config
+    assert config["tuned"]["trials"] == 3
+    assert config["request"]["tuned"] == TUNING_FILE
+    assert "tuned" not in read_manifest(bench.run(**options).folder).config["request"]
+
+
+def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    result = run(found.request)
+    found.file.unlink()
+    planned, reason = rebuild_plan(read_record(result.folder), result.folder, bench.data, bench.runs)
+    assert planned is not None, reason
+    assert planned.id == result.id
+    audit = audit_run(result.folder, trust_code=True)
+    assert audit.checks["tuning"].findings == ()
+    assert audit.checks["tuning"].figures["choices"] == len(found.tuning.choices)
+
+
+def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
+    assert audit.checks["choices"].findings == ()
+    planted = {"scores": (0.1, 0.2, 0.9), "chosen": 2}
+    choices = tuple(choice.model_copy(update=planted) for choice in found.tuning.choices)
+    better = found.tuning.model_copy(update={"choices": choices})
+    found.file.write_text(better.text())
+    audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
+    assert audit.checks["tuning"].findings == ()  # it agrees with itself
+    (finding,) = audit.checks["choices"].findings
+    assert "validation scores that decided between trials are others here" in finding.what
+
+
+def spoiled(tuning: Tuning, **changes) -> Tuning:
+    first = tuning.choices[0]
+    return tuning.model_copy(update={"choices": (first.model_copy(update=changes), *tuning.choices[1:])})
+
+
+@pytest.mark.parametrize("leak", ["not the best", "another fold", "test subjects"])
+def test_an_audit_refuses_choices_that_are_not_those_of_the_validation_subjects(bench, leak):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    first, second = found.tuning.choices[:2]
+    plan = make(bench.request("Moments", **OPTIONS))
+    tested = tuple(sorted({plan.test.units[i].subject for i in plan.graph.predictions[0].units}))
+    planted = {
+        "not the best": {"chosen": min(range(3), key=lambda k: first.scores[k]), "scores": (0.5, 0.4, 0.6)},
+        "another fold": {"subjects": second.subjects, "scores": second.scores, "chosen": second.chosen},
+        "test subjects": {"subjects": tested},
+    }[leak]
+    if leak == "not the best":
+        planted["chosen"] = 1
+    found.file.write_text(spoiled(found.tuning, **planted).text())
+    result = run(found.request)
+    (finding,) = audit_run(result.folder, trust_code=True).checks["tuning"].findings
+    assert finding.severity == "severe"
+    assert "seed 0, fold 0" in finding.what
+
+
+def test_a_record_whose_choices_were_edited_is_refused(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    result = run(found.request)
+    (result.folder / TUNING_FILE).write_text(spoiled(found.tuning, chosen=2).text())
+    with pytest.raises(CheckFailed, match="changed after the record was written"):
+        read_record(result.folder)
+
+
+def test_a_file_is_of_one_method_and_its_seeds(bench):
+    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+    with pytest.raises(UsageError, match="tuned for another method"):
+        make(replace(found.request, settings=("fusion.class_weight=none",)))
+    with pytest.raises(UsageError, match="nothing was chosen for seed 1"):
+        make(replace(found.request, seeds="0,1"))
+    content = json.loads(found.file.read_text())
+    for change in ({"settings": [[], ["fusion.build.C=5"], []]}, {"choices": [{}]}, {"of": 3}):
+        found.file.write_text(json.dumps({**content, **change}))
+        with pytest.raises(DataError, match=r"trials are not those|choices|of"):
+            make(found.request)
+
+
+def test_trials_are_looks_and_a_second_call_runs_and_counts_nothing(bench):
     request = bench.request("Moments", **OPTIONS)
-    found = tune(request, SPACE, 3)
-    assert [trial.value for trial in found.ranked()] == sorted((t.value for t in found.trials), reverse=True)
-    folders = [trial.result.folder for trial in found.trials]
-    assert all(folder.name.startswith("dev-") for folder in folders)
-    looks = read_ledger(bench.runs)
-    assert len(looks) == len(set(folders))
+    found = tune(request, SEARCH)
+    looks, stages = read_ledger(bench.runs), bench.stages()
+    assert len(looks) == SEARCH.trials
     assert all(line["dev"] for line in looks)
-    stages = bench.stages()
-    longer = tune(request, SPACE, 4)
-    assert [trial.settings for trial in longer.trials[:3]] == [trial.settings for trial in found.trials]
-    assert len(read_ledger(bench.runs)) <= len(looks) + 1
-    assert [trial.value for trial in longer.trials[:3]] == [trial.value for trial in found.trials]
+    assert tune(request, SEARCH).tuning == found.tuning
+    assert (read_ledger(bench.runs), bench.stages()) == (looks, stages)
+    longer = tune(request, Search(space=SEARCH.space, trials=4))
+    assert len(read_ledger(bench.runs)) == len(looks) + 1
+    for before, after in zip(found.tuning.choices, longer.tuning.choices, strict=True):
+        assert after.scores[:3] == before.scores
     assert bench.stages() > stages
 
 
-def test_a_setting_that_fails_ends_no_search(bench, embench):
+def test_a_trial_that_fails_ends_no_search_and_the_printed_command_tests_the_choices(bench, embench):
     line = [
         "tune",
         *bench.line("--modalities", "ecg", "--fusion", "logreg", "--target", "arousal", encoder="Moments")[1:],
     ]
-    done = embench(*line, "--search", "fusion.build.C=-1,1", "--trials", "6")
+    done = embench(*line, "--search", "fusion.build.C=-1,10", "--trials", "6")
     assert done.code == 0, done.err
     assert "fusion.build.C=-1 failed: fusion embench_plugins/logreg failed" in done.err
     assert "opens the test labels" in done.out
-    assert "--set fusion.build.C=1" in " ".join(done.out.replace("\\\n", "").split())
     assert "--dev" not in done.out.split()
-    document = json.loads(embench(*line, "--search", "fusion.build.C=-1,1", "--trials", "6", "--json").out)
-    assert document["best"]["settings"] == ["fusion.build.C=1"]
-    assert {"error"} <= document["trials"][[t["value"] for t in document["trials"]].index(None)].keys()
+    document = json.loads(embench(*line, "--search", "fusion.build.C=-1,10", "--trials", "6", "--json").out)
+    failed = [trial for trial in document["trials"] if "error" in trial]
+    assert failed
+    assert {trial["chosen"] for trial in failed} == {0}
+    assert sum(trial["chosen"] for trial in document["trials"]) == document["choices"]
+    command = document["command"].split()
+    assert embench(*command[1:], "--recipe", "quick", "--device", "cpu").code == 0
 
 
-def test_what_cannot_be_searched_is_said_before_or_after_the_first_trial(bench):
+def test_what_cannot_be_searched_is_said_before_the_first_trial(bench):
     request = bench.request("Moments", **OPTIONS)
-    with pytest.raises(UsageError, match="has no `D`"):
-        tune(request, space_of(["fusion.build.D=1,2"]))
     events: list[object] = []
-    with pytest.raises(UsageError, match=r"where: --search fusion\.C\n(.*\n)*.*did you mean fusion\.build\.C\?"):
-        tune(request, space_of(["fusion.C=log:1e-3..10"]), progress=events.append)
+    for text, match in (
+        ("fusion.build.D=1,2", "has no `D`"),
+        ("fusion.C=log:1e-3..10", r"where: --search fusion\.C\n(.*\n)*.*did you mean fusion\.build\.C\?"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            tune(request, Search(space=(text,)), events.append)
     assert not events
-    with pytest.raises(UsageError, match="no score nope"):
-        tune(request, SPACE, metric="nope")
-    with pytest.raises(UsageError, match="decided by one target"):
-        tune(bench.request("Moments", **{**OPTIONS, "targets": "arousal,valence"}), SPACE)
-    with pytest.raises(DataError, match="undefined on the validation subjects") as undefined:
-        tune(request, SPACE, metric="auroc_within_stimulus")
-    assert "auroc_within" in undefined.value.hint
+
+
+def test_targets_choose_for_themselves_and_those_of_one_network_together(bench):
+    search = Search(space=("fusion.lr=log:1e-4..1e-1",), trials=2)
+    both = {"modalities": "ecg,eda", "targets": "arousal,valence", "seeds": "0"}
+    joint = tune(bench.request("Pool", fusion="concat", settings=("fusion.targets=joint",), **both), search)
+    assert {choice.target for choice in joint.tuning.choices} == {"arousal,valence"}
+    single = tune(bench.request("Moments", fusion="logreg", **both), SEARCH)
+    assert {choice.target for choice in single.tuning.choices} == {"arousal", "valence"}
+    assert run(joint.request).scores.headlines.keys() == {"arousal", "valence"}

@@ -59,6 +59,8 @@ def test_levels_nest():
         ("summary: Mine.\n", "", "summary: Field required", 1, ""),
         ("core:", "paper: wu2023\ncore:", "one of `core` and `paper`", 1, ""),
         ("[each, all]", "[]", "core.0.modalities", 4, ""),
+        ("extended:", "search:\n  svm: [fusion.build.C=1]\nextended:", "search.svm.0: ", 6, ""),
+        ("extended:", "search:\n  tcn:\n    - encoder.view.length_s=1..2\nextended:", "search.tcn.0: ", 7, ""),
     ],
 )
 def test_a_mistake_is_refused_by_field_and_line(before, after, fault, line, hint, tmp_path):

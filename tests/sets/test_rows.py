@@ -95,6 +95,32 @@ def test_each_level_of_the_standard_set_has_more_rows_for_every_dataset(dataset,
     assert set() < core < extended < full
 
 
+def test_every_row_of_the_standard_set_has_settings_to_tune_but_ridge(tmp_path):
+    for dataset in ("amigos", "k_emocon", "wearable_stress"):
+        made = baseline_rows(find_set("standard-v1"), "full", dataset, {"data_root": tmp_path}, 20)
+        tuned = [row for row in made if row.search]
+        assert len(tuned) == sum(not row.reason for row in made if not row.search)
+        unfit = {(row.request.fusion, row.reason) for row in tuned if row.reason}
+        assert unfit <= {("ridge", "nothing to tune")}
+
+
+def test_a_row_is_tuned_by_the_settings_of_its_parts_that_matter(tmp_path):
+    (tmp_path / "mine-v1.yaml").write_text(
+        "name: mine-v1\nsummary: Mine.\ncore:\n"
+        "  - {encoder: 'ppg=tcn,eda=cnn_tf', fusion: [late, shared_tf], modalities: 'ppg,eda'}\n"
+        "  - {encoder: handcrafted, fusion: [logreg, lda], modalities: eda}\n"
+        "search:\n  tcn: [encoder.lr=log:1e-4..1e-2, encoder.build.dropout=0..0.5]\n"
+        "  shared_tf: [fusion.lr=log:1e-4..1e-2]\n  logreg: [fusion.build.D=1..2]\n"
+    )
+    made = baseline_rows(find_set(f"{tmp_path}/mine-v1.yaml"), "core", "stress_predict", {"data_root": tmp_path}, 3)
+    found = {row.request.fusion: (row.search.space, row.reason) for row in made if row.search}
+    sizes = "encoder[ppg].build.dropout=0..0.5"
+    assert found["late"] == (("encoder[ppg].lr=log:1e-4..1e-2", sizes), "")
+    assert found["shared_tf"] == ((sizes, "fusion.lr=log:1e-4..1e-2"), "")
+    assert found["lda"] == ((), "nothing to tune")
+    assert "has no `D`" in found["logreg"][1]
+
+
 @pytest.mark.parametrize(("paper", "dataset"), PAPERS.items())
 def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(paper, dataset, tmp_path):
     found = baseline_rows(find_set(f"paper-{paper}"), "core", dataset, {"recipe": "quick", "data_root": tmp_path})

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from embench.sets.forecast import has_finished
+
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
@@ -142,5 +144,67 @@ def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     path.write_text("name: eeg-v1\nsummary: EEG.\ncore:\n  - {encoder: differential_entropy, fusion: svm}\n")
     done = embench("baselines", *common(bench), "--set", path)
     assert done.code == 2
-    assert "no row of eeg-v1 fits" in done.err
+    assert "no row of the set fits" in done.err
     assert "reads none of ecg, eda" in done.err
+
+
+def test_a_device_is_measured_when_a_run_on_it_has_ended(bench, embench, line):
+    assert not has_finished(bench.runs, "cpu")
+    assert all(row["measured"] for row in planned(embench, line)["rows"])  # on a CPU as soon as steps were tried
+    assert embench("baselines", *line, "--modalities", "eda").code == 0
+    assert has_finished(bench.runs, "cpu")
+    assert not has_finished(bench.runs, "mps")
+
+
+def test_a_plan_for_a_cluster_says_that_times_are_of_this_machine(embench, line):
+    done = embench("baselines", *line, "--dry-run", "--executor", "slurm")
+    assert "those of slurm were never measured" in " ".join(done.out.split())
+    done = embench("baselines", *line, "--dry-run", "--executor", "nobody")
+    assert "no executor `nobody`" in done.err
+
+
+TUNED = """name: tuned-v1
+summary: An estimator with something to tune, and one without.
+core:
+  - {encoder: handcrafted, fusion: [logreg, lda], modalities: eda}
+search:
+  logreg: [fusion.build.C=log:1e-3..1e2]
+"""
+
+
+def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, bench, tmp_path):
+    (tmp_path / "tuned-v1.yaml").write_text(TUNED)
+    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "3"]
+    before = planned(embench, line)
+    rows = {row["row"]: row for row in before["rows"]}
+    default, tuned = "handcrafted + logreg on eda, few", "handcrafted + logreg on eda, few, tuned (3 trials)"
+    assert list(rows).index(tuned) == list(rows).index(default) + 1
+    assert rows[tuned]["expected_s"] > rows[default]["expected_s"] > 0
+    assert rows[tuned]["command"].startswith("embench tune --dataset")
+    assert rows[tuned]["command"].endswith("--search fusion.build.C=log:1e-3..1e2 --trials 3")
+    (unfit,) = before["does_not_fit"]
+    assert (unfit["row"], unfit["reason"]) == ("handcrafted + lda on eda, few, tuned (3 trials)", "nothing to tune")
+    done = embench("baselines", *line)
+    assert done.code == 0, done.err
+    assert f"{tuned}: arousal auroc" in done.err
+    assert done.out.count("3 trials") == 1
+    after = planned(embench, line)
+    assert [row["done"] for row in after["rows"]] == [True] * 3
+    assert after["expected_s"] == 0
+    assert " --tuned " in after["rows"][-1]["command"]
+    found = bytes_of(bench.runs)
+    shutil.rmtree(bench.runs)
+    assert embench("baselines", *line, "--hours", "1").code == 0
+    assert bytes_of(bench.runs) == found
+
+
+def test_tuned_rows_that_fail_hold_up_no_other(embench, bench, tmp_path):
+    text = TUNED.replace("[logreg, lda]", "logreg, set: fusion.build.C=-1")
+    text = text.replace("fusion.build.C=log:1e-3..1e2", "'fusion.build.C=-2,-1'")
+    (tmp_path / "tuned-v1.yaml").write_text(text)
+    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
+    done = embench("baselines", *line)
+    assert done.code == 6, done.err
+    assert "tuned (2 trials): failed: the method fails as it is" in done.err
+    assert {path.name.endswith("-tuned.txt") for path in (bench.runs / "failures").iterdir()} == {True, False}
+    assert embench("baselines", *line, "--dev").code == 2

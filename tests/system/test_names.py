@@ -14,7 +14,7 @@ HARNESS = Path(embench.__file__).parent
 DOORS = {"compare", "convert", "fetch", "grid", "prepare", "pretrain", "run", "score", "tune"}
 """Commands: the function in `cli` is called like the command, and so is the function that does its work."""
 
-DOORS_OF_PYTHON = {"audit", "run", "score", "synthesize", "write_report"}
+DOORS_OF_PYTHON = {"audit", "baselines", "run", "score", "synthesize", "write_report"}
 """What Python has as `embench.NAME`, called as the command or the function behind it."""
 
 

@@ -91,9 +91,10 @@ def test_a_server_that_is_killed_before_it_has_started_a_process_is_named():
 
 
 INTERRUPTED = """
-import sys, time
+import signal, time
 from embench import system
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background inherits that it is ignored
 try:
     print("ready", flush=True)
     with system.working(system.fresh_processes(1, "embench.system")) as submit:

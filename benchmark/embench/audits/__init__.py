@@ -85,14 +85,27 @@ def _audit(
 ) -> Audit:
     checks, skipped = _checked(CHECKS, evidence)
     if retrained:
-        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder.parent.parent, dataset)
+        planned, reason = rebuild_plan(
+            evidence.record, evidence.folder, data_root, evidence.folder.parent.parent, dataset
+        )
         if planned is None:
             raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
-        from embench.audits.retrain import retrain_permuted  # needs torch, which the audit of a submission does without
+        from embench.audits.retrain import (  # needs torch, which the audit of a submission does without
+            rechoose,
+            retrain_permuted,
+        )
 
-        checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, progress or (lambda _: None))
+        watch = progress or (lambda _: None)
+        checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, watch)
+        again = rechoose(planned, watch) if planned.tuning else None
+        if isinstance(again, Undefined):
+            skipped["choices"] = again.reason
+        elif again:
+            checks["choices"] = again
     else:
         skipped["permuted_labels"] = "--retrain N was not given"
+        if evidence.manifest.config.get("tuned"):
+            skipped["choices"] = skipped["permuted_labels"]
     try:
         of = digests_of(evidence.record)
     except DataError:  # no entry can be made of this record, so that nothing has to be bound to it

@@ -69,7 +69,7 @@ def collect_evidence(
             sessions=cohort.sessions,
             not_applicable=reasons_of_controls(known),
         )
-    planned, reason = rebuild_plan(known, data_root, folder.parent.parent, name)
+    planned, reason = rebuild_plan(known, folder, data_root, folder.parent.parent, name)
     differences = [reason] if planned is None else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined

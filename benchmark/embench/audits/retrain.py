@@ -23,11 +23,15 @@ from embench.engine.stage import Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
-from embench.planning.plan import Plan, default_workers
+from embench.planning.plan import Plan, default_workers, make
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
-from embench.runs.memory import drawn_folds, permute_labels, remembered_labels
+from embench.runs.memory import drawn_folds, part_of, permute_labels, remembered_labels
+from embench.runs.tuning import choose, predicted_tables
 from embench.statistics.metrics import metric_facts
+
+SCORE_APART = 1e-3
+"""How much a validation score may differ on another machine."""
 
 
 def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
@@ -98,6 +102,40 @@ def _keeps(encoder: Encoder) -> bool:
 def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
     with torch.random.fork_rng(devices=[]):
         return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
+
+
+def rechoose(planned: Plan, on_event: EventCallback) -> CheckResult | Undefined:
+    """Fits all trials of a tuned run again in one seed and fold, drawn at random, and compares their scores on the
+    validation subjects with those in its record. Only of estimators on features, whose fits take seconds."""
+    tuning = planned.tuning
+    if tuning is None:
+        return Undefined("the run was not tuned")
+    if planned.method.inputs != "features":
+        return Undefined(f"the validation scores of {tuning.search.trials} trials of a network are not computed again")
+    picked = drawn_folds(planned)[:1]
+    request, own = replace(planned.request, dev=True, tuned=None), planned.request.settings
+    trials = [make(replace(request, settings=(*own, *settings))) for settings in tuning.search.settings]
+    graphs = [part_of(trial.graph, picked) for trial in trials]
+    with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
+        stages = {id_: stage for graph in graphs for id_, stage in graph.stages.items()}
+        resources = Resources(default_workers({planned.setting.device}))
+        run_graph(list(stages.values()), Path(folder), resources=resources, on_event=on_event).check(stages)
+        made = [predicted_tables(graph.predictions, Path(folder)) for graph in graphs]
+    apart = []
+    for k, expected in enumerate(graphs[0].predictions):
+        now = choose(trials[0], expected, [list(tables.values())[k] for tables in made])
+        (then,) = (c for c in tuning.choices if (c.seed, c.fold, c.target) == (now.seed, now.fold, now.target))
+        for trial, (a, b) in enumerate(zip(then.scores, now.scores, strict=bool(then.scores))):
+            if (a is None) != (b is None) or abs((a or 0.0) - (b or 0.0)) > SCORE_APART:
+                apart.append(
+                    f"seed {now.seed}, fold {now.fold}, {now.target}, trial {trial}: {a} in the record, {b} here"
+                )
+    figures = {"trials": len(trials), "seed": picked[0][0], "fold": picked[0][1], "differ": len(apart)}
+    if not apart:
+        return CheckResult(figures)
+    what = f"validation scores that decided between trials are others here: {'; '.join(apart[:3])}"
+    todo = "tune again with `embench tune`, and test what it wrote"
+    return CheckResult(figures, (AuditFinding("severe", what, figures, todo),))
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:

@@ -131,12 +131,16 @@ def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) 
 
 
 def examine_claims(
-    wanted: Sequence[ComparedPair], progress: EventCallback | None = None, workers: int | None = None
+    wanted: Sequence[ComparedPair],
+    progress: EventCallback | None = None,
+    workers: int | None = None,
+    done: runner.GridResult | None = None,
 ) -> list[ClaimResult]:
-    """Runs all that can be run, as one grid a paper, and compares; a row for each target of each pair."""
+    """Runs all that can be run, as one grid a paper, or takes what is `done` and runs nothing, and compares; a row for
+    each target of each pair."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
-        rows += _paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers)
+        rows += _paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers, done)
     return rows
 
 
@@ -168,12 +172,18 @@ def _refusal(pair: ComparedPair, plans: Mapping[runner.Request, Plan | EmbenchEr
     return None
 
 
-def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, workers: int | None) -> list[ClaimResult]:
+def _paper(
+    wanted: Sequence[ComparedPair],
+    progress: EventCallback | None,
+    workers: int | None,
+    done: runner.GridResult | None,
+) -> list[ClaimResult]:
     plans = _plans(wanted)
     refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
     able = [pair for i, pair in enumerate(wanted) if i not in refused]
     requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
-    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
+    if done is None:
+        done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
     by_id = {result.id: result for result in done.results}
     rows: list[ClaimResult] = []
     for i, pair in enumerate(wanted):
@@ -184,8 +194,7 @@ def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, worke
         missing = [name for name, result in sides.items() if result is None]
         if missing:
             plan: Any = plans[pair.a if missing[0] == "a" else pair.b]
-            error = done.failures[f"{plan.method.title} ({plan.id})"]
-            rows.append(_missing(pair, error, f"side {missing[0]} failed: "))
+            rows.append(_missing(pair, done.why_missing(plan), f"side {missing[0]} failed: "))
             continue
         rows += _compared(pair, sides["a"], sides["b"], [t.name for t in plans[pair.a].test.targets])  # type: ignore[union-attr]
     return _decided(rows)

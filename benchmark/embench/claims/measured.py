@@ -97,13 +97,14 @@ def examine_measured(
     progress: EventCallback | None = None,
     *,
     dry_run: bool = False,
+    done: runner.GridResult | None = None,
 ) -> list[Measured]:
-    """Runs what the claims need, on their datasets or these, as one grid a paper, and measures: a row for each value.
-    With `dry_run` plans only."""
+    """Runs what the claims need, on their datasets or these, as one grid a paper, or takes what is `done` and runs
+    nothing, and measures: a row for each value. With `dry_run` plans only."""
     rows = []
     for paper in dict.fromkeys(claim.paper for claim in claims):
         wanted = [(c, name) for c in claims if c.paper == paper for name in datasets or c.datasets]
-        rows += _decided(_paper(wanted, options, progress, dry_run=dry_run))
+        rows += _decided(_paper(wanted, options, progress, done, dry_run=dry_run))
     return rows
 
 
@@ -117,6 +118,7 @@ def _paper(
     wanted: Sequence[tuple[MeasuredClaim, str]],
     options: Mapping[str, Any],
     progress: EventCallback | None,
+    done: runner.GridResult | None,
     *,
     dry_run: bool,
 ) -> list[Measured]:
@@ -131,7 +133,7 @@ def _paper(
             continue
         requested.append((claim, dataset, requests))
     able = list(dict.fromkeys(r for _, _, own in requested if isinstance(own, dict) for r in own.values()))
-    finished = {} if dry_run or not able else _run(able, plans, progress)
+    finished = {} if dry_run or not able else _run(able, plans, progress, done)
     rows = []
     for claim, dataset, own in requested:
         if isinstance(own, EmbenchError):
@@ -145,16 +147,19 @@ def _paper(
 
 
 def _run(
-    requests: Sequence[Request], plans: Mapping[Request, Plan], progress: EventCallback | None
+    requests: Sequence[Request],
+    plans: Mapping[Request, Plan],
+    progress: EventCallback | None,
+    done: runner.GridResult | None,
 ) -> dict[Request, _Finished | EmbenchError]:
     """Each request's run, or why it failed."""
-    done = runner.grid(requests, workers=requests[0].workers, progress=progress)
+    done = done or runner.grid(requests, workers=requests[0].workers, progress=progress)
     folders = {result.id: result.folder for result in done.results}
     found: dict[Request, _Finished | EmbenchError] = {}
     for request in requests:
         plan = plans[request]
         if plan.id not in folders:
-            found[request] = done.failures[f"{plan.method.title} ({plan.id})"]
+            found[request] = done.why_missing(plan)
             continue
         record = read_record(folders[plan.id])
         own = record.predictions.take(record.predictions.rows_with(method=MODEL))  # controls are most of a record

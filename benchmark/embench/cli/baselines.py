@@ -4,7 +4,7 @@ sets."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,18 +12,19 @@ from typer import Option
 
 from embench import registry
 from embench.cli import console
-from embench.cli.options import DryRun, Json, with_options
+from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
 from embench.cli.progress import Progress, Steps
-from embench.cli.tables import fields, grouped, show_table
-from embench.errors import UsageError
+from embench.cli.tables import field, fields, fitting, grouped, show_table
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
 from embench.snapshot import snapshot
 
 if TYPE_CHECKING:
+    from embench.runs.run import GridResult
     from embench.sets.files import BaselineSet
     from embench.sets.forecast import RowForecast
     from embench.sets.rows import BaselineRow
+    from embench.statistics.result import Result
 
 SETS = "baselines"
 """The word of `embench list` for baseline sets."""
@@ -42,7 +43,11 @@ def _names(incomplete: str) -> list[str]:
         "target": "Targets, comma-separated.",
         "recipe": "Recipe of all rows; default: that of the set, else of `embench run`.",
     },
-    before={"named": "modalities", "level": "modalities", "hours": "device", "dry_run": "device"},
+    before={
+        **dict.fromkeys(("named", "level", "trials", "own"), "modalities"),
+        **dict.fromkeys(("hours", "dry_run"), "device"),
+        **dict.fromkeys(("executor", "cluster"), "workers"),
+    },
 )
 def baselines(
     *,
@@ -50,54 +55,110 @@ def baselines(
         str, Option("--set", autocompletion=_names, help="Baseline set, or a YAML file; see `embench list baselines`.")
     ] = _DEFAULT,
     level: Annotated[
-        Literal["core", "extended", "full"], Option(help="SetLevel of the set; each holds those before it.")
+        Literal["core", "extended", "full"], Option(help="Rows of the set to run; each level holds those before it.")
     ] = "core",
+    trials: Annotated[
+        int | None, Option("--tune", min=2, help="Tune each row, too, by so many trials on validation subjects.")
+    ] = None,
+    own: Annotated[
+        list[str] | None,
+        Option(
+            "--with",
+            help="Your method beside them: FILE.py:Class, a plugin, a CSV file of predictions or a run; repeatable.",
+        ),
+    ] = None,
     hours: Annotated[
         float | None, Option(min=0, help="Start no row whose forecast does not fit into so many hours.")
     ] = None,
     dry_run: DryRun = False,
+    executor: ExecutorName = "local",
+    cluster: Cluster = None,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run the baselines of a set: check the data, run the rows that fit them with their controls, and write a folder
-    with what is done.
-    """
-    from embench.cli import show
+    """Run the baselines of a set with their controls: check the data, run the rows that fit, write a folder of all."""
+    from embench.engine.executors import find_executor
     from embench.sets.files import find_set
     from embench.sets.folder import write_folder
     from embench.sets.forecast import forecast_rows
+    from embench.sets.own import check_own, is_scored, own_result, own_rows
     from embench.sets.rows import baseline_rows
     from embench.sets.running import check_readable, run_rows
+    from embench.sets.table import board_rows, write_figures
 
+    find_executor(executor)
+    chosen = cluster_options(cluster or ())
     found, dataset = find_set(named), options.pop("dataset")
-    rows = baseline_rows(found, level, dataset, options)
+    given = [text for text in own or () if is_scored(text)]
+    rows = own_rows([text for text in own or () if text not in given], dataset, options)
+    rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = check_readable(dataset, options["data_root"], steps)
+    finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
-        if not dry_run and able:
-            done = run_rows(able, hours=hours, progress=progress.event, told=progress.line)
-    if not able:
-        reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
-        raise UsageError(f"no row of {found.name} fits {dataset}: {reasons}", hint="embench list baselines")
+        if dry_run:
+            document = _plan(found, level, dataset, able, unfit)
+        else:
+            check_own(able, progress.event)
+            told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
+            done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:
-        document = _plan(found, level, dataset, able, unfit)
-        console.answer(as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder))
+        console.answer(
+            as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder, executor)
+        )
         return
-    console.answer(as_json, [result.json() for result in done.results], lambda: show.results(done.results))
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    every = [*finished, *done.results]
+    board = board_rows(every, mine)
+    document = {"set": found.name, "level": level, "board": board, "runs": [result.json() for result in every]}
+    console.answer(as_json, document, lambda: _print_board(f"{_title(found, level)}, on {dataset}", board, every))
+    folder = able[0].plan.folder.parent
+    if found.paper:
+        _paper_page(found.paper, dataset, options, done, folder, show=not as_json)
+    figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     if not as_json:
+        if figures:
+            console.wrapped(f"figures: {', '.join(map(str, figures))}")
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
-        if found.paper:
-            given = {name: options[name] for name in ("recipe", "seeds", "data_root", "runs") if options[name]}
-            words = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items()]
-            console.wrapped("Printed and obtained numbers side by side:")
-            console.command(" ".join(["embench claims", found.paper, "--dataset", shlex.quote(dataset), *words]))
     with Progress() as progress:
-        folder = write_folder(found, level, options, able, unfit, report, progress.event)
-    if folder and not as_json:
-        _print_folder(folder)
+        kept = write_folder(found, level, options, able, unfit, report, progress.event)
+    if not as_json:
+        if kept:
+            _print_folder(kept)
+        for row in board:
+            if row["best"] and row["role"] == "own":
+                console.wrapped(row["answer"], bold=True)
     done.check()
+
+
+def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
+    """Prints the rows of a board, and what must be known to read them."""
+    from embench.cli import show
+    from embench.sets.table import board_cells
+
+    cells = board_cells(board)
+    columns = [field(name, name) for name in (cells[0] if cells else ())]
+    show_table(cells, fitting(cells, columns, ["run", "over its best control"]), title=title)
+    show.run_folders(runs)
+
+
+def _paper_page(
+    paper: str, dataset: str, options: Mapping[str, Any], done: GridResult, folder: Path, *, show: bool
+) -> None:
+    """Writes what a paper printed and what was obtained side by side as a page, and prints it where it is to `show`."""
+    from embench.claims.page import claims_page
+    from embench.cli.claims import print_claims
+    from embench.files import make_folder, write_text
+    from embench.sets.paper import examine_paper
+
+    found = examine_paper(paper, dataset, options, done)
+    make_folder(folder)
+    write_text(folder / f"{paper}.md", claims_page(*found))
+    if show:
+        print_claims(*found)
+        console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
 
 
 def _print_folder(folder: Path) -> None:
@@ -142,13 +203,14 @@ def _plan(
         {
             "row": each.row.title,
             "level": each.row.level,
-            "run": each.plan.id,
+            "run": None if each.trials else each.plan.id,
             "device": each.plan.setting.device,
+            "measured": each.measured,
             "done": each.done,
             "expected_s": round(left_s, 1),
             "memory_mb": round(each.memory_mb),
             "disk_mb": 0.0 if each.done else round(each.disk_mb, 1),
-            "command": command_of(vars(each.row.request)),
+            "command": _command(each),
         }
         for each, left_s in zip(able, lefts(able), strict=True)
     ]
@@ -167,6 +229,16 @@ def _plan(
     }
 
 
+def _command(each: RowForecast) -> str:
+    """The command that makes a row; the one that chooses its settings where that is still to be done."""
+    search = each.row.search
+    if not each.trials or search is None:
+        return command_of(vars(each.plan.request if search else each.row.request))
+    words = [word for text in search.space for word in ("--search", text)]
+    asked = command_of(vars(each.row.request)).replace("embench run", "embench tune", 1)
+    return f"{asked} {shlex.join([*words, '--trials', str(search.trials)])}"
+
+
 def _title(found: BaselineSet, level: str) -> str:
     return f"{found.name}{' (draft)' if found.draft else ''}, {level}"
 
@@ -175,7 +247,7 @@ def _unfit(row: BaselineRow) -> dict[str, str]:
     return {"row": row.title, "level": row.level, "reason": row.reason}
 
 
-def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path) -> None:
+def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path, executor: str) -> None:
     import shutil
 
     from embench.cli.show import warn_of_synthetic
@@ -187,7 +259,7 @@ def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path) -> Non
                 "": number,
                 "row": row["row"],
                 "level": row["level"],
-                "time": "done" if row["done"] else format_duration(row["expected_s"]),
+                "time": _time(row),
                 "memory": f"{row['memory_mb'] / 1000:.1f} GB",
                 "disk": f"{row['disk_mb']:.0f} MB",
             }
@@ -204,6 +276,17 @@ def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path) -> Non
         f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
         f"where {free:.0f} GB are free. Each row brings its controls."
     )
+    if not all(row["measured"] for row in document["rows"]):
+        console.wrapped(f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}.")
+    if executor != "local":
+        console.wrapped(f"Times are of this machine; those of {executor} were never measured.")
+
+
+def _time(row: Mapping[str, Any]) -> str:
+    """The cell of a row's time: as long as it takes, as far as is known."""
+    if row["done"]:
+        return "done"
+    return format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
 
 
 def _print_unfit(rows: Sequence[dict[str, str]]) -> None:

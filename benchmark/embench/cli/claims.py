@@ -15,8 +15,6 @@ from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, fields, grouped, show_table
 from embench.data.locations import data_folder
 from embench.errors import EmbenchError
-from embench.records.cost import format_duration
-from embench.records.wording import format_figure, format_score
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult
@@ -26,11 +24,6 @@ if TYPE_CHECKING:
 ALL = "all"
 """The argument that selects every paper."""
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
-
-MEANING = (
-    "A verdict is about these configurations, these subjects and this recipe. It does not judge the paper's own runs, "
-    "and on a dataset other than the paper's it answers a different question."
-)
 
 
 @with_options(
@@ -117,15 +110,6 @@ def _at_hand(dataset: str, data_root: Path | None) -> bool:
         return False
 
 
-def _line(options: Mapping[str, Any]) -> str:
-    """Options as they stand on a command line."""
-    parts = []
-    for name, value in options.items():
-        values = [value] if isinstance(value, str) else value
-        parts += [f"--{name.replace('_', '-')} {item}" for item in values]
-    return " ".join(parts)
-
-
 def _document(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
@@ -143,6 +127,7 @@ def print_claims(
     tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
 ) -> None:
     """Prints what was compared and measured, claim by claim, and the claims that cannot be tested yet."""
+    from embench.claims.page import MEANING, compared_cells, options_line
     from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
@@ -152,9 +137,9 @@ def print_claims(
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.echo(f"a: {_line(claim.options('a', dataset))}")
-        console.echo(f"b: {_line(claim.options('b', dataset))}")
-        show_table(_cells(row) for row in own if row.status == "compared")
+        console.echo(f"a: {options_line(claim.options('a', dataset))}")
+        console.echo(f"b: {options_line(claim.options('b', dataset))}")
+        show_table(compared_cells(row) for row in own if row.status == "compared")
         rest = [((row.status, row.dataset, row.target, row.reason), row.protocol) for row in own]
         for (status, *place, reason), protocols in grouped(each for each in rest if each[0][0] != "compared").items():
             line = f"{status}: {' '.join(filter(None, place))} ({', '.join(protocols)})"
@@ -174,12 +159,14 @@ def print_claims(
 
 def _print_measured(values: Sequence[Measured]) -> None:
     """Prints claims that compare no scores: the measured values, and their range if the claim is right."""
+    from embench.claims.page import measured_cells, options_line
+
     for (paper, claim), own in grouped(((row.claim.paper, row.claim.id), row) for row in values).items():
         about = own[0].claim
         console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)
         for name, run in about.runs.items():
-            console.echo(f"{name}: {_line(run.stated)}")
-        show_table(_measured_cells(row) for row in own if row.status == "measured")
+            console.echo(f"{name}: {options_line(run.stated)}")
+        show_table(measured_cells(row) for row in own if row.status == "measured")
         for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
             console.wrapped(f"{protocol} leaks: {what}")
         for row in own:
@@ -189,42 +176,3 @@ def _print_measured(values: Sequence[Measured]) -> None:
         if about.remarks:
             console.wrapped(about.remarks)
         console.echo()
-
-
-def _measured_cells(row: Measured) -> dict[str, str]:
-    about = row.claim
-    claimed = f"above {about.reference:.3g}" if about.margin is None else f"{about.reference:.3g} ± {about.margin:g}"
-    verdict = str(row.verdict)
-    if about.margin is not None:
-        verdict += f" ({'holds' if row.holds_reference else 'does not hold'} {about.reference:.3g})"
-    published = ", ".join(f"{name} {value:g}" for name, value in about.published.items())
-    return {
-        "dataset": row.dataset,
-        "target": row.target,
-        "protocol": about.protocol,
-        "what": row.what,
-        "claimed": claimed,
-        "published": (published if row.published is not None else "") or "-",
-        "measured": format_score(row),
-        "of": f"{row.count} {row.over}",
-        "p, Holm": format_figure(row.corrected, ".3g"),
-        "verdict": verdict,
-        "size": row.size or "-",
-    }
-
-
-def _cells(row: ClaimResult) -> dict[str, str]:
-    shown = row.verdict == "undecided" and row.smallest is not None
-    return {
-        "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",
-        "target": row.target,
-        "protocol": row.protocol,
-        "score": row.metric,
-        "published": format_figure(row.published, "+.3f"),
-        "measured (a - b)": format_score(row.difference, "+.3f"),
-        "p, Holm": format_figure(row.corrected, ".3g"),
-        "verdict": f"{row.verdict} (could show {format_figure(row.smallest)})" if shown else str(row.verdict),
-        "size": row.size or "-",
-        "cost": ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items()),
-        "recipe": row.recipe,
-    }

@@ -9,10 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, read_options, texts, with_options
+from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, read_options, texts, with_options
 from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.errors import UsageError
@@ -48,12 +48,8 @@ def grid(
         ),
     ] = None,
     *,
-    executor: Annotated[
-        str, Option(help="Executor that runs the stages: local; slurm and ray are experimental.")
-    ] = "local",
-    cluster: Annotated[
-        list[str] | None, Option(help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray.")
-    ] = None,
+    executor: ExecutorName = "local",
+    cluster: Cluster = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -73,7 +69,7 @@ def grid(
     from embench.runs import run as runner
 
     executors.find_executor(executor)
-    chosen = _cluster_options(cluster or ())
+    chosen = cluster_options(cluster or ())
     requested = [request_of(**options, **point) for point in grid_points(axes)]
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
     if dry_run:
@@ -118,17 +114,6 @@ def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
         for (name, _), value in zip(chosen_axes, chosen, strict=True):
             _put(fields, name, value)
         yield fields
-
-
-def _cluster_options(given: Sequence[str]) -> dict[str, str]:
-    """`["partition=gpu"]` as `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
-    chosen = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError("an option of an executor has no value", where=f"--cluster {text}", expected="KEY=VALUE")
-        chosen[key] = value
-    return chosen
 
 
 def _put(fields: dict[str, Any], name: str, value: str) -> None:

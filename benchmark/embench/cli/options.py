@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from enum import StrEnum
 from functools import wraps
@@ -115,6 +115,17 @@ def with_options(
     return decorate
 
 
+def cluster_options(given: Sequence[str]) -> dict[str, str]:
+    """`["partition=gpu"]` as `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
+    chosen = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError("an option of an executor has no value", where=f"--cluster {text}", expected="KEY=VALUE")
+        chosen[key] = value
+    return chosen
+
+
 def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
     hint = _KINDS.get(option.field) or get_type_hints(Request)[option.field]
     default: Any = Parameter.empty if option.required else getattr(Request, option.field)
@@ -163,6 +174,14 @@ TrustCode = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", callback=_keep_stdout, help="Print one JSON document to stdout, all else to stderr.")
 ]
+ExecutorName = Annotated[
+    str,
+    typer.Option("--executor", help="Executor that runs the stages: local; slurm and ray are experimental."),
+]
+Cluster = Annotated[
+    list[str] | None,
+    typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only what the verdict rests on.")]
 
@@ -201,6 +220,8 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         if request is None:
             raise UsageError("the record is a submission, which embench cannot repeat", where=str(path))
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
+        if request.get("tuned"):
+            stated["tuned"] = str(path / request["tuned"])
         own = {p.name or "": p for p in context.command.params}
         wanted = {name: p for name, p in own.items() if name in stated and name not in OF_THE_MACHINE}
         values = {name: _as_option(p, stated[name]) for name, p in wanted.items() if stated[name] not in (None, [])}

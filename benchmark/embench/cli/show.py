@@ -76,6 +76,11 @@ def results(found: Sequence[Result]) -> None:
         for each, options in zip(found, varied, strict=True)
         for verdict in each.verdicts.values()
     )
+    run_folders(found)
+
+
+def run_folders(found: Sequence[Result]) -> None:
+    """Prints where runs lie, and what must be known to read a table of them."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
         console.echo(f"runs: {folder}, in folders whose names end as in the column run")
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
@@ -86,12 +91,14 @@ def results(found: Sequence[Result]) -> None:
 def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The values of each run for the options in which runs differ, by their names on the command line."""
     from embench.planning.request import AXES
+    from embench.records.manifest import tuned_trials
 
     requests = [run["config"].get("request") or {} for run in runs]
     texts = {
         name: [format_value(request.get(field), missing="none") or "none" for request in requests]
         for name, field in AXES.items()
     }
+    texts["tuned"] = [f"{trials} trials" if (trials := tuned_trials(run["config"])) else "no" for run in runs]
     differ = {name: values for name, values in texts.items() if len(set(values)) > 1}
     return [{name: values[k] for name, values in differ.items()} for k in range(len(runs))]
 

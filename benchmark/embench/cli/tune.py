@@ -1,7 +1,9 @@
-"""`embench tune`: settings of a method, chosen by the scores of validation subjects."""
+"""`embench tune`: settings of a method, chosen in each fold by the scores of its validation subjects."""
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
@@ -10,18 +12,18 @@ from embench.cli import console
 from embench.cli.options import Json, with_options
 from embench.cli.progress import Progress
 from embench.cli.tables import show_table
-from embench.planning.request import request_of
-from embench.records.wording import score_or_reason
+from embench.planning.request import command_of, request_of
+from embench.records.wording import format_figure
 
 if TYPE_CHECKING:
-    from embench.runs.tuning import Trial, Tuned
+    from embench.runs.tuning import Tuned
 
 
 @with_options(
     *("dataset", "encoder", "pretrainer", "fusion", "modalities", "target", "protocol", "recipe", "seeds", "set"),
     *("device", "data-root", "runs", "train-dataset", "workers"),
-    help_texts={"target": "The target by which settings are compared.", "set": "A setting that all trials have."},
-    before={"search": "seeds", "trials": "seeds", "metric": "seeds"},
+    help_texts={"set": "A setting that all trials have."},
+    before={"search": "seeds", "trials": "seeds"},
 )
 def tune(
     *,
@@ -33,54 +35,60 @@ def tune(
             "repeatable.",
         ),
     ],
-    trials: Annotated[int, Option(min=1, help="Number of settings to try.")] = 20,
-    metric: Annotated[str | None, Option(help="Score that decides; default: the headline.")] = None,
-    sampler_seed: Annotated[int, Option(min=0, help="Seed of the choice of settings.")] = 0,
+    trials: Annotated[int, Option(min=1, help="Number of trials; the first has the method's own settings.")] = 20,
+    sampler_seed: Annotated[int, Option(min=0, help="Seed of the draw of settings.")] = 0,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Search settings of a method with Optuna, on validation subjects only; each trial is counted as a look."""
+    """Choose settings of a method in each fold, on its validation subjects only; each trial is counted as a look."""
+    from embench.planning.tuning import Search, space_of
     from embench.runs import tuning
 
-    space = tuning.space_of(search)
+    space_of(search)
     with Progress() as progress:
         found = tuning.tune(
-            request_of(**options), space, trials, metric=metric, seed=sampler_seed, progress=progress.event
+            request_of(**options), Search(space=tuple(search), trials=trials, seed=sampler_seed), progress.event
         )
-    console.answer(as_json, _json(found), lambda: _show(found))
-
-
-def _show(found: Tuned) -> None:
-    ranked = found.ranked()
-    rows = [
-        {
-            **dict(setting.split("=", 1) for setting in trial.settings),
-            found.metric: score_or_reason(trial.result.scores.of(found.target)[found.metric]),
-            "run": trial.result.id,
-        }
-        for trial in ranked
-        if trial.result
-    ]
-    show_table(rows, title=f"{found.target}, validation subjects")
-    for settings, error in {trial.settings: trial.error for trial in found.trials if trial.error}.items():
-        console.note(f"{', '.join(settings)} failed: {error.what}")
-    console.wrapped(
-        f"The first of {len(ranked)} settings owes part of its score to being chosen. It is a result once it is "
-        "tested, which opens the test labels:"
-    )
-    console.command(found.command)
+    document = _json(found)
+    console.answer(as_json, document, lambda: _show(found, document))
 
 
 def _json(found: Tuned) -> dict[str, Any]:
-    def row(trial: Trial) -> dict[str, Any]:
-        run = {"run": trial.result.id, "folder": str(trial.result.folder)} if trial.result else {}
-        failed = {"error": str(trial.error)} if trial.error else {}
-        return {"settings": list(trial.settings), "value": trial.value, **run, **failed}
+    choices = found.tuning.choices
+    trials = []
+    for number, settings in enumerate(found.tuning.search.settings):
+        own = {of.target: [c.scores[number] for c in choices if c.target == of.target] for of in choices}
+        known = {target: [score for score in scores if score is not None] for target, scores in own.items()}
+        means = {target: sum(scores) / len(scores) if scores else None for target, scores in known.items()}
+        error = {"error": str(found.errors[number])} if number in found.errors else {}
+        chosen = sum(choice.chosen == number for choice in choices)
+        trials.append({"trial": number, "settings": list(settings), "means": means, "chosen": chosen, **error})
+    folders = {"--data-root": found.request.data_root, "--runs": found.request.runs}
+    words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
+    command = " ".join([command_of(asdict(found.request)), *([shlex.join(words)] if words else [])])
+    scores = ", ".join(dict.fromkeys(choice.score for choice in choices))
+    return {"score": scores, "choices": len(choices), "trials": trials, "file": str(found.file), "command": command}
 
-    return {
-        "target": found.target,
-        "metric": found.metric,
-        "trials": [row(trial) for trial in found.trials],
-        "best": row(found.ranked()[0]),
-        "command": found.command,
-    }
+
+def _show(found: Tuned, document: dict[str, Any]) -> None:
+    rows = [
+        {
+            "trial": row["trial"],
+            **(dict(setting.split("=", 1) for setting in row["settings"]) or dict.fromkeys(_paths(found), "default")),
+            **{target: "-" if mean is None else format_figure(mean) for target, mean in row["means"].items()},
+            "chosen": f"{row['chosen']} of {document['choices']}",
+        }
+        for row in document["trials"]
+    ]
+    show_table(rows, title=f"{document['score']}, mean over the validation subjects of all folds")
+    for number, error in found.errors.items():
+        console.note(f"{', '.join(found.tuning.search.settings[number])} failed: {error.what}")
+    console.wrapped(
+        "Each fold has the trial that was best on its own validation subjects, whose scores are too high for being "
+        "chosen. It is a result once it is tested, which opens the test labels:"
+    )
+    console.command(document["command"])
+
+
+def _paths(found: Tuned) -> list[str]:
+    return [text.partition("=")[0].strip() for text in found.tuning.search.space]

@@ -30,13 +30,13 @@ from embench.records.entry import PREDICTIONS_FILE
 from embench.records.ledger import looks_at
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields
-from embench.records.record import Record, read_manifest, read_record, read_run
+from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, read_run
 from embench.records.superseded import SUPERSEDED_FILE, read_superseded
 from embench.registry.trust import installed_only
 from embench.texts import names_code, names_place, texts_in
 
 ENTRY_FILES = frozenset(
-    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
+    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
 """Files that an entry's folder may contain."""

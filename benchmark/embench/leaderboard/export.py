@@ -11,13 +11,13 @@ from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError
-from embench.files import aside, replace_folder, saving, temporary, write_text
+from embench.files import aside, parse_json, read_text, replace_folder, saving, temporary, write_text
 from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
 from embench.records.names import is_own, private_fields, public_run
-from embench.records.record import Record, read_manifest, read_record, write_entry
+from embench.records.record import TUNING_FILE, Record, read_manifest, read_record, write_entry
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
@@ -90,12 +90,14 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
     record = _without_own_metrics(replace(record, run=public_run(record.run)))
     audit, seal = read_audit(run_folder), ""
+    tuning = parse_json(read_text(run_folder / TUNING_FILE)) if manifest.config.get("tuned") else None
     if manifest.card.labels_public != "yes":
         if reason := sealing.why_labels_show(record.predictions, labels):
             raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
         seal = sealing.seal(labels, key(manifest.dataset.name))
         record, audit = sealing.sealed(record), audit and sealing.sealed_audit(audit)
-    _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit})
+        tuning = tuning and sealing.sealed_tuning(tuning)
+    _refuse_private(run_folder, {"scores.json": record.scores, AUDIT_FILE: audit, TUNING_FILE: tuning})
     entry = entry_folder(boards, manifest)
     with saving("the entry", entry), temporary(aside(entry)) as whole:
         write_entry(whole, record, shared_folder(entry))
@@ -105,6 +107,8 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey, ethics: str
             write_summands(whole, record)
         if audit:
             write_audit(whole, audit)
+        if tuning:
+            write_text(whole / TUNING_FILE, json.dumps(tuning, indent=1) + "\n")
         replace_folder(entry, whole)
     return entry
 
@@ -146,7 +150,7 @@ def rewrite_entry(folder: Path, record: Record) -> None:
     """
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE, TUNING_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         replace_folder(folder, whole)

@@ -24,7 +24,7 @@ from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
-from embench.records.manifest import Manifest
+from embench.records.manifest import Manifest, tuned_trials
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
@@ -275,6 +275,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
     differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
+    differences += [f"tuned, {trials} trials"] if (trials := tuned_trials(config)) else []
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 
@@ -282,7 +283,7 @@ _DESCRIBED = frozenset(
     (
         *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
         *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
-        *("pretrainers", "device", "threads", "parts", "request"),
+        *("pretrainers", "device", "threads", "parts", "request", "tuned"),
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""

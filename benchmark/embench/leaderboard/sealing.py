@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench.errors import DataError
+from embench.files import parse_json, read_text
 from embench.records.audit import AUDIT_FILE
 from embench.records.finding_texts import sealed_text
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.records.record import Record
+from embench.records.record import TUNING_FILE, Record
 from embench.records.scores import Scores
 from embench.records.superseded import SUPERSEDED_FILE
 
@@ -26,7 +27,7 @@ SEAL_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
-SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE})
+SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
 _KEPT = ("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
 CONSTANT_CONTROLS = frozenset({"majority", "prior"})
@@ -105,6 +106,11 @@ def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "findings": findings, "measured": {}, "not_asked": {}}
 
 
+def sealed_tuning(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """The choices of a tuned run without the scores, of a few validation subjects each, that they rest on."""
+    return {**tuning, "choices": [{**choice, "scores": []} for choice in tuning["choices"]]}
+
+
 def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
     """The part of an entry's folder that must not be there if its labels are not public; empty where there is none."""
     more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
@@ -112,6 +118,9 @@ def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], au
         return f"the file {more[0]}"
     if run.entry is None or run.entry.rows or run.entry.labels or run.entry.controls:
         return "predictions or labels, shared with other entries"
+    tuned = parse_json(read_text(folder / TUNING_FILE)) if (folder / TUNING_FILE).is_file() else None
+    if tuned is not None and sealed_tuning(tuned) != tuned:
+        return f"scores of validation subjects in {TUNING_FILE}"
     if sealed_scores(scores) != scores:
         return "scores of folds, names of subjects, or more than three digits in scores.json"
     if audit is not None and sealed_audit(audit) != audit:

@@ -142,17 +142,21 @@ class Builder:
         self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
         self.fit_on, self.test_on = fit, test
 
-    def fold(self, seed: int, fold: Fold) -> None:
-        """All stages of a fold, and their predictions."""
+    @property
+    def parts(self) -> list[tuple[Target, ...]]:
+        """The targets of each stage that predicts: all in one where a network learns them together."""
+        joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
+        return [self.fit_on.targets] if joint else [(target,) for target in self.fit_on.targets]
+
+    def fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
+        """All stages of a fold, and their predictions, by default of all `parts`."""
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
         test = val if self.setting.dev else self.test_on.positions_of(fold.test)
         if not len(test) or not len(train):
             return
         labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
         pretrained = self._pretrain(seed, fold.index, train, val)
-        targets = self.fit_on.targets
-        joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
-        for some in [targets] if joint else [(t,) for t in targets]:
+        for some in self.parts if parts is None else parts:
             y = np.stack([self.fit_on.labels(t, labelled) for t in some], 1)
             fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
             description = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
@@ -165,11 +169,8 @@ class Builder:
                 self.setting.places,
                 description,
             )
-            self.graph.predictions.append(
-                ExpectedPredictions(
-                    self.graph.add(stage), some, seed, fold.index, tuple(test.tolist()), tuple(labelled.tolist())
-                )
-            )
+            units = tuple(test.tolist()), tuple(labelled.tolist())
+            self.graph.predictions.append(ExpectedPredictions(self.graph.add(stage), some, seed, fold.index, *units))
 
     def _limit_subjects(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,12 +22,14 @@ from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.limits import dropped_modalities, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
+from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.records.method_kind import MethodKind
@@ -44,7 +47,7 @@ THREADS = 1
 class Plan:
     """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `cohorts` are
     these and those of all sources of pretraining, each once. `sites`: modality -> in words, at which sites it was
-    trained and tested, where these differ."""
+    trained and tested, where these differ. `tuning`: which settings each fold has."""
 
     request: Request
     protocol: Protocol
@@ -58,6 +61,7 @@ class Plan:
     started: weights.Weights | None = None
     cohorts: tuple[Cohort, ...] = ()
     sites: Mapping[str, str] = field(default_factory=dict)
+    tuning: Tuning | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class Plan:
             "pretrainers": [without_paths(text, self.request.data_root) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
+            **({"tuned": self.tuning.summary} if self.tuning else {}),
             "parts": parts,
         }
 
@@ -244,10 +249,10 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         protocol,
         method.device,
         THREADS,
-        _drop(request, method),
+        dropped_modalities(request, method),
         request.dev,
-        _labelled_subjects(request),
-        _labelled_fraction(request),
+        labelled_subjects(request),
+        labelled_fraction(request),
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
@@ -255,19 +260,23 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             "weights": started.places if started else {},
         },
     )
-    graph, folds = Graph(), {}
-    builder = Builder(graph, method, fit, test, setting, source_cohorts)
-    for seed in request.seed_list:
-        folds[seed] = _folds(protocol, fit, test, seed)
-        for fold in folds[seed]:
-            builder.fold(seed, fold)
+    graph, folds = Graph(), {seed: _folds(protocol, fit, test, seed) for seed in request.seed_list}
+    tuning = read_tuning(Path(request.tuned)) if request.tuned else None
+
+    def builder(settings: tuple[str, ...]) -> Builder:
+        own = replace(request, settings=(*request.settings, *settings))
+        chosen = resolve_method(own, card, list(store.modalities), device) if settings else method
+        return Builder(graph, chosen, fit, test, setting, source_cohorts)
+
+    _lay_out(cache(builder), folds, tuning)
     if not graph.predictions:
         raise DataError(
             "no fold has both training and test subjects",
             where=f"protocol {protocol.name}",
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
-    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites)
+    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
+    _check_tuned(plan)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
@@ -275,6 +284,29 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
+
+
+def _lay_out(
+    builder: Callable[[tuple[str, ...]], Builder], folds: Mapping[int, Sequence[Fold]], tuning: Tuning | None
+) -> None:
+    """Adds the stages of all folds to a graph: of the builder without settings, or of those that a fold has chosen."""
+    for seed, fold in ((seed, fold) for seed, own in folds.items() for fold in own):
+        if tuning is None:
+            builder(()).fold(seed, fold)
+            continue
+        for part in builder(()).parts:
+            names = ",".join(target.name for target in part)
+            builder(tuning.settings(seed, fold.index, names)).fold(seed, fold, [part])
+
+
+def _check_tuned(plan: Plan) -> None:
+    """Refuses choices that were made for another method, or on other data."""
+    if plan.tuning and plan.tuning.of != tuned_method(plan.config):
+        raise UsageError(
+            f"it was tuned for another method, or on other data, than {plan.method.title} on {plan.dataset}",
+            where=f"--tuned {plan.request.tuned}",
+            expected="the options of the `embench tune` that wrote it",
+        )
 
 
 def _rules(request: Request) -> tuple[Request, Protocol, Card]:
@@ -352,49 +384,3 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
     # Another dataset's subjects are tested: all of ours train, but for the first fold's validation subjects.
     first = folds[0]
     return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.eligible))]
-
-
-def _drop(request: Request, method: Method) -> tuple[str, ...]:
-    chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
-    for m in chosen:
-        if m not in method.modalities:
-            raise UsageError(
-                f"`{m}` is not among the modalities",
-                where="--drop",
-                expected=", ".join(method.modalities),
-                hint=f"embench grid --drop {m}" if m in ("each", "all") else None,
-            )
-    if len(chosen) >= len(method.modalities):
-        raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
-    return chosen
-
-
-def _labelled_subjects(request: Request) -> int | None:
-    text = request.label_subjects
-    if text is None or text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(
-            f"`{text}` subjects",
-            where="--label-subjects",
-            expected="a number of at least 1, or all",
-            hint="several: embench grid",
-        )
-    return int(text)
-
-
-def _labelled_fraction(request: Request) -> float | None:
-    """The share of labels, None for all of them."""
-    text = request.label_fraction
-    try:
-        share = 1.0 if text is None else float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(
-            f"`{text}` of the labels",
-            where="--label-fraction",
-            expected="a number above 0 and at most 1, such as 0.1",
-            hint="several: embench grid",
-        )
-    return None if share == 1 else share

@@ -40,6 +40,7 @@ class Request:
     label_fraction: str | None = None
     lag: str | None = None
     pretrained: str | None = None
+    tuned: Path | None = None
     workers: int | None = None
     observers: tuple[str, ...] = ()
 
@@ -225,6 +226,7 @@ OPTIONS = (
         points="Weights to start from: a file, a run, or a result of `embench pretrain`.",
         panel="Experiments",
     ),
+    Option("tuned", "Settings of each fold that `embench tune` chose: its file.", panel="Experiments"),
     Option("workers", "Number of parallel processes; default: one per CPU core.", panel="Machine"),
     Option("observer", "Observer to notify of events; repeatable.", sets="observers", panel="Machine"),
 )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, signature
+from keyword import iskeyword
 from typing import ParamSpec, TypeVar
 
 from embench.errors import EmbenchError, UsageError
@@ -50,9 +51,9 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def in_python(text: str | None) -> str | None:
     """A message's text with arguments in place of options; commands are unchanged.
 
-    >>> in_python("--seeds 0,x"), in_python("or another --protocol"), in_python("embench grid --drop each")
-    ('seeds=0,x', 'or another protocol=', 'embench grid --drop each')
+    >>> in_python("--seeds 0,x"), in_python("another --protocol"), in_python("--with"), in_python("embench run --dev")
+    ('seeds=0,x', 'another protocol=', 'with_=', 'embench run --dev')
     """
     if text is None or "embench " in text:
         return text
-    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
+    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}{'_' * iskeyword(found[1])}=", text)

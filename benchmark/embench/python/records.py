@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from embench.errors import DataError, UsageError
@@ -113,14 +116,20 @@ def score(
         "data_root": _path(data_root),
         "out": _path(out),
     }
-    if isinstance(file, str | Path):
-        return remember_own(external.score(Path(file), dataset, **about))
-    from tempfile import TemporaryDirectory
+    with predictions_file(file) as path:
+        return remember_own(external.score(path, dataset, **about))
 
+
+@contextmanager
+def predictions_file(given: str | Path | DataFrame) -> Iterator[Path]:
+    """The CSV file of predictions; a table of pandas is one for the duration of the context."""
+    if isinstance(given, str | Path):
+        yield Path(given)
+        return
     with TemporaryDirectory(prefix="embench-score-") as folder:
         path = Path(folder, "predictions.csv")
-        file.to_csv(path, index=False, float_format="%.17g")
-        return remember_own(external.score(path, dataset, **about))
+        given.to_csv(path, index=False, float_format="%.17g")
+        yield path
 
 
 @from_python

@@ -75,6 +75,7 @@ def run(
     label_fraction: str | float | None = None,
     lag: str | float | None = None,
     pretrained: str | Path | None = None,
+    tuned: str | Path | None = None,
     workers: int | None = None,
     observer: Texts = (),
 ) -> Result:
@@ -104,6 +105,7 @@ def run(
         label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
         lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
+        tuned: settings of each fold that `embench tune` chose: its file.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.
 
@@ -116,9 +118,9 @@ def run(
     # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
     request = request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None})
     request = replace(
-        request, encoders=_encoders(encoder), pretrainers=_pretrainers(pretrainer), fusion=_name("fusion", fusion)
+        request, encoders=_encoders(encoder), pretrainers=_pretrainers(pretrainer), fusion=plugin_name("fusion", fusion)
     )
-    return remember_own(runner.run(request, progress=_warn))
+    return remember_own(runner.run(request, progress=warn_of_notes))
 
 
 @from_python
@@ -188,17 +190,17 @@ def _named(model: Any, name: str) -> type[Any]:
 
 def _encoders(encoder: Any) -> tuple[str, ...]:
     if isinstance(encoder, Mapping):
-        return tuple(f"{modality}={_name('encoder', each)}" for modality, each in encoder.items())
+        return tuple(f"{modality}={plugin_name('encoder', each)}" for modality, each in encoder.items())
     several = encoder if isinstance(encoder, list | tuple) else [encoder]
-    return tuple(str(_name("encoder", each)) for each in several)
+    return tuple(str(plugin_name("encoder", each)) for each in several)
 
 
 def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
     several = pretrainer if isinstance(pretrainer, list | tuple) else [pretrainer]
-    return tuple(str(_name("pretrainer", each)) for each in several if each is not None)
+    return tuple(str(plugin_name("pretrainer", each)) for each in several if each is not None)
 
 
-def _name(kind: str, given: Any) -> str | None:
+def plugin_name(kind: str, given: Any) -> str | None:
     """The name of a plugin that was given by name or as an object; an object is stored for workers.
 
     Raises:
@@ -280,7 +282,7 @@ def _source(given: Any) -> str | None:
         return None
 
 
-def _warn(event: Mapping[str, Any]) -> None:
+def warn_of_notes(event: Mapping[str, Any]) -> None:
     """Prints warnings of a run, without its progress."""
     if event["event"] == "note" and "no leaderboard takes" in str(event["text"]):
         warnings.warn(str(event["text"]), stacklevel=2)

@@ -334,10 +334,21 @@ class Manifest(Circumstances):
     ethics: Ethics | None = None
     entry: EntryPart | None = None
 
+    @property
+    def changed_settings(self) -> list[str]:
+        """What differs from the method's own settings in all folds, or was chosen in each."""
+        trials = tuned_trials(self.config)
+        return [*self.recipe.settings, *([f"tuned, {trials} trials"] if trials else [])]
+
     def most_of(self, counter: Literal["test_looks", "tried"]) -> int:
         """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
         counted = getattr(self, counter)
         return max(counted.values(), default=0) if isinstance(counted, dict) else counted or 0
+
+
+def tuned_trials(config: Mapping[str, Any]) -> int:
+    """The number of trials among which the folds of a run with this configuration chose; 0 if it was not tuned."""
+    return int((config.get("tuned") or {}).get("trials", 0))
 
 
 def check_manifest(content: Any, where: str) -> Manifest:

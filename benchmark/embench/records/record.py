@@ -39,6 +39,8 @@ from embench.records.scores import Scores
 from embench.texts import has_control
 
 RUN_FILE = "run.yaml"
+TUNING_FILE = "tuning.json"
+"""The choices of a tuned run, see `embench.planning.tuning`."""
 FILES = "files"
 """The field of run.yaml with the SHA-256 of each file of the record beside it."""
 FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
@@ -223,7 +225,7 @@ def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str])
             raise DataError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
 
 
-_READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "history.csv", EMBEDDINGS_FILE)
+_READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "history.csv", EMBEDDINGS_FILE, TUNING_FILE)
 
 
 def _sums(folder: Path) -> dict[str, str]:

@@ -174,7 +174,7 @@ def _recipe(run: RunFacts) -> list[tuple[str, str]]:
     return [
         ("recipe", recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(recipe.assumed) or "nothing"),
-        ("changed settings", ", ".join(recipe.settings) or "none"),
+        ("changed settings", ", ".join(run.manifest.changed_settings) or "none"),
     ]
 
 

@@ -13,7 +13,7 @@ from embench.callbacks import EventCallback
 from embench.data.cohort import Cohort
 from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
 from embench.planning.plan import Plan
 from embench.protocols import roles
@@ -116,20 +116,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
     """
     headline = plan.protocol.headline_for(target.kind, "free")
     metric = registry.load("metric", target.traits.within if headline in WITHIN_SUBJECT_SCORES else headline)()
-    index = np.array(expected.units, np.int64)
-    y = cohort.labels(target, expected.train)[index]
-    known = np.isfinite(y) & np.isfinite(every[0, :, 0])
-    first = FoldPredictions(
-        target,
-        expected.seed,
-        expected.fold,
-        index[known],
-        None,
-        *decide(target, every[0, known], plan.protocol),
-    )
-    about = about_units(first, cohort, first.units)
-    rows = prediction_rows(MODEL, target, about, first.score, first.decision)
-    like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
+    known, like = labelled_in_fold(plan, cohort, target, expected, every[0])
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
         score, decision = decide(target, table[known], plan.protocol)
@@ -137,6 +124,20 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
         value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
     return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def labelled_in_fold(
+    plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, table: np.ndarray
+) -> tuple[np.ndarray, Units]:
+    """The predictions `table` (units, columns) of a target in one fold, of those units (n,) alone, as a mask, that have
+    a label and a prediction."""
+    index = np.array(expected.units, np.int64)
+    y = cohort.labels(target, expected.train)[index]
+    known = np.isfinite(y) & np.isfinite(table[:, 0])
+    score, decision = decide(target, table[known], plan.protocol)
+    own = FoldPredictions(target, expected.seed, expected.fold, index[known], None, score, decision)
+    rows = prediction_rows(MODEL, target, about_units(own, cohort, own.units), score, decision)
+    return known, units_of(rows, y[known], target, cohort.groups, cohort.length_s)
 
 
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:

@@ -53,6 +53,7 @@ def score(
     time_context: TimeContext = "offline",
     data_root: Path | None = None,
     out: Path | None = None,
+    runs: Path = LEDGER,
     progress: ProgressCallback | None = None,
     on_fold: ProgressCallback | None = None,
     on_seed: ProgressCallback | None = None,
@@ -63,7 +64,7 @@ def score(
         name: what the method is called; by default as the file.
         targets: those to score, with commas between; by default all that the file has.
         time_context: which other units of a test session reached a prediction, as its author declares.
-        out: the record's folder; by default one below `runs`. The ledger lies beside the records.
+        out: the record's folder; by default one below `runs`, the folder of records. The ledger lies beside these.
         progress: called while the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in
             all, the target), which takes minutes on large data. `on_seed`: with (seeds whose nuisances are begun, seeds
             in all, the target), see `what_it_adds`.
@@ -114,7 +115,7 @@ def score(
     }
     del rows  # of many lines, which scoring does not need
     return _write_record(
-        dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, on_fold, on_seed
+        dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, runs, on_fold, on_seed
     )
 
 
@@ -319,6 +320,7 @@ def _write_record(
     submission: Mapping[str, Any],
     time_context: TimeContext,
     out: Path | None,
+    runs: Path,
     on_fold: ProgressCallback | None,
     on_seed: ProgressCallback | None,
 ) -> Result:
@@ -332,11 +334,11 @@ def _write_record(
     method = digest([submission["name"], submission["sha256"], targets])
     mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
-    folder = out or LEDGER / name_without_package(full).replace("/", "-") / run_id
+    folder = out or runs / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
-    looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
+    looks = ledger.record_openings(out.parent if out else runs, data, cohort.store.key, opening, targets)
     evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold, proved=False, held=on_seed)
     content = Manifest(
         id=run_id,

@@ -9,7 +9,9 @@ from typing import Any
 
 from embench.engine.stage import Folder
 from embench.errors import MachineError
+from embench.files import write_text
 from embench.planning.plan import Plan
+from embench.records.record import TUNING_FILE
 
 
 def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
@@ -26,6 +28,12 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
             with path.open(newline="") as file:
                 rows += [{**columns, **row} for row in csv.DictReader(file)]
     return rows
+
+
+def keep_tuning(planned: Plan) -> None:
+    """The choices of a tuned run beside the record."""
+    if planned.tuning:
+        write_text(planned.folder / TUNING_FILE, planned.tuning.text())
 
 
 def keep_weights(planned: Plan, root: Path) -> None:

@@ -22,6 +22,7 @@ from embench.planning.request import Request
 from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
 from embench.records.names import is_own
+from embench.records.record import TUNING_FILE
 from embench.registry.catalogue import installed
 from embench.statistics import evaluation
 from embench.texts import visible
@@ -71,7 +72,7 @@ def manifest(
         started_from=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
         cost=cost_of(planned, outcome),
-        device=_device(planned.setting.device),
+        device=device_name(planned.setting.device),
         config={**planned.config, "request": _request(planned)},
         test_looks=dict(looks.openings),
         tried=dict(looks.tried),
@@ -123,6 +124,8 @@ def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
 def _request(planned: Plan) -> dict[str, Any]:
     """The request as plain values. Of own data it holds no path that tells where, or in which folder, they lie."""
     values = {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)}
+    if values.pop("tuned"):
+        values["tuned"] = TUNING_FILE  # a copy lies beside the record
     for option, name in (("dataset", planned.dataset), ("train_dataset", planned.trained_on)):
         if name and is_own(name) and is_folder(str(values[option])):
             values[option] = name
@@ -139,7 +142,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
-def _device(device: str) -> str:
+def device_name(device: str) -> str:
+    """The name of a device of this machine, as records have it."""
     if device == "cuda":
         import torch
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embench.errors import EmbenchError
 from embench.planning.request import recorded_request
-from embench.records.record import Record
+from embench.records.record import TUNING_FILE, Record
 from embench.system import lacking
 
 if TYPE_CHECKING:
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 
 def rebuild_plan(
-    known: Record, data_root: Path | None, runs: Path, dataset: str | None = None
+    known: Record, folder: Path, data_root: Path | None, runs: Path, dataset: str | None = None
 ) -> tuple[Plan | None, str]:
-    """The plan that the run's request has here, with this folder of runs, ready for its stages; or why it has none."""
+    """The plan that the request of the run in `folder` has here, with this folder of runs, ready for its stages; or why
+    it has none."""
     request = recorded_request(known.run["config"], runs, data_root, dataset)
     if request is None:
         return None, "its predictions are a submission"
+    if request.tuned:
+        request = replace(request, tuned=folder / TUNING_FILE)
     try:
         from embench.planning.plan import make
         from embench.runs.videos import decode_videos

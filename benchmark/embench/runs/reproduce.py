@@ -119,7 +119,7 @@ def reproduce_entry(
         result.level, result.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
         result.stages = picked_stages(entry_digest(folder, run), result.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
-        planned, reason = rebuild_plan(record, data_root, place)
+        planned, reason = rebuild_plan(record, folder, data_root, place)
         if planned is None:
             raise CheckFailed(f"the entry cannot be run here: {reason}", where=str(folder))
         result.device = planned.setting.device

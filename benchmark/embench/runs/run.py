@@ -42,6 +42,12 @@ class GridResult:
     results: tuple[Result, ...]
     failures: Mapping[str, EmbenchError] = field(default_factory=dict)
 
+    def why_missing(self, plan: Plan) -> EmbenchError:
+        """The reason why the run of a plan is not among the results."""
+        return self.failures.get(_named(plan)) or Unfinished(
+            "it was not run", hint="the same command, with more --hours"
+        )
+
     def check(self) -> None:
         """Raises Unfinished where a run is missing; names each."""
         if self.failures:
@@ -124,7 +130,7 @@ def grid(
             end = _conclude(planned, outcome, root, observers, conforms, seen, on_event)
             results.append(end)
         except EmbenchError as error:
-            end = failures[f"{planned.method.title} ({planned.id})"] = error
+            end = failures[_named(planned)] = error
         if ended:
             ended(planned, end)
 
@@ -145,6 +151,10 @@ def grid(
         if file:
             file.end(failures, unfinished=bool(waiting))
     return GridResult(tuple(results), failures)
+
+
+def _named(planned: Plan) -> str:
+    return f"{planned.method.title} ({planned.id})"
 
 
 def _note_repaired(plans: Sequence[Plan], on_event: EventCallback) -> None:
@@ -248,6 +258,7 @@ def _conclude(
     )
     make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
     kept.keep_weights(planned, root)
+    kept.keep_tuning(planned)
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)

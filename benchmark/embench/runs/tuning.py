@@ -1,231 +1,202 @@
-"""Settings of a method that a sampler chooses by the scores of validation subjects; the test labels stay closed."""
+"""Settings of a method that each fold chooses by its own validation subjects, who are none of its test subjects."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
 
 from embench.callbacks import EventCallback
 from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.engine.device import resolve_device
-from embench.errors import DataError, EmbenchError, Unfinished, UsageError
+from embench.engine.stage import Folder
+from embench.errors import CheckFailed, EmbenchError, Unfinished, UsageError
+from embench.files import digest, make_folder, saving, write_text
+from embench.interfaces.units import Target, Units
+from embench.planning.graph import ExpectedPredictions, stage_folder
 from embench.planning.method import resolve_method
-from embench.planning.request import Request, command_of
+from embench.planning.plan import Plan
+from embench.planning.request import Request
+from embench.planning.tuning import Choice, Search, Tuning, setting_text, space_of, tuned_method
 from embench.protocols import load_protocol
+from embench.runs import evaluate
 from embench.runs import run as runner
-from embench.statistics.metrics import metric_facts
-from embench.statistics.result import Result
-from embench.system import not_installed
+from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 
-_RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
-_DIGITS = 3
-"""Significant digits of a number that is tried: more would look as if they mattered."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `low` to `high`, both included: integers, or any; by their logarithm where `log`."""
-
-    low: float
-    high: float
-    log: bool
-    whole: bool
-
-
-Space = Mapping[str, Range | tuple[str, ...]]
-"""Path of a setting -> where its values come from."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Settings that were tried: their score `value` and the run `result`, both None where it failed with `error`."""
-
-    settings: tuple[str, ...]
-    result: Result | None = None
-    value: float | None = None
-    error: EmbenchError | None = None
+_DIGITS = 6
+"""Digits of a score that is compared: what differs by less is a tie, on any machine."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The trials of a search in their order, compared by `metric` of `target`."""
+    """The choices of a search, the file that holds them, the request of the run that tests them, and why trials failed,
+    by number."""
 
+    tuning: Tuning
+    file: Path
     request: Request
-    target: str
-    metric: str
-    trials: tuple[Trial, ...]
-
-    def ranked(self) -> list[Trial]:
-        """The trials that have a score, each settings once, best first; of equal ones the first tried."""
-        sign = -1 if metric_facts(self.metric).higher else 1
-        scored = {trial.settings: trial for trial in reversed(self.trials) if trial.value is not None}
-        order = {trial.settings: number for number, trial in reversed(list(enumerate(self.trials)))}
-        return sorted(scored.values(), key=lambda t: (sign * (t.value or 0.0), order[t.settings]))
-
-    @property
-    def command(self) -> str:
-        """The command that tests the best settings, in the same folders: it opens the test labels."""
-        best = replace(self.request, dev=False, settings=(*self.request.settings, *self.ranked()[0].settings))
-        folders = {"--data-root": best.data_root, "--runs": best.runs}
-        words = [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
-        return " ".join([command_of(asdict(best)), *([shlex.join(words)] if words else [])])
+    errors: dict[int, EmbenchError]
 
 
-def space_of(texts: Sequence[str]) -> Space:
-    """The search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
-    `fusion.batch=16,32,64`.
+def tune(request: Request, search: Search, progress: EventCallback | None = None) -> Tuned:
+    """Runs each trial of a search with `--dev`, and writes which of them each seed, fold and target chooses.
+
+    The same call runs nothing again, so one that was interrupted goes on where it stopped, and one with more trials
+    adds to those that were made; a finished run is not a new look at its subjects.
 
     Raises:
-        UsageError: a text cannot be read, or there is none.
-
-    >>> space_of(["encoder.lr=log:1e-4..1e-2", "encoder.build.layers=1..4"])["encoder.build.layers"]
-    Range(low=1, high=4, log=False, whole=True)
+        UsageError: a path is none of the method's. Unfinished: the method fails as it is.
     """
-    space: dict[str, Range | tuple[str, ...]] = {}
-    for text in texts:
-        path, _, values = text.partition("=")
-        found = _RANGE.fullmatch(values.strip())
-        choices = tuple(part.strip() for part in values.split(","))
-        if not path.strip() or path.strip() in space or not all(choices) or (not found and len(choices) < 2):
-            raise _unreadable(text)
-        space[path.strip()] = _range(found, text) if found else choices
-    if not space:
-        raise UsageError("there is nothing to search", hint="--search encoder.lr=log:1e-4..1e-2")
-    return space
-
-
-def tune(
-    request: Request,
-    space: Space,
-    trials: int = 20,
-    *,
-    metric: str | None = None,
-    seed: int = 0,
-    progress: EventCallback | None = None,
-) -> Tuned:
-    """Searches a space with Optuna's tree-structured Parzen estimator (Bergstra et al., 2011), one run with `--dev`
-    after the other.
-
-    The same call tries the same settings again, so one that was interrupted goes on where it stopped, and one with more
-    `trials` adds to those that were made; a finished run is read again, and is not a new look at its subjects.
-
-    Args:
-        metric: whose mean over subjects decides; by default the headline. `seed`: of the sampler.
-
-    Raises:
-        UsageError: a path is none of the method's, or several targets are requested. DataError: the metric is undefined
-            on the validation subjects. MachineError: Optuna is not installed. Unfinished: all trials failed.
-    """
-    optuna = _optuna()
+    if request.tuned:
+        raise UsageError("a tuned method cannot be tuned", where=f"--tuned {request.tuned}")
+    check_search(request, search)
     request = replace(request, dev=True)
-    _check_paths(request, space)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    where = {path: _distribution(optuna, values) for path, values in space.items()}
-    scored: list[Trial] = []
-    target = ""
-    for number in range(1, trials + 1):
-        asked = study.ask(where)
-        settings = tuple(f"{path}={_text(asked.params[path])}" for path in space)
-        if progress:
-            progress({"event": "note", "text": f"trial {number} of {trials}: {', '.join(settings)}"})
-        try:
-            result = runner.run(replace(request, settings=(*request.settings, *settings)), progress)
-        except UsageError:
-            raise
-        except EmbenchError as error:
-            study.tell(asked, state=optuna.trial.TrialState.FAIL)
-            scored.append(Trial(settings, error=error))
-            continue
-        target, metric = _decided_by(result, metric)
-        value = _mean(result, target, metric)
-        study.tell(asked, value if metric_facts(metric).higher else -value)
-        scored.append(Trial(settings, result, value))
-    if metric is None or not target:
-        errors = dict.fromkeys(str(trial.error) for trial in scored)
-        raise Unfinished("no trial could be scored: " + "; ".join(errors))
-    return Tuned(request, target, metric, tuple(scored))
+    asked = {settings: replace(request, settings=(*request.settings, *settings)) for settings in search.settings}
+    plans: dict[tuple[str, ...], Plan] = {}
+    errors: dict[tuple[str, ...], EmbenchError] = {}
+
+    def ended(plan: Plan, end: object) -> None:
+        plans[plan.request.settings] = plan
+        if isinstance(end, EmbenchError):
+            errors[plan.request.settings] = end
+
+    runner.grid(list(asked.values()), progress=progress, ended=ended)
+    trials = [asked[settings].settings for settings in search.settings]
+    if error := errors.get(trials[0]):
+        raise Unfinished(f"the method fails as it is: {error.what}", where=error.where, hint=error.hint)
+    root = stage_folder(request.runs_folder)
+    made = [None if trial in errors else predicted_tables(plans[trial].graph.predictions, root) for trial in trials]
+    base, tested = plans[trials[0]], runner.plan(replace(request, dev=False))
+    own = {_key(expected): expected for expected in base.graph.predictions}
+    choices = [
+        choose(base, own[key], [None if of is None else of[key] for of in made])
+        if key in own
+        else _default(key, len(made))
+        for key in map(_key, tested.graph.predictions)
+    ]
+    tuning = Tuning(of=tuned_method(tested.config), search=search, choices=tuple(choices))
+    file = tuning_file(tested, search)
+    with saving("the choices", file):
+        make_folder(file.parent)
+        write_text(file, tuning.text())
+    failed = {number: errors[trial] for number, trial in enumerate(trials) if trial in errors}
+    return Tuned(tuning, file, replace(request, dev=False, tuned=file), failed)
 
 
-def _check_paths(request: Request, space: Space) -> None:
-    """Refuses a path that the method's recipes lack, before any data are read. What else is wrong, planning says."""
+def tuning_file(plan: Plan, search: Search) -> Path:
+    """The file of a search for the method of the plan of a test."""
+    fitted = sorted({plan.graph.stages[e.stage].inputs["fitted"] for e in plan.graph.predictions})
+    names = "_".join(dict.fromkeys(part.short for part in plan.method.encoders.values()))
+    of = digest([tuned_method(plan.config), plan.request.seed_list, fitted, search.model_dump(mode="json")])[:10]
+    return plan.request.runs_folder / "tuning" / f"{names}-{plan.method.fusion.short}-{of}.json"
+
+
+def check_search(request: Request, search: Search) -> None:
+    """Refuses settings that the method's recipes lack, before any data are read. Raises UsageError."""
     card = card_for_protocol(load_protocol(request.protocol), find.card_of(request.dataset, request.data_root))
     device = resolve_device(request.device)
-    for path, values in space.items():
-        setting = f"{path}={_text(values.low if isinstance(values, Range) else values[0])}"
-        tried = replace(request, settings=(*request.settings, setting))
+    for setting in _one_of_each(search):
         try:
+            tried = replace(request, settings=(*request.settings, setting))
             resolve_method(tried, card, list(card.modalities), device)
         except UsageError as error:
             if error.where == f"--set {setting}":
+                path = setting.partition("=")[0]
                 what, where = error.what.replace(setting, path), f"--search {path}"
                 raise UsageError(what, where=where, expected=error.expected, hint=error.hint) from error
 
 
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise not_installed("optuna", "tuning") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
-
-
-def _unreadable(text: str) -> UsageError:
-    expected = "path=LOW..HIGH, path=log:LOW..HIGH, or path=VALUE,VALUE; each path once"
-    return UsageError(f"cannot read `{text}`", where="--search", expected=expected)
-
-
-def _range(found: re.Match[str], text: str) -> Range:
-    low, high, log = found["low"].strip(), found["high"].strip(), bool(found["log"])
-    whole = all(re.fullmatch(r"-?\d+", end) for end in (low, high))
-    try:
-        ends = (int(low), int(high)) if whole else (float(low), float(high))
-    except ValueError:
-        raise _unreadable(text) from None
-    if not ends[0] < ends[1] or (log and ends[0] <= 0):
-        raise UsageError(
-            f"`{text}` is no range",
-            where="--search",
-            expected="a lower end above 0, and a higher one" if log else "a lower end, and a higher one",
+def _one_of_each(search: Search) -> Iterator[str]:
+    """Settings with every path of a search, and with every value of those that are no ranges."""
+    for path, values in space_of(search.space).items():
+        yield from (
+            f"{path}={value}" for value in (values if isinstance(values, tuple) else (setting_text(values.low),))
         )
-    return Range(ends[0], ends[1], log=log, whole=whole)
 
 
-def _distribution(optuna: Any, values: Range | tuple[str, ...]) -> Any:
-    kinds = optuna.distributions
-    if not isinstance(values, Range):
-        return kinds.CategoricalDistribution(values)
-    if values.whole:
-        return kinds.IntDistribution(int(values.low), int(values.high), log=values.log)
-    return kinds.FloatDistribution(values.low, values.high, log=values.log)
+def predicted_tables(predictions: Sequence[ExpectedPredictions], root: Path) -> dict[tuple[int, int, str], np.ndarray]:
+    """(seed, fold, targets) -> the predictions (units, columns) of stages that are all done."""
+    found = {}
+    for expected in predictions:
+        with np.load(Folder(root, expected.stage).file("predictions.npz")) as arrays:
+            found[_key(expected)] = arrays["score"]
+    return found
 
 
-def _text(value: float | str) -> str:
-    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
+def choose(plan: Plan, expected: ExpectedPredictions, tables: Sequence[np.ndarray | None]) -> Choice:
+    """The trial whose predictions score best inside the validation subjects of a seed and fold. Where no score
+    is defined inside a subject, that of all units decides; of equal trials, the first.
 
+    Args:
+        plan: of the trial without settings, with `--dev`.
+        tables: the predictions (units, columns) of each trial, None where it failed.
 
-def _decided_by(result: Result, metric: str | None) -> tuple[str, str]:
-    headlines = result.scores.headlines
-    if len(headlines) > 1:
-        named = ", ".join(headlines)
-        raise UsageError("a search is decided by one target", where="--target", expected=f"one of {named}")
-    ((target, headline),) = headlines.items()
-    known = result.scores.of(target)
-    if metric is not None and metric not in known:
-        raise UsageError(f"{target} has no score {metric}", where="--metric", expected=", ".join(known))
-    return target, metric or headline
-
-
-def _mean(result: Result, target: str, metric: str) -> float:
-    scores = result.scores.of(target)
-    if not scores[metric].defined:
-        others = [name for name, other in scores.items() if other.defined]
-        raise DataError(
-            f"{metric} of {target} is undefined on the validation subjects: {scores[metric].undefined}",
-            hint=f"--metric with one of {', '.join(others)}" if others else None,
+    Raises:
+        CheckFailed: a unit is one that the fold tests, or of a subject whom it tests and does not train on.
+    """
+    units = [plan.fit.units[i] for i in expected.units]
+    fold = next(fold for fold in plan.folds[expected.seed] if fold.index == expected.fold)
+    if plan.fit is plan.test:
+        of = {unit.id: unit.subject for unit in plan.fit.units}
+        tested = {of[id_] for id_ in fold.test} - {of[id_] for id_ in fold.train}
+        seen = sorted({unit.id for unit in units if unit.subject in tested} | {u.id for u in units} & set(fold.test))
+    else:
+        seen = [] if plan.request.dev else [unit.id for unit in units]
+    if seen:
+        raise CheckFailed(
+            "settings must not be chosen by test subjects",
+            where=f"seed {expected.seed}, fold {expected.fold}, unit {seen[0]}",
+            expected="predictions for the validation subjects of the fold",
         )
-    return scores[metric].mean
+    by_target, at = [], 0
+    for target in expected.targets:
+        own = slice(at, at := at + len(target.columns))
+        tried = [
+            None if table is None else evaluate.labelled_in_fold(plan, plan.fit, target, expected, table[:, own])[1]
+            for table in tables
+        ]
+        by_target.append(_compared(target, tried, plan.protocol.scoring == 3))
+    known = [values for _, values in by_target if set(values) != {None}] or [values for _, values in by_target]
+    scores = [None if None in of else round(float(np.mean(of)), _DIGITS) for of in zip(*known, strict=True)]
+    choice = Choice(
+        seed=expected.seed,
+        fold=expected.fold,
+        target=_key(expected)[2],
+        subjects=tuple(sorted({unit.subject for unit in units})),
+        score=", ".join(dict.fromkeys(name for name, _ in by_target)),
+        scores=tuple(scores),
+        chosen=0,
+    )
+    return choice.model_copy(update={"chosen": choice.best})
+
+
+def _default(key: tuple[int, int, str], trials: int) -> Choice:
+    """The choice of a fold whose validation subjects have none of the method's modalities."""
+    seed, fold, target = key
+    nothing = (None,) * trials
+    return Choice(seed=seed, fold=fold, target=target, subjects=(), score="none", scores=nothing, chosen=0)
+
+
+def _compared(target: Target, tried: Sequence[Units | None], of_order: bool) -> tuple[str, list[float | None]]:
+    """The score by which trials of a target are compared, and that of each."""
+    name = f"{target.traits.share}_within" if of_order else target.traits.within
+    inside = [None if units is None else _inside(name, units) for units in tried]
+    if any(value is not None for value in inside):
+        return name, inside
+    pooled = [units and replace(units, subject=np.full(len(units), "all")) for units in tried]
+    return f"{name} pooled", [None if units is None else _inside(name, units) for units in pooled]
+
+
+def _inside(name: str, units: Units) -> float | None:
+    """The mean over subjects of the score of this name, None where no subject has one."""
+    if not len(units):
+        return None
+    values = WITHIN_SUBJECT_SCORES[name](units, units.subjects[0])
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _key(expected: ExpectedPredictions) -> tuple[int, int, str]:
+    return expected.seed, expected.fold, ",".join(target.name for target in expected.targets)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from embench import registry
 from embench.claims.files import select_claims
 from embench.errors import Fault, UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, digest, parse_yaml, read_text
+from embench.planning.tuning import space_of
 from embench.registry.naming import did_you_mean
 from embench.registry.trust import refuse_file
 
@@ -31,6 +32,15 @@ EACH_ALONE, ALL_TOGETHER, ALL_BUT_ONE, NO_PART = "each", "all", "all but one", "
 def _choices(value: Any) -> Any:
     """A single text is a list of one."""
     return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+def _searched(text: str) -> str:
+    try:
+        space_of([text])
+    except UsageError as error:
+        expected = f"; expected {error.expected}" if error.expected else ""
+        raise ValueError(f"{error.what}{expected}") from error
+    return text
 
 
 Choices = Annotated[tuple[str, ...], BeforeValidator(_choices), Field(min_length=1)]
@@ -63,7 +73,8 @@ class RowRule(_Strict):
 
 
 class BaselineSet(_Strict):
-    """A set of baselines, by rules at levels that nest, or the methods of a `paper` as its claims state them."""
+    """A set of baselines, by rules at levels that nest, or the methods of a `paper` as its claims state them. `search`:
+    name of an encoder, fusion or pretrainer -> which of its settings are tuned, and over which values."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     summary: str
@@ -72,6 +83,7 @@ class BaselineSet(_Strict):
     core: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     extended: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
     full: Annotated[tuple[RowRule, ...], Field(strict=False)] = ()
+    search: dict[str, Annotated[tuple[Annotated[str, AfterValidator(_searched)], ...], Field(strict=False)]] = {}
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

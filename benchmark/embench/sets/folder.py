@@ -41,7 +41,7 @@ from embench.records.wording import inside_subjects
 from embench.report import latex
 from embench.report.text import templates_of
 from embench.sets.files import BaselineSet, SetLevel
-from embench.sets.forecast import RowForecast
+from embench.sets.forecast import RowForecast, as_tuned
 from embench.sets.rows import BaselineRow
 from embench.sets.running import why_failed
 from embench.site import build_site
@@ -77,12 +77,12 @@ def write_folder(
     Raises:
         MachineError: it cannot be written.
     """
-    able = sorted(able, key=lambda row: row.plan.id)  # rows were forecast in the order of their times
+    able = sorted(map(as_tuned, able), key=lambda row: row.plan.id)  # rows were forecast in the order of their times
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
     one = next(iter(done.values())).plan
-    about = _about(found, level, options, one)
+    about = _about(found, level, options, one, {row.row.search.trials for row in able if row.row.search})
     unaudited = {} if about["synthetic"] else dict(_audit(done, progress))
     records, hidden = _records(done)
     public = {record.manifest.card.labels_public for record in records.values()}
@@ -103,7 +103,7 @@ def write_folder(
             "refused": _grouped(
                 ((reason, done[id_].row) for id_, reasons in refused.items() for reason in reasons), len(done)
             ),
-            "missing": _grouped((why_failed(row.plan) or "not started", row.row) for row in able if not row.done),
+            "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
             "unfit": _grouped((row.reason, row) for row in unfit),
         }
         write_text(whole / "README.md", _text("README.md", facts))
@@ -149,11 +149,14 @@ def _files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
 
 
-def _about(found: BaselineSet, level: SetLevel, options: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+def _about(
+    found: BaselineSet, level: SetLevel, options: Mapping[str, Any], plan: Plan, trials: Collection[int]
+) -> dict[str, Any]:
     """The folder's name, and what its texts say of the set, the dataset and the command, without places on this
     machine."""
     told = {name: _public(value) if isinstance(value, str) else value for name, value in options.items()}
     asked = shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
+    asked += [word for number in trials for word in ("--tune", str(number))]
     own, board = is_own(plan.dataset), board_name(plan.dataset)
     dataset = "FOLDER" if own else _public(plan.request.dataset)
     name = "-".join([board.rpartition(":")[2], found.name, level, *(word.removeprefix("--") for word in asked)])

@@ -10,7 +10,7 @@ from typing import Any
 
 from embench.callbacks import EventCallback
 from embench.engine.stage import Folder, Stage
-from embench.errors import EmbenchError
+from embench.errors import EmbenchError, UsageError
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
 from embench.planning.forecast import forecast, stage_seconds
@@ -19,6 +19,8 @@ from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan, default_workers
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
+from embench.runs.manifest import device_name
+from embench.runs.tuning import tuning_file
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
 
@@ -37,6 +39,7 @@ class RowForecast:
             too, by name: features, and what clock and movement tell.
         scored_s: seconds to score it. `memory_mb`: of all processes together, as was measured of rows that are done.
         disk_mb: what it adds to the runs folder.
+        trials: number of a tuned row whose settings are still to be chosen, whose `plan` is the default; else 0.
     """
 
     row: BaselineRow
@@ -46,16 +49,27 @@ class RowForecast:
     scored_s: float
     memory_mb: float
     disk_mb: float
+    trials: int = 0
 
     @property
     def done(self) -> bool:
         """True if its record is there."""
-        return (self.plan.folder / RUN_FILE).is_file()
+        return not self.trials and (self.plan.folder / RUN_FILE).is_file()
+
+    @property
+    def measured(self) -> bool:
+        """False for a GPU on which no run of this runs folder has finished: its times are those of a few steps."""
+        device, runs = self.plan.setting.device, self.plan.request.runs_folder
+        return device == "cpu" or cached_call((has_finished, runs, device), lambda: has_finished(runs, device))
 
     def left_s(self, counted: Collection[str] = ()) -> float:
         """Seconds until it is done, without stages and parts that are `counted` already."""
         if self.done:
             return 0.0
+        if self.trials:
+            once = sum(seconds for name, seconds in self.once.items() if name not in counted)
+            own = together(self.seconds.values(), _workers(self.plan)) + self.scored_s
+            return self.trials * own + once
         todo = left_to_do((s for s in self.plan.graph.stages.values() if s.id not in counted), _root(self.plan))
         once = sum(seconds for name, seconds in self.once.items() if name not in counted)
         return together((self.seconds[stage.id] for stage in todo), _workers(self.plan)) + once + self.scored_s
@@ -66,6 +80,12 @@ class RowForecast:
         return {*self.seconds, *self.once}
 
 
+def has_finished(runs: Path, device: str) -> bool:
+    """True if the record of a run on this device is in a runs folder."""
+    name = device_name(device)
+    return any(read_manifest(path.parent).device == name for path in runs.glob(f"*/*/{RUN_FILE}"))
+
+
 def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
     """The seconds that each row will take after those before it."""
     counted: set[str] = set()
@@ -74,26 +94,53 @@ def lefts(rows: Sequence[RowForecast]) -> Iterator[float]:
         counted |= set() if row.done else row.parts
 
 
+def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
+    """The plan of what a row's search chose for the method of its default `plan`; None where nothing was chosen yet."""
+    if row.search and (file := tuning_file(plan, row.search)).is_file():
+        return runner.plan(replace(row.request, tuned=file), progress)
+    return None
+
+
+def as_tuned(row: RowForecast) -> RowForecast:
+    """The row with the plan of what its search has chosen meanwhile."""
+    chosen = tuned_plan(row.row, row.plan) if row.trials else None
+    return replace(row, plan=chosen, trials=0) if chosen else row
+
+
 @snapshot()
 def forecast_rows(
     rows: Sequence[BaselineRow], progress: EventCallback | None = None
 ) -> tuple[list[RowForecast], list[BaselineRow]]:
-    """The rows that can be run, with their costs, and those that cannot, with the reason. Those on features come first,
-    then networks, what takes longer later; two requests that mean one run are one row. Data are prepared, and networks
-    tried, where that was not done yet."""
-    found, unfit = dict[str, RowForecast](), list[BaselineRow]()
+    """The rows that can be run, with their costs, and those that cannot, with the reason. One's own come first, then
+    those on features, then networks, what takes longer later, and each before it is tuned; two requests that mean one
+    run are one row. Data are prepared, and networks tried, where that was not done yet. Raises UsageError where no row
+    can be run."""
+    found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
             unfit.append(row)
             continue
         try:
             plan = runner.plan(row.request, progress)
-            if plan.id not in found:
-                found[plan.id] = _forecast(row, plan)
+            chosen = tuned_plan(row, plan, progress)
+            trials = row.search.trials if row.search and not chosen else 0
+            plan = chosen or plan
+            if (plan.id, trials) not in found:
+                found[plan.id, trials] = replace(_forecast(row, plan), trials=trials)
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    order = sorted(found.values(), key=lambda f: (f.plan.method.inputs != "features", sum(f.seconds.values())))
-    return order, unfit
+    if not found:
+        reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
+        raise UsageError(
+            f"no row of the set fits this dataset: {reasons or 'it has none'}", hint="embench list baselines"
+        )
+    defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
+
+    def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
+        own, seconds = each.row.level == "own", defaults.get(each.row.request, 0.0)
+        return not own, each.plan.method.inputs != "features", seconds, bool(each.row.search)
+
+    return sorted(found.values(), key=place), unfit
 
 
 def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:

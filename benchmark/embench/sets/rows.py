@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from embench import protocols, registry
-from embench.claims.examine import claim_pairs
-from embench.claims.files import Claim, MeasuredClaim, select_claims
-from embench.claims.measured import measured_requests
 from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import EmbenchError, UsageError
@@ -20,47 +17,78 @@ from embench.interfaces.dataset import Card
 from embench.planning.method import chosen_modalities, read_pretrainer, resolve_method
 from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
+from embench.planning.tuning import Search
+from embench.registry.objects import shown_name
+from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
+from embench.sets.paper import requests_of_paper
 from embench.system import version_of
+
+RowLevel = SetLevel | Literal["own"]
+"""The level of a row: that of a set at which its rule stands, or that of one's own methods, which no set has."""
 
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset, or of one's own method beside it, with its `search` where it is tuned; `reason` says
+    why it does not fit there, and is
+    empty where it does."""
 
-    level: SetLevel
+    level: RowLevel
     request: Request
     reason: str = ""
+    search: Search | None = None
 
     @property
     def title(self) -> str:
         """Text on the method and the protocol: `cnn_tf + late on ecg,eeg after masked_value`."""
         asked = self.request
-        text = f"{','.join(asked.encoders)} + {asked.fusion or 'single'} on {asked.modalities or 'the default'}"
+        encoders, fusion = ",".join(map(shown_name, asked.encoders)), shown_name(asked.fusion or "single")
+        text = f"{encoders} + {fusion} on {asked.modalities or 'the default'}"
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
         more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
+        more += [f"tuned ({self.search.trials} trials)"] if self.search else []
         return ", ".join([text, *more])
 
 
-def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any]) -> list[BaselineRow]:
+def baseline_rows(
+    found: BaselineSet, level: SetLevel, dataset: str, options: Mapping[str, Any], trials: int | None = None
+) -> list[BaselineRow]:
     """The rows of a set up to a level on a dataset, each once, with those that do not fit.
 
     Args:
+        trials: of which each row that fits is tuned once more, after its default.
         options: further fields of a request. `modalities` stand in place of the card's defaults, and a recipe in place
             of those of the set; the rows of a paper have its own modalities, targets and protocol.
 
     Raises:
-        UsageError: the dataset has no such target or modality, or does not go with the protocol.
+        UsageError: the dataset has no such target or modality, or does not go with the protocol; or validation subjects
+            are to choose settings and to be scored.
     """
-    options = {name: value for name, value in options.items() if value is not None}
+    if trials and options.get("dev"):
+        raise UsageError("what was chosen by validation subjects is not scored on them", where="--tune with --dev")
     if found.paper:
-        rows = [BaselineRow("core", request) for request in _of_paper(found.paper, dataset, options)]
+        rows = _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
     else:
-        card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
-        rules = found.rules(level)
-        rows = [row for each, rule in rules for row in _of_rule(each, rule, dataset, card, options)]
+        rows = rows_of_rules(found.rules(level), dataset, options)
+    if trials is None:
+        return rows
+    return [each for row in rows for each in ([row] if row.reason else [row, _tuned(row, found, trials)])]
+
+
+def rows_of_rules(
+    rules: Sequence[tuple[RowLevel, RowRule]], dataset: str, options: Mapping[str, Any]
+) -> list[BaselineRow]:
+    """The rows that rules make on a dataset; see `baseline_rows`."""
+    options = {name: value for name, value in options.items() if value is not None}
+    card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
+    return _once(row for level, rule in rules for row in _of_rule(level, rule, dataset, card, options))
+
+
+def _once(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
+    """Each row once, with the reason why it does not fit."""
     once = dict[Request, BaselineRow]()
     for row in rows:
         if not row.reason or row.request not in once:  # two rules may name it, one of them for other targets
@@ -68,24 +96,36 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     return [_checked(row) for row in once.values()]
 
 
+def _tuned(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
+    """The row as it is tuned, or with the reason why there is nothing to tune: its parts have no search space."""
+    request = row.request
+    card = _card(request.protocol, request.dataset, request.data_root)
+    method = resolve_method(request, card, list(card.modalities), "cpu")
+    space: list[str] = []
+    for text in request.encoders:
+        modality, _, name = text.rpartition("=")
+        own = found.search.get(name, ())
+        if method.joins == "tokens":  # trained by the recipe of the fusion
+            own = tuple(path for path in own if path.startswith(("encoder.build.", "encoder.prepare.")))
+        space += [path.replace("encoder.", f"encoder[{modality}].", 1) if modality else path for path in own]
+    for name in (request.fusion or "", *(read_pretrainer(text)[1] for text in request.pretrainers)):
+        space += found.search.get(name, ())
+    try:
+        search = Search(space=tuple(dict.fromkeys(space)), trials=trials)
+        if not space:
+            return replace(row, search=search, reason="nothing to tune")
+        check_search(request, search)
+    except EmbenchError as error:
+        return replace(row, search=search, reason=error.what)
+    return replace(row, search=search)
+
+
 def _card(protocol: str, dataset: str, data_root: Path | None) -> Card:
     return card_for_protocol(protocols.load_current_protocol(protocol), find.card_of(dataset, data_root))
 
 
-def _of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """The requests of all that a paper's claims compare and measure, under its own protocols and the fixed one."""
-    own = {name: value for name, value in options.items() if name not in ("protocol", "modalities", "targets")}
-    claims = select_claims(paper, ())
-    compared = [claim for claim in claims if isinstance(claim, Claim)]
-    for pair in claim_pairs(compared, [dataset], ("own", "fixed"), own):
-        yield from (pair.a, pair.b)
-    for claim in claims:
-        if isinstance(claim, MeasuredClaim):
-            yield from measured_requests(claim, dataset, own).values()
-
-
 def _of_rule(
-    level: SetLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
+    level: RowLevel, rule: RowRule, dataset: str, card: Card, options: Mapping[str, Any]
 ) -> Iterator[BaselineRow]:
     given = options.get("modalities")
     pool: Sequence[str] = [m for m in card.default_modalities if "+" not in m]

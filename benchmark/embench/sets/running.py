@@ -13,7 +13,7 @@ from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find, verified
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport
-from embench.errors import DataError, EmbenchError
+from embench.errors import DataError, EmbenchError, MachineError
 from embench.files import make_folder, read_text, write_text
 from embench.planning.plan import Plan
 from embench.planning.request import command_of
@@ -21,12 +21,16 @@ from embench.records.cost import format_duration
 from embench.records.names import is_own
 from embench.records.wording import format_figure, format_score
 from embench.runs import run as runner
+from embench.runs.tuning import tune
 from embench.sets.forecast import RowForecast
-from embench.statistics.metrics import metric_facts
+from embench.sets.table import best_control
 from embench.statistics.result import Result
 from embench.statistics.verdict import TargetVerdict
 from embench.store import cache_root
 from embench.store.fingerprint import synthetic
+
+TUNED = "-tuned"
+"""The end of the name of a file that says why a row could not be tuned."""
 
 
 def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> Mapping[str, Any]:
@@ -63,12 +67,15 @@ def run_rows(
     hours: float | None = None,
     progress: EventCallback | None = None,
     told: Callable[[str], None],
+    executor: str = "local",
+    cluster: Mapping[str, str] | None = None,
 ) -> runner.GridResult:
     """Runs rows in order, or reads them again where they are done; those that fail hold up no other.
 
     Args:
-        hours: after which all should be over. Each row is then run by itself, none is started whose forecast does not
-            fit, and none is broken off.
+        hours: after which all should be over. Each row is then run by itself, as where some are to be tuned; none is
+            started whose forecast does not fit, and none is broken off.
+        executor, cluster: who runs the stages, and its options; see `embench.runs.run.grid`.
         told: is given a line for each row: its headline beside the best control, why it failed, or was not started.
 
     Raises:
@@ -79,10 +86,10 @@ def run_rows(
     failures: dict[str, EmbenchError] = {}
     titles = {row.plan.id: row.row.title for row in rows}
 
-    def ended(plan: Plan, end: Result | EmbenchError) -> None:
+    def ended(plan: Plan, end: Result | EmbenchError, mark: str = "") -> None:
         nonlocal number
         number += 1
-        file = _failure_file(plan)
+        file = _failure_file(plan, mark)
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
             make_folder(file.parent)
@@ -91,9 +98,11 @@ def run_rows(
         else:
             line = "; ".join(_headline(end, verdict) for verdict in end.verdicts.values())
             file.unlink(missing_ok=True)
-        told(f"{number} of {len(rows)}: {titles[plan.id]}: {line}")
+        title = some[0].row.title if len(some) == 1 else titles[plan.id]
+        told(f"{number} of {len(rows)}: {title}: {line}")
 
-    for some in [[row] for row in rows] if hours is not None else [list(rows)]:
+    one_by_one = hours is not None or any(row.trials for row in rows)
+    for some in [[row] for row in rows] if one_by_one else [list(rows)]:
         if hours is not None:
             needed, left = some[0].left_s(counted), hours * 3600 - (time.monotonic() - began)
             if needed > left:
@@ -101,33 +110,39 @@ def run_rows(
                 about = f"about {format_duration(needed)}, and {format_duration(max(0.0, left))} are left"
                 told(f"{number} of {len(rows)}: {some[0].row.title}: not started: it takes {about}")
                 continue
-        done = runner.grid([row.plan.request for row in some], progress=progress, ended=ended)
+        requests = [row.plan.request for row in some]
+        if some[0].trials and (search := some[0].row.search):
+            try:
+                requests = [tune(some[0].row.request, search, progress).request]
+            except MachineError:
+                raise
+            except EmbenchError as error:
+                ended(some[0].plan, error, TUNED)
+                failures[some[0].row.title] = error
+                continue
+        done = runner.grid(requests, executor=executor, options=cluster, progress=progress, ended=ended)
         results += done.results
         failures |= done.failures
         counted |= {name for row in some for name in row.once}
     return runner.GridResult(tuple(results), failures)
 
 
-def why_failed(plan: Plan) -> str:
+def why_failed(row: RowForecast) -> str:
     """The reason why a row failed when it was run last, in a sentence; of own data, whose files it may quote, its kind
     alone. Empty where it was not run."""
     with suppress(OSError, IndexError):
-        label, _, what = read_text(_failure_file(plan)).splitlines()[2].partition(": ")
-        return f"failed: {label}" if is_own(plan.dataset) else f"failed: {what}"
+        file = _failure_file(row.plan, TUNED if row.trials else "")
+        label, _, what = read_text(file).splitlines()[2].partition(": ")
+        return f"failed: {label}" if is_own(row.plan.dataset) else f"failed: {what}"
     return ""
 
 
-def _failure_file(plan: Plan) -> Path:
-    return plan.request.runs_folder / "failures" / f"{plan.id}.txt"
+def _failure_file(plan: Plan, mark: str) -> Path:
+    return plan.request.runs_folder / "failures" / f"{plan.id}{mark}.txt"
 
 
 def _headline(result: Result, verdict: TargetVerdict) -> str:
     """The headline of a target beside the best control."""
-    name, higher = verdict.shown, metric_facts(verdict.shown).higher
-    means = {control.name: control.scores.get(name) for control in result.scores.controls(verdict.target)}
-    known = [(score.mean, control) for control, score in means.items() if score and score.mean is not None]
+    name, best = verdict.shown, best_control(result, verdict.target, verdict.shown)
     text = f"{verdict.target} {name} {format_score(result.scores.score(verdict.target, name), missing='not estimable')}"
-    if not known:
-        return text
-    mean, best = sorted(known, reverse=higher)[0]
-    return f"{text}, best control {format_figure(mean)} ({best})"
+    return f"{text}, best control {format_figure(best.scores[name].mean)} ({best.name})" if best else text

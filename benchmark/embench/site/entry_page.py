@@ -191,7 +191,7 @@ def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
         ("data of test subjects that the method used", run.target_access),
         ("recipe", run.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
-        ("changed settings", ", ".join(run.recipe.settings) or "none"),
+        ("changed settings", ", ".join(run.changed_settings) or "none"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("openings of the test labels", format_value(run.test_looks, missing="not recorded")),
         ("methods scored on these test subjects, including this one", format_value(run.tried, missing="not recorded")),

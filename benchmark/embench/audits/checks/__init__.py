@@ -5,7 +5,17 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import clock, copies, embeddings, nuisance, one_statistic, recorded, sharing, subjects
+from embench.audits.checks import (
+    chosen,
+    clock,
+    copies,
+    embeddings,
+    nuisance,
+    one_statistic,
+    recorded,
+    sharing,
+    subjects,
+)
 from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult
@@ -41,6 +51,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "hidden": embeddings.check_test_normalisation,
     "probes": embeddings.check_probes,
     "validation": recorded.check_validation,
+    "tuning": chosen.check_tuning,
 }
 """All checks, in the order in which they run."""
 
@@ -59,6 +70,7 @@ OF_THE_RECORD: Mapping[str, Callable[[RecordEvidence], CheckResult | Undefined]]
     "calibration": subjects.check_calibration,
     "hidden": embeddings.check_test_normalisation,
     "validation": recorded.check_validation,
+    "tuning": chosen.check_tuning,
 }
 """Checks that need no data and take seconds."""
 
@@ -74,6 +86,7 @@ WITHOUT_PREDICTIONS = frozenset(
         "statements",
         "access",
         "validation",
+        "tuning",
     }
 )
 """The checks that look at no prediction, and so can be made of entries whose labels are not public."""

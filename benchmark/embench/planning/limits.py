@@ -1,0 +1,55 @@
+"""Options of a request that leave something out: modalities of the test, subjects and labels of the training."""
+
+from __future__ import annotations
+
+from embench.errors import UsageError
+from embench.planning.parts import Method
+from embench.planning.request import Request
+
+
+def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
+    """The modalities that are removed at test time. Raises UsageError where none is left."""
+    chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
+    for m in chosen:
+        if m not in method.modalities:
+            raise UsageError(
+                f"`{m}` is not among the modalities",
+                where="--drop",
+                expected=", ".join(method.modalities),
+                hint=f"embench grid --drop {m}" if m in ("each", "all") else None,
+            )
+    if len(chosen) >= len(method.modalities):
+        raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
+    return chosen
+
+
+def labelled_subjects(request: Request) -> int | None:
+    """The number of training subjects with labels, None for all of them."""
+    text = request.label_subjects
+    if text is None or text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(
+            f"`{text}` subjects",
+            where="--label-subjects",
+            expected="a number of at least 1, or all",
+            hint="several: embench grid",
+        )
+    return int(text)
+
+
+def labelled_fraction(request: Request) -> float | None:
+    """The share of labels, None for all of them."""
+    text = request.label_fraction
+    try:
+        share = 1.0 if text is None else float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"`{text}` of the labels",
+            where="--label-fraction",
+            expected="a number above 0 and at most 1, such as 0.1",
+            hint="several: embench grid",
+        )
+    return None if share == 1 else share

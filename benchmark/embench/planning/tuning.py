@@ -1,0 +1,228 @@
+"""Settings that are chosen for each fold on its own validation subjects: the search, whose trials are a fixed list, and
+the file that says which trial each fold has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+from embench.errors import DataError, UsageError
+from embench.files import digest, parse_json, read_text, reading
+from embench.records.manifest import as_model
+
+MOST_TRIALS = 1000
+_RANGE = re.compile(r"(?P<log>log:)?(?P<low>[^.,].*?)\.\.(?P<high>.+)")
+_FIXED = re.compile(r"\.(targets|view|frozen)\b")
+"""Settings that say what is predicted of what, which is one thing in all folds."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included: integers, or any; by their logarithm where `log`."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+    def at(self, share: float) -> float:
+        """The number at a `share` of the way, from 0 to below 1."""
+        top = self.high + self.whole
+        value = self.low * (top / self.low) ** share if self.log else self.low + share * (top - self.low)
+        return min(int(value // 1), int(self.high)) if self.whole else value
+
+
+Space = Mapping[str, Range | tuple[str, ...]]
+"""Path of a setting -> where its values come from."""
+
+
+def space_of(texts: Sequence[str]) -> Space:
+    """The search space of texts such as `encoder.lr=log:1e-4..1e-2`, `encoder.build.layers=1..4` or
+    `fusion.batch=16,32,64`.
+
+    Raises:
+        UsageError: a text cannot be read, is of a setting that all folds share, or there is none.
+
+    >>> space_of(["encoder.lr=log:1e-4..1e-2", "encoder.build.layers=1..4"])["encoder.build.layers"]
+    Range(low=1, high=4, log=False, whole=True)
+    """
+    space: dict[str, Range | tuple[str, ...]] = {}
+    for text in texts:
+        path, _, values = text.partition("=")
+        found = _RANGE.fullmatch(values.strip())
+        choices = tuple(part.strip() for part in values.split(","))
+        if not path.strip() or path.strip() in space or not all(choices) or (not found and len(choices) < 2):
+            raise _unreadable(text)
+        if fixed := _FIXED.search(path):
+            raise UsageError(
+                f"`{fixed[1]}` is the same in all folds", where=f"--search {path}", hint=f"--set {path}=.."
+            )
+        space[path.strip()] = _range(found, text) if found else choices
+    if not space:
+        raise UsageError("there is nothing to search", hint="--search encoder.lr=log:1e-4..1e-2")
+    return space
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Search(_Part):
+    """Trials of settings: the defaults, and `trials` - 1 settings drawn from a `space` (see `space_of`). They depend on
+    nothing else, so that a search of more trials begins with those of a shorter one."""
+
+    space: tuple[str, ...]
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 20
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @cached_property
+    def settings(self) -> tuple[tuple[str, ...], ...]:
+        """The settings of each trial, as `--set` takes them; none of the first one.
+
+        >>> Search(space=("fusion.build.C=log:1e-3..10",), trials=3).settings
+        ((), ('fusion.build.C=1.12',), ('fusion.build.C=0.217',))
+        """
+        space = space_of(self.space)
+        return (
+            (),
+            *(
+                tuple(f"{path}={_drawn(values, f'{self.seed}/{k}/{path}')}" for path, values in space.items())
+                for k in range(1, self.trials)
+            ),
+        )
+
+
+class Choice(_Part):
+    """The trial of a seed, a fold and its target (of one network for several: all, comma-separated).
+
+    Args:
+        subjects: validation subjects of the fold, by whom it was chosen.
+        score: what was compared; `scores`: of each trial, None where there is none. Entries of datasets whose labels
+            are not public have no scores.
+        chosen: number of the trial, from 0.
+    """
+
+    seed: int
+    fold: int
+    target: str
+    subjects: tuple[str, ...]
+    score: str
+    scores: tuple[FiniteFloat | None, ...]
+    chosen: int
+
+    @property
+    def best(self) -> int:
+        """The first trial with the highest score; 0 where no trial has one."""
+        known = [float("-inf") if score is None else score for score in self.scores]
+        return known.index(max(known))
+
+
+class Tuning(_Part):
+    """A search and its choices for a method, whose facts `of` is a digest of."""
+
+    of: str
+    search: Search
+    choices: tuple[Choice, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for choice in self.choices:
+            if len(choice.scores) not in (0, self.search.trials) or not 0 <= choice.chosen < self.search.trials:
+                raise ValueError(f"seed {choice.seed}, fold {choice.fold} does not have {self.search.trials} trials")
+        return self
+
+    @cached_property
+    def _chosen(self) -> dict[tuple[int, int, str], int]:
+        return {(choice.seed, choice.fold, choice.target): choice.chosen for choice in self.choices}
+
+    def settings(self, seed: int, fold: int, target: str) -> tuple[str, ...]:
+        """The chosen settings. Raises UsageError where nothing was chosen for this seed, fold and target."""
+        if (seed, fold, target) not in self._chosen:
+            known = sorted({choice.seed for choice in self.choices})
+            raise UsageError(
+                f"nothing was chosen for seed {seed}, fold {fold}, target {target}",
+                where="--tuned",
+                expected=f"seeds among {', '.join(map(str, known))}, and the targets that were tuned",
+            )
+        return self.search.settings[self._chosen[seed, fold, target]]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a run's configuration says of it: the number of trials, and the digest of all but scores."""
+        content = self.model_dump(mode="json", exclude={"choices": {"__all__": {"scores"}}})
+        return {"trials": self.search.trials, "choices": digest(content)}
+
+    def text(self) -> str:
+        """The content of its file, a choice a line, with the settings of trials for readers."""
+        head = json.dumps(
+            {"of": self.of, "search": self.search.model_dump(), "settings": self.search.settings}, indent=1
+        )
+        lines = ",\n".join(f"  {json.dumps(choice.model_dump())}" for choice in self.choices)
+        return f'{head[:-2]},\n "choices": [\n{lines}\n ]\n}}\n'
+
+
+def read_tuning(path: Path) -> Tuning:
+    """The tuning in a file. Raises DataError where it is missing, damaged, or breaks its schema."""
+    expected = "a file that `embench tune` wrote"
+    with reading(path, expected=expected):
+        text = read_text(path)
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise DataError(f"the file is no JSON: {error}", where=str(path), expected=expected) from error
+    settings = content.pop("settings", None) if isinstance(content, dict) else None
+    found = as_model(Tuning, content, "a tuning", str(path), expected)
+    if settings != json.loads(json.dumps(found.search.settings)):
+        raise DataError("its trials are not those of its search", where=str(path), expected=expected)
+    return found
+
+
+def tuned_method(config: Mapping[str, Any]) -> str:
+    """A digest of the method and data of a plan's configuration, the same for all seeds, machines and versions of
+    code, and for validation and test."""
+    other = ("seeds", "dev", "device", "threads", "data", "train_data", "tuned", "parts")
+    facts = {name: value for name, value in config.items() if name not in other}
+    machine = ("code", "libraries", "assets")
+    parts = {name: {k: v for k, v in part.items() if k not in machine} for name, part in config["parts"].items()}
+    return digest({**facts, "parts": parts})
+
+
+def _drawn(values: Range | tuple[str, ...], lot: str) -> str:
+    share = int(hashlib.sha256(lot.encode()).hexdigest()[:13], 16) / 2**52
+    if not isinstance(values, Range):
+        return values[int(share * len(values))]
+    return setting_text(values.at(share))
+
+
+def setting_text(number: float) -> str:
+    """The number as a setting has it: more digits would look as if they mattered."""
+    return str(number) if isinstance(number, int) else f"{number:.3g}"
+
+
+def _unreadable(text: str) -> UsageError:
+    expected = "path=LOW..HIGH, path=log:LOW..HIGH, or path=VALUE,VALUE; each path once"
+    return UsageError(f"cannot read `{text}`", where="--search", expected=expected)
+
+
+def _range(found: re.Match[str], text: str) -> Range:
+    low, high, log = found["low"].strip(), found["high"].strip(), bool(found["log"])
+    whole = all(re.fullmatch(r"-?\d+", end) for end in (low, high))
+    try:
+        ends = (int(low), int(high)) if whole else (float(low), float(high))
+    except ValueError:
+        raise _unreadable(text) from None
+    if not ends[0] < ends[1] or (log and ends[0] <= 0):
+        raise UsageError(
+            f"`{text}` is no range",
+            where="--search",
+            expected="a lower end above 0, and a higher one" if log else "a lower end, and a higher one",
+        )
+    return Range(ends[0], ends[1], log=log, whole=whole)

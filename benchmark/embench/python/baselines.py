@@ -1,0 +1,176 @@
+"""`embench.baselines`: a method, given by name, as an object or as predictions, beside the baselines of a set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from embench.errors import EmbenchError, UsageError
+from embench.planning.request import Request, request_of
+from embench.python.door import from_python
+from embench.python.records import predictions_file, remember_own
+from embench.python.running import plugin_name, warn_of_notes
+from embench.sets.files import SetLevel, find_set
+from embench.sets.forecast import forecast_rows
+from embench.sets.own import check_own, is_scored, own_result, own_rows
+from embench.sets.rows import baseline_rows
+from embench.sets.running import check_readable, run_rows
+from embench.sets.table import board_cells, board_rows, draw_board
+from embench.snapshot import snapshot
+from embench.statistics.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+    from embench.python.running import AnyEncoder, AnyFusion, Texts
+
+    Method: TypeAlias = AnyEncoder | AnyFusion | DataFrame | Result | Path
+
+
+@dataclass(frozen=True, repr=False)
+class BaselineBoard:
+    """Methods of one's own beside the baselines of a set and the controls, as `embench.baselines` returns them.
+
+    Args:
+        rows: see `to_pandas`. `results`: of all runs, one's own first.
+        failures: run -> why it failed. `unfit`: row of the set -> why it does not fit the dataset.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    results: Sequence[Result]
+    failures: Mapping[str, EmbenchError] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> list[str]:
+        """A sentence for each target: whether the best of one's own methods is better than the best baseline, and than
+        the controls."""
+        return [row["answer"] for row in self.rows if row["role"] == "own" and row["best"]]
+
+    def to_pandas(self) -> DataFrame:
+        """A row for each method and control: `role` (`own`, `baseline`, `control`), whether it is the `best` of its
+        role, `target`, `metric`, `mean` with the ends `low` and `high` of its 95 % interval, `over_control`, the paired
+        difference from its best control, and of one's own `over_baseline`, from the best baseline, with their ends,
+        and `answer`, which of them it is better than."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows))
+
+    def plot(self, target: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draws the rows of a target, by default the first, on axes of matplotlib, and returns these.
+
+        Raises:
+            UsageError: there is no such target.
+        """
+        known = list(dict.fromkeys(row["target"] for row in self.rows))
+        target = target or next(iter(known), None)
+        first = next((row for row in self.rows if row["target"] == target), None)
+        if first is None:
+            raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(known))
+        alike = ("target", "protocol")
+        return draw_board([row for row in self.rows if all(row[name] == first[name] for name in alike)], ax)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"BaselineBoard of {len(self.results)} runs", *(f"  {line}" for line in self._notes)])
+
+    def _repr_html_(self) -> str:
+        cells = board_cells(self.rows)
+        rows = [list(cells[0]) if cells else [], *(list(row.values()) for row in cells)]
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        return f"<table>{body}</table>" + "".join(f"<p>{escape(line)}</p>" for line in self._notes)
+
+    @property
+    def _notes(self) -> list[str]:
+        failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
+        generated = ["synthetic data: these numbers say nothing about real subjects"]
+        return [*self.answers, *failed, *(generated if any(row["synthetic"] for row in self.rows) else [])]
+
+
+@from_python
+def baselines(
+    dataset: str,
+    with_: Method | Sequence[Method] = (),
+    *,
+    set: str = "features-v1",  # noqa: A002  the option is called so
+    level: SetLevel = "core",
+    tune: int | None = None,
+    modalities: Texts | None = None,
+    target: Texts | None = None,
+    protocol: str = Request.protocol,
+    recipe: Literal["paper", "small", "quick"] | None = None,
+    seeds: str | int | Sequence[int] | None = None,
+    hours: float | None = None,
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    runs: str | Path | None = None,
+    dev: bool = False,
+    workers: int | None = None,
+) -> BaselineBoard:
+    """Runs the baselines of a set on a dataset, and methods of one's own beside them; a line on stdout for each.
+
+    What is done in the folder of runs is read again, so the same call goes on where it was interrupted.
+
+    Args:
+        dataset: see `embench.run`, as for all arguments that are not explained here.
+        with_: one's own methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators, which
+            are fitted to the features `handcrafted`; encoders, such as `embench.network` makes; names of plugins, or
+            `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their folders.
+        set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
+        level: `core`, `extended` or `full`, each of which holds those before it.
+        tune: tunes each row of the set, too, by so many trials on validation subjects.
+        hours: starts no row whose forecast does not fit into so many hours.
+
+    Raises:
+        UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method does not conform; nothing
+            was trained.
+    """
+    given = list(with_) if isinstance(with_, list | tuple) else [with_]
+    seeds = ",".join(map(str, seeds)) if isinstance(seeds, list | tuple) else seeds
+    names = ("modalities", "target", "protocol", "recipe", "seeds", "device", "data_root", "runs", "dev", "workers")
+    local = locals()
+    request = request_of(dataset=dataset, **{name: local[name] for name in names})
+    options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
+    found = find_set(set)
+    scored = [method for method in given if _is_scored(method)]
+    methods = [_named(method) for method in given if not _is_scored(method)]
+    rows = [*own_rows(methods, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
+    check_readable(dataset, request.data_root)
+    finished = [_scored(method, dataset, options) for method in scored]
+    with snapshot():
+        able, unfit = forecast_rows(rows)
+        check_own(able, warn_of_notes)
+        done = run_rows(able, hours=hours, progress=warn_of_notes, told=_tell)
+    every = [*finished, *map(remember_own, done.results)]
+    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
+    reasons = {row.title: row.reason for row in unfit}
+    return BaselineBoard(board_rows(every, mine), every, done.failures, reasons)
+
+
+def _is_scored(method: Any) -> bool:
+    """True if nothing has to be trained for what was given: predictions, or a finished run."""
+    if isinstance(method, str | Path):
+        return is_scored(str(method))
+    return isinstance(method, Result) or hasattr(method, "to_csv")
+
+
+def _scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
+    if isinstance(method, Result):
+        return own_result(method, dataset, options)
+    with predictions_file(method) as path:
+        return remember_own(own_result(str(path), dataset, options))
+
+
+def _named(method: Any) -> str:
+    """The name of a method for the rows; an object is stored for workers."""
+    kind = "encoder" if hasattr(method, "accepts") else "fusion"
+    return str(plugin_name(kind, method))
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,61 @@
+"""What a paper printed beside what its set obtained: its claims, examined on runs that are over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
+from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
+from embench.claims.measured import Measured, examine_measured, measured_requests
+from embench.planning.request import Request
+from embench.runs.run import GridResult
+
+
+class PaperClaims(NamedTuple):
+    """The claims of a paper on a dataset, under its own protocols and the fixed one: those that compare, with their
+    results, the values of those that measure, and those that nothing can test yet."""
+
+    tested: Sequence[Claim]
+    rows: Sequence[ClaimResult]
+    values: Sequence[Measured]
+    untested: Sequence[UntestedClaim]
+
+
+def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
+    """The requests of all that a paper's claims compare and measure, under its own protocols and the fixed one.
+
+    Args:
+        options: further fields of a request; modalities, targets and protocol are those of the paper all the same.
+    """
+    own, (compared, measured, _) = _unstated(options), _claims(paper)
+    for pair in claim_pairs(compared, [dataset], _LEGS, own):
+        yield from (pair.a, pair.b)
+    for claim in measured:
+        yield from measured_requests(claim, dataset, own).values()
+
+
+def examine_paper(paper: str, dataset: str, options: Mapping[str, Any], done: GridResult) -> PaperClaims:
+    """The claims of a paper examined on what is done of its requests; nothing is run."""
+    own, (compared, measured, untested) = _unstated(options), _claims(paper)
+    rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
+    return PaperClaims(compared, rows, examine_measured(measured, [dataset], own, done=done), untested)
+
+
+_LEGS: tuple[Leg, ...] = ("own", "fixed")
+
+
+def _claims(paper: str) -> tuple[list[Claim], list[MeasuredClaim], list[UntestedClaim]]:
+    """The claims of a paper that compare, that measure, and that nothing can test yet."""
+    found = select_claims(paper, ())
+    return (
+        [claim for claim in found if isinstance(claim, Claim)],
+        [claim for claim in found if isinstance(claim, MeasuredClaim)],
+        [claim for claim in found if isinstance(claim, UntestedClaim)],
+    )
+
+
+def _unstated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a claim does not state itself."""
+    stated = ("protocol", "modalities", "targets")
+    return {name: value for name, value in options.items() if name not in stated and value is not None}
