@@ -187,11 +187,11 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     done = embench("baselines", *line)
     assert done.code == 0, done.err
     assert f"{tuned}: arousal auroc" in done.err
-    assert done.out.count("3 trials") == 1
+    assert done.out.count("tuned (3 trials)") == 1
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0
-    assert " --tuned " in after["rows"][-1]["command"]
+    assert " --tuned " in {row["row"]: row for row in after["rows"]}[tuned]["command"]
     found = bytes_of(bench.runs)
     shutil.rmtree(bench.runs)
     assert embench("baselines", *line, "--hours", "1").code == 0

@@ -117,19 +117,12 @@ def baselines(
     if found.paper:
         _paper_page(found.paper, dataset, options, done, folder, show=not as_json)
     figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
-    if not as_json:
-        if figures:
-            console.wrapped(f"figures: {', '.join(map(str, figures))}")
-        left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
-        console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
     with Progress() as progress:
         kept = write_folder(found, level, options, able, unfit, report, progress.event)
     if not as_json:
-        if kept:
-            _print_folder(kept)
-        for row in board:
-            if row["best"] and row["role"] == "own":
-                console.wrapped(row["answer"], bold=True)
+        left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
+        console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
+        _print_end(figures, kept, board)
     done.check()
 
 
@@ -161,14 +154,20 @@ def _paper_page(
         console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
 
 
-def _print_folder(folder: Path) -> None:
-    """Prints where the folder of a set lies, and the next command."""
-    console.echo(f"folder: {folder}")
-    if (folder / "entries").is_dir():
-        console.wrapped("Check its entries, and write them among leaderboards:")
-        console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
-    else:
-        console.wrapped("It has no entries; its README.md says why.")
+def _print_end(figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
+    """Prints where figures and the folder of the set lie, the next command, and if one's own method is better."""
+    if figures:
+        console.wrapped(f"figures: {', '.join(map(str, figures))}")
+    if folder:
+        console.echo(f"folder: {folder}")
+        if (folder / "entries").is_dir():
+            console.wrapped("Check its entries, and write them among leaderboards:")
+            console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
+        else:
+            console.wrapped("It has no entries; its README.md says why.")
+    for row in board:
+        if row["best"] and row["role"] == "own":
+            console.wrapped(row["answer"], bold=True)
 
 
 def listed_sets() -> list[dict[str, Any]]:

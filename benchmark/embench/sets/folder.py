@@ -24,7 +24,7 @@ from embench.errors import CheckFailed, EmbenchError
 from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
 from embench.leaderboard.board import markdown_table
 from embench.leaderboard.columns import Row
-from embench.leaderboard.entries import entry_folders, load_run
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run
 from embench.leaderboard.export import board_name, publish_runs
 from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.sealing import sealed, why_labels_show
@@ -108,18 +108,8 @@ def write_folder(
             "command": shlex.join(command),
             "runs": [entry.run for entry in shown.values()],
             "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
-            "findings": _grouped(
-                (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_].row)
-                for id_, entry in shown.items()
-                for finding in (entry.audit or {"findings": []})["findings"]
-                if finding["severity"] != "note"
-            ),
             "entries": [folder.relative_to(whole).as_posix() for folder in entries],
-            "refused": _grouped(
-                ((reason, done[id_].row) for id_, reasons in refused.items() for reason in reasons), len(done)
-            ),
-            "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
-            "unfit": _grouped((row.reason, row) for row in unfit),
+            **_remarks(able, unfit, shown, refused),
         }
         write_text(whole / "README.md", _text("README.md", facts))
         write_text(
@@ -135,6 +125,27 @@ def write_folder(
         write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
         replace_folder(out, whole)
     return out
+
+
+def _remarks(
+    able: Sequence[RowForecast],
+    unfit: Sequence[BaselineRow],
+    shown: Mapping[str, LeaderboardEntry],
+    refused: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Findings of audits, and why rows have no entry, are missing or do not fit, each with its rows."""
+    done = {row.plan.id: row.row for row in able if row.done}
+    return {
+        "findings": _grouped(
+            (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_])
+            for id_, entry in shown.items()
+            for finding in (entry.audit or {"findings": []})["findings"]
+            if finding["severity"] != "note"
+        ),
+        "refused": _grouped(((reason, done[id_]) for id_, reasons in refused.items() for reason in reasons), len(done)),
+        "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
+        "unfit": _grouped((row.reason, row) for row in unfit),
+    }
 
 
 def entries_of(folder: Path) -> list[Path]:
