@@ -188,6 +188,9 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     assert done.code == 0, done.err
     assert f"{tuned}: arousal auroc" in done.err
     assert done.out.count("tuned (3 trials)") == 1
+    (readme,) = bench.runs.glob("boards/*-tune-3/README.md")
+    assert "**3 of 3 rows**" in (text := readme.read_text("utf-8"))
+    assert text.count("tuned, 3 trials") == 1
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0
