@@ -187,11 +187,14 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     done = embench("baselines", *line)
     assert done.code == 0, done.err
     assert f"{tuned}: arousal auroc" in done.err
-    assert done.out.count("3 trials") == 1
+    assert done.out.count("tuned (3 trials)") == 1
+    (readme,) = bench.runs.glob("boards/*-tune-3/README.md")
+    assert "**3 of 3 rows**" in (text := readme.read_text("utf-8"))
+    assert text.count("tuned, 3 trials") == 1
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0
-    assert " --tuned " in after["rows"][-1]["command"]
+    assert " --tuned " in {row["row"]: row for row in after["rows"]}[tuned]["command"]
     found = bytes_of(bench.runs)
     shutil.rmtree(bench.runs)
     assert embench("baselines", *line, "--hours", "1").code == 0

@@ -122,10 +122,7 @@ def baselines(
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
         console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
-        _print_written(figures, kept)
-        for row in board:
-            if row["best"] and row["role"] == "own":
-                console.wrapped(row["answer"], bold=True)
+        _print_end(figures, kept, board)
     done.check()
 
 
@@ -157,18 +154,20 @@ def _paper_page(
         console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
 
 
-def _print_written(figures: Sequence[Path], folder: Path | None) -> None:
-    """Prints where figures and the folder of the set lie, and the next command."""
+def _print_end(figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
+    """Prints where figures and the folder of the set lie, the next command, and if one's own method is better."""
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
-    if folder is None:
-        return
-    console.echo(f"folder: {folder}")
-    if (folder / "entries").is_dir():
-        console.wrapped("Check its entries, and write them among leaderboards:")
-        console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
-    else:
-        console.wrapped("It has no entries; its README.md says why.")
+    if folder:
+        console.echo(f"folder: {folder}")
+        if (folder / "entries").is_dir():
+            console.wrapped("Check its entries, and write them among leaderboards:")
+            console.command(f"embench leaderboard submit {shlex.quote(str(folder))}")
+        else:
+            console.wrapped("It has no entries; its README.md says why.")
+    for row in board:
+        if row["best"] and row["role"] == "own":
+            console.wrapped(row["answer"], bold=True)
 
 
 def listed_sets() -> list[dict[str, Any]]:

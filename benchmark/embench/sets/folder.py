@@ -31,7 +31,6 @@ from embench.leaderboard.sealing import sealed, why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
-from embench.planning.plan import Plan
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.names import is_own, names_resolved
@@ -82,11 +81,17 @@ def write_folder(
     if not done:
         return None
     one = next(iter(done.values())).plan
-    about = _about(found, level, options, one, {row.row.search.trials for row in able if row.row.search})
-    unaudited = {} if about["synthetic"] else dict(_audit(done, progress))
+    board, asked = board_name(one.dataset), _asked(options)
+    trials = {row.row.search.trials for row in able if row.row.search}
+    asked += [word for number in trials for word in ("--tune", str(number))]
+    name = "-".join([board.rpartition(":")[2], found.name, level, *asked])
+    out = one.request.runs_folder / "boards" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
+    own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
+    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _public(one.request.dataset)]
+    command += ["--set", found.name, "--level", level, *asked]
+    unaudited = {} if synthetic else dict(_audit(done, progress))
     records, hidden = _records(done)
     public = {record.manifest.card.labels_public for record in records.values()}
-    out = one.request.runs_folder / "boards" / about["name"]
     with saving("the folder of the set", out), temporary(aside(out)) as whole:
         make_folder(whole, folder_mode(*public or {"no"}))
         refused = hidden | _write_entries({id_: done[id_] for id_ in records}, whole / _ENTRIES, unaudited)
@@ -94,17 +99,17 @@ def write_folder(
         shown = {id_: load_run(done[id_].plan.folder) for id_ in records}
         sections = sections_of([shown_entry(entry) for entry in shown.values()], load_run)
         facts = {
-            **about,
+            "set": found,
+            "level": level,
+            "dataset": board_name(_public(one.dataset)),
+            "own": own,
+            "synthetic": synthetic,
             "count": f"{len(done)} of {len(able)} rows",
+            "command": shlex.join(command),
             "runs": [entry.run for entry in shown.values()],
             "sections": [_section(section, {entry.name for entry in entries}) for section in sections],
-            "findings": _grouped((text, done[id_].row) for id_, entry in shown.items() for text in _findings(entry)),
             "entries": [folder.relative_to(whole).as_posix() for folder in entries],
-            "refused": _grouped(
-                ((reason, done[id_].row) for id_, reasons in refused.items() for reason in reasons), len(done)
-            ),
-            "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
-            "unfit": _grouped((row.reason, row) for row in unfit),
+            **_remarks(able, unfit, shown, refused),
         }
         write_text(whole / "README.md", _text("README.md", facts))
         write_text(
@@ -114,12 +119,33 @@ def write_folder(
         _write_paper(whole / "paper", done, records, _text("head.tex", facts))
         if entries:
             write_text(whole / "pull-request.md", _text("pull-request.md", facts))
-            _write_site(whole, board_name(one.dataset), _text("note.md", facts))
+            _write_site(whole, board, _text("note.md", facts))
         submitted = ["README.md", *(_files(whole) if entries else ())]
-        content = {"version": 1, "set": found.name, "hash": found.hash, "level": level}
-        write_text(whole / SET_FILE, sealed_json({**content, "files": sums_of(whole, submitted)}) + "\n")
+        about = {"set": found.name, "hash": found.hash, "level": level, "files": sums_of(whole, submitted)}
+        write_text(whole / SET_FILE, sealed_json({"version": 1, **about}) + "\n")
         replace_folder(out, whole)
     return out
+
+
+def _remarks(
+    able: Sequence[RowForecast],
+    unfit: Sequence[BaselineRow],
+    shown: Mapping[str, LeaderboardEntry],
+    refused: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """Findings of audits, and why rows have no entry, are missing or do not fit, each with its rows."""
+    done = {row.plan.id: row.row for row in able if row.done}
+    return {
+        "findings": _grouped(
+            (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_])
+            for id_, entry in shown.items()
+            for finding in (entry.audit or {"findings": []})["findings"]
+            if finding["severity"] != "note"
+        ),
+        "refused": _grouped(((reason, done[id_]) for id_, reasons in refused.items() for reason in reasons), len(done)),
+        "missing": _grouped((why_failed(row) or "not started", row.row) for row in able if not row.done),
+        "unfit": _grouped((row.reason, row) for row in unfit),
+    }
 
 
 def entries_of(folder: Path) -> list[Path]:
@@ -149,35 +175,10 @@ def _files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in sorted((folder / _ENTRIES).rglob("*")) if path.is_file()]
 
 
-def _about(
-    found: BaselineSet, level: SetLevel, options: Mapping[str, Any], plan: Plan, trials: Collection[int]
-) -> dict[str, Any]:
-    """The folder's name, and what its texts say of the set, the dataset and the command, without places on this
-    machine."""
+def _asked(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command that decide which rows there are, without places on this machine."""
     told = {name: _public(value) if isinstance(value, str) else value for name, value in options.items()}
-    asked = shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
-    asked += [word for number in trials for word in ("--tune", str(number))]
-    own, board = is_own(plan.dataset), board_name(plan.dataset)
-    dataset = "FOLDER" if own else _public(plan.request.dataset)
-    name = "-".join([board.rpartition(":")[2], found.name, level, *(word.removeprefix("--") for word in asked)])
-    return {
-        "name": re.sub(r"[^\w.-]+", "_", name),
-        "set": found,
-        "level": level,
-        "dataset": board_name(_public(plan.dataset)),
-        "own": own,
-        "synthetic": plan.test.store.synthetic is not None,
-        "command": shlex.join(
-            ["embench", "baselines", "--dataset", dataset, "--set", found.name, "--level", level, *asked]
-        ),
-    }
-
-
-def _findings(entry: LeaderboardEntry) -> Iterator[str]:
-    """The findings of an audit but for notes, as lines."""
-    for finding in (entry.audit or {"findings": []})["findings"]:
-        if finding["severity"] != "note":
-            yield f"{finding['severity']}: {finding['what']} [{finding['check']}]"
+    return shlex.split(command_of({**told, "dataset": "DATASET", "device": None}))[4:]
 
 
 def _audit(done: Mapping[str, RowForecast], progress: EventCallback | None) -> Iterator[tuple[str, str]]:

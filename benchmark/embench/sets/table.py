@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
+from embench.records.manifest import tuned_trials
 from embench.records.scores import Control, Score
 from embench.records.wording import format_control, format_p, format_score, method_name
 from embench.statistics.comparison import compare
@@ -162,6 +163,12 @@ def _paired(panels: Sequence[_Panel]) -> _Pairs:
     return found | settled
 
 
+def _name(result: Result) -> str:
+    """A run's method as its row names it, with the number of trials among which its folds chose."""
+    trials = tuned_trials(result.manifest["config"])
+    return (method_name(result.manifest) or result.id) + (f", tuned ({trials} trials)" if trials else "")
+
+
 def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
     _, target, metric, own, baselines = panel
     for role, results in (("own", own), ("baseline", baselines)):
@@ -171,7 +178,7 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
             row = {
                 "role": role,
                 "best": k == 0,
-                "method": method_name(result.manifest) or result.id,
+                "method": _name(result),
                 **panel._asdict(),
                 **_interval(result.scores.score(target, metric)),
                 **_interval(gap and gap.difference, "over_control"),
@@ -199,8 +206,8 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
     """A sentence that answers if a method is better than the best baseline, and than the controls: whether it clears
     each, or where it is `asked` so, adds to clock and movement."""
-    verdict, name = result.verdicts[panel.target], method_name(result.manifest) or result.id
-    best = method_name(panel.baselines[0].manifest) if panel.baselines else ""
+    verdict, name = result.verdicts[panel.target], _name(result)
+    best = _name(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
         first = "has no baseline beside it"
     elif isinstance(pair, EmbenchError):
