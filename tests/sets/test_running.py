@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from ..tiny.running import Bench
@@ -127,6 +128,41 @@ def test_data_that_cannot_be_used_stop_it_before_anything_is_trained(embench, tm
         assert "nothing is trained" in done.err
         assert "embench data verify" in done.err
     assert not bench.stages()
+
+
+BREAKS = {
+    "constant": (lambda x: 0 * x + 5, "eda: it is missing, or one and the same value, in every recording"),
+    "empty": (lambda x: np.nan * x, "eda: it is missing, or one and the same value, in every recording"),
+    "in other units": (lambda x: 1000 * x, "eda: eda is given in uS with a usual median of 5"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BREAKS.values(), ids=BREAKS)
+def test_a_column_that_is_broken_in_all_files_stops_it_before_anything_is_trained(embench, tmp_path, change, reason):
+    root = write(tmp_path / "data", make_subjects(6))
+    for path in (root / "Tiny").glob("*.npz"):
+        with np.load(path) as content:
+            arrays = {name: change(x) if name.endswith("eda") else x for name, x in content.items()}
+        np.savez(path, **arrays)
+    bench = Bench(root, tmp_path / "runs", protocol=few_folds(tmp_path))
+    done = embench("baselines", *common(bench), "--modalities", "ecg")
+    assert done.code == 3
+    assert reason.partition(": ")[2] in done.err
+    assert "nothing is trained" in done.err
+    assert not bench.stages()
+
+
+def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path):
+    root = write(tmp_path / "data", make_subjects(6))
+    path = root / "Tiny" / "p00.npz"
+    with np.load(path) as content:
+        arrays = {name: 0 * x + 5 if name.endswith("eda") else x for name, x in content.items()}
+    np.savez(path, **arrays)
+    bench = Bench(root, tmp_path / "runs", protocol=few_folds(tmp_path))
+    for _ in range(2):
+        done = embench("baselines", *common(bench), "--modalities", "ecg", "--dry-run")
+        assert done.code == 0, done.err
+        assert "warnings on the files: embench data verify" in done.err
 
 
 def test_without_a_set_it_is_simple_estimators_on_features(embench, bench):

@@ -69,7 +69,9 @@ def baselines(
     found, dataset = find_set(named), options.pop("dataset")
     rows = baseline_rows(found, level, dataset, options)
     with Steps("subjects", "verified") as steps:
-        check_readable(dataset, options["data_root"], steps)
+        doubts = check_readable(dataset, options["data_root"], steps)
+    if doubts:
+        console.note(f"{doubts} warning{'s' if doubts > 1 else ''} on the files: embench data verify {dataset} lists them")
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if not dry_run and able:

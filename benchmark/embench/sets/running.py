@@ -24,8 +24,8 @@ from embench.statistics.verdict import TargetVerdict
 from embench.store import cache_root
 
 
-def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> None:
-    """Verifies a dataset's files, unless these files were verified before.
+def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallback | None = None) -> int:
+    """Verifies a dataset's files, unless these files were verified before; returns the number of warnings.
 
     Raises:
         DataError: there are no files, or some that cannot be used: scores would be of whatever the reader made of them.
@@ -35,7 +35,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
     code = registry.code_identity("dataset", entry.full_name)
     known = verified.recall(reader, code, cache_root())
     if known is not None and not known["errors"]:
-        return
+        return int(known["warnings"])
     checked = check_dataset_files(reader, entry.full_name, cache_root(), progress)
     verified.remember(reader, code, checked, cache_root())
     if faults := [finding for finding in checked.findings if finding.severity == "error"]:
@@ -46,6 +46,7 @@ def check_readable(dataset: str, data_root: Path | None, progress: ProgressCallb
             expected="files as their holder received them, all of which its reader can use",
             hint=f"embench data verify {dataset} lists all findings",
         )
+    return checked.count("warning")
 
 
 def run_rows(
