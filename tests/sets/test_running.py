@@ -6,6 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from embench import registry
+from embench.records.record import read_run
+
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
@@ -162,7 +165,28 @@ def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path)
     for _ in range(2):
         done = embench("baselines", *common(bench), "--modalities", "ecg", "--dry-run")
         assert done.code == 0, done.err
-        assert "warnings on the files: embench data verify" in done.err
+        assert "warnings on the files, which are used all the same: embench data verify" in done.err
+
+
+def test_the_set_and_the_encoder_of_a_package_are_run_and_recorded(embench, bench, site, installing):
+    package = installing.install("embench_acme", site)
+    code = (package / "encoders.py").read_text().replace("Recipe(epochs=1)", 'Recipe(view=View("unit"), epochs=1)')
+    (package / "encoders.py").write_text(
+        code.replace("from .sizes", "from embench.interfaces.units import View\n\nfrom .sizes")
+    )
+    (package / "baselines").mkdir()
+    rule = "{encoder: [plain, handcrafted], fusion: logreg, modalities: [each, all]}"
+    (package / "baselines" / "acme-v1.yaml").write_text(f"name: acme-v1\nsummary: Acme's.\ncore:\n  - {rule}\n")
+    registry.refresh()
+    done = embench("baselines", *common(bench), "--set", "acme-v1", "--modalities", "eda")
+    assert done.code == 0, done.err
+    assert "of 2: plain + logreg on eda" in done.err
+    assert "acme-v1, core: 2 of 2 rows" in done.out
+    records = [read_run(path.parent) for path in bench.runs.glob("*/*/run.yaml")]
+    assert {run["method"]["encoders"]["eda"] for run in records} == {
+        "embench_acme/plain",
+        "embench_plugins/handcrafted",
+    }
 
 
 def test_without_a_set_it_is_simple_estimators_on_features(embench, bench):

@@ -71,7 +71,8 @@ def baselines(
     with Steps("subjects", "verified") as steps:
         doubts = check_readable(dataset, options["data_root"], steps)
     if doubts:
-        console.note(f"{doubts} warning{'s' if doubts > 1 else ''} on the files: embench data verify {dataset} lists them")
+        line = f"embench data verify {shlex.quote(dataset)} lists them"
+        console.note(f"{doubts} warning{'s' if doubts > 1 else ''} on the files, which are used all the same: {line}")
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
         if not dry_run and able:
