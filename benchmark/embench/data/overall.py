@@ -20,7 +20,7 @@ LEAST_ALIKE = 4
 
 @dataclass
 class LabelValues:
-    """The known values of a label: in how many recordings, how many, how many of them `off` its scale, the least and the
+    """The known values of a label: in how many recordings, how many, how many `off` its scale, the least and the
     greatest."""
 
     recordings: int = 0
