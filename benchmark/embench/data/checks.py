@@ -210,7 +210,8 @@ class _General:
         if not self._ids:
             return  # why nothing could be read is said already
         labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
-        self.findings += overall.dead_modalities(self.card, self._varying)
+        if any(self._held.values()):  # a release of labels alone is one
+            self.findings += overall.dead_modalities(self.card, self._varying)
         self.findings += overall.poor_labels(self.card, labels, self._labels)
         self.findings += [*overall.cut_short(self._lasting), *overall.lacking(self._held)]
         self.findings += [*overall.few(self._counts), *overall.alone(self._shown)]
