@@ -76,7 +76,7 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
     ("facts", "where", "what"),
     [
         ({"eda": FLAT}, "eda", "one and the same value, in every recording"),
-        ({"eda": [[float("nan")] * 160]}, "eda", "it is missing"),
+        ({"eda": [[float("nan")] * 160]}, "eda", "eda is missing"),
         ({"stress": [5.0]}, "stress", "which stress is made of, is 5 in all 2 recordings"),
         ({"stress": [12.0, 5.0, 40.0]}, "stress", "4 of 6 values of this label, which stress is made of, are off its"),
         ({"stress": [float("nan")]}, "stress", "no value"),

@@ -134,8 +134,8 @@ def test_data_that_cannot_be_used_stop_it_before_anything_is_trained(embench, tm
 
 
 BREAKS = {
-    "constant": (lambda x: 0 * x + 5, "eda: it is missing, or one and the same value, in every recording"),
-    "empty": (lambda x: np.nan * x, "eda: it is missing, or one and the same value, in every recording"),
+    "constant": (lambda x: 0 * x + 5, "eda: eda is missing, or one and the same value, in every recording"),
+    "empty": (lambda x: np.nan * x, "eda: eda is missing, or one and the same value, in every recording"),
     "in other units": (lambda x: 1000 * x, "eda: eda is given in uS with a usual median of 5"),
 }
 

@@ -51,7 +51,7 @@ def dead_modalities(card: Card, varying: set[str]) -> Iterator[Finding]:
     """The modalities that runs read by default, and of which no recording has anything."""
     for modality in _read_by_default(card):
         if modality not in varying:
-            yield Finding("error", modality, "it is missing, or one and the same value, in every recording")
+            yield Finding("error", modality, f"{modality} is missing, or one and the same value, in every recording")
 
 
 def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) -> Iterator[Finding]:
@@ -74,12 +74,13 @@ def poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValues]) 
 
 def wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
     """The modalities whose values are no body's in the unit that the card states, which is an error where runs read
-    them by default and no recording's are; and those whose unit nobody knows here."""
+    them by default and nearly no recording's are; and those whose unit nobody knows here."""
     for modality, own in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""
         if fault := unit_fault(modality, unit, own):
-            everywhere = all(unit_fault(modality, unit, [size]) for size in own if np.isfinite(size))
-            yield Finding("error" if everywhere and modality in _read_by_default(card) else "warning", modality, fault)
+            wrong = [bool(unit_fault(modality, unit, [size])) for size in own if np.isfinite(size)]
+            unusable = np.mean(wrong) >= 0.8 and modality in _read_by_default(card)
+            yield Finding("error" if unusable else "warning", modality, fault)
         known = known_units(modality)
         if known and unit not in (*known, "a.u.") and modality in card.modalities:
             what = f"{unit} is no unit of it that is known here ({', '.join(known)}), so its values are not checked"
