@@ -26,11 +26,13 @@ from embench.system import version_of
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does."""
+    """A row of a set on a dataset; `reason` says why it does not fit there, and is empty where it does. `by_target`:
+    other rows are of the same method with other targets, so that the title names them."""
 
     level: SetLevel
     request: Request
     reason: str = ""
+    by_target: bool = False
 
     @property
     def title(self) -> str:
@@ -40,6 +42,7 @@ class BaselineRow:
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
+        more += [f"for {asked.targets}"] if asked.targets and self.by_target else []
         more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
         return ", ".join([text, *more])
 
@@ -56,7 +59,7 @@ def baseline_rows(found: BaselineSet, level: SetLevel, dataset: str, options: Ma
     """
     options = {name: value for name, value in options.items() if value is not None}
     if found.paper:
-        rows = [BaselineRow("core", request) for request in _of_paper(found.paper, dataset, options)]
+        rows = [BaselineRow("core", request, by_target=True) for request in _of_paper(found.paper, dataset, options)]
     else:
         card = _card(options.get("protocol", Request.protocol), dataset, options.get("data_root"))
         rules = found.rules(level)
