@@ -8,6 +8,9 @@ import pytest
 
 from embench import registry
 from embench.records.record import read_run
+from embench.sets.files import find_set
+from embench.sets.forecast import forecast_rows
+from embench.sets.rows import baseline_rows
 
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
@@ -204,3 +207,16 @@ def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     assert done.code == 2
     assert "no row of eeg-v1 fits" in done.err
     assert "reads none of ecg, eda" in done.err
+
+
+def test_the_forecast_of_disk_is_of_the_tables_that_estimators_are_fitted_to(embench, bench, tmp_path):
+    path = tmp_path / "tables-v1.yaml"
+    rule = "{encoder: handcrafted, fusion: [logreg, lda], modalities: all}"
+    path.write_text(f"name: tables-v1\nsummary: Tables.\ncore:\n  - {rule}\n")
+    options = {"data_root": bench.data, "runs": bench.runs, "protocol": str(bench.protocol), "seeds": "0"}
+    options |= {"targets": "arousal", "recipe": "quick", "device": "cpu", "workers": 1}
+    rows = baseline_rows(find_set(str(path)), "core", plugin(bench.dataset), options)
+    found, _ = forecast_rows(rows)
+    assert embench("baselines", *common(bench), "--set", path).code == 0
+    taken = sum(file.stat().st_size for file in bench.runs.glob("stages/*/rows.npz"))
+    assert sum(row.disk_mb for row in found) == pytest.approx(taken / 1e6, rel=0.5)
