@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +18,17 @@ DownloadCallback = Callable[[str, int, int | None], None]
 BytesCallback = Callable[[int, int], None]
 """Receives (bytes so far, bytes in all)."""
 
+_STEP_S = 5.0
 
-def every_fifth(what: str, on_event: EventCallback | None) -> ProgressCallback:
-    """Reports every fifth step and the last one."""
+
+def now_and_then(what: str, on_event: EventCallback | None) -> ProgressCallback:
+    """Reports a step every few seconds, and the last one."""
+    last = time.monotonic()
 
     def note(done: int, total: int, which: str) -> None:
-        if on_event and (done == total or done % 5 == 0):
+        nonlocal last
+        if on_event and (done == total or time.monotonic() - last >= _STEP_S):
+            last = time.monotonic()
             on_event({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
 
     return note

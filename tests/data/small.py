@@ -16,7 +16,8 @@ from .conftest import CARD
 def write(root, subject, seed=0, **facts):
     """One subject: 40 s of eda at 4 Hz, a rating, and whatever `facts` change."""
     rng = np.random.default_rng([seed, sum(subject.encode())])
-    content = {"eda": [np.round(rng.normal(5, 1, 160), 4).tolist()], "rate": 4.0, "stress": [6.125], "times": None}
+    stress = [6.125 if subject == "P1" else 2.5]
+    content = {"eda": [np.round(rng.normal(5, 1, 160), 4).tolist()], "rate": 4.0, "stress": stress, "times": None}
     root.mkdir(exist_ok=True)
     (root / f"{subject}.json").write_text(json.dumps(content | facts))
     return root

@@ -43,6 +43,7 @@ def test_counts(root, tmp_path):
     assert [finding.where for finding in checked.findings] == ["P1.json"]  # the reader's own, relative to the folder
 
 
+EVERY = ("error", "warning", "note")
 FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist()]
 
 
@@ -72,10 +73,37 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
 
 
 @pytest.mark.parametrize(
+    ("facts", "where", "what"),
+    [
+        ({"eda": FLAT}, "eda", "one and the same value, in every recording"),
+        ({"eda": [[float("nan")] * 160]}, "eda", "eda is missing"),
+        ({"stress": [5.0]}, "stress", "which stress is made of, is 5 in all 2 recordings"),
+        ({"stress": [12.0, 5.0, 40.0]}, "stress", "4 of 6 values of this label, which stress is made of, are off its"),
+        ({"stress": [float("nan")]}, "stress", "no value"),
+    ],
+)
+def test_what_is_unusable_in_all_recordings_is_an_error_where_runs_use_it_by_default(
+    root, tmp_path, monkeypatch, facts, where, what
+):
+    write(root, "P1", **facts)
+    assert "error" not in {how for how, _, _ in found(root, tmp_path / "cache")}  # the other subject has it
+    write(root, "P2", seed=1, **facts)
+    assert any(text == where and what in told for text, told in errors(root, tmp_path)), found(root, tmp_path / "cache")
+    targets = (replace(Small.card.targets[0], name="other", label="other"), *Small.card.targets)
+    card = replace(Small.card, default_modalities=(), targets=targets, default_targets=("other",))
+    monkeypatch.setattr(Small, "card", card)
+    assert {place for place, _ in errors(root, tmp_path)} == {"other"}
+
+
+def errors(root, tmp_path):
+    return [(where, what) for how, where, what in found(root, tmp_path / "cache") if how == "error"]
+
+
+@pytest.mark.parametrize(
     ("unit", "factor", "severity", "what"),
     [
-        ("uS", 1e-6, "warning", "its values look like S"),
-        ("uS", 1e3, "warning", "nS"),
+        ("uS", 1e-6, "error", "its values look like S"),
+        ("uS", 1e3, "error", "nS"),
         ("parsec", 1.0, "note", "parsec is no unit of it that is known here (uS, S, "),
         ("uS", 1.0, None, ""),
         ("a.u.", 1000.0, None, ""),
@@ -87,7 +115,7 @@ def test_a_unit_that_no_body_fits_is_named(tmp_path, monkeypatch, unit, factor, 
     samples = [[float(factor * v) for v in np.random.default_rng(0).normal(5, 0.1, 160)]]
     for k in range(2):
         root = write(tmp_path / "small", f"P{k}", eda=[[v * (1 + k / 100) for v in samples[0]]])
-    told = [(how, text) for how, where, text in found(root, tmp_path / "cache", ("warning", "note")) if where == "eda"]
+    told = [(how, text) for how, where, text in found(root, tmp_path / "cache", EVERY) if where == "eda"]
     assert any(how == severity and what in text for how, text in told) if severity else not told
 
 
@@ -182,12 +210,13 @@ def test_values_that_no_body_gives_are_named(unit, value, wrong):
 
 def test_one_marker_that_all_subjects_have_is_no_copy(tmp_path):
     for number in range(2):
-        marked = np.zeros(4000) + 1.0 * (np.arange(4000) > 2000 + number)
+        marked = 2.0 + 1.0 * (np.arange(4000) > 2000 + number)
         root = write(tmp_path / "small", f"P{number}", eda=[marked.tolist()], duration_s=1000.0)
     assert found(root, tmp_path / "cache", ("error",)) == []
 
 
 def test_subjects_who_share_a_silence_are_no_copies(root, tmp_path):
+    write(root, "P3")
     for subject in ("P1", "P2"):
         write(root, subject, eda=FLAT)
     assert {severity for severity, _, _ in found(root, tmp_path / "cache")} == {"warning"}
@@ -222,7 +251,7 @@ def test_label_that_no_recording_has(root, tmp_path):
                 yield recording
 
     checked = check_dataset_files(Unlabelled(root), "tests/small", tmp_path / "cache")
-    assert ("warning", "stress") in {(finding.severity, finding.where) for finding in checked.findings}
+    assert ("error", "stress") in {(finding.severity, finding.where) for finding in checked.findings}
 
 
 def test_same_reading_is_remembered_until_a_file_changes(root, tmp_path):

@@ -8,13 +8,16 @@ tests read the arguments of every command and run those that need no data; the s
 import pytest
 import typer
 
+from embench import registry
 from embench.cli import app, main
 
 from .conftest import EMBENCH, run_all
 from .pages import CLUSTER, GUIDE, PAGES, ROOT, commands
 
 HERE = [page for page in PAGES if page != CLUSTER]
-WITHOUT_GUIDE = [page for page in HERE if page not in GUIDE]
+HOLDERS = [page for page in PAGES if "\n## If you hold the files\n" in page.read_text(encoding="utf-8")]
+"""Pages with commands on files that only their holders have: their arguments are read, and they are not run."""
+WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS)]
 """Pages whose commands run here; `test_guide.py` runs those of the pages on plugins, and looks at what they leave."""
 GROUPS = ("data", "leaderboard", "plugin")
 INSTANT = ("list", "info", "doctor")
@@ -49,6 +52,17 @@ def test_arguments_are_those_of_the_commands(page, monkeypatch):
         if words[0] in EMBENCH and not is_instant(words):
             assert main(words[1:]) == 0, " ".join(words)
             assert read[-1].split() == ["embench", *words[1 : 3 if words[1] in GROUPS else 2]]
+
+
+def test_each_dataset_that_nobody_has_read_whole_has_its_holders_commands():
+    cards = [registry.load("dataset", name).card for name in registry.names("dataset")]
+    unread = {card.name.partition("/")[0] for card in cards if card.verified_on_real == "never"}
+    assert {page.stem for page in HOLDERS} == unread - {"own", "corpus"}
+    for page in HOLDERS:
+        lines = [words for words in commands(page) if words[1] == "baselines"]
+        assert len(lines) == 2
+        assert all(words[2:4] == ("--dataset", page.stem) for words in lines), page
+        assert [words[-1] == "--dry-run" for words in lines] == [True, False]
 
 
 @pytest.mark.parametrize("page", pages_with(is_instant))

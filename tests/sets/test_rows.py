@@ -125,7 +125,7 @@ def test_a_row_is_tuned_by_the_settings_of_its_parts_that_matter(tmp_path):
 def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(paper, dataset, tmp_path):
     found = baseline_rows(find_set(f"paper-{paper}"), "core", dataset, {"recipe": "quick", "data_root": tmp_path})
     requests = {row.request for row in found}
-    assert len(requests) == len(found) > 3
+    assert len(requests) == len({row.title for row in found}) == len(found) > 3
     fits = [row for row in found if not row.reason]
     assert {row.request.protocol for row in fits} >= {paper, "subject-independent-v3"}
     assert {row.request.recipe for row in fits} == {"quick"}

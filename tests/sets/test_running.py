@@ -3,9 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
-from embench.sets.forecast import has_finished
+from embench import registry
+from embench.records.record import read_run
+from embench.sets.files import find_set
+from embench.sets.forecast import forecast_rows, has_finished
+from embench.sets.rows import baseline_rows
 
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
@@ -131,6 +136,62 @@ def test_data_that_cannot_be_used_stop_it_before_anything_is_trained(embench, tm
     assert not bench.stages()
 
 
+BREAKS = {
+    "constant": (lambda x: 0 * x + 5, "eda: eda is missing, or one and the same value, in every recording"),
+    "empty": (lambda x: np.nan * x, "eda: eda is missing, or one and the same value, in every recording"),
+    "in other units": (lambda x: 1000 * x, "eda: eda is given in uS with a usual median of 5"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BREAKS.values(), ids=BREAKS)
+def test_a_column_that_is_broken_in_all_files_stops_it_before_anything_is_trained(embench, tmp_path, change, reason):
+    root = write(tmp_path / "data", make_subjects(6))
+    for path in (root / "Tiny").glob("*.npz"):
+        with np.load(path) as content:
+            arrays = {name: change(x) if name.endswith("eda") else x for name, x in content.items()}
+        np.savez(path, **arrays)
+    bench = Bench(root, tmp_path / "runs", protocol=few_folds(tmp_path))
+    done = embench("baselines", *common(bench), "--modalities", "ecg")
+    assert done.code == 3
+    assert reason.partition(": ")[2] in done.err
+    assert "nothing is trained" in done.err
+    assert not bench.stages()
+
+
+def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path):
+    root = write(tmp_path / "data", make_subjects(6))
+    path = root / "Tiny" / "p00.npz"
+    with np.load(path) as content:
+        arrays = {name: 0 * x + 5 if name.endswith("eda") else x for name, x in content.items()}
+    np.savez(path, **arrays)
+    bench = Bench(root, tmp_path / "runs", protocol=few_folds(tmp_path))
+    for _ in range(2):
+        done = embench("baselines", *common(bench), "--modalities", "ecg", "--dry-run")
+        assert done.code == 0, done.err
+        assert "warnings on the files, which are used all the same: embench data verify" in done.err
+
+
+def test_the_set_and_the_encoder_of_a_package_are_run_and_recorded(embench, bench, site, installing):
+    package = installing.install("embench_acme", site)
+    code = (package / "encoders.py").read_text().replace("Recipe(epochs=1)", 'Recipe(view=View("unit"), epochs=1)')
+    (package / "encoders.py").write_text(
+        code.replace("from .sizes", "from embench.interfaces.units import View\n\nfrom .sizes")
+    )
+    (package / "baselines").mkdir()
+    rule = "{encoder: [plain, handcrafted], fusion: logreg, modalities: [each, all]}"
+    (package / "baselines" / "acme-v1.yaml").write_text(f"name: acme-v1\nsummary: Acme's.\ncore:\n  - {rule}\n")
+    registry.refresh()
+    done = embench("baselines", *common(bench), "--set", "acme-v1", "--modalities", "eda")
+    assert done.code == 0, done.err
+    assert "of 2: plain + logreg on eda" in done.err
+    assert "acme-v1, core: 2 of 2 rows" in done.out
+    records = [read_run(path.parent) for path in bench.runs.glob("*/*/run.yaml")]
+    assert {run["method"]["encoders"]["eda"] for run in records} == {
+        "embench_acme/plain",
+        "embench_plugins/handcrafted",
+    }
+
+
 def test_without_a_set_it_is_simple_estimators_on_features(embench, bench):
     plan = planned(embench, common(bench), "--modalities", "eda")
     assert (plan["set"], plan["level"]) == ("features-v1", "core")
@@ -211,3 +272,16 @@ def test_tuned_rows_that_fail_hold_up_no_other(embench, bench, tmp_path):
     assert "tuned (2 trials): failed: the method fails as it is" in done.err
     assert {path.name.endswith("-tuned.txt") for path in (bench.runs / "failures").iterdir()} == {True, False}
     assert embench("baselines", *line, "--dev").code == 2
+
+
+def test_the_forecast_of_disk_is_of_the_tables_that_estimators_are_fitted_to(embench, bench, tmp_path):
+    path = tmp_path / "tables-v1.yaml"
+    rule = "{encoder: handcrafted, fusion: [logreg, lda], modalities: all}"
+    path.write_text(f"name: tables-v1\nsummary: Tables.\ncore:\n  - {rule}\n")
+    options = {"data_root": bench.data, "runs": bench.runs, "protocol": str(bench.protocol), "seeds": "0"}
+    options |= {"targets": "arousal", "recipe": "quick", "device": "cpu", "workers": 1}
+    rows = baseline_rows(find_set(str(path)), "core", plugin(bench.dataset), options)
+    found, _ = forecast_rows(rows)
+    assert embench("baselines", *common(bench), "--set", path).code == 0
+    taken = sum(file.stat().st_size for file in bench.runs.glob("stages/*/rows.npz"))
+    assert sum(row.disk_mb for row in found) == pytest.approx(taken / 1e6, rel=0.5)

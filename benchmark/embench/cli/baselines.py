@@ -94,6 +94,9 @@ def baselines(
     rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = check_readable(dataset, options["data_root"], steps)
+    if doubts := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
+        line = f"embench data verify {shlex.quote(dataset)} lists them"
+        console.note(f"{doubts} warning{'s' if doubts > 1 else ''} on the files, which are used all the same: {line}")
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from embench.callbacks import ProgressCallback
+from embench.data import overall
 from embench.data.physical import outside_range
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.registry import added_modalities
 from embench.signals.copies import SeenSignals
-from embench.signals.plausible import known_units, signal_size, unit_fault
+from embench.signals.plausible import signal_size
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders
@@ -26,9 +27,6 @@ from embench.store.reading import reader_faults, recordings
 
 LOST = 0.05
 """Share of a channel's samples from which on it is worth a warning that they are missing."""
-
-LEAST_ALIKE = 4
-"""Recordings of a stimulus, or subjects, from which on one can be unlike the others."""
 
 OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
@@ -166,6 +164,8 @@ class _General:
         self._counts: Counter[str] = Counter()
         self._shown: dict[str, set[str]] = {}
         self._sizes: dict[str, list[float]] = {}
+        self._varying: set[str] = set()
+        self._labels: dict[str, overall.LabelValues] = {}
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
     def add_recording(self, recording: Recording) -> None:
@@ -187,6 +187,8 @@ class _General:
                 add(finding)
             if np.asarray(signal.data).ndim == 2 and signal.data.size:
                 self._sizes.setdefault(modality, []).append(signal_size(modality, signal))
+                if modality not in self._varying and overall.varies(signal):
+                    self._varying.add(modality)
             if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
                 add(
                     ("error", f"{modality} is sample for sample that of {twin}, another subject: one of them is a copy")
@@ -196,6 +198,7 @@ class _General:
         for label_name, label in recording.labels.items():
             for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
                 add(finding)
+            self._labels.setdefault(label_name, overall.LabelValues()).add(label, self._scales.get(label_name))
 
     def leave_out(self, subject: str) -> None:
         """Compares a subject with no others: some of the recordings could not be read."""
@@ -204,12 +207,15 @@ class _General:
 
     def finish(self, labels: set[str]) -> None:
         """The findings that need all recordings."""
+        if not self._ids:
+            return  # why nothing could be read is said already
         labels = labels | {name for name, of in self.card.raters.items() if labels.intersection(of.labels)}
-        for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
-            targets = ", ".join(target.name for target in self.card.targets if target.label == name)
-            self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
-        self.findings += [*_cut_short(self._lasting), *_lacking(self._held), *_few(self._counts), *_alone(self._shown)]
-        self.findings += _units(self.card, self._sizes)
+        if any(self._held.values()):  # a release of labels alone is one
+            self.findings += overall.dead_modalities(self.card, self._varying)
+        self.findings += overall.poor_labels(self.card, labels, self._labels)
+        self.findings += [*overall.cut_short(self._lasting), *overall.lacking(self._held)]
+        self.findings += [*overall.few(self._counts), *overall.alone(self._shown)]
+        self.findings += overall.wrong_units(self.card, self._sizes)
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -242,61 +248,6 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_first_five(flat)}"
-
-
-def _units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
-    """The modalities whose values are no body's in the unit that the card states, or whose unit nobody knows here."""
-    for modality, own in sizes.items():
-        unit = card.modalities[modality].unit if modality in card.modalities else ""
-        if fault := unit_fault(modality, unit, own):
-            yield Finding("warning", modality, fault)
-        known = known_units(modality)
-        if known and unit not in (*known, "a.u.") and modality in card.modalities:
-            what = f"{unit} is no unit of it that is known here ({', '.join(known)}), so its values are not checked"
-            yield Finding("note", modality, what)
-
-
-def _cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
-    """The recordings that are much shorter than those of the same stimulus, where these are about equally long."""
-    for stimulus, lengths in lasting.items():
-        low, middle, high = np.quantile(list(lengths.values()), [0.25, 0.5, 0.75])
-        if len(lengths) < LEAST_ALIKE or high - low > 0.05 * middle:
-            continue
-        for recording, length in lengths.items():
-            if length < 0.8 * middle:
-                yield Finding("warning", recording, f"it lasts {length:.1f} s, others of {stimulus} {middle:.1f} s")
-
-
-def _lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """The subjects without a modality that nearly all others have."""
-    for modality in sorted(set().union(*held.values())):
-        having = sum(modality in own for own in held.values())
-        if len(held) >= LEAST_ALIKE and having >= 0.8 * len(held):
-            for subject, own in held.items():
-                if modality not in own:
-                    yield Finding("warning", subject, f"no {modality}, which {having} of {len(held)} subjects have")
-
-
-def _alone(shown: Mapping[str, set[str]]) -> Iterator[Finding]:
-    """The stimuli of one subject alone, where nearly all are shown to most subjects."""
-    people = set().union(*shown.values())
-    shared = [stimulus for stimulus, own in shown.items() if len(own) >= 0.5 * len(people)]
-    if len(people) >= LEAST_ALIKE and len(shared) >= 0.8 * len(shown):
-        for stimulus, own in shown.items():
-            if len(own) == 1:
-                what = f"{stimulus} is shown to this subject alone, {len(shared)} other stimuli to most subjects"
-                yield Finding("warning", min(own), what)
-
-
-def _few(counts: Mapping[str, int]) -> Iterator[Finding]:
-    """The subjects with fewer recordings than nearly all others, who have equally many."""
-    usual, having = Counter(counts.values()).most_common(1)[0] if counts else (0, 0)
-    if len(counts) >= LEAST_ALIKE and having >= 0.8 * len(counts):
-        for subject, count in counts.items():
-            if count < usual:
-                yield Finding(
-                    "warning", subject, f"{count} recordings, {having} of {len(counts)} subjects have {usual}"
-                )
 
 
 def _video(video: Video) -> Iterator[Finding]:

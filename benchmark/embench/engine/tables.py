@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.callbacks import EventCallback, ProgressCallback, every_fifth
+from embench.callbacks import EventCallback, ProgressCallback, now_and_then
 from embench.engine import device as machine
 from embench.engine.assemble import features_at_rest, features_of
 from embench.engine.inputs import encoder_of, view_of
@@ -50,7 +50,7 @@ def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: Event
         if encoder.reads != "features":
             continue
         rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
-        make = partial(_shared, workers, every_fifth(f"computing features of {m}", on_event))
+        make = partial(_shared, workers, now_and_then(f"computing {part.short} of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
         alike = standardises(source, m)
         features_of(*read, alike, partial(make, partial(rows, alike)))

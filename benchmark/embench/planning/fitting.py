@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -53,14 +53,15 @@ def _features_cost(plan: Plan, store: Store, modality: str, part: Part) -> Featu
     return FeaturesCost(seconds * len(units) / len(spans), 0 if values is None else math.prod(values.shape[1:]))
 
 
-def training_rows(plan: Plan) -> int:
-    """The rows that a method is fitted to in its first fold."""
-    return len(_training(next(stage for stage in plan.graph.stages.values() if "role" in stage.task)))
+def training_rows(plan: Plan, *, validation: bool = False) -> int:
+    """The rows that a method is fitted to in its first fold; with `validation`, those that it is validated on, too."""
+    stage = next(stage for stage in plan.graph.stages.values() if "role" in stage.task)
+    return len(_rows(stage, (0, 1) if validation else (0,)))
 
 
-def _training(stage: Stage[Any]) -> np.ndarray:
-    """The positions (n,) of a stage's training units, each as often as it has rows."""
-    train = np.flatnonzero(stage.task["role"] == 0)
+def _rows(stage: Stage[Any], roles: Sequence[int] = (0,)) -> np.ndarray:
+    """The positions (n,) of a stage's units of some roles, each as often as it has rows."""
+    train = np.flatnonzero(np.isin(stage.task["role"], roles))
     where = (stage.task[name][train] for name in ("recording", "start", "stop"))
     return train[grid_of(stage.params.modalities, stage.params.recipe.view, *where).unit]
 
@@ -77,7 +78,7 @@ def estimator_seconds(plan: Plan, width: int) -> float:
 
 
 def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
-    at = _training(stage)
+    at = _rows(stage)
     y, target, rng = stage.task["y"][at, 0], plan.test.targets[0], np.random.default_rng(0)
     at, y = at[np.isfinite(y)], y[np.isfinite(y)]
     kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)

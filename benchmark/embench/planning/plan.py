@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from embench import registry
-from embench.callbacks import EventCallback, every_fifth
+from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
@@ -225,7 +225,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     resolve_method(request, card, list(card.modalities), device)
 
     workers = request.workers or default_workers({"cpu"})
-    on_step = every_fifth(f"preparing {card.name}", progress)
+    on_step = now_and_then(f"preparing {card.name}", progress)
     store = find.prepared(request.dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     request = _with_seeds(request, protocol, method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from embench.callbacks import EventCallback, every_fifth
+from embench.callbacks import EventCallback, now_and_then
 from embench.data.cohort import Cohort
 from embench.planning.parts import Method
 from embench.planning.plan import default_workers, encoders_of_clips
@@ -23,7 +23,7 @@ def decode_videos(
 
 def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:
     for m, encoder in encoders_of_clips(cohort, method):
-        on_step = every_fifth(f"decoding videos of {cohort.card.name}", on_event)
+        on_step = now_and_then(f"decoding videos of {cohort.card.name}", on_event)
         stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
         notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
         if stored.faceless:

@@ -200,7 +200,7 @@ def _disk_mb(todo: Sequence[Stage[Any]], plan: Plan, width: int, parameters: int
         if stage.kind == "predict":
             size += 8 * len(stage.task["recording"])
         else:
-            size += 4 * training_rows(plan) * width if stage.kind == "estimator" else 4 * parameters
+            size += 4 * training_rows(plan, validation=True) * width if stage.kind == "estimator" else 4 * parameters
     return size / 1e6
 
 

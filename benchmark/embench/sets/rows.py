@@ -31,13 +31,14 @@ RowLevel = SetLevel | Literal["own"]
 @dataclass(frozen=True)
 class BaselineRow:
     """A row of a set on a dataset, or of one's own method beside it, with its `search` where it is tuned; `reason` says
-    why it does not fit there, and is
-    empty where it does."""
+    why it does not fit there, and is empty where it does. `by_target`: other rows are of the same method with other
+    targets, so that the title names them."""
 
     level: RowLevel
     request: Request
     reason: str = ""
     search: Search | None = None
+    by_target: bool = False
 
     @property
     def title(self) -> str:
@@ -48,6 +49,7 @@ class BaselineRow:
         text += f" after {','.join(asked.pretrainers)}" if asked.pretrainers else ""
         more = [*asked.settings, *(f"{n} labelled" for n in (asked.label_subjects, asked.label_fraction) if n)]
         more += [f"without {asked.drop}"] if asked.drop else []
+        more += [f"for {asked.targets}"] if asked.targets and self.by_target else []
         more += [Path(asked.protocol).stem] if asked.protocol != Request.protocol else []
         more += [f"tuned ({self.search.trials} trials)"] if self.search else []
         return ", ".join([text, *more])
@@ -70,7 +72,8 @@ def baseline_rows(
     if trials and options.get("dev"):
         raise UsageError("what was chosen by validation subjects is not scored on them", where="--tune with --dev")
     if found.paper:
-        rows = _once(BaselineRow("core", request) for request in requests_of_paper(found.paper, dataset, options))
+        requests = requests_of_paper(found.paper, dataset, options)
+        rows = _once(BaselineRow("core", request, by_target=True) for request in requests)
     else:
         rows = rows_of_rules(found.rules(level), dataset, options)
     if trials is None:
