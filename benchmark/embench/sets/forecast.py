@@ -100,7 +100,8 @@ def forecast_rows(
             elif row.search:
                 trials = row.search.trials
             if (plan.id, trials) not in found:
-                found[plan.id, trials] = replace(_forecast(row, plan), trials=trials)
+                made = _forecast(row, plan)
+                found[plan.id, trials] = replace(made, trials=trials, disk_mb=made.disk_mb * (trials or 1))
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
     defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
