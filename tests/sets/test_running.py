@@ -255,7 +255,8 @@ def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, be
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0
-    assert " --tuned " in {row["row"]: row for row in after["rows"]}[tuned]["command"]
+    (command,) = (row["command"] for row in after["rows"] if row["row"] == tuned)
+    assert " --tuned " in command
     found = bytes_of(bench.runs)
     shutil.rmtree(bench.runs)
     assert embench("baselines", *line, "--hours", "1").code == 0

@@ -94,9 +94,7 @@ def baselines(
     rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = check_readable(dataset, options["data_root"], steps)
-    if doubts := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
-        line = f"embench data verify {shlex.quote(dataset)} lists them"
-        console.note(f"{doubts} warning{'s' if doubts > 1 else ''} on the files, which are used all the same: {line}")
+    _note_warnings(report, dataset)
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
@@ -107,9 +105,8 @@ def baselines(
             told: dict[str, Any] = {"progress": progress.event, "told": progress.line}
             done = run_rows(able, hours=hours, executor=executor, cluster=chosen, **told)
     if dry_run:
-        console.answer(
-            as_json, document, lambda: _print_plan(found, document, able[0].plan.request.runs_folder, executor)
-        )
+        runs = able[0].plan.request.runs_folder
+        console.answer(as_json, document, lambda: _print_plan(found, document, runs, executor))
         return
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     every = [*finished, *done.results]
@@ -124,9 +121,15 @@ def baselines(
         kept = write_folder(found, level, options, able, unfit, report, progress.event)
     if not as_json:
         left = f"; {len(unfit)} more do not fit {dataset}: --dry-run says why" if unfit else ""
-        console.wrapped(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}")
-        _print_end(figures, kept, board)
+        _print_end(f"{_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, kept, board)
     done.check()
+
+
+def _note_warnings(report: Mapping[str, Any], dataset: str) -> None:
+    """Says how many warnings there are on the files that will be used."""
+    if count := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
+        line = f"embench data verify {shlex.quote(dataset)} lists them"
+        console.note(f"{count} warning{'s' if count > 1 else ''} on the files, which are used all the same: {line}")
 
 
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
@@ -157,8 +160,10 @@ def _paper_page(
         console.wrapped(f"Printed and obtained numbers side by side: {folder / f'{paper}.md'}")
 
 
-def _print_end(figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
-    """Prints where figures and the folder of the set lie, the next command, and if one's own method is better."""
+def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
+    """Prints how many rows there are, where figures and the folder of the set lie, the next command, and if one's own
+    method is better."""
+    console.wrapped(count)
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
     if folder:

@@ -213,7 +213,7 @@ class _General:
         if any(self._held.values()):  # a release of labels alone is one
             self.findings += overall.dead_modalities(self.card, self._varying)
         self.findings += overall.poor_labels(self.card, labels, self._labels)
-        self.findings += [*overall.cut_short(self._lasting), *overall.lacking(self._held)]
+        self.findings += [*overall.cut_short(self._lasting), *overall.missing_modalities(self._held)]
         self.findings += [*overall.few(self._counts), *overall.alone(self._shown)]
         self.findings += overall.wrong_units(self.card, self._sizes)
 

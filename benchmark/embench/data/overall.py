@@ -98,7 +98,7 @@ def cut_short(lasting: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
                 yield Finding("warning", recording, f"it lasts {length:.1f} s, others of {stimulus} {middle:.1f} s")
 
 
-def lacking(held: Mapping[str, set[str]]) -> Iterator[Finding]:
+def missing_modalities(held: Mapping[str, set[str]]) -> Iterator[Finding]:
     """The subjects without a modality that nearly all others have."""
     for modality in sorted(set().union(*held.values())):
         having = sum(modality in own for own in held.values())

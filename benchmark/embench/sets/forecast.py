@@ -126,7 +126,8 @@ def forecast_rows(
             trials = row.search.trials if row.search and not chosen else 0
             plan = chosen or plan
             if (plan.id, trials) not in found:
-                found[plan.id, trials] = replace(_forecast(row, plan), trials=trials)
+                made = _forecast(row, plan)
+                found[plan.id, trials] = replace(made, trials=trials, disk_mb=made.disk_mb * (trials or 1))
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
     if not found:
