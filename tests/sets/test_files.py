@@ -19,7 +19,7 @@ extended:
   - {encoder: tcn, recipe: small}
 """
 
-PUBLISHED = {"features-v1": "a7464674ecfd"}
+PUBLISHED = {"features-v1": "2cdf378ef042"}
 """Beginnings of the hashes of sets that are no drafts: other rows need another name."""
 
 

@@ -15,6 +15,9 @@ from embench.files import folder_digest, write_text
 from embench.interfaces.dataset import Dataset
 from embench.store.reading import reader_faults
 
+_CHECKS = 2
+"""Raised where checks find more than before, so that files are verified once more."""
+
 
 def remember(
     dataset: Dataset, code: str, checked: CheckedFiles, cache: Path, report: Mapping[str, Any] | None = None
@@ -47,8 +50,8 @@ def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None
 
 
 def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
-    """The record's file, named after the reader's code and names, sizes and times of the files: contents are not read
-    again, so that `status` is quick."""
+    """The record's file, named after the checks, the reader's code, and names, sizes and times of the files: contents
+    are not read again, so that `status` is quick."""
     state = set()
     try:
         with reader_faults(dataset.card.name, "files"):
@@ -57,4 +60,4 @@ def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
                 state.add((str(file), stat.st_size, stat.st_mtime_ns))
     except EmbenchError:
         return None
-    return cache / "verified" / f"{folder_digest([code, sorted(state)])}.json"
+    return cache / "verified" / f"{folder_digest([_CHECKS, code, sorted(state)])}.json"
