@@ -24,8 +24,8 @@ from embench.runs.tuning import tuning_file
 from embench.sets.rows import BaselineRow
 from embench.snapshot import cached_call, snapshot
 
-SCORED_S = 0.03
-"""Seconds of one process to score an hour of sessions, of a seed and a target, as was measured."""
+SCORED_S, AUDITED_S = 0.03, 0.08
+"""Seconds of one process to score, and to audit, an hour of sessions, of a seed and a target, as was measured."""
 PROCESS_MB, PREDICT_S = 500.0, 0.1
 """Memory of a process that works on stages before it reads data, and seconds of a stage that trains nothing."""
 
@@ -36,7 +36,7 @@ class RowForecast:
 
     Args:
         seconds: of each of its stages, by id; of those that are done as they took. `once`: of what other rows need,
-            too, by name: features, and what clock and movement tell.
+            too, by name: features, and what clock and movement tell; and of its audit.
         scored_s: seconds to score it. `memory_mb`: of all processes together, as was measured of rows that are done.
         disk_mb: what it adds to the runs folder.
         trials: number of a tuned row whose settings are still to be chosen, whose `plan` is the default; else 0.
@@ -164,12 +164,13 @@ def _forecast(row: BaselineRow, plan: Plan) -> RowForecast:
         with suppress(Exception):  # a trial that fails is reported where it is run
             parameters = forecast(plan.graph, 1)["parameters"]
     seconds |= seconds_like_done(stages, root)
+    size = sum(plan.test.sessions.values()) / 3600 * len(plan.folds) * len(plan.test.targets)
     if not (row.request.dev or (plan.folder / RUN_FILE).is_file()):
         once |= _nuisances(plan)
-    hours = sum(plan.test.sessions.values()) / 3600
-    scored_s = SCORED_S * hours * len(plan.folds) * len(plan.test.targets)
+        if plan.test.store.synthetic is None:
+            once[f"audit of {plan.id}"] = AUDITED_S * size
     sizes = _memory_mb(plan, width, parameters), _disk_mb(todo, plan, width, parameters)
-    return RowForecast(row, plan, seconds, once, scored_s, *sizes)
+    return RowForecast(row, plan, seconds, once, SCORED_S * size, *sizes)
 
 
 def _nuisances(plan: Plan) -> dict[str, float]:
