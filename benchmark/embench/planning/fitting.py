@@ -23,9 +23,11 @@ from embench.interfaces.fusion import Estimator
 from embench.planning.plan import Plan
 from embench.snapshot import cached_call
 from embench.store import Store, derive
+from embench.system import limited_threads
 
-_MOST_ROWS = 2000
-"""Training rows of the trial: more are extrapolated, from this many and from half of them."""
+_MOST_ROWS, _FIRST_ROWS = 2000, 200
+"""Training rows of the trial, of which more are extrapolated, from this many and from half of them; and of the fit
+before it, in which libraries are loaded."""
 
 
 class FeaturesCost(NamedTuple):
@@ -83,7 +85,7 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
     at, y = at[np.isfinite(y)], y[np.isfinite(y)]
     kind: type[Estimator] = registry.load("fusion", plan.method.fusion.name)
 
-    def fit(rows: int) -> float:
+    def fitting(rows: int) -> Callable[[], None]:
         part = rng.permutation(len(y))[:rows]
         X, subjects = rng.standard_normal((len(part), width)), stage.task["recording"][at[part]].astype(str)
         machine.seed_everything(0, stage.params.common.threads, "cpu")
@@ -94,21 +96,24 @@ def _fit_s(plan: Plan, stage: Stage[Any], width: int) -> float:
             for row in range(min(SINGLE_ROWS, len(X))):  # as is checked of every stage that predicts
                 estimator.score(X[row : row + 1])
 
-        return _timed(work)[0]
+        return work
+
+    def seconds(rows: int) -> float:
+        return _timed(fitting(rows), fitting(min(rows, _FIRST_ROWS)))[0]
 
     if len(y) <= _MOST_ROWS:
-        return fit(len(y))
-    half, whole = fit(_MOST_ROWS // 2), fit(_MOST_ROWS)
+        return seconds(len(y))
+    half, whole = seconds(_MOST_ROWS // 2), seconds(_MOST_ROWS)
     power = min(2.0, max(1.0, math.log2(whole / half))) if half > 0 and whole > 0 else 1.0
     return whole * (len(y) / _MOST_ROWS) ** power
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """The shorter of two times, in s of this process, whatever else runs, and the result: libraries are loaded in the
-    first one."""
-    took = []
-    for _ in range(2):
+def _timed(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
+    """The seconds of this process, whatever else runs, that work takes with one thread, as stages have, and its result.
+    Before, `first` is done, which loads libraries: by default the same."""
+    with limited_threads(1):
+        (first or work)()
+    with limited_threads(1):  # of what was loaded, too
         began = time.process_time()
         result = work()
-        took.append(time.process_time() - began)
-    return min(took), result
+        return time.process_time() - began, result
