@@ -33,7 +33,7 @@ OF_DATA = (
 )  # fmt: skip
 METHOD = "--dataset amigos --encoder handcrafted --modalities eda --seeds 0 --workers 1"
 GRID = f"grid {METHOD} --fusion logreg --fusion lda"
-TUNE = f"tune {METHOD} --fusion logreg --target arousal --metric auroc_within --trials 2 --search fusion.build.C=0.1,1"
+TUNE = f"tune {METHOD} --fusion logreg --target arousal --trials 2 --search fusion.build.C=0.1,1"
 RUNS = (
     f"run {METHOD} --fusion lda", f"run {METHOD} --fusion lda --all", f"run {METHOD} --fusion lda --dry-run",
     GRID, f"{GRID} --dry-run", "grid status runs", "compare {0} {1} --metric auroc_within", "audit {0}", TUNE,

@@ -39,7 +39,7 @@ PLACES = {
     r"\S+ is .* in \S+, and .* in \S+": "trained_on",
     r"\S+ and \S+ share no (modality|target) .* among \S+'s default ones": "of_both",
     r"\S+ has no target `\w+`": "choose_targets",
-    r"\S+ does not predict .*, which \S+ needs": "_check_estimator",
+    r"\S+ does not predict .*, which \S+ needs": "check_target_kinds",
 }
 """How the first line of a refusal begins, and the one function that refuses so."""
 
