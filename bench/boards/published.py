@@ -164,12 +164,12 @@ class Row:
 
     @cached_property
     def adds(self) -> Adds | None:
-        """What it adds to clock and movement; None where that is not asked."""
+        """Its evidence beyond clock and movement; None where that is not asked."""
         return self.entry.scores.adds(self.board.target)
 
     @property
     def decides(self) -> AddsAt | None:
-        """What it adds at the level that decides."""
+        """Its evidence at the level that decides."""
         return self.adds.decides if self.adds else None
 
     # The method
@@ -250,7 +250,7 @@ class Row:
 
     @cached_property
     def summands(self) -> Summands | None:
-        """What groups of subjects add to the score that the board shows; an entry holds those of the headline."""
+        """The parts of groups of subjects in the score that the board shows; an entry holds those of the headline."""
         target, metric = self.board.target, self.board.metric
         if metric == self.headline or not self.is_open:
             return self.entry.summands.get(target)

@@ -24,7 +24,7 @@ from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
-from embench.records.manifest import Manifest, tuned_trials
+from embench.records.manifest import Manifest, tuned_in_words
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
@@ -275,7 +275,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     more = [(name, value) for name, value in config.items() if name not in _DESCRIBED and value]
     differences += [f"{in_words(name)} {format_value(value, 'g')}" for name, value in more]
-    differences += [f"tuned, {trials} trials"] if (trials := tuned_trials(config)) else []
+    differences += tuned_in_words(config)
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 

@@ -156,7 +156,7 @@ class Tuning(_Part):
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What a run's configuration says of it: the number of trials, and the digest of all but scores."""
+        """Its part of a run's configuration: the number of trials, and the digest of all but scores."""
         content = self.model_dump(mode="json", exclude={"choices": {"__all__": {"scores"}}})
         return {"trials": self.search.trials, "choices": digest(content)}
 

@@ -336,9 +336,8 @@ class Manifest(Circumstances):
 
     @property
     def changed_settings(self) -> list[str]:
-        """What differs from the method's own settings in all folds, or was chosen in each."""
-        trials = tuned_trials(self.config)
-        return [*self.recipe.settings, *([f"tuned, {trials} trials"] if trials else [])]
+        """Settings that differ from the method's own in all folds, and whether each fold chose some."""
+        return [*self.recipe.settings, *tuned_in_words(self.config)]
 
     def most_of(self, counter: Literal["test_looks", "tried"]) -> int:
         """The looks, or the methods tried, of the target that has most of them; 0 where they are not known."""
@@ -349,6 +348,12 @@ class Manifest(Circumstances):
 def tuned_trials(config: Mapping[str, Any]) -> int:
     """The number of trials among which the folds of a run with this configuration chose; 0 if it was not tuned."""
     return int((config.get("tuned") or {}).get("trials", 0))
+
+
+def tuned_in_words(config: Mapping[str, Any]) -> list[str]:
+    """The note that a run with this configuration was tuned, and by how many trials; none if it was not."""
+    trials = tuned_trials(config)
+    return [f"tuned, {trials} trials"] if trials else []
 
 
 def check_manifest(content: Any, where: str) -> Manifest:
