@@ -289,6 +289,16 @@ def test_units_of_the_last_seconds_are_counted_from_where_these_begin(seconds: f
     assert [unit.start_s for unit in units] == pytest.approx([500.0 + s for s in starts])
 
 
+def test_skipped_seconds_are_in_no_unit_of_a_rating() -> None:
+    """Segments are counted from where the rest ends; labels with a time of their own keep their units."""
+    skipping = PROTOCOL.model_copy(update={"unit": PROTOCOL.unit.model_copy(update={"skip_s": 5.0, "rating": 10.0})})
+    recordings = [recording("p1", duration_s=36.0), recording("p2", duration_s=4.0)]
+    assert spans(make_units(recordings, card(), "rating", skipping)) == [(5, 15), (15, 25), (25, 35)]
+    assert spans(make_units(recordings[:1], card(), "continuous", skipping)) == [(0, 10), (10, 20), (20, 30)]
+    whole = PROTOCOL.model_copy(update={"unit": PROTOCOL.unit.model_copy(update={"skip_s": 5.0})})
+    assert spans(make_units(recordings[:1], card(), "rating", whole)) == [(5, 36)]
+
+
 def test_the_last_seconds_are_those_of_ratings_alone() -> None:
     chen = load_protocol("chen2023")
     assert len(make_units([recording("p1", duration_s=60.0)], card(), "continuous", chen)) == 60

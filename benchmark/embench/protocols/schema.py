@@ -106,13 +106,15 @@ class Validation(_Rules):
 class UnitRules(_Rules):
     """Scored units: a whole recording where it has one rating (or, with a number, segments of so many seconds, all with
     the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one where the
-    other ends. With `last_s`, a rating's units lie in the last so many seconds of its recording."""
+    other ends. A rating's units lie in the last `last_s` seconds of its recording, and after its first `skip_s`, such
+    as a rest before a film."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
     condition_s: float = Field(gt=0)
     step_s: Annotated[float, Field(gt=0)] | None = None
     last_s: Annotated[float, Field(gt=0)] | None = None
+    skip_s: Annotated[float, Field(gt=0)] | None = None
 
 
 class Decision(_Rules):

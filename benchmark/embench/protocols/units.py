@@ -92,7 +92,8 @@ def make_units(
     started, and in version 3 where tasks came in several orders, so that units of two subjects lie at the same moments
     of a stimulus. Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is
     excluded; where it normalises a subject, no segment of it is scored, since the method knows that it is rest. With
-    `unit.last_s`, a rating's units lie in the last so many seconds of a recording; a shorter one is used whole.
+    `unit.last_s`, a rating's units lie in the last so many seconds of a recording; a shorter one is used whole. With
+    `unit.skip_s`, they lie after so many seconds of it.
     Recordings at stimuli that take no part in the protocol have no units.
     """
     cut, baseline = cut_of(kind, protocol), card.baseline
@@ -104,6 +105,8 @@ def make_units(
         pieces = _pieces(recording.duration_s, baseline)
         if kind == "rating" and protocol.unit.last_s:
             pieces = _at_the_end(pieces, recording.duration_s, protocol.unit.last_s)
+        if kind == "rating" and (skip_s := protocol.unit.skip_s):
+            pieces = [(max(start, skip_s), stop) for start, stop in pieces if stop > skip_s]
         if cut.length_s is None:
             spans = [max(pieces, key=lambda piece: piece[1] - piece[0])] if pieces else []
         else:

@@ -42,8 +42,8 @@ PAPER = Recipe(
     selection="early_stop", patience=50,
     view=View("unit"),
     build={
-        "kernels": [65, 33, 17], "face_kernels": [9, 5, 3], "widths": [128, 256, 512], "stride": 1, "hidden": 256,
-        "tokens": 100, "dropout": 0.1, "start": "random",
+        "kernels": [65, 33, 17], "face_kernels": [9, 5, 3], "widths": [128, 256, 512], "stride": 1, "padding": "zeros",
+        "hidden": 256, "tokens": 100, "dropout": 0.1, "start": "random",
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight", "build.kernels",
              "build.face_kernels", "build.widths", "build.hidden", "build.dropout", "build.padding", "build.start"),
@@ -112,6 +112,7 @@ class Network(nn.Module):
     Args:
         channels, length: C and T. The MLP has a weight for each moment, so T is fixed.
         kernels: odd numbers of samples.
+        padding: what convolutions see beyond a row, by torch's names.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Network(nn.Module):
         kernels: list[int],
         widths: list[int],
         stride: int,
+        padding: Literal["zeros", "reflect", "replicate"],
         hidden: int,
         tokens: int,
         dropout: float,
@@ -129,7 +131,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(before, width, kernel, 1 if i else stride, padding=kernel // 2)
+            nn.Conv1d(before, width, kernel, 1 if i else stride, kernel // 2, padding_mode=padding)
             for i, (before, width, kernel) in enumerate(zip([channels, *widths[:-1]], widths, kernels, strict=True))
         )
         moments = (length - 1) // stride + 1

@@ -37,7 +37,8 @@ PAPER = Recipe(
     view=View("window", 10.0, 10.0),
     build={
         "widths": [64, 128, 256], "kernels": [65, 33, 17], "face_kernels": [9, 5, 3], "layers": 2, "heads": 2,
-        "ffn": 1024, "dropout": 0.1, "pos": "sin", "norm": "post", "hidden": 64, "head_dropout": 0.6,
+        "padding": "zeros", "ffn": 1024, "dropout": 0.1, "pos": "sin", "norm": "post", "hidden": 64,
+        "head_dropout": 0.6,
     },
     assumed=("batch", "selection", "class_weight", "view.step_s", "build.padding", "build.face_kernels", "build.ffn",
              "build.pos", "build.norm", "build.dropout"),
@@ -55,8 +56,9 @@ SMALL = Recipe(
     view=View("window", 10.0, 10.0),
     prepare={"rate_hz": 32},
     build={
-        "widths": [16, 32, 32], "kernels": [17, 9, 5], "face_kernels": [9, 5, 3], "layers": 1, "heads": 2, "ffn": 64,
-        "dropout": 0.1, "attention_dropout": 0.0, "pos": "sin", "norm": "post", "hidden": 32, "head_dropout": 0.3,
+        "widths": [16, 32, 32], "kernels": [17, 9, 5], "face_kernels": [9, 5, 3], "layers": 1, "heads": 2,
+        "padding": "zeros", "ffn": 64, "dropout": 0.1, "attention_dropout": 0.0, "pos": "sin", "norm": "post",
+        "hidden": 32, "head_dropout": 0.3,
     },
     # A wristband's signals hold nothing above 8 Hz after preprocessing; validation losses were flat after 8 epochs.
     datasets={"stress_predict": {"epochs": 8, "patience": 8, "selection": "early_stop", **SLOW}},
@@ -122,6 +124,7 @@ class Network(nn.Module):
     Args:
         length: most samples of a row; shorter rows use the first positions.
         picks: the channels that are read, kept as a buffer so that a pretext task can find out.
+        padding: what convolutions see beyond a row, by torch's names.
         pos: `sin` (fixed), `learned`, or `none` (then the Transformer does not know the order).
 
     Raises:
@@ -140,6 +143,7 @@ class Network(nn.Module):
         kernels: list[int],
         layers: int,
         heads: int,
+        padding: Literal["zeros", "reflect", "replicate"],
         ffn: int,
         dropout: float,
         pos: Literal["sin", "learned", "none"],
@@ -150,7 +154,7 @@ class Network(nn.Module):
         dim = widths[-1]
         self.register_buffer("picks", torch.tensor(picks), persistent=False)
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(before, width, kernel, padding="same")
+            nn.Conv1d(before, width, kernel, padding="same", padding_mode=padding)
             for before, width, kernel in zip([len(picks), *widths[:-1]], widths, kernels, strict=True)
         )
         self.cls = nn.Parameter(torch.randn(dim) * 0.02) if layers else None

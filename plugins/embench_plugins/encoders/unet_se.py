@@ -9,6 +9,7 @@ them are ours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -55,11 +56,11 @@ PAPER = Recipe(
     view=View("window", 10.0, 10.0),
     prepare={"intervals": 32, "compat": False, "bands": {k: list(v) for k, v in EEG_BANDS.items()}, "order": 4},
     build={
-        "series": [16, 32, 64, 128], "maps": [16, 32, 64], "layout": "grid", "units": 2, "dim": 64, "hidden": 64,
-        "dropout": 0.5,
+        "series": [16, 32, 64, 128], "maps": [16, 32, 64], "layout": "grid", "units": 2, "kernel": 3,
+        "excitation": "greater", "dim": 64, "hidden": 64, "dropout": 0.5,
     },
     assumed=("optimiser", "lr", "weight_decay", "epochs", "batch", "selection", "class_weight", "view.step_s",
-             "prepare.peaks", "prepare.intervals", "prepare.compat", "prepare.bands", "prepare.order", "build.series",
+             "prepare.intervals", "prepare.compat", "prepare.bands", "prepare.order", "build.series",
              "build.maps", "build.layout", "build.units", "build.kernel", "build.excitation", "build.dim",
              "build.hidden", "build.dropout"),
 )  # fmt: skip
@@ -77,7 +78,7 @@ class UnetSe(Encoder):
 
     `prepare.compat`: intervals in seconds and zeros after the last, which then look like intervals of 0 s, as the paper
     may be read. `build.layout` of EEG: `grid` (the bands are channels of a map of the scalp) or `matrix` (electrodes by
-    bands, (B, 4 C, D)).
+    bands, (B, 4 C, D)). `build.kernel`: an odd number of cells. `build.excitation`: see `EXCITATIONS`.
     """
 
     accepts: ClassVar = frozenset({"ecg", "ppg", "eeg"})
@@ -134,10 +135,9 @@ class UnetSe(Encoder):
     def build(self, spec: InputSpec) -> nn.Module:
         """`Maps` for an EEG (bands, channels), `Series` for the heart's intervals (1, L)."""
         build = self.recipe.build
-        units, dim = int(build["units"]), int(build["dim"])
         if spec.modality == "eeg":
-            return Maps(spec, str(build["layout"]), list(build["maps"]), units, dim)
-        return Series(spec.shape[1], list(build["series"]), units, dim)
+            return Maps(spec, str(build["layout"]), list(build["maps"]), build)
+        return Series(spec.shape[1], list(build["series"]), build)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The classifier on the tokens' mean, sized by `build.hidden` and `build.dropout`."""
@@ -194,7 +194,7 @@ class Series(nn.Module):
         UsageError: L cannot be halved once for each level below the first.
     """
 
-    def __init__(self, length: int, widths: Sequence[int], units: int, dim: int) -> None:
+    def __init__(self, length: int, widths: Sequence[int], build: Mapping[str, Any]) -> None:
         super().__init__()
         whole = 2 ** (len(widths) - 1)
         if length % whole:
@@ -203,7 +203,7 @@ class Series(nn.Module):
                 where="encoder unet_se, prepare.intervals",
                 expected=f"a multiple of {whole}",
             )
-        self.units = stacked(1, widths, units, dim, dims=1)
+        self.units = stacked(1, widths, build, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """`x` (B, 1, L), NaN where there is no interval -> tokens (B, L, dim) and their mask (B, L)."""
@@ -223,7 +223,7 @@ class Maps(nn.Module):
     std: Tensor
     cells: Tensor
 
-    def __init__(self, spec: InputSpec, layout: str, widths: Sequence[int], units: int, dim: int) -> None:
+    def __init__(self, spec: InputSpec, layout: str, widths: Sequence[int], build: Mapping[str, Any]) -> None:
         super().__init__()
         if layout not in ("grid", "matrix"):
             raise UsageError(f"no layout is called {layout!r}", where="build.layout", expected="grid, matrix")
@@ -233,7 +233,7 @@ class Maps(nn.Module):
         self.grid, self.whole = layout == "grid", 2 ** (len(widths) - 1)
         cells = [cell(name) for name in spec.channels] if self.grid else []
         self.register_buffer("cells", torch.tensor(cells, dtype=torch.long), persistent=False)
-        self.units = stacked(spec.shape[0] if self.grid else 1, widths, units, dim, dims=2)
+        self.units = stacked(spec.shape[0] if self.grid else 1, widths, build, dims=2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
         """`x` (B, bands, C), NaN where a value is missing -> tokens (B, cells, dim), all of which count."""
@@ -248,10 +248,25 @@ class Maps(nn.Module):
         return Tokens(self.units(image)[:, :, :rows, :columns].flatten(2).transpose(1, 2))
 
 
-def stacked(channels: int, widths: Sequence[int], units: int, dim: int, *, dims: Literal[1, 2]) -> nn.Module:
-    """U-Nets one after the other, then a convolution of one cell to `dim` channels."""
-    befores = [channels, *[widths[0]] * (units - 1)]
-    return nn.Sequential(*(Unet(before, widths, dims) for before in befores), LAYERS[dims]["conv"](widths[0], dim, 1))
+def stacked(channels: int, widths: Sequence[int], build: Mapping[str, Any], *, dims: Literal[1, 2]) -> nn.Module:
+    """U-Nets one after the other, then a convolution of one cell to `dim` channels.
+
+    Args:
+        build: `units`, the number of U-Nets; `dim`; `kernel` and `excitation` of their blocks.
+
+    Raises:
+        UsageError: `kernel` is even, or there is no such `excitation`.
+    """
+    kernel, excitation = build["kernel"], build["excitation"]
+    if kernel % 2 == 0:
+        raise UsageError(f"a kernel of {kernel} cells has no middle", where="build.kernel", expected="an odd number")
+    if excitation not in EXCITATIONS:
+        raise UsageError(
+            f"no excitation is called {excitation!r}", where="build.excitation", expected=", ".join(EXCITATIONS)
+        )
+    befores = [channels, *[widths[0]] * (build["units"] - 1)]
+    nets = (Unet(before, widths, dims, kernel, excitation) for before in befores)
+    return nn.Sequential(*nets, LAYERS[dims]["conv"](widths[0], build["dim"], 1))
 
 
 LAYERS: Mapping[int, Mapping[str, Any]] = {
@@ -264,13 +279,13 @@ LAYERS: Mapping[int, Mapping[str, Any]] = {
 class Unet(nn.Module):
     """(B, before, *size) -> (B, widths[0], *size); `widths` from the top down, each level half the size of the last."""
 
-    def __init__(self, before: int, widths: Sequence[int], dims: int) -> None:
+    def __init__(self, before: int, widths: Sequence[int], dims: int, kernel: int, excitation: str) -> None:
         super().__init__()
         layers, levels = LAYERS[dims], list(pairwise(widths))[::-1]
         self.pool = layers["pool"](2)
-        self.down = nn.ModuleList(block(a, b, dims) for a, b in pairwise([before, *widths]))
+        self.down = nn.ModuleList(block(a, b, dims, kernel, excitation) for a, b in pairwise([before, *widths]))
         self.lift = nn.ModuleList(layers["up"](low, high, 2, stride=2) for high, low in levels)
-        self.up = nn.ModuleList(block(2 * high, high, dims) for high, _ in levels)
+        self.up = nn.ModuleList(block(2 * high, high, dims, kernel, excitation) for high, _ in levels)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (B, before, *size) -> (B, widths[0], *size)."""
@@ -283,29 +298,42 @@ class Unet(nn.Module):
         return x
 
 
-def block(before: int, after: int, dims: int) -> nn.Module:
-    """Two convolutions of 3 cells, each with batch norm and ReLU, then squeeze and excitation."""
+def block(before: int, after: int, dims: int, kernel: int, excitation: str) -> nn.Module:
+    """Two convolutions of `kernel` cells, each with batch norm and ReLU, then squeeze and excitation."""
     layers, parts = LAYERS[dims], list[nn.Module]()
     for width in (before, after):
-        parts += [layers["conv"](width, after, 3, padding=1), layers["norm"](after), nn.ReLU()]
-    return nn.Sequential(*parts, Excitation(after, dims))
+        parts += [layers["conv"](width, after, kernel, padding=kernel // 2), layers["norm"](after), nn.ReLU()]
+    return nn.Sequential(*parts, *([] if excitation == "none" else [Excitation(after, dims, excitation)]))
+
+
+EXCITATIONS = ("greater", "sum", "channel", "spatial", "none")
+"""Squeeze and excitation of Roy et al. 2018: channel and spatial gates at once, of whose maps the greater one counts or
+the sum; either alone; or neither."""
 
 
 class Excitation(nn.Module):
-    """Concurrent spatial and channel squeeze and excitation: the greater of two gated maps (Roy et al. 2018)."""
+    """Squeeze and excitation by channel, by place or both, see `EXCITATIONS`."""
 
-    def __init__(self, channels: int, dims: int) -> None:
+    def __init__(self, channels: int, dims: int, kind: str) -> None:
         super().__init__()
-        self.channel = nn.Sequential(
-            nn.Linear(channels, channels // 2), nn.ReLU(), nn.Linear(channels // 2, channels), nn.Sigmoid()
-        )
-        self.spatial = nn.Sequential(LAYERS[dims]["conv"](channels, 1, 1), nn.Sigmoid())
+        self.joined = torch.add if kind == "sum" else torch.maximum
+        if kind != "spatial":
+            self.channel = nn.Sequential(
+                nn.Linear(channels, channels // 2), nn.ReLU(), nn.Linear(channels // 2, channels), nn.Sigmoid()
+            )
+        if kind != "channel":
+            self.spatial = nn.Sequential(LAYERS[dims]["conv"](channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, C, *size), from 0 -> the same shape, times the greater of a channel's and a place's gate."""
-        channel = self.channel(x.flatten(2).mean(2)).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+        """`x` (B, C, *size), from 0 -> the same shape, times a channel's gate, a place's, the greater one or their
+        sum."""
+        gates: list[Tensor] = []
+        if hasattr(self, "channel"):
+            gates.append(self.channel(x.flatten(2).mean(2)).reshape(*x.shape[:2], *[1] * (x.ndim - 2)))
+        if hasattr(self, "spatial"):
+            gates.append(self.spatial(x))
         # x comes from a ReLU, so the greater gate makes the greater map.
-        return x * torch.maximum(channel, self.spatial(x))
+        return x * reduce(self.joined, gates)
 
 
 class Classifier(nn.Module):

@@ -372,9 +372,7 @@ class Mlp(Classical):
         _MLP.but(
             class_weight="none",
             build={"impute": "iterative", "pca": 0.95},
-            assumed=(
-                "class_weight", "build.hidden", "build.iterations", "build.impute", "build.pca", "build.oversampling"
-            ),
+            assumed=("class_weight", "build.hidden", "build.iterations", "build.impute", "build.pca"),
         ),
         classes=MLPClassifier,
         values=MLPRegressor,

@@ -11,7 +11,7 @@ with a learned vector that says whose they are; tokens of other widths are proje
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,23 +29,25 @@ ASKING_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg"
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
     selection="early_stop", patience=50, targets="joint",
-    build={"width": 512, "layers": 8, "heads": 8, "ffn": 2048, "dropout": 0.1, "asks": None, "tokens": None},
-    assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight", "build.ffn",
-             "build.dropout", "build.norm", "build.positions"),
+    build={
+        "width": 512, "layers": 8, "heads": 8, "ffn": 2048, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": None,
+    },
+    assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight",
+             "build.ffn", "build.norm", "build.dropout"),
 )  # fmt: skip
 
 # An encoder with one token a sample gives hundreds; 40 keep a quarter of a second of a 10 s window.
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
     selection="last", patience=16, class_weight="balanced", targets="joint",
-    build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "dropout": 0.1, "asks": None, "tokens": 40},
+    build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "norm": "pre", "dropout": 0.1, "asks": None, "tokens": 40},
     datasets={"stress_predict": {"epochs": 8, "patience": 8, "batch": 64, "selection": "early_stop"}},
 )  # fmt: skip
 
 
 class CrossAttn(Fusion):
     """Build keys: `asks` the asking modality (None: see ASKING_ORDER), `tokens` the most tokens a stream may have
-    (None: all), else neighbours are averaged."""
+    (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are sines."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -83,6 +85,7 @@ class Network(nn.Module):
         layers: int,
         heads: int,
         ffn: int,
+        norm: Literal["pre", "post"],
         dropout: float,
         tokens: int | None,
     ) -> None:
@@ -99,7 +102,7 @@ class Network(nn.Module):
         self.register_buffer("positions", sinusoidal(max(s.length for s in plain.values()), width), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            Layer(width, heads, ffn, dropout, norm="pre", activation=nn.GELU) for _ in range(layers)
+            Layer(width, heads, ffn, dropout, norm=norm, activation=nn.GELU) for _ in range(layers)
         )
         self.head = Head(width, outputs)
 

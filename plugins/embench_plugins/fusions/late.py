@@ -21,7 +21,7 @@ from embench.nn import FillAbsent
 PAPER = Recipe(
     optimiser="adam", lr=1e-5, weight_decay=1e-5, schedule="step", every=20, factor=0.65, epochs=52, batch=64,
     build={"widths": [64, 32], "dropout": 0.1},
-    assumed=("batch", "selection", "class_weight", "betas"),
+    assumed=("batch", "selection", "class_weight"),
 )  # fmt: skip
 
 # At 1e-5 the weights of a small fold hardly move in 52 epochs.

@@ -23,7 +23,7 @@ from embench_plugins.encoders.unet_se import Classifier
 
 PAPER = Recipe(
     optimiser="adam", lr=1e-3, weight_decay=1e-4, epochs=100, batch=64, selection="early_stop", patience=100,
-    build={"dim": 64, "attention": True, "mask_axis": "channel", "hidden": 64, "dropout": 0.5},
+    build={"dim": 64, "attention": True, "gate": "sigmoid", "mask_axis": "channel", "hidden": 64, "dropout": 0.5},
     assumed=("optimiser", "lr", "weight_decay", "epochs", "batch", "selection", "class_weight", "targets", "build.dim",
              "build.gate", "build.mask_axis", "build.hidden", "build.dropout"),
 )  # fmt: skip
@@ -37,7 +37,8 @@ SMALL = PAPER.but(
 
 class ModalityAware(Fusion):
     """Build keys: `attention` (False: the paper's basic model, the same network without gates), `mask_axis`: whether a
-    gate weighs a channel (`channel`) or a moment or place (`token`)."""
+    gate weighs a channel (`channel`) or a moment or place (`token`), `gate`: each from 0 to 1 by itself (`sigmoid`), or
+    all of a modality of mean 1 (`softmax`)."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
@@ -54,7 +55,7 @@ class Network(nn.Module):
     """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
 
     Raises:
-        UsageError: `mask_axis` is neither `channel` nor `token`.
+        UsageError: there is no such `mask_axis` or `gate`.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Network(nn.Module):
         *,
         dim: int,
         attention: bool,
+        gate: str,
         mask_axis: str,
         hidden: int,
         dropout: float,
@@ -71,13 +73,15 @@ class Network(nn.Module):
         super().__init__()
         if mask_axis not in ("channel", "token"):
             raise UsageError(f"no axis is called {mask_axis!r}", where="build.mask_axis", expected="channel, token")
+        if gate not in ("sigmoid", "softmax"):
+            raise UsageError(f"no gate is called {gate!r}", where="build.gate", expected="sigmoid, softmax")
         self.fill = FillAbsent({m: TokenSpec(spec.length, spec.dim) for m, spec in specs.items()})
         self.project = nn.ModuleDict(
             {m: nn.Identity() if spec.dim == dim else nn.Linear(spec.dim, dim) for m, spec in specs.items()}
         )
         by_channel = mask_axis == "channel"
         sizes = {m: dim if by_channel else spec.length for m, spec in specs.items()}
-        self.gates = Gates(sizes, by_channel=by_channel) if attention else None
+        self.gates = Gates(sizes, by_channel=by_channel, relative=gate == "softmax") if attention else None
         self.head = Classifier(dim * len(specs), hidden, outputs, dropout)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
@@ -103,22 +107,24 @@ class Gates(nn.Module):
 
     Args:
         sizes: how many channels, or tokens, each modality has.
+        relative: gates of a modality have a mean of 1, else each is from 0 to 1 by itself.
     """
 
-    def __init__(self, sizes: Mapping[str, int], *, by_channel: bool) -> None:
+    def __init__(self, sizes: Mapping[str, int], *, by_channel: bool, relative: bool) -> None:
         super().__init__()
-        self.by_channel, self.sizes = by_channel, list(sizes.values())
+        self.by_channel, self.relative, self.sizes = by_channel, relative, list(sizes.values())
         whole = sum(self.sizes)
         # A convolution of one cell over a vector is a Linear.
         self.joint = nn.Sequential(nn.Linear(whole, whole), nn.BatchNorm1d(whole), nn.ReLU())
         self.own = nn.ModuleDict({m: nn.Linear(size, size) for m, size in sizes.items()})
 
     def forward(self, maps: Mapping[str, Tokens]) -> dict[str, Tokens]:
-        """The maps (B, L, D) of each modality times their gates, 0 to 1: (B, D) by channel or (B, L) by token."""
+        """The maps (B, L, D) of each modality times their gates: (B, D) by channel or (B, L) by token."""
         joint = self.joint(torch.cat([self._largest(t) for t in maps.values()], 1))
         gated = {}
         for (m, t), part in zip(maps.items(), joint.split(self.sizes, 1), strict=True):
-            gate = torch.sigmoid(self.own[m](part))
+            score = self.own[m](part)
+            gate = score.softmax(1) * score.shape[1] if self.relative else torch.sigmoid(score)
             gated[m] = t._replace(x=t.x * (gate[:, None] if self.by_channel else gate[:, :, None]))
         return gated
 

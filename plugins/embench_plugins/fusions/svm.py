@@ -27,7 +27,7 @@ SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pc
 PAPER = SMALL.but(
     class_weight="none",
     build={"impute": "iterative", "pca": 0.95},
-    assumed=("class_weight", "build.impute", "build.pca", "build.calibration", "build.oversampling"),
+    assumed=("class_weight", "build.impute", "build.pca"),
 )
 
 

@@ -25,7 +25,7 @@ from embench_plugins.encoders.videomae import DropPath, Network, keep_positions,
 PAPER = Recipe(
     optimiser="adamw", lr=1.5e-4 * 64 / 256, betas=(0.9, 0.95), weight_decay=0.05, schedule="cosine", warmup=3,
     epochs=50, batch=64,
-    build={"ratio": 0.9, "width": 384, "layers": 4, "heads": 6, "ffn": 1536, "norm_pix": True},
+    build={"ratio": 0.9, "tubes": True, "width": 384, "layers": 4, "heads": 6, "ffn": 1536, "norm_pix": True},
     assumed=("optimiser", "lr", "betas", "weight_decay", "schedule", "warmup", "epochs", "batch", "selection",
              "build.tubes", "build.width", "build.layers", "build.heads", "build.ffn", "build.norm_pix"),
 )  # fmt: skip
@@ -33,12 +33,13 @@ PAPER = Recipe(
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=64,
     clip=1.0,
-    build={"ratio": 0.9, "width": 32, "layers": 1, "heads": 2, "ffn": 128, "norm_pix": True},
+    build={"ratio": 0.9, "tubes": True, "width": 32, "layers": 1, "heads": 2, "ffn": 128, "norm_pix": True},
 )  # fmt: skip
 
 
 class Mae(Pretrainer):
-    """Mean squared error of the hidden pixels; clips with a missing frame are skipped."""
+    """Mean squared error of the hidden pixels; clips with a missing frame are skipped. `build.tubes`: the same places
+    are hidden in every frame, else others at each step."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "none"
@@ -55,10 +56,19 @@ class Objective(nn.Module):
     """`Batch -> (loss, {"mse", "hidden"})`; `hidden` is the share of tokens that was hidden."""
 
     def __init__(
-        self, model: Model, *, ratio: float, width: int, layers: int, heads: int, ffn: int, norm_pix: bool
+        self,
+        model: Model,
+        *,
+        ratio: float,
+        tubes: bool,
+        width: int,
+        layers: int,
+        heads: int,
+        ffn: int,
+        norm_pix: bool,
     ) -> None:
         super().__init__()
-        self.model, self.ratio = model, ratio
+        self.model, self.ratio, self.tubes = model, ratio, tubes
         (self.modality,) = model.encoders
         decoder = {
             "decoder_hidden_size": width,
@@ -88,15 +98,17 @@ class Objective(nn.Module):
             return nothing.clone().requires_grad_(), {"mse": nothing, "hidden": nothing}
         pixels, config = self.encoder.pixels(x, None), self.mae.config
         places = (config.image_size // config.patch_size) ** 2
-        hidden = tubes(len(x), config.num_frames // config.tubelet_size, places, self.ratio, x.device)
+        steps = config.num_frames // config.tubelet_size
+        hidden = hidden_places(len(x), steps, places, self.ratio, x.device, tubes=self.tubes)
         loss = self.mae(pixels, bool_masked_pos=hidden).loss
         return loss, {"mse": loss.detach(), "hidden": hidden.float().mean()}
 
 
-def tubes(rows: int, steps: int, places: int, ratio: float, device: torch.device) -> Tensor:
-    """(rows, steps * places) bool: int(ratio * places) places of the picture, drawn for each row, at every step."""
-    hidden = torch.rand(rows, places, device=device).argsort(1) < int(ratio * places)
-    return hidden.repeat(1, steps)
+def hidden_places(rows: int, steps: int, places: int, ratio: float, device: torch.device, *, tubes: bool) -> Tensor:
+    """(rows, steps * places) bool: int(ratio * places) places of the picture at every step, drawn for each row, or for
+    each step of it where they are no `tubes`."""
+    drawn = torch.rand(rows, 1 if tubes else steps, places, device=device).argsort(2) < int(ratio * places)
+    return drawn.expand(rows, steps, places).flatten(1)
 
 
 def _around(encoder: Network, decoder: Mapping[str, Any]) -> Any:

@@ -112,7 +112,7 @@ def test_a_block_reaches_two_cells_to_each_side() -> None:
 @pytest.mark.parametrize("dims", [1, 2])
 def test_excitation_is_the_greater_of_both_gated_maps(dims: int) -> None:
     torch.manual_seed(0)
-    gates = Excitation(6, dims)
+    gates = Excitation(6, dims, "greater")
     x = torch.randn(3, 6, *[5] * dims).relu()
     first, last, place = gates.channel[0], gates.channel[2], gates.spatial[0]
     mean = x.flatten(2).mean(2)
@@ -124,6 +124,23 @@ def test_excitation_is_the_greater_of_both_gated_maps(dims: int) -> None:
     torch.testing.assert_close(gates(x), torch.maximum(one, other))
     assert (one > other).any()
     assert (one < other).any()
+
+
+def test_excitations_differ_by_their_gates() -> None:
+    """With all weights at zero each gate is one half: the sum of both is one, and none leaves things as they are."""
+    x = torch.rand(2, 6, 5)
+    for kind, share in {"greater": 0.5, "sum": 1.0, "channel": 0.5, "spatial": 0.5}.items():
+        gates = Excitation(6, 1, kind)
+        for parameter in gates.parameters():
+            torch.nn.init.zeros_(parameter)
+        torch.testing.assert_close(gates(x), share * x)
+    assert not any(isinstance(part, Excitation) for part in encoder(excitation="none").build(heart_spec()).modules())
+
+
+@pytest.mark.parametrize(("wrong", "message"), [({"kernel": 4}, "no middle"), ({"excitation": "both"}, "'both'")])
+def test_a_kernel_without_a_middle_and_an_unknown_excitation_are_refused(wrong, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        encoder(**wrong).build(heart_spec())
 
 
 @pytest.mark.parametrize("preset", ["paper", "small", "quick"])

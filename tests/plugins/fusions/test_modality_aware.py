@@ -141,7 +141,7 @@ def test_the_basic_model_is_the_same_network_with_open_gates() -> None:
 
 def test_a_modality_changes_the_gates_of_the_other() -> None:
     torch.manual_seed(0)
-    gates = Gates({"ecg": 4, "eeg": 4}, by_channel=True).eval()
+    gates = Gates({"ecg": 4, "eeg": 4}, by_channel=True, relative=False).eval()
     specs = {"ecg": TokenSpec(3, 4), "eeg": TokenSpec(3, 4)}
     one, other = drawn(specs), drawn(specs)
     other["eeg"] = other["eeg"]._replace(x=other["eeg"].x + 1)
@@ -160,9 +160,20 @@ def test_one_to_four_modalities_of_any_width(count: int, axis: str) -> None:
     assert projected == [m for m in specs if specs[m].dim != 32]
 
 
-def test_an_axis_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(UsageError, match="no axis is called 'time'"):
-        fusion(mask_axis="time").build(PAPER, outputs_of())
+@pytest.mark.parametrize("unknown", [{"mask_axis": "time"}, {"gate": "tanh"}])
+def test_an_axis_or_a_gate_that_nobody_knows_is_refused(unknown: dict[str, str]) -> None:
+    (name,) = unknown.values()
+    with pytest.raises(UsageError, match=f"is called '{name}'"):
+        fusion(**unknown).build(PAPER, outputs_of())
+
+
+def test_gates_of_a_softmax_have_a_mean_of_one() -> None:
+    torch.manual_seed(0)
+    gates = Gates({"ecg": 4, "eeg": 4}, by_channel=True, relative=True).eval()
+    ones = {m: Tokens(torch.ones(ROWS, 3, 4)) for m in ("ecg", "eeg")}
+    for part in gates(ones).values():
+        torch.testing.assert_close(part.x.mean(2), torch.ones(ROWS, 3))
+        assert part.x.std() > 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
