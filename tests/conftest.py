@@ -39,6 +39,8 @@ _LARGE = ("neurokit2", "sklearn.ensemble", "torch._dynamo", "transformers.models
 
 os.environ["COLUMNS"] = "500"  # a row of a table is a line, but in tests of how tables fit a terminal
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub, which would be tried again for half a minute
+
 CHROMIUM_FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
 CHROMIUM_FLAGS += "--disable-component-update --disable-sync"
 

@@ -68,15 +68,23 @@ def _readable(path: Path) -> Path:
         ) from error
 
 
+_UNREACHABLE: dict[tuple[str, str], DataError] = {}
+"""What could not be downloaded by this process: a set of methods asks for the same weights again and again, and the hub
+is tried for half a minute each time."""
+
+
 def _downloaded(repository: str, commit: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
+    if known := _UNREACHABLE.get((repository, commit)):
+        raise known
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=list(_WANTED)))
     except (OSError, HfHubHTTPError) as error:
-        raise DataError(
+        _UNREACHABLE[repository, commit] = DataError(
             f"the weights cannot be downloaded: {' '.join(str(error).split())[:200]}",
             where=f"{repository}@{commit}",
             hint="download them where there is a network, and name the folder",
-        ) from error
+        )
+        raise _UNREACHABLE[repository, commit] from error

@@ -32,11 +32,13 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Base of what a package states in files: no other fields than these, and of their types."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _Stated(_Strict):
+class _Stated(Strict):
     """Options of a run, by the names that they have on the command line: those that a claim may state."""
 
     @property
@@ -60,7 +62,7 @@ else:
     )
 
 
-class ClaimDataset(_Strict):
+class ClaimDataset(Strict):
     """A dataset that a claim is tested on: its targets (none: those of a run that names none), what differs there, and
     the published difference of each target, a less b, as a share (.05 for 5 points)."""
 
@@ -77,7 +79,7 @@ class ClaimDataset(_Strict):
         return self
 
 
-class Claim(_Strict):
+class Claim(Strict):
     """A comparison of two configurations: `direction` says how a's score lies to b's if the claim is right.
 
     `protocol` and `metric` are the paper's own. `datasets` are the paper's; `elsewhere` says what differs on others, on
@@ -128,14 +130,14 @@ class MeasuredRun(Configuration):
     target: str | None = None
 
 
-class MeasuredDataset(_Strict):
+class MeasuredDataset(Strict):
     """A dataset that a claim is measured on: its targets, and what differs there."""
 
     targets: Texts = ()
     both: Configuration = Configuration()
 
 
-class MeasuredClaim(_Strict):
+class MeasuredClaim(Strict):
     """A claim about something else than two scores, which finished runs can answer.
 
     Args:
@@ -187,7 +189,7 @@ class MeasuredClaim(_Strict):
 AnyClaim = Claim | MeasuredClaim
 
 
-class UntestedClaim(_Strict):
+class UntestedClaim(Strict):
     """A claim that runs of embench cannot answer yet, and why."""
 
     id: Identity

@@ -8,6 +8,7 @@ from typing import Any
 from embench.claims.examine import ClaimResult
 from embench.claims.files import AnyClaim, Claim, UntestedClaim
 from embench.claims.measured import Measured
+from embench.claims.obtained import PrintedResult
 from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 from embench.texts import markdown, table_in_markdown
@@ -28,14 +29,23 @@ def options_line(options: Mapping[str, Any]) -> str:
 
 
 def claims_page(
-    tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
+    tested: Sequence[Claim],
+    rows: Sequence[ClaimResult],
+    values: Sequence[Measured],
+    untested: Sequence[UntestedClaim],
+    printed: Sequence[PrintedResult],
 ) -> str:
-    """A page in Markdown with what papers printed and what was obtained side by side, claim by claim; text beside the
-    tables says what was not, and why."""
+    """A page in Markdown with what papers printed and what was obtained side by side, number by number, then claim by
+    claim; text beside the tables says what was not, and why."""
     parts = ["# Printed and obtained\n"]
-    every: list[ClaimResult | Measured] = [*rows, *values]
+    every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
         parts.append("**SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.**\n")
+    if printed:
+        cells = [row.cells for row in printed]
+        lines = [[markdown(text) for text in row.values()] for row in cells]
+        parts += ["## Tables\n", table_in_markdown(lines, list(cells[0])), ""]
+        parts += [f"± is the {spread}.\n" for spread in {row.tables.spread: None for row in printed} if spread]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult
     from embench.claims.files import AnyClaim, Claim, UntestedClaim
     from embench.claims.measured import Measured
+    from embench.claims.obtained import PrintedResult
+    from embench.claims.printed import Printed
 
 ALL = "all"
 """The argument that selects every paper."""
@@ -31,7 +33,7 @@ LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed"
     help_texts={
         "set": "Change a setting on both sides, encoder[video]... on those that read video; repeatable.",
     },
-    before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
+    before={"paper": "recipe", "claim": "recipe", "printed": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
     paper: Annotated[
@@ -39,6 +41,9 @@ def claims(
     ] = None,
     *,
     claim: Annotated[list[str] | None, Option(help="Id of a claim; repeatable.")] = None,
+    printed: Annotated[
+        bool, Option("--printed", help="List each number in the paper's tables, and if it can be run.")
+    ] = False,
     dataset: Annotated[
         list[str] | None,
         Option(autocompletion=completes("dataset"), help="Dataset to use instead of those of the claims; repeatable."),
@@ -53,6 +58,12 @@ def claims(
     """List papers' claims; or test them: run both sides of each claim, compare them, and give a verdict."""
     from embench.claims import files
 
+    if printed:
+        from embench.claims.printed import printed_tables
+
+        files.select_claims(None if paper == ALL else paper, ())  # refuses a paper that nobody knows
+        _list_printed(printed_tables(None if paper == ALL else paper), options["data_root"], as_json=as_json)
+        return
     chosen = files.select_claims(None if paper == ALL else paper, tuple(claim or ()))
     if not (paper or claim or dry_run):
         _list(chosen, options["data_root"], as_json=as_json)
@@ -102,6 +113,34 @@ def _list(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | None, *, 
     console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
 
 
+def _list_printed(papers: Sequence[Printed], data_root: Path | None, *, as_json: bool) -> None:
+    """Prints each number in the tables of papers, with the data that its run needs, or why it could not be read."""
+    rows: list[dict[str, Any]] = []
+    for tables in papers:
+        for row in tables.rows:
+            about: dict[str, Any] = {"paper": tables.paper, "table": ", ".join(row.tables), "row": row.row}
+            about |= {"dataset": row.dataset, "here": _at_hand(row.dataset, data_root)}
+            about |= {"protocol": row.protocol or tables.protocol}
+            for target, metric, figures in row.numbers():
+                number = {"target": target, "score": metric, "printed": tables.in_words(figures)}
+                rows.append({**about, **number, "options": row.run.stated, "remarks": row.remarks})
+        rows += [{"paper": tables.paper, **unread.model_dump()} for unread in tables.unread]
+    if as_json:
+        console.document(rows)
+        return
+
+    def place(row: Mapping[str, Any]) -> str:
+        return row.get("why") or (f"on {row['dataset']}" if row["here"] else f"needs {row['dataset']}")
+
+    columns = [*fields("table"), TableColumn("row", lambda row: row.get("row") or row["what"])]
+    columns += fields("target", "score", "printed")
+    for paper, own in grouped((row["paper"], row) for row in rows).items():
+        show_table(own, [*columns, TableColumn("can be run", place)], title=paper)
+    for dataset in dict.fromkeys(row["dataset"] for row in rows if row.get("here")):
+        for paper in dict.fromkeys(row["paper"] for row in rows if row.get("dataset") == dataset):
+            console.command(f"embench baselines --dataset {dataset} --set paper-{paper} --dry-run")
+
+
 def _at_hand(dataset: str, data_root: Path | None) -> bool:
     """True where there is a folder of the dataset; planning checks its content."""
     try:
@@ -124,15 +163,21 @@ def _document(
 
 
 def print_claims(
-    tested: Sequence[Claim], rows: Sequence[ClaimResult], values: Sequence[Measured], untested: Sequence[UntestedClaim]
+    tested: Sequence[Claim],
+    rows: Sequence[ClaimResult],
+    values: Sequence[Measured],
+    untested: Sequence[UntestedClaim],
+    printed: Sequence[PrintedResult] = (),
 ) -> None:
-    """Prints what was compared and measured, claim by claim, and the claims that cannot be tested yet."""
+    """Prints what was obtained of the numbers in tables, what was compared and measured, claim by claim, and the claims
+    that cannot be tested yet."""
     from embench.claims.page import MEANING, compared_cells, options_line
     from embench.cli.show import warn_of_synthetic
 
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
-    generated = any(row.synthetic for row in every)
+    generated = any(row.synthetic for row in [*every, *printed])
     warn_of_synthetic(generated)
+    show_table((row.cells for row in printed), title="tables")
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))

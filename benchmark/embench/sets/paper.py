@@ -8,27 +8,32 @@ from typing import Any, NamedTuple
 from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.measured import Measured, examine_measured, measured_requests
+from embench.claims.obtained import PrintedResult, examine_tables, requests_of_tables
 from embench.planning.request import Request
 from embench.runs.run import GridResult
 
 
 class PaperClaims(NamedTuple):
     """The claims of a paper on a dataset, under its own protocols and the fixed one: those that compare, with their
-    results, the values of those that measure, and those that nothing can test yet."""
+    results, the values of those that measure, and those that nothing can test yet; and the numbers of its tables."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
     values: Sequence[Measured]
     untested: Sequence[UntestedClaim]
+    printed: Sequence[PrintedResult]
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """The requests of all that a paper's claims compare and measure, under its own protocols and the fixed one.
+    """The requests of all that a paper's tables print, and its claims compare and measure, under its own protocols and
+    the fixed one.
 
     Args:
         options: further fields of a request; modalities, targets and protocol are those of the paper all the same.
     """
     own, (compared, measured, _) = _unstated(options), _claims(paper)
+    for row in requests_of_tables(paper, dataset, own):
+        yield from (request for request in (row.own, row.fixed) if request)
     for pair in claim_pairs(compared, [dataset], _LEGS, own):
         yield from (pair.a, pair.b)
     for claim in measured:
@@ -39,7 +44,8 @@ def examine_paper(paper: str, dataset: str, options: Mapping[str, Any], done: Gr
     """The claims of a paper examined on what is done of its requests; nothing is run."""
     own, (compared, measured, untested) = _unstated(options), _claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
-    return PaperClaims(compared, rows, examine_measured(measured, [dataset], own, done=done), untested)
+    values = examine_measured(measured, [dataset], own, done=done)
+    return PaperClaims(compared, rows, values, untested, examine_tables(paper, dataset, own, done))
 
 
 _LEGS: tuple[Leg, ...] = ("own", "fixed")

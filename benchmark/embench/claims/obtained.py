@@ -1,0 +1,108 @@
+"""What finished runs obtained of the numbers in a paper's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from embench import protocols
+from embench.claims.printed import Printed, PrintedRow, printed_tables
+from embench.claims.requests import claimed_request
+from embench.data import find
+from embench.data.cohort import card_for_protocol
+from embench.errors import EmbenchError
+from embench.planning.request import Request
+from embench.records.scores import Score
+from embench.records.wording import format_score
+from embench.runs import run as runner
+from embench.statistics.metrics import metric_facts
+from embench.statistics.result import Result
+
+
+class PrintedRequests(NamedTuple):
+    """A row with the requests of its run: by the paper's protocol, and by the fixed one where it has such targets."""
+
+    tables: Printed
+    row: PrintedRow
+    own: Request
+    fixed: Request | None
+
+
+def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> list[PrintedRequests]:
+    """The rows of a paper's tables that are of this dataset. `options` are further fields of a request."""
+    found = []
+    for tables in printed_tables(paper):
+        for row in (row for row in tables.rows if row.dataset == dataset):
+            # As claims name it, so that one run is one request.
+            stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
+            own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
+            card = card_for_protocol(protocols.load_protocol(Request.protocol), find.card_of(dataset, own.data_root))
+            left = [name for name in targets if name in {target.name for target in card.targets}]
+            there = {"protocol": Request.protocol} | stated
+            fixed = claimed_request(dataset, there, left, options) if left else None
+            found.append(PrintedRequests(tables, row, own, fixed))
+    return found
+
+
+@dataclass(frozen=True)
+class PrintedResult:
+    """A printed number beside what its run obtained under the paper's protocol, and the headline under the fixed one;
+    None where there is none, under the paper's for the `reason`."""
+
+    tables: Printed
+    row: PrintedRow
+    target: str
+    metric: str
+    figures: Sequence[float]
+    obtained: Score | None = None
+    fixed: Score | None = None
+    headline: str = ""
+    reason: str = ""
+    synthetic: bool = False
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """The cells of a table, title -> text."""
+        under_fixed = f"{metric_facts(self.headline).title} {format_score(self.fixed)}" if self.fixed else "-"
+        return {
+            "table": ", ".join(self.row.tables),
+            "row": self.row.row,
+            "target": self.target,
+            "score": self.metric,
+            "printed": self.tables.in_words(self.figures),
+            "obtained": format_score(self.obtained) if self.obtained else self.reason,
+            f"under {Request.protocol}": under_fixed,
+        }
+
+
+def examine_tables(
+    paper: str, dataset: str, options: Mapping[str, Any], done: runner.GridResult
+) -> list[PrintedResult]:
+    """Each number in a paper's tables on this dataset, with what was obtained of what is `done`; nothing is run."""
+    finished = {result.id: result for result in done.results}
+    results = []
+    for each in requests_of_tables(paper, dataset, options):
+        own, fixed = (_finished(request, finished) for request in (each.own, each.fixed))
+        for target, metric, figures in each.row.numbers():
+            about: dict[str, Any] = {}
+            if isinstance(own, str):
+                about["reason"] = own
+            else:
+                score, synthetic = own.scores.score(target, metric), own.manifest["dataset"]["synthetic"] is not None
+                about = {"obtained": score, "reason": "" if score else "undefined", "synthetic": synthetic}
+            if not isinstance(fixed, str) and (headline := fixed.scores.headlines.get(target)):
+                about |= {"fixed": fixed.scores.score(target, headline), "headline": headline}
+            results.append(PrintedResult(each.tables, each.row, target, metric, figures, **about))
+    return results
+
+
+def _finished(request: Request | None, finished: Mapping[str, Result]) -> Result | str:
+    """A request's run, or why there is none."""
+    if request is None:
+        return "no such target"
+    try:
+        plan = runner.plan(request)
+    except EmbenchError as error:
+        return error.what
+    return finished.get(plan.id, "not finished")
