@@ -367,7 +367,7 @@ def _weights(
 @cached
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
-    return replace(part, recipe=replace(part.recipe, frozen=False))
+    return replace(part, recipe=replace(part.recipe, adapt="full"))
 
 
 def libraries(device: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import parts_of
+from embench.planning.adapting import check_adaptation
 from embench.planning.compatibility import check_inputs, check_parts
 from embench.planning.parts import Method, Pretraining
 from embench.planning.request import Request, assign
@@ -70,6 +71,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     method = applied(method, request.settings)
     check_parts(method, kind)
     check_inputs(method, card)
+    check_adaptation(method)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 

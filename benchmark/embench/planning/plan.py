@@ -337,7 +337,7 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
             f"fusion {method.fusion.short} is frozen, but nothing pretrains it",
-            where="fusion.frozen",
+            where="fusion.adapt",
             expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
         )
 
