@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from embench.errors import UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
-from torch import nn
 
 RECIPE = Recipe(epochs=1, view=View("window", 4.0, 4.0), build={"file": "", "saw": "", "others": "none"})
 

@@ -31,8 +31,8 @@ class Encoder(ABC):
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.
-        keeps_unit: its signals come in their physical unit (µV, µS, ...), not z-scored by the protocol. Rows with such an
-            input are ranked among each other only.
+        keeps_unit: the signals, or streams, that its networks read come in their physical unit (µV, µS, ...), not
+            z-scored by the protocol. Rows with such an input are ranked among each other only.
         libraries: distributions, beside torch, numpy and scikit-learn, that compute its numbers: their versions are
             part of a stage's id.
         recipes: a recipe for each preset.

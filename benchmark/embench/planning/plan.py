@@ -116,8 +116,7 @@ class Plan:
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
-        if any(part.assets for part in self.method.encoders.values()):
-            found.append("unknown")  # which subjects an encoder's own weights have seen
+        found += weights.own_overlap(self.method, self.dataset)
         return max(found, key=get_args(Overlap).index)
 
     @property
@@ -280,7 +279,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
-            where="--pretrainer" if source_cohorts else "--pretrained",
+            where="--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights",
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
