@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.util import find_spec
 
 import pytest
 
@@ -118,11 +119,14 @@ datasets: {wesad: {targets: [stress]}}
 
 
 def _is_there(request, card):
-    """Whether this version has the plugins, and the reader the modalities."""
+    """Whether this version has the plugins and their libraries, and the reader the modalities."""
     plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
     plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
     read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
-    return all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)
+    if not (all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
+        return False
+    encoders = [registry.load(kind, name) for kind, name in plugins if kind == "encoder"]
+    return all(find_spec(library) for encoder in encoders for library in encoder.libraries)
 
 
 def write(folder, text, paper="acme2030", name="A1"):
@@ -214,8 +218,8 @@ def test_weights_of_one_encoder_reach_the_side_that_starts_from_them():
     (claim,) = select_claims("banville2026", ("N1",))
     named = ("encoder[eeg:cbramod].build.weights=w", "encoder[eeg:labram].build.weights=x", "encoder[eeg].batch=8")
     (pair,) = claim_pairs([claim], ["eegmat"], ["own"], {"settings": named, "seeds": "0"})
-    assert pair.a.settings == ("encoder[eeg].build.weights=w", "encoder[eeg].batch=8")
-    assert pair.b.settings == ("encoder[eeg].batch=8",)
+    assert pair.a.settings == (*claim.a.stated["set"], "encoder[eeg].build.weights=w", "encoder[eeg].batch=8")
+    assert pair.b.settings == (*claim.b.stated["set"], "encoder[eeg].batch=8")
 
 
 def test_without_a_paper_the_command_lists_and_plans_nothing(embench, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ def printed(claim, side, dataset):
     """The second reading of the score of one side, in %."""
     options, scores = claim.options(side, dataset), PRINTED[claim.paper][dataset]
     (encoder,) = options["encoder"]
-    adapted = [text.removeprefix("encoder.adapt=") for text in options.get("set", ())]
+    adapted = [text.removeprefix("encoder.adapt=") for text in options.get("set", ()) if "adapt" in text]
     return scores[adapted[0]][encoder] if "full" in scores else scores[encoder]
 
 
