@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import file_digest
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from embench.errors import DataError, UsageError
+from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
 from embench_plugins import weights
@@ -37,6 +38,14 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
         DataError: the weights are not there or cannot be read, or are other ones than their name says.
     """
     text = str(recipe.build["weights"])
+    if text == weights.UNNAMED:
+        names = ", ".join(f"{name}@COMMIT" for name in _known(TABLE).get(family, {}))
+        raise UsageError(
+            f"the paper's {family} starts from pretrained weights, and none are named",
+            where="encoder.build.weights",
+            expected=f"{weights.EXPECTED}; known: {names or 'none'}",
+            hint=f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+        )
     known = _named(family, text)
     if known:
         _check_licence(*known, recipe)
@@ -47,6 +56,14 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
         if not known and (found := _by_digest(family, files)):
             _check_licence(*found, recipe)
     return files
+
+
+def require(library: str, needed_by: str) -> None:
+    """Raises MachineError where a library of the extra `foundation` is not installed; it is not imported."""
+    if find_spec(library) is None:
+        raise MachineError(
+            f"{library} is not installed, and {needed_by} needs it", hint="pip install 'embench-affect[foundation]'"
+        )
 
 
 def data(recipe: Recipe, family: str) -> PretrainingData | None:
