@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -125,8 +125,11 @@ def _is_there(request, card):
     read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
     if not (all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
         return False
-    encoders = [registry.load(kind, name) for kind, name in plugins if kind == "encoder"]
-    return all(find_spec(library) for encoder in encoders for library in encoder.libraries)
+    needed = {library for kind, name in plugins if kind == "encoder" for library in registry.load(kind, name).libraries}
+    try:
+        return all(version(library) for library in needed)
+    except PackageNotFoundError:
+        return False
 
 
 def write(folder, text, paper="acme2030", name="A1"):

@@ -17,7 +17,7 @@ from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
     "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",
-    "banville2026": "2ca4cb11d71e0722b1fa167ce2c05e1178800a88bac32eaf285ac9e2b4e17923",
+    "banville2026": "1cafa216c31327824e8c15eb7ba1c174ed4c36ffc8c10e5dedbe0e3fec9e925b",
     "chen2023": "5b14ecdd2599cc50e349ec73d812dcd70ad5003ee316f869f66232949e94724f",
     "chen2023-within": "a71b0785d5b4fada0d4c1c0941dfb8e2f22c1b9dbf579296aecca4c756c8618d",
     "epic2023-elicitor": "b7ee55fc9b932bef38045e44e6adea0f64b33b16499a9bed1b51fb6258bd8376",
@@ -30,7 +30,7 @@ PUBLISHED = {
     "gerster2026-nine": "455d9071b12b5fea2440e1558dc123ac6c3356ba2466dfffe9b49bed4d81bd1d",
     "gerster2026-nine-within": "bc46fefc27ad4276e1dd507966f350cf7b7825d435e0bf5af8dc1a52b0e22a72",
     "gerster2026-time": "d0f0863c1f3f2ad071e3b00cce05969d5e2cfad24cc9bddd05c7c3850b2bcbd0",
-    "guetschel2026": "0eb4e62b46573c599ef1340bb643531519b423a350a0cab4f9f199163d93ec7e",
+    "guetschel2026": "d47c3dbbbebba8e17d05eb17ae7d6879ce97352831fc3b46b075ab9c30404dbe",
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
     "leave-one-subject-out-v2": "11ff09d475ff5f1154e744b96d0097d419a611129657ddd3470010602983192b",
     "leave-one-subject-out-v3": "85d5392f608dd033db45421623772120fa910017a62bd3e90911d2fa15e96b3c",
@@ -58,7 +58,7 @@ PUBLISHED = {
     "woo2023-recording": "f4d359bbb5e88aaaf76546ea27b033b7dc6be85223d6b8d60e63adf2ef9be479",
     "wu2023": "080071238ee4c9c4b1370377052a2973aca97b16357416365c7f046a4dd18a38",
     "wu2023-last": "fa542771dba699db7a8a8de30ddb2b3efe51de08c9c812fcef2c161b0e1956eb",
-    "xiong2025": "ab4e3a62555bc6f5186e1d003af9fb24d07707747bbcf1744a4cd78df171a31f",
+    "xiong2025": "c15027cef27b6876276a704e694155dff34c9ee9863940d0835a3351ee443022",
 }
 
 
