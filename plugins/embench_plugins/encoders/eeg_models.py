@@ -136,7 +136,7 @@ class Biot(EegFoundation):
         num_layers=2,
     )  # fmt: skip
 
-    def channels_read(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Pair of electrodes -> the channel, and the channel that is taken from it.
 
         Raises:
