@@ -179,9 +179,7 @@ class EegFoundation(Encoder):
         self._check_length(length_s)
         self.network_channels(modality, channels)
         if importlib.util.find_spec("braindecode") is None:
-            raise UsageError(
-                f"{self._name} needs the library braindecode", where=f"encoder {self._name}", hint=INSTALL
-            )
+            raise UsageError(f"{self._name} needs the library braindecode", where=f"encoder {self._name}", hint=INSTALL)
 
     offered: ClassVar[frozenset[str]] = frozenset()
     """Choices beside the usual: `cls` of `build.pooling`, `head` of `build.head`."""
@@ -284,7 +282,9 @@ class EegFoundation(Encoder):
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """LayerNorm and Linear on the pooled tokens; with `build.head=paper` that of its paper."""
-        return self.paper_head(tokens, outputs) if self.recipe.build["head"] == "paper" else super().head(tokens, outputs)
+        return (
+            self.paper_head(tokens, outputs) if self.recipe.build["head"] == "paper" else super().head(tokens, outputs)
+        )
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The head of its paper, by default LayerNorm and Linear on the pooled tokens."""
