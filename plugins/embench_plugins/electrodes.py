@@ -70,4 +70,7 @@ def places(electrodes: tuple[str, ...]) -> list[tuple[float, float, float]]:
     >>> places(("Cz",))
     [(0.0004009, -0.009167, 0.100244)]
     """
-    return [(round(x / 1000, 7), round(y / 1000, 7), round(z / 1000, 7)) for x, y, z in (POSITIONS[name] for name in electrodes)]
+    return [
+        (round(x / 1000, 7), round(y / 1000, 7), round(z / 1000, 7))
+        for x, y, z in (POSITIONS[name] for name in electrodes)
+    ]

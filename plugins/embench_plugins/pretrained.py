@@ -25,6 +25,9 @@ from embench_plugins import weights
 TABLE = Path(__file__).with_suffix(".yaml")
 """The known weights, by family of networks."""
 
+COMMIT = 40
+"""Digits of a commit's name."""
+
 BUILD: Mapping[str, Any] = {"weights": weights.RANDOM, "accepts": ""}
 """Keys of `build` that the recipe of a pretrained encoder has: where its weights come from, and the licence that the
 user accepts where it forbids something."""
@@ -49,7 +52,7 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     known = _named(family, text)
     if known:
         _check_licence(*known, recipe)
-    files = weights.files(text)
+    files = _files(text)
     if files:
         _refuse_code(files, text)
         _check_digest(files, known[1].get("sha256") if known else None, text)
@@ -71,7 +74,7 @@ def data(recipe: Recipe, family: str) -> PretrainingData | None:
     text = str(recipe.build["weights"])
     if text in (weights.RANDOM, weights.UNNAMED):
         return None
-    files = weights.files(text)
+    files = _files(text)
     found = _named(family, text) or _by_digest(family, files)
     if found is None:
         return _of_manifest(files)
@@ -140,6 +143,19 @@ def config(files: Sequence[Path]) -> dict[str, Any]:
                 raise DataError("it describes no network", where=str(path), expected="a JSON object")
             return content
     return {}
+
+
+def _files(text: str) -> tuple[Path, ...]:
+    """The files that a text means, as `weights.files` finds them; a commit that was downloaded is not asked for again,
+    so that a stage needs no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name, at, commit = text.partition("@")
+    if at and len(commit) == COMMIT and name.count("/") == 1:
+        here = try_to_load_from_cache(name, "model.safetensors", revision=commit)
+        if isinstance(here, str):
+            return weights.files(str(Path(here).parent))
+    return weights.files(text)
 
 
 def _named(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:

@@ -10,6 +10,7 @@ from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.tokens import Tokens
 from embench.interfaces.units import View
+from embench_plugins import pretrained
 
 RECIPE = Recipe(epochs=1, view=View("window", 4.0, 4.0), build={"file": "", "saw": "", "others": "none"})
 
@@ -64,3 +65,22 @@ class Picky(InItsUnit):
 
     def check_input(self, modality, channels, rate):
         raise UsageError(f"no electrode Cz among {', '.join(channels)} of {modality} at {rate:g} Hz")
+
+
+class Doored(Encoder):
+    """Starts from weights that come in by the door."""
+
+    accepts = Knowing.accepts
+    recipes = dict.fromkeys(PRESETS, RECIPE.but(build=pretrained.BUILD))
+
+    def assets(self):
+        return pretrained.assets(self.recipe, "twin")
+
+    def pretraining_data(self):
+        return pretrained.data(self.recipe, "twin")
+
+    def build(self, spec):
+        net, files = Mean(spec.shape[0]), self.assets()
+        if files:
+            pretrained.fill(net, files, "twin")
+        return net

@@ -1,15 +1,20 @@
 """What an encoder's own weights saw of the tested people, from its card to the plan and the record; and its input."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
 
 from embench.audits import audit_run
 from embench.engine.assemble import assemble
 from embench.engine.source import Source, grid_of
 from embench.errors import UsageError
 from embench.planning import weights
+from embench_plugins import pretrained
 
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, write
@@ -108,6 +113,7 @@ def test_the_record_names_the_unit_of_what_is_not_standardised(shared, file):
     assert done.manifest["kept_units"] == {"ecg": "mV"}
 
 
+@pytest.mark.slow
 def test_an_audit_finds_a_record_that_hides_what_its_weights_saw(bench, file, monkeypatch):
     def found(**build):
         done = bench.run(**options(file, **build))
@@ -119,3 +125,49 @@ def test_an_audit_finds_a_record_that_hides_what_its_weights_saw(bench, file, mo
     assert found(saw="none") == []
     what = "signals of the tested people were seen by the weights of ecg, but the record states no overlap"
     assert found(saw="unlabelled") == [what]
+
+
+def test_a_missing_library_is_told_before_anything_is_computed_and_the_rest_works_without_it(
+    bench, embench, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "mantis", None)
+    done = embench(*bench.line("--modalities", "ecg", encoder="mantis"))
+    assert done.code == 5
+    assert "pip install 'embench-affect[foundation]'" in done.err
+    assert not (bench.runs / "stages").exists()
+    for command in (["list", "encoder"], ["info", "mantis"]):
+        assert embench(*command).code == 0
+
+
+@pytest.mark.slow
+def test_a_run_from_a_commit_on_the_hub_says_whose_weights_they_are_and_which_licence_was_accepted(
+    bench, embench, tmp_path, monkeypatch
+):
+    """There is no network, and no code of theirs: a twin lies where a download of before would have left it."""
+    from huggingface_hub import constants
+
+    commit, table = "0123456789abcdef0123456789abcdef01234567", tmp_path / "known.yaml"
+    folder = tmp_path / "models--lab--twin" / "snapshots" / commit
+    folder.mkdir(parents=True)
+    save_file({"mix.weight": torch.ones(2, 1), "mix.bias": torch.zeros(2)}, folder / "model.safetensors")
+    about = {"licence": "CC-BY-NC-4.0", "asks": True, "source": "https://example.org", "others": "none"}
+    table.write_text(yaml.safe_dump({"twin": {"lab/twin": about}}))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # of workers
+    monkeypatch.setattr(pretrained, "TABLE", table)
+    line = bench.line("--modalities", "ecg", "--target", "arousal", encoder=f"{KNOWING}:Doored")
+    line += ["--set", f"encoder.build.weights=lab/twin@{commit}"]
+    refused = embench(*line)
+    assert refused.code == 2
+    assert "--set encoder.build.accepts='CC-BY-NC-4.0'" in refused.err
+    assert not (bench.runs / "stages").exists()
+    done = embench(*line, "--set", "encoder.build.accepts=CC-BY-NC-4.0", "--dev")
+    assert done.code == 0, done.err
+    (record,) = bench.runs.glob("*/*/run.yaml")
+    run = yaml.safe_load(record.read_text())
+    assert run["weights"]["ecg"] == {
+        "name": "lab/twin", "licence": "CC-BY-NC-4.0", "source": "https://example.org", "declared": True, "saw": "none",
+    }  # fmt: skip
+    assert "encoder.build.accepts=CC-BY-NC-4.0" in run["recipe"]["settings"]
+    assert run["pretrain_overlap"] == "none"
+    assert run["config"]["parts"]["encoder[ecg]"]["assets"].keys() == {"model.safetensors"}

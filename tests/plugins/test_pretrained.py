@@ -67,7 +67,6 @@ def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     cache = tmp_path / "hub"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     snapshot = cache / "models--lab--twin" / "snapshots" / COMMIT
     snapshot.parent.mkdir(parents=True)
     folder.rename(snapshot)

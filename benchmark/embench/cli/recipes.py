@@ -104,7 +104,7 @@ def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[
     """The channels of an encoder's network and what each is made of, and those of the dataset that it leaves out; why
     it refuses them; nothing where it reads them as they are."""
     try:
-        wired = encoder.channels_read(modality, channels)
+        wired = encoder.network_channels(modality, channels)
     except UsageError as error:
         return {"refused": error.what}
     if list(wired) == list(channels):

@@ -106,7 +106,7 @@ class Encoder(ABC):
             UsageError: what is missing, such as electrodes.
         """
 
-    def channels_read(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Channels of its network, in their order -> those of a signal that each is made of; by default a signal's own
         `channels`. Raises UsageError where it cannot read them."""
         return {name: (name,) for name in channels}

@@ -120,7 +120,7 @@ class EegFoundation(Encoder):
     def _name(self) -> str:
         return type(self).__name__.lower()
 
-    def channels_read(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Electrodes in the network's order -> the channel of the dataset that each is.
 
         Raises:
@@ -154,9 +154,6 @@ class EegFoundation(Encoder):
     def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
         """Refuses a missing extra, another rate or scale than the network's, a window that it cannot cut, and
         electrodes that it cannot read. Raises UsageError."""
-        where = f"encoder {self._name}"
-        if importlib.util.find_spec("braindecode") is None:
-            raise UsageError(f"{self._name} needs the library braindecode", where=where, hint=INSTALL)
         prepare, build = self.recipe.prepare, self.recipe.build
         if float(prepare["rate_hz"]) != self.rate:
             raise UsageError(
@@ -180,7 +177,9 @@ class EegFoundation(Encoder):
                 where="encoder.view", expected="kind window or context, with length_s",
             )  # fmt: skip
         self._check_length(length_s)
-        self.channels_read(modality, channels)
+        self.network_channels(modality, channels)
+        if importlib.util.find_spec("braindecode") is None:
+            raise UsageError(f"{self._name} needs the library braindecode", where=f"encoder {self._name}", hint=INSTALL)
 
     offered: ClassVar[frozenset[str]] = frozenset()
     """Choices beside the usual: `cls` of `build.pooling`, `head` of `build.head`."""
@@ -190,12 +189,12 @@ class EegFoundation(Encoder):
         samples = round(seconds * self.rate)
         too_long = self.longest_s is not None and seconds > self.longest_s
         if too_long or not self.pieces.fill(samples):
+            fitting = self.pieces.seconds(self.rate, self.longest_s)
             raise UsageError(
                 f"{self._name} cannot cut {seconds:g} s, {samples} samples at {self.rate:g} Hz, and pads nothing",
                 where="encoder.view.length_s",
-                expected=f"{', '.join(map(str, self.pieces.seconds(self.rate, self.longest_s)))} ... s"
-                if self.longest_s is None
-                else f"whole seconds, {self.longest_s:g} at most",
+                expected=f"{', '.join(map(str, fitting))} ... s"
+                + (f", {self.longest_s:g} s at most" if self.longest_s else ""),
             )
 
     def stream(self, signal: Signal) -> Signal:
@@ -215,7 +214,7 @@ class EegFoundation(Encoder):
         if size > 0 and fault and all(unit_fault("eeg", signal.unit, [size * by]) for by in (0.1, 10)):
             raise DataError(fault, where=f"encoder {self._name}", hint="correct the unit in the dataset's description")
         row = {name: signal.data[k] for k, name in enumerate(signal.channels)}
-        wired = self.channels_read(signal.modality or "eeg", signal.channels)
+        wired = self.network_channels(signal.modality or "eeg", signal.channels)
         data = np.stack([row[first] - (row[less[0]] if less else 0) for first, *less in wired.values()])
         high = float(self.recipe.prepare["high_hz"])
         if high:
@@ -283,7 +282,9 @@ class EegFoundation(Encoder):
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """LayerNorm and Linear on the pooled tokens; with `build.head=paper` that of its paper."""
-        return self.paper_head(tokens, outputs) if self.recipe.build["head"] == "paper" else super().head(tokens, outputs)
+        return (
+            self.paper_head(tokens, outputs) if self.recipe.build["head"] == "paper" else super().head(tokens, outputs)
+        )
 
     def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The head of its paper, by default LayerNorm and Linear on the pooled tokens."""

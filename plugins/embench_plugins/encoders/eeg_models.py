@@ -136,7 +136,7 @@ class Biot(EegFoundation):
         num_layers=2,
     )  # fmt: skip
 
-    def channels_read(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Pair of electrodes -> the channel, and the channel that is taken from it.
 
         Raises:
@@ -234,7 +234,7 @@ class Luna(EegFoundation):
     pieces: ClassVar = Pieces(40, 40)
     placed: ClassVar = True
     stack: ClassVar = "blocks"
-    left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb", "mask_token")
+    left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
             selection="early_stop", patience=10, view=View("window", 5.0, 5.0), clip=None,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,9 +40,11 @@ FAMILY = "mantis"
 VALUES = 512
 """The number of values that a channel is resized to."""
 
-SIZES = (
-    *("seq_len", "hidden_dim", "num_patches", "kernel_size", "scalar_scales", "hidden_dim_scalar_enc"),
-    *("epsilon_scalar_enc", "transf_depth", "transf_num_heads", "transf_mlp_dim", "transf_dim_head"),
+SIZES = frozenset(
+    (
+        *("seq_len", "hidden_dim", "num_patches", "kernel_size", "scalar_scales", "hidden_dim_scalar_enc"),
+        *("epsilon_scalar_enc", "transf_depth", "transf_num_heads", "transf_mlp_dim", "transf_dim_head"),
+    )
 )
 """What a `config.json` may say of a network; of any other key nothing is taken."""
 
@@ -91,9 +94,9 @@ class Mantis(Encoder):
             MachineError: the package is not installed.
         """
         pretrained.require("mantis", f"encoder {FAMILY}")
-        build, files = self.recipe.build, ()
-        if build["weights"] != weights.UNNAMED:  # a run stops at `assets` before
-            files = pretrained.assets(self.recipe, FAMILY)
+        build = self.recipe.build
+        unnamed = build["weights"] == weights.UNNAMED  # a run stops at `assets` before
+        files = () if unnamed else pretrained.assets(self.recipe, FAMILY)
         network = {"v1": "MantisV1", "v2": "MantisV2"}.get(build["model"])
         if network is None or build["token"] not in ("cls_token", "mean_token", "combined"):
             raise UsageError(
@@ -102,7 +105,8 @@ class Mantis(Encoder):
                 expected="model v1 or v2; token cls_token, mean_token or combined",
             )
         kind = getattr(import_module("mantis.architecture"), network)
-        sizes = {name: value for name, value in pretrained.config(files).items() if name in SIZES}
+        taken = SIZES & signature(kind).parameters.keys()
+        sizes = {name: value for name, value in pretrained.config(files).items() if name in taken}
         # Not with its own arguments: version 1 would widen a part that is in no file of weights.
         net = kind(device="cpu", **sizes)
         if files:
