@@ -14,9 +14,13 @@ PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" a
 LONG = (
     "cnn_tf", "cnn_mlp", "timm_frames", "videomae", "unet_se", "tcn", "cross_attn", "mlp", "forest", "boosting", "svm",
     "linear_svm", "knn", "catch22", "multirocket", "mantis",
+    "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
-FOUNDATION = {"mantis": "mantis"}
+FOUNDATION = {
+    "mantis": "mantis",
+    **dict.fromkeys(("labram", "cbramod", "biot", "eegpt", "luna", "reve"), "braindecode"),
+}
 """Encoders whose networks are in libraries of the extra `foundation`."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 """Observers that are called as the library which each of them needs."""

@@ -16,6 +16,7 @@ from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import View
+from embench_plugins import weights
 from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
 from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, with_small
 from embench_plugins.encoders.eeg_windows import EluHead, FlatHead, Pieces
@@ -45,6 +46,7 @@ class Labram(EegFoundation):
     first seconds are taken. The paper smooths labels by .1, which is not done here.
     """
 
+    family: ClassVar = "labram"
     module: ClassVar = "braindecode.models.labram"
     network: ClassVar = "Labram"
     pieces: ClassVar = Pieces(200, 200)
@@ -64,16 +66,16 @@ class Labram(EegFoundation):
     def model(self, channels: tuple[str, ...], samples: int) -> Any:
         """The network for so many samples: that of 15 s, filled and cut, where there are weights."""
         model = self.made(n_chans=len(channels), n_times=samples)
-        if self.assets():
-            whole = self.made(n_chans=len(channels), n_times=round(self.rate * 15))
+        if self.recipe.build["weights"] not in (weights.RANDOM, weights.UNNAMED):
+            whole = self.made(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
             self.fill(whole)
-            state, rows = whole.state_dict(), len(model.temporal_embedding[0])
+            state, rows = whole.state_dict(), model.temporal_embedding.shape[1]
             state["temporal_embedding"] = state["temporal_embedding"][:, :rows]
             model.load_state_dict(state)
         model.channels = list(channels)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * seconds, 200) and the CLS token."""
         found = model(x, ch_names=model.channels, return_features=True)
         return found["features"], found["cls_token"]
@@ -82,11 +84,12 @@ class Labram(EegFoundation):
 class CBraMod(EegFoundation):
     """CBraMod (Wang et al. 2025, ICLR): attention among electrodes and among seconds, with positions by convolution.
 
-    What an electrode is, it tells by its neighbours in the order of channels alone: that order is the one of the 19
-    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times the rate of the network, and smooths labels by .1, which
-    is not done here.
+    It tells electrodes apart by their neighbours in the order of channels alone: that order is the one of the 19
+    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times
+    the rate of the network, and smooths labels by .1, which is not done here.
     """
 
+    family: ClassVar = "cbramod"
     module: ClassVar = "braindecode.models.cbramod"
     network: ClassVar = "CBraMod"
     pieces: ClassVar = Pieces(200, 200)
@@ -105,7 +108,7 @@ class CBraMod(EegFoundation):
         """The network without its head."""
         return super().made(**shape, return_encoder_output=True)
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * seconds, 200)."""
         return model(x).flatten(1, 2), None
 
@@ -122,6 +125,7 @@ class Biot(EegFoundation):
     trained with, 16 or 18.
     """
 
+    family: ClassVar = "biot"
     module: ClassVar = "braindecode.models.biot"
     network: ClassVar = "BIOT"
     pieces: ClassVar = Pieces(200, 100)
@@ -168,7 +172,7 @@ class Biot(EegFoundation):
         """All of `build` but `max_chans`, which goes by another name."""
         return {key: value for key, value in super().sizes().items() if key != "max_chans"}
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """The one token (B, 1, 256) of a window, the mean of those of its channels."""
         return model.encoder(x)[:, None], None
 
@@ -184,6 +188,7 @@ class Eegpt(EegFoundation):
     would be random in a frozen network.
     """
 
+    family: ClassVar = "eegpt"
     module: ClassVar = "braindecode.models.eegpt"
     network: ClassVar = "EEGPT"
     rate: ClassVar = 256.0
@@ -212,7 +217,7 @@ class Eegpt(EegFoundation):
         self.fill(model)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, steps, 4 * 512): the four summaries of each step side by side."""
         return model(x).flatten(2), None
 
@@ -228,6 +233,7 @@ class Luna(EegFoundation):
     channels. Of a checkpoint its decoder is left out. The paper's head, one learned query over the tokens, is not here.
     """
 
+    family: ClassVar = "luna"
     module: ClassVar = "braindecode.models.luna"
     network: ClassVar = "LUNA"
     rate: ClassVar = 256.0
@@ -257,15 +263,15 @@ class Luna(EegFoundation):
         model._register_load_state_dict_pre_hook(renamed)  # noqa: SLF001  torch has no public one that sees the state
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, pieces, 256): four queries of 64 side by side."""
-        assert at is not None
         return model(x, channel_locations=at.expand(len(x), -1, -1)), None
 
 
 class Reve(EegFoundation):
     """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are."""
 
+    family: ClassVar = "reve"
     module: ClassVar = "braindecode.models.reve"
     network: ClassVar = "REVE"
     pieces: ClassVar = Pieces(200, 180)
@@ -288,9 +294,8 @@ class Reve(EegFoundation):
         del model._position_bank  # noqa: SLF001  a placeholder now
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * pieces, 512)."""
-        assert at is not None
         found = model(x, pos=at.expand(len(x), -1, -1), return_features=True)
         return found["features"].flatten(1, 2), None
 

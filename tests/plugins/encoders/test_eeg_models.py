@@ -223,7 +223,7 @@ def test_luna_reads_the_names_of_its_authors(recorded, checkpoint):
 @pytest.mark.parametrize("cls", ALL)
 def test_weights_of_another_network_are_refused(cls, recorded, checkpoint):
     folder, state = checkpoint(cls)
-    lost = sorted(name for name in state if name.startswith(cls.stack))[0]
+    lost = min(name for name in state if name.startswith(cls.stack))
     save_file({n: v.contiguous() for n, v in state.items() if n != lost}, folder / "model.safetensors")
     encoder = made(cls, weights=str(folder))
     with pytest.raises(DataError, match=f"these weights are of another network: no {lost}"):
@@ -231,7 +231,7 @@ def test_weights_of_another_network_are_refused(cls, recorded, checkpoint):
 
 
 def test_a_size_that_the_class_does_not_have_is_refused(recorded):
-    with pytest.raises(UsageError, match="braindecode's CBraMod does not take this: .*n_layers"):
+    with pytest.raises(UsageError, match=r"braindecode's CBraMod does not take this: .*n_layers"):
         network(made(CBraMod, n_layers=3), made(CBraMod).stream(recorded))
 
 
