@@ -17,6 +17,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from embench import registry
+from embench.engine.closed import LinearHead
 from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
@@ -84,11 +85,18 @@ class HiddenEncoder(nn.Module):
 
 
 class Precomputed(nn.Module):
-    """An encoder for tokens that were computed before: (B, L, D) as they are."""
+    """An encoder for tokens that were computed before: (B, L, D) as they are, the first of which is the `summary` where
+    there is one."""
+
+    def __init__(self, *, summary: bool = False) -> None:
+        super().__init__()
+        self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, L, D), which is not changed."""
-        return Tokens(x)
+        """`x` (B, L, D) and its mask (B, L), which are not changed."""
+        if not self.summary:
+            return Tokens(x, mask)
+        return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
 
 
 def _example(spec: InputSpec) -> Tensor:
@@ -134,7 +142,10 @@ def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec
     """One encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
-    head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
+    if modalities[m].recipe.adapt == "ridge":
+        head: nn.Module = LinearHead(tokens[m].dim, outputs.size)
+    else:
+        head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
     return Model(encoders, tokens, head=head, scale=scale_of(outputs))
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from embench.engine import device as machine
-from embench.engine import network
+from embench.engine import network, tokens
 from embench.engine.counting import size_of
 from embench.engine.estimators import feature_rows, fit_estimator
 from embench.engine.feed import Data
-from embench.engine.fits import hidden_data, of_units
+from embench.engine.fits import of_units
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -168,7 +168,7 @@ def _estimator(
     if over_nets:
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
-        data = hidden_data(data, frozen)
+        data = tokens.hidden_data(data, frozen)
     X = feature_rows(data)
     (target,) = network.output_spec_of(params).targets
 
