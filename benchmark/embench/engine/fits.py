@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from embench import registry
-from embench.engine import closed, dropping, network, tokens
+from embench.engine import closed, dropping, lora, network, tokens
 from embench.engine.assemble import assemble, with_stats
 from embench.engine.feed import Data
 from embench.engine.flops import flops_of
@@ -124,14 +124,17 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules."""
+    """Freezes what recipes say: encoders, but for what `lora` adds, and all of a fusion that is not under its `.head`.
+    Returns the modules that stay in evaluation mode."""
+    adapted = [(model.encoders[m], part.recipe) for m, part in params.modalities.items() if part.recipe.adapt == "lora"]
+    still = [part for encoder, recipe in adapted for part in lora.add_lora(encoder, recipe.lora)]
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
     for part in parts:
         for parameter in part.parameters(recurse=False):
             parameter.requires_grad_(False)
-    return parts
+    return parts + still
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,8 @@ class Ready:
 
     def _finish(self, learned: Mapping[str, Any]) -> dict[str, Any]:
         """Writes the fitted network; returns the stage's result."""
+        trained = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        lora.merge_lora(self.model)
         network.save(self.folder, self.model, self.specs)
         return {
             **learned,
@@ -196,6 +201,7 @@ class Ready:
             "val_rows": len(self.val),
             **self.told,
             "parameters": network.parameter_count(self.model) + self.frozen,
+            "trained": trained,
             "flops": flops_of(self.model, self.rows, self.train),
         }
 
@@ -223,9 +229,8 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     frozen = _freeze(model, params)
     outputs = _labels_of(model, params, data, train, params.recipe)
     model.to(data.device)
-    reading, read = model, data
-    if all(part.recipe.frozen for part in params.modalities.values()):
-        reading, read = tokens.once(model, data, stage.places.get("memory_bytes")) or (model, data)
+    still = [m for m, part in params.modalities.items() if part.recipe.frozen]
+    reading, read = tokens.once(model, data, still, stage.places.get("memory_bytes"))
     module = Supervised(reading, outputs, frozen).to(data.device)
     return Ready(stage, folder, model, module, specs, read, data, train, val, grid.unit, told)
 

@@ -4,7 +4,7 @@ where they start from weights that stages share."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +37,7 @@ def computed(
 ) -> Data:
     """Data of the same rows with the tokens that networks make of them in evaluation mode, in float32; with the one
     `pooled` token (n, 1, D) instead of all where that is enough. `specs` are of all tokens."""
-    feeds: dict[str, Feed] = {}
+    feeds = dict(data.feeds)
     for m, module in encoders.items():
         module.to(data.device).eval()
         feed, spec = data.feeds[m], specs[m]
@@ -82,18 +82,20 @@ def _packed(tokens: Tokens, pooled: bool) -> tuple[Tensor, Tensor | None]:
     return torch.cat([tokens.summary.unsqueeze(1), tokens.x], 1).float(), mask
 
 
-def once(model: Model, data: Data, memory_bytes: int | None = None) -> tuple[Model, Data] | None:
-    """A model that reads tokens in place of what frozen encoders read, and these tokens of all rows; it shares its
-    fusion, head and scale with `model`. None where they do not fit in half of the memory (by default what is free).
+def once(model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None = None) -> tuple[Model, Data]:
+    """A model that reads tokens where frozen encoders read something else, and data with these tokens of all rows; it
+    shares all else with `model`. Both as they are where tokens do not fit in half of the memory (by default what is
+    free).
 
     The default head reads pooled tokens alone. Any other sees them all.
     """
     pooled = model.fusion is None and isinstance(model.head, Head | LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
-    size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for spec in model.specs.values())
+    size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
     if size > free // 2 and not pooled:
-        return None
-    stand_ins = {m: Precomputed(summary=spec.summary and not pooled) for m, spec in model.specs.items()}
+        return model, data
+    encoders = {m: model.encoders[m] for m in model.encoders if m in frozen}
+    read = computed(data, encoders, model.specs, pooled=pooled)
+    stand_ins = {m: Precomputed(summary=model.specs[m].summary and not pooled) for m in encoders}
     specs = {m: replace(spec, length=1, summary=False) if pooled else spec for m, spec in model.specs.items()}
-    reading = Model(stand_ins, specs, model.fusion, model.head, model.scale)
-    return reading, computed(data, model.encoders, model.specs, pooled=pooled)
+    return Model({**model.encoders, **stand_ins}, specs, model.fusion, model.head, model.scale), read
