@@ -17,6 +17,8 @@ from embench.nn import ValueScale
 
 PENALTIES = 10.0 ** np.arange(-1, 7)
 """Candidates of the penalty on standardised tokens, of rows that weigh 1 on average."""
+_ROUNDED = 1e-3
+"""That share of the mean."""
 HELD_OUT = 5
 """Number of parts of the training subjects, of which each is held out once."""
 UNCHOSEN = 100.0
@@ -127,11 +129,12 @@ def ridge_paths(
 
 
 def _moments(X: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and SD (D,) of rows; the SD of a column that does not vary is 1."""
+    """Weighted mean and SD (D,) of rows, 1 for a column of zeros. What hardly varies is
+    rounded, so that a share of the mean is added."""
     share = weight / weight.sum()
     mean = share @ X
-    std = np.sqrt(share @ (X - mean) ** 2)
-    return mean, np.where(std > 1e-6 * np.abs(mean) + 1e-12, std, 1.0)
+    std = np.sqrt(share @ (X - mean) ** 2 + (_ROUNDED * mean) ** 2)
+    return mean, np.where(std > 0, std, 1.0)
 
 
 def _coded(target: Target, labels: np.ndarray) -> np.ndarray:
