@@ -20,7 +20,7 @@ from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
 
 if TYPE_CHECKING:
-    from embench.leaderboard.columns import Row
+    from embench.leaderboard.row import Row
     from embench.leaderboard.sections import BoardSection
 
 _WHOLE = ("rank", "score", "cleared", "entry")

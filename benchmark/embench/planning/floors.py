@@ -4,7 +4,7 @@ scratch, and for simple features, all trained alike."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from embench import registry
@@ -18,11 +18,9 @@ from embench.planning.plan import rules_of
 from embench.planning.request import Request
 from embench.planning.weights import at_random
 from embench.protocols import Protocol
-from embench.records.floors import FACE, FLOOR_WORDS, RANDOM, VIDEO, FloorKind
+from embench.records.floors import FACE, FLOOR_WORDS, RANDOM, TRAINING, VIDEO, FloorKind
 from embench.records.wording import join_with_and
 
-TRAINING: Mapping[str, object] = {"selection": "early_stop", "patience": 5, "epochs": 100}
-"""Settings of all rows: a gap to a head that is not yet trained says nothing of the weights."""
 _TRAINS: Mapping[str, tuple[str, ...]] = {
     "unimodal": ("encoder",),
     "tokens": ("fusion",),

@@ -14,16 +14,20 @@ from typing import Any, Literal
 from embench.files import digest
 from embench.records.manifest import Manifest, tuned_trials
 from embench.records.method_kind import method_kind
-from embench.records.wording import bare_name
+from embench.records.scores import Score
+from embench.records.wording import bare_name, format_score
 from embench.registry import BUNDLED
 
 FloorKind = Literal["random_frozen", "scratch", "features"]
 FLOOR_WORDS: Mapping[FloorKind, str] = {
-    "random_frozen": "random, frozen",
-    "scratch": "from scratch",
-    "features": "features",
+    "random_frozen": "the same at random, frozen",
+    "scratch": "the same from scratch",
+    "features": "simple features",
 }
 """Kind of floor -> the words for it."""
+NO_FLOORS = "no floors"
+TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
+"""Settings by which a network is trained until the loss on validation subjects falls no more."""
 
 RANDOM = "random"
 """Weights of a network that starts at random, as `build.weights` and `--pretrained` name them."""
@@ -47,11 +51,55 @@ class FloorKeys:
         wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
         key: of a run that may be a floor; empty of others.
         name: of the method, as a floor.
+        epochs: the most that its networks were trained for; None where they were trained until the loss on validation
+            subjects fell no more, or there is none.
     """
 
     wants: Mapping[FloorKind, str] = field(default_factory=dict)
     key: str = ""
     name: str = ""
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class FloorGap:
+    """The score of a pretrained run less that of one of its floors, on the units that both predict.
+
+    Args:
+        kind: of the floor. `name`: of its method. `run`: its id.
+        gap: None where the two can't be paired; `why` not.
+    """
+
+    kind: FloorKind
+    name: str
+    run: str
+    gap: Score | None
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """Text such as `+0.052 [-0.029, +0.133] over the same at random, frozen`."""
+        over = self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
+        return f"{format_score(self.gap, '+.3f')} over {over}" if self.gap else f"{over}: not paired, {self.why}"
+
+
+@dataclass(frozen=True)
+class RowFloors:
+    """The floors of a pretrained run; `epochs`: see `FloorKeys`."""
+
+    gaps: tuple[FloorGap, ...] = ()
+    epochs: int | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The gap to each floor, and for how long networks were trained unless that was until the end."""
+        short = [f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []
+        return [*(gap.text for gap in self.gaps), *short]
+
+    @property
+    def words(self) -> str:
+        """The same as one text, or that there are no floors."""
+        return "; ".join(self.texts) or NO_FLOORS
 
 
 def floor_keys(run: Manifest) -> FloorKeys:
@@ -66,12 +114,13 @@ def floor_keys(run: Manifest) -> FloorKeys:
     features: dict[FloorKind, str] = {"features": _key_of_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
         return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
+    epochs = _epochs_at_most(run)
     heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
     at_random: dict[FloorKind, str] = {
         "random_frozen": _key_of_network(run, {**adapted, **heads}),
         "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
     }
-    return FloorKeys({**at_random, **features}, name=name)
+    return FloorKeys({**at_random, **features}, name=name, epochs=epochs)
 
 
 def is_floor(run: Manifest, other: Manifest) -> FloorKind | None:
@@ -122,6 +171,20 @@ def _adapted(run: Manifest) -> dict[str, str]:
     frozen."""
     parts = {name: _part(run, name) for name in _trained(run)}
     return {name: part.get("adapt") or ("frozen" if part.get("frozen") else "full") for name, part in parts.items()}
+
+
+def _epochs_at_most(run: Manifest) -> int | None:
+    """The most epochs of a network, unless all were trained to the end."""
+    trains = {"unimodal": _trained(run)[:-1], "estimator": _trained(run)[:-1], "tokens": ["fusion"]}
+    parts = [_part(run, name) for name in trains.get(run.method.joins or "", _trained(run))]
+    short = [
+        int(part.get("epochs", 0))
+        for part in parts
+        if part.get("selection") != TRAINING["selection"]
+        or part.get("patience", 0) < TRAINING["patience"]
+        or part.get("epochs", 0) < TRAINING["epochs"]
+    ]
+    return max(short, default=None)
 
 
 def _key_of_network(run: Manifest, adapted: Mapping[str, str]) -> str:

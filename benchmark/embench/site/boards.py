@@ -11,7 +11,8 @@ from typing import Any
 from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
-from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, columns
+from embench.leaderboard.row import Row
 from embench.leaderboard.rows import ShownEntry, class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
