@@ -31,6 +31,10 @@ _TRAINS: Mapping[str, tuple[str, ...]] = {
 _ADAPTS = re.compile(r"(encoder|fusion)(\[.+\])?\.(adapt|frozen)\s*=")
 
 
+class NothingPretrained(UsageError):
+    """Refusal of floors for a request that starts from nothing."""
+
+
 @dataclass(frozen=True)
 class FloorRow:
     """A row beside a pretrained one, or that row itself (`kind` is None). Without a `request`, `reason` says why there
@@ -65,7 +69,7 @@ def with_floors(request: Request) -> Floors:
     has no validation subjects.
 
     Raises:
-        UsageError: nothing in it is pretrained, it is tuned, or it cannot be planned.
+        NothingPretrained: it starts from nothing. UsageError: it is tuned, or cannot be planned.
     """
     if request.tuned:
         raise UsageError(
@@ -77,7 +81,7 @@ def with_floors(request: Request) -> Floors:
     method = resolve_method(stated, card, list(card.modalities), resolve_device(request.device))
     before = pretrained_parts(stated, method)
     if not before:
-        raise UsageError(
+        raise NothingPretrained(
             "nothing here is pretrained, so it has no floors",
             where="--floors",
             expected="weights of an encoder (--set encoder.build.weights=..), --pretrained or --pretrainer",

@@ -15,7 +15,7 @@ from embench.files import digest
 from embench.records.manifest import Manifest, tuned_trials
 from embench.records.method_kind import method_kind
 from embench.records.scores import Score
-from embench.records.wording import bare_name, format_score
+from embench.records.wording import bare_name, format_score, join_with_and
 from embench.registry import BUNDLED
 
 FloorKind = Literal["random_frozen", "scratch", "features"]
@@ -77,10 +77,9 @@ class FloorGap:
     why: str = ""
 
     @property
-    def text(self) -> str:
-        """Text such as `+0.052 [-0.029, +0.133] over the same at random, frozen`."""
-        over = self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
-        return f"{format_score(self.gap, '+.3f')} over {over}" if self.gap else f"{over}: not paired, {self.why}"
+    def floor(self) -> str:
+        """The floor in words: what the same network started from, or the name of a method of simple features."""
+        return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,17 @@ class RowFloors:
 
     @property
     def texts(self) -> list[str]:
-        """The gap to each floor, and for how long networks were trained unless that was until the end."""
-        short = [f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []
-        return [*(gap.text for gap in self.gaps), *short]
+        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each floor, and for how long
+        networks were trained unless that was to the end."""
+        unpaired: dict[str, list[str]] = {}
+        for each in self.gaps:
+            if each.gap is None:
+                unpaired.setdefault(each.why, []).append(each.floor)
+        return [
+            *(f"{format_score(each.gap, '+.3f')} over {each.floor}" for each in self.gaps if each.gap),
+            *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
+            *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
+        ]
 
     @property
     def words(self) -> str:

@@ -16,7 +16,7 @@ def floors_of(row: Record, others: Iterable[Record], target: str, metric: str | 
     """The floors of a run among others, on a target; None where it is not pretrained, or has no such target.
 
     Args:
-        metric: by default the headline or, where the run has none, the score inside subjects.
+        metric: by default `shown_metric`.
     """
     keys = floor_keys(row.manifest)
     if not keys.wants or target not in row.scores.headlines:
@@ -34,13 +34,18 @@ def gap_to_floor(
     kind: FloorKind, name: str, row: Record, floor: Record, target: str, metric: str | None = None
 ) -> FloorGap:
     """The gap of a run to one of its floors, a method of this name; `metric` as in `floors_of`."""
-    headline = row.scores.headlines[target]
-    known = [m for m in (headline, inside_subjects(headline)) if row.scores.of(target)[m].defined]
     try:
-        gap = paired_gap(row, floor, target, metric or next(iter(known), headline))
+        gap = paired_gap(row, floor, target, metric or shown_metric(row, target))
     except EmbenchError as error:
         return FloorGap(kind, name, floor.run["id"], None, error.what)
     return FloorGap(kind, name, floor.run["id"], Score(mean=gap.mean, low=gap.low, high=gap.high))
+
+
+def shown_metric(row: Record, target: str) -> str:
+    """The headline or, where the run has none, the score inside subjects."""
+    headline, scores = row.scores.headlines[target], row.scores.of(target)
+    known = (metric for metric in (headline, inside_subjects(headline)) if metric in scores and scores[metric].defined)
+    return next(known, headline)
 
 
 def floor_order(gap: FloorGap) -> tuple[int, str, str]:
