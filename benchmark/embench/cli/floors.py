@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
@@ -56,7 +57,7 @@ def run_with_floors(
     gaps = list(gaps_of(records))
     if as_json:
         console.document(
-            {"runs": [result.json() for result in done.results], "floors": [_plain(*each) for each in gaps]}
+            {"runs": [result.json() for result in done.results], "floors": [as_document(*each) for each in gaps]}
         )
     else:
         alone = [result for result in done.results if result.id not in _shown_in(gaps)]
@@ -117,19 +118,19 @@ def gaps_of(records: Sequence[Record], metric: str | None = None, targets: Seque
     ]
 
 
-def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record]) -> None:
+def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | None = None) -> None:
     """Prints a table for each pretrained run and target: its score, those of its floors, and the gap to each."""
     from embench.records.wording import method_name
     from embench.statistics.floor_gaps import shown_metric
 
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:
-        metric = shown_metric(record, target)
+        shown = metric or shown_metric(record, target)
         rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], _gap(each)) for each in floors.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
-            TableColumn(metric, lambda row, of=(target, metric): format_score(row[1].scores.of(of[0]).get(of[1]))),
+            TableColumn(shown, partial(_score, target, shown)),
             TableColumn("gap to it", lambda row: row[2]),
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
@@ -146,11 +147,15 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record]) -> None:
         console.echo()
 
 
+def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
+    return format_score(row[1].scores.of(target).get(metric))
+
+
 def _gap(gap: FloorGap) -> str:
     return format_score(gap.gap, "+.3f") if gap.gap else f"not paired: {gap.why}"
 
 
-def _plain(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
+def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:
     """The gaps of a run as `--json` prints them."""
     return {
         "run": record.run["id"],

@@ -213,6 +213,9 @@ def _print_board(
     if whole and not chosen:
         sentences += filter(None, map(luck_sentence, section.rankings.values()))
         sentences += [section.adding.sentence] if section.adding else []
+    if not chosen and any(row.floors for _, row in rows):
+        sentences.append("Pretrained rows, their scores less those of their floors:")
+        sentences += [f"{_method_on(each)}: {each[1].floors.words}." for each in rows if each[1].floors]
     shown, title = [_column(name, scored) for name in heads], _title(section)
     if output is Format.table and not chosen:
         if "adds" in heads:
