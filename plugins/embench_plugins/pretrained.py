@@ -65,7 +65,8 @@ def require(library: str, needed_by: str) -> None:
     """Raises MachineError where a library of the extra `foundation` is not installed; it is not imported."""
     if find_spec(library) is None:
         raise MachineError(
-            f"{library} is not installed, and {needed_by} needs it", hint="pip install 'embench-affect[foundation]'"
+            f"{library} is not installed, and {needed_by} needs it",
+            hint="in a clone, pip install '.[foundation]'",
         )
 
 

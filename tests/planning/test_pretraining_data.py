@@ -133,7 +133,7 @@ def test_a_missing_library_is_told_before_anything_is_computed_and_the_rest_work
     monkeypatch.setitem(sys.modules, "mantis", None)
     done = embench(*bench.line("--modalities", "ecg", encoder="mantis"))
     assert done.code == 5
-    assert "pip install 'embench-affect[foundation]'" in done.err
+    assert "pip install '.[foundation]'" in done.err
     assert not (bench.runs / "stages").exists()
     for command in (["list", "encoder"], ["info", "mantis"]):
         assert embench(*command).code == 0

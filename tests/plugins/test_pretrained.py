@@ -187,7 +187,7 @@ def test_a_pickle_is_refused_unread_and_the_way_in_is_named(suffix: str, tmp_pat
 
 
 def test_a_licence_that_forbids_something_is_asked_for(
-    hub: str, folder: Path, known: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    hub: str, known: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known(licence="CC-BY-NC-4.0", asks=True)
     for accepts in ("", "yes", "MIT", "CC-BY-NC"):

@@ -8,6 +8,7 @@ import pytest
 from embench import registry
 from embench.testing import check, check_dataset
 
+from ..extras import FOUNDATION
 from ..sample import sample
 
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
@@ -17,11 +18,6 @@ LONG = (
     "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
-FOUNDATION = {
-    "mantis": "mantis",
-    **dict.fromkeys(("labram", "cbramod", "biot", "eegpt", "luna", "reve"), "braindecode"),
-}
-"""Encoders whose networks are in libraries of the extra `foundation`."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 """Observers that are called as the library which each of them needs."""
 
@@ -34,7 +30,7 @@ def test_plugin_conforms(kind, name):
     if name in TRACKERS:
         pytest.importorskip(name, reason=f"{name} is not installed: pip install {name}")
     if name in FOUNDATION:
-        pytest.importorskip(FOUNDATION[name], reason="not installed: pip install 'embench-affect[foundation]'")
+        pytest.importorskip(FOUNDATION[name], reason="not installed: pip install '.[foundation]'")
     check(kind, registry.load(kind, name))
 
 

@@ -95,7 +95,7 @@ class Encoder(ABC):
         """The data that the weights of its `assets()` have seen; None where there are none, or nothing is known."""
         return None
 
-    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:  # noqa: B027  most read all
         """Refuses a dataset's signals that it cannot read, when a run is planned; by default none.
 
         Args:

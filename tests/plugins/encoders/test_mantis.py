@@ -21,7 +21,7 @@ from embench_plugins.encoders.mantis import VALUES, Mantis
 from ...tiny.running import Bench
 from ...tiny.world import few_folds, make_subjects, write
 
-pytest.importorskip("mantis", reason="mantis-tsfm is not installed: pip install 'embench-affect[foundation]'")
+pytest.importorskip("mantis", reason="mantis-tsfm is not installed: pip install '.[foundation]'")
 
 SPEC = InputSpec("eda", (2, 1280), ("left", "right"), 128.0)
 KEYS = Path(__file__).with_name("mantis_keys.txt")
@@ -69,7 +69,7 @@ def filled(net: Any) -> Any:
 def test_tokens_are_those_of_a_call_by_hand(model: str, layer: int, token: str) -> None:
     built, x = network(model=model, layer=layer, token=token), windows()
     theirs = upstream(model, return_transf_layer=layer, output_token=token).eval()
-    theirs.load_state_dict({k: v for k, v in built.net.state_dict().items()}, strict=False)
+    theirs.load_state_dict(built.net.state_dict(), strict=False)
     with torch.no_grad():
         tokens = built(x)
     assert tokens.x.shape == (3, 2, 512 if token == "combined" else 256)

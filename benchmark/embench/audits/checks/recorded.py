@@ -270,5 +270,7 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
     for m, about in e.manifest.weights.items() if overlap == "none" else ():
         if about.saw != "none":
             what = f"{_SAW[about.saw]} by the weights of {m}, but the record states no overlap"
-            findings.append(AuditFinding("severe", what, {"weights": about.name, "saw": about.saw}, "use other weights"))
+            findings.append(
+                AuditFinding("severe", what, {"weights": about.name, "saw": about.saw}, "use other weights")
+            )
     return findings
