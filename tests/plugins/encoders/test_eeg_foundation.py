@@ -183,14 +183,14 @@ def test_a_choice_that_a_network_does_not_have_is_refused(cls, changes):
 def test_a_missing_library_is_named_with_the_way_to_get_it(cls):
     with pytest.raises(MachineError, match=f"braindecode is not installed, and encoder {cls.family} needs it") as error:
         made(cls).assets()
-    assert error.value.hint == "pip install 'embench-affect[foundation]'"
+    assert "[foundation]" in error.value.hint
 
 
 @pytest.mark.parametrize(
     ("cls", "dataset", "saw"),
     [
         (Labram, "seed", "unlabelled"), (Labram, "faced", "none"), (CBraMod, "deap", "none"), (Biot, "eegmat", "none"),
-        (Eegpt, "seed", "unlabelled"), (Luna, "faced", "none"), (Reve, "faced", "undisclosed"),
+        (Eegpt, "seed", "unlabelled"), (Luna, "faced", "none"), (Reve, "deap", "undisclosed"),
     ],
 )  # fmt: skip
 def test_what_known_weights_saw_is_on_record(cls, dataset, saw, monkeypatch):
