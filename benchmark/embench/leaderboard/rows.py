@@ -11,7 +11,7 @@ from typing import Any
 
 from embench.files import digest
 from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
-from embench.leaderboard.columns import SECONDARY_METRICS, Row
+from embench.leaderboard.columns import SECONDARY_METRICS
 from embench.leaderboard.entries import (
     UNCONFIRMED,
     UNKNOWN_FILES,
@@ -20,10 +20,13 @@ from embench.leaderboard.entries import (
     load_summands,
 )
 from embench.leaderboard.export import board_name
+from embench.leaderboard.floors import rows_with_floors
+from embench.leaderboard.row import Row
 from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
+from embench.records.floors import FloorKeys, floor_keys
 from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
@@ -46,6 +49,7 @@ class ShownEntry:
         alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
         parts: target -> group of subjects -> what it adds to the partial correlation that decides.
         undefined: target -> metric -> why the method has no such score.
+        floors: what it has as floors, and is one of.
     """
 
     folder: Path
@@ -65,6 +69,7 @@ class ShownEntry:
     alike: str
     parts: Mapping[str, Mapping[str, float]]
     undefined: Mapping[str, Mapping[str, str]]
+    floors: FloorKeys
 
     def why_undefined(self, target: str, metric: str) -> str:
         """The reason why the method has no such score."""
@@ -97,6 +102,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
             for target in entry.targets
         },
+        floors=floor_keys(run),
     )
 
 
@@ -114,7 +120,8 @@ def ranked_rows(
     anything (see `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside
     subjects where it is undefined.
 
-    Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
+    Pretrained rows have the gaps to their floors. Where it is asked what rows add, those that do come first, by how
+    much; rows of one `time_context` are kept together
     too, and ranked among each other.
 
     Args:
@@ -136,6 +143,7 @@ def ranked_rows(
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
+    rows = rows_with_floors(rows, {entry.id: entry.floors for entry in entries}, folders, target, _score)
     return rows + _control_rows(entries, target, load), rankings
 
 
@@ -147,7 +155,12 @@ def class_of(row: Row) -> str:
 
 def _order(row: Row) -> tuple[Any, ...]:
     superseded = row.superseded is not None
-    return class_of(row), superseded, bool(row.marks), -mean(row), -mean(row, inside_subjects(row.headline)), row.id
+    return class_of(row), superseded, bool(row.marks), *(-score for score in _score(row)), row.id
+
+
+def _score(row: Row) -> tuple[float, ...]:
+    """The headline, and the score inside subjects, in whose order rows stand where that is undefined."""
+    return mean(row), mean(row, inside_subjects(row.headline))
 
 
 def _adding_first(row: Row) -> tuple[Any, ...]:

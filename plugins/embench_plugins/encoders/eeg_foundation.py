@@ -12,12 +12,11 @@ its own head is left out.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -35,22 +34,23 @@ from embench.interfaces.units import View
 from embench.signals.filters import highpass
 from embench.signals.plausible import signal_size, unit_fault
 from embench.signals.resample import resample
-from embench_plugins import pretrained
+from embench_plugins import pretrained, weights
 from embench_plugins.electrodes import POSITIONS, electrode, places
-from embench_plugins.encoders.eeg_windows import SCALES, FlatHead, Network, Pieces
+from embench_plugins.encoders.eeg_windows import SCALES, Network, Pieces
 
 MICROVOLTS = {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
 """Unit of a signal -> how many µV it is."""
 
-INSTALL = "pip install 'embench-affect[foundation]'"
+WINDOW = frozenset({"n_outputs", "n_chans", "n_times", "chs_info", "sfreq", "input_window_seconds"})
+"""Arguments of every class of braindecode that say what it reads, and not how."""
 
 # All of their authors' schedules end at a cosine's zero; the lowest rate that some of them state is a thousandth.
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", epochs=50, batch=64, clip=1.0,
     view=View("window", 10.0, 10.0),
-    prepare={"rate_hz": 200, "high_hz": 0.0, "scale": "100 uV"},
-    build={**pretrained.BUILD, "pooling": "mean", "head": "mean"},
-    assumed=("selection", "class_weight", "view.step_s", "build.weights"),
+    prepare={"rate_hz": 200, "high_hz": 0.0, "reference": "as recorded", "scale": "100 uV"},
+    build={**pretrained.BUILD, "weights": weights.UNNAMED, "pooling": "mean", "head": "mean"},
+    assumed=("selection", "class_weight", "view.step_s"),
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def with_small(paper: Recipe, **few_layers: int) -> Mapping[str, Recipe]:
     small = paper.but(
         adapt="frozen", lr=1e-3, weight_decay=0.0, schedule="constant", warmup=0, epochs=100, batch=64, clip=None,
         layer_decay=1.0, selection="early_stop", patience=5, class_weight="balanced", assumed=(),
-        build={"head": "mean"},
+        build={"weights": weights.RANDOM, "head": "mean"},
     )  # fmt: skip
     return {"paper": paper, "small": small, "quick": small.but(epochs=3, build=few_layers)}
 
@@ -69,7 +69,8 @@ class EegFoundation(Encoder):
     """A network of braindecode over windows of EEG.
 
     Prepare keys: `rate_hz`, the network's own rate; `high_hz`, the edge of a high-pass beside the protocol's filter, 0
-    for none; `scale`, by which a window is scaled: `100 uV` and `mV` divide by so much, `p95` by the 95th percentile of
+    for none; `reference`, `average` to take the mean of the electrodes that are read from each, else `as recorded`;
+    `scale`, by which a window is scaled: `100 uV` and `mV` divide by so much, `p95` by the 95th percentile of
     a channel's magnitude, `z` standardises each channel, `z15` also clips it at 15 SD.
 
     Build keys: `weights`; `accepts`, see `embench_plugins.pretrained`; `pooling`, `mean` of the tokens or `cls` where
@@ -77,19 +78,21 @@ class EegFoundation(Encoder):
     is goes to the network's class.
 
     Class attributes:
-        module, network: where in braindecode its class is.
+        family: its name, and that of its known weights. module, network: where in braindecode its class is.
         rate: Hz that it was pretrained at.
         pieces: how it cuts a window.
         longest_s: seconds of the longest window that it can read; None: any.
         known: electrodes that it can tell apart, in its own order; others are left out.
         placed: it reads where the electrodes are.
         stack: path of its list of layers.
+        offered: choices beside the usual: `cls` of `build.pooling`, `head` of `build.head`.
         left_out: beginnings of the names of what a checkpoint has and the encoder has not.
     """
 
     accepts: ClassVar = frozenset({"eeg"})
     keeps_unit: ClassVar = True
     libraries: ClassVar = ("braindecode",)
+    family: ClassVar[str]
     module: ClassVar[str]
     network: ClassVar[str]
     rate: ClassVar[float] = 200.0
@@ -98,6 +101,7 @@ class EegFoundation(Encoder):
     known: ClassVar[tuple[str, ...]] = tuple(POSITIONS)
     placed: ClassVar[bool] = False
     stack: ClassVar[str]
+    offered: ClassVar[frozenset[str]] = frozenset()
     left_out: ClassVar[tuple[str, ...]] = ("final_layer",)
 
     @property
@@ -106,19 +110,14 @@ class EegFoundation(Encoder):
         return "stream"
 
     def assets(self) -> tuple[Path, ...]:
-        """The files of `build.weights`; a warning where it is `random`, on which no published result stands."""
-        found = pretrained.assets(self.recipe, self._name)
-        if not found:
-            warnings.warn(f"{self._name} starts from random weights: see encoder.build.weights", stacklevel=2)
-        return found
+        """The files of `build.weights`. Raises as `embench_plugins.pretrained.assets`, and MachineError without
+        braindecode."""
+        pretrained.require("braindecode", f"encoder {self.family}")
+        return pretrained.assets(self.recipe, self.family)
 
     def pretraining_data(self) -> PretrainingData | None:
         """The data that the weights have seen, see `pretrained.yaml`."""
-        return pretrained.data(self.recipe, self._name)
-
-    @property
-    def _name(self) -> str:
-        return type(self).__name__.lower()
+        return pretrained.data(self.recipe, self.family)
 
     def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
         """Electrodes in the network's order -> the channel of the dataset that each is.
@@ -130,8 +129,8 @@ class EegFoundation(Encoder):
         wired = {name: (found[name],) for name in self.known if name in found}
         if not wired:
             raise UsageError(
-                f"{self._name} knows none of these electrodes: {_listed(channels)}",
-                where=f"encoder {self._name}, modality {modality}",
+                f"{self.family} knows none of these electrodes: {_listed(channels)}",
+                where=f"encoder {self.family}, modality {modality}",
                 expected=f"names of the 10-20 system, among them {_listed(self.known)}",
             )
         return wired
@@ -145,44 +144,40 @@ class EegFoundation(Encoder):
             if name in found:
                 raise UsageError(
                     f"{name} is there twice, as {found[name]} and as {channel}",
-                    where=f"encoder {self._name}", hint="T3, T4, T5 and T6 are the old names of T7, T8, P7 and P8",
+                    where=f"encoder {self.family}", hint="T3, T4, T5 and T6 are the old names of T7, T8, P7 and P8",
                 )  # fmt: skip
             if name:
                 found[name] = channel
         return found
 
     def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
-        """Refuses a missing extra, another rate or scale than the network's, a window that it cannot cut, and
+        """Refuses another rate than the network's, a choice that it does not have, a window that it cannot cut, and
         electrodes that it cannot read. Raises UsageError."""
         prepare, build = self.recipe.prepare, self.recipe.build
         if float(prepare["rate_hz"]) != self.rate:
             raise UsageError(
-                f"{self._name} reads {self.rate:g} Hz, at which it was pretrained",
+                f"{self.family} reads {self.rate:g} Hz, at which it was pretrained",
                 where="encoder.prepare.rate_hz", expected=f"{self.rate:g}",
             )  # fmt: skip
         for key, value, allowed in (
             ("prepare.scale", prepare["scale"], tuple(SCALES)),
+            ("prepare.reference", prepare["reference"], ("as recorded", "average")),
             ("build.pooling", build["pooling"], ("mean", "cls") if "cls" in self.offered else ("mean",)),
             ("build.head", build["head"], ("mean", "paper") if "head" in self.offered else ("mean",)),
         ):
             if value not in allowed:
                 raise UsageError(
-                    f"{self._name} has no {key.rpartition('.')[2]} `{value}`",
+                    f"{self.family} has no {key.rpartition('.')[2]} `{value}`",
                     where=f"encoder.{key}", expected=" or ".join(allowed),
                 )  # fmt: skip
         length_s = self.recipe.view.length_s if self.recipe.view else None
         if length_s is None:
             raise UsageError(
-                f"{self._name} reads windows of one length",
+                f"{self.family} reads windows of one length",
                 where="encoder.view", expected="kind window or context, with length_s",
             )  # fmt: skip
         self._check_length(length_s)
         self.network_channels(modality, channels)
-        if importlib.util.find_spec("braindecode") is None:
-            raise UsageError(f"{self._name} needs the library braindecode", where=f"encoder {self._name}", hint=INSTALL)
-
-    offered: ClassVar[frozenset[str]] = frozenset()
-    """Choices beside the usual: `cls` of `build.pooling`, `head` of `build.head`."""
 
     def _check_length(self, seconds: float) -> None:
         """Refuses a window that is no whole number of the network's pieces. Raises UsageError."""
@@ -191,7 +186,7 @@ class EegFoundation(Encoder):
         if too_long or not self.pieces.fill(samples):
             fitting = self.pieces.seconds(self.rate, self.longest_s)
             raise UsageError(
-                f"{self._name} cannot cut {seconds:g} s, {samples} samples at {self.rate:g} Hz, and pads nothing",
+                f"{self.family} cannot cut {seconds:g} s, {samples} samples at {self.rate:g} Hz, and pads nothing",
                 where="encoder.view.length_s",
                 expected=f"{', '.join(map(str, fitting))} ... s"
                 + (f", {self.longest_s:g} s at most" if self.longest_s else ""),
@@ -206,16 +201,18 @@ class EegFoundation(Encoder):
         """
         if signal.unit not in MICROVOLTS:
             raise UsageError(
-                f"{self._name} reads EEG in its unit, and this is in `{signal.unit}`",
-                where=f"encoder {self._name}", expected=" or ".join(MICROVOLTS),
+                f"{self.family} reads EEG in its unit, and this is in `{signal.unit}`",
+                where=f"encoder {self.family}", expected=" or ".join(MICROVOLTS),
             )  # fmt: skip
         size = signal_size("eeg", signal)
         fault = unit_fault("eeg", signal.unit, [size])
         if size > 0 and fault and all(unit_fault("eeg", signal.unit, [size * by]) for by in (0.1, 10)):
-            raise DataError(fault, where=f"encoder {self._name}", hint="correct the unit in the dataset's description")
+            raise DataError(fault, where=f"encoder {self.family}", hint="correct the unit in the dataset's description")
         row = {name: signal.data[k] for k, name in enumerate(signal.channels)}
         wired = self.network_channels(signal.modality or "eeg", signal.channels)
         data = np.stack([row[first] - (row[less[0]] if less else 0) for first, *less in wired.values()])
+        if self.recipe.prepare["reference"] == "average":
+            data = data - data.mean(0, keepdims=True)
         high = float(self.recipe.prepare["high_hz"])
         if high:
             data = highpass(data, signal.rate, high, order=4)
@@ -238,7 +235,7 @@ class EegFoundation(Encoder):
             self.tokens,
             SCALES[prepare["scale"]],
             self.pieces,
-            torch.tensor(places(spec.channels)) if self.placed else None,
+            torch.tensor(places(spec.channels) if self.placed else []),
             stack=self.stack,
             summary=build["pooling"] == "cls",
         )
@@ -248,6 +245,15 @@ class EegFoundation(Encoder):
         own = {*pretrained.BUILD, "pooling", "head"}
         return {key: value for key, value in self.recipe.build.items() if key not in own}
 
+    def _published(self, kind: Any) -> dict[str, Any]:
+        """Numbers and switches that the `config.json` beside the weights says to the network's class, as for `qkv_bias`
+        of LaBraM; not how long and wide its windows were."""
+        if self.recipe.build["weights"] in (weights.RANDOM, weights.UNNAMED):
+            return {}
+        taken = signature(kind).parameters.keys() - WINDOW
+        said = pretrained.config(self.assets())
+        return {key: value for key, value in said.items() if key in taken and isinstance(value, bool | int | float)}
+
     def model(self, channels: tuple[str, ...], samples: int) -> Any:
         """The network of braindecode, filled."""
         model = self.made(n_chans=len(channels), n_times=samples)
@@ -256,14 +262,10 @@ class EegFoundation(Encoder):
 
     def made(self, **shape: Any) -> Any:
         """An instance of the network's class with random weights. Raises UsageError."""
+        pretrained.require("braindecode", f"encoder {self.family}")
+        kind = getattr(import_module(self.module), self.network)
         try:
-            kind = getattr(importlib.import_module(self.module), self.network)
-        except ImportError as error:
-            raise UsageError(
-                f"{self._name} needs the library braindecode: {error}", where=f"encoder {self._name}", hint=INSTALL
-            ) from error
-        try:
-            return kind(n_outputs=1, sfreq=self.rate, **shape, **self.sizes())
+            return kind(n_outputs=1, sfreq=self.rate, **shape, **self._published(kind) | self.sizes())
         except TypeError as error:
             raise UsageError(
                 f"braindecode's {self.network} does not take this: {error}", where="encoder.build"
@@ -272,13 +274,15 @@ class EegFoundation(Encoder):
     def fill(self, model: Any) -> None:
         """Gives a network of braindecode the weights that the recipe names, if it names any. Raises DataError."""
         text = str(self.recipe.build["weights"])
-        if files := pretrained.assets(self.recipe, self._name):
+        files = () if text == weights.UNNAMED else self.assets()  # a run stops at `assets` before
+        if files:
             pretrained.fill(model, files, text, ignore=self.left_out)
 
     @abstractmethod
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, L, D), electrode by electrode where there are several of each piece, and the CLS token (B, D) or
-        None, of scaled windows `x` (B, C, T) and places `at` (C, 3) in m."""
+        None, of scaled windows `x` (B, C, T) and places `at` (C, 3) in m, (0,)
+        where it is not `placed`."""
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """LayerNorm and Linear on the pooled tokens; with `build.head=paper` that of its paper."""

@@ -16,6 +16,7 @@ from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import View
+from embench_plugins import weights
 from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
 from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, with_small
 from embench_plugins.encoders.eeg_windows import EluHead, FlatHead, Pieces
@@ -45,6 +46,7 @@ class Labram(EegFoundation):
     first seconds are taken. The paper smooths labels by .1, which is not done here.
     """
 
+    family: ClassVar = "labram"
     module: ClassVar = "braindecode.models.labram"
     network: ClassVar = "Labram"
     pieces: ClassVar = Pieces(200, 200)
@@ -56,7 +58,7 @@ class Labram(EegFoundation):
         PAPER.but(
             lr=5e-4, warmup=5, epochs=50, batch=64, layer_decay=0.65, clip=None,
             build={"num_layers": 12, "drop_path_prob": 0.1},
-            assumed=(*PAPER.assumed, "batch", "view.length_s"),
+            assumed=(*PAPER.assumed, "view.length_s"),
         ),
         num_layers=2,
     )  # fmt: skip
@@ -64,16 +66,16 @@ class Labram(EegFoundation):
     def model(self, channels: tuple[str, ...], samples: int) -> Any:
         """The network for so many samples: that of 15 s, filled and cut, where there are weights."""
         model = self.made(n_chans=len(channels), n_times=samples)
-        if self.assets():
-            whole = self.made(n_chans=len(channels), n_times=round(self.rate * 15))
+        if self.recipe.build["weights"] not in (weights.RANDOM, weights.UNNAMED):
+            whole = self.made(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
             self.fill(whole)
-            state, rows = whole.state_dict(), len(model.temporal_embedding[0])
+            state, rows = whole.state_dict(), model.temporal_embedding.shape[1]
             state["temporal_embedding"] = state["temporal_embedding"][:, :rows]
             model.load_state_dict(state)
         model.channels = list(channels)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * seconds, 200) and the CLS token."""
         found = model(x, ch_names=model.channels, return_features=True)
         return found["features"], found["cls_token"]
@@ -82,11 +84,13 @@ class Labram(EegFoundation):
 class CBraMod(EegFoundation):
     """CBraMod (Wang et al. 2025, ICLR): attention among electrodes and among seconds, with positions by convolution.
 
-    What an electrode is, it tells by its neighbours in the order of channels alone: that order is the one of the 19
-    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times the rate of the network, and smooths labels by .1, which
-    is not done here.
+    It tells electrodes apart by their neighbours in the order of channels alone: that order is the one of the 19
+    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times
+    the rate of the network, smooths labels by .1, and keeps the epoch with the best kappa on validation people, and
+    not the least loss.
     """
 
+    family: ClassVar = "cbramod"
     module: ClassVar = "braindecode.models.cbramod"
     network: ClassVar = "CBraMod"
     pieces: ClassVar = Pieces(200, 200)
@@ -95,8 +99,9 @@ class CBraMod(EegFoundation):
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
+            selection="early_stop", patience=50,
             prepare={"high_hz": 0.3}, build={"n_layer": 12, "drop_prob": 0.1, "head": "paper"},
-            assumed=(*PAPER.assumed, "build.drop_prob"),
+            assumed=("class_weight", "view.step_s"),
         ),
         n_layer=2,
     )  # fmt: skip
@@ -105,7 +110,7 @@ class CBraMod(EegFoundation):
         """The network without its head."""
         return super().made(**shape, return_encoder_output=True)
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * seconds, 200)."""
         return model(x).flatten(1, 2), None
 
@@ -118,10 +123,12 @@ class CBraMod(EegFoundation):
 class Biot(EegFoundation):
     """BIOT (Yang et al. 2023, NeurIPS): linear attention over spectra of single bipolar channels.
 
+    The epoch is the one with the least loss on validation people, in the authors' code that with the best AUROC.
     Prepare key `pairs`: 16, or 18 with two against the ears. Build key `max_chans`: how many channels the weights were
     trained with, 16 or 18.
     """
 
+    family: ClassVar = "biot"
     module: ClassVar = "braindecode.models.biot"
     network: ClassVar = "BIOT"
     pieces: ClassVar = Pieces(200, 100)
@@ -130,8 +137,9 @@ class Biot(EegFoundation):
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
             optimiser="adam", lr=1e-3, weight_decay=1e-5, schedule="constant", epochs=100, batch=512, clip=None,
+            selection="early_stop", patience=5,
             prepare={"scale": "p95", "pairs": 16}, build={"num_layers": 4, "max_chans": 16, "head": "paper"},
-            assumed=(*PAPER.assumed, "optimiser", "epochs"),
+            assumed=("class_weight", "view.step_s"),
         ),
         num_layers=2,
     )  # fmt: skip
@@ -168,7 +176,7 @@ class Biot(EegFoundation):
         """All of `build` but `max_chans`, which goes by another name."""
         return {key: value for key, value in super().sizes().items() if key != "max_chans"}
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """The one token (B, 1, 256) of a window, the mean of those of its channels."""
         return model.encoder(x)[:, None], None
 
@@ -181,9 +189,10 @@ class Eegpt(EegFoundation):
     """EEGPT (Wang et al. 2024, NeurIPS): summaries of a quarter of a second of all electrodes, by their names.
 
     Electrodes go in as they are, without the projection to 19 channels that braindecode has by default: its weights
-    would be random in a frozen network.
+    would be random in a frozen network. They are read against their mean, in mV, as in its pretraining.
     """
 
+    family: ClassVar = "eegpt"
     module: ClassVar = "braindecode.models.eegpt"
     network: ClassVar = "EEGPT"
     rate: ClassVar = 256.0
@@ -194,9 +203,9 @@ class Eegpt(EegFoundation):
     left_out: ClassVar = ("final_layer", "chan_proj", "chans_id")
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
-            lr=4e-4, weight_decay=0.01, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
-            prepare={"rate_hz": 256, "scale": "mV"}, build={"depth": 8, "head": "paper"},
-            assumed=(*PAPER.assumed, "schedule", "prepare.high_hz", "prepare.scale"),
+            lr=4e-4, weight_decay=0.01, warmup=20, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
+            prepare={"rate_hz": 256, "reference": "average", "scale": "mV"}, build={"depth": 8, "head": "paper"},
+            assumed=("class_weight", "view.step_s", "prepare.high_hz"),
         ),
         depth=2,
     )  # fmt: skip
@@ -212,7 +221,7 @@ class Eegpt(EegFoundation):
         self.fill(model)
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, steps, 4 * 512): the four summaries of each step side by side."""
         return model(x).flatten(2), None
 
@@ -228,6 +237,7 @@ class Luna(EegFoundation):
     channels. Of a checkpoint its decoder is left out. The paper's head, one learned query over the tokens, is not here.
     """
 
+    family: ClassVar = "luna"
     module: ClassVar = "braindecode.models.luna"
     network: ClassVar = "LUNA"
     rate: ClassVar = 256.0
@@ -237,10 +247,10 @@ class Luna(EegFoundation):
     left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
-            selection="early_stop", patience=10, view=View("window", 5.0, 5.0), clip=None,
+            lr=5e-4, warmup=10, epochs=30, batch=256, layer_decay=0.75, clip=None, selection="early_stop", patience=8,
+            view=View("window", 5.0, 5.0),
             prepare={"rate_hz": 256, "scale": "z"}, build={"depth": 8},
-            assumed=(*(name for name in PAPER.assumed if name != "selection"), "lr", "weight_decay", "epochs", "batch",
-                     "build.head"),
+            assumed=("class_weight", "view.step_s", "build.head"),
         ),
         depth=2,
     )  # fmt: skip
@@ -257,15 +267,20 @@ class Luna(EegFoundation):
         model._register_load_state_dict_pre_hook(renamed)  # noqa: SLF001  torch has no public one that sees the state
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, pieces, 256): four queries of 64 side by side."""
-        assert at is not None
         return model(x, channel_locations=at.expand(len(x), -1, -1)), None
 
 
 class Reve(EegFoundation):
-    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are."""
+    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are.
 
+    Places are the template's, as in its authors' table. Windows are standardised and clipped, as in its pretraining; on
+    other data their code divides by a constant instead (`--set "encoder.prepare.scale=100 uV"`), and trains the head
+    alone first, which is not done here.
+    """
+
+    family: ClassVar = "reve"
     module: ClassVar = "braindecode.models.reve"
     network: ClassVar = "REVE"
     pieces: ClassVar = Pieces(200, 180)
@@ -288,9 +303,8 @@ class Reve(EegFoundation):
         del model._position_bank  # noqa: SLF001  a placeholder now
         return model
 
-    def tokens(self, model: Any, x: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
         """Tokens (B, C * pieces, 512)."""
-        assert at is not None
         found = model(x, pos=at.expand(len(x), -1, -1), return_features=True)
         return found["features"].flatten(1, 2), None
 

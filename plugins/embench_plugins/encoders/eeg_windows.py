@@ -4,6 +4,7 @@ tokens."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -51,6 +52,10 @@ def _standardised(x: Tensor, mask: Tensor | None) -> Tensor:
     return centred / ((centred**2).sum(-1, keepdim=True) / count + LEAST).sqrt()
 
 
+def _over(microvolts: float) -> Callable[[Tensor, Tensor | None], Tensor]:
+    return lambda x, _: x / microvolts
+
+
 def _by_percentile(x: Tensor, mask: Tensor | None) -> Tensor:
     """Each channel of each window over the 95th percentile of its magnitude."""
     size = x.abs() if mask is None else x.abs().masked_fill(~mask[:, None], torch.nan)
@@ -58,15 +63,15 @@ def _by_percentile(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 SCALES: Mapping[str, Callable[[Tensor, Tensor | None], Tensor]] = {
-    "100 uV": lambda x, mask: x / 100,
-    "mV": lambda x, mask: x / 1000,
+    "100 uV": _over(100.0),
+    "mV": _over(1000.0),
     "p95": _by_percentile,
     "z": _standardised,
     "z15": lambda x, mask: _standardised(x, mask).clamp(-CLIPPED_SD, CLIPPED_SD),
 }
 """Name of a scale -> function of windows `x` (B, C, T) in µV, 0 where `mask` (B, T) is False."""
 
-Read = Callable[[Any, Tensor, "Tensor | None"], "tuple[Tensor, Tensor | None]"]
+Read = Callable[[Any, Tensor, Tensor], "tuple[Tensor, Tensor | None]"]
 
 
 class Network(nn.Module):
@@ -80,7 +85,7 @@ class Network(nn.Module):
         summary: whether the CLS token is what is read.
     """
 
-    at: Tensor | None
+    at: Tensor
 
     def __init__(
         self,
@@ -88,7 +93,7 @@ class Network(nn.Module):
         read: Read,
         scale: Callable[[Tensor, Tensor | None], Tensor],
         pieces: Pieces,
-        at: Tensor | None,
+        at: Tensor,
         *,
         stack: str,
         summary: bool,
@@ -149,7 +154,7 @@ class FlatHead(nn.Module):
         self.each = nn.Sequential(nn.Dropout(dropout), nn.Linear(tokens.dim, narrow)) if narrow else nn.Identity()
         widths = [tokens.length * (narrow or tokens.dim), *hidden]
         layers: list[nn.Module] = [nn.LayerNorm(widths[0])] if norm else []
-        for wide, less in zip(widths, widths[1:], strict=False):
+        for wide, less in pairwise(widths):
             layers += [nn.Linear(wide, less), nn.ELU(), nn.Dropout(dropout)]
         self.body, self.last = nn.Sequential(*layers), nn.Linear(widths[-1], outputs.size)
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from embench.errors import DataError, UsageError
+from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.units import View
+from embench_plugins import pretrained
 from embench_plugins.datasets.amigos.files import EEG as AMIGOS
 from embench_plugins.datasets.deap.files import EEG as DEAP
 from embench_plugins.datasets.eegmat.reader import ELECTRODES
@@ -103,12 +105,19 @@ def test_biot_names_the_electrodes_that_it_lacks(channels, pairs, missing):
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("rate", [250.0, 500.0, 1000.0])
 def test_a_rhythm_keeps_its_size_at_the_rate_of_the_network(cls, rate):
-    streamed = made(cls).stream(tone(10, rate))
+    streamed = made(cls, prepare={"reference": "as recorded"}).stream(tone(10, rate))
     assert streamed.rate == cls.rate
     middle = streamed.data[:, 4000:-4000]
-    steps = 50.0 * np.array([abs(EEGMAT.index(a) - EEGMAT.index(b)) for a, b in (n.split("-") for n in streamed.channels)]
-                            if cls is Biot else [1 + EEGMAT.index(n) for n in streamed.channels])  # fmt: skip
-    np.testing.assert_allclose(np.abs(middle).max(1), steps, rtol=0.01)
+    places = [[1 + EEGMAT.index(name) for name in channel.split("-")] for channel in streamed.channels]
+    steps = [abs(one - sum(other)) for one, *other in places]
+    np.testing.assert_allclose(np.abs(middle).max(1), 50.0 * np.array(steps), rtol=0.01)
+
+
+def test_eegpt_reads_electrodes_against_their_mean_as_in_its_pretraining():
+    shared = noise(EEGMAT)
+    streamed = made(Eegpt).stream(replace(shared, data=shared.data + 30 * np.sin(np.arange(shared.data.shape[1]) / 40)))
+    np.testing.assert_allclose(streamed.data, made(Eegpt).stream(shared).data, atol=1e-3)
+    assert np.abs(streamed.data.mean(0)).max() < 1e-3
 
 
 @pytest.mark.parametrize("cls", [Labram, CBraMod, Reve])
@@ -125,7 +134,7 @@ def test_millivolts_become_microvolts():
 
 @pytest.mark.parametrize("factor", [1e6, 1e3, 1e-3, 1e-6])
 def test_values_in_another_unit_than_they_say_are_refused(factor):
-    with pytest.raises(DataError, match="eeg is given in uV with a usual swing of .*, which no body gives"):
+    with pytest.raises(DataError, match=r"eeg is given in uV with a usual swing of .*, which no body gives"):
         made(CBraMod).stream(noise(EEGMAT, size=8.0 * factor))
 
 
@@ -142,7 +151,8 @@ def test_signals_without_a_unit_are_refused():
     ("cls", "seconds", "expected"),
     [
         (Labram, 10.5, "1, 2, 3, 4"), (Labram, 16.0, "15 s at most"), (CBraMod, 2.25, "1, 2, 3, 4"),
-        (Luna, 4.0, "5, 10, 15, 20"), (Reve, 5.0, "1, 10, 19, 28"), (Eegpt, 0.1, "1, 2, 3, 4"), (Biot, 0.5, "1, 2, 3, 4"),
+        (Luna, 4.0, "5, 10, 15, 20"), (Reve, 5.0, "1, 10, 19, 28"), (Eegpt, 0.1, "1, 2, 3, 4"),
+        (Biot, 0.5, "1, 2, 3, 4"),
     ],
 )  # fmt: skip
 def test_a_window_that_would_be_padded_is_refused(cls, seconds, expected):
@@ -167,7 +177,7 @@ def test_another_rate_than_that_of_its_pretraining_is_refused(cls):
     ("cls", "changes"),
     [
         (CBraMod, {"build": {"pooling": "cls"}}), (Labram, {"build": {"head": "paper"}}),
-        (Reve, {"prepare": {"scale": "volts"}}),
+        (Reve, {"prepare": {"scale": "volts"}}), (Luna, {"prepare": {"reference": "Cz"}}),
     ],
 )  # fmt: skip
 def test_a_choice_that_a_network_does_not_have_is_refused(cls, changes):
@@ -178,9 +188,29 @@ def test_a_choice_that_a_network_does_not_have_is_refused(cls, changes):
 @pytest.mark.skipif(importlib.util.find_spec("braindecode") is not None, reason="braindecode is installed")
 @pytest.mark.parametrize("cls", ALL)
 def test_a_missing_library_is_named_with_the_way_to_get_it(cls):
-    with pytest.raises(UsageError, match="needs the library braindecode") as error:
-        made(cls).check_input("eeg", EEGMAT, 500.0)
-    assert error.value.hint == "pip install 'embench-affect[foundation]'"
+    with pytest.raises(MachineError, match=f"braindecode is not installed, and encoder {cls.family} needs it") as error:
+        made(cls).assets()
+    assert "[foundation]" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("cls", "dataset", "saw"),
+    [
+        (Labram, "seed", "unlabelled"), (Labram, "faced", "none"), (CBraMod, "deap", "none"), (Biot, "eegmat", "none"),
+        (Eegpt, "seed", "unlabelled"), (Luna, "faced", "none"), (Reve, "deap", "undisclosed"),
+    ],
+)  # fmt: skip
+def test_what_known_weights_saw_is_on_record(cls, dataset, saw, monkeypatch):
+    repository = next(iter(yaml.safe_load(pretrained.TABLE.read_text())[cls.family]))
+    monkeypatch.setattr(pretrained, "_files", lambda _: ())  # nothing is downloaded to know it
+    known = made(cls, build={"weights": f"{repository}@{'0' * 40}"}).pretraining_data()
+    assert known.of(dataset) == saw
+    assert known.declared
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_random_weights_saw_nothing(cls):
+    assert made(cls).pretraining_data() is None
 
 
 @pytest.fixture
@@ -218,3 +248,10 @@ def test_a_flat_channel_and_an_empty_window_stay_finite(scale):
     mask[1] = False
     assert SCALES[scale](x, mask).isfinite().all()
     assert SCALES[scale](x, None).isfinite().all()
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("preset", ["paper", "small", "quick"])
+def test_recipes_read_the_montages_of_the_datasets(cls, preset):
+    for channels, rate in ((EEGMAT, 500.0), (DEAP, 128.0), (FACED, float("nan"))):
+        cls(cls.recipes[preset]).check_input("eeg", channels, rate)

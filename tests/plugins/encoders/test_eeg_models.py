@@ -31,7 +31,7 @@ RATE = 500.0
 @pytest.fixture(scope="module", autouse=True)
 def braindecode():
     return pytest.importorskip(
-        "braindecode", reason="braindecode is not installed: pip install 'embench-affect[foundation]'"
+        "braindecode", reason="braindecode is not installed: pip install '.[foundation]'"
     )
 
 
@@ -65,6 +65,8 @@ def by_hand(cls, signal, model):
         x = np.stack([row[a] - row[b] for a, b in (pair.split("-") for pair in PAIRS[:16])])
     else:
         x = np.stack([row[name] for name in (CLINICAL if cls is CBraMod else in_table(cls, row))])
+    if cls is Eegpt:
+        x = x - x.mean(0)
     if high := {CBraMod: 0.3, Reve: 0.5}.get(cls):
         x = highpass(x, RATE, high, 4)
     rate = 256 if cls in (Eegpt, Luna) else 200
@@ -198,6 +200,20 @@ def test_weights_come_from_a_file_and_decide_the_output(cls, recorded, checkpoin
         torch.testing.assert_close(value, expected)
 
 
+def test_switches_that_the_config_beside_the_weights_names_hold_and_its_window_does_not(recorded, checkpoint):
+    folder, state = checkpoint(Labram)
+    biases = {f"blocks.{k}.attn.{name}_bias": torch.full((200,), 0.1) for k in (0, 1) for name in "qv"}
+    save_file({**{n: v.contiguous() for n, v in state.items()}, **biases}, folder / "model.safetensors")
+    encoder = made(Labram, weights=str(folder))
+    with pytest.raises(DataError, match=r"these weights are of another network: blocks\.0\.attn\.q_bias"):
+        network(encoder, encoder.stream(recorded))
+    said = {"qkv_bias": True, "n_times": 3000, "n_chans": 128, "n_outputs": 4}
+    (folder / "config.json").write_text(json.dumps(said))
+    built, x = network(encoder, encoder.stream(recorded))
+    assert biases.keys() <= built.model.state_dict().keys()
+    assert built(x).x.shape == (1, 19 * 10, 200)
+
+
 def test_labram_reads_fewer_seconds_with_the_first_positions_of_its_checkpoint(recorded, checkpoint):
     folder, state = checkpoint(Labram)
     assert state["temporal_embedding"].shape[1] == 16
@@ -223,7 +239,7 @@ def test_luna_reads_the_names_of_its_authors(recorded, checkpoint):
 @pytest.mark.parametrize("cls", ALL)
 def test_weights_of_another_network_are_refused(cls, recorded, checkpoint):
     folder, state = checkpoint(cls)
-    lost = sorted(name for name in state if name.startswith(cls.stack))[0]
+    lost = min(name for name in state if name.startswith(cls.stack))
     save_file({n: v.contiguous() for n, v in state.items() if n != lost}, folder / "model.safetensors")
     encoder = made(cls, weights=str(folder))
     with pytest.raises(DataError, match=f"these weights are of another network: no {lost}"):
@@ -231,7 +247,7 @@ def test_weights_of_another_network_are_refused(cls, recorded, checkpoint):
 
 
 def test_a_size_that_the_class_does_not_have_is_refused(recorded):
-    with pytest.raises(UsageError, match="braindecode's CBraMod does not take this: .*n_layers"):
+    with pytest.raises(UsageError, match=r"braindecode's CBraMod does not take this: .*n_layers"):
         network(made(CBraMod, n_layers=3), made(CBraMod).stream(recorded))
 
 
