@@ -19,7 +19,7 @@ def claimed_request(
         options: further fields of a request, where the claim says nothing. Of its settings, those of the encoder of a
             modality that the run does not read, or reads with another encoder (`encoder[eeg:NAME]`), are of other runs.
     """
-    ours = [own for setting in options.get("settings") or () if (own := _of_run(setting, stated)) is not None]
+    ours = [text for setting in options.get("settings") or () if (text := _of_run(setting, stated)) is not None]
     settings = (*stated.get("set", ()), *ours)
     own = {name: value for name, value in stated.items() if name != "set"}
     return request_of(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
