@@ -63,7 +63,7 @@ def _matrices(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for module in network.modules():
         names = ("weight",) if isinstance(module, nn.Linear) else ()
         for name in attention if isinstance(module, nn.MultiheadAttention) else names:
-            if isinstance(module._parameters.get(name), nn.Parameter):
+            if isinstance(getattr(module, name), nn.Parameter):
                 yield module, name
 
 
