@@ -30,8 +30,11 @@ datasets:
   wesad: {targets: [stress], published: {stress: 0.1}}
 """
 
-WEIGHTS = ("encoder[video].build.weights=random",)
-"""Those of the paper cannot be had here."""
+WEIGHTS = (
+    "encoder[video].build.weights=random",
+    *(f"encoder[eeg:{n}].build.weights=random" for n in ("labram", "cbramod", "biot", "eegpt", "luna", "reve")),
+)
+"""Those of the papers cannot be had here."""
 
 BUNDLED = [claim for claim in installed_claims() if isinstance(claim, Claim)]
 
