@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import file_digest
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from embench.errors import DataError, UsageError
+from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
 from embench_plugins import weights
 
 TABLE = Path(__file__).with_suffix(".yaml")
 """The known weights, by family of networks."""
+
+COMMIT = 40
+"""Digits of a commit's name."""
 
 BUILD: Mapping[str, Any] = {"weights": weights.RANDOM, "accepts": ""}
 """Keys of `build` that the recipe of a pretrained encoder has: where its weights come from, and the licence that the
@@ -37,10 +41,18 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
         DataError: the weights are not there or cannot be read, or are other ones than their name says.
     """
     text = str(recipe.build["weights"])
+    if text == weights.UNNAMED:
+        names = ", ".join(f"{name}@COMMIT" for name in _known(family))
+        raise UsageError(
+            f"the paper's {family} starts from pretrained weights, and none are named",
+            where="encoder.build.weights",
+            expected=f"{weights.EXPECTED}; known: {names or 'none'}",
+            hint=f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+        )
     known = _named(family, text)
     if known:
         _check_licence(*known, recipe)
-    files = weights.files(text)
+    files = _files(text)
     if files:
         _refuse_code(files, text)
         _check_digest(files, known[1].get("sha256") if known else None, text)
@@ -49,12 +61,21 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     return files
 
 
+def require(library: str, needed_by: str) -> None:
+    """Raises MachineError where a library of the extra `foundation` is not installed; it is not imported."""
+    if find_spec(library) is None:
+        raise MachineError(
+            f"{library} is not installed, and {needed_by} needs it",
+            hint="in a clone, pip install '.[foundation]'",
+        )
+
+
 def data(recipe: Recipe, family: str) -> PretrainingData | None:
     """What the weights of a recipe saw; None for random ones, and where nothing is known of them."""
     text = str(recipe.build["weights"])
     if text in (weights.RANDOM, weights.UNNAMED):
         return None
-    files = weights.files(text)
+    files = _files(text)
     found = _named(family, text) or _by_digest(family, files)
     if found is None:
         return _of_manifest(files)
@@ -125,24 +146,42 @@ def config(files: Sequence[Path]) -> dict[str, Any]:
     return {}
 
 
+def _files(text: str) -> tuple[Path, ...]:
+    """The files that a text means, as `weights.files` finds them; a commit that was downloaded is not asked for again,
+    so that a stage needs no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name, at, commit = text.partition("@")
+    if at and len(commit) == COMMIT and name.count("/") == 1:
+        here = try_to_load_from_cache(name, "model.safetensors", revision=commit)
+        if isinstance(here, str):
+            return weights.files(str(Path(here).parent))
+    return weights.files(text)
+
+
 def _named(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
     """Known weights by the name on the hub that a text has, at a commit of which that is true."""
     name, at, commit = text.partition("@")
-    about = _known(TABLE).get(family, {}).get(name) if at else None
+    about = _known(family).get(name) if at else None
     return (name, about) if about and about.get("commit", commit) == commit else None
 
 
 def _by_digest(family: str, files: Sequence[Path]) -> tuple[str, Mapping[str, Any]] | None:
     """Known weights by the content of their one file."""
-    by_digest = {about["sha256"]: name for name, about in _known(TABLE).get(family, {}).items() if "sha256" in about}
+    by_digest = {about["sha256"]: name for name, about in _known(family).items() if "sha256" in about}
     found = [path for path in files if path.suffix == ".safetensors"]
     if not by_digest or len(found) != 1 or (name := by_digest.get(_sha256(found[0]))) is None:
         return None
-    return name, _known(TABLE)[family][name]
+    return name, _known(family)[name]
+
+
+def _known(family: str) -> Mapping[str, Mapping[str, Any]]:
+    """The known weights of a family: name on the hub -> what is known of them."""
+    return _read(TABLE, *_state(TABLE)).get(family, {})
 
 
 @cache
-def _known(table: Path) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+def _read(table: Path, *_: int) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     return yaml.safe_load(table.read_text(encoding="utf-8"))
 
 
@@ -210,12 +249,17 @@ def _manifest(files: Sequence[Path]) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def _sha256(path: Path) -> str:
+    return _digest(path, *_state(path))
+
+
 @cache
-def _sha256_at(path: Path, _size: int, _changed: int) -> str:
+def _digest(path: Path, *_: int) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file, which tell that it was changed since it was read."""
     about = path.stat()
-    return _sha256_at(path, about.st_size, about.st_mtime_ns)
+    return about.st_size, about.st_mtime_ns

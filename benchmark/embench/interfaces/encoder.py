@@ -31,8 +31,8 @@ class Encoder(ABC):
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.
-        keeps_unit: its signals come in their physical unit (µV, µS, ...), not z-scored by the protocol. Rows with such an
-            input are ranked among each other only.
+        keeps_unit: the signals, or streams, that its networks read come in their physical unit (µV, µS, ...), not
+            z-scored by the protocol. Rows with such an input are ranked among each other only.
         libraries: distributions, beside torch, numpy and scikit-learn, that compute its numbers: their versions are
             part of a stage's id.
         recipes: a recipe for each preset.
@@ -95,7 +95,7 @@ class Encoder(ABC):
         """The data that the weights of its `assets()` have seen; None where there are none, or nothing is known."""
         return None
 
-    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:  # noqa: B027  most read all
         """Refuses a dataset's signals that it cannot read, when a run is planned; by default none.
 
         Args:
@@ -105,6 +105,11 @@ class Encoder(ABC):
         Raises:
             UsageError: what is missing, such as electrodes.
         """
+
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Channels of its network, in their order -> those of a signal that each is made of; by default a signal's own
+        `channels`. Raises UsageError where it cannot read them."""
+        return {name: (name,) for name in channels}
 
     def stream(self, signal: Signal) -> Signal:
         """A recording's signal as this encoder wants it, at any rate; stored once, then sliced by time."""

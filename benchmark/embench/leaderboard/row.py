@@ -27,6 +27,7 @@ class Row:
         rank: the best and the worst that a method may have; None where `marks` say why it is not ranked. Rows that
             share one of their `letters` can't be told apart.
         apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
+        kept_units: what its signals are in, in words, where they are not standardised.
         controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
         adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
             that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
@@ -58,6 +59,7 @@ class Row:
     assumed: tuple[str, ...] = ()
     target_access: str = ""
     pretrain_overlap: str = ""
+    kept_units: str = ""
     controls: int = 0
     not_cleared: tuple[str, ...] = ()
     adds: Adds | None = None

@@ -13,6 +13,7 @@ from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
+from embench.engine.handover import Site
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card
@@ -20,8 +21,9 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
+from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
-from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.graph import Builder, Graph, Setting, data_places, source_spec, stage_folder
 from embench.planning.limits import dropped_modalities, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
@@ -117,8 +119,7 @@ class Plan:
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
-        if any(part.assets for part in self.method.encoders.values()):
-            found.append("unknown")  # which subjects an encoder's own weights have seen
+        found += weights.own_overlap(self.method, self.dataset)
         return max(found, key=get_args(Overlap).index)
 
     @property
@@ -243,6 +244,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     started = weights.find_weights(named, request.runs_folder, method) if named else None
     if request.pretrained != RANDOM:
         _check_frozen(method, started)
+    check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))
     sites = check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
@@ -279,7 +281,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
-            where="--pretrainer" if source_cohorts else "--pretrained",
+            where="--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights",
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan

@@ -14,6 +14,7 @@ from embench import registry
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
+from embench.interfaces.pretraining_data import PretrainingData, Saw
 from embench.planning.method import chosen_modalities
 from embench.planning.parts import FUSION, Method
 from embench.planning.request import Request, assign
@@ -21,6 +22,13 @@ from embench.records import record
 from embench.records.floors import RANDOM
 from embench.records.manifest import Overlap
 from embench.records.names import family_of
+
+_OVERLAP: Mapping[Saw, Overlap] = {
+    "none": "none",
+    "unlabelled": "unlabelled_target",
+    "labelled": "labelled_target",
+    "undisclosed": "unknown",
+}
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
@@ -99,6 +107,25 @@ class Weights:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
             manifest = {**known, "seen": [count_subjects(entry) for entry in self.seen()]}
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
+
+
+def own_weights(method: Method) -> dict[str, PretrainingData | None]:
+    """Modality -> what is known of the weights that its encoder brings with it; None where nothing is."""
+    return {
+        m: registry.load("encoder", part.name)(part.recipe).pretraining_data()
+        for m, part in method.encoders.items()
+        if part.assets
+    }
+
+
+def seen_by(data: PretrainingData | None, dataset: str) -> Saw:
+    """What weights saw of the people of a dataset, by its full name."""
+    return "undisclosed" if data is None else data.of(re.split("[/:]", family_of(dataset))[-1])
+
+
+def own_overlap(method: Method, dataset: str) -> list[Overlap]:
+    """Relation of a dataset's subjects to those behind the weights that each encoder brings with it."""
+    return [_OVERLAP[seen_by(data, dataset)] for data in own_weights(method).values()]
 
 
 def find_weights(text: str, runs: Path, method: Method) -> Weights:
