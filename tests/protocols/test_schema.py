@@ -42,6 +42,7 @@ PUBLISHED = {
     "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
     "subject-independent-v2": "b413e77f2f68b2026333b5b284e66988185b22591c85cc871ee115ee10bdea9d",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
+    "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
     "subject-stimulus-independent-v1": "82dff0b0f035c99c5e5c9ad55380ba9056a6cebe2699e2999ea1b31bd93228f4",
     "subject-stimulus-independent-v2": "69392d83025bbb2406d06eeab902e1f9109b03fc799e963d29a4f368b6bd4383",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",

@@ -15,6 +15,7 @@ PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" a
 LONG = (
     "cnn_tf", "cnn_mlp", "timm_frames", "videomae", "unet_se", "tcn", "cross_attn", "mlp", "forest", "boosting", "svm",
     "linear_svm", "knn", "catch22", "multirocket", "mantis",
+    "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")

@@ -106,6 +106,11 @@ class Encoder(ABC):
             UsageError: what is missing, such as electrodes.
         """
 
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Channels of its network, in their order -> those of a signal that each is made of; by default a signal's own
+        `channels`. Raises UsageError where it cannot read them."""
+        return {name: (name,) for name in channels}
+
     def stream(self, signal: Signal) -> Signal:
         """A recording's signal as this encoder wants it, at any rate; stored once, then sliced by time."""
         return signal

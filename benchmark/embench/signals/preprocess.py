@@ -78,6 +78,8 @@ _STANDARD = {
 
 RULES = {
     "standard-v1": Rules(_STANDARD),
+    # Of the networks for EEG whose authors state a band, those of LaBraM and LUNA.
+    "wide-eeg-v1": Rules({**_STANDARD, "eeg": Rule(high=0.1, low=75.0, order=4, notch=True)}),
     # A transfer function of order 8 is what scipy calls a band-pass of order 4. The paper filters all corpora alike,
     # so that AMIGOS, released with 4 to 45 Hz, gets both filters. It drops nothing from a recording's start.
     "vazquez2022": Rules(
