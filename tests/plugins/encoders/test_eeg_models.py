@@ -31,7 +31,7 @@ RATE = 500.0
 @pytest.fixture(scope="module", autouse=True)
 def braindecode():
     return pytest.importorskip(
-        "braindecode", reason="braindecode is not installed: pip install 'embench-affect[foundation]'"
+        "braindecode", reason="braindecode is not installed: pip install '.[foundation]'"
     )
 
 
