@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,8 @@ M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
+OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
+"""What weights saw of a dataset's people, as the overlap of a run that tests them."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 """Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
