@@ -126,13 +126,18 @@ def _inputs(planned: Plan) -> dict[str, Any]:
         )
         for m, data in known.items()
     }
+    units = kept_units(planned)
+    return {**({"weights": parts} if parts else {}), **({"kept_units": units} if units else {})}
+
+
+def kept_units(planned: Plan) -> dict[str, str]:
+    """Modality -> the unit in which its encoder reads it, where the protocol standardises those of others."""
     stored = planned.test.store.modalities
-    units = {
+    return {
         m: "+".join(dict.fromkeys(stored[name].unit for name in names_in(m)))
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
     }
-    return {**({"weights": parts} if parts else {}), **({"kept_units": units} if units else {})}
 
 
 def _objects(planned: Plan) -> dict[str, Any]:
