@@ -71,7 +71,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     method = applied(method, request.settings)
     check_parts(method, kind)
     check_inputs(method, card)
-    check_adaptation(method)
+    check_adaptation(method, request.settings)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 

@@ -13,6 +13,7 @@ from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
+from embench.engine.handover import Site
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card
@@ -20,8 +21,9 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
+from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
-from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.graph import Builder, Graph, Setting, data_places, source_spec, stage_folder
 from embench.planning.limits import dropped_modalities, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
@@ -242,6 +244,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     started = weights.find_weights(named, request.runs_folder, method) if named else None
     if request.pretrained != RANDOM:
         _check_frozen(method, started)
+    check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))
     sites = check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
