@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from embench.engine.lora import add_lora, check_lora, merge_lora, merged_state
 from embench.errors import UsageError
@@ -116,6 +117,15 @@ def test_dropout_hides_inputs_from_the_addition_in_training_alone():
     assert 0.2 < hidden < 0.8
     layer.eval()
     assert ((layer.weight - base).abs().sum(0) > 0).all()
+
+
+def test_what_a_network_computes_from_other_weights_stays():
+    network = nn.Sequential(nn.Linear(4, 4), weight_norm(nn.Linear(4, 4)))
+    names = network.state_dict().keys()
+    add_lora(network, LORA)
+    merge_lora(network)
+    assert network.state_dict().keys() == names
+    assert not any(p.requires_grad for p in network[1].parameters())
 
 
 def test_a_network_without_linear_layers_is_refused():

@@ -57,13 +57,14 @@ def check_lora(network: nn.Module, where: str) -> None:
 
 
 def _matrices(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """The weights of linear layers, those in attention included, as (module, name of the parameter); each once."""
+    """The weights of linear layers, those in attention included, as (module, name of the parameter); each once, and
+    none that a network computes from others, whose names would be gone when an addition is merged."""
+    attention = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
     for module in network.modules():
-        if isinstance(module, nn.Linear):
-            yield module, "weight"
-        elif isinstance(module, nn.MultiheadAttention):
-            names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
-            yield from ((module, name) for name in names if getattr(module, name) is not None)
+        names = ("weight",) if isinstance(module, nn.Linear) else ()
+        for name in attention if isinstance(module, nn.MultiheadAttention) else names:
+            if isinstance(getattr(module, name), nn.Parameter):
+                yield module, name
 
 
 def merge_lora(network: nn.Module) -> None:

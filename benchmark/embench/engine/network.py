@@ -256,7 +256,7 @@ class Fitted(NamedTuple):
 
 def describe(folder: Folder) -> Fitted:
     """Kind, params and inputs of a fitted stage that was run."""
-    plain = json.loads(folder.file("stage.json").read_text())
+    plain = folder.description()
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
 
