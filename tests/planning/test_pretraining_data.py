@@ -110,7 +110,7 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
 
 def test_the_record_names_unit_and_band_of_what_is_not_standardised(shared, file):
     done = shared.run(**{**options(file, "InItsUnit"), "modalities": "ecg"}, dev=True)
-    assert done.manifest["kept_units"] == {"ecg": "mV, 0.5 to 64 Hz"}
+    assert done.manifest["kept_units"] == {"ecg": "mV, 0.5 to 32 Hz"}
 
 
 @pytest.mark.slow
