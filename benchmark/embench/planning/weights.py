@@ -20,15 +20,8 @@ from embench.planning.parts import FUSION, Method
 from embench.planning.request import Request, assign
 from embench.records import record
 from embench.records.floors import RANDOM
-from embench.records.manifest import Overlap
+from embench.records.manifest import OVERLAP_OF, Overlap
 from embench.records.names import family_of
-
-_OVERLAP: Mapping[Saw, Overlap] = {
-    "none": "none",
-    "unlabelled": "unlabelled_target",
-    "labelled": "labelled_target",
-    "undisclosed": "unknown",
-}
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
@@ -125,7 +118,7 @@ def seen_by(data: PretrainingData | None, dataset: str) -> Saw:
 
 def own_overlap(method: Method, dataset: str) -> list[Overlap]:
     """Relation of a dataset's subjects to those behind the weights that each encoder brings with it."""
-    return [_OVERLAP[seen_by(data, dataset)] for data in own_weights(method).values()]
+    return [OVERLAP_OF[seen_by(data, dataset)] for data in own_weights(method).values()]
 
 
 def find_weights(text: str, runs: Path, method: Method) -> Weights:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,8 @@ M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
+OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
+"""What weights saw of a dataset's people, as the overlap of a run that tests them."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 """Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
@@ -309,7 +311,7 @@ class EntryPart(_Part):
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
     and in the test, in words, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `kept_units`: modality -> the unit in which its encoder reads it, where it is not standardised.
+    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not standardised.
     `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects. `videos`: how
     many recordings of each dataset were seen, which could not be decoded and why, and how many of the segments that
     were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal of the

@@ -207,3 +207,14 @@ def test_names_and_shapes_of_weights_are_those_of_the_files() -> None:
     ]
     known, *listed = KEYS.read_text().splitlines()
     assert listed == lines, f"written under {known}, here mantis-tsfm {version('mantis-tsfm')}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapt", ["frozen", "ridge", "lora", "full"])
+def test_a_random_one_is_run_whole_however_it_is_adapted(bench: Bench, adapt: str) -> None:
+    settings = (f"encoder.adapt={adapt}", "encoder.epochs=2", "encoder.view.length_s=4.0", "encoder.view.step_s=4.0")
+    done = bench.run("mantis", modalities="eda", settings=settings, dev=True)
+    assert done.manifest["pretrain_overlap"] == "none"
+    assert "weights" not in done.manifest
+    assert done.manifest["config"]["parts"]["encoder[eda]"]["libraries"] == {"mantis-tsfm": version("mantis-tsfm")}
+    assert np.isfinite(done.predictions["score"]).all()
