@@ -108,9 +108,9 @@ def test_an_encoder_gets_its_signals_in_their_unit(shared, file, name, memory_by
     assert np.abs(stored).max() != pytest.approx(np.abs(scaled).max(), rel=0.01)
 
 
-def test_the_record_names_the_unit_of_what_is_not_standardised(shared, file):
+def test_the_record_names_unit_and_band_of_what_is_not_standardised(shared, file):
     done = shared.run(**{**options(file, "InItsUnit"), "modalities": "ecg"}, dev=True)
-    assert done.manifest["kept_units"] == {"ecg": "mV"}
+    assert done.manifest["kept_units"] == {"ecg": "mV, 0.5 to 32 Hz"}
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[
 
 
 def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
-    from embench.signals.preprocess import LINEAR, RULES, VIDEO_FEATURES_HZ, Rule
+    from embench.signals.preprocess import LINEAR, VIDEO_FEATURES_HZ, band_after
 
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
@@ -129,10 +129,9 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     prepared = VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
     own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
     read = "features of " if encoder.reads == "features" else ""
-    rate = min(r for r in (card.rate, prepared, own or prepared) if not math.isnan(r))
-    rule = Rule() if modality in LINEAR else RULES[protocol.preprocess].filters.get(modality, Rule())
-    high = max(rule.high or 0.0, card.applied[0] or 0.0, float(encoder.recipe.prepare.get("high_hz", 0.0)))
-    low = min(edge for edge in (rule.low, card.applied[1], rate / 2) if edge is not None)
+    rates = (card.rate, prepared, own or prepared)
+    high, low = band_after(modality, rates, card.applied, protocol.preprocess)
+    high = max(high, float(encoder.recipe.prepare.get("high_hz", 0.0)))
     band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
     return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
 

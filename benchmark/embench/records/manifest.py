@@ -311,7 +311,7 @@ class EntryPart(_Part):
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
     and in the test, in words, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `kept_units`: modality -> the unit in which its encoder reads it, where it is not standardised.
+    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not standardised.
     `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects. `videos`: how
     many recordings of each dataset were seen, which could not be decoded and why, and how many of the segments that
     were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal of the

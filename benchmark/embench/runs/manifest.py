@@ -33,6 +33,7 @@ from embench.records.manifest import (
 from embench.records.names import is_own
 from embench.records.record import TUNING_FILE
 from embench.registry.catalogue import installed
+from embench.signals.preprocess import band_after
 from embench.statistics import evaluation
 from embench.texts import visible
 
@@ -131,13 +132,20 @@ def _inputs(planned: Plan) -> dict[str, Any]:
 
 
 def kept_units(planned: Plan) -> dict[str, str]:
-    """Modality -> the unit in which its encoder reads it, where the protocol standardises those of others."""
-    stored = planned.test.store.modalities
+    """Modality -> the unit and band in which its encoder reads it, where the protocol standardises those of others."""
     return {
-        m: "+".join(dict.fromkeys(stored[name].unit for name in names_in(m)))
+        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
         for m, part in planned.method.encoders.items()
         if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
     }
+
+
+def _unit_and_band(planned: Plan, name: str) -> str:
+    """The unit of a modality, and the band that the release and the protocol leave of it, which no higher rate makes
+    wider."""
+    stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
+    high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
+    return f"{stored.unit}, {high:g} to {low:g} Hz"
 
 
 def _objects(planned: Plan) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,24 @@ RULES = {
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
 """Derived series, not waves: no filter, straight lines between values."""
+
+
+def band_after(
+    modality: str, rates: Iterable[float], applied: tuple[float | None, float | None], rules: str
+) -> tuple[float, float]:
+    """Edges in Hz of what a signal holds after preprocessing, as far as filters and rates say.
+
+    Args:
+        rates: those that it passes, in Hz; NaN where one varies, which then counts as high enough.
+        applied: edges (high-pass, low-pass) of filters already in the files. rules: a name in `RULES`.
+
+    >>> band_after("eeg", (128.0, 256.0), (4.0, 45.0), "wide-eeg-v1")
+    (4.0, 45.0)
+    """
+    rule = Rule() if modality in LINEAR else RULES[rules].filters.get(modality, Rule())
+    half = min(rate for rate in rates if not math.isnan(rate)) / 2
+    low = min(edge for edge in (rule.low, applied[1], half) if edge is not None)
+    return max(rule.high or 0.0, applied[0] or 0.0), low
 
 
 def preprocess(

@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -40,11 +41,14 @@ from embench_plugins.encoders.eeg_windows import SCALES, Network, Pieces
 MICROVOLTS = {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
 """Unit of a signal -> how many µV it is."""
 
+WINDOW = frozenset({"n_outputs", "n_chans", "n_times", "chs_info", "sfreq", "input_window_seconds"})
+"""Arguments of every class of braindecode that say what it reads, and not how."""
+
 # All of their authors' schedules end at a cosine's zero; the lowest rate that some of them state is a thousandth.
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", epochs=50, batch=64, clip=1.0,
     view=View("window", 10.0, 10.0),
-    prepare={"rate_hz": 200, "high_hz": 0.0, "scale": "100 uV"},
+    prepare={"rate_hz": 200, "high_hz": 0.0, "reference": "as recorded", "scale": "100 uV"},
     build={**pretrained.BUILD, "weights": weights.UNNAMED, "pooling": "mean", "head": "mean"},
     assumed=("selection", "class_weight", "view.step_s"),
 )  # fmt: skip
@@ -65,7 +69,8 @@ class EegFoundation(Encoder):
     """A network of braindecode over windows of EEG.
 
     Prepare keys: `rate_hz`, the network's own rate; `high_hz`, the edge of a high-pass beside the protocol's filter, 0
-    for none; `scale`, by which a window is scaled: `100 uV` and `mV` divide by so much, `p95` by the 95th percentile of
+    for none; `reference`, `average` to take the mean of the electrodes that are read from each, else `as recorded`;
+    `scale`, by which a window is scaled: `100 uV` and `mV` divide by so much, `p95` by the 95th percentile of
     a channel's magnitude, `z` standardises each channel, `z15` also clips it at 15 SD.
 
     Build keys: `weights`; `accepts`, see `embench_plugins.pretrained`; `pooling`, `mean` of the tokens or `cls` where
@@ -161,6 +166,7 @@ class EegFoundation(Encoder):
             )  # fmt: skip
         for key, value, allowed in (
             ("prepare.scale", prepare["scale"], tuple(SCALES)),
+            ("prepare.reference", prepare["reference"], ("as recorded", "average")),
             ("build.pooling", build["pooling"], ("mean", "cls") if "cls" in self.offered else ("mean",)),
             ("build.head", build["head"], ("mean", "paper") if "head" in self.offered else ("mean",)),
         ):
@@ -210,6 +216,8 @@ class EegFoundation(Encoder):
         row = {name: signal.data[k] for k, name in enumerate(signal.channels)}
         wired = self.network_channels(signal.modality or "eeg", signal.channels)
         data = np.stack([row[first] - (row[less[0]] if less else 0) for first, *less in wired.values()])
+        if self.recipe.prepare["reference"] == "average":
+            data = data - data.mean(0, keepdims=True)
         high = float(self.recipe.prepare["high_hz"])
         if high:
             data = highpass(data, signal.rate, high, order=4)
@@ -242,6 +250,15 @@ class EegFoundation(Encoder):
         own = {*pretrained.BUILD, "pooling", "head"}
         return {key: value for key, value in self.recipe.build.items() if key not in own}
 
+    def _published(self, kind: Any) -> dict[str, Any]:
+        """Numbers and switches that the `config.json` beside the weights says to the network's class, as for `qkv_bias`
+        of LaBraM; not how long and wide its windows were."""
+        if self.recipe.build["weights"] in (weights.RANDOM, weights.UNNAMED):
+            return {}
+        taken = signature(kind).parameters.keys() - WINDOW
+        said = pretrained.config(self.assets())
+        return {key: value for key, value in said.items() if key in taken and isinstance(value, bool | int | float)}
+
     def model(self, channels: tuple[str, ...], samples: int) -> Any:
         """The network of braindecode, filled."""
         model = self.made(n_chans=len(channels), n_times=samples)
@@ -253,7 +270,7 @@ class EegFoundation(Encoder):
         pretrained.require("braindecode", f"encoder {self.family}")
         kind = getattr(import_module(self.module), self.network)
         try:
-            return kind(n_outputs=1, sfreq=self.rate, **shape, **self.sizes())
+            return kind(n_outputs=1, sfreq=self.rate, **shape, **self._published(kind) | self.sizes())
         except TypeError as error:
             raise UsageError(
                 f"braindecode's {self.network} does not take this: {error}", where="encoder.build"

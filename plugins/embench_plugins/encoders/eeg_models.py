@@ -58,7 +58,7 @@ class Labram(EegFoundation):
         PAPER.but(
             lr=5e-4, warmup=5, epochs=50, batch=64, layer_decay=0.65, clip=None,
             build={"num_layers": 12, "drop_path_prob": 0.1},
-            assumed=(*PAPER.assumed, "batch", "view.length_s"),
+            assumed=(*PAPER.assumed, "view.length_s"),
         ),
         num_layers=2,
     )  # fmt: skip
@@ -86,7 +86,8 @@ class CBraMod(EegFoundation):
 
     It tells electrodes apart by their neighbours in the order of channels alone: that order is the one of the 19
     electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times
-    the rate of the network, and smooths labels by .1, which is not done here.
+    the rate of the network, smooths labels by .1, and keeps the epoch with the best kappa on validation people, and
+    not the least loss.
     """
 
     family: ClassVar = "cbramod"
@@ -98,8 +99,9 @@ class CBraMod(EegFoundation):
     offered: ClassVar = frozenset({"head"})
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
+            selection="early_stop", patience=50,
             prepare={"high_hz": 0.3}, build={"n_layer": 12, "drop_prob": 0.1, "head": "paper"},
-            assumed=(*PAPER.assumed, "build.drop_prob"),
+            assumed=("class_weight", "view.step_s"),
         ),
         n_layer=2,
     )  # fmt: skip
@@ -121,6 +123,7 @@ class CBraMod(EegFoundation):
 class Biot(EegFoundation):
     """BIOT (Yang et al. 2023, NeurIPS): linear attention over spectra of single bipolar channels.
 
+    The epoch is the one with the least loss on validation people, in the authors' code that with the best AUROC.
     Prepare key `pairs`: 16, or 18 with two against the ears. Build key `max_chans`: how many channels the weights were
     trained with, 16 or 18.
     """
@@ -134,8 +137,9 @@ class Biot(EegFoundation):
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
             optimiser="adam", lr=1e-3, weight_decay=1e-5, schedule="constant", epochs=100, batch=512, clip=None,
+            selection="early_stop", patience=5,
             prepare={"scale": "p95", "pairs": 16}, build={"num_layers": 4, "max_chans": 16, "head": "paper"},
-            assumed=(*PAPER.assumed, "optimiser", "epochs"),
+            assumed=("class_weight", "view.step_s"),
         ),
         num_layers=2,
     )  # fmt: skip
@@ -185,7 +189,7 @@ class Eegpt(EegFoundation):
     """EEGPT (Wang et al. 2024, NeurIPS): summaries of a quarter of a second of all electrodes, by their names.
 
     Electrodes go in as they are, without the projection to 19 channels that braindecode has by default: its weights
-    would be random in a frozen network.
+    would be random in a frozen network. They are read against their mean, in mV, as in its pretraining.
     """
 
     family: ClassVar = "eegpt"
@@ -199,9 +203,9 @@ class Eegpt(EegFoundation):
     left_out: ClassVar = ("final_layer", "chan_proj", "chans_id")
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
-            lr=4e-4, weight_decay=0.01, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
-            prepare={"rate_hz": 256, "scale": "mV"}, build={"depth": 8, "head": "paper"},
-            assumed=(*PAPER.assumed, "schedule", "prepare.high_hz", "prepare.scale"),
+            lr=4e-4, weight_decay=0.01, warmup=20, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
+            prepare={"rate_hz": 256, "reference": "average", "scale": "mV"}, build={"depth": 8, "head": "paper"},
+            assumed=("class_weight", "view.step_s", "prepare.high_hz"),
         ),
         depth=2,
     )  # fmt: skip
@@ -243,10 +247,10 @@ class Luna(EegFoundation):
     left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
     recipes: ClassVar[Mapping[str, Recipe]] = with_small(
         PAPER.but(
-            selection="early_stop", patience=10, view=View("window", 5.0, 5.0), clip=None,
+            lr=5e-4, warmup=10, epochs=30, batch=256, layer_decay=0.75, clip=None, selection="early_stop", patience=8,
+            view=View("window", 5.0, 5.0),
             prepare={"rate_hz": 256, "scale": "z"}, build={"depth": 8},
-            assumed=(*(name for name in PAPER.assumed if name != "selection"), "lr", "weight_decay", "epochs", "batch",
-                     "build.head"),
+            assumed=("class_weight", "view.step_s", "build.head"),
         ),
         depth=2,
     )  # fmt: skip
@@ -269,7 +273,12 @@ class Luna(EegFoundation):
 
 
 class Reve(EegFoundation):
-    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are."""
+    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are.
+
+    Places are the template's, as in its authors' table. Windows are standardised and clipped, as in its pretraining; on
+    other data their code divides by a constant instead (`--set "encoder.prepare.scale=100 uV"`), and trains the head
+    alone first, which is not done here.
+    """
 
     family: ClassVar = "reve"
     module: ClassVar = "braindecode.models.reve"

@@ -63,6 +63,8 @@ def by_hand(cls, signal, model):
         x = np.stack([row[a] - row[b] for a, b in (pair.split("-") for pair in PAIRS[:16])])
     else:
         x = np.stack([row[name] for name in (CLINICAL if cls is CBraMod else in_table(cls, row))])
+    if cls is Eegpt:
+        x = x - x.mean(0)
     if high := {CBraMod: 0.3, Reve: 0.5}.get(cls):
         x = highpass(x, RATE, high, 4)
     rate = 256 if cls in (Eegpt, Luna) else 200
@@ -194,6 +196,20 @@ def test_weights_come_from_a_file_and_decide_the_output(cls, recorded, checkpoin
     for name, value in one.model.state_dict().items():
         expected = state[name][:, : value.shape[1]] if name == "temporal_embedding" else state[name]
         torch.testing.assert_close(value, expected)
+
+
+def test_switches_that_the_config_beside_the_weights_names_hold_and_its_window_does_not(recorded, checkpoint):
+    folder, state = checkpoint(Labram)
+    biases = {f"blocks.{k}.attn.{name}_bias": torch.full((200,), 0.1) for k in (0, 1) for name in "qv"}
+    save_file({**{n: v.contiguous() for n, v in state.items()}, **biases}, folder / "model.safetensors")
+    encoder = made(Labram, weights=str(folder))
+    with pytest.raises(DataError, match=r"these weights are of another network: blocks\.0\.attn\.q_bias"):
+        network(encoder, encoder.stream(recorded))
+    said = {"qkv_bias": True, "n_times": 3000, "n_chans": 128, "n_outputs": 4}
+    (folder / "config.json").write_text(json.dumps(said))
+    built, x = network(encoder, encoder.stream(recorded))
+    assert biases.keys() <= built.model.state_dict().keys()
+    assert built(x).x.shape == (1, 19 * 10, 200)
 
 
 def test_labram_reads_fewer_seconds_with_the_first_positions_of_its_checkpoint(recorded, checkpoint):
