@@ -270,6 +270,7 @@ def _record(folder: Path) -> Record:
 def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     """The question of a request, whoever states it: a row, a claim or an entry."""
     encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
+    settings = tuple(s.replace(".frozen=true", ".adapt=frozen") for s in settings)  # as entries have it
     modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
     named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
     pretrainers = tuple(request.get("pretrainers") or ())

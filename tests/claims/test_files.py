@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -29,8 +30,11 @@ datasets:
   wesad: {targets: [stress], published: {stress: 0.1}}
 """
 
-WEIGHTS = ("encoder[video].build.weights=random",)
-"""Those of the paper cannot be had here."""
+WEIGHTS = (
+    "encoder[video].build.weights=random",
+    *(f"encoder[eeg:{n}].build.weights=random" for n in ("labram", "cbramod", "biot", "eegpt", "luna", "reve")),
+)
+"""Those of the papers cannot be had here."""
 
 BUNDLED = [claim for claim in installed_claims() if isinstance(claim, Claim)]
 
@@ -41,6 +45,7 @@ def test_every_bundled_file_is_read():
         found = installed_claims()
     assert {claim.paper for claim in found} == {
         "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026", "xu2025",
+        "banville2026", "xiong2025", "guetschel2026", "singh2025",
     }  # fmt: skip
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")
@@ -117,11 +122,17 @@ datasets: {wesad: {targets: [stress]}}
 
 
 def _is_there(request, card):
-    """Whether this version has the plugins, and the reader the modalities."""
+    """Whether this version has the plugins and their libraries, and the reader the modalities."""
     plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
     plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
     read = [name for modality in request.modalities.split(",") for name in names_in(modality)]
-    return all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)
+    if not (all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)):
+        return False
+    needed = {library for kind, name in plugins if kind == "encoder" for library in registry.load(kind, name).libraries}
+    try:
+        return all(version(library) for library in needed)
+    except PackageNotFoundError:
+        return False
 
 
 def write(folder, text, paper="acme2030", name="A1"):
@@ -206,6 +217,15 @@ def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
     (claim,) = select_claims("vazquez2022", ("V8",))
     (pair,) = claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
     assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")
+
+
+def test_weights_of_one_encoder_reach_the_side_that_starts_from_them():
+    """The other side has no such setting, and would be refused."""
+    (claim,) = select_claims("banville2026", ("N1",))
+    named = ("encoder[eeg:cbramod].build.weights=w", "encoder[eeg:labram].build.weights=x", "encoder[eeg].batch=8")
+    (pair,) = claim_pairs([claim], ["eegmat"], ["own"], {"settings": named, "seeds": "0"})
+    assert pair.a.settings == (*claim.a.stated["set"], "encoder[eeg].build.weights=w", "encoder[eeg].batch=8")
+    assert pair.b.settings == (*claim.b.stated["set"], "encoder[eeg].batch=8")
 
 
 def test_without_a_paper_the_command_lists_and_plans_nothing(embench, tmp_path, monkeypatch):

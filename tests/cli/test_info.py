@@ -94,6 +94,21 @@ def test_recipes_on_a_dataset_and_how_the_encoder_reads_it(embench):
     assert "the encoder would read, and amigos lacks: ppg" in out
 
 
+def test_which_channels_a_network_gets_of_a_dataset_and_in_which_band(embench):
+    """None of it needs the library that builds the network."""
+    wide = ("--protocol", "subject-independent-wide-eeg-v1")
+    reading = document(embench, "reve", "--dataset", "amigos", *wide)["reading"]
+    assert reading["modalities"]["eeg"]["read"] == "200 Hz"
+    assert reading["modalities"]["eeg"]["band"] == "4 to 45 Hz", "a higher rate adds no band"
+    of_pairs = document(embench, "biot", "--dataset", "eegmat", *wide)["reading"]
+    assert of_pairs["modalities"]["eeg"]["band"] == "0.5 to 45 Hz"
+    assert list(of_pairs["channels"]["eeg"]["read"])[:2] == ["Fp1-F7", "F7-T7"]
+    assert of_pairs["channels"]["eeg"]["left_out"] == ["Fz", "Cz", "Pz"]
+    out = embench("info", "biot", "--dataset", "amigos").out.replace("\n", " ")
+    assert "eeg cannot be read: biot reads differences of electrodes, and Fp1, Fp2, C3, P3, C4, P4 are missing" in out
+    assert "network's order" not in embench("info", "eegnet", "--dataset", "amigos").out, "it reads them as they are"
+
+
 def test_a_dataset_of_which_the_encoder_reads_nothing(embench):
     done = embench("info", "videomae", "--dataset", "stress_predict")
     assert done.code == 0
@@ -147,3 +162,13 @@ def test_several_packages_are_a_column(embench, acme):
     assert acme
     head = embench("list", "encoder").out.splitlines()[1]
     assert "package" in head
+
+
+def test_known_weights_are_listed_with_their_licence_and_what_they_saw(embench):
+    weights = {row["weights"]: row for row in document(embench, "mantis")["weights"]}
+    assert weights["paris-noah/MantisV2@COMMIT"]["licence"] == "MIT"
+    assert weights["paris-noah/MantisV2@COMMIT"]["saw"] == "none (declared)"
+    assert weights["paris-noah/Mantis-8M@COMMIT"]["saw"] == "undisclosed"
+    assert document(embench, "labram")["weights"][0]["saw"] == "seed unlabelled, other sets none (declared)"
+    assert "weights" not in document(embench, "cnn_tf")
+    assert "known weights" in embench("info", "mantis").out

@@ -5,6 +5,8 @@ synthetic subjects in `.embench/demo` and in $EMBENCH_DATA, and a few real ones 
 tests read the arguments of every command and run those that need no data; the slow ones run all.
 """
 
+import shlex
+
 import pytest
 import typer
 
@@ -12,13 +14,14 @@ from embench import registry
 from embench.cli import app, main
 
 from .conftest import EMBENCH, run_all
-from .pages import CLUSTER, GUIDE, PAGES, ROOT, commands
+from .pages import CLUSTER, GUIDE, PAGES, ROOT, blocks, commands
 
 HERE = [page for page in PAGES if page != CLUSTER]
 HOLDERS = [page for page in PAGES if "\n## If you hold the files\n" in page.read_text(encoding="utf-8")]
 """Pages with commands on files that only their holders have: their arguments are read, and they are not run."""
 WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS)]
 """Pages whose commands run here; `test_guide.py` runs those of the pages on plugins, and looks at what they leave."""
+FOUNDATION = ROOT / "docs" / "guide" / "foundation.md"
 GROUPS = ("data", "leaderboard", "plugin")
 INSTANT = ("list", "info", "doctor")
 
@@ -45,13 +48,23 @@ def test_commands_are_of_programs_that_a_test_can_run(page):
 
 @pytest.mark.parametrize("page", pages_with(lambda words: words[0] in EMBENCH and not is_instant(words)))
 def test_arguments_are_those_of_the_commands(page, monkeypatch):
+    are_read([words for words in commands(page) if words[0] in EMBENCH and not is_instant(words)], monkeypatch)
+
+
+def test_arguments_of_the_commands_for_holders_of_a_gpu_are_those_of_the_commands(monkeypatch):
+    """They need weights that nobody has here: they are text, and not run."""
+    lines = "".join(b.body for b in blocks(FOUNDATION) if b.language == "text").replace("\\\n", " ").splitlines()
+    assert len(lines) == 4
+    are_read([shlex.split(line) for line in lines], monkeypatch)
+
+
+def are_read(lines, monkeypatch):
     """Each is read as the program reads it, and goes to the command that it names; nothing is run."""
     read, program = [], typer.main.get_command(app).context_class
     monkeypatch.setattr(program, "invoke", lambda self, *_, **__: read.append(self.command_path))
-    for words in commands(page):
-        if words[0] in EMBENCH and not is_instant(words):
-            assert main(words[1:]) == 0, " ".join(words)
-            assert read[-1].split() == ["embench", *words[1 : 3 if words[1] in GROUPS else 2]]
+    for words in lines:
+        assert main(words[1:]) == 0, " ".join(words)
+        assert read[-1].split() == ["embench", *words[1 : 3 if words[1] in GROUPS else 2]]
 
 
 def test_each_dataset_that_nobody_has_read_whole_has_its_holders_commands():

@@ -15,7 +15,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, Supervised
 
 OUTPUTS = OutputSpec((Target("t", "binary", LabelRule(), "t"),))
-ENCODERS, FUSION = "encoder.frozen=true", "fusion.frozen=true"
+ENCODERS, FUSION = "encoder.adapt=frozen", "fusion.adapt=frozen"
 
 
 class Encoder(nn.Module):
@@ -44,7 +44,10 @@ def made(encoder, fusion):
     torch.manual_seed(0)
     model = Model({"eda": Encoder()}, {"eda": TokenSpec(1, 4)}, Fusion())
     common = Common(1, {}, "cpu", 1, 0, None, SourceSpec("store", 1.0, 1.0, "none"))
-    eda, fused = (Part(name, "", Recipe(frozen=frozen)) for name, frozen in (("encoder", encoder), ("fusion", fusion)))
+    eda, fused = (
+        Part(name, "", Recipe(adapt="frozen" if frozen else "full"))
+        for name, frozen in (("encoder", encoder), ("fusion", fusion))
+    )
     params = FusionParams(common, modalities={"eda": eda}, recipe=fused.recipe, fusion=fused, inputs="tokens")
     parts = _freeze(model, params)
     return model, Supervised(model, OUTPUTS, parts)
@@ -119,3 +122,17 @@ def test_all_ways_to_go_on_share_one_pretraining(shared):
 def test_a_fusion_that_nothing_pretrains_cannot_be_frozen(shared, pretrainers):
     with pytest.raises(UsageError, match="nothing pretrains it"):
         shared.plan("Pool", fusion="shared_tf", pretrainers=pretrainers, settings=(FUSION,))
+
+
+def test_the_old_spelling_is_the_same_run(shared):
+    options = {"fusion": "shared_tf", "modalities": "ecg,eda", "pretrainers": ("signal_transform",)}
+    old, new = ("encoder.frozen=true", "fusion.frozen=true"), (ENCODERS, FUSION)
+    assert shared.plan("Pool", settings=old, **options).id == shared.plan("Pool", settings=new, **options).id
+    thawed = shared.plan("Pool", settings=(*new, "encoder.frozen=false"), **options)
+    assert {part.recipe.adapt for part in thawed.method.encoders.values()} == {"full"}
+
+
+@pytest.mark.parametrize("setting", ["fusion.adapt=ridge", "pretrainer.adapt=frozen", "encoder.frozen=maybe"])
+def test_what_a_part_cannot_be_is_refused(shared, setting):
+    with pytest.raises(UsageError, match=r"cannot be|no setting"):
+        shared.plan("Pool", fusion="shared_tf", pretrainers=("signal_transform",), settings=(setting,))

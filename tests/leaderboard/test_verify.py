@@ -163,6 +163,9 @@ def test_only_scores_of_metrics_that_one_side_lacks_are_passed_over(
     assert {"auroc_within.mean", "auroc.mean", "mcc.mean", "brier"} <= names
 
 
+LAB = {"name": "lab/net", "licence": "MIT", "source": "https://example.org", "declared": True}
+
+
 def two_folds() -> dict[str, Any]:
     rules: dict[str, Any] = PROTOCOL.model_dump(mode="json", exclude_none=True)
     return {**rules, "split": {**rules["split"], "folds": 2}}
@@ -185,6 +188,17 @@ STATEMENTS: dict[str, tuple[Edit, str]] = {
     "seeds": (lambda r: r.update(seeds=[0, 1, 2]), "config.seeds"),
     "preset": (lambda r: r["recipe"].update(preset="paper"), "config.preset"),
     "design": (lambda r: r["cohort"].update(design="free"), "cohort.design: free"),
+    "weights of nobody": (
+        lambda r: r["config"]["parts"]["encoder[ppg]"].update(assets={"model.safetensors": "0" * 64}),
+        "pretrain_overlap: none, but the weights of ppg saw unknown",
+    ),
+    "weights that saw": (
+        lambda r: (
+            r["config"]["parts"]["encoder[ppg]"].update(assets={"model.safetensors": "0" * 64}),
+            r.update(weights={"ppg": {**LAB, "saw": "labelled"}}),
+        ),
+        "pretrain_overlap: none, but the weights of ppg saw labelled_target",
+    ),
     "subject": (lambda r: r["cohort"]["people"].remove("s00"), "cohort: s00"),
 }
 

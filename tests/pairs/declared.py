@@ -14,6 +14,7 @@ from embench import registry
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recording import MODALITIES
 
+from ..extras import FOUNDATION
 from . import made
 
 JOINED = "joined"
@@ -25,7 +26,9 @@ Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
 
 def bundled(kind: str) -> tuple[str, ...]:
-    return tuple(e.name for e in registry.entries(kind) if e.package == registry.BUNDLED)
+    """The bundled plugins of a kind whose libraries are there."""
+    names = (e.name for e in registry.entries(kind) if e.package == registry.BUNDLED)
+    return tuple(name for name in names if name not in FOUNDATION)
 
 
 @cache

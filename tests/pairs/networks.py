@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from embench import registry
 from embench.engine import estimators, fits, loop, network
+from embench.engine import tokens as stage_tokens
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import fit_scale, probabilities
@@ -67,7 +68,7 @@ def check_fitted(stage: Stage, plan: Plan, decisions: bool = False) -> network.H
 def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> None:
     """A fusion over frozen nets: on their hidden layers it learns as any other, and over the nets it answers alike."""
     signals, _, train, _, _ = fits.labelled(stage)
-    outputs, hidden = network.output_spec_of(stage.params), fits.hidden_data(signals, nets)
+    outputs, hidden = network.output_spec_of(stage.params), stage_tokens.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
     fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
     model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
@@ -148,7 +149,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     """An estimator on features or hidden layers, any of them absent somewhere: neither what lies in absent rows counts,
     nor other rows."""
     data, _, _, _, grid = fits.labelled(stage)
-    data = fits.hidden_data(data, nets) if nets else data
+    data = stage_tokens.hidden_data(data, nets) if nets else data
     (target,), order = network.output_spec_of(stage.params).targets, tuple(data.feeds)
     there = ways(order, data.size)
     one, other = (estimators.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))

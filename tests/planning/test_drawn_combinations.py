@@ -13,6 +13,8 @@ from embench.errors import UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request
 
+from ..extras import FOUNDATION
+
 pytestmark = pytest.mark.slow
 
 SIZES = {
@@ -57,8 +59,9 @@ def drawn(rng, data):
     dataset, other = rng.choice(TESTED), rng.choice([*TESTED, "corpus"])
     own = [m for m in registry.load("dataset", dataset).card.modalities if m in MODALITIES]
     modalities = rng.sample(MODALITIES if rng.random() < 1 / 6 else own, rng.choice([1, 1, 2]))
-    readers = [n for n in registry.names("encoder") if set(modalities) & registry.load("encoder", n).accepts]
-    encoder = rng.choice(registry.names("encoder") if rng.random() < 1 / 6 else readers)
+    encoders = [name for name in registry.names("encoder") if name not in FOUNDATION]
+    readers = [n for n in encoders if set(modalities) & registry.load("encoder", n).accepts]
+    encoder = rng.choice(encoders if rng.random() < 1 / 6 else readers)
     pretrainer = rng.choice(registry.names("pretrainer"))
     ways = [
         {}, {"pretrainers": (pretrainer,)}, *[{"pretrainers": (f"{pretrainer}:{other}",)}] * 2,

@@ -17,6 +17,7 @@ from embench_plugins.datasets.faced.layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
     "across-contexts-v1": "e65f4ddb7f5cd07f8bc406f9990e2695b716de143fb5bd778278a72e2b32a2cc",
+    "banville2026": "1cafa216c31327824e8c15eb7ba1c174ed4c36ffc8c10e5dedbe0e3fec9e925b",
     "chen2023": "5b14ecdd2599cc50e349ec73d812dcd70ad5003ee316f869f66232949e94724f",
     "chen2023-within": "a71b0785d5b4fada0d4c1c0941dfb8e2f22c1b9dbf579296aecca4c756c8618d",
     "epic2023-elicitor": "b7ee55fc9b932bef38045e44e6adea0f64b33b16499a9bed1b51fb6258bd8376",
@@ -29,6 +30,7 @@ PUBLISHED = {
     "gerster2026-nine": "455d9071b12b5fea2440e1558dc123ac6c3356ba2466dfffe9b49bed4d81bd1d",
     "gerster2026-nine-within": "bc46fefc27ad4276e1dd507966f350cf7b7825d435e0bf5af8dc1a52b0e22a72",
     "gerster2026-time": "d0f0863c1f3f2ad071e3b00cce05969d5e2cfad24cc9bddd05c7c3850b2bcbd0",
+    "guetschel2026": "d47c3dbbbebba8e17d05eb17ae7d6879ce97352831fc3b46b075ab9c30404dbe",
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
     "leave-one-subject-out-v2": "11ff09d475ff5f1154e744b96d0097d419a611129657ddd3470010602983192b",
     "leave-one-subject-out-v3": "85d5392f608dd033db45421623772120fa910017a62bd3e90911d2fa15e96b3c",
@@ -42,6 +44,7 @@ PUBLISHED = {
     "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
     "subject-independent-v2": "b413e77f2f68b2026333b5b284e66988185b22591c85cc871ee115ee10bdea9d",
     "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
+    "subject-independent-wide-eeg-v1": "88266ff060c1c366e388f5438a42c0c44e41942fdbffd3841d3c30e7adf66ef5",
     "subject-stimulus-independent-v1": "82dff0b0f035c99c5e5c9ad55380ba9056a6cebe2699e2999ea1b31bd93228f4",
     "subject-stimulus-independent-v2": "69392d83025bbb2406d06eeab902e1f9109b03fc799e963d29a4f368b6bd4383",
     "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
@@ -55,6 +58,7 @@ PUBLISHED = {
     "woo2023-recording": "f4d359bbb5e88aaaf76546ea27b033b7dc6be85223d6b8d60e63adf2ef9be479",
     "wu2023": "080071238ee4c9c4b1370377052a2973aca97b16357416365c7f046a4dd18a38",
     "wu2023-last": "fa542771dba699db7a8a8de30ddb2b3efe51de08c9c812fcef2c161b0e1956eb",
+    "xiong2025": "c15027cef27b6876276a704e694155dff34c9ee9863940d0835a3351ee443022",
 }
 
 

@@ -59,7 +59,7 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
         ("fusion", "LogisticRegression", "did you mean logreg?"),
         ("fusion", "SVC", "did you mean svm?"),
         ("encoders", "cnn_tf", "did you mean encoder"),
-        ("encoder", "zzz", "one of amigos_features, catch22, cnn_mlp"),
+        ("encoder", "zzz", "one of amigos_features, biot, catch22, cbramod, cnn_mlp"),
         ("encoder", "embench_plugins/cnn_ft", "did you mean"),
     ],
 )

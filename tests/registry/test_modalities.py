@@ -287,7 +287,7 @@ def test_an_encoder_without_the_modality_is_refused(call):
     code, said = call("run", *RUN, "--encoder", "tcn", "--modalities", "pupil")
     assert code == 2
     assert "encoder tcn does not read pupil" in said
-    assert "gaze, strict" in said
+    assert "encoders of pupil: gaze, mantis, strict" in said
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def test_runs_start_from_them_frozen_and_fine_tuned(converted, monkeypatch, tmp_
     monkeypatch.setitem(converter.PUBLIC, unknown.manifest["converted"]["sha256"], "wesad_kemocon")
     made = convert(unknown.folder.parent / "best_model.pth", tmp_path / "known")
     before = load_file(made.folder / "weights.safetensors")
-    for settings in (("encoder.frozen=true", "fusion.frozen=true"), ()):
+    for settings in (("encoder.adapt=frozen", "fusion.adapt=frozen"), ()):
         done = run(wu2023(made, tmp_path, *settings))
         assert done.manifest["pretrain_overlap"] == "none"
         assert [seen["dataset"] for seen in done.manifest["pretraining"]] == ["PRESAGE"]

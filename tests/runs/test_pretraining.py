@@ -136,7 +136,7 @@ def equal(one, other, prefix="encoders."):
 @pytest.mark.parametrize("frozen", [True, False])
 def test_encoders_start_from_the_weights_and_stay_so_where_they_are_frozen(two, frozen):
     made = pretrained(two)
-    settings = ("encoder.frozen=true",) if frozen else ()
+    settings = ("encoder.adapt=frozen",) if frozen else ()
     for name in (str(made.folder), made.id):
         plan, stage, after = fitted_and_start(two, modalities="ecg", pretrained=name, settings=settings)
         assert stage.params.weights == {"ecg": made.manifest["sha256"]}
@@ -153,7 +153,7 @@ CHAIN = ("masked_value", f"supervised_transfer:{OTHER}")
 
 
 def test_a_step_goes_on_from_the_last_ones_weights(two):
-    settings = ("pretrainer[supervised_transfer].lr=0.0", "encoder.frozen=true")
+    settings = ("pretrainer[supervised_transfer].lr=0.0", "encoder.adapt=frozen")
     plan, stage, after = fitted_and_start(two, modalities="ecg", pretrainers=CHAIN, settings=settings)
     second = plan.graph.stages[stage.inputs["pretrained:ecg"]]
     first = plan.graph.stages[second.inputs["pretrained:ecg"]]
@@ -188,7 +188,7 @@ def test_a_whole_model_starts_with_its_fusion(two):
     assert made.manifest["scope"] == "model"
     state = load_file(made.folder / "weights.safetensors")
     assert {name.partition(".")[0] for name in state} == {"encoders", "fusion"}
-    frozen = ("encoder.frozen=true", "fusion.frozen=true")
+    frozen = ("encoder.adapt=frozen", "fusion.adapt=frozen")
     with_step = two.plan("Pool", pretrainers=(f"signal_transform:{OTHER}",), settings=frozen, **options)
     (before,) = [s.id for s in with_step.graph.stages.values() if s.kind == "pretrain"]
     assert before in two.stages()  # the run shares the stage

@@ -176,3 +176,27 @@ def test_videomae_learns_the_other_sets_labels_first(dataset, source, embench_ru
     assert found.run["pretrain_overlap"] == "none"
     (row,) = found.run["pretraining"]
     assert (row["dataset"], row["subjects"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])
+
+
+def test_a_network_of_faces_stands_beside_its_floors(made, runs, embench, tmp_path):
+    """The same network at random, frozen and from scratch, and simple features of the face; of weights in a folder,
+    and after a pretext task."""
+    torchvision_shim.settle()
+    from transformers import VideoMAEConfig, VideoMAEModel
+
+    sizes = {"image_size": 32, "patch_size": 8, "num_frames": 4, "tubelet_size": 2, "hidden_size": 64}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256, "use_mean_pooling": False}
+    VideoMAEModel(VideoMAEConfig(**sizes)).save_pretrained(tmp_path / "weights")
+    line = "--dataset amigos --modalities video --encoder videomae --target arousal --set encoder.epochs=1"
+    floors = {}
+    for pretrained in (f"--set encoder.build.weights={tmp_path / 'weights'}", "--pretrainer mae"):
+        places = ["--data-root", made, "--runs", runs, "--device", "cpu", "--workers", "1", "--seeds", "0"]
+        done = embench("run", *line.split(), *pretrained.split(), *places, "--recipe", "quick", "--floors", "--json")
+        assert done.code == 0, done.err
+        (found,) = json.loads(done.out)["floors"]
+        floors[pretrained] = [(floor["kind"], floor["method"], floor["run"]) for floor in found["floors"]]
+    one, other = floors.values()
+    assert one == other  # they are those of the network, whatever it started from
+    assert [(kind, method) for kind, method, _ in one] == [
+        ("random_frozen", "videomae + single"), ("scratch", "videomae + single"), ("features", "handcrafted + logreg"),
+    ]  # fmt: skip

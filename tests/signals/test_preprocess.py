@@ -71,6 +71,23 @@ def test_eeg_is_left_as_it_is_where_the_release_filtered_it_already():
     assert amplitude(filtered, 60) < 0.1
 
 
+@pytest.mark.parametrize(("rate", "mains"), [(250.0, 50.0), (1000.0, 60.0)])
+def test_wide_eeg_keeps_what_is_below_4_and_above_45_hz_without_the_mains(rate, mains):
+    signal = make(rate, 1.0, 10.0, 65.0, mains, 100.0, seconds=60.0, offset=5000.0)
+    out = preprocess(signal, "eeg", rate_hz=256.0, mains_hz=mains, rules="wide-eeg-v1")
+    assert out.rate == 256
+    assert [amplitude(out, hz) > 0.7 for hz in (1, 10, 65)] == [True] * 3
+    assert [amplitude(out, hz) < 0.05 for hz in (mains, 100)] == [True] * 2
+    assert abs(out.data.mean()) < 0.1
+
+
+def test_a_higher_rate_adds_no_band_to_what_was_filtered_before():
+    signal = make(128.0, 10.0, 60.0)
+    out = preprocess(signal, "eeg", rate_hz=256.0, mains_hz=50.0, applied=(4.0, 45.0), rules="wide-eeg-v1")
+    assert amplitude(out, 10) == pytest.approx(1, abs=0.02)
+    assert amplitude(out, 68) < 0.01, "an image of 60 Hz at 128"
+
+
 @pytest.mark.parametrize("rate", [250.0, 1000.0])
 def test_chen2023_keeps_eeg_from_0_05_to_47_hz_and_takes_the_mean_of_the_electrodes(rate):
     t = np.arange(round(240 * rate)) / rate

@@ -8,12 +8,14 @@ import pytest
 from embench import registry
 from embench.testing import check, check_dataset
 
+from ..extras import FOUNDATION
 from ..sample import sample
 
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = (
     "cnn_tf", "cnn_mlp", "timm_frames", "videomae", "unet_se", "tcn", "cross_attn", "mlp", "forest", "boosting", "svm",
-    "linear_svm", "knn", "catch22", "multirocket",
+    "linear_svm", "knn", "catch22", "multirocket", "mantis",
+    "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")
@@ -27,6 +29,8 @@ TRACKERS = ("tensorboard", "wandb", "mlflow")
 def test_plugin_conforms(kind, name):
     if name in TRACKERS:
         pytest.importorskip(name, reason=f"{name} is not installed: pip install {name}")
+    if name in FOUNDATION:
+        pytest.importorskip(FOUNDATION[name], reason="not installed: pip install '.[foundation]'")
     check(kind, registry.load(kind, name))
 
 

@@ -54,7 +54,7 @@ class Bench:
         return {folder.name for folder in found if folder.suffix != ".damaged"}
 
 
-BUNDLED = ("handcrafted", "cnn_tf")
+BUNDLED = ("handcrafted", "cnn_tf", "mantis")
 
 
 def encoder_name(name: str) -> str:

@@ -17,14 +17,23 @@ def claimed_request(
     Args:
         stated: what the claim says of the run, by the names of options, with its protocol.
         options: further fields of a request, where the claim says nothing. Of its settings, those of the encoder of a
-            modality that the run does not read are of other runs.
+            modality that the run does not read, or reads with another encoder (`encoder[eeg:NAME]`), are of other runs.
     """
-    ours = [s for s in options.get("settings") or () if _concerns(s, stated.get("modalities"))]
+    ours = [text for setting in options.get("settings") or () if (text := _of_run(setting, stated)) is not None]
     settings = (*stated.get("set", ()), *ours)
     own = {name: value for name, value in stated.items() if name != "set"}
     return request_of(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
 
 
-def _concerns(setting: str, modalities: str | None) -> bool:
-    modality = of_encoder(setting)
-    return modalities is None or modality is None or modality in [name.strip() for name in modalities.split(",")]
+def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:
+    """The setting as a run takes it, without the encoder's name; None where it is of other runs."""
+    place = of_encoder(setting)
+    if place is None:
+        return setting
+    modality, _, encoder = place.partition(":")
+    read, encoders = stated.get("modalities"), stated.get("encoder", ())
+    if read is not None and modality not in [name.strip() for name in read.split(",")]:
+        return None
+    if encoder and not {encoder, f"{modality}={encoder}"}.intersection(encoders):
+        return None
+    return setting.replace(f"[{place}]", f"[{modality}]", 1)

@@ -28,18 +28,22 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
+    from embench.cli import floors
     from embench.records import record
     from embench.records.looks import scored_and_whose
     from embench.statistics import comparison
 
     records = [record.read_record(folder) for folder in runs]
     tables = comparison.compare_all(records, target.split(",") if target else None, metric)
+    gaps = floors.gaps_of(records, metric, [table.target for table in tables])
     if as_json:
-        console.document({"targets": [table.as_json() for table in tables]})
+        found = {"floors": [floors.as_document(*each) for each in gaps]} if gaps else {}
+        console.document({"targets": [table.as_json() for table in tables], **found})
         return
     whose = {record.run["id"]: scored_and_whose(record.manifest) for record in records}
     for table in tables:
         _show(table, whose, every=every)
+    floors.show_gaps([each for each in gaps if each[2].gaps], records, metric)
 
 
 def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:

@@ -12,7 +12,17 @@ from typing import Annotated, Any
 from typer import Argument
 
 from embench.cli import console
-from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, read_options, texts, with_options
+from embench.cli.options import (
+    Cluster,
+    DryRun,
+    ExecutorName,
+    Json,
+    WithFloors,
+    cluster_options,
+    read_options,
+    texts,
+    with_options,
+)
 from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.errors import UsageError
@@ -37,7 +47,7 @@ _STATES = {
 @with_options(
     points=True,
     help_texts={"seeds": "Seeds of every point, comma-separated; default: those of `embench run`."},
-    before={"executor": "workers", "cluster": "workers"},
+    before={"executor": "workers", "cluster": "workers", "floors": "workers"},
 )
 def grid(
     words: Annotated[
@@ -50,6 +60,7 @@ def grid(
     *,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
+    floors: WithFloors = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -72,6 +83,13 @@ def grid(
     chosen = cluster_options(cluster or ())
     requested = [request_of(**options, **point) for point in grid_points(axes)]
     requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
+    if floors:
+        from embench.cli.floors import run_with_floors
+
+        run_with_floors(
+            requests, executor=executor, workers=options["workers"], options=chosen, dry_run=dry_run, as_json=as_json
+        )
+        return
     if dry_run:
         with snapshot():
             plans = [runner.plan(request).describe() for request in requests]

@@ -20,7 +20,7 @@ from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
 
 if TYPE_CHECKING:
-    from embench.leaderboard.columns import Row
+    from embench.leaderboard.row import Row
     from embench.leaderboard.sections import BoardSection
 
 _WHOLE = ("rank", "score", "cleared", "entry")
@@ -213,6 +213,9 @@ def _print_board(
     if whole and not chosen:
         sentences += filter(None, map(luck_sentence, section.rankings.values()))
         sentences += [section.adding.sentence] if section.adding else []
+    if not chosen and any(row.floors for _, row in rows):
+        sentences.append("Pretrained rows, their scores less those of their floors:")
+        sentences += [f"{_method_on(each)}: {each[1].floors.words}." for each in rows if each[1].floors]
     shown, title = [_column(name, scored) for name in heads], _title(section)
     if output is Format.table and not chosen:
         if "adds" in heads:

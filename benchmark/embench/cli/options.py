@@ -142,6 +142,7 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
 _PANELS = {option.field: option.panel for option in OPTIONS} | {
     "_config": "Files",
     "_from": "Files",
+    "floors": "Experiments",
     "executor": "Machine",
 }
 
@@ -181,6 +182,10 @@ ExecutorName = Annotated[
 Cluster = Annotated[
     list[str] | None,
     typer.Option("--cluster", help="Option of the executor: partition=gpu for slurm, address=HOST:PORT for ray."),
+]
+WithFloors = Annotated[
+    bool,
+    typer.Option("--floors", help="Beside what is pretrained, run the same network at random, and simple features."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only what the verdict rests on.")]

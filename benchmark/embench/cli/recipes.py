@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.cli.tables import show_table
+from embench.errors import UsageError
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import ModalityCard
@@ -67,11 +68,13 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
     rules, card = load_protocol(protocol), find.card_of(dataset, data_root)
     recipe = encoder.recipes[preset].on(card.name)
     read = [m for m in card.modalities if m in encoder.accepts]
+    wired = {m: _wiring(m, card.modalities[m].channels, encoder(recipe)) for m in read}
     return {
         "dataset": card.name,
         "protocol": rules.name,
         "recipe": preset,
         "modalities": {m: _reading(m, card.modalities[m], encoder(recipe), rules) for m in read},
+        "channels": {m: known for m, known in wired.items() if known},
         "lacking": sorted(encoder.accepts - set(card.modalities)),
         "not_read": [m for m in card.modalities if m not in encoder.accepts],
     }
@@ -83,6 +86,13 @@ def print_reading(facts: Mapping[str, Any]) -> None:
     show_table(({"modality": m, **row} for m, row in facts["modalities"].items()), title=title)
     if not facts["modalities"]:
         console.wrapped(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
+    for m, wired in facts["channels"].items():
+        if "refused" in wired:
+            console.wrapped(f"{m} cannot be read: {wired['refused']}", colour="red")
+            continue
+        made = [name if source == name else f"{name} ({source})" for name, source in wired["read"].items()]
+        left = f"; left out: {', '.join(wired['left_out'])}" if wired["left_out"] else ""
+        console.wrapped(f"channels of {m} in the network's order: {', '.join(made)}{left}")
     if facts["not_read"]:
         console.wrapped(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
     if facts["lacking"]:
@@ -90,8 +100,24 @@ def print_reading(facts: Mapping[str, Any]) -> None:
     console.echo()
 
 
+def _wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
+    """The channels of an encoder's network and what each is made of, and those of the dataset that it leaves out; why
+    it refuses them; nothing where it reads them as they are."""
+    try:
+        wired = encoder.network_channels(modality, channels)
+    except UsageError as error:
+        return {"refused": error.what}
+    if list(wired) == list(channels):
+        return {}
+    used = {name for sources in wired.values() for name in sources}
+    return {
+        "read": {name: "-".join(sources) for name, sources in wired.items()},
+        "left_out": [name for name in channels if name not in used],
+    }
+
+
 def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
-    from embench.signals.preprocess import LINEAR, RULES, VIDEO_FEATURES_HZ, Rule
+    from embench.signals.preprocess import LINEAR, VIDEO_FEATURES_HZ, band_after
 
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
@@ -103,10 +129,9 @@ def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Prot
     prepared = VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
     own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
     read = "features of " if encoder.reads == "features" else ""
-    rate = min(r for r in (card.rate, prepared, own or prepared) if not math.isnan(r))
-    rule = Rule() if modality in LINEAR else RULES[protocol.preprocess].filters.get(modality, Rule())
-    high = max(rule.high or 0.0, card.applied[0] or 0.0)
-    low = min(edge for edge in (rule.low, card.applied[1], rate / 2) if edge is not None)
+    rates = (card.rate, prepared, own or prepared)
+    high, low = band_after(modality, rates, card.applied, protocol.preprocess)
+    high = max(high, float(encoder.recipe.prepare.get("high_hz", 0.0)))
     band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
     return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
 

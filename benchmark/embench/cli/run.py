@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.options import Config, DryRun, Every, From, Json, with_options
+from embench.cli.options import Config, DryRun, Every, From, Json, WithFloors, with_options
 from embench.cli.progress import Progress, long_warning
 from embench.planning.request import request_of
 
@@ -18,6 +18,7 @@ def run(
     *,
     _config: Config = None,
     _from: From = None,
+    floors: WithFloors = False,
     dry_run: DryRun = False,
     every: Every = False,
     as_json: Json = False,
@@ -28,6 +29,11 @@ def run(
     from embench.runs import run as runner
 
     request = request_of(**options)
+    if floors:
+        from embench.cli.floors import run_with_floors
+
+        run_with_floors([request], dry_run=dry_run, as_json=as_json)
+        return
     if dry_run:
         document = runner.plan(request).describe()
     else:

@@ -58,7 +58,7 @@ def _check_rows(stage: Stage[PredictParams], asked: Questions, folder: Folder) -
     alone = np.concatenate([predictor(rows[i : i + 1])["score"] for i in range(len(rows))]).astype(np.float64)
     table = units_of_rows(alone, asked.grid.unit, len(known), asked.data.size, rows)
     units = np.flatnonzero(np.isfinite(table).all(1))
-    gap, tolerance = deviation(table[units], known[units]), machine.tolerance(asked.data.device)
+    gap, tolerance = deviation(table[units], known[units]), asked.tolerance
     if not np.isfinite(alone).all():
         raise PluginError("a prediction of a row alone is not a finite number", where=asked.names)
     if not (gap <= tolerance).all():

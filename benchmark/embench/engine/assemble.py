@@ -68,7 +68,7 @@ def assemble(
         view = view_of(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
         level = None
-        if keeps_level(source, m) and encoder.reads in ("signal", "stream"):
+        if keeps_level(source, m) and encoder.reads in ("signal", "stream") and not encoder.keeps_unit:
             derived = arrays_of(source.store, m, encoder, part.code)
             level = specs[m].fitted if specs else _level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
@@ -167,7 +167,7 @@ def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     source, shape = part.source, (len(part.source.store.recordings), derived.array.shape[0])
     if part.level is not None:
         return np.tile(part.level["mean"], (shape[0], 1)), np.tile(1.0 / part.level["std"], (shape[0], 1))
-    if source.normalise == "none":
+    if source.normalise == "none" or part.encoder.keeps_unit:
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
     key = (str(source.store.path), f"{source.normalise} {source.rest}", derived.key)
     if key not in _MOMENTS:

@@ -10,9 +10,9 @@ import numpy as np
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine import network
+from embench.engine import network, tokens
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.fits import features_dropped, frozen_networks, hidden_data, labelled, task_subjects
+from embench.engine.fits import features_dropped, frozen_networks, labelled, task_subjects
 from embench.engine.rows import Grid
 from embench.engine.specs import FusionParams
 from embench.engine.stage import Folder, Stage
@@ -45,7 +45,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     modules: dict[str, network.HiddenEncoder] = {}
     if params.inputs != "features":
         modules, specs = frozen_networks(stage, params, root)
-        data = hidden_data(data, modules)
+        data = tokens.hidden_data(data, modules)
     train, val = (_labelled_rows(data, part) for part in (train, val))
     rows = _rows(stage, data, train, val, grid)
 

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from embench import registry
-from embench.engine import dropping, network
+from embench.engine import closed, dropping, lora, network, tokens
 from embench.engine.assemble import assemble, with_stats
-from embench.engine.feed import Data, FeatureFeed
+from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
@@ -124,14 +124,17 @@ def _start(model: Model, stage: Stage[FitParams], root: Path) -> None:
 
 
 def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
-    """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules."""
+    """Freezes what recipes say: encoders, but for what `lora` adds, and all of a fusion that is not under its `.head`.
+    Returns the modules that stay in evaluation mode."""
+    adapted = [(model.encoders[m], part.recipe) for m, part in params.modalities.items() if part.recipe.adapt == "lora"]
+    still = [part for encoder, recipe in adapted for part in lora.add_lora(encoder, recipe.lora)]
     parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
     if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
     for part in parts:
         for parameter in part.parameters(recurse=False):
             parameter.requires_grad_(False)
-    return parts
+    return parts + still
 
 
 @dataclass(frozen=True)
@@ -139,18 +142,24 @@ class Ready:
     """A network with its first weights, and the rows that it learns from.
 
     Args:
-        train, val: positions (k,), (v,) in `data`.
+        module: what is trained: `model`, or one that reads tokens of its frozen encoders and shares the rest with it.
+        data: what `module` reads; `rows`: what `model` does.
+        train, val: positions (k,), (v,) in both.
+        unit: (n,) the unit of each row.
         told: facts on features for the result.
         frozen: parameters of the frozen nets under it.
     """
 
     stage: Stage[FitParams]
     folder: Folder
+    model: Model
     module: Supervised
     specs: Mapping[str, InputSpec]
     data: Data
+    rows: Data
     train: np.ndarray
     val: np.ndarray
+    unit: np.ndarray
     told: Mapping[str, Any] = field(default_factory=dict)
     frozen: int = 0
 
@@ -159,27 +168,48 @@ class Ready:
         """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
         if not self.stage.params.every_epoch:
             return None
-        return lambda epoch: network.save_weights(self.folder, self.module.model, epoch)
+        return lambda epoch: network.save_weights(self.folder, self.model, epoch)
 
-    def finish(self, state: FitState) -> dict[str, Any]:
-        """Writes the fitted network and its learning curve; returns the stage's result."""
-        model = self.module.model
-        network.save(self.folder, model, self.specs)
+    def fit(self) -> dict[str, Any]:
+        """Fits the network, by its recipe or in closed form, and writes it; returns the stage's result."""
+        recipe = self.stage.params.recipe
+        if isinstance(self.model.head, closed.LinearHead):
+            return self._finish({"epochs": 0, "penalty": self._fit_closed(self.model.head)})
+        state = fit(
+            self.module, self.module, self.data, self.train, self.val, recipe, self.folder, self.stage.seed,
+            self.epoch_ended,
+        )  # fmt: skip
+        return self._finish(_learned(state, self.folder))
+
+    def _fit_closed(self, head: closed.LinearHead) -> dict[str, float]:
+        """Fits the head to the training rows' pooled tokens; the penalties that their subjects chose, by target."""
+        ((m, encoder),) = self.module.model.encoders.items()
+        x, mask = self.data.feeds[m].batch_rows(self.train)
+        pooled = encoder(x, mask).pooled().cpu().numpy()
+        y, weight = (part[self.train].cpu().numpy() for part in self.data.labels)
+        subjects = task_subjects(self.stage)[self.unit[self.train]]
+        return closed.fit_head(head, self.module.outputs, self.model.scale, pooled, y, weight, subjects)
+
+    def _finish(self, learned: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the fitted network; returns the stage's result."""
+        trained = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        lora.merge_lora(self.model)
+        network.save(self.folder, self.model, self.specs)
         return {
-            **_outcome(state, self.folder, self.train, self.val),
+            **learned,
+            "rows": len(self.train),
+            "val_rows": len(self.val),
             **self.told,
-            "parameters": network.parameter_count(model) + self.frozen,
-            "flops": flops_of(model, self.data, self.train),
+            "parameters": network.parameter_count(self.model) + self.frozen,
+            "trained": trained,
+            "flops": flops_of(self.model, self.rows, self.train),
         }
 
 
 def run_network(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
     """One modality's encoder with its own head; or a fusion, end to end with its encoders, or over the hidden layers of
     frozen unimodal nets."""
-    r = ready(stage, folder, root)
-    recipe = stage.params.recipe
-    state = fit(r.module, r.module, r.data, r.train, r.val, recipe, folder, stage.seed, r.epoch_ended)
-    return r.finish(state)
+    return ready(stage, folder, root).fit()
 
 
 def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
@@ -188,7 +218,7 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     params = stage.params
     if isinstance(params, FusionParams) and params.inputs == "hidden":
         return _over_hidden(stage, params, folder, root)
-    data, specs, train, val, _ = labelled(stage)
+    data, specs, train, val, grid = labelled(stage)
     outputs = network.output_spec_of(params)
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
@@ -198,7 +228,30 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     _start(model, stage, root)
     frozen = _freeze(model, params)
     outputs = _labels_of(model, params, data, train, params.recipe)
-    return Ready(stage, folder, Supervised(model, outputs, frozen).to(data.device), specs, data, train, val, told)
+    model.to(data.device)
+    still = [m for m, part in params.modalities.items() if part.recipe.frozen]
+    everywhere = _everywhere(stage, specs, grid, root) if still else None
+    reading, read = tokens.once(model, data, still, stage.places.get("memory_bytes"), everywhere)
+    module = Supervised(reading, outputs, frozen).to(data.device)
+    return Ready(stage, folder, model, module, specs, read, data, train, val, grid.unit, told)
+
+
+def _everywhere(
+    stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
+) -> tokens.Everywhere | None:
+    """The tokens that a stage may share with others: of encoders that start from files, or from a pretraining that all
+    folds share. Others begin at random, in each stage with other weights."""
+    params = stage.params
+    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
+    for role, stage_id in stage.inputs.items():
+        kind, _, modality = role.partition(":")
+        if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
+            known |= {modality} if modality else set(params.modalities)
+    if not known or stage.places.get("blank"):
+        return None
+    source = Source.of(params.common.source, stage.places, stage.task)
+    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+    return tokens.Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 
 
 def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
@@ -207,24 +260,6 @@ def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str
         folder.event("note", text=text)
     found = dropping.dropped_names(specs)
     return {"dropped": found} if found else {}
-
-
-def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data:
-    """Data of the same rows with hidden vectors (n, 1, H) of frozen nets, computed once."""
-    feeds: dict[str, Any] = {}
-    size = data.at_once
-    for m, module in frozen.items():
-        module.to(data.device).eval()
-        feed = data.feeds[m]
-        there = np.flatnonzero(feed.present)
-        parts: list[torch.Tensor] = []
-        with torch.no_grad():
-            parts.extend(module(*feed.batch_rows(there[i : i + size])).x for i in range(0, len(there), size))
-        out = torch.zeros(data.size, 1, module.width, device=data.device)
-        if parts:
-            out[torch.from_numpy(there).to(data.device)] = torch.cat(parts)
-        feeds[m] = FeatureFeed(out, feed.present, data.device)
-    return Data(feeds, data.size, data.device, data.y, data.weight, data.recording)
 
 
 def frozen_networks(
@@ -239,15 +274,16 @@ def frozen_networks(
 
 
 def _over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> Ready:
-    data, _, train, val, _ = labelled(stage)
+    data, _, train, val, grid = labelled(stage)
     modules, specs = frozen_networks(stage, params, root)
-    data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
-    fused = network.fused(params.fusion, tokens, network.output_spec_of(params))
+    token_specs = {m: module.tokens for m, module in modules.items()}
+    data = tokens.hidden_data(data, modules)
+    fused = network.fused(params.fusion, token_specs, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
-    model = Model(precomputed, tokens, fused, scale=network.scale_of(network.output_spec_of(params)))
+    model = Model(precomputed, token_specs, fused, scale=network.scale_of(network.output_spec_of(params)))
     module = Supervised(model, _labels_of(model, params, data, train, params.recipe)).to(data.device)
     count = sum(network.parameter_count(part) for part in modules.values())
-    return Ready(stage, folder, module, specs, data, train, val, frozen=count)
+    return Ready(stage, folder, model, module, specs, data, data, train, val, grid.unit, frozen=count)
 
 
 def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
@@ -271,7 +307,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     network.save(folder, model, specs)
     source = open_store(stage.places["stores"][params.common.source.store])
     return {
-        **_outcome(state, folder, train, val),
+        **_learned(state, folder),
+        "rows": len(train),
+        "val_rows": len(val),
         "parameters": network.parameter_count(module),
         "manifest": {
             **_seen(source, params.modalities, stage.task),
@@ -345,7 +383,8 @@ def task_subjects(stage: Stage[Params]) -> np.ndarray:
     return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
 
 
-def _outcome(state: FitState, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+def _learned(state: FitState, folder: Folder) -> dict[str, Any]:
+    """Writes a learning curve; returns how many epochs there were, and which was kept."""
     names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:
@@ -356,4 +395,4 @@ def _outcome(state: FitState, folder: Folder, train: np.ndarray, val: np.ndarray
 
     folder.write("history.csv", write)
     kept = state.best_epoch if state.best is not None else state.epoch - 1
-    return {"epochs": state.epoch, "kept_epoch": kept, "rows": len(train), "val_rows": len(val)}
+    return {"epochs": state.epoch, "kept_epoch": kept}

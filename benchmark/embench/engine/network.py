@@ -17,7 +17,9 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from embench import registry
+from embench.engine.closed import LinearHead
 from embench.engine.inputs import encoder_of
+from embench.engine.lora import merged_state
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
 from embench.engine.supervised import probabilities
@@ -84,11 +86,18 @@ class HiddenEncoder(nn.Module):
 
 
 class Precomputed(nn.Module):
-    """An encoder for tokens that were computed before: (B, L, D) as they are."""
+    """An encoder for tokens that were computed before: (B, L, D) as they are, the first of which is the `summary` where
+    there is one."""
+
+    def __init__(self, *, summary: bool = False) -> None:
+        super().__init__()
+        self.summary = summary
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
-        """`x` (B, L, D), which is not changed."""
-        return Tokens(x)
+        """`x` (B, L, D) and its mask (B, L), which are not changed."""
+        if not self.summary:
+            return Tokens(x, mask)
+        return Tokens(x[:, 1:], None if mask is None else mask[:, 1:], x[:, 0])
 
 
 def _example(spec: InputSpec) -> Tensor:
@@ -134,7 +143,10 @@ def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec
     """One encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
-    head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
+    if modalities[m].recipe.adapt == "ridge":
+        head: nn.Module = LinearHead(tokens[m].dim, outputs.size)
+    else:
+        head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
     return Model(encoders, tokens, head=head, scale=scale_of(outputs))
 
 
@@ -189,7 +201,7 @@ def weights_file(epoch: int | None = None) -> str:
 def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
     """Writes a network's weights as safetensors, those of an epoch under a name of their own. Raises MachineError where
     the disk is full."""
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    state = {k: v.detach().cpu().contiguous() for k, v in merged_state(model).items()}
     # Made in memory, so that a full disk is found by Python and not in a library's own words.
     folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 
@@ -244,7 +256,7 @@ class Fitted(NamedTuple):
 
 def describe(folder: Folder) -> Fitted:
     """Kind, params and inputs of a fitted stage that was run."""
-    plain = json.loads(folder.file("stage.json").read_text())
+    plain = folder.description()
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from embench.engine import device as machine
-from embench.engine import network
+from embench.engine import network, tokens
 from embench.engine.counting import size_of
 from embench.engine.estimators import feature_rows, fit_estimator
 from embench.engine.feed import Data
-from embench.engine.fits import hidden_data, of_units
+from embench.engine.fits import of_units
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -43,7 +43,7 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
         if len(shuffled) == 0:
             made = {"score": np.zeros((0, asked.columns))}
         else:
-            made = _checked(asked.predictor(epoch), shuffled, asked.unit_ids[grid.unit], asked.names, data)
+            made = _checked(asked, asked.predictor(epoch), shuffled)
         units = len(stage.task["recording"])
         return {name: units_of_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
@@ -83,6 +83,13 @@ class Questions:
         """The plugins that answer."""
         names = [part.name for part in self.params.modalities.values()]
         return ", ".join([*names, self.params.fusion.name] if isinstance(self.params, FusionParams) else names)
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference between predictions of a row alone and in a batch: the device's, ten times that over
+        standardised tokens, where the rounding of tokens counts by how little they vary."""
+        standardised = any(part.recipe.adapt == "ridge" for part in self.params.modalities.values())
+        return machine.tolerance(self.data.device) * (10 if standardised else 1)
 
     @property
     def columns(self) -> int:
@@ -168,7 +175,7 @@ def _estimator(
     if over_nets:
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
-        data = hidden_data(data, frozen)
+        data = tokens.hidden_data(data, frozen)
     X = feature_rows(data)
     (target,) = network.output_spec_of(params).targets
 
@@ -187,15 +194,9 @@ def _estimator(
     return predictor
 
 
-def _checked(
-    predictor: Predictor, order: np.ndarray, unit: np.ndarray, where: str, data: Data
-) -> dict[str, np.ndarray]:
-    """The predictions of rows (n,) in this order; refused where a row's prediction depends on the rows beside it.
-
-    Args:
-        unit: (rows,) the id of each row's unit.
-    """
-    size, tolerance = data.at_once, machine.tolerance(data.device)
+def _checked(asked: Questions, predictor: Predictor, order: np.ndarray) -> dict[str, np.ndarray]:
+    """The predictions of rows (n,) in this order; refused where a row's prediction depends on the rows beside it."""
+    size, tolerance, unit = asked.data.at_once, asked.tolerance, asked.unit_ids[asked.grid.unit]
     parts = [predictor(order[i : i + size]) for i in range(0, len(order), size)]
     tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     batched = tables["score"]
@@ -203,12 +204,12 @@ def _checked(
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
     gap = deviation(single, batched[sample])
     if not np.isfinite(batched).all():
-        raise PluginError("a prediction is not a finite number", where=where)
+        raise PluginError("a prediction is not a finite number", where=asked.names)
     if not (gap <= tolerance).all():
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
-            where=where,
+            where=asked.names,
             expected=f"the same prediction alone and in a batch, within {tolerance:g}",
             hint="a method must not use batch statistics when it predicts",
         )

@@ -105,6 +105,11 @@ class Folder:
         changed since it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
+    def description(self) -> dict[str, Any]:
+        """The content of the stage's `stage.json`: kind, params, inputs."""
+        content: dict[str, Any] = json.loads(self.file("stage.json").read_text())
+        return content
+
     def seconds(self) -> float | None:
         """The seconds that a finished stage took; None where its `result.json` has changed since it was written."""
         try:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import nn
 
+from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.renamed import UNTIL
@@ -30,6 +31,8 @@ class Encoder(ABC):
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.
+        keeps_unit: the signals, or streams, that its networks read come in their physical unit (µV, µS, ...), not
+            z-scored by the protocol. Rows with such an input are ranked among each other only.
         libraries: distributions, beside torch, numpy and scikit-learn, that compute its numbers: their versions are
             part of a stage's id.
         recipes: a recipe for each preset.
@@ -52,6 +55,7 @@ class Encoder(ABC):
 
     accepts: ClassVar[frozenset[str]]
     min_channels: ClassVar[int] = 1
+    keeps_unit: ClassVar[bool] = False
     offers: ClassVar[frozenset[str]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
     recipes: ClassVar[Mapping[str, Recipe]]
@@ -86,6 +90,31 @@ class Encoder(ABC):
         """Files that its networks start from, such as weights: their content is part of a stage's id. Asked for when a
         run is planned, so that a missing one is reported before anything is trained."""
         return ()
+
+    @classmethod
+    def known_weights(cls) -> Mapping[str, PretrainingData]:
+        """What is known of the weights that a recipe may name, by that name; for readers."""
+        return {}
+
+    def pretraining_data(self) -> PretrainingData | None:
+        """The data that the weights of its `assets()` have seen; None where there are none, or nothing is known."""
+        return None
+
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:  # noqa: B027  most read all
+        """Refuses a dataset's signals that it cannot read, when a run is planned; by default none.
+
+        Args:
+            modality: as the run names it. channels: the names of those that are read, in order.
+            rate: Hz, as the release holds it; NaN where it differs from recording to recording.
+
+        Raises:
+            UsageError: what is missing, such as electrodes.
+        """
+
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Channels of its network, in their order -> those of a signal that each is made of; by default a signal's own
+        `channels`. Raises UsageError where it cannot read them."""
+        return {name: (name,) for name in channels}
 
     def stream(self, signal: Signal) -> Signal:
         """A recording's signal as this encoder wants it, at any rate; stored once, then sliced by time."""

@@ -32,8 +32,12 @@ class Recipe:
         targets: `each` trains one network a target, `joint` one for all.
         view: what the method sees of a unit. A fusion may leave it None: then its anchors are those of the encoder
             whose windows have the largest step, else the units.
-        frozen: keep what was pretrained as it is, dropout off: in an encoder's recipe the encoder, in a fusion's all of
-            the fusion that is not under its `.head`.
+        adapt: how a stage goes on from what was pretrained. `full` trains all of it; `frozen` keeps it as it is,
+            dropout off: in an encoder's recipe the encoder, in a fusion's all of the fusion that is not under its
+            `.head`. Encoders only: `ridge` keeps it too and fits a linear head in closed form; `lora` trains
+            low-rank additions to its linear layers, and the head.
+        lora: `rank`, `alpha` and `dropout` of these additions (Hu et al. 2022, arXiv 2106.09685), which are scaled by
+            alpha / rank.
         prepare: what the encoder's `stream` and `features` see; part of their cache key. The keys are the encoder's
             own, such as `rate_hz`; the signal has had the protocol's preprocessing.
         build: the network's own sizes and switches.
@@ -64,15 +68,21 @@ class Recipe:
     loss: Literal["mse", "mae", "ccc_batch", "ccc_recording"] = "mse"
     targets: Literal["each", "joint"] = "each"
     view: View | None = None
-    frozen: bool = False
+    adapt: Literal["full", "frozen", "ridge", "lora"] = "full"
+    lora: Mapping[str, Any] = field(default_factory=lambda: {"rank": 8, "alpha": 16.0, "dropout": 0.0})
     prepare: Mapping[str, Any] = field(default_factory=dict)
     build: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def frozen(self) -> bool:
+        """True if what was pretrained stays as it is."""
+        return self.adapt in ("frozen", "ridge")
+
     def but(self, **changes: Any) -> Recipe:
-        """A copy with some fields changed; `build` and `prepare` are merged key by key."""
-        for name in ("build", "prepare"):
+        """A copy with some fields changed; `build`, `lora` and `prepare` are merged key by key."""
+        for name in ("build", "lora", "prepare"):
             if name in changes:
                 changes[name] = {**getattr(self, name), **changes[name]}
         return replace(self, **changes)
@@ -83,11 +93,12 @@ class Recipe:
 
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
-        plain = asdict(self)
-        for name, default in (("layer_decay", 1.0), ("loss", "mse")):
-            if plain[name] == default:
-                del plain[name]  # hashes of recipes made before there was one stay what they are
-        return plain
+        plain = {**asdict(self), "frozen": self.frozen}
+        # Hashes of recipes made before there was a field stay what they are; `frozen` was all that `adapt` says.
+        unused = [name for name, default in (("layer_decay", 1.0), ("loss", "mse")) if plain[name] == default]
+        unused += ["adapt"] if self.adapt in ("full", "frozen") else []
+        unused += [] if self.adapt == "lora" else ["lora"]
+        return {name: value for name, value in plain.items() if name not in unused}
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Recipe:
@@ -99,6 +110,8 @@ class Recipe:
 def _fields(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a recipe from plain values."""
     fields: dict[str, Any] = dict(plain)
+    if fields.pop("frozen", False):
+        fields.setdefault("adapt", "frozen")
     for name in {"betas", "assumed"} & fields.keys():
         fields[name] = tuple(fields[name])
     view = fields.get("view")

@@ -7,8 +7,9 @@ from itertools import groupby
 from pathlib import Path
 
 from embench.files import saving, write_text
-from embench.leaderboard.columns import DASH, MARKDOWN_COLUMNS, Column, Row, columns
+from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, columns
 from embench.leaderboard.entries import drop_unshared
+from embench.leaderboard.row import DASH, Row
 from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.shown import load_shown_entries
@@ -66,6 +67,14 @@ ADDS_LEGEND = """\
 """
 
 
+FLOORS_LEGEND = """\
+- *Pretrained rows and their floors*: the score of a pretrained row less that of the same network at random (frozen with
+  the same head, or trained from scratch) and that of simple features of the same signals, paired over subjects, with
+  the 95 % interval. A row is a floor if its record says so: same data, folds, head and training. What pretraining is
+  worth shows in these gaps, and not in the rank. See `docs/guide/leaderboards.md`, "Floors".
+"""
+
+
 def build_leaderboards(root: Path, entries: Sequence[ShownEntry] | None = None) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
@@ -101,6 +110,7 @@ def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
         parts += _section(section)
     legends = [LEGEND]
     legends += [ADDS_LEGEND] if any(section.adding for section in sections) else []
+    legends += [FLOORS_LEGEND] if any(row.floors for section in sections for row in section.rows) else []
     legends += (
         [VALUES_LEGEND]
         if any(row.headline.startswith("concordance") for section in sections for row in section.rows)
@@ -140,10 +150,18 @@ def _section(section: BoardSection) -> Iterator[str]:
         others = f" Other units that reach a prediction: {OTHER_UNITS[context]}." if context else ""
         yield f"Access to data of the test subjects: {markdown(access)}.{others}{f' {sentence}' if sentence else ''}\n"
         yield markdown_table([*rows, *controls], section.protocol) + "\n"
+    if pretrained := [row for row in methods if row.floors and not row.superseded]:
+        yield "Pretrained rows and their floors:\n"
+        yield "\n".join(_floors(row, section.protocol) for row in pretrained) + "\n"
     if old_rows := [row for row in methods if row.superseded is not None]:
         yield "Rows that others took the place of. They stay as they were published, and are not ranked.\n"
         yield markdown_table(old_rows, section.protocol) + "\n"
         yield from (f"- `{row.id}`: {markdown(row.superseded.why)}\n" for row in old_rows if row.superseded)
+
+
+def _floors(row: Row, place: str) -> str:
+    about = markdown(f"{row.name} on {', '.join(row.modalities)}: {row.floors.words if row.floors else ''}")
+    return f"- [{row.id.rpartition('-')[2]}]({place}/{row.id}), {about}"
 
 
 def luck_sentence(ranking: Ranking | None) -> str:

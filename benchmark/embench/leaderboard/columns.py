@@ -1,4 +1,4 @@
-"""The columns of a board: name, meaning, value and text of each, and the row that all are read from.
+"""The columns of a board: name, meaning, value and text of each.
 
 Tables in Markdown and on the terminal, CSV, JSON, the site and the findings read this list; a new column is one more
 item here (and a field of `Row`, filled in `rows.py`, where the row does not hold its value yet).
@@ -7,20 +7,18 @@ item here (and a field of `Row`, filled in `rows.py`, where the row does not hol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-from embench.leaderboard.attestations import LEVEL_NAMES, Backing
-from embench.records.context import TimeContext
+from embench.leaderboard.attestations import LEVEL_NAMES
+from embench.leaderboard.row import DASH, Row
 from embench.records.cost import format_cost
-from embench.records.manifest import CostPart
-from embench.records.scores import Adds, Score
-from embench.records.superseded import Superseded
-from embench.records.wording import format_control, format_controls, format_score, format_share
+from embench.records.floors import NO_FLOORS
+from embench.records.scores import Score
+from embench.records.wording import format_controls, format_score, format_share
 from embench.statistics.metrics import metric_facts
 
-DASH = "—"
 ADDS = {True: "adds", False: "not shown"}
 
 MARKDOWN_COLUMNS = ("rank", "method", "modalities", "score", "controls", "audit", "evidence")
@@ -37,6 +35,7 @@ COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 
 PAGE_COLUMNS = {
     "audit": True,
+    "floors": False,
     **{name: name == "time_s" for name in COST_FIELDS},
     **dict.fromkeys(("recipe", "subjects", "repaired", "openings", "seeds", "id"), False),
 }
@@ -66,111 +65,6 @@ SECONDARY_METRICS = (
     "mae_macro",
 )
 """The scores with a column of their own beside the headline."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a board: a method, or a control (`control` is its name) as it scored in the entry `id`.
-
-    Args:
-        subjects: how many were scored. `score`: the `headline`, None where it is undefined; `scores`: the others of
-            `SECONDARY_METRICS`.
-        rank: the best and the worst that a method may have; None where `marks` say why it is not ranked. Rows that
-            share one of their `letters` can't be told apart.
-        apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
-        controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
-        adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
-            that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
-        openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
-        repaired: the share of units that rest on bridged or missing samples, None where the entry does not say it.
-    """
-
-    id: str
-    subjects: int
-    headline: str
-    score: Score | None
-    scores: Mapping[str, Score | None]
-    seeds: tuple[int, ...]
-    control: str | None = None
-    rank: tuple[int, int] | None = None
-    letters: str = ""
-    marks: tuple[str, ...] = ()
-    evidence: Backing = field(default_factory=Backing)
-    superseded: Superseded | None = None
-    suspicious: bool = False
-    encoders: Mapping[str, str] = field(default_factory=dict)
-    fusion: str | None = None
-    pretrainers: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ()
-    method_kind: Literal["features", "network"] = "network"
-    recipe: str = ""
-    assumed: tuple[str, ...] = ()
-    target_access: str = ""
-    pretrain_overlap: str = ""
-    controls: int = 0
-    not_cleared: tuple[str, ...] = ()
-    adds: Adds | None = None
-    borderline: tuple[str, ...] = ()
-    time_context: TimeContext | None = None
-    audit: str = ""
-    cost: CostPart | None = None
-    openings: int | None = None
-    tried: int | None = None
-    dev: int | None = None
-    looks_known: bool = False
-    repaired: float | None = None
-
-    @property
-    def is_method(self) -> bool:
-        """True of a method, False of a control."""
-        return self.control is None
-
-    @property
-    def name(self) -> str:
-        """The name of the method, with the modality of each encoder where they differ and what sets the run apart from
-        the plain method; or that of the control. Modalities have a column of their own."""
-        if self.control is not None:
-            return self.control
-        names = list(dict.fromkeys(self.encoders.values()))
-        encoders = names[0] if len(names) == 1 else ", ".join(f"{m}: {name}" for m, name in self.encoders.items())
-        after = f", after {', '.join(self.pretrainers)}" if self.pretrainers else ""
-        return " + ".join(filter(None, [encoders, self.fusion])) + after + self._apart
-
-    @property
-    def short_name(self) -> str:
-        """The name for a narrow column: every part once, without modalities."""
-        if self.control is not None:
-            return self.control
-        return " + ".join([*self.parts, *self.pretrainers]) + self._apart
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The method's encoders, each once, and its fusion."""
-        return (*dict.fromkeys(self.encoders.values()), *filter(None, [self.fusion]))
-
-    @property
-    def _apart(self) -> str:
-        return f" ({'; '.join(self.apart)})" if self.apart else ""
-
-    @property
-    def does_add(self) -> bool:
-        """True where it adds to clock and movement, at the level that decides; else it is not shown to."""
-        return bool(self.adds and self.adds.decides and self.adds.decides.adds)
-
-    @property
-    def effect(self) -> Score | None:
-        """The partial correlation at the level that decides."""
-        return self.adds.decides.effect if self.adds and self.adds.decides else None
-
-    def scored(self, metric: str) -> Score | None:
-        """A score, whether it is the headline or another; None where it is undefined or not shown."""
-        return self.score if metric == self.headline else self.scores.get(metric)
-
-    def text_of(self, metric: str, missing: str = DASH) -> str:
-        """The score with its interval as text; `missing` where there is none."""
-        shown = format_score if self.is_method else format_control
-        return shown(self.scored(metric), missing=missing)
 
 
 @dataclass(frozen=True)
@@ -345,6 +239,12 @@ _COLUMNS: Sequence[Column] = (
     _column("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
     _of_methods("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged),
     _of_methods("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline)),
+    _of_methods(
+        "floors",
+        "Of a pretrained row: its score less that of the same network at random and of simple features, see its guide.",
+        lambda row: row.floors and (row.floors.texts or [NO_FLOORS]),
+        lambda row: row.floors.words if row.floors else "",
+    ),
     _of_methods("time_context", "What other units of a session reach a prediction.", lambda row: row.time_context),
     _column("not_cleared", "The controls that it is not shown to be above.", lambda row: list(row.not_cleared)),
     _of_methods("letters", "Rows that share a letter can't be told apart.", lambda row: row.letters),

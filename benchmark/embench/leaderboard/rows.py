@@ -11,7 +11,7 @@ from typing import Any
 
 from embench.files import digest
 from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS, entry_digest
-from embench.leaderboard.columns import SECONDARY_METRICS, Row
+from embench.leaderboard.columns import SECONDARY_METRICS
 from embench.leaderboard.entries import (
     UNCONFIRMED,
     UNKNOWN_FILES,
@@ -20,11 +20,14 @@ from embench.leaderboard.entries import (
     load_summands,
 )
 from embench.leaderboard.export import board_name
+from embench.leaderboard.floors import rows_with_floors
+from embench.leaderboard.row import Row
 from embench.leaderboard.shared import shared_by
 from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
-from embench.records.manifest import Manifest, tuned_in_words
+from embench.records.floors import FloorKeys, floor_keys
+from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
@@ -46,6 +49,7 @@ class ShownEntry:
         alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
         parts: target -> group of subjects -> what it adds to the partial correlation that decides.
         undefined: target -> metric -> why the method has no such score.
+        floors: what it has as floors, and is one of.
     """
 
     folder: Path
@@ -65,6 +69,7 @@ class ShownEntry:
     alike: str
     parts: Mapping[str, Mapping[str, float]]
     undefined: Mapping[str, Mapping[str, str]]
+    floors: FloorKeys
 
     def why_undefined(self, target: str, metric: str) -> str:
         """The reason why the method has no such score."""
@@ -97,6 +102,7 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
             target: {metric: score.undefined or "" for metric, score in scores.of(target).items() if not score.defined}
             for target in entry.targets
         },
+        floors=floor_keys(run),
     )
 
 
@@ -108,14 +114,14 @@ def ranked_rows(
 
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `marks`: rows
-    of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
-    the board takes, rows whose headline is undefined, depends on a cut or is an error, rows that another entry
+    of a protocol that leaks, rows pretrained on the test subjects or on unknown ones, rows of other seeds than the
+    board takes, rows whose headline is undefined, depends on a cut or is an error, rows that another entry
     supersedes, which come last, rows whose controls nothing confirms, and rows of which nobody but their author has run
     anything (see `RANKED_LEVELS`). They are in the order of their headline all the same, or of the score inside
     subjects where it is undefined.
 
-    Where it is asked what rows add, those that do come first, by how much; rows of one `time_context` are kept together
-    too, and ranked among each other.
+    Pretrained rows have the gaps to their floors. Where it is asked what rows add, those that do come first, by how
+    much; rows of one `time_context` are kept together too, and ranked among each other.
 
     Args:
         load: reads the folders of the entries.
@@ -136,18 +142,24 @@ def ranked_rows(
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
+    rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _score)
     return rows + _control_rows(entries, target, load), rankings
 
 
 def class_of(row: Row) -> str:
-    """The rows that it is ranked among: those with the same access to data of the test subjects and, where it is known,
-    with predictions that the same other units of a session reach."""
-    return f"{row.target_access}, {row.time_context}" if row.time_context else row.target_access
+    """The rows that it is ranked among: those with the same access to data of the test subjects, signals standardised
+    alike and, where it is known, predictions that the same other units of a session reach."""
+    return ", ".join(filter(None, (row.target_access, row.time_context, row.kept_units)))
 
 
 def _order(row: Row) -> tuple[Any, ...]:
     superseded = row.superseded is not None
-    return class_of(row), superseded, bool(row.marks), -mean(row), -mean(row, inside_subjects(row.headline)), row.id
+    return class_of(row), superseded, bool(row.marks), *(-score for score in _score(row)), row.id
+
+
+def _score(row: Row) -> tuple[float, ...]:
+    """The headline, and the score inside subjects, in whose order rows stand where that is undefined."""
+    return mean(row), mean(row, inside_subjects(row.headline))
 
 
 def _adding_first(row: Row) -> tuple[Any, ...]:
@@ -189,7 +201,10 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
         marks.append("leaks")
     if run.pretrain_overlap == "labelled_target":
         marks.append("pretrained on labels of the test subjects")
-    if run.pretrain_overlap == "unknown":
+    saw = {about.saw for about in run.weights.values()}
+    if run.pretrain_overlap == "unlabelled_target" or saw & {"unlabelled", "labelled"}:
+        marks.append("its weights saw these subjects")
+    if run.pretrain_overlap == "unknown" or "undisclosed" in saw:
         marks.append("pretrained on unknown subjects")
     if why := metric_facts(headline).why_unranked:
         marks.append(why)
@@ -229,6 +244,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         assumed=tuple(run.recipe.assumed),
         target_access=run.target_access,
         pretrain_overlap=run.pretrain_overlap,
+        kept_units="; ".join(_kept_units(run)),
         controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
         adds=_briefly(entry.scores.adds(target)),
@@ -261,6 +277,8 @@ def describe_differences(run: Manifest) -> list[str]:
     if config.get("train_dataset"):
         differences.append(f"trained on {board_name(config['train_dataset'])}")
     differences += [f"{m} {words}" for m, words in run.sites.items()]
+    differences += [f"{m} from {about.name}, {_saw_people(about)}" for m, about in run.weights.items()]
+    differences += _kept_units(run)
     if config.get("label_subjects"):
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("label_fraction"):
@@ -287,6 +305,18 @@ _DESCRIBED = frozenset(
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""
+
+
+def _kept_units(run: Manifest) -> list[str]:
+    """The units of signals that are not standardised, in words."""
+    return [f"{m} in {unit}, not standardised by subject" for m, unit in run.kept_units.items()]
+
+
+def _saw_people(about: WeightsPart) -> str:
+    """What an encoder's weights saw of the tested people, in words."""
+    words = {"none": "which saw none of these subjects", "undisclosed": "of which nobody says what they saw"}
+    seen = words.get(about.saw, f"which saw these subjects, {about.saw}")
+    return f"{seen} (declared)" if about.declared and about.saw != "undisclosed" else seen
 
 
 def _saw(run: Manifest) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from embench.errors import UsageError
-from embench.leaderboard.columns import Row, as_text, columns
+from embench.leaderboard.columns import as_text, columns
+from embench.leaderboard.row import Row
 from embench.leaderboard.sections import BoardSection
 from embench.registry.naming import did_you_mean
 from embench.texts import harmless

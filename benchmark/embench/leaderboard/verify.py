@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import embench
 from embench import registry
@@ -30,7 +30,7 @@ from embench.protocols import load_protocol, protocol_names, recorded_protocol, 
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
-from embench.records.manifest import Manifest
+from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import RUN_FILE, Record, read_record
 from embench.records.wording import name_without_package
@@ -231,6 +231,17 @@ def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     views = [View(**part["view"]) for name, part in parts.items() if part.get("view") and "pretrainer" not in name]
     if run.get("time_context") not in (None, context_of(views)):
         yield f"run.yaml: time_context: {run['time_context']}, but the views of the method say {context_of(views)}"
+    yield from _wrong_overlap(run, {m: part for m, part in parts.items() if part.get("assets")})
+
+
+def _wrong_overlap(run: Mapping[str, Any], bringing: Mapping[str, Any]) -> Iterator[str]:
+    """The overlap is at least that of the weights that encoders bring; of weights that nobody knows, it is unknown."""
+    order: tuple[Overlap, ...] = get_args(Overlap)
+    for name in bringing:
+        m = name.partition("[")[2].removesuffix("]")
+        saw = OVERLAP_OF[(run.get("weights") or {}).get(m, {}).get("saw", "undisclosed")]
+        if order.index(saw) > order.index(run["pretrain_overlap"]):
+            yield f"run.yaml: pretrain_overlap: {run['pretrain_overlap']}, but the weights of {m} saw {saw}"
 
 
 def in_run(found: Iterable[Difference]) -> Iterator[str]:

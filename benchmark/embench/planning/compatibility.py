@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,19 +63,25 @@ def check_parts(method: Method, kind: type[Any]) -> None:
         _check_pretraining(method, step, kind)
 
 
-def check_enough_channels(method: Method, card: Card) -> None:
-    """Refuses an encoder of which a modality of the dataset has too few channels. Raises UsageError."""
+def check_inputs(method: Method, card: Card) -> None:
+    """Refuses an encoder that cannot read what a dataset has of its modality: too few channels, or others than it
+    needs. Raises UsageError."""
     counts = {m: len(own.channels) for m, own in card.modalities.items()}
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
-        count = sum(1 if channel else counts[name] for name, channel in parts_of(m))
-        if count < encoder.min_channels:
+        channels = tuple(
+            name for of, one in parts_of(m) for name in ((one,) if one else tuple(card.modalities[of].channels))
+        )
+        if len(channels) < encoder.min_channels:
             enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
             raise UsageError(
-                f"encoder {part.short} needs {encoder.min_channels} channels, and {m} of {card.name} has {count}",
+                f"encoder {part.short} needs {encoder.min_channels} channels, and {m} of {card.name} has "
+                f"{len(channels)}",
                 where="--modalities",
                 expected=", ".join(enough) or f"modalities joined to {encoder.min_channels} channels, such as ecg+eda",
             )
+        rates = {card.modalities[of].rate for of in names_in(m)}
+        encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:

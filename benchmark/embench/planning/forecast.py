@@ -32,7 +32,7 @@ _LONG_STEP_S = 10.0
 _STEPS = 5
 """Steps on a CPU of which the shortest counts."""
 _FORWARD = 1 / 3
-"""Cost of a validation row, relative to a training row."""
+"""Cost of a row that nothing is learned from, relative to a training row."""
 
 
 def forecast(
@@ -97,13 +97,20 @@ def _seconds(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, flo
     for s in stages:
         if _fits(s):
             row_s = measured[frozenset(s.params.modalities)][2]
-            cost = row_s * _training_rows(s) * s.params.recipe.epochs
+            cost = row_s * _training_rows(s) * _passes(s)
         elif s.kind == "pretrain":
             cost = _pretraining_s(s, measured)
         else:
             continue
         seconds[s.id] = cost
     return seconds
+
+
+def _passes(stage: Stage[FitParams]) -> float:
+    """Passes over the training rows, in epochs of training: under a head alone an encoder that does not learn reads
+    them once."""
+    recipe = stage.params.recipe
+    return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
 
 def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:

@@ -262,7 +262,7 @@ class Builder:
         method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
-        # Only the network that predicts keeps every epoch's weights.
+        # Only the network that predicts keeps every epoch's weights; one in closed form has no epochs.
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
         def alone(m: str, every_epoch: bool = False) -> str:
@@ -273,7 +273,7 @@ class Builder:
                 recipe=part.recipe,
                 targets=tuple(map(without_rule, targets)),
                 weights=_weights(self.setting, [m], pretrained),
-                every_epoch=every_epoch,
+                every_epoch=every_epoch and part.recipe.adapt != "ridge",
             )
             return self._unimodal(m, params, y, train, val, pretrained, description)
 
@@ -367,7 +367,7 @@ def _weights(
 @cached
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
-    return replace(part, recipe=replace(part.recipe, frozen=False))
+    return replace(part, recipe=replace(part.recipe, adapt="full"))
 
 
 def libraries(device: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench.interfaces.recording import parts_of
-from embench.planning.compatibility import check_enough_channels, check_parts
+from embench.planning.adapting import check_adaptation
+from embench.planning.compatibility import check_inputs, check_parts
 from embench.planning.parts import Method, Pretraining
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
@@ -69,7 +70,8 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = applied(method, request.settings)
     check_parts(method, kind)
-    check_enough_channels(method, card)
+    check_inputs(method, card)
+    check_adaptation(method, request.settings)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 

@@ -13,6 +13,7 @@ from embench.callbacks import EventCallback, now_and_then
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
+from embench.engine.handover import Site
 from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.dataset import Card
@@ -20,8 +21,9 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
+from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
-from embench.planning.graph import Builder, Graph, Setting, data_places, stage_folder
+from embench.planning.graph import Builder, Graph, Setting, data_places, source_spec, stage_folder
 from embench.planning.limits import dropped_modalities, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
@@ -31,6 +33,7 @@ from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
+from embench.records.floors import RANDOM
 from embench.records.manifest import Overlap
 from embench.records.method_kind import MethodKind
 from embench.records.seeds import seeds_taken
@@ -116,8 +119,7 @@ class Plan:
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
-        if any(part.assets for part in self.method.encoders.values()):
-            found.append("unknown")  # which subjects an encoder's own weights have seen
+        found += weights.own_overlap(self.method, self.dataset)
         return max(found, key=get_args(Overlap).index)
 
     @property
@@ -219,7 +221,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """
     device = machine.resolve_device(request.device)
     dataset = find.full_name(request.dataset, request.data_root)
-    request, protocol, card = _rules(request)
+    request, protocol, card = rules_of(request)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
     resolve_method(request, card, list(card.modalities), device)
@@ -235,15 +237,14 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     check_losses(method, targets, request.settings, test)
     fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
-    if request.pretrained and method.inputs == "features":
-        raise UsageError(
-            f"{method.fusion.short} is fitted on features, which no weights change",
-            where=f"--pretrained {request.pretrained}",
-        )
+    weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
-    started = weights.find_weights(request.pretrained, request.runs_folder, method) if request.pretrained else None
-    _check_frozen(method, started)
+    named = None if request.pretrained == RANDOM else request.pretrained
+    started = weights.find_weights(named, request.runs_folder, method) if named else None
+    if request.pretrained != RANDOM:
+        _check_frozen(method, started)
+    check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))
     sites = check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
@@ -280,7 +281,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
-            where="--pretrainer" if source_cohorts else "--pretrained",
+            where="--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights",
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
@@ -309,12 +310,15 @@ def _check_tuned(plan: Plan) -> None:
         )
 
 
-def _rules(request: Request) -> tuple[Request, Protocol, Card]:
-    """The request, with what two datasets share where it has two; its protocol at the lag it names; and the card."""
+def rules_of(request: Request) -> tuple[Request, Protocol, Card]:
+    """The request, with what two datasets share where it has two, and without weights where it starts at random; its
+    protocol at the lag it names; and the card. Raises UsageError where names do not fit."""
     protocol, own = load_protocol(request.protocol), find.card_of(request.dataset, request.data_root)
     card = card_for_protocol(protocol, own)
     if request.train_dataset:
         request = of_both(request, protocol, card)
+    if request.pretrained == RANDOM:
+        request = weights.at_random(request, card)
     lag_s = request.lag_s
     if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
         protocol = protocol.at_lag(lag_s)
@@ -337,8 +341,9 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
             f"fusion {method.fusion.short} is frozen, but nothing pretrains it",
-            where="fusion.frozen",
+            where="fusion.adapt",
             expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
+            hint="to freeze it as it is drawn: --pretrained random",
         )
 
 

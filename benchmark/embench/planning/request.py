@@ -222,8 +222,8 @@ OPTIONS = (
     ),
     Option(
         "pretrained",
-        "Weights to start from: a file, a run, or a result of `embench pretrain`.",
-        points="Weights to start from: a file, a run, or a result of `embench pretrain`.",
+        "Weights to start from: a file, a run, or a result of `embench pretrain`; random: of none.",
+        points="Weights to start from: a file, a run, a result of `embench pretrain`, or random.",
         panel="Experiments",
     ),
     Option("tuned", "Settings of each fold that `embench tune` chose: its file.", panel="Experiments"),

@@ -48,6 +48,8 @@ def applied(method: Method, settings: Sequence[str]) -> Method:
             )
         kind, which, name, key = found.groups()
         value = parse_yaml(text)
+        if (name, key) == ("frozen", None) and isinstance(value, bool):
+            name, value = "adapt", "frozen" if value else "full"  # as published rows have it
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
             value = float(value)  # YAML reads 1e-4 as text
         method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once

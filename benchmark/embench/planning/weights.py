@@ -1,19 +1,26 @@
-"""Weights to start from: what `embench pretrain` made, the encoders of a run, or a bare safetensors file."""
+"""Weights to start from: what `embench pretrain` made, the encoders of a run, a bare safetensors file, or none."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from embench import registry
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
+from embench.interfaces.dataset import Card
+from embench.interfaces.pretraining_data import PretrainingData, Saw
+from embench.planning.method import chosen_modalities
 from embench.planning.parts import FUSION, Method
+from embench.planning.request import Request, assign
 from embench.records import record
-from embench.records.manifest import Overlap
+from embench.records.floors import RANDOM
+from embench.records.manifest import OVERLAP_OF, Overlap
 from embench.records.names import family_of
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
@@ -95,6 +102,25 @@ class Weights:
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
+def own_weights(method: Method) -> dict[str, PretrainingData | None]:
+    """Modality -> what is known of the weights that its encoder brings with it; None where nothing is."""
+    return {
+        m: registry.load("encoder", part.name)(part.recipe).pretraining_data()
+        for m, part in method.encoders.items()
+        if part.assets
+    }
+
+
+def seen_by(data: PretrainingData | None, dataset: str) -> Saw:
+    """What weights saw of the people of a dataset, by its full name."""
+    return "undisclosed" if data is None else data.of(re.split("[/:]", family_of(dataset))[-1])
+
+
+def own_overlap(method: Method, dataset: str) -> list[Overlap]:
+    """Relation of a dataset's subjects to those behind the weights that each encoder brings with it."""
+    return [OVERLAP_OF[seen_by(data, dataset)] for data in own_weights(method).values()]
+
+
 def find_weights(text: str, runs: Path, method: Method) -> Weights:
     """The weights that a text means for a method.
 
@@ -154,6 +180,37 @@ def find_weights(text: str, runs: Path, method: Method) -> Weights:
         manifest,
         run,
     )
+
+
+_OF_PRETRAINING = re.compile(r"pretrainer\b|encoder(\[.+\])?\.build\.weights\s*=")
+
+
+def at_random(request: Request, card: Card) -> Request:
+    """The request of `--pretrained random`: without the weights and pretrainers that it names, and all else as it is;
+    what it freezes is then frozen as it was drawn. Raises UsageError where a modality or an encoder is unknown."""
+    modalities = chosen_modalities(request, card, list(card.modalities))
+    doors = [m for m, name in assign(request.encoders, modalities, "encoder").items() if _has_door(name)]
+    kept = [text for text in request.settings if not _OF_PRETRAINING.match(text)]
+    if doors == list(modalities):
+        kept.append(f"encoder.build.weights={RANDOM}")
+    else:
+        kept += [f"encoder[{m}].build.weights={RANDOM}" for m in doors]
+    return replace(request, pretrained=RANDOM, pretrainers=(), settings=tuple(kept))
+
+
+def _has_door(encoder: str) -> bool:
+    """True of an encoder that may start from weights by itself."""
+    return any("weights" in recipe.build for recipe in registry.load("encoder", encoder).recipes.values())
+
+
+def check_used(request: Request, method: Method) -> None:
+    """Refuses weights of a method that trains no network. Raises UsageError."""
+    by_themselves = any("weights" in part.recipe.build for part in method.encoders.values())
+    if request.pretrained and method.inputs == "features" and not (request.pretrained == RANDOM and by_themselves):
+        raise UsageError(
+            f"{method.fusion.short} is fitted on features, which no weights change",
+            where=f"--pretrained {request.pretrained}",
+        )
 
 
 def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -176,7 +176,7 @@ class Protocol(_Rules):
     split: Split
     validation: Validation
     unit: UnitRules
-    preprocess: Literal["standard-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023"]
+    preprocess: Literal["standard-v1", "wide-eeg-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023"]
     rate_hz: float = Field(gt=0)
     normalise: Literal["none", "baseline", "subject_unlabelled", "recording_unlabelled"]
     select: Literal["recipe", "peak_on_test"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
 
 from embench.errors import DataError, breaks_schema, faults
 from embench.interfaces.kinds import KindName
+from embench.interfaces.pretraining_data import Saw
 from embench.records import bounds
 from embench.records.context import TimeContext
 from embench.texts import has_control, texts_in
@@ -31,6 +32,8 @@ M = TypeVar("M", bound=BaseModel)
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """Kinds of data of test subjects that pretraining may have seen, from the least to the most."""
+OVERLAP_OF: Mapping[Saw, Overlap] = dict(zip(get_args(Saw), get_args(Overlap), strict=True))
+"""What weights saw of a dataset's people, as the overlap of a run that tests them."""
 
 Joins = Literal["unimodal", "tokens", "hidden", "estimator"]
 """Ways to combine modalities: not at all, end to end, over frozen unimodal networks, in an estimator."""
@@ -253,6 +256,17 @@ class CohortPart(_Part):
         return self.size + len(self.left_out)
 
 
+class WeightsPart(_Part):
+    """Weights that an encoder brings with it. `saw`: what they saw of the tested people; `declared`: only their authors
+    say so. See `embench.interfaces.pretraining_data`."""
+
+    name: Line
+    licence: Line
+    source: Line
+    declared: bool
+    saw: Saw
+
+
 class CostPart(_Part):
     """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row."""
 
@@ -296,17 +310,17 @@ class EntryPart(_Part):
 
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
-    and in the test, in words, where that was not one place. `pretraining`: the external sources that were seen,
-    with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
-    could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
-    the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
-    count up to; without it, they are not known. `conformance`: part of the method whose plugin is not bundled ->
-    `passed`, or which conformance check failed. `dropped`: modality -> feature -> why it was dropped in some fold
-    before anything was fitted to it. `rescored_from`: the entry whose predictions these are, scored by other rules:
-    nothing was trained. `objects`: the name of a plugin that was given from Python -> its `repr`, and the lines of its
-    `source` where they are known. `ethics`: in entries
-    of own data, the approval of an ethics board that their publisher names. `entry`: what a published entry shares with
-    others."""
+    and in the test, in words, where that was not one place. `weights`: modality -> what is known of the weights that
+    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not standardised.
+    `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects. `videos`: how
+    many recordings of each dataset were seen, which could not be decoded and why, and how many of the segments that
+    were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal of the
+    ledger's line that `test_looks`, `tried` and `dev_looks` count up to; without it, they are not known. `conformance`:
+    part of the method whose plugin is not bundled -> `passed`, or which conformance check failed. `dropped`: modality
+    -> feature -> why it was dropped in some fold before anything was fitted to it. `rescored_from`: the entry whose
+    predictions these are, scored by other rules: nothing was trained. `objects`: the name of a plugin that was given
+    from Python -> its `repr`, and the lines of its `source` where they are known. `ethics`: in entries of own data, the
+    approval of an ethics board that their publisher names. `entry`: what a published entry shares with others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -319,6 +333,8 @@ class Manifest(Circumstances):
     pretrain_overlap: Overlap
     pretraining: list[dict[str, Any]] = []
     started_from: dict[str, Any] | None = None
+    weights: dict[Modality, WeightsPart] = {}
+    kept_units: dict[Modality, Line] = {}
     dev: bool
     cost: CostPart
     test_looks: bounds.CountedLooks

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed
+from embench.records.floors import RANDOM
 from embench.records.record import Record
 from embench.registry.trust import HINT, installed_only
 from embench.texts import names_code, names_place, texts_in
@@ -57,7 +58,8 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
     holds its rules."""
     config = dict(run["config"])
     if "request" in config:
-        kept = {name: value for name, value in config["request"].items() if name not in LOCAL_OPTIONS}
+        asked = config["request"]
+        kept = {name: value for name, value in asked.items() if name not in LOCAL_OPTIONS or value == RANDOM}
         if "protocol" in kept:
             kept["protocol"] = run["protocol"]["name"]
         for option, part in (("dataset", "dataset"), ("train_dataset", "trained_on")):

@@ -18,7 +18,18 @@ from embench.protocols import recorded_protocol
 from embench.records.audit import Audit
 from embench.records.names import names_resolved, public_run
 from embench.records.record import Record, read_record
-from embench.report import about, curves, embeddings, fusion_gain, headline, lag_curve, people, quality, training
+from embench.report import (
+    about,
+    curves,
+    embeddings,
+    floors,
+    fusion_gain,
+    headline,
+    lag_curve,
+    people,
+    quality,
+    training,
+)
 from embench.report.facts import RunFacts
 from embench.report.page import Section, by_labelled_target, render_page
 from embench.report.probabilities import probability_checks
@@ -94,6 +105,7 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Training", "Learning curves", training.training_section(run)),
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
+        *([Section("Floors", "Floors of pretraining", beside)] if (beside := floors.floors_section(run)) else []),
         *([Section("Lag", "Scores by lag", lags)] if (lags := lag_curve.lag_section(run)) else []),
         Section("Scores", "All scores", headline.scores_section(run)),
         Section("Quality", "Scores by the quality of signals", quality.quality_section(run)),

@@ -24,7 +24,11 @@ from embench.report.facts import METHOD_UNKNOWN, RunFacts, rule_in_words
 from embench.report.page import as_sentence, fact_list, html_table, join_parts, paragraph, render_macro, with_reasons
 from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
 
-OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
+OVERLAPS = {
+    "unlabelled_target": "it saw signals of the test subjects",
+    "labelled_target": "it saw labels of the test subjects",
+    "unknown": "the subjects that it saw are unknown",
+}
 """Pretraining that keeps a row from being ranked."""
 
 
@@ -145,6 +149,7 @@ def facts_section(run: RunFacts) -> Markup:
         ("fusion", METHOD_UNKNOWN if run.outside else about.method.fusion or "none"),
         ("pretraining", METHOD_UNKNOWN if run.outside else ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", run.overlap),
+        *([("weights", "; ".join(run.weights))] if run.weights else []),
         ("what the method saw of a test subject", run.access),
         *([] if run.outside else _recipe(run)),
         ("seeds", ", ".join(map(str, about.seeds))),

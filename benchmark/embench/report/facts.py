@@ -269,6 +269,15 @@ class RunFacts:
         return in_words(self.manifest.pretrain_overlap)
 
     @property
+    def weights(self) -> list[str]:
+        """The weights that encoders brought with them: name, licence, and what they saw of the test subjects."""
+        return [
+            f"{m}: {about.name} ({about.licence}), saw of the test subjects: {about.saw}"
+            f"{', as its authors declare' if about.declared else ''}, {about.source}"
+            for m, about in self.manifest.weights.items()
+        ]
+
+    @property
     def costs(self) -> Mapping[str, str]:
         """The cost of the run, by `COST_COLUMNS`."""
         return cost.format_cost(self.record.run["cost"])

@@ -15,15 +15,25 @@ from embench.data.repaired import repaired_share
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
+from embench.interfaces.recording import names_in
 from embench.leaderboard.packages import packages_of
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.ledger import Looks
-from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
+from embench.records.manifest import (
+    CostPart,
+    Manifest,
+    MethodPart,
+    RecipePart,
+    RuleOfTargetPart,
+    TrainedOnPart,
+    WeightsPart,
+)
 from embench.records.names import is_own
 from embench.records.record import TUNING_FILE
 from embench.registry.catalogue import installed
+from embench.signals.preprocess import band_after
 from embench.statistics import evaluation
 from embench.texts import visible
 
@@ -80,6 +90,7 @@ def manifest(
         ledger=looks.chain,
         conformance=dict(conformance),
         dropped=_dropped(planned, outcome),
+        **_inputs(planned),
         **_objects(planned),
     )
     own = {name: installed()[name].version for name in packages_of(document) if name in installed()}
@@ -100,6 +111,41 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
     return {"trained_on": trained_on, **sites}
+
+
+def _inputs(planned: Plan) -> dict[str, Any]:
+    """`weights`, of encoders that bring any of which something is known, and `kept_units`, of those whose signals are
+    not standardised."""
+    known = {m: data for m, data in weights.own_weights(planned.method).items() if data}
+    parts = {
+        m: WeightsPart(
+            name=data.name,
+            licence=data.licence,
+            source=data.source,
+            declared=data.declared,
+            saw=weights.seen_by(data, planned.dataset),
+        )
+        for m, data in known.items()
+    }
+    units = kept_units(planned)
+    return {**({"weights": parts} if parts else {}), **({"kept_units": units} if units else {})}
+
+
+def kept_units(planned: Plan) -> dict[str, str]:
+    """Modality -> the unit and band in which its encoder reads it, where the protocol standardises those of others."""
+    return {
+        m: "+".join(dict.fromkeys(_unit_and_band(planned, name) for name in names_in(m)))
+        for m, part in planned.method.encoders.items()
+        if planned.protocol.normalise != "none" and registry.load("encoder", part.name).keeps_unit
+    }
+
+
+def _unit_and_band(planned: Plan, name: str) -> str:
+    """The unit of a modality, and the band that the release and the protocol leave of it, which no higher rate makes
+    wider."""
+    stored, card = planned.test.store.modalities[name], planned.test.card.modalities[name]
+    high, low = band_after(name, (card.rate, stored.rate), card.applied, planned.protocol.preprocess)
+    return f"{stored.unit}, {high:g} to {low:g} Hz"
 
 
 def _objects(planned: Plan) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from embench.records.record import Record, read_record
 from embench.registry.catalogue import installed
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
-from embench.runs.manifest import cost_of
+from embench.runs.manifest import cost_of, kept_units
 from embench.runs.memory import drawn_folds, part_of, remembered_labels
 from embench.runs.rebuild import rebuild_plan
 from embench.runs.stages import run_stages
@@ -173,6 +173,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
             result.wrong.append(f"the request gives another configuration: {difference}")
     stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
     planned_facts: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
+    stated["kept_units"], planned_facts["kept_units"] = run.kept_units, kept_units(planned)
     if isinstance(run.cohort.subjects, list):
         before, now = set(run.cohort.subjects), set(planned.test.subjects)
         if before != now:

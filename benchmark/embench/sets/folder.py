@@ -23,9 +23,9 @@ from embench.data import find
 from embench.errors import CheckFailed, EmbenchError
 from embench.files import aside, folder_mode, make_folder, replace_folder, saving, temporary, write_text
 from embench.leaderboard.board import markdown_table
-from embench.leaderboard.columns import Row
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_run
 from embench.leaderboard.export import board_name, publish_runs
+from embench.leaderboard.row import Row
 from embench.leaderboard.rows import shown_entry
 from embench.leaderboard.sealing import sealed, why_labels_show
 from embench.leaderboard.sections import BoardSection, sections_of

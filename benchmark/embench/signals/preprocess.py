@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,8 @@ _STANDARD = {
 
 RULES = {
     "standard-v1": Rules(_STANDARD),
+    # Of the networks for EEG whose authors state a band, those of LaBraM and LUNA.
+    "wide-eeg-v1": Rules({**_STANDARD, "eeg": Rule(high=0.1, low=75.0, order=4, notch=True)}),
     # A transfer function of order 8 is what scipy calls a band-pass of order 4. The paper filters all corpora alike,
     # so that AMIGOS, released with 4 to 45 Hz, gets both filters. It drops nothing from a recording's start.
     "vazquez2022": Rules(
@@ -112,6 +115,24 @@ RULES = {
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
 """Derived series, not waves: no filter, straight lines between values."""
+
+
+def band_after(
+    modality: str, rates: Iterable[float], applied: tuple[float | None, float | None], rules: str
+) -> tuple[float, float]:
+    """Edges in Hz of what a signal holds after preprocessing, as far as filters and rates say.
+
+    Args:
+        rates: those that it passes, in Hz; NaN where one varies, which then counts as high enough.
+        applied: edges (high-pass, low-pass) of filters already in the files. rules: a name in `RULES`.
+
+    >>> band_after("eeg", (128.0, 256.0), (4.0, 45.0), "wide-eeg-v1")
+    (4.0, 45.0)
+    """
+    rule = Rule() if modality in LINEAR else RULES[rules].filters.get(modality, Rule())
+    half = min(rate for rate in rates if not math.isnan(rate)) / 2
+    low = min(edge for edge in (rule.low, applied[1], half) if edge is not None)
+    return max(rule.high or 0.0, applied[0] or 0.0), low
 
 
 def preprocess(

@@ -11,7 +11,8 @@ from typing import Any
 from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
-from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, Row, columns
+from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, columns
+from embench.leaderboard.row import Row
 from embench.leaderboard.rows import ShownEntry, class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
@@ -122,6 +123,7 @@ class Board:
         """Data for the page's scripts."""
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
+        asked = {"floors"} if any(row.floors for row in self.rows) else set()
         return {
             "key": self.key,
             "metric": self.metric,
@@ -135,7 +137,7 @@ class Board:
                 name: {"title": column.title, "about": column.about, "number": column.number}
                 for name, column in columns().items()
             },
-            "plain": [{"id": name, "on": on} for name, on in PAGE_COLUMNS.items()],
+            "plain": [{"id": name, "on": on or name in asked} for name, on in PAGE_COLUMNS.items()],
             "pairs": self.pairs,
             "fits": self.fits,
             "leaks": self.leaks,

@@ -8,7 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.columns import SECONDARY_METRICS, Row
+from embench.leaderboard.columns import SECONDARY_METRICS
+from embench.leaderboard.row import Row
 from embench.leaderboard.sections import BoardSection
 from embench.records.record import format_csv
 from embench.records.schema_1 import with_people

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embench.leaderboard.columns import Row
+from embench.leaderboard.row import Row
 from embench.records.scores import Score
 from embench.records.wording import format_control, format_score, in_words
 from embench.site.boards import Board, mean_or_least

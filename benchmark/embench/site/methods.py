@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import digest
-from embench.leaderboard.columns import Row
+from embench.leaderboard.row import Row
 from embench.site.boards import (
     Board,
     controls_text,

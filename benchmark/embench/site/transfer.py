@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from embench.leaderboard.columns import Row
+from embench.leaderboard.row import Row
 from embench.records.wording import inside_subjects
 from embench.site.boards import Board, entry_link
 from embench.site.methods import method_slug

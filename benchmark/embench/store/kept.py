@@ -4,7 +4,7 @@ gone with it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.files import aside, digest, make_folder, read_arrays, temporary
 from embench.store.store import Store
+from embench.system import locked
 
 
 def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -32,6 +33,16 @@ def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarra
             np.savez(whole, array=array, allow_pickle=False)
             whole.replace(path)
     return array
+
+
+def kept_by_one(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """`kept`, where one process makes what others that want the same wait for."""
+    path = _path(store, key)
+    with ExitStack() as held:
+        with suppress(OSError):
+            make_folder(path.parent, store.mode)
+            held.enter_context(locked(path.with_suffix(".lock")))
+        return kept(store, key, make)
 
 
 def was_kept(store: Store, key: object) -> bool:

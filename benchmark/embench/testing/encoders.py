@@ -54,7 +54,7 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     if encoder.reads == "features":
         _features(check, encoder, modality)
     if encoder.reads == "stream":
-        whole = samples.signal(modality, 40.0)
+        whole = samples.signal_for(encoder, modality, 40.0)
         with check.untouched("`stream`", whole.data):
             check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
     sample = samples.rows(encoder, modality)
@@ -201,7 +201,7 @@ def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: Inp
 
 def _features(check: Check, encoder: Encoder, modality: str) -> None:
     """Features of a span are the same whatever other spans are requested, and an empty span has none."""
-    whole = samples.signal(modality, 40.0)
+    whole = samples.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
     with check.untouched("`features`", whole.data, spans):
         found = np.asarray(encoder.features(whole, spans))

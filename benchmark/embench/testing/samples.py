@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from embench.errors import UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
@@ -15,10 +16,16 @@ from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.nn import over_time
 from embench.registry import modality_of
+from embench.signals.plausible import PLAUSIBLE_SIZES
 
 RATE_HZ = 128.0
 VIEW_S = 10.0
 """Seconds of a row where an encoder's recipe leaves the view open."""
+
+TEN_TWENTY = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+"""Electrodes of the 10-20 system, for encoders that cannot read the usual ones."""
 
 _CHANNELS = {
     "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
@@ -59,6 +66,22 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     return Signal(data.astype(np.float32), rate, names, "z", modality=modality)
 
 
+def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -> Signal:
+    """A made-up signal as an encoder gets it: of the usual channels, or of the 10-20 system's electrodes where it
+    refuses those; in its usual size and unit where the encoder keeps that."""
+    made = signal(modality, seconds, seed)
+    try:
+        encoder.network_channels(modality, made.channels)
+    except UsageError:
+        data = np.resize(made.data, (len(TEN_TWENTY), made.data.shape[1])) + np.arange(len(TEN_TWENTY))[:, None] / 10
+        made = replace(made, data=data.astype(np.float32), channels=TEN_TWENTY)
+    known = PLAUSIBLE_SIZES.get(modality)
+    if known is None or not encoder.keeps_unit:
+        return made
+    low, each = (known.usual, 0.1 * known.usual) if known.measure == "median" else (0.0, known.usual / 4)
+    return replace(made, data=np.float32(low) + np.float32(each) * made.data, unit=known.unit)
+
+
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
     """Rows of tokens (B, L, D), detached from their gradients."""
     mask, summary = tokens.mask, tokens.summary
@@ -92,7 +115,7 @@ def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRo
     length_s = (view.length_s if view else None) or VIEW_S
     if encoder.reads == "clips":
         return _clips(encoder, modality, n, length_s, seed)
-    whole = signal(modality, length_s + 2.0 * n, seed)
+    whole = signal_for(encoder, modality, length_s + 2.0 * n, seed)
     starts = 2.0 * np.arange(n)
     if encoder.reads == "features":
         x = np.asarray(encoder.features(whole, np.stack([starts, starts + length_s], 1)), np.float32)

@@ -3,9 +3,9 @@
 Wu et al. 2023 (`wu2023`), as its published code has it: each stream is projected to 128 values and normalised, streams
 are joined along time without positions or marks of whose they are (order reaches the layer only through the causal
 convolutions before it), and after one layer of 4 heads each modality's mean goes into a small network. The paper trains
-in three modes: from scratch; from what `signal_transform` learned; and from that with `frozen` in this recipe and the
-encoders' (there the code leaves the frozen part's dropout on, here it is off). Its softmax over two classes is one
-logit here.
+in three modes: from scratch; from what `signal_transform` learned; and from that with `adapt: frozen` in this recipe
+and the encoders' (there the code leaves the frozen part's dropout on, here it is off). Its softmax over two classes is
+one logit here.
 
 Ours: long streams may be averaged to fewer tokens first, and a learned token stands in for an absent modality.
 """

@@ -71,7 +71,7 @@ def test_recipes() -> None:
     assert (paper.optimiser, paper.epochs, paper.warmup, paper.batch) == ("adamw", 10, 1, 8)
     assert paper.lr == pytest.approx(1.5625e-5)
     assert {"lr", "epochs", "batch", "schedule"} <= set(paper.assumed)
-    assert not paper.frozen
+    assert paper.adapt == "full"
     assert (SupervisedTransfer.scope, SupervisedTransfer.labels) == ("encoder", "source")
     with pytest.raises(ValueError, match="no targets"):
         SupervisedTransfer(paper).objective(None, {}, None)

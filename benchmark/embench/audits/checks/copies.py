@@ -98,7 +98,10 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
     """Checks that pretraining data hold no test subjects, by the record, and by the signals that are available."""
-    if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
+    about = e.manifest
+    if not (about.method.pretrainers or about.pretraining or about.weights or about.started_from) and (
+        about.pretrain_overlap == "none"
+    ):
         return Undefined("nothing was pretrained")
     findings = overlap_findings(e)
     figures: dict[str, object] = {"pretrain_overlap": e.manifest.pretrain_overlap}

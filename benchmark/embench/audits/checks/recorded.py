@@ -238,6 +238,13 @@ def _stopped_early(e: RecordEvidence) -> list[str]:
     return [n for n, part in parts.items() if n.partition("[")[0] in trained and part.get("selection") == "early_stop"]
 
 
+_SAW = {
+    "unlabelled": "signals of the tested people were seen",
+    "labelled": "labels of the tested people were seen",
+    "undisclosed": "nobody says what was seen of the tested people",
+}
+"""What weights saw, as their card has it, in words."""
+
 _OVERLAP: dict[str, tuple[Severity, str]] = {
     "labelled_target": ("severe", "pretraining used labels of test subjects"),
     "unlabelled_target": ("warning", "pretraining used signals of test subjects, without labels"),
@@ -260,4 +267,10 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
         what = "pretraining used the tested dataset, but the record states no overlap"
         evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("subjects") for s in own]}
         findings.append(AuditFinding("severe", what, evidence, "pretrain on other subjects"))
+    for m, about in e.manifest.weights.items() if overlap == "none" else ():
+        if about.saw != "none":
+            what = f"{_SAW[about.saw]} by the weights of {m}, but the record states no overlap"
+            findings.append(
+                AuditFinding("severe", what, {"weights": about.name, "saw": about.saw}, "use other weights")
+            )
     return findings

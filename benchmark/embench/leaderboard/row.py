@@ -1,0 +1,126 @@
+"""The row of a board that all of its columns are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from embench.leaderboard.attestations import Backing
+from embench.records.context import TimeContext
+from embench.records.floors import RowFloors
+from embench.records.manifest import CostPart
+from embench.records.scores import Adds, Score
+from embench.records.superseded import Superseded
+from embench.records.wording import format_control, format_score
+
+DASH = "—"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a board: a method, or a control (`control` is its name) as it scored in the entry `id`.
+
+    Args:
+        subjects: how many were scored. `score`: the `headline`, None where it is undefined; `scores`: the others of
+            `SECONDARY_METRICS`.
+        rank: the best and the worst that a method may have; None where `marks` say why it is not ranked. Rows that
+            share one of their `letters` can't be told apart.
+        apart: what sets the run apart from the plain one of its method. `method_kind`: features or network.
+        kept_units: what its signals are in, in words, where they are not standardised.
+        controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
+        adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
+            that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
+        openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
+        repaired: the share of units that rest on bridged or missing samples, None where the entry does not say it.
+        floors: of a pretrained row, None of others.
+    """
+
+    id: str
+    subjects: int
+    headline: str
+    score: Score | None
+    scores: Mapping[str, Score | None]
+    seeds: tuple[int, ...]
+    control: str | None = None
+    rank: tuple[int, int] | None = None
+    letters: str = ""
+    marks: tuple[str, ...] = ()
+    evidence: Backing = field(default_factory=Backing)
+    superseded: Superseded | None = None
+    suspicious: bool = False
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    fusion: str | None = None
+    pretrainers: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    method_kind: Literal["features", "network"] = "network"
+    recipe: str = ""
+    assumed: tuple[str, ...] = ()
+    target_access: str = ""
+    pretrain_overlap: str = ""
+    kept_units: str = ""
+    controls: int = 0
+    not_cleared: tuple[str, ...] = ()
+    adds: Adds | None = None
+    borderline: tuple[str, ...] = ()
+    time_context: TimeContext | None = None
+    audit: str = ""
+    cost: CostPart | None = None
+    openings: int | None = None
+    tried: int | None = None
+    dev: int | None = None
+    looks_known: bool = False
+    repaired: float | None = None
+    floors: RowFloors | None = None
+
+    @property
+    def is_method(self) -> bool:
+        """True of a method, False of a control."""
+        return self.control is None
+
+    @property
+    def name(self) -> str:
+        """The name of the method, with the modality of each encoder where they differ and what sets the run apart from
+        the plain method; or that of the control. Modalities have a column of their own."""
+        if self.control is not None:
+            return self.control
+        names = list(dict.fromkeys(self.encoders.values()))
+        encoders = names[0] if len(names) == 1 else ", ".join(f"{m}: {name}" for m, name in self.encoders.items())
+        after = f", after {', '.join(self.pretrainers)}" if self.pretrainers else ""
+        return " + ".join(filter(None, [encoders, self.fusion])) + after + self._apart
+
+    @property
+    def short_name(self) -> str:
+        """The name for a narrow column: every part once, without modalities."""
+        if self.control is not None:
+            return self.control
+        return " + ".join([*self.parts, *self.pretrainers]) + self._apart
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The method's encoders, each once, and its fusion."""
+        return (*dict.fromkeys(self.encoders.values()), *filter(None, [self.fusion]))
+
+    @property
+    def _apart(self) -> str:
+        return f" ({'; '.join(self.apart)})" if self.apart else ""
+
+    @property
+    def does_add(self) -> bool:
+        """True where it adds to clock and movement, at the level that decides; else it is not shown to."""
+        return bool(self.adds and self.adds.decides and self.adds.decides.adds)
+
+    @property
+    def effect(self) -> Score | None:
+        """The partial correlation at the level that decides."""
+        return self.adds.decides.effect if self.adds and self.adds.decides else None
+
+    def scored(self, metric: str) -> Score | None:
+        """A score, whether it is the headline or another; None where it is undefined or not shown."""
+        return self.score if metric == self.headline else self.scores.get(metric)
+
+    def text_of(self, metric: str, missing: str = DASH) -> str:
+        """The score with its interval as text; `missing` where there is none."""
+        shown = format_score if self.is_method else format_control
+        return shown(self.scored(metric), missing=missing)

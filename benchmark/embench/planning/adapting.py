@@ -1,0 +1,68 @@
+"""Refusal of ways to go on from pretraining that a method cannot take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from embench.engine.handover import Site, built
+from embench.engine.lora import check_lora
+from embench.errors import UsageError
+from embench.planning.parts import Method
+
+_ALLOWED = {"encoder": ("full", "frozen", "ridge", "lora"), "fusion": ("full", "frozen"), "pretrainer": ("full",)}
+"""Kind of plugin -> the values of `adapt` that it has."""
+
+
+def check_adaptation(method: Method, settings: Sequence[str]) -> None:
+    """Refuses an `adapt` that a part of the method cannot have, and settings of `lora` that decide nothing. Raises
+    UsageError."""
+    for name, part in method.parts():
+        kind = name.partition("[")[0]
+        adapt = part.recipe.adapt
+        if adapt not in _ALLOWED[kind]:
+            raise UsageError(
+                f"`adapt` of {kind} {part.short} cannot be {adapt}",
+                where=f"{name}.adapt",
+                expected=" or ".join(_ALLOWED[kind]),
+                hint=f"--set encoder.adapt={adapt}" if kind == "fusion" else None,
+            )
+        if adapt == "lora":
+            _check_sizes(name, part.recipe.lora)
+    for m, part in method.encoders.items():
+        _check_encoder(method, m, part.recipe.adapt)
+    idle = [s for s in settings if ".lora." in s.partition("=")[0]]
+    if idle and not any(part.recipe.adapt == "lora" for part in method.encoders.values()):
+        raise UsageError(
+            "no encoder of this run is adapted by lora", where=f"--set {idle[0]}", hint="add --set encoder.adapt=lora"
+        )
+
+
+def check_layers(method: Method, site: Site) -> None:
+    """Refuses `lora` of encoders whose networks at a site have no linear layer; they are built. Raises UsageError."""
+    for m, part in method.encoders.items():
+        if part.recipe.adapt == "lora":
+            check_lora(built(site, m, part), f"encoder[{m}].adapt=lora, {part.short}")
+
+
+def _check_encoder(method: Method, m: str, adapt: str) -> None:
+    where = f"encoder[{m}].adapt={adapt}"
+    if method.inputs == "features" and adapt in ("ridge", "lora"):
+        raise UsageError(f"{method.fusion.short} is fitted on features, and no network is adapted", where=where)
+    if method.joins == "tokens" and adapt == "ridge":
+        raise UsageError(
+            f"fusion {method.fusion.short} is trained end to end, and ridge fits an encoder's own head",
+            where=where,
+            expected="frozen, lora or full; or a fusion of fitted networks, such as single or late",
+        )
+
+
+def _check_sizes(name: str, lora: Any) -> None:
+    """Refuses sizes of low-rank additions that cannot be."""
+    for key, fine, expected in (
+        ("rank", lora["rank"] >= 1, "1 or more"),
+        ("alpha", lora["alpha"] > 0, "above 0"),
+        ("dropout", 0 <= lora["dropout"] < 1, "0 or more, and below 1"),
+    ):
+        if not fine:
+            raise UsageError(f"lora.{key} is {lora[key]}", where=f"{name}.lora.{key}", expected=expected)

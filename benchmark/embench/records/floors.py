@@ -1,0 +1,231 @@
+"""Floors of a pretrained run: what the same network scores without pretraining, and what simple features score.
+
+A floor is recognised by what two records say of data, folds and method, never by a flag. The runs that a record has as
+floors, and what it is a floor of, are digests: `is_floor` compares two records, and boards compare hundreds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from embench.files import digest
+from embench.records.manifest import Manifest, tuned_trials
+from embench.records.method_kind import method_kind
+from embench.records.scores import Score
+from embench.records.wording import bare_name, format_score, join_with_and
+from embench.registry import BUNDLED
+
+FloorKind = Literal["random_frozen", "scratch", "features"]
+FLOOR_WORDS: Mapping[FloorKind, str] = {
+    "random_frozen": "the same at random, frozen",
+    "scratch": "the same from scratch",
+    "features": "simple features",
+}
+"""Kind of floor -> the words for it."""
+NO_FLOORS = "no floors"
+TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
+"""Settings by which a network is trained until the loss on validation subjects falls no more."""
+
+RANDOM = "random"
+"""Weights of a network that starts at random, as `build.weights` and `--pretrained` name them."""
+SIMPLE_ENCODERS = ("handcrafted", "tangent_space")
+SIMPLE_ESTIMATORS = ("logreg", "ridge")
+"""The parts of the floor `features`: as they are bundled, without changed settings."""
+VIDEO, FACE = "video", "face_au"
+"""What simple features read in place of pictures."""
+
+_OF_THE_DOOR = frozenset({"weights", "accepts"})
+"""Keys of `build` that say where weights come from, and not what network they are of."""
+_OF_THE_START = frozenset({"frozen", "adapt", "lora", "assumed", "assets", "libraries", "build"})
+"""Fields of a part's configuration that may differ between a pretrained run and its floors, or are compared apart."""
+
+
+@dataclass(frozen=True)
+class FloorKeys:
+    """What a run has as floors, and is itself.
+
+    Args:
+        wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
+        key: of a run that may be a floor; empty of others.
+        name: of the method, as a floor.
+        epochs: the most that its networks were trained for; None where they were trained until the loss on validation
+            subjects fell no more, or there is none.
+    """
+
+    wants: Mapping[FloorKind, str] = field(default_factory=dict)
+    key: str = ""
+    name: str = ""
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class FloorGap:
+    """The score of a pretrained run less that of one of its floors, on the units that both predict.
+
+    Args:
+        kind: of the floor. `name`: of its method. `run`: its id.
+        gap: None where the two can't be paired; `why` not.
+    """
+
+    kind: FloorKind
+    name: str
+    run: str
+    gap: Score | None
+    why: str = ""
+
+    @property
+    def floor(self) -> str:
+        """The floor in words: what the same network started from, or the name of a method of simple features."""
+        return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
+
+
+@dataclass(frozen=True)
+class RowFloors:
+    """The floors of a pretrained run; `epochs`: see `FloorKeys`."""
+
+    gaps: tuple[FloorGap, ...] = ()
+    epochs: int | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts such as `+0.052 [-0.029, +0.133] over the same at random, frozen`, one for each floor, and for how long
+        networks were trained unless that was to the end."""
+        unpaired: dict[str, list[str]] = {}
+        for each in self.gaps:
+            if each.gap is None:
+                unpaired.setdefault(each.why, []).append(each.floor)
+        return [
+            *(f"{format_score(each.gap, '+.3f')} over {each.floor}" for each in self.gaps if each.gap),
+            *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
+            *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
+        ]
+
+    @property
+    def words(self) -> str:
+        """The same as one text, or that there are no floors."""
+        return "; ".join(self.texts) or NO_FLOORS
+
+
+def floor_keys(run: Manifest) -> FloorKeys:
+    """The keys of a run; none of a submission, of which nothing is known."""
+    if run.method.outside or not run.config.get("parts"):
+        return FloorKeys()
+    names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
+    name = " + ".join(filter(None, names))
+    before, adapted, simple = pretrained_modalities(run), _adapted(run), _is_simple(run)
+    if not before:
+        return FloorKeys(key=_key_of_features(run) if simple else _key_of_network(run, adapted), name=name)
+    features: dict[FloorKind, str] = {"features": _key_of_features(run)}
+    if method_kind(run.method) == "features":  # nothing trains the network
+        return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
+    epochs = _epochs_at_most(run)
+    heads = {f"encoder[{m}]": "ridge" if adapted[f"encoder[{m}]"] == "ridge" else "frozen" for m in before}
+    at_random: dict[FloorKind, str] = {
+        "random_frozen": _key_of_network(run, {**adapted, **heads}),
+        "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
+    }
+    return FloorKeys({**at_random, **features}, name=name, epochs=epochs)
+
+
+def is_floor(run: Manifest, other: Manifest) -> FloorKind | None:
+    """The kind of floor that another run is of a pretrained one: on the same data, folds, subjects and labels, with the
+    same head and training; None where it is none."""
+    return matching(floor_keys(run), run.seeds, floor_keys(other), other.seeds)
+
+
+def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Sequence[int]) -> FloorKind | None:
+    """The same, of the keys and seeds of a run and another one. Estimators may have more seeds, since boards ask for
+    more of them; they are compared on those that both have."""
+    for kind, key in keys.wants.items():
+        same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
+        if same and key == other.key:
+            return kind
+    return None
+
+
+def pretrained_modalities(run: Manifest) -> list[str]:
+    """The modalities whose encoders start from weights: those of a file, of another run, or of a pretrainer."""
+    named = [found[1] if (found := _OF_MODALITY.match(text)) else None for text in run.method.pretrainers]
+    started = run.config.get("pretrained") or {}
+    return [
+        m
+        for m in run.method.modalities
+        if m in started or m in named or None in named or _has_weights(_part(run, f"encoder[{m}]"))
+    ]
+
+
+_OF_MODALITY = re.compile(r"([\w+\[\]-]+)=")
+
+
+def _has_weights(part: Mapping[str, Any]) -> bool:
+    return bool(part.get("assets")) or part.get("build", {}).get("weights", RANDOM) != RANDOM
+
+
+def _part(run: Manifest, name: str) -> Mapping[str, Any]:
+    part: Mapping[str, Any] = run.config["parts"].get(name, {})
+    return part
+
+
+def _trained(run: Manifest) -> list[str]:
+    return [*(f"encoder[{m}]" for m in run.method.modalities), "fusion"]
+
+
+def _adapted(run: Manifest) -> dict[str, str]:
+    """Part of the method -> how it goes on from what it starts with; of records before `adapt`, whether it is
+    frozen."""
+    parts = {name: _part(run, name) for name in _trained(run)}
+    return {name: part.get("adapt") or ("frozen" if part.get("frozen") else "full") for name, part in parts.items()}
+
+
+def _epochs_at_most(run: Manifest) -> int | None:
+    """The most epochs of a network, unless all were trained to the end."""
+    trains = {"unimodal": _trained(run)[:-1], "estimator": _trained(run)[:-1], "tokens": ["fusion"]}
+    parts = [_part(run, name) for name in trains.get(run.method.joins or "", _trained(run))]
+    short = [
+        int(part.get("epochs", 0))
+        for part in parts
+        if part.get("selection") != TRAINING["selection"]
+        or part.get("patience", 0) < TRAINING["patience"]
+        or part.get("epochs", 0) < TRAINING["epochs"]
+    ]
+    return max(short, default=None)
+
+
+def _key_of_network(run: Manifest, adapted: Mapping[str, str]) -> str:
+    """Digest of a network's run without what it starts from; `adapted`: part -> how it goes on from there."""
+    parts = {}
+    for name in _trained(run):
+        part = _part(run, name)
+        build = {key: value for key, value in part.get("build", {}).items() if key not in _OF_THE_DOOR}
+        parts[name] = {**{key: value for key, value in part.items() if key not in _OF_THE_START}, "build": build}
+    method = run.method.model_dump(exclude={"pretrainers"})
+    return digest([_circumstances(run), list(run.targets), method, parts, dict(adapted)])
+
+
+def _key_of_features(run: Manifest) -> str:
+    """Digest of the circumstances of a run, and of the modalities that simple features are of."""
+    parts = {part for m in run.method.modalities for part in m.split("+")}
+    return digest([_circumstances(run), sorted(FACE if part == VIDEO else part for part in parts), run.recipe.on_board])
+
+
+def _is_simple(run: Manifest) -> bool:
+    """True of the floor `features`: bundled, and as it is."""
+    encoders = {f"{BUNDLED}/{name}" for name in SIMPLE_ENCODERS}
+    fusions = {f"{BUNDLED}/{name}" for name in SIMPLE_ESTIMATORS}
+    return set(run.method.encoders.values()) <= encoders and run.method.fusion in fusions and not run.recipe.settings
+
+
+def _circumstances(run: Manifest) -> list[Any]:
+    """Data, rules, labels and subjects of a run: all but its method, targets and seeds."""
+    cohort, trained_on = run.cohort.subjects, run.trained_on
+    chosen = {name: run.config.get(name) for name in ("drop", "label_subjects", "label_fraction")}
+    return [
+        [run.dataset.name, run.dataset.fingerprint, run.dataset.synthetic is not None],
+        [trained_on.name, trained_on.fingerprint, trained_on.label_rules_hash] if trained_on else None,
+        [run.protocol.name, run.protocol.hash, run.target_access, run.card.label_rules_hash],
+        cohort if isinstance(cohort, int) else sorted(cohort),
+        [chosen, run.dev, tuned_trials(run.config), bool(run.rescored_from)],
+    ]

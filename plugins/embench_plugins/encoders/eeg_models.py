@@ -1,0 +1,313 @@
+"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`, each a card on `EegFoundation`.
+
+Bands, scales and windows are those of the papers and of their authors' code; what neither says is in `assumed`. None of
+the networks is trained here as its authors pretrained it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+from torch import Tensor, nn
+
+from embench.errors import UsageError
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import OutputSpec, TokenSpec
+from embench.interfaces.units import View
+from embench_plugins import weights
+from embench_plugins.electrodes import POSITIONS, WITHOUT_A_PLACE
+from embench_plugins.encoders.eeg_foundation import PAPER, EegFoundation, with_small
+from embench_plugins.encoders.eeg_windows import EluHead, FlatHead, Pieces
+
+CLINICAL = (
+    "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz",
+)  # fmt: skip
+"""The 19 electrodes of the 10-20 system, in the order of the Temple University Hospital's recordings."""
+
+PAIRS = (
+    "Fp1-F7", "F7-T7", "T7-P7", "P7-O1", "Fp2-F8", "F8-T8", "T8-P8", "P8-O2", "Fp1-F3", "F3-C3", "C3-P3", "P3-O1",
+    "Fp2-F4", "F4-C4", "C4-P4", "P4-O2", "C3-A2", "C4-A1",
+)  # fmt: skip
+"""The bipolar channels of `biot`, in its order; the last two are of its weights for 18 channels only."""
+
+UNKNOWN_TO_EEGPT = frozenset({
+    "AF9", "AF5", "AF1", "AFz", "AF2", "AF6", "AF10", "F9", "F10", "FT9", "FT10", "T9", "T10", "TP9", "TP10", "P9",
+    "P10", "PO9", "PO1", "PO2", "PO10", "Iz", "M1", "M2", "A1", "A2", "FTT9h", "FTT10h", "TTP7h", "TPP9h", "TPP8h",
+    "TPP10h", "CCP5", "CCP3", "CCP1", "CCP2", "CCP4", "CCP6",
+})  # fmt: skip
+
+
+class Labram(EegFoundation):
+    """LaBraM base (Jiang et al. 2024, ICLR): a Transformer over seconds of single electrodes, by their names.
+
+    The network is as long as its window, 15 s at most; of a checkpoint, which has 15 s, the positions in time of the
+    first seconds are taken. The paper smooths labels by .1, which is not done here.
+    """
+
+    family: ClassVar = "labram"
+    module: ClassVar = "braindecode.models.labram"
+    network: ClassVar = "Labram"
+    pieces: ClassVar = Pieces(200, 200)
+    longest_s: ClassVar = 15.0
+    known: ClassVar = (*POSITIONS, *WITHOUT_A_PLACE)
+    stack: ClassVar = "blocks"
+    offered: ClassVar = frozenset({"cls"})
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            lr=5e-4, warmup=5, epochs=50, batch=64, layer_decay=0.65, clip=None,
+            build={"num_layers": 12, "drop_path_prob": 0.1},
+            assumed=(*PAPER.assumed, "view.length_s"),
+        ),
+        num_layers=2,
+    )  # fmt: skip
+
+    def model(self, channels: tuple[str, ...], samples: int) -> Any:
+        """The network for so many samples: that of 15 s, filled and cut, where there are weights."""
+        model = self.made(n_chans=len(channels), n_times=samples)
+        if self.recipe.build["weights"] not in (weights.RANDOM, weights.UNNAMED):
+            whole = self.made(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
+            self.fill(whole)
+            state, rows = whole.state_dict(), model.temporal_embedding.shape[1]
+            state["temporal_embedding"] = state["temporal_embedding"][:, :rows]
+            model.load_state_dict(state)
+        model.channels = list(channels)
+        return model
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, C * seconds, 200) and the CLS token."""
+        found = model(x, ch_names=model.channels, return_features=True)
+        return found["features"], found["cls_token"]
+
+
+class CBraMod(EegFoundation):
+    """CBraMod (Wang et al. 2025, ICLR): attention among electrodes and among seconds, with positions by convolution.
+
+    It tells electrodes apart by their neighbours in the order of channels alone: that order is the one of the 19
+    electrodes of its pretraining, and then that of the table of electrodes. The paper trains the head at five times
+    the rate of the network, smooths labels by .1, and keeps the epoch with the best kappa on validation people, and
+    not the least loss.
+    """
+
+    family: ClassVar = "cbramod"
+    module: ClassVar = "braindecode.models.cbramod"
+    network: ClassVar = "CBraMod"
+    pieces: ClassVar = Pieces(200, 200)
+    known: ClassVar = (*CLINICAL, *(name for name in (*POSITIONS, *WITHOUT_A_PLACE) if name not in CLINICAL))
+    stack: ClassVar = "encoder.layers"
+    offered: ClassVar = frozenset({"head"})
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            selection="early_stop", patience=50,
+            prepare={"high_hz": 0.3}, build={"n_layer": 12, "drop_prob": 0.1, "head": "paper"},
+            assumed=("class_weight", "view.step_s"),
+        ),
+        n_layer=2,
+    )  # fmt: skip
+
+    def made(self, **shape: Any) -> Any:
+        """The network without its head."""
+        return super().made(**shape, return_encoder_output=True)
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, C * seconds, 200)."""
+        return model(x).flatten(1, 2), None
+
+    def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """Three layers on all tokens of a window, the first of 200 for each second."""
+        seconds = round(float(self.recipe.view.length_s or 0)) if self.recipe.view else 1
+        return FlatHead(tokens, outputs, hidden=(200 * seconds, 200), dropout=0.1)
+
+
+class Biot(EegFoundation):
+    """BIOT (Yang et al. 2023, NeurIPS): linear attention over spectra of single bipolar channels.
+
+    The epoch is the one with the least loss on validation people, in the authors' code that with the best AUROC.
+    Prepare key `pairs`: 16, or 18 with two against the ears. Build key `max_chans`: how many channels the weights were
+    trained with, 16 or 18.
+    """
+
+    family: ClassVar = "biot"
+    module: ClassVar = "braindecode.models.biot"
+    network: ClassVar = "BIOT"
+    pieces: ClassVar = Pieces(200, 100)
+    stack: ClassVar = "encoder.transformer.layers.layers"
+    offered: ClassVar = frozenset({"head"})
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            optimiser="adam", lr=1e-3, weight_decay=1e-5, schedule="constant", epochs=100, batch=512, clip=None,
+            selection="early_stop", patience=5,
+            prepare={"scale": "p95", "pairs": 16}, build={"num_layers": 4, "max_chans": 16, "head": "paper"},
+            assumed=("class_weight", "view.step_s"),
+        ),
+        num_layers=2,
+    )  # fmt: skip
+
+    def network_channels(self, modality: str, channels: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
+        """Pair of electrodes -> the channel, and the channel that is taken from it.
+
+        Raises:
+            UsageError: electrodes of the pairs are missing, or one comes twice.
+        """
+        pairs, found = PAIRS[: int(self.recipe.prepare["pairs"])], self.electrodes(channels)
+        wired = {pair: tuple(pair.split("-")) for pair in pairs}
+        if missing := [name for name in dict.fromkeys(n for both in wired.values() for n in both) if name not in found]:
+            raise UsageError(
+                f"biot reads differences of electrodes, and {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} missing",
+                where=f"encoder biot, modality {modality}",
+                expected=f"channels for {', '.join(pairs)}",
+                hint="another encoder of EEG, such as cbramod or labram, reads any electrodes",
+            )
+        return {pair: tuple(found[name] for name in both) for pair, both in wired.items()}
+
+    def made(self, **shape: Any) -> Any:
+        """The network with as many channel tokens as its weights have."""
+        most = int(self.recipe.build["max_chans"])
+        if shape["n_chans"] > most:
+            raise UsageError(
+                f"biot with {most} channel tokens cannot read {shape['n_chans']} pairs",
+                where="encoder.build.max_chans", expected=f"{shape['n_chans']}",
+            )  # fmt: skip
+        return super().made(**{**shape, "n_chans": most})
+
+    def sizes(self) -> dict[str, Any]:
+        """All of `build` but `max_chans`, which goes by another name."""
+        return {key: value for key, value in super().sizes().items() if key != "max_chans"}
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The one token (B, 1, 256) of a window, the mean of those of its channels."""
+        return model.encoder(x)[:, None], None
+
+    def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """ELU and one linear layer."""
+        return EluHead(tokens, outputs)
+
+
+class Eegpt(EegFoundation):
+    """EEGPT (Wang et al. 2024, NeurIPS): summaries of a quarter of a second of all electrodes, by their names.
+
+    Electrodes go in as they are, without the projection to 19 channels that braindecode has by default: its weights
+    would be random in a frozen network. They are read against their mean, in mV, as in its pretraining.
+    """
+
+    family: ClassVar = "eegpt"
+    module: ClassVar = "braindecode.models.eegpt"
+    network: ClassVar = "EEGPT"
+    rate: ClassVar = 256.0
+    pieces: ClassVar = Pieces(64, 32)
+    known: ClassVar = tuple(name for name in POSITIONS if name not in UNKNOWN_TO_EEGPT)
+    stack: ClassVar = "target_encoder.blocks"
+    offered: ClassVar = frozenset({"head"})
+    left_out: ClassVar = ("final_layer", "chan_proj", "chans_id")
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            lr=4e-4, weight_decay=0.01, warmup=20, epochs=100, clip=None, adapt="frozen", view=View("window", 4.0, 4.0),
+            prepare={"rate_hz": 256, "reference": "average", "scale": "mV"}, build={"depth": 8, "head": "paper"},
+            assumed=("class_weight", "view.step_s", "prepare.high_hz"),
+        ),
+        depth=2,
+    )  # fmt: skip
+
+    def model(self, channels: tuple[str, ...], samples: int) -> Any:
+        """The network for these electrodes."""
+        model = self.made(
+            n_times=samples,
+            chs_info=[{"ch_name": name} for name in channels],
+            chan_proj_type="none",
+            return_encoder_output=True,
+        )
+        self.fill(model)
+        return model
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, steps, 4 * 512): the four summaries of each step side by side."""
+        return model(x).flatten(2), None
+
+    def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """A linear probe: each step to 16 values, and one layer on those of all."""
+        return FlatHead(tokens, outputs, narrow=16, dropout=0.5)
+
+
+class Luna(EegFoundation):
+    """LUNA base (Doener et al. 2025, NeurIPS): electrodes are joined by where they are, and then attention over time.
+
+    Its electrodes are single ones here, as in its rows on Siena and SEED-V; most of its pretraining was on bipolar
+    channels. Of a checkpoint its decoder is left out. The paper's head, one learned query over the tokens, is not here.
+    """
+
+    family: ClassVar = "luna"
+    module: ClassVar = "braindecode.models.luna"
+    network: ClassVar = "LUNA"
+    rate: ClassVar = 256.0
+    pieces: ClassVar = Pieces(40, 40)
+    placed: ClassVar = True
+    stack: ClassVar = "blocks"
+    left_out: ClassVar = ("final_layer", "decoder_head", "channel_emb")
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            lr=5e-4, warmup=10, epochs=30, batch=256, layer_decay=0.75, clip=None, selection="early_stop", patience=8,
+            view=View("window", 5.0, 5.0),
+            prepare={"rate_hz": 256, "scale": "z"}, build={"depth": 8},
+            assumed=("class_weight", "view.step_s", "build.head"),
+        ),
+        depth=2,
+    )  # fmt: skip
+
+    def made(self, **shape: Any) -> Any:
+        """The network, which reads names of its own older weights too."""
+        model = super().made(**shape)
+        older = dict(model.mapping)
+
+        def renamed(state: dict[str, Tensor], *_: Any) -> None:
+            for name in older.keys() & state.keys():
+                state[older[name]] = state.pop(name)
+
+        model._register_load_state_dict_pre_hook(renamed)  # noqa: SLF001  torch has no public one that sees the state
+        return model
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, pieces, 256): four queries of 64 side by side."""
+        return model(x, channel_locations=at.expand(len(x), -1, -1)), None
+
+
+class Reve(EegFoundation):
+    """REVE base (El Ouahidi et al. 2025, NeurIPS): attention over seconds of single electrodes, by where they are.
+
+    Places are the template's, as in its authors' table. Windows are standardised and clipped, as in its pretraining; on
+    other data their code divides by a constant instead (`--set "encoder.prepare.scale=100 uV"`), and trains the head
+    alone first, which is not done here.
+    """
+
+    family: ClassVar = "reve"
+    module: ClassVar = "braindecode.models.reve"
+    network: ClassVar = "REVE"
+    pieces: ClassVar = Pieces(200, 180)
+    placed: ClassVar = True
+    stack: ClassVar = "transformer.layers"
+    offered: ClassVar = frozenset({"head"})
+    left_out: ClassVar = ("final_layer", "cls_query_token")
+    recipes: ClassVar[Mapping[str, Recipe]] = with_small(
+        PAPER.but(
+            prepare={"high_hz": 0.5, "scale": "z15"}, build={"depth": 22, "head": "paper"},
+            assumed=(*PAPER.assumed, "lr", "weight_decay", "epochs", "batch"),
+        ),
+        depth=2,
+    )  # fmt: skip
+
+    def made(self, **shape: Any) -> Any:
+        """The network without its table of positions, which its class would download; ours are handed in."""
+        with patch(f"{self.module}.RevePositionBank", nn.Identity):
+            model = super().made(**shape)
+        del model._position_bank  # noqa: SLF001  a placeholder now
+        return model
+
+    def tokens(self, model: Any, x: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens (B, C * pieces, 512)."""
+        found = model(x, pos=at.expand(len(x), -1, -1), return_features=True)
+        return found["features"].flatten(1, 2), None
+
+    def paper_head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """A norm and one layer on all tokens."""
+        return FlatHead(tokens, outputs, norm=True)

@@ -1,0 +1,58 @@
+"""Pretrained runs and their floors, run for real: what is printed, compared and reported."""
+
+import json
+
+import pytest
+
+from embench.records.record import read_manifest
+
+SHORT = ("--modalities", "ecg", "--target", "arousal", "--set", "encoder.epochs=2")
+
+
+@pytest.mark.slow
+def test_one_command_runs_a_pretrained_row_and_its_floors(bench, embench, tmp_path):
+    line = bench.line("--pretrainer", "masked_value", *SHORT, "--floors")
+    plans = embench(*line, "--dry-run", "--json")
+    assert plans.code == 0, plans.err
+    assert len(json.loads(plans.out)) == 4
+    assert not bench.stages()
+    done = embench(*line, "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    row, frozen, scratch, features = (run["run"] for run in document["runs"])
+    (found,) = document["floors"]
+    assert (found["run"], found["epochs_at_most"]) == (row, 2)
+    assert [(floor["kind"], floor["run"]) for floor in found["floors"]] == [
+        ("random_frozen", frozen), ("scratch", scratch), ("features", features),
+    ]  # fmt: skip
+    assert all(floor["gap"]["low"] <= floor["gap"]["mean"] <= floor["gap"]["high"] for floor in found["floors"])
+    folders = [bench.runs / "Tiny" / id_ for id_ in (row, frozen, scratch, features)]
+    assert read_manifest(folders[1]).config["parts"]["encoder[ecg]"]["frozen"]
+    again = embench(*line)
+    assert "0 stages to run" in again.err
+    text = " ".join(again.out.split())
+    assert "except for encoder.epochs=2" in text
+    assert "Networks were trained for at most 2 epochs" in text
+
+    compared = json.loads(embench("compare", *folders, "--json").out)
+    assert compared["floors"] == document["floors"]
+    # A run that is trained less is no floor, and neither is another method.
+    less = embench(*bench.line(*SHORT[:-1], "encoder.epochs=1", "--json"))
+    other = bench.runs / "Tiny" / json.loads(less.out)["run"]
+    compared = json.loads(embench("compare", folders[0], folders[2], other, "--json").out)
+    assert [floor["run"] for floor in compared["floors"][0]["floors"]] == [scratch]
+    assert "its floors" not in embench("compare", folders[0], other).out
+
+    page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")
+    assert page.code == 0, page.err
+    html = (tmp_path / "page.html").read_text()
+    assert "Floors of pretraining" in html
+    assert all(id_ in html for id_ in (frozen, scratch, features))
+    assert other.name not in html
+
+
+def test_floors_of_what_is_not_pretrained_are_refused_before_anything_is_computed(bench, embench):
+    refused = embench(*bench.line(*SHORT, "--floors"))
+    assert refused.code == 2
+    assert "nothing here is pretrained, so it has no floors" in refused.err
+    assert not bench.stages()
