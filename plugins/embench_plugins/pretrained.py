@@ -42,7 +42,7 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     """
     text = str(recipe.build["weights"])
     if text == weights.UNNAMED:
-        names = ", ".join(f"{name}@COMMIT" for name in _known(family))
+        names = ", ".join(of_family(family))
         raise UsageError(
             f"the paper's {family} starts from pretrained weights, and none are named",
             where="encoder.build.weights",
@@ -79,15 +79,12 @@ def data(recipe: Recipe, family: str) -> PretrainingData | None:
     found = _named(family, text) or _by_digest(family, files)
     if found is None:
         return _of_manifest(files)
-    name, about = found
-    return PretrainingData(
-        name=name,
-        licence=about["licence"],
-        source=about["source"],
-        declared=about.get("declared", True),
-        saw=about.get("saw", {}),
-        others=about.get("others", "undisclosed"),
-    )
+    return _data(*found)
+
+
+def of_family(family: str) -> dict[str, PretrainingData]:
+    """What is known of the weights of a family, by their name on the hub, with the commit where it is of one."""
+    return {f"{name}@{about.get('commit', 'COMMIT')}": _data(name, about) for name, about in _known(family).items()}
 
 
 def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[str] = ()) -> None:
@@ -144,6 +141,17 @@ def config(files: Sequence[Path]) -> dict[str, Any]:
                 raise DataError("it describes no network", where=str(path), expected="a JSON object")
             return content
     return {}
+
+
+def _data(name: str, about: Mapping[str, Any]) -> PretrainingData:
+    return PretrainingData(
+        name=name,
+        licence=about["licence"],
+        source=about["source"],
+        declared=about.get("declared", True),
+        saw=about.get("saw", {}),
+        others=about.get("others", "undisclosed"),
+    )
 
 
 def _files(text: str) -> tuple[Path, ...]:

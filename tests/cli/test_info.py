@@ -162,3 +162,13 @@ def test_several_packages_are_a_column(embench, acme):
     assert acme
     head = embench("list", "encoder").out.splitlines()[1]
     assert "package" in head
+
+
+def test_known_weights_are_listed_with_their_licence_and_what_they_saw(embench):
+    weights = {row["weights"]: row for row in document(embench, "mantis")["weights"]}
+    assert weights["paris-noah/MantisV2@COMMIT"]["licence"] == "MIT"
+    assert weights["paris-noah/MantisV2@COMMIT"]["saw"] == "none (declared)"
+    assert weights["paris-noah/Mantis-8M@COMMIT"]["saw"] == "undisclosed"
+    assert "seed unlabelled" in document(embench, "labram")["weights"][0]["saw"]
+    assert "weights" not in document(embench, "cnn_tf")
+    assert "known weights" in embench("info", "mantis").out

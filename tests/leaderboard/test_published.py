@@ -10,7 +10,7 @@ import pytest
 
 from embench.leaderboard.checks import check_entry, failures
 from embench.leaderboard.entries import entry_folders
-from embench.leaderboard.shown import code_digest
+from embench.leaderboard.kept import code_digest
 
 from ..sample import proof
 

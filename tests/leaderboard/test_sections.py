@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embench.errors import DataError
-from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.leaderboard import build_leaderboards, kept, leaderboard_sections
 from embench.leaderboard import shown as kept_entries
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.select import row_fields
@@ -120,8 +120,8 @@ def test_what_else_lies_in_the_folder_is_not_read(boards: Path, read: list[str])
 @pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("0.6", "0.8"), lambda _: ""])
 def test_a_damaged_file_of_the_cache_is_made_anew(damage: Callable[[str], str], boards: Path, read: list[str]) -> None:
     first = shown(boards)
-    for kept in (path for path in (boards.parent / "cache" / "boards").rglob("*") if path.is_file()):
-        kept.write_text(damage(kept.read_text()))
+    for file in (path for path in (boards.parent / "cache" / "boards").rglob("*") if path.is_file()):
+        file.write_text(damage(file.read_text()))
     assert shown(boards) == first
     assert len(read) > 2
 
@@ -132,7 +132,7 @@ def test_other_code_makes_them_anew_and_what_old_code_made_goes(
     leaderboard_sections(boards)
     [old] = (boards.parent / "cache" / "boards").iterdir()
     os.utime(old, (0, 0))
-    monkeypatch.setattr(kept_entries, "code_digest", lambda: "another")
+    monkeypatch.setattr(kept, "code_digest", lambda: "another")
     leaderboard_sections(boards)
     assert read == ["a", "b", "a", "b"]
     assert [path.name for path in old.parent.iterdir()] == ["another"]

@@ -83,13 +83,13 @@ def test_eeg_has_the_tangent_space_and_a_face_stands_for_its_video():
     assert "encoder.build.weights=random" in found["the same at random, frozen", "videomae"].request.settings
 
 
-def test_a_protocol_without_validation_subjects_leaves_the_schedule(tmp_path):
+def test_a_protocol_without_validation_subjects_leaves_the_schedule():
     found = with_floors(asked("wesad", pretrainers=("masked_value",), protocol="wu2023-last"))
     assert found.requests[0].settings == ()
     assert "no validation subjects" in found.training
 
 
-def test_values_have_ridge_and_a_joined_input_its_parts(tmp_path):
+def test_values_have_ridge_and_a_joined_input_its_parts():
     found = rows_of(asked("k_emocon", modalities="eda+ppg", pretrainers=("masked_value",), targets="arousal_value"))
     features = found["simple features", "handcrafted"].request
     assert (features.fusion, features.modalities) == ("ridge", "eda,ppg")

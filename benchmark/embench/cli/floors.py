@@ -76,7 +76,9 @@ def _floors_of(requests: Sequence[Request]) -> tuple[list[Floors], list[Request]
     """The floors of the requests that are pretrained, and the other requests."""
     from embench.planning.floors import NothingPretrained, with_floors
 
-    found, plain, last = [], [], None
+    found: list[Floors] = []
+    plain: list[Request] = []
+    last: NothingPretrained | None = None
     for request in requests:
         try:
             found.append(with_floors(request))

@@ -19,6 +19,7 @@ from embench.records.context import context_of
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
+    from embench.interfaces.pretraining_data import PretrainingData
     from embench.registry import Entry, ModalityDefinition
 
 
@@ -174,6 +175,8 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
     if entry.kind != "pretrainer":
         document["time_context"] = context_of(recipe.view for recipe in plugin.recipes.values())
     document["recipes"] = recipes.recipe_facts(entry.kind, plugin.recipes, dataset)
+    if entry.kind == "encoder" and (known := plugin.known_weights()):
+        document["weights"] = [_facts_of_weights(name, data) for name, data in known.items()]
     if dataset and entry.kind == "encoder":
         preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))
         document["reading"] = recipes.reading_facts(plugin, preset, dataset, data_root, protocol)
@@ -183,14 +186,25 @@ def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path
 def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -> None:
     from embench.cli import recipes
 
-    facts = {key: value for key, value in document.items() if key not in ("recipes", "reading", "not_loaded")}
+    apart = ("recipes", "weights", "reading", "not_loaded")
+    facts = {key: value for key, value in document.items() if key not in apart}
     _print_facts(facts, entry.full_name)
     if "not_loaded" in document:
         console.note(f"recipes are not shown: {document['not_loaded']}")
     if "recipes" in document:
         recipes.print_recipes(entry.kind, registry.load(entry.kind, entry.full_name), dataset)
+    if "weights" in document:
+        console.echo()
+        show_table(document["weights"], title="known weights, for encoder.build.weights")
     if "reading" in document:
         recipes.print_reading(document["reading"])
+
+
+def _facts_of_weights(name: str, data: PretrainingData) -> dict[str, str]:
+    saw = [f"{dataset} {what}" for dataset, what in data.saw.items()]
+    saw.append(f"other sets {data.others}" if saw else data.others)
+    declared = " (declared)" if data.declared and data.others != "undisclosed" else ""
+    return {"weights": name, "licence": data.licence, "saw": ", ".join(saw) + declared, "source": data.source}
 
 
 def _facts(entry: Entry) -> dict[str, object]:

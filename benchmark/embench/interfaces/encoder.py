@@ -91,6 +91,11 @@ class Encoder(ABC):
         run is planned, so that a missing one is reported before anything is trained."""
         return ()
 
+    @classmethod
+    def known_weights(cls) -> Mapping[str, PretrainingData]:
+        """What is known of the weights that a recipe may name, by that name; for readers."""
+        return {}
+
     def pretraining_data(self) -> PretrainingData | None:
         """The data that the weights of its `assets()` have seen; None where there are none, or nothing is known."""
         return None

@@ -69,9 +69,9 @@ ADDS_LEGEND = """\
 
 FLOORS_LEGEND = """\
 - *Pretrained rows and their floors*: the score of a pretrained row less that of the same network at random (frozen with
-  the same head, and trained from scratch) and of simple features of the same signals, paired over subjects, with its 95
-  % interval. A row is a floor if its record says so: same data, folds, head, recipe. What pretraining is worth shows in
-  these gaps, and not in the rank. See `docs/guide/leaderboards.md`, "Floors".
+  the same head, or trained from scratch) and that of simple features of the same signals, paired over subjects, with
+  the 95 % interval. A row is a floor if its record says so: same data, folds, head and training. What pretraining is
+  worth shows in these gaps, and not in the rank. See `docs/guide/leaderboards.md`, "Floors".
 """
 
 

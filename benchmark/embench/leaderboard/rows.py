@@ -121,8 +121,7 @@ def ranked_rows(
     subjects where it is undefined.
 
     Pretrained rows have the gaps to their floors. Where it is asked what rows add, those that do come first, by how
-    much; rows of one `time_context` are kept together
-    too, and ranked among each other.
+    much; rows of one `time_context` are kept together too, and ranked among each other.
 
     Args:
         load: reads the folders of the entries.
@@ -143,7 +142,7 @@ def ranked_rows(
         for row, rank, letters in zip(alike, found.ranks, found.letters, strict=True):
             ranked[row.id] = replace(row, rank=rank, letters=letters)
     rows = sorted((ranked.get(row.id, row) for row in rows), key=_adding_first)
-    rows = rows_with_floors(rows, {entry.id: entry.floors for entry in entries}, folders, target, _score)
+    rows = rows_with_floors(rows, {entry.id: entry for entry in entries}, target, _score)
     return rows + _control_rows(entries, target, load), rankings
 
 

@@ -1,37 +1,28 @@
-"""Cache of what boards show of entries, kept for the user from one command to the next.
+"""The part that boards show of entries, read from them or kept from before.
 
 To read and check an entry takes a hundredth of a second, and boards have thousands. What is kept is named by the bytes
-of all files that it follows from, those of embench and of installed plugin packages among them; where one has changed,
-or what is kept is damaged, the entry is read.
+of all files that it follows from; where one has changed, or what is kept is damaged, the entry is read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-import embench
-from embench import registry
 from embench.checksums import read_checked, write_checked
 from embench.errors import CheckFailed
-from embench.files import cache_root
 from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
 from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
+from embench.leaderboard.kept import kept_place
 from embench.leaderboard.rows import ShownEntry, shown_entry
 from embench.records.entry import shared_folder
 
-_CODE = (".py", ".yaml", ".html", ".j2")
-_FORGOTTEN_S = 30 * 86400
 _SHOWN = TypeAdapter(ShownEntry)
 
 
@@ -72,25 +63,3 @@ def _shown(folder: Path, attestations: Sequence[Path]) -> ShownEntry:
         ) from error
     write_checked(place, _SHOWN.dump_json(shown, by_alias=True, exclude_unset=True))
     return shown
-
-
-def kept_place(kind: str, *names: str) -> Path:
-    """The file of the cache for what this code makes of what `of` names. What code made that is a month old goes when
-    other code begins."""
-    folder = cache_root() / "boards" / code_digest()
-    if not folder.is_dir():
-        for old in folder.parent.glob("*"):
-            with suppress(OSError):  # another process may remove it
-                if time.time() - old.stat().st_mtime > _FORGOTTEN_S:
-                    shutil.rmtree(old)
-    return folder / kind / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the files of embench and of installed plugin packages, by which boards are made."""
-    found, package = hashlib.sha256(), Path(embench.__file__).parent
-    own = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
-    for path in (*own, *registry.shipped("**/*.py"), *registry.shipped("**/*.yaml")):
-        found.update(f"{path.name} ".encode() + path.read_bytes())
-    return found.hexdigest()[:32]

@@ -115,6 +115,11 @@ class EegFoundation(Encoder):
         pretrained.require("braindecode", f"encoder {self.family}")
         return pretrained.assets(self.recipe, self.family)
 
+    @classmethod
+    def known_weights(cls) -> Mapping[str, PretrainingData]:
+        """Those of the family."""
+        return pretrained.of_family(cls.family)
+
     def pretraining_data(self) -> PretrainingData | None:
         """The data that the weights have seen, see `pretrained.yaml`."""
         return pretrained.data(self.recipe, self.family)

@@ -82,6 +82,11 @@ class Mantis(Encoder):
         pretrained.require("mantis", f"encoder {FAMILY}")
         return pretrained.assets(self.recipe, FAMILY)
 
+    @classmethod
+    def known_weights(cls) -> Mapping[str, PretrainingData]:
+        """Those of the family."""
+        return pretrained.of_family(FAMILY)
+
     def pretraining_data(self) -> PretrainingData | None:
         """What `embench_plugins.pretrained.data` says of the weights."""
         return pretrained.data(self.recipe, FAMILY)

@@ -190,11 +190,7 @@ def test_a_choice_that_a_network_does_not_have_is_refused(cls, changes):
 def test_a_missing_library_is_named_with_the_way_to_get_it(cls):
     with pytest.raises(MachineError, match=f"braindecode is not installed, and encoder {cls.family} needs it") as error:
         made(cls).assets()
-<<<<<<< HEAD
     assert "[foundation]" in error.value.hint
-=======
-    assert error.value.hint == "in a clone, pip install '.[foundation]'"
->>>>>>> h53-door
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Gaps of pretrained rows to their floors on a board, from published entries."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from embench.leaderboard import build_leaderboards, leaderboard_sections
+from embench.records.record import read_record
+from embench.records.superseded import Superseded, write_superseded
+from embench.statistics.comparison import compare
+from embench.texts import markdown
+
+from ..tiny.running import command
+
+PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "eegmat"
+BOARD = PUBLISHED / "subject-independent-v3"
+ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e", "handcrafted-logreg-4e89041079"
+UNBESIDE = "cnn_tf-single-7a9b25d2f6"
+"""Pretrained on EEG, where the others read the ECG."""
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A board of one pretrained row with two floors, and of another one without any."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    at = tmp_path / "boards" / "eegmat"
+    shutil.copytree(PUBLISHED / "shared", at / "shared")
+    for name in (ROW, SCRATCH, FEATURES, UNBESIDE):
+        shutil.copytree(BOARD / name, at / BOARD.name / name)
+    return tmp_path / "boards"
+
+
+def floors(board: Path) -> dict[str, list[str]]:
+    """Id -> the gaps of each pretrained row, in words."""
+    (section,) = leaderboard_sections(board)
+    return {row.id: row.floors.texts for row in section.rows if row.floors}
+
+
+def test_the_gap_to_each_floor_is_that_of_compare(board: Path) -> None:
+    one, scratch, features = (read_record(BOARD / name) for name in (ROW, SCRATCH, FEATURES))
+    gaps = [compare(one, other, "task", "auroc_within").difference for other in (scratch, features)]
+    texts = [f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" for gap in gaps]
+    assert floors(board) == {
+        ROW: [
+            f"{texts[0]} over the same from scratch",
+            f"{texts[1]} over handcrafted + logreg",
+            "networks trained for at most 16 epochs",
+        ],
+        UNBESIDE: [],
+    }
+
+
+def test_a_reader_sees_them_on_every_board(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = build_leaderboards(board)[0].read_text()
+    assert "Pretrained rows and their floors" in page
+    assert markdown("ecg: -0.064 [-0.160, +0.033] over the same from scratch") in page
+    assert f"({BOARD.name}/{UNBESIDE}), {markdown('cnn_tf + single, after masked_value on eeg: no floors')}" in page
+    shown = command(capsys, "leaderboard", "show", "eegmat", "--boards", board)
+    text = " ".join(shown.out.split())
+    assert "masked_value on ecg: -0.064 [-0.160, +0.033] over the same from scratch;" in text
+    assert "masked_value on eeg: no floors." in text
+    found = command(
+        capsys, "leaderboard", "show", "eegmat", "--boards", board, "--columns", "id,floors", "--format", "json"
+    )
+    by_id = {row["id"]: row["floors"] for row in json.loads(found.out)}
+    assert by_id[UNBESIDE] == ["no floors"]
+    assert by_id[SCRATCH] is None
+    assert len(by_id[ROW]) == 3
+
+
+def test_rows_that_others_took_the_place_of_are_no_floors(board: Path) -> None:
+    about = Superseded(by=FEATURES, why="a test", on=dt.date(2026, 11, 27))
+    write_superseded(board / "eegmat" / BOARD.name / SCRATCH, about)
+    assert not any("scratch" in text for text in floors(board)[ROW])
