@@ -169,6 +169,6 @@ def test_known_weights_are_listed_with_their_licence_and_what_they_saw(embench):
     assert weights["paris-noah/MantisV2@COMMIT"]["licence"] == "MIT"
     assert weights["paris-noah/MantisV2@COMMIT"]["saw"] == "none (declared)"
     assert weights["paris-noah/Mantis-8M@COMMIT"]["saw"] == "undisclosed"
-    assert document(embench, "labram")["weights"][0]["saw"] == "seed unlabelled, other sets none (declared)"
+    assert "seed unlabelled" in document(embench, "labram")["weights"][0]["saw"]
     assert "weights" not in document(embench, "cnn_tf")
     assert "known weights" in embench("info", "mantis").out

@@ -29,6 +29,8 @@ from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Head, Model, Supervised
 
+from ..extras import FOUNDATION
+
 FILE = Path(__file__).with_name("numbers.json")
 OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), "arousal"),))
 RATE, SECONDS = 32, 4
@@ -162,7 +164,7 @@ CASES = [
     (kind, entry.name, entry.revision)
     for kind in MAKERS
     for entry in registry.entries(kind)
-    if entry.package == registry.BUNDLED and not entry.alias_of
+    if entry.package == registry.BUNDLED and not entry.alias_of and entry.name not in FOUNDATION
 ]
 
 

@@ -1,4 +1,4 @@
-"""Rows of encoders that bring weights, or read their signals in another unit: their marks, and whom they are ranked with."""
+"""Rows of encoders that bring weights or keep the unit of their signals: their marks, and whom they are ranked with."""
 
 from __future__ import annotations
 

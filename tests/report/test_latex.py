@@ -132,6 +132,9 @@ def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record
     assert r"\textbf{This split leaks}: b \& c" in latex.methods_section([leaking])
     assert "validation subjects" in latex.latex_tables([changed(of, dev=True)])
     assert "the test labels stayed closed" in latex.methods_section([changed(of, dev=True)])
+    about = {"name": "lab/n_t", "licence": "MIT", "source": "https://x.org", "declared": True, "saw": "none"}
+    said = latex.methods_section([replace(of, run={**of.run, "weights": {"eda": about}})])
+    assert r"Weights of eda: lab/n\_t (MIT), saw of the test subjects: none, as its authors declare" in said
 
 
 @pytest.mark.parametrize("name", NAMES)

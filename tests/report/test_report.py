@@ -331,6 +331,23 @@ def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     assert content.count("script") == 0
 
 
+def test_whose_weights_were_used_and_what_they_saw_is_said_and_marked(copied, tmp_path):
+    run = yaml.safe_load((copied / "run.yaml").read_text())
+    modality = next(iter(run["method"]["encoders"]))
+    about = {
+        "name": "lab/net",
+        "licence": "MIT",
+        "source": "https://example.org",
+        "declared": True,
+        "saw": "unlabelled",
+    }
+    run |= {"weights": {modality: about}, "pretrain_overlap": "unlabelled_target"}
+    (copied / "run.yaml").write_text(yaml.safe_dump(run))
+    text = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
+    assert "saw signals of the test subjects" in text
+    assert "lab/net (MIT), saw of the test subjects: unlabelled, as its authors declare" in text
+
+
 def test_generated_data_are_marked(copied, tmp_path):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["dataset"]["synthetic"] = {"generator": "embench"}

@@ -311,16 +311,17 @@ class EntryPart(_Part):
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
     and in the test, in words, where that was not one place. `weights`: modality -> what is known of the weights that
-    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not standardised.
-    `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects. `videos`: how
-    many recordings of each dataset were seen, which could not be decoded and why, and how many of the segments that
-    were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal of the
-    ledger's line that `test_looks`, `tried` and `dev_looks` count up to; without it, they are not known. `conformance`:
-    part of the method whose plugin is not bundled -> `passed`, or which conformance check failed. `dropped`: modality
-    -> feature -> why it was dropped in some fold before anything was fitted to it. `rescored_from`: the entry whose
-    predictions these are, scored by other rules: nothing was trained. `objects`: the name of a plugin that was given
-    from Python -> its `repr`, and the lines of its `source` where they are known. `ethics`: in entries of own data, the
-    approval of an ethics board that their publisher names. `entry`: what a published entry shares with others."""
+    its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not
+    standardised. `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects.
+    `videos`: how many recordings of each dataset were seen, which could not be decoded and why, and how many of the
+    segments that were searched for a face have none. `outside`: what the file of a submission holds. `ledger`: the seal
+    of the ledger's line that `test_looks`, `tried` and `dev_looks` count up to; without it, they are not known.
+    `conformance`: part of the method whose plugin is not bundled -> `passed`, or which conformance check failed.
+    `dropped`: modality -> feature -> why it was dropped in some fold before anything was fitted to it. `rescored_from`:
+    the entry whose predictions these are, scored by other rules: nothing was trained. `objects`: the name of a plugin
+    that was given from Python -> its `repr`, and the lines of its `source` where they are known. `ethics`: in entries
+    of own data, the approval of an ethics board that their publisher names. `entry`: what a published entry shares with
+    others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None

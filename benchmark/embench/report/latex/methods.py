@@ -185,6 +185,7 @@ def _pretraining(run: RunFacts) -> list[str]:
     sentences = [f"Pretraining used {join_with_and(sources)}."] if sources else []
     if any(":" not in text for text in about.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
+    sentences += [f"Weights of {escape(words)}." for words in run.weights]
     if about.pretrain_overlap != "none":
         sentences.append(f"Overlap of pretraining with the test subjects: {run.overlap}.")
     return sentences
