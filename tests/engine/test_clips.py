@@ -162,6 +162,22 @@ def test_videomae_and_what_it_learned_before_are_the_same_when_clips_are_streame
         assert np.isfinite(one["score"]).any()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["frozen", "ridge", "lora"])
+def test_videomae_is_adapted_in_every_way(filmed, tmp_path, way):
+    settings = (f"encoder.adapt={way}", "encoder.epochs=1", "encoder.view.step_s=4")
+    plan = decoded(
+        Request(
+            plugin("Filmed"), ("videomae",), modalities="video", settings=settings, seeds="0",
+            data_root=filmed, runs=tmp_path, recipe="quick", device="cpu", workers=1,
+        )
+    )  # fmt: skip
+    fitted, predicting = [*plan.graph.stages.values()][:2]
+    result = run_stage(fitted, tmp_path)
+    assert 0 < result["trained"] < result["parameters"] / 2
+    assert run_stage(predicting, tmp_path)["units"] > 0
+
+
 def test_films_are_put_through_a_network_in_small_batches():
     rows = Rows(*np.zeros((4, 8), np.int64), 16)
     small, large = np.zeros((1, 3, 8, 8), np.uint8), np.broadcast_to(np.uint8(0), (1, 3, 224, 224))

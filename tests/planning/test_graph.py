@@ -207,6 +207,10 @@ def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
     rows = forecast._training_rows(one)
     assert stage_seconds([one])[one.id] == pytest.approx(rows / 8 * one.params.recipe.epochs)
     assert clocks["wall"] == 0
+    settings = ("encoder.batch=8", "encoder.epochs=50", "encoder.adapt=frozen")
+    plan = shared.plan("Pool", modalities="ecg", settings=settings)
+    (one, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+    assert stage_seconds([one])[one.id] < rows / 8  # its rows are read once, and nothing goes back
 
 
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):

@@ -230,28 +230,10 @@ def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
     outputs = _labels_of(model, params, data, train, params.recipe)
     model.to(data.device)
     still = [m for m, part in params.modalities.items() if part.recipe.frozen]
-    everywhere = _everywhere(stage, specs, grid, root) if still else None
-    reading, read = tokens.once(model, data, still, stage.places.get("memory_bytes"), everywhere)
+    shared = tokens.everywhere(stage, specs, grid, root) if still else None
+    reading, read = tokens.once(model, data, still, stage.places.get("memory_bytes"), shared)
     module = Supervised(reading, outputs, frozen).to(data.device)
     return Ready(stage, folder, model, module, specs, read, data, train, val, grid.unit, told)
-
-
-def _everywhere(
-    stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path
-) -> tokens.Everywhere | None:
-    """The tokens that a stage may share with others: of encoders that start from files, or from a pretraining that all
-    folds share. Others begin at random, in each stage with other weights."""
-    params = stage.params
-    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
-    for role, stage_id in stage.inputs.items():
-        kind, _, modality = role.partition(":")
-        if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
-            known |= {modality} if modality else set(params.modalities)
-    if not known or stage.places.get("blank"):
-        return None
-    source = Source.of(params.common.source, stage.places, stage.task)
-    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    return tokens.Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 
 
 def features_dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:

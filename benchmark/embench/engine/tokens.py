@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +16,12 @@ from embench.engine import device as machine
 from embench.engine.assemble import assemble
 from embench.engine.closed import LinearHead
 from embench.engine.feed import Data, FeatureFeed, Feed, sent
+from embench.engine.inputs import encoder_of, view_of
 from embench.engine.network import HiddenEncoder, Precomputed
-from embench.engine.rows import Grid
+from embench.engine.rows import Grid, stage_view
 from embench.engine.source import Source, all_anchors
 from embench.engine.specs import FitParams
+from embench.engine.stage import Folder, Stage
 from embench.files import digest
 from embench.interfaces.tokens import InputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
@@ -134,6 +137,22 @@ class Everywhere:
         ]
 
 
+def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Grid, root: Path) -> Everywhere | None:
+    """The tokens that a stage may share with others: of encoders that start from files, or from a pretraining that all
+    folds share. Others begin at random, in each stage with other weights."""
+    params = stage.params
+    known = {m for m, part in params.modalities.items() if part.assets or m in params.weights}
+    for role, stage_id in stage.inputs.items():
+        kind, _, modality = role.partition(":")
+        if kind == "pretrained" and Folder(root, stage_id).description()["params"].get("fold") is None:
+            known |= {modality} if modality else set(params.modalities)
+    if not known or stage.places.get("blank"):
+        return None
+    source = Source.of(params.common.source, stage.places, stage.task)
+    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+    return Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
+
+
 def _positions(some: Grid, whole: Grid) -> np.ndarray | None:
     """(n,) where the anchors of `some` stand among those of `whole`; None where one is not there."""
     places = {row: i for i, row in enumerate(_anchors(whole))}
@@ -146,14 +165,14 @@ def _anchors(grid: Grid) -> Iterator[tuple[float, ...]]:
 
 
 def once(
-    model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, everywhere: Everywhere | None
+    model: Model, data: Data, frozen: Collection[str], memory_bytes: int | None, shared: Everywhere | None
 ) -> tuple[Model, Data]:
     """A model that reads tokens where `frozen` encoders read something else, and data with these tokens of all rows; it
     shares all else with `model`. Both as they are where tokens do not fit in half of the memory (None: what is free).
 
     The default head reads pooled tokens alone. Any other sees them all.
     """
-    pooled = model.fusion is None and isinstance(model.head, Head | LinearHead)
+    pooled = model.fusion is None and type(model.head) in (Head, LinearHead)
     free = machine.free_bytes(data.device) if memory_bytes is None else memory_bytes
     size = 4 * data.size * sum(math.prod(_shape(spec, pooled)) for m, spec in model.specs.items() if m in frozen)
     if size > free // 2 and not pooled:
@@ -162,8 +181,8 @@ def once(
     feeds = dict(data.feeds)
     for m, encoder in encoders.items():
         spec, present = model.specs[m], data.feeds[m].present
-        shared = everywhere.feed(m, encoder, spec, present, pooled) if everywhere else None
-        feeds[m] = shared or tokens_of(data, m, encoder, spec, pooled=pooled)
+        known = shared.feed(m, encoder, spec, present, pooled) if shared else None
+        feeds[m] = known or tokens_of(data, m, encoder, spec, pooled=pooled)
     stand_ins = {m: Precomputed(summary=model.specs[m].summary and not pooled) for m in encoders}
     specs = {m: replace(spec, length=1, summary=False) if pooled else spec for m, spec in model.specs.items()}
     reading = Model({**model.encoders, **stand_ins}, specs, model.fusion, model.head, model.scale)

@@ -31,6 +31,11 @@ def check_adaptation(method: Method, settings: Sequence[str]) -> None:
             _check_sizes(name, part.recipe.lora)
     for m, part in method.encoders.items():
         _check_encoder(method, m, part.recipe.adapt)
+    own_loss = [s for s in settings if s.partition("=")[0].strip().endswith(".loss") and s.startswith("encoder")]
+    if own_loss and all(part.recipe.adapt == "ridge" for part in method.encoders.values()):
+        raise UsageError(
+            "ridge has a loss of its own, squared error", where=f"--set {own_loss[0]}", hint="leave it out"
+        )
     idle = [s for s in settings if ".lora." in s.partition("=")[0]]
     if idle and not any(part.recipe.adapt == "lora" for part in method.encoders.values()):
         raise UsageError(
