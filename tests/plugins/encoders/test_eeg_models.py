@@ -30,9 +30,7 @@ RATE = 500.0
 
 @pytest.fixture(scope="module", autouse=True)
 def braindecode():
-    return pytest.importorskip(
-        "braindecode", reason="braindecode is not installed: pip install '.[foundation]'"
-    )
+    return pytest.importorskip("braindecode", reason="braindecode is not installed: pip install '.[foundation]'")
 
 
 @pytest.fixture(scope="module")
