@@ -72,6 +72,7 @@ def test_published_runs_beside_one_that_was_pretrained():
         ("card/label_rules_hash", "other"),
         ("cohort/subjects", ["Subject00"]),
         ("rescored_from", "another"),
+        ("cost/parameters", 1000),  # the same recipe, of which weights with a config.json made another network
     ],
 )
 def test_a_run_from_scratch_that_is_not_alike_is_no_floor(place, value):

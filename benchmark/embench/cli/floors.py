@@ -100,8 +100,10 @@ def _method(row: FloorRow) -> str:
         return f"none: {row.reason}"
     asked = row.request
     after = f" after {', '.join(asked.pretrainers)}" if asked.pretrainers else ""
-    weights = f", --pretrained {asked.pretrained}" if asked.pretrained else ""
-    return f"{' + '.join(filter(None, [', '.join(asked.encoders), asked.fusion]))}{after}{weights}"
+    named = [asked.pretrained, *(text.partition("=")[2] for text in asked.settings if ".build.weights=" in text)]
+    weights = ", ".join(dict.fromkeys(filter(None, named)))
+    method = " + ".join(filter(None, [", ".join(asked.encoders), asked.fusion]))
+    return f"{method}{after}{f', weights: {weights}' if weights else ''}"
 
 
 Gaps = tuple["Record", str, RowFloors]

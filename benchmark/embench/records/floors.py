@@ -50,6 +50,8 @@ class FloorKeys:
     Args:
         wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
         key: of a run that may be a floor; empty of others.
+        sizes: kind of floor -> the number of parameters that such a network has, which the sizes in a file of weights
+            may decide; `size`: that of the run. None, or not there, where it does not matter or is not known.
         name: of the method, as a floor.
         epochs: the most that its networks were trained for; None where they were trained until the loss on validation
             subjects fell no more, or there is none.
@@ -57,6 +59,8 @@ class FloorKeys:
 
     wants: Mapping[FloorKind, str] = field(default_factory=dict)
     key: str = ""
+    sizes: Mapping[FloorKind, int | None] = field(default_factory=dict)
+    size: int | None = None
     name: str = ""
     epochs: int | None = None
 
@@ -115,9 +119,10 @@ def floor_keys(run: Manifest) -> FloorKeys:
         return FloorKeys()
     names = [*dict.fromkeys(map(bare_name, run.method.encoders.values())), bare_name(run.method.fusion or "")]
     name = " + ".join(filter(None, names))
-    before, adapted, simple = pretrained_modalities(run), _adapted(run), _is_simple(run)
+    before, adapted, simple, size = pretrained_modalities(run), _adapted(run), _is_simple(run), run.cost.parameters
     if not before:
-        return FloorKeys(key=_key_of_features(run) if simple else _key_of_network(run, adapted), name=name)
+        key = _key_of_features(run) if simple else _key_of_network(run, adapted)
+        return FloorKeys(key=key, size=size, name=name)
     features: dict[FloorKind, str] = {"features": _key_of_features(run)}
     if method_kind(run.method) == "features":  # nothing trains the network
         return FloorKeys({"random_frozen": _key_of_network(run, adapted), **features}, name=name)
@@ -127,7 +132,8 @@ def floor_keys(run: Manifest) -> FloorKeys:
         "random_frozen": _key_of_network(run, {**adapted, **heads}),
         "scratch": _key_of_network(run, dict.fromkeys(adapted, "full")),
     }
-    return FloorKeys({**at_random, **features}, name=name, epochs=epochs)
+    sizes: dict[FloorKind, int | None] = {"random_frozen": size, "scratch": None if "ridge" in heads.values() else size}
+    return FloorKeys({**at_random, **features}, sizes=sizes, name=name, epochs=epochs)
 
 
 def is_floor(run: Manifest, other: Manifest) -> FloorKind | None:
@@ -141,7 +147,8 @@ def matching(keys: FloorKeys, seeds: Sequence[int], other: FloorKeys, others: Se
     more of them; they are compared on those that both have."""
     for kind, key in keys.wants.items():
         same = set(seeds) <= set(others) if kind == "features" else sorted(seeds) == sorted(others)
-        if same and key == other.key:
+        size = keys.sizes.get(kind)
+        if same and key == other.key and (size is None or other.size in (None, size)):
             return kind
     return None
 
