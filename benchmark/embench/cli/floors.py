@@ -138,7 +138,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
             TableColumn("gap to it", lambda row: row[2]),
             TableColumn("run", lambda row: row[1].run["id"].rpartition("-")[2]),
         ]
-        show_table(rows, columns, title=f"target {target}: {method_name(record.run)}, and its floors")
+        show_table(rows, columns, title=f"target {target}: {record.run['id']}, and its floors")
         if not floors.gaps:
             console.wrapped(f"{record.run['id']} has no floors here.")
         elif floors.epochs:
