@@ -9,8 +9,8 @@ from pathlib import Path
 from embench.files import saving, write_text
 from embench.leaderboard.columns import MARKDOWN_COLUMNS, Column, columns
 from embench.leaderboard.entries import drop_unshared
-from embench.leaderboard.row import DASH, Row
-from embench.leaderboard.rows import ShownEntry, asked_of, class_of, highest_of
+from embench.leaderboard.row import DASH, Row, ShownEntry
+from embench.leaderboard.rows import asked_of, class_of, highest_of
 from embench.leaderboard.sections import BoardSection, sections_of
 from embench.leaderboard.shown import load_shown_entries
 from embench.records.context import OTHER_UNITS

@@ -7,19 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from embench.checksums import read_checked, write_checked
 from embench.leaderboard.kept import kept_place
-from embench.leaderboard.row import Row
-from embench.records.floors import FloorGap, FloorKind, RowFloors, matching
+from embench.leaderboard.row import Row, ShownEntry
+from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_order, matching
 from embench.records.record import Record, read_record
-from embench.statistics.floor_gaps import floor_order, gap_to_floor
-
-if TYPE_CHECKING:
-    from embench.leaderboard.rows import ShownEntry
 
 _GAP = TypeAdapter(FloorGap)
 
@@ -59,6 +54,8 @@ def _gap(
     if content := read_checked(place):
         with contextlib.suppress(ValidationError):
             return _GAP.validate_json(content)
+    from embench.statistics.floor_gaps import gap_to_floor  # with scipy, which what is kept does not need
+
     gap = gap_to_floor(kind, name, read(row.folder), read(floor.folder), target)
     write_checked(place, _GAP.dump_json(gap, by_alias=True, exclude_unset=True))
     return gap

@@ -1,14 +1,16 @@
-"""The row of a board that all of its columns are read from."""
+"""The row of a board that all of its columns are read from, and the entry that its rows are of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from embench.leaderboard.attestations import Backing
+from embench.protocols import Design
 from embench.records.context import TimeContext
-from embench.records.floors import RowFloors
+from embench.records.floors import FloorKeys, RowFloors
 from embench.records.manifest import CostPart
 from embench.records.scores import Adds, Score
 from embench.records.superseded import Superseded
@@ -124,3 +126,41 @@ class Row:
         """The score with its interval as text; `missing` where there is none."""
         shown = format_score if self.is_method else format_control
         return shown(self.scored(metric), missing=missing)
+
+
+@dataclass(frozen=True)
+class ShownEntry:
+    """The part of an entry that boards show, whatever the others are.
+
+    Args:
+        folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
+        dataset: its full name. `people`: how many its data are of, those left out among them.
+        rows: target -> the method, without a rank. `controls`: target -> the names of the controls that have scores.
+        alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
+        parts: target -> group of subjects -> what it adds to the partial correlation that decides.
+        undefined: target -> metric -> why the method has no such score.
+        floors: what it has as floors, and is one of.
+    """
+
+    folder: Path
+    content: str
+    shared: tuple[str, ...]
+    id: str
+    board: str
+    dataset: str
+    protocol: str
+    leaks: bool
+    trained_on: str | None
+    design: Design | None
+    fixed_order: bool
+    people: int
+    rows: Mapping[str, Row]
+    controls: Mapping[str, tuple[str, ...]]
+    alike: str
+    parts: Mapping[str, Mapping[str, float]]
+    undefined: Mapping[str, Mapping[str, str]]
+    floors: FloorKeys
+
+    def why_undefined(self, target: str, metric: str) -> str:
+        """The reason why the method has no such score."""
+        return self.undefined[target].get(metric, "it was not computed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,11 @@ from embench.leaderboard.entries import (
 )
 from embench.leaderboard.export import board_name
 from embench.leaderboard.floors import rows_with_floors
-from embench.leaderboard.row import Row
+from embench.leaderboard.row import Row, ShownEntry
 from embench.leaderboard.shared import shared_by
-from embench.protocols import Design
 from embench.records.audit import audit_status
 from embench.records.entry import shared_files
-from embench.records.floors import FloorKeys, floor_keys
+from embench.records.floors import floor_keys
 from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
 from embench.records.scores import Adds
@@ -36,44 +35,6 @@ from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
 from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.verdict import borderline
-
-
-@dataclass(frozen=True)
-class ShownEntry:
-    """The part of an entry that boards show, whatever the others are.
-
-    Args:
-        folder: the entry's. `content`: its `entry_digest`. `shared`: the names of files that it shares.
-        dataset: its full name. `people`: how many its data are of, those left out among them.
-        rows: target -> the method, without a rank. `controls`: target -> the names of the controls that have scores.
-        alike: a digest of what entries share that have the same controls; empty where these need no confirmation.
-        parts: target -> group of subjects -> what it adds to the partial correlation that decides.
-        undefined: target -> metric -> why the method has no such score.
-        floors: what it has as floors, and is one of.
-    """
-
-    folder: Path
-    content: str
-    shared: tuple[str, ...]
-    id: str
-    board: str
-    dataset: str
-    protocol: str
-    leaks: bool
-    trained_on: str | None
-    design: Design | None
-    fixed_order: bool
-    people: int
-    rows: Mapping[str, Row]
-    controls: Mapping[str, tuple[str, ...]]
-    alike: str
-    parts: Mapping[str, Mapping[str, float]]
-    undefined: Mapping[str, Mapping[str, str]]
-    floors: FloorKeys
-
-    def why_undefined(self, target: str, metric: str) -> str:
-        """The reason why the method has no such score."""
-        return self.undefined[target].get(metric, "it was not computed")
 
 
 def shown_entry(entry: LeaderboardEntry) -> ShownEntry:

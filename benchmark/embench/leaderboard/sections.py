@@ -21,8 +21,8 @@ from embench.checksums import read_checked, write_checked
 from embench.leaderboard.attestations import ATTESTATIONS_FOLDER
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
-from embench.leaderboard.row import Row
-from embench.leaderboard.rows import ShownEntry, ranked_rows
+from embench.leaderboard.row import Row, ShownEntry
+from embench.leaderboard.rows import ranked_rows
 from embench.leaderboard.shown import load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER

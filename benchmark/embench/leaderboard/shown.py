@@ -20,7 +20,8 @@ from embench.errors import CheckFailed
 from embench.leaderboard.attestations import attestation_folder, content_digest, digest_of_files
 from embench.leaderboard.entries import entry_folders, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
-from embench.leaderboard.rows import ShownEntry, shown_entry
+from embench.leaderboard.row import ShownEntry
+from embench.leaderboard.rows import shown_entry
 from embench.records.entry import shared_folder
 
 _SHOWN = TypeAdapter(ShownEntry)

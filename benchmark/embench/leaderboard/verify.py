@@ -25,7 +25,7 @@ from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
-from embench.leaderboard.rows import ShownEntry
+from embench.leaderboard.row import ShownEntry
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of

@@ -236,3 +236,8 @@ def _circumstances(run: Manifest) -> list[Any]:
         cohort if isinstance(cohort, int) else sorted(cohort),
         [chosen, run.dev, tuned_trials(run.config), bool(run.rescored_from)],
     ]
+
+
+def floor_order(gap: FloorGap) -> tuple[int, str, str]:
+    """Sorts floors by their kinds, those of one kind by name."""
+    return list(FLOOR_WORDS).index(gap.kind), gap.name, gap.run

@@ -12,8 +12,8 @@ from embench import registry
 from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.columns import PAGE_COLUMNS, SECONDARY_METRICS, columns
-from embench.leaderboard.row import Row
-from embench.leaderboard.rows import ShownEntry, class_of
+from embench.leaderboard.row import Row, ShownEntry
+from embench.leaderboard.rows import class_of
 from embench.leaderboard.sections import BoardSection
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects, is_by_construction

@@ -18,7 +18,8 @@ from embench.files import read_text, sha256
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.kept import kept_place
-from embench.leaderboard.rows import ShownEntry, describe_differences
+from embench.leaderboard.row import ShownEntry
+from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status

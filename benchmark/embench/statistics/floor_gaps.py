@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from embench.errors import EmbenchError
-from embench.records.floors import FLOOR_WORDS, FloorGap, FloorKind, RowFloors, floor_keys, matching
+from embench.records.floors import FloorGap, FloorKind, RowFloors, floor_keys, floor_order, matching
 from embench.records.record import Record
 from embench.records.scores import Score
 from embench.records.wording import inside_subjects
@@ -46,8 +46,3 @@ def shown_metric(row: Record, target: str) -> str:
     headline, scores = row.scores.headlines[target], row.scores.of(target)
     known = (metric for metric in (headline, inside_subjects(headline)) if metric in scores and scores[metric].defined)
     return next(known, headline)
-
-
-def floor_order(gap: FloorGap) -> tuple[int, str, str]:
-    """Sorts floors by their kinds, those of one kind by name."""
-    return list(FLOOR_WORDS).index(gap.kind), gap.name, gap.run
