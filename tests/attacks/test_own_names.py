@@ -103,7 +103,7 @@ def test_a_copy_without_the_key_is_not_compared(base: Path, tmp_path: Path, monk
 
 
 def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
-    run = next(path for path in base.glob("runs/tasks/*") if (path / "labels.csv.gz").is_file())
+    run = next(base.glob("runs/tasks/handcrafted-*"))  # not the one with --dev
     folds = (run / "folds.csv").read_text().splitlines()[1:]
     subjects = {line.split(",")[0] for line in folds}
     assert len(subjects) == len(PEOPLE)
@@ -114,7 +114,7 @@ def test_a_report_to_share_holds_no_labels_and_no_person(base: Path) -> None:
 
 
 def test_a_report_that_tells_labels_is_not_shared(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = next(path for path in base.glob("runs/tasks/*") if (path / "labels.csv.gz").is_file())
+    run = next(base.glob("runs/tasks/handcrafted-*"))  # not the one with --dev
     monkeypatch.setattr(sealing, "FEWEST_UNITS", 10_000)
     assert main(["report", str(run), "--share", "--out", str(base / "told.html")]) == 1
     assert not (base / "told.html").exists()
@@ -131,6 +131,6 @@ def test_lists_for_the_owner_have_own_names(base: Path, monkeypatch: pytest.Monk
     Path("own/answers.csv").write_text("\n".join(["subject,recording,unit,target,score", *lines]) + "\n")
     embench("score", "own/answers.csv", "--dataset", f"data/{FOLDER}", "--out", "runs/scored/answers")
     assert places(base / "runs" / "scored", also=str(base).encode()) == []
-    run = next(path for path in base.glob("runs/tasks/*") if (path / "labels.csv.gz").is_file())
+    run = next(base.glob("runs/tasks/handcrafted-*"))  # not the one with --dev
     ran, scored = (gzip.decompress((of / "labels.csv.gz").read_bytes()) for of in (run, base / "runs/scored/answers"))
     assert ran == scored
