@@ -25,9 +25,6 @@ from embench_plugins import weights
 TABLE = Path(__file__).with_suffix(".yaml")
 """The known weights, by family of networks."""
 
-COMMIT = 40
-"""Digits of a commit's name."""
-
 BUILD: Mapping[str, Any] = {"weights": weights.RANDOM, "accepts": ""}
 """Keys of `build` that the recipe of a pretrained encoder has: where its weights come from, and the licence that the
 user accepts where it forbids something."""
@@ -52,7 +49,7 @@ def assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     known = _named(family, text)
     if known:
         _check_licence(*known, recipe)
-    files = _files(text)
+    files = weights.files(text)
     if files:
         _refuse_code(files, text)
         _check_digest(files, known[1].get("sha256") if known else None, text)
@@ -71,11 +68,11 @@ def require(library: str, needed_by: str) -> None:
 
 
 def data(recipe: Recipe, family: str) -> PretrainingData | None:
-    """What the weights of a recipe saw; None for random ones, and where nothing is known of them."""
+    """The data that the weights of a recipe saw; None for random ones, and where nothing is known of them."""
     text = str(recipe.build["weights"])
     if text in (weights.RANDOM, weights.UNNAMED):
         return None
-    files = _files(text)
+    files = weights.files(text)
     found = _named(family, text) or _by_digest(family, files)
     if found is None:
         return _of_manifest(files)
@@ -83,7 +80,7 @@ def data(recipe: Recipe, family: str) -> PretrainingData | None:
 
 
 def of_family(family: str) -> dict[str, PretrainingData]:
-    """What is known of the weights of a family, by their name on the hub, with the commit where it is of one."""
+    """The known weights of a family, by their name on the hub, with the commit where that is of one."""
     return {f"{name}@{about.get('commit', 'COMMIT')}": _data(name, about) for name, about in _known(family).items()}
 
 
@@ -154,19 +151,6 @@ def _data(name: str, about: Mapping[str, Any]) -> PretrainingData:
     )
 
 
-def _files(text: str) -> tuple[Path, ...]:
-    """The files that a text means, as `weights.files` finds them; a commit that was downloaded is not asked for again,
-    so that a stage needs no network."""
-    from huggingface_hub import try_to_load_from_cache
-
-    name, at, commit = text.partition("@")
-    if at and len(commit) == COMMIT and name.count("/") == 1:
-        here = try_to_load_from_cache(name, "model.safetensors", revision=commit)
-        if isinstance(here, str):
-            return weights.files(str(Path(here).parent))
-    return weights.files(text)
-
-
 def _named(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
     """Known weights by the name on the hub that a text has, at a commit of which that is true."""
     name, at, commit = text.partition("@")
@@ -233,7 +217,7 @@ def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
 
 
 def _of_manifest(files: Sequence[Path]) -> PretrainingData | None:
-    """What the manifest of a conversion says that its weights saw."""
+    """The data that weights saw by the manifest of their conversion."""
     manifest = _manifest(files)
     if not manifest.get("seen"):
         return None

@@ -74,9 +74,12 @@ is tried for half a minute each time."""
 
 
 def _downloaded(repository: str, commit: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 
+    here = try_to_load_from_cache(repository, "model.safetensors", revision=commit)
+    if isinstance(here, str):  # a commit never changes, and a stage needs no network for what was downloaded
+        return Path(here).parent
     if known := _UNREACHABLE.get((repository, commit)):
         raise known
     try:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embench import registry
 from embench.claims.obtained import examine_tables, requests_of_tables
 from embench.claims.printed import printed_tables
+from embench.errors import UsageError
 from embench.runs import run as runner
 
 PAPERS = {tables.paper: tables for tables in printed_tables()}
@@ -87,6 +89,24 @@ def test_each_number_is_listed_with_what_it_needs(embench):
     assert [row["table"] for row in unread] == ["2", "3", "4"]
     assert all("could not be read" in row["why"] for row in unread)
     assert "no paper `wu2022`" in embench("claims", "wu2022", "--printed").err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("encoder: unet_se", 'encoder: "./mine.py:Net"', "a table names a file: rows.0.run.encoder"),
+        ("row: basic model", 'row: "basic \\e[2J model"', "a table has control characters: rows.0.row"),
+        ("unit: percent", "unit: grams", "unit"),
+        ("paper: woo2023", "paper: woo2024", "these are the tables of woo2024"),
+    ],
+)
+def test_a_file_of_a_package_runs_no_code_and_writes_on_no_terminal(old, new, message, tmp_path, monkeypatch):
+    text = Path(registry.shipped("printed/woo2023.yaml")[0]).read_text()
+    made = tmp_path / "woo2023.yaml"
+    made.write_text(text.replace(old, new, 1))
+    monkeypatch.setattr(registry, "shipped", lambda _: [made])
+    with pytest.raises(UsageError, match=re.escape(message)):
+        printed_tables("woo2023")
 
 
 @pytest.mark.slow

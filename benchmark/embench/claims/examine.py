@@ -7,14 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from embench import protocols
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
 from embench.claims.measured import Measured
-from embench.claims.requests import claimed_request
+from embench.claims.requests import claimed_request, targets_there
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data import find
-from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.recording import parts_of
 from embench.planning.plan import Plan
@@ -122,12 +120,11 @@ def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) 
     """The claim's targets on a dataset, as far as they exist there under a protocol."""
     wanted = claim.place(dataset).targets
     try:
-        card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+        return targets_there(wanted, dataset, protocol, data_root)
     except EmbenchError:
         if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
             return list(wanted)
         raise
-    return [name for name in wanted if name in {target.name for target in card.targets}]
 
 
 def examine_claims(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -198,8 +199,16 @@ class UntestedClaim(Strict):
     not_tested: str
 
 
-def read_claim(path: Path) -> AnyClaim | UntestedClaim:
-    """The claim of a file, whose folder and name are its paper and id.
+S = TypeVar("S", bound=Strict)
+_PROSE = frozenset({"claim", "remarks", "not_tested", "row", "what", "why"})
+"""Fields that hold sentences, in which a name of a file runs nothing."""
+
+
+def read_stated(path: Path, what: str, kind_of: Callable[[Mapping[str, Any]], type[S]]) -> S:
+    """The content of a file that a package ships: plain text that names no files.
+
+    Args:
+        what: it is, for messages. kind_of: the schema that a content is to have.
 
     Raises:
         UsageError: it cannot be read, or breaks the schema.
@@ -207,27 +216,37 @@ def read_claim(path: Path) -> AnyClaim | UntestedClaim:
     try:
         content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+        raise UsageError(f"{what}'s file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
-        raise UsageError("a claim's file holds no mapping", where=str(path), expected=", ".join(Claim.model_fields))
-    kind: type[Claim | MeasuredClaim | UntestedClaim] = Claim
-    if "not_tested" in content:
-        kind = UntestedClaim
-    elif "measure" in content:
-        kind = MeasuredClaim
-    named = {k: v for k, v in content.items() if k not in ("claim", "remarks", "not_tested")}
-    if wrong := [field for field, text in texts_in(named) if names_code(text) or names_place(text)]:
+        expected = ", ".join(kind_of({}).model_fields)
+        raise UsageError(f"{what}'s file holds no mapping", where=str(path), expected=expected)
+    named = [(field, text) for field, text in texts_in(content) if field.rpartition(".")[2] not in _PROSE]
+    if wrong := [field for field, text in named if names_code(text) or names_place(text)]:
         raise UsageError(
-            f"a claim names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
+            f"{what} names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
         )
     if wrong := [field for field, text in texts_in(content) if has_control(text)]:
-        raise UsageError(f"a claim has control characters: {', '.join(wrong)}", where=str(path), expected="plain text")
+        raise UsageError(f"{what} has control characters: {', '.join(wrong)}", where=str(path), expected="plain text")
+    kind = kind_of(content)
     try:
-        claim = kind.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         found = faults(error)
         hint = did_you_mean(found[0].field.rpartition(".")[2], list(kind.model_fields))
-        raise UsageError(breaks_schema("a claim", found), where=str(path), hint=hint) from error
+        raise UsageError(breaks_schema(what, found), where=str(path), hint=hint) from error
+
+
+def read_claim(path: Path) -> AnyClaim | UntestedClaim:
+    """The claim of a file, whose folder and name are its paper and id.
+
+    Raises:
+        UsageError: it cannot be read, or breaks the schema.
+    """
+
+    def kind_of(content: Mapping[str, Any]) -> type[Claim | MeasuredClaim | UntestedClaim]:
+        return UntestedClaim if "not_tested" in content else MeasuredClaim if "measure" in content else Claim
+
+    claim = read_stated(path, "a claim", kind_of)
     if (claim.paper, claim.id) != (path.parent.name, path.stem):
         raise UsageError(
             f"this is claim {claim.id} of {claim.paper}",

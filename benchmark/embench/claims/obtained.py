@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from embench import protocols
 from embench.claims.printed import Printed, PrintedRow, printed_tables
-from embench.claims.requests import claimed_request
-from embench.data import find
-from embench.data.cohort import card_for_protocol
+from embench.claims.requests import claimed_request, targets_there
 from embench.errors import EmbenchError
 from embench.planning.request import Request
 from embench.records.scores import Score
 from embench.records.wording import format_score
 from embench.runs import run as runner
+from embench.snapshot import snapshot
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 
@@ -37,8 +35,7 @@ def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> 
             # As claims name it, so that one run is one request.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
             own = claimed_request(dataset, {"protocol": row.protocol or tables.protocol} | stated, targets, options)
-            card = card_for_protocol(protocols.load_protocol(Request.protocol), find.card_of(dataset, own.data_root))
-            left = [name for name in targets if name in {target.name for target in card.targets}]
+            left = targets_there(targets, dataset, Request.protocol, own.data_root)
             there = {"protocol": Request.protocol} | stated
             fixed = claimed_request(dataset, there, left, options) if left else None
             found.append(PrintedRequests(tables, row, own, fixed))
@@ -76,6 +73,7 @@ class PrintedResult:
         }
 
 
+@snapshot()
 def examine_tables(
     paper: str, dataset: str, options: Mapping[str, Any], done: runner.GridResult
 ) -> list[PrintedResult]:

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from embench import registry
-from embench.claims.files import Configuration, Identity, Strict
-from embench.errors import UsageError, breaks_schema, faults
-from embench.files import MOST_YAML, parse_yaml, read_text
+from embench.claims.files import Configuration, Identity, Strict, read_stated
+from embench.errors import UsageError
 
 
 def _with_spread(value: Any) -> Any:
@@ -81,12 +79,7 @@ def printed_tables(paper: str | None = None) -> list[Printed]:
 
 
 def _read(path: Path) -> Printed:
-    try:
-        printed = Printed.model_validate(parse_yaml(read_text(path, MOST_YAML)))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"tables cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
-    except ValidationError as error:
-        raise UsageError(breaks_schema("a paper's tables", faults(error)), where=str(path)) from error
+    printed = read_stated(path, "a table", lambda _: Printed)
     if printed.paper != path.stem:
         raise UsageError(f"these are the tables of {printed.paper}", where=str(path), expected=f"{printed.paper}.yaml")
     return printed

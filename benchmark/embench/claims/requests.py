@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from embench import protocols
+from embench.data import find
+from embench.data.cohort import card_for_protocol
 from embench.planning.request import Request, request_of
 from embench.planning.settings import of_encoder
 
@@ -23,6 +27,12 @@ def claimed_request(
     settings = (*stated.get("set", ()), *ours)
     own = {name: value for name, value in stated.items() if name != "set"}
     return request_of(dataset=dataset, **{**options, "targets": targets or None, **own, "settings": settings})
+
+
+def targets_there(wanted: Sequence[str], dataset: str, protocol: str, data_root: Path | None) -> list[str]:
+    """Those of the wanted targets that a dataset has under a protocol."""
+    card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
+    return [name for name in wanted if name in {target.name for target in card.targets}]
 
 
 def _of_run(setting: str, stated: Mapping[str, Any]) -> str | None:

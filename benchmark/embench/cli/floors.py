@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from embench.cli import console
 from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, show_table
-from embench.records.floors import FloorGap, RowFloors
+from embench.records.floors import RowFloors
 from embench.records.wording import format_score
 from embench.snapshot import snapshot
 
@@ -130,7 +130,7 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
     by_id = {record.run["id"]: record for record in records}
     for record, target, floors in gaps:
         shown = metric or shown_metric(record, target)
-        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], _gap(each)) for each in floors.gaps)]
+        rows = [("pretrained", record, ""), *((each.floor, by_id[each.run], each.text) for each in floors.gaps)]
         columns = [
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: method_name(row[1].run)),
@@ -153,10 +153,6 @@ def show_gaps(gaps: Sequence[Gaps], records: Sequence[Record], metric: str | Non
 
 def _score(target: str, metric: str, row: tuple[str, Record, str]) -> str:
     return format_score(row[1].scores.of(target).get(metric))
-
-
-def _gap(gap: FloorGap) -> str:
-    return format_score(gap.gap, "+.3f") if gap.gap else f"not paired: {gap.why}"
 
 
 def as_document(record: Record, target: str, floors: RowFloors) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Encoder(ABC):
 
     @classmethod
     def known_weights(cls) -> Mapping[str, PretrainingData]:
-        """What is known of the weights that a recipe may name, by that name; for readers."""
+        """The weights that a recipe may name, by that name, with what is known of them; for readers."""
         return {}
 
     def pretraining_data(self) -> PretrainingData | None:

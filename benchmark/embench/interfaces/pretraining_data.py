@@ -35,5 +35,5 @@ class PretrainingData:
     others: Saw = "undisclosed"
 
     def of(self, dataset: str) -> Saw:
-        """What was seen of the people of a dataset, by its name without package and variant."""
+        """The data seen of the people of a dataset, by its name without package and variant."""
         return self.saw.get(dataset, self.others)

@@ -274,7 +274,7 @@ def _kept_units(run: Manifest) -> list[str]:
 
 
 def _saw_people(about: WeightsPart) -> str:
-    """What an encoder's weights saw of the tested people, in words."""
+    """The data of the tested people that an encoder's weights saw, in words."""
     words = {"none": "which saw none of these subjects", "undisclosed": "of which nobody says what they saw"}
     seen = words.get(about.saw, f"which saw these subjects, {about.saw}")
     return f"{seen} (declared)" if about.declared and about.saw != "undisclosed" else seen

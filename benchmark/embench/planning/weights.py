@@ -112,7 +112,7 @@ def own_weights(method: Method) -> dict[str, PretrainingData | None]:
 
 
 def seen_by(data: PretrainingData | None, dataset: str) -> Saw:
-    """What weights saw of the people of a dataset, by its full name."""
+    """The data of a dataset's people that weights saw, by its full name."""
     return "undisclosed" if data is None else data.of(re.split("[/:]", family_of(dataset))[-1])
 
 

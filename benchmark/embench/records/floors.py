@@ -45,7 +45,7 @@ _OF_THE_START = frozenset({"frozen", "adapt", "lora", "assumed", "assets", "libr
 
 @dataclass(frozen=True)
 class FloorKeys:
-    """What a run has as floors, and is itself.
+    """The keys by which a run finds its floors, and is found as one.
 
     Args:
         wants: kind of floor -> the key that such a run has; empty where nothing was pretrained.
@@ -85,6 +85,11 @@ class FloorGap:
         """The floor in words: what the same network started from, or the name of a method of simple features."""
         return self.name if self.kind == "features" else FLOOR_WORDS[self.kind]
 
+    @property
+    def text(self) -> str:
+        """The gap with its interval, or why there is none."""
+        return format_score(self.gap, "+.3f") if self.gap else f"not paired: {self.why}"
+
 
 @dataclass(frozen=True)
 class RowFloors:
@@ -102,7 +107,7 @@ class RowFloors:
             if each.gap is None:
                 unpaired.setdefault(each.why, []).append(each.floor)
         return [
-            *(f"{format_score(each.gap, '+.3f')} over {each.floor}" for each in self.gaps if each.gap),
+            *(f"{each.text} over {each.floor}" for each in self.gaps if each.gap),
             *(f"not paired with {join_with_and(names)}: {why}" for why, names in unpaired.items()),
             *([f"networks trained for at most {self.epochs} epochs"] if self.epochs and self.gaps else []),
         ]

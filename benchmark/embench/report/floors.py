@@ -51,5 +51,4 @@ def _of_target(run: RunFacts, beside: dict[str, Record], target: str) -> Markup:
 
 def _row(gap: FloorGap, other: Record, target: str, metric: str) -> tuple[str, ...]:
     score = format_score(other.scores.of(target).get(metric))
-    gap_text = format_score(gap.gap, "+.3f") if gap.gap else f"not paired: {gap.why}"
-    return gap.floor, method_name(other.run), score, gap_text, gap.run
+    return gap.floor, method_name(other.run), score, gap.text, gap.run

@@ -246,7 +246,7 @@ class EegFoundation(Encoder):
         )
 
     def sizes(self) -> dict[str, Any]:
-        """What the recipe's `build` says to the network's class."""
+        """The arguments of the network's class in the recipe's `build`."""
         own = {*pretrained.BUILD, "pooling", "head"}
         return {key: value for key, value in self.recipe.build.items() if key not in own}
 

@@ -88,7 +88,7 @@ class Mantis(Encoder):
         return pretrained.of_family(FAMILY)
 
     def pretraining_data(self) -> PretrainingData | None:
-        """What `embench_plugins.pretrained.data` says of the weights."""
+        """The data that the weights have seen, see `embench_plugins.pretrained.data`."""
         return pretrained.data(self.recipe, FAMILY)
 
     def build(self, spec: InputSpec) -> nn.Module:
