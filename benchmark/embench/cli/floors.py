@@ -11,7 +11,6 @@ from embench.cli.progress import Progress
 from embench.cli.tables import TableColumn, field, show_table
 from embench.records.floors import RowFloors
 from embench.records.wording import format_score
-from embench.snapshot import snapshot
 
 if TYPE_CHECKING:
     from embench.planning.floors import FloorRow, Floors
@@ -43,13 +42,7 @@ def run_with_floors(
         _tell(floors)
     every = list(dict.fromkeys([*(each for floors in found for each in floors.requests), *plain]))
     if dry_run:
-        with snapshot():
-            plans = [runner.plan(request).describe() for request in every]
-        if as_json:
-            console.document(plans)
-        else:
-            for described in plans:
-                show.print_plan(described)
+        show.print_plans(every, as_json=as_json)
         return
     with Progress(several=True) as progress:
         done = runner.grid(every, executor=executor, workers=workers, progress=progress.event, options=options)

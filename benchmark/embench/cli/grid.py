@@ -29,7 +29,6 @@ from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
 from embench.registry.naming import did_you_mean
-from embench.snapshot import snapshot
 
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
@@ -91,28 +90,23 @@ def grid(
         )
         return
     if dry_run:
-        with snapshot():
-            plans = [runner.plan(request).describe() for request in requests]
-    else:
-        from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+        show.print_plans(requests, as_json=as_json)
+        return
+    from embench.report import grid_curves  # slow to import, and a dry run draws nothing
 
-        with Progress(several=True) as progress:
-            done = runner.grid(
-                requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
-            )
-        scored = [(result.manifest, result.scores) for result in done.results]
-        drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
+    with Progress(several=True) as progress:
+        done = runner.grid(
+            requests, executor=executor, workers=options["workers"], progress=progress.event, options=chosen
+        )
+    scored = [(result.manifest, result.scores) for result in done.results]
+    drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
-        console.document(plans if dry_run else [result.json() for result in done.results])
-    elif dry_run:
-        for described in plans:
-            show.print_plan(described)
+        console.document([result.json() for result in done.results])
     else:
         show.results(done.results)
         for curve, files in drawn:
             show.curve(curve, files)
-    if not dry_run:
-        done.check()
+    done.check()
 
 
 def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:

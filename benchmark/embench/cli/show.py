@@ -20,9 +20,11 @@ from embench.records.wording import (
     format_score,
     format_value,
 )
+from embench.snapshot import snapshot
 from embench.statistics.verdict import TargetVerdict
 
 if TYPE_CHECKING:
+    from embench.planning.request import Request
     from embench.report.grid_curves import Curve
     from embench.statistics.result import Result
 
@@ -117,6 +119,19 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
     if found.note:
         console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")
+
+
+def print_plans(requests: Sequence[Request], *, as_json: bool) -> None:
+    """Plans requests on one state of the disk, and prints what `--dry-run` of several runs does."""
+    from embench.runs import run as runner
+
+    with snapshot():
+        plans = [runner.plan(request).describe() for request in requests]
+    if as_json:
+        console.document(plans)
+        return
+    for described in plans:
+        print_plan(described)
 
 
 def print_plan(description: Mapping[str, Any]) -> None:

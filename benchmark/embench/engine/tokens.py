@@ -106,9 +106,11 @@ class Everywhere:
 
     def feed(self, m: str, module: nn.Module, spec: TokenSpec, present: np.ndarray, pooled: bool) -> TokenFeed | None:
         """The tokens of the stage's rows, of which `present` (n,) are there; None where they are not shared."""
+        if m not in self.modalities:
+            return None
         whole, device = all_anchors(self.source, self.all_view), self.params.common.device
         at = _positions(self.grid, whole)
-        if m not in self.modalities or at is None:
+        if at is None:
             return None
 
         def make() -> np.ndarray:

@@ -35,11 +35,9 @@ from embench.signals.filters import highpass
 from embench.signals.plausible import signal_size, unit_fault
 from embench.signals.resample import resample
 from embench_plugins import pretrained, weights
+from embench_plugins.datasets.formats.channels import VOLTS
 from embench_plugins.electrodes import POSITIONS, electrode, places
 from embench_plugins.encoders.eeg_windows import SCALES, Network, Pieces
-
-MICROVOLTS = {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3}
-"""Unit of a signal -> how many µV it is."""
 
 WINDOW = frozenset({"n_outputs", "n_chans", "n_times", "chs_info", "sfreq", "input_window_seconds"})
 """Arguments of every class of braindecode that say what it reads, and not how."""
@@ -204,10 +202,10 @@ class EegFoundation(Encoder):
             UsageError: the electrodes, or a unit that is no voltage.
             DataError: the values are no EEG in their unit, by a factor of ten or more.
         """
-        if signal.unit not in MICROVOLTS:
+        if signal.unit not in VOLTS:
             raise UsageError(
                 f"{self.family} reads EEG in its unit, and this is in `{signal.unit}`",
-                where=f"encoder {self.family}", expected=" or ".join(MICROVOLTS),
+                where=f"encoder {self.family}", expected=" or ".join(VOLTS),
             )  # fmt: skip
         size = signal_size("eeg", signal)
         fault = unit_fault("eeg", signal.unit, [size])
@@ -221,7 +219,7 @@ class EegFoundation(Encoder):
         high = float(self.recipe.prepare["high_hz"])
         if high:
             data = highpass(data, signal.rate, high, order=4)
-        data = resample(data * np.float32(MICROVOLTS[signal.unit]), signal.rate, self.rate)
+        data = resample(data * np.float32(VOLTS[signal.unit] * 1e6), signal.rate, self.rate)
         return replace(signal, data=data, rate=self.rate, channels=tuple(wired), unit="uV")
 
     def build(self, spec: InputSpec) -> nn.Module:
