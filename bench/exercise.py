@@ -48,7 +48,7 @@ from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
-from embench.planning.graph import data_places, source_spec
+from embench.planning.setting import data_places, source_spec
 from embench.planning.plan import Plan
 from embench.planning.request import Request
 from embench.planning.tasks import TRAIN, all_units

@@ -14,7 +14,7 @@ import pytest
 from embench.engine.executors import jobs, remote
 from embench.engine.stage import Folder
 from embench.errors import MachineError, PluginError, WorkerKilled
-from embench.planning.graph import stage_folder
+from embench.planning.setting import stage_folder
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid, plan
 

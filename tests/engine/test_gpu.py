@@ -21,8 +21,8 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import FillAbsent, Present
 from embench.planning import forecast
-from embench.planning.graph import stage_folder
 from embench.planning.plan import make
+from embench.planning.setting import stage_folder
 
 from ..pairs import pretended
 from ..tiny.world import plugin

@@ -19,8 +19,8 @@ from embench.engine.supervised import fit_scale, probabilities
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, Output, OutputSpec, Tokens
 from embench.nn import FillAbsent, Model, Supervised
-from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
+from embench.planning.setting import stage_folder
 from embench.testing import samples
 from embench.testing.require import CLOSE_ENOUGH
 

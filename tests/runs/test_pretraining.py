@@ -13,9 +13,10 @@ from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.export import why_not_publishable
-from embench.planning.graph import Setting, data_places, external_stage
+from embench.planning.graph import external_stage
 from embench.planning.origins import source_of
 from embench.planning.request import Request
+from embench.planning.setting import Setting, data_places
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain

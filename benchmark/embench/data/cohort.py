@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from embench.data.cuts import check_centred, cut_of_targets, too_short
+from embench.data.cuts import check_centred, check_stimuli, cut_of_targets, exclusions, too_short
+from embench.data.giving import check_one_target, folds_after_giving, placed_units, slices_of
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
@@ -22,7 +23,9 @@ from embench.protocols import (
     Design,
     Fold,
     LabelKind,
+    Placed,
     Protocol,
+    Slices,
     connected_groups,
     cut_of,
     fitted_rule,
@@ -49,6 +52,7 @@ class Cohort:
     its kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible subjects'
     recordings as units: what is dealt out to folds, so that a subject is in the same fold whichever targets a run is
     about. `length_s` is NaN where units are whole recordings. `modalities` are those of which subjects have any.
+    `slices` are what subjects give of themselves first, under protocols with `personal`.
     """
 
     store: Store
@@ -63,11 +67,30 @@ class Cohort:
     length_s: float
     roster: tuple[Unit, ...]
     modalities: tuple[str, ...] = ()
+    slices: Slices | None = None
 
     @property
     def subjects(self) -> list[str]:
         """Ids of the subjects with a unit in the cohort, sorted."""
         return sorted({self.units[i].subject for i in self.positions})
+
+    @cached_property
+    def tested(self) -> tuple[int, ...]:
+        """The positions of the eligible units that folds test: all, or those that are scored after what is given."""
+        if self.slices is None:
+            return self.eligible
+        return tuple(i for i in self.eligible if self.slices.scored[i])
+
+    def tested_of(self, index: np.ndarray) -> np.ndarray:
+        """Those of the units at `index` that are scored where their subject is tested."""
+        return index if self.slices is None else index[self.slices.scored[index]]
+
+    @cached_property
+    def placed(self) -> Placed:
+        """The units of the first target in the order of time, as slices are cut from them."""
+        target = self.targets[0]
+        of_target = target, self.units, self.label[target.name], self.raw[target.name]
+        return placed_units(self.store, self.card, *of_target)
 
     @cached_property
     def groups(self) -> dict[str, str]:
@@ -131,7 +154,7 @@ class Cohort:
             CheckFailed: the proof fails.
         """
         if protocol.split.by == "group+stimulus":
-            _check_stimuli(self, protocol)
+            check_stimuli(self.met_by, self.card, protocol)
         units = self.of(self.eligible)
         if protocol.split.by == "segment":
             folds = partition(protocol, self.card.name, units, seed)
@@ -139,7 +162,7 @@ class Cohort:
             sessions = self.sessions if self.card.fixed_order else None
             folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
         prove(protocol, self.card.name, units, folds)
-        return folds
+        return folds_after_giving(self, protocol, folds)
 
     def of(self, index: Sequence[int] | np.ndarray) -> list[Unit]:
         """The units at `index`."""
@@ -257,6 +280,7 @@ def build_cohort(
         UsageError: the targets have different units, or are centred where test subjects are trained on.
     """
     check_centred(targets, protocol)
+    check_one_target(protocol, targets)
     cut = cut_of_targets(store, targets, protocol)
     raw, label, labelled = {}, {}, set()
     units: tuple[Unit, ...] = ()
@@ -275,6 +299,12 @@ def build_cohort(
         labelled &= included_subjects
     if not units and cut.length_s is not None:
         raise too_short(store, card.name, cut, protocol)
+    slices = None
+    if protocol.personal and units:
+        (target,) = targets
+        placed = placed_units(store, card, target, units, label[target.name], raw[target.name])
+        slices = slices_of(protocol, card, placed, sorted(labelled))
+        labelled -= slices.unusable.keys() if slices else set()
     sensed = {unit.subject for unit in units}
     if modalities is not None:
         has = set().union(*(_recordings_with(store, m) for m in modalities))
@@ -288,12 +318,15 @@ def build_cohort(
             where=str(store.path),
             expected=" and ".join(filter(None, [f"labels of {', '.join(t.name for t in targets)}", signals])),
         )
-    excluded = _exclusions(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or ())
+    unusable = slices.unusable if slices else {}
+    excluded = exclusions(
+        store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or (), unusable
+    )
     shown = including(protocol, card, store.recordings)
     roster = tuple(whole(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
     of_targets = (store, card, tuple(targets), units, raw, label, eligible, positions, excluded)
-    return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()))
+    return Cohort(*of_targets, float(seconds), roster, tuple(modalities or ()), slices)
 
 
 @cached
@@ -343,48 +376,6 @@ def _fixed(array: np.ndarray) -> np.ndarray:
     """The array itself, read-only from now on: plans share it."""
     array.flags.writeable = False
     return array
-
-
-def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
-    """Refuses to keep stimuli apart where that means nothing."""
-    met_by = cohort.met_by
-    if len(met_by) == 1:
-        reason = f"there is only one stimulus, {next(iter(met_by))}"
-    elif cohort.card.fixed_order:
-        reason = "all subjects had the tasks in one order, so an unseen stimulus would be an unseen time too"
-    elif max(map(len, met_by.values())) == 1:
-        reason = "no two subjects share a stimulus, so a split by subject already keeps stimuli apart"
-    else:
-        return
-    raise UsageError(
-        f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
-        where=f"--protocol {protocol.name}",
-        expected="several stimuli, each met by several subjects, not in one fixed order",
-        hint="--protocol subject-independent-v3",
-    )
-
-
-def _exclusions(
-    store: Store,
-    included_subjects: frozenset[str] | None,
-    labelled: set[str],
-    cut: set[str],
-    sensed: set[str],
-    modalities: Sequence[str],
-) -> tuple[dict[str, str], ...]:
-    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
-    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
-    rows = []
-    for subject in sorted({entry.subject for entry in store.recordings}):
-        if included_subjects is not None and subject not in included_subjects:
-            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
-        elif subject not in labelled:
-            rows.append({"subject": subject, "reason": "no label of any target"})
-        elif subject not in cut:
-            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
-        elif subject not in sensed:
-            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
-    return tuple(rows)
 
 
 def label_rules(card: Card) -> list[dict[str, Any]]:

@@ -1,12 +1,14 @@
-"""The cut of a run's recordings into units, which is one for all its targets."""
+"""The cut of a run's recordings into units, which is one for all its targets; what a protocol cannot be applied to, and
+whom it leaves out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from embench.errors import DataError, UsageError
+from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import (
     Cut,
@@ -84,3 +86,48 @@ def too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataErro
         expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
         hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
     )
+
+
+def check_stimuli(met_by: Mapping[str, Collection[str]], card: Card, protocol: Protocol) -> None:
+    """Raises UsageError where it means nothing to keep stimuli apart. `met_by`: stimulus -> groups of subjects."""
+    if len(met_by) == 1:
+        reason = f"there is only one stimulus, {next(iter(met_by))}"
+    elif card.fixed_order:
+        reason = "all subjects had the tasks in one order, so an unseen stimulus would be an unseen time too"
+    elif max(map(len, met_by.values())) == 1:
+        reason = "no two subjects share a stimulus, so a split by subject already keeps stimuli apart"
+    else:
+        return
+    raise UsageError(
+        f"stimuli cannot be kept apart in {card.name}: {reason}",
+        where=f"--protocol {protocol.name}",
+        expected="several stimuli, each met by several subjects, not in one fixed order",
+        hint="--protocol subject-independent-v3",
+    )
+
+
+def exclusions(
+    store: Store,
+    included_subjects: frozenset[str] | None,
+    labelled: set[str],
+    cut: set[str],
+    sensed: set[str],
+    modalities: Sequence[str],
+    unusable: Mapping[str, str],
+) -> tuple[dict[str, str], ...]:
+    """Subjects who are not in the cohort, with the reason. `included_subjects`: the protocol's subjects, None for all;
+    `labelled`, `cut`, `sensed`: subjects with a label, with units of the run, and with any of its modalities;
+    `unusable`: who cannot give what the protocol asks for -> why."""
+    rows = []
+    for subject in sorted({entry.subject for entry in store.recordings}):
+        if included_subjects is not None and subject not in included_subjects:
+            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
+        elif subject in unusable:
+            rows.append({"subject": subject, "reason": unusable[subject]})
+        elif subject not in labelled:
+            rows.append({"subject": subject, "reason": "no label of any target"})
+        elif subject not in cut:
+            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
+        elif subject not in sensed:
+            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
+    return tuple(rows)

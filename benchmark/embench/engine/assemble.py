@@ -27,6 +27,7 @@ from embench.engine.inputs import clip_spec, encoder_of, feature_spec, signal_sp
 from embench.engine.rows import Grid, Rows, anchor_rows, by_recording, slide, spans_of, stage_view, view_length
 from embench.engine.source import Source, all_anchors, by_subject, keeps_level, standardises
 from embench.engine.specs import FitParams, Part
+from embench.engine.standard import standardise, standardise_by_given
 from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.encoder import Encoder
@@ -130,18 +131,19 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """(R, C) mean and 1/std for each recording: of all of its subject's recordings, of the rest in them, or of its own
-    samples. NaN where there is no such sample."""
+    """(R, C) mean and 1/std for each recording: of all of its subject's recordings, of the rest in them, of the units
+    that it gives, or of its own samples. NaN where there is no such sample."""
 
     def owner(entry: RecordingEntry) -> str:
         return entry.id if source.normalise == "recording_unlabelled" else entry.subject
 
     store = source.store
     found: dict[str, Moments] = {}
-    for entry in store.recordings:
+    for r, entry in enumerate(store.recordings):
         span = derived.spans.get(entry.id)
-        if span is not None:
-            first, last = source.rest or (span.t0, span.t0 + span.samples / derived.rate)
+        if span is None:
+            continue
+        for first, last in _normalising(source, r, span, derived.rate):
             part = Moments.of(derived.array[:, span.cut(first, last, derived.rate)])
             found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
     mean = np.full((len(store.recordings), derived.array.shape[0]), np.nan, np.float32)
@@ -151,6 +153,14 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
         if moments is not None and moments.count.all():
             mean[r], gain[r] = moments.mean, 1.0 / moments.std
     return mean, gain
+
+
+def _normalising(source: Source, recording: int, span: Span, rate: float) -> list[tuple[float, float]]:
+    """The parts (s, s) of a recording whose samples normalise."""
+    if source.given is None:
+        return [source.rest or (span.t0, span.t0 + span.samples / rate)]
+    own = np.flatnonzero((source.given > 0) & (source.all_recording == recording))
+    return list(zip(source.all_start[own].tolist(), source.all_stop[own].tolist(), strict=True))
 
 
 def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -169,7 +179,8 @@ def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
         return np.tile(part.level["mean"], (shape[0], 1)), np.tile(1.0 / part.level["std"], (shape[0], 1))
     if source.normalise == "none" or part.encoder.keeps_unit:
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    key = (str(source.store.path), f"{source.normalise} {source.rest}", derived.key)
+    given = "" if source.given is None else digest(source.given)
+    key = (str(source.store.path), f"{source.normalise} {source.rest} {given}", derived.key)
     if key not in _MOMENTS:
         _MOMENTS[key] = _moments(source, derived)
     return _MOMENTS[key]
@@ -245,7 +256,8 @@ def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
     source, encoder = part.source, part.encoder
     anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
     own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
-    return (*own, source.normalise, source.rest, source.keep_level, type(encoder), *anchored)
+    given = None if source.given is None else digest(source.given)
+    return (*own, source.normalise, source.rest, given, source.keep_level, type(encoder), *anchored)
 
 
 def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
@@ -259,10 +271,14 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
             values[at] = rows
     if by_subject(source):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
-        known, owner = (
-            (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
-        )
-        values = standardise(values, subject, known, owner, encoder.shared_axes(derive.name_for(encoder, m)))
+        shared = encoder.shared_axes(derive.name_for(encoder, m))
+        if source.given is not None:
+            values = standardise_by_given(values, subject, source.given[everything.unit], shared)
+        else:
+            known, owner = (
+                (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
+            )
+            values = standardise(values, subject, known, owner, shared)
     return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
 
 
@@ -337,24 +353,6 @@ def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: floa
         raise DataError(f"no subject has {m} while resting", where=str(source.store.path), hint="other --modalities")
     rows = [np.asarray(table[entry.id]) for entry in rested]
     return np.concatenate(rows), np.repeat([entry.subject for entry in rested], [len(row) for row in rows])
-
-
-def standardise(
-    values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
-) -> np.ndarray:
-    """Each feature (n, *shape) z-scored by its subject's rows of `known` (k, *shape), NaN ignored; one that is constant
-    there is only centred, and one that is missing there is NaN. Values along the axes `shared` have one mean and SD."""
-    out, over = values.astype(np.float64), (0, *shared)
-    for name in np.unique(subject):
-        part = known[owner == name].astype(np.float64)
-        there = np.isfinite(part)
-        some = there.sum(over, keepdims=True)
-        count = np.maximum(some, 1)
-        mean = np.where(some > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / count, np.nan)
-        std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True) / count)
-        rows = subject == name
-        out[rows] = (out[rows] - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
-    return out.astype(np.float32)
 
 
 def with_stats(

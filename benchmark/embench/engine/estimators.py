@@ -16,7 +16,7 @@ from embench.engine.fits import features_dropped, frozen_networks, labelled, tas
 from embench.engine.rows import Grid
 from embench.engine.specs import FusionParams
 from embench.engine.stage import Folder, Stage
-from embench.interfaces.fusion import Estimator
+from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.tokens import InputSpec
 
 ROWS_FILE = "rows.npz"
@@ -82,20 +82,29 @@ def fit_now(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]
     reads."""
     data, specs, train, val, grid = labelled(stage)
     rows = _rows(stage, data, _labelled_rows(data, train), _labelled_rows(data, val), grid)
-    return _fitted(stage.params, stage.seed, rows), specs
+    return _fitted(stage.params, stage.seed, _as_rows(rows)), specs
 
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
+    return _fitted(params, folder.result()["seed"], training_rows(folder))
+
+
+def training_rows(folder: Folder) -> TrainingRows:
+    """The rows that the estimator of a finished stage is fitted to."""
     with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
-        return _fitted(params, folder.result()["seed"], rows)
+        return _as_rows(rows)
 
 
-def _fitted(params: FusionParams, seed: int, rows: Mapping[str, np.ndarray]) -> Estimator:
+def _as_rows(rows: Mapping[str, np.ndarray]) -> TrainingRows:
+    val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
+    return TrainingRows(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+
+
+def _fitted(params: FusionParams, seed: int, rows: TrainingRows) -> Estimator:
     (target,) = network.output_spec_of(params).targets
     kind = registry.load("fusion", params.fusion.name)
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
-    val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
-    estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+    estimator.fit(*rows)
     return estimator

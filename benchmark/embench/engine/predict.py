@@ -13,10 +13,19 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import network, tokens
+from embench.engine.adapting import (
+    PluginAdapter,
+    head_adapter,
+    personal_predictor,
+    personalising_plugin,
+    rows_of,
+    with_slices,
+)
 from embench.engine.counting import size_of
-from embench.engine.estimators import feature_rows, fit_estimator
+from embench.engine.estimators import feature_rows, fit_estimator, training_rows
 from embench.engine.feed import Data
 from embench.engine.fits import of_units
+from embench.engine.personal import Adapter, EstimatorAdapter, Predictor, Rows
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -99,7 +108,7 @@ class Questions:
 
 def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     """The rows of a stage's units, as the fitted stage that it predicts with reads them; an estimator is fitted."""
-    fitted = stage.inputs["fitted"]
+    stage, fitted = with_slices(stage), stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
@@ -108,7 +117,8 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     specs = network.load_specs(Folder(root, fitted))
     data, found, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
-    rows, unit_ids = np.flatnonzero(data.present.any(1)), _unit_ids(source, stage.task)
+    present, beside = np.flatnonzero(data.present.any(1)), rows_of(stage, source, grid)
+    rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
     size = dict[str, int | None]()
     predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
@@ -116,10 +126,21 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
         own_size, operations = size_of(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
+        X = _rows_of_estimator(root, params, fitted_stage.inputs, data, channels)
 
         def predictor(_: int | None) -> Predictor:
-            return _estimator(root, params, fitted_stage.inputs, estimator, data, channels)
+            made = _estimator(params, estimator, X)
+            if not stage.params.given:
+                return made
+            training = training_rows(Folder(root, fitted))
+            adapter = EstimatorAdapter(
+                estimator, training, beside, X, len(network.output_spec_of(params).targets[0].columns)
+            )
+            labelled = "labelled" in stage.params.given
+            return personal_predictor(params, beside, adapter, X.__getitem__, present, made, labelled=labelled)
 
+    elif stage.params.given:
+        predictor = partial(_adapting_network, stage, root, params, data, channels, beside, present)
     return Questions(params, source, data, grid, rows, unit_ids, predictor, size)
 
 
@@ -142,11 +163,6 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([str(UnitId.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
-Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
-`hidden` (b, H)."""
-
-
 def _network(
     root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
 ) -> Predictor:
@@ -163,20 +179,55 @@ def _network(
     return predictor
 
 
-def _estimator(
+def _adapting_network(
+    stage: Stage[PredictParams],
+    root: Path,
+    params: FitParams,
+    data: Data,
+    channels: Mapping[str, tuple[str, ...]],
+    beside: Rows,
+    present: np.ndarray,
+    epoch: int | None,
+) -> Predictor:
+    """A network that adapts to what test subjects give: by its plugin's own way, else, with labels, by a layer beside
+    its head."""
+    fitted, labelled = stage.inputs["fitted"], "labelled" in stage.params.given
+    base, plugin = _network(root, fitted, data, channels, epoch), personalising_plugin(params)
+    if plugin is None and not labelled:
+        return base
+    there = np.zeros(len(beside.role), bool)
+    there[present] = True
+    seen = replace(beside, role=np.where(there, beside.role, -1))
+    adapter: Adapter
+    if plugin is None:
+        adapter = head_adapter(params, seen, base, data.at_once)
+    else:
+        model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)
+        adapter = PluginAdapter(plugin, model, data, network.output_spec_of(params), beside, type(plugin).__name__)
+
+    def features(index: np.ndarray) -> np.ndarray:
+        return base(index)["hidden"]
+
+    return personal_predictor(params, beside, adapter, features, present, base, labelled=labelled)
+
+
+def _rows_of_estimator(
     root: Path,
     params: FusionParams,
     nets: Mapping[str, str],
-    estimator: Estimator,
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
-) -> Predictor:
-    over_nets = params.inputs != "features"
-    if over_nets:
+) -> np.ndarray:
+    """(n, features) what an estimator reads of all rows: the encoders' features, or what frozen nets say."""
+    if params.inputs != "features":
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
         data = tokens.hidden_data(data, frozen)
-    X = feature_rows(data)
+    return feature_rows(data)
+
+
+def _estimator(params: FusionParams, estimator: Estimator, X: np.ndarray) -> Predictor:
+    over_nets = params.inputs != "features"
     (target,) = network.output_spec_of(params).targets
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:

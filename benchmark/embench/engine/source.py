@@ -15,12 +15,16 @@ from embench.interfaces.recording import without_channels
 from embench.interfaces.units import View
 from embench.store import Store, open_store
 
+TRAINED, TESTED = 1, 2
+"""What `Source.given` holds of units that normalise their subject: of training subjects, and of those to be tested."""
+
 
 @dataclass(frozen=True)
 class Source:
     """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
     `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
-    are scaled by the training units instead."""
+    are scaled by the training units instead. `given` (n,) says of which units a subject's statistics are where it gives
+    some: 0 none, `TRAINED` of a training subject, `TESTED` of another."""
 
     store: Store
     longest_s: float
@@ -31,6 +35,7 @@ class Source:
     all_recording: np.ndarray
     all_start: np.ndarray
     all_stop: np.ndarray
+    given: np.ndarray | None = None
 
     @classmethod
     def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
@@ -43,7 +48,10 @@ class Source:
             spec.normalise,
             spec.rest,
             spec.keep_level,
-            *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
+            task["all_recording"],
+            task["all_start"],
+            task["all_stop"],
+            task.get("all_given"),
         )
 
 
@@ -69,7 +77,7 @@ def all_anchors(source: Source, all_view: View | None) -> Grid:
 
 def by_subject(source: Source) -> bool:
     """True if features are z-scored by their subject's, or by those of its rest."""
-    return source.normalise in ("subject_unlabelled", "baseline")
+    return source.normalise in ("subject_unlabelled", "baseline", "given")
 
 
 def standardises(source: Source | SourceSpec, m: str) -> bool:
@@ -79,4 +87,4 @@ def standardises(source: Source | SourceSpec, m: str) -> bool:
 
 def keeps_level(source: Source | SourceSpec, m: str) -> bool:
     """True if a modality, or the one channel of it that is read, is scaled by the training units."""
-    return without_channels(m) in source.keep_level
+    return source.normalise == "training" or without_channels(m) in source.keep_level

@@ -125,13 +125,15 @@ class Params:
 
 @dataclass(frozen=True)
 class PredictParams(Params):
-    """Params of a stage that predicts: the modalities that are treated as absent."""
+    """Params of a stage that predicts: the modalities that are treated as absent, and what is given of each subject
+    before (`Given.plain`)."""
 
     drop: tuple[str, ...] = ()
+    given: Mapping[str, int | str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id."""
-        return {**super().plain(), "drop": list(self.drop)}
+        return {**super().plain(), "drop": list(self.drop), **({"given": dict(self.given)} if self.given else {})}
 
 
 @dataclass(frozen=True, kw_only=True)

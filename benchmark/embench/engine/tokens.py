@@ -151,6 +151,8 @@ def everywhere(stage: Stage[FitParams], specs: Mapping[str, InputSpec], grid: Gr
     if not known or stage.places.get("blank"):
         return None
     source = Source.of(params.common.source, stage.places, stage.task)
+    if source.given is not None:  # other units normalise in each fold
+        return None
     views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
     return Everywhere(params, source, specs, grid, stage_view(params.recipe.view, views), known)
 

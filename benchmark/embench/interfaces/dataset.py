@@ -69,6 +69,8 @@ class Card:
         default_targets: names of the targets of a run that names none; empty: all of them.
         downloads: what `embench data fetch` gets; empty where access must be requested.
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
+        sessions: names of a subject's sessions in the order in which they were recorded; by default the order of their
+            names, numbers in them as numbers.
         raters: label that is made of several raters' own -> these raters. The reader yields theirs; the fused label is
             made when data are prepared, from the ratings of all recordings.
     """
@@ -92,6 +94,7 @@ class Card:
     downloads: tuple[Download, ...] = ()
     verified_on_real: Literal["never"] | Mapping[str, str] = "never"
     raters: Mapping[str, Raters] = field(default_factory=dict)
+    sessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import nn
 
+from embench.interfaces.personal import Personalised
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
@@ -21,7 +22,7 @@ ANY_SIGNAL = frozenset({"any signal"})
 """Value of `accepts` for an encoder that reads every modality but videos, also those that packages add."""
 
 
-class Encoder(ABC):
+class Encoder(Personalised, ABC):
     """Turns the data of one modality into tokens.
 
     Class attributes:
@@ -100,7 +101,7 @@ class Encoder(ABC):
         """The data that the weights of its `assets()` have seen; None where there are none, or nothing is known."""
         return None
 
-    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:  # noqa: B027  most read all
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
         """Refuses a dataset's signals that it cannot read, when a run is planned; by default none.
 
         Args:

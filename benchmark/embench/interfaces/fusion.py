@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from torch import Tensor, nn
 
 from embench.interfaces.kinds import KindName
+from embench.interfaces.personal import Personalised
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, Tokens, TokenSpec
 
 
-class Fusion(ABC):
+class Fusion(Personalised, ABC):
     """Joins modalities in one network.
 
     Class attributes:
@@ -70,6 +71,16 @@ class MixesTokens(Protocol):
         `forward` gets."""
 
 
+class TrainingRows(NamedTuple):
+    """Rows that an estimator was fitted to, as `Estimator.fit` gets them."""
+
+    X: np.ndarray
+    y: np.ndarray
+    subjects: np.ndarray
+    weight: np.ndarray
+    val: tuple[np.ndarray, np.ndarray] | None = None
+
+
 class Estimator(ABC):
     """A fusion without gradients: fitted on rows of numbers, one estimator a target.
 
@@ -77,6 +88,8 @@ class Estimator(ABC):
         reads: `features` of the encoders, or the hidden layers of fitted unimodal nets where an encoder has none;
             or the `decisions` of such nets: of each modality a probability of the positive class, one of each of
             several classes, or a value.
+        strengths: how strongly it may adapt to a subject, from not at all on; one of them is chosen on training
+            subjects, see `personalise`.
         kinds: the kinds of targets it predicts; others are refused before anything is run.
         recipes: a recipe for each preset.
 
@@ -101,6 +114,7 @@ class Estimator(ABC):
 
     reads: ClassVar[Literal["features", "decisions"]] = "features"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
+    strengths: ClassVar[tuple[float, ...]] = (0.0, 1.0, 8.0, 64.0)
     recipes: ClassVar[Mapping[str, Recipe]]
 
     def __init__(
@@ -132,3 +146,22 @@ class Estimator(ABC):
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:
         """(n,) probability of the positive class; (n, `classes`) probabilities of several; (n,) values."""
+
+    def personalise(self, units: np.ndarray, labels: np.ndarray | None, rows: TrainingRows, strength: float) -> Self:
+        """The estimator for one subject, made of this fitted one, which stays as it is; by default, with labels, a new
+        one fitted to the training rows and the subject's, which together weigh as much as `strength` training subjects.
+
+        Args:
+            units: (m, features) rows of what the subject gives, in the order of time. labels: (m,), None where they are
+                given without labels.
+            rows: what this one was fitted to.
+            strength: one of `strengths`, chosen on training subjects; without labels 0.
+        """
+        if labels is None or not strength:
+            return self
+        made = type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
+        usual = rows.weight.sum() / len(np.unique(rows.subjects))
+        weight = np.concatenate([rows.weight, np.full(len(units), strength * usual / len(units))])
+        subjects = np.concatenate([rows.subjects, np.full(len(units), "the subject itself")])
+        made.fit(np.concatenate([rows.X, units]), np.concatenate([rows.y, labels]), subjects, weight, rows.val)
+        return made

@@ -26,7 +26,7 @@ from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.leaderboard.row import ShownEntry
-from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.protocols import Given, access_of, load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
@@ -198,8 +198,12 @@ def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
         yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
-    elif recorded.leaks != about["leaks"] or recorded.target_access != run["target_access"]:
+    elif recorded.leaks != about["leaks"] or access_of(recorded, _given(run)) != run["target_access"]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
+
+
+def _given(run: Mapping[str, Any]) -> Given | None:
+    return None if run.get("given") is None else Given.of(run["given"])
 
 
 def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:

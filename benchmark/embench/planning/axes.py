@@ -1,5 +1,5 @@
-"""Requests that stand for several: numbers of labelled subjects, shares of labels, lags, modalities that are taken
-away."""
+"""Requests that stand for several: numbers of labelled subjects, shares of labels, lags, what test subjects give,
+modalities that are taken away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """A request for each point of its axes: `label_subjects`, `label_fraction` and `lag` may hold several numbers with
+    """A request for each point of its axes: `label_subjects`, `label_fraction`, `lag` and `given` may hold several with
     commas between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every
     choice but all of them.
 
@@ -26,10 +26,11 @@ def expand_axes(request: Request) -> list[Request]:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
     return [
-        replace(request, label_subjects=count, label_fraction=share, lag=lag, drop=drop)
+        replace(request, label_subjects=count, label_fraction=share, lag=lag, given=given, drop=drop)
         for count in _several(request.label_subjects)
         for share in _several(request.label_fraction)
         for lag in _several(request.lag)
+        for given in _several(request.given)
         for drop in _drops(request)
     ]
 

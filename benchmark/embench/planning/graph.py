@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,13 +19,14 @@ from embench.engine.specs import (
     Part,
     PredictParams,
     PretrainParams,
-    SourceSpec,
     without_rule,
 )
-from embench.engine.stage import ENGINE_REVISION, Stage
+from embench.engine.stage import Stage
 from embench.errors import UsageError
 from embench.interfaces.units import Target
+from embench.planning.giving import given_units, normalising_units, trial_units
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
+from embench.planning.setting import Setting, common
 from embench.planning.tasks import (
     TRAIN,
     VAL,
@@ -38,30 +37,14 @@ from embench.planning.tasks import (
     segments_of,
     task_of,
 )
-from embench.protocols import Fold, Protocol
-from embench.signals.normalise import KEEP_LEVEL
+from embench.protocols import Fold, Given
 from embench.snapshot import cached
-from embench.system import version_of
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Settings of all stages of a run; `weights` is modality, or `fusion`, -> digest of the file to start from."""
-
-    protocol: Protocol
-    device: str
-    threads: int
-    drop: tuple[str, ...] = ()
-    dev: bool = False
-    label_subjects: int | None = None
-    label_fraction: float | None = None
-    weights: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ExpectedPredictions:
-    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions."""
+    """Location of the predictions of some targets for some units: stage, seed, fold, unit positions; `beside`: stages
+    that predict the same without some of what is given, by the name of the comparison."""
 
     stage: str
     targets: tuple[Target, ...]
@@ -69,6 +52,7 @@ class ExpectedPredictions:
     fold: int
     units: tuple[int, ...]
     train: tuple[int, ...]
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -82,25 +66,6 @@ class Graph:
         """Adds a stage after its inputs and returns its id; a stage that is there already is not added twice."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
-
-
-def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
-    """Params that every stage has; without a fold where all folds share the stage."""
-    source = source_spec(setting.protocol, cohort)
-    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
-
-
-def source_spec(protocol: Protocol, cohort: Cohort) -> SourceSpec:
-    """Data facts of a cohort in the params of stages."""
-    rest = cohort.card.baseline if protocol.normalise == "baseline" else None
-    return SourceSpec(
-        cohort.store.key,
-        cohort.longest_s,
-        cohort.shortest_s,
-        protocol.normalise,
-        (rest.start_s, rest.stop_s) if rest else None,
-        tuple(sorted(KEEP_LEVEL)) if protocol.normalise == "recording_unlabelled" else (),
-    )
 
 
 def external_stage(
@@ -127,6 +92,16 @@ def external_stage(
     return Stage("pretrain", params, _ids(before), task, setting.places, description)
 
 
+class _Sides(NamedTuple):
+    """Positions of a fold's units: those of training and validation subjects, those that are predicted, and the
+    training units whose labels may be used."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    labelled: np.ndarray
+
+
 class Builder:
     """Adds the stages of one seed and fold to a graph."""
 
@@ -150,27 +125,56 @@ class Builder:
 
     def fold(self, seed: int, fold: Fold, parts: Sequence[tuple[Target, ...]] | None = None) -> None:
         """All stages of a fold, and their predictions, by default of all `parts`."""
-        train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
-        test = val if self.setting.dev else self.test_on.positions_of(fold.test)
-        if not len(test) or not len(train):
+        sides = self._sides(seed, fold)
+        if not len(sides.test) or not len(sides.train):
             return
-        labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
-        pretrained = self._pretrain(seed, fold.index, train, val)
+        without = {} if self.setting.given is None else self.setting.given.without()
+        builders = {"": self, **{name: self._given(given) for name, given in without.items()}}
+        started = {
+            name: each._pretrain(seed, fold.index, sides.train, sides.val)  # noqa: SLF001  its own kind
+            for name, each in builders.items()
+        }
+        units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
         for some in self.parts if parts is None else parts:
-            y = np.stack([self.fit_on.labels(t, labelled) for t in some], 1)
-            fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
-            description = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
-            cohort = self.fit_on if self.setting.dev else self.test_on
-            stage = Stage(
-                "predict",
-                PredictParams(common(self.setting, seed, fold.index, cohort), self.setting.drop),
-                {"fitted": fitted},
-                {**cohort.arrays(test), **all_units(cohort)},
-                self.setting.places,
-                description,
-            )
-            units = tuple(test.tolist()), tuple(labelled.tolist())
-            self.graph.predictions.append(ExpectedPredictions(self.graph.add(stage), some, seed, fold.index, *units))
+            stages = {
+                name: each._predicting(some, seed, fold.index, sides, started[name])  # noqa: SLF001  its own kind
+                for name, each in builders.items()
+            }
+            stage = stages.pop("")
+            self.graph.predictions.append(ExpectedPredictions(stage, some, seed, fold.index, *units, stages))
+
+    def _sides(self, seed: int, fold: Fold) -> _Sides:
+        train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
+        tested = self.fit_on.tested_of(val) if self.setting.dev else self.test_on.positions_of(fold.test)
+        labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
+        return _Sides(train, val, tested, labelled)
+
+    def _given(self, given: Given) -> Builder:
+        """The builder of the same run, where this is given of test subjects."""
+        setting = replace(self.setting, given=given)
+        return Builder(self.graph, self.method, self.fit_on, self.test_on, setting, self.sources)
+
+    def _predicting(
+        self, targets: tuple[Target, ...], seed: int, fold: int, sides: _Sides, pretrained: Mapping[str, str]
+    ) -> str:
+        """The stage that predicts some targets in a fold, with what is fitted to them."""
+        cohort = self.fit_on if self.setting.dev else self.test_on
+        labelled, val, test = sides.labelled, sides.val, sides.test
+        y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
+        fitted = self._fitted(targets, y, seed, fold, labelled, val, pretrained)
+        task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.given
+        if given is not None and given.units:
+            trial = trial_units(cohort, labelled, val, test)
+            others = np.concatenate([test, trial])
+            task |= normalising_units(cohort, labelled, others, given.units)
+            task |= given_units(cohort, given, test, trial, y)
+        params = PredictParams(
+            common(self.setting, seed, fold, cohort),
+            self.setting.drop,
+            {} if given is None or not given.units else given.plain(),
+        )
+        description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
+        return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
     def _limit_subjects(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those
@@ -245,7 +249,7 @@ class Builder:
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, before, shared)
         description = {"seed": seed, "fold": fold, **step.trained}
-        task = task_of(cohort, segments, modalities)
+        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val)}
         return Stage("pretrain", params, _ids(before), task, self.setting.places, description)
 
     def _fitted(
@@ -321,7 +325,15 @@ class Builder:
         role = np.repeat(np.array([TRAIN, VAL], np.int64), [len(train), len(val)])
         labelled = np.isfinite(y[index]).any(1)
         index, role = index[labelled], role[labelled]
-        return {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
+        task = {**self.fit_on.arrays(index), "role": role, "y": y[index], **all_units(self.fit_on)}
+        return {**task, **self._normalising(train, val)}
+
+    def _normalising(self, train: np.ndarray, val: np.ndarray) -> dict[str, np.ndarray]:
+        """The units that normalise subjects of training and validation, where what test subjects give does."""
+        given, slices = self.setting.given, self.fit_on.slices
+        if given is None or slices is None or not given.units:
+            return {}
+        return normalising_units(self.fit_on, train, val, slices.most)
 
 
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
@@ -368,31 +380,3 @@ def _weights(
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
     return replace(part, recipe=replace(part.recipe, adapt="full"))
-
-
-def libraries(device: str) -> dict[str, str]:
-    """Other causes of a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
-    found = dict(_versions())
-    if device == "cuda":
-        import torch
-
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
-
-
-def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
-    """Folders and licences of the data of some cohorts, for `Setting.places`."""
-    return {
-        "stores": {c.store.key: str(c.store.path) for c in cohorts},
-        "licences": {c.store.key: c.card.licence for c in cohorts},
-    }
-
-
-def stage_folder(runs: Path) -> Path:
-    """The folder of stages, shared by all runs of a runs folder."""
-    return Path(runs) / "stages"

@@ -1,10 +1,12 @@
-"""Options of a request that leave something out: modalities of the test, subjects and labels of the training."""
+"""Options of a request that leave something out: modalities of the test, subjects and labels of the training, what test
+subjects give."""
 
 from __future__ import annotations
 
 from embench.errors import UsageError
 from embench.planning.parts import Method
 from embench.planning.request import Request
+from embench.protocols import Given, Protocol
 
 
 def dropped_modalities(request: Request, method: Method) -> tuple[str, ...]:
@@ -53,3 +55,22 @@ def labelled_fraction(request: Request) -> float | None:
             hint="several: embench grid",
         )
     return None if share == 1 else share
+
+
+def given_units(request: Request, protocol: Protocol) -> Given | None:
+    """What test subjects give to a run; None under protocols that decide it themselves."""
+    if protocol.personal and request.train_dataset:
+        raise UsageError(
+            f"{protocol.name} does not train on another dataset",
+            where=f"--train-dataset {request.train_dataset}",
+            expected="training and test subjects of one dataset",
+        )
+    if protocol.personal is None or protocol.personal.gives != "units":
+        if request.given is not None:
+            raise UsageError(
+                f"test subjects give nothing that a run could choose under {protocol.name}",
+                where=f"--given {request.given}",
+                hint="--protocol personalise-v1",
+            )
+        return None
+    return Given.read(request.given or "0")

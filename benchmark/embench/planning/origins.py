@@ -18,9 +18,9 @@ from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
-from embench.planning.graph import source_spec
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.request import Request
+from embench.planning.setting import source_spec
 from embench.planning.weights import Weights
 from embench.protocols import Protocol
 from embench.store import Store
@@ -75,7 +75,8 @@ def source_of(
             hint="embench list dataset; without labels: --pretrainer masked_value:" + name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
-    return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, protocol)
+    rules = protocol.giving_nothing()
+    return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, rules)
 
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:

@@ -23,14 +23,15 @@ from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.adapting import check_layers
 from embench.planning.expected import left_to_do, seconds_like_done
-from embench.planning.graph import Builder, Graph, Setting, data_places, source_spec, stage_folder
-from embench.planning.limits import dropped_modalities, labelled_fraction, labelled_subjects
+from embench.planning.graph import Builder, Graph
+from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
 from embench.planning.origins import check_handovers, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
+from embench.planning.setting import Setting, data_places, source_spec, stage_folder
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.floors import RANDOM
@@ -91,6 +92,7 @@ class Plan:
             "label_subjects": self.setting.label_subjects,
             # Ids of runs that have no such setting stay what they are.
             **({} if self.setting.label_fraction is None else {"label_fraction": self.setting.label_fraction}),
+            **({} if self.setting.given is None else {"given": self.setting.given.text}),
             "pretrained": dict(self.setting.weights),
             # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
@@ -222,6 +224,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     device = machine.resolve_device(request.device)
     dataset = find.full_name(request.dataset, request.data_root)
     request, protocol, card = rules_of(request)
+    given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
     resolve_method(request, card, list(card.modalities), device)
@@ -234,6 +237,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if method.joins == "estimator":
         check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
+    if given is not None and test.slices is not None:
+        test.slices.check(given, card.name)
     check_losses(method, targets, request.settings, test)
     fit = trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
@@ -254,6 +259,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         request.dev,
         labelled_subjects(request),
         labelled_fraction(request),
+        given,
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
@@ -388,4 +394,4 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
         return folds
     # Another dataset's subjects are tested: all of ours train, but for the first fold's validation subjects.
     first = folds[0]
-    return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.eligible))]
+    return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.tested))]

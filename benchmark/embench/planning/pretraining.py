@@ -17,12 +17,13 @@ from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
 from embench.files import digest, folder_mode
-from embench.planning.graph import Setting, data_places, external_stage, stage_folder
+from embench.planning.graph import external_stage
 from embench.planning.method import read_pretrainer, resolve_method
 from embench.planning.origins import source_of
 from embench.planning.parts import Method
 from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
+from embench.planning.setting import Setting, data_places, stage_folder
 from embench.protocols import Protocol, load_current_protocol
 
 STAND_IN = "concat"

@@ -39,6 +39,7 @@ class Request:
     label_subjects: str | None = None
     label_fraction: str | None = None
     lag: str | None = None
+    given: str | None = None
     pretrained: str | None = None
     tuned: Path | None = None
     workers: int | None = None
@@ -219,6 +220,13 @@ OPTIONS = (
         "Seconds by which labels are read later than signals, or earlier below 0; default: the card's.",
         points="Seconds by which labels are read later than signals: -2,0,2. Each lag is a look.",
         panel="Experiments",
+    ),
+    Option(
+        "given",
+        "What test subjects give first under personalise-v1: N labelled units of each class, unlabelled:N, or session.",
+        points="Units that test subjects give first, of each class: 0,1,2,5,10, unlabelled:5, session.",
+        panel="Experiments",
+        claimed=True,
     ),
     Option(
         "pretrained",

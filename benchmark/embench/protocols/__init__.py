@@ -11,6 +11,17 @@ from embench.protocols.loading import (
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.schema import Design, Protocol, ReferenceName, without_lag
+from embench.protocols.slices import (
+    NOTHING_GIVEN,
+    SLICE_NORMALISED,
+    SLICE_ONLY,
+    Given,
+    Placed,
+    Slices,
+    access_of,
+    cut_slices,
+    prove_slices,
+)
 from embench.protocols.units import (
     Cut,
     LabelKind,
@@ -25,17 +36,25 @@ from embench.protocols.units import (
 )
 
 __all__ = [
+    "NOTHING_GIVEN",
+    "SLICE_NORMALISED",
+    "SLICE_ONLY",
     "Cut",
     "Design",
     "Fold",
     "FoldRow",
+    "Given",
     "LabelKind",
+    "Placed",
     "Protocol",
     "ReferenceName",
+    "Slices",
     "UnitId",
     "about_protocol",
+    "access_of",
     "connected_groups",
     "cut_of",
+    "cut_slices",
     "fitted_rule",
     "follow",
     "including",
@@ -47,6 +66,7 @@ __all__ = [
     "protocol_deviations",
     "protocol_names",
     "prove",
+    "prove_slices",
     "recorded_protocol",
     "roles",
     "session_lengths",

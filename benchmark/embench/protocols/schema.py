@@ -117,6 +117,23 @@ class UnitRules(_Rules):
     skip_s: Annotated[float, Field(gt=0)] | None = None
 
 
+class PersonalRules(_Rules):
+    """What each test subject gives of itself, from before what is scored, see `embench.protocols.slices`.
+
+    Args:
+        gives: `units`: its first units of each class, as many as a run asks for, `most` at most; they normalise it, and
+            a method may adapt to them and their labels. `session`, `blocks`: its first session, or the first half of
+            its blocks, which are trained on with their labels.
+        guard_s: seconds between what is given and what is scored, at least.
+        block_s: length of a block, where a subject has a single recording that conditions do not divide.
+    """
+
+    gives: Literal["units", "session", "blocks"]
+    most: int = Field(default=10, ge=1)
+    guard_s: float = Field(default=60.0, ge=0)
+    block_s: float = Field(default=120.0, gt=0)
+
+
 class Decision(_Rules):
     """Decision from a probability: 1 from `threshold` on; of several classes the most probable."""
 
@@ -168,7 +185,10 @@ class Protocol(_Rules):
     the scores of version 3, see docs/why/protocol.md; None, for those of version 2.
 
     With `lag_s`, labels that vary within a recording are read so many seconds later than the signals (earlier, below
-    0), of every dataset that is tested, whatever lag its card names; see `at_lag`."""
+    0), of every dataset that is tested, whatever lag its card names; see `at_lag`.
+
+    With `personal`, test subjects give something of themselves before they are scored. `normalise: given` is for those
+    that give units: training subjects' statistics where a run is given nothing, else those of what is given."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -178,7 +198,7 @@ class Protocol(_Rules):
     unit: UnitRules
     preprocess: Literal["standard-v1", "wide-eeg-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023"]
     rate_hz: float = Field(gt=0)
-    normalise: Literal["none", "baseline", "subject_unlabelled", "recording_unlabelled"]
+    normalise: Literal["none", "baseline", "subject_unlabelled", "recording_unlabelled", "given"]
     select: Literal["recipe", "peak_on_test"]
     aggregate: Literal["mean_probability"]
     decision: Decision
@@ -190,6 +210,15 @@ class Protocol(_Rules):
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
     scoring: Literal[3] | None = None
     lag_s: float | None = Field(default=None, ge=-LONGEST_LAG_S, le=LONGEST_LAG_S)
+    personal: PersonalRules | None = None
+
+    @model_validator(mode="after")
+    def _given_to_someone(self) -> Self:
+        if (self.normalise == "given") != (self.personal is not None and self.personal.gives == "units"):
+            raise ValueError("`normalise: given` goes with `personal: {gives: units}`, and with nothing else")
+        if self.personal and (self.split.by != "group" or self.leaks or self.split.within):
+            raise ValueError("`personal` is for a split by group that does not leak")
+        return self
 
     @field_validator("stimuli")
     @classmethod
@@ -256,6 +285,13 @@ class Protocol(_Rules):
             )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
+    def giving_nothing(self) -> Protocol:
+        """The rules for subjects who are not tested and give nothing first; the same where nobody does."""
+        if self.personal is None:
+            return self
+        known = "subject_unlabelled" if self.normalise == "given" else self.normalise
+        return self.model_copy(update={"personal": None, "normalise": known})
+
     @property
     def hash(self) -> str:
         """SHA-256 over the rules, whatever their order or spelling in the file."""
@@ -274,8 +310,12 @@ class Protocol(_Rules):
     @property
     def target_access(self) -> str:
         """Access to the test subjects besides the unit that is predicted: nothing, their declared rest, or all their
-        recordings without labels."""
-        return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
+        recordings without labels, and what they give with labels. Where subjects give units, it is each run's own
+        (`Given.access`)."""
+        without = {"none": "none", "given": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
+        more = {"session": "labelled earlier session", "blocks": "labelled earlier blocks"}
+        labelled = more.get(self.personal.gives) if self.personal else None
+        return ", ".join(filter(None, (without, labelled)))
 
     @property
     def deviations(self) -> dict[str, str]:

@@ -24,6 +24,10 @@ MOST_SUBJECTS = 10**10
 _DIGITS = 24
 """Number of digits that a message repeats."""
 
+MOST_GIVEN = 10**6
+"""Units of a class that a subject gives: more than any session has."""
+
+GivenUnits = Annotated[int, Field(ge=1, le=MOST_GIVEN)]
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
 Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
 Operations = Annotated[int | float, Field(ge=0, le=MOST_OPERATIONS)]

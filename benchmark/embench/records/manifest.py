@@ -281,7 +281,9 @@ class CostPart(_Part):
 class Circumstances(_Part):
     """The data, the rules, the subjects and the code, whatever the method.
 
-    `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it.
+    `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it. `given`: under
+    protocols that ask what test subjects give first, how many units of each class, `labelled` or `unlabelled`, or
+    `unlabelled: session`; empty where it is nothing.
     """
 
     embench_version: Line
@@ -291,6 +293,7 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
+    given: dict[Literal["labelled", "unlabelled"], bounds.GivenUnits | Literal["session"]] | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]

@@ -19,6 +19,7 @@ _IN_RUN = ("cohort", "trained_on", "pretraining.*", "started_from.manifest.seen.
 _IN_SCORES = (
     *("scores.*.*", "controls.*.*.*", "differences.*.*.difference", "folds.*"),
     *("adds.*.levels.*.effect", "adds.*.levels.*.score", "adds.*.tasks.*", "adds.*.placebo.*"),
+    *("personal.*.over.*.*.difference", "personal.*.normalising.*.difference"),
 )
 """Places where subjects are counted or named; elsewhere `people` may be the name of a target, a metric or a group."""
 

@@ -101,6 +101,19 @@ class Adds(_Part):
         return self.levels.get(self.judged)
 
 
+class Personal(_Part):
+    """What a method gains by what test subjects give first; see `embench.statistics.personal`.
+
+    `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
+    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from.
+    """
+
+    level_score: InstalledName
+    over: dict[Word, dict[InstalledName, Gap]]
+    normalising: dict[InstalledName, Gap]
+    gains_by: Literal["labels", "normalising", "nothing"]
+
+
 @dataclass(frozen=True)
 class Control:
     """A control on one target.
@@ -136,6 +149,7 @@ class _File(_Part):
     not_cleared: list[Line]
     cleared_all: Any
     adds: dict[Word, Adds] = Field(default_factory=dict)
+    personal: dict[Word, Personal] = Field(default_factory=dict)
     coverage: dict[Word, float] = Field(default_factory=dict)
     folds: Sequence[Mapping[str, Any]] = ()
 
@@ -236,6 +250,10 @@ class Scores(Mapping[str, Any]):
     def adds(self, target: str) -> Adds | None:
         """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
         return self._file.adds.get(target)
+
+    def personal(self, target: str) -> Personal | None:
+        """What the method gains by what test subjects give first; None where they give nothing."""
+        return self._file.personal.get(target)
 
     def coverage(self, target: str) -> float | None:
         """The share of the labelled units of eligible subjects that the method predicts, 0 to 1; None under protocols

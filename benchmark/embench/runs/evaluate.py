@@ -16,7 +16,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Units
 from embench.planning.graph import ExpectedPredictions
 from embench.planning.plan import Plan
-from embench.protocols import roles
+from embench.protocols import SLICE_ONLY, roles
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL
 from embench.records.scores import Scores
@@ -34,7 +34,7 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
         DamagedError: predictions are not as they were written.
     """
     cohort = plan.fit if plan.request.dev else plan.test
-    for stage in {expected.stage for expected in plan.graph.predictions}:
+    for stage in {id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values())}:
         Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
 
@@ -45,8 +45,14 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
 
     alone = plan.method.time_context == "unit"
     evaluated = evaluation.score_predictions(
-        predictions, cohort, plan.protocol, whole=not plan.request.dev, proved=alone, held=held
-    )
+        predictions,
+        cohort,
+        plan.protocol,
+        whole=not plan.request.dev,
+        proved=alone,
+        held=held,
+        given=plan.setting.given,
+    )  # fmt: skip
     if picked:
         evaluated = replace(evaluated, scores=Scores({**evaluated.scores, "picked_epochs": picked}))
     return evaluated
@@ -62,6 +68,10 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
     for expected in plan.graph.predictions:
         with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
             table, every = arrays["score"], arrays.get("epochs")
+            beside = {SLICE_ONLY: arrays[SLICE_ONLY]} if SLICE_ONLY in arrays else {}
+        for name, stage in expected.beside.items():
+            with np.load(Folder(stages, stage).file("predictions.npz")) as arrays:
+                beside[name] = arrays["score"]
         at = 0
         for target in expected.targets:
             own = slice(at, at + len(target.columns))
@@ -85,7 +95,10 @@ def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], l
             score, decision = decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
-            predictions.append(FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision))
+            others = {name: decide(target, of[:, own][first], plan.protocol)[0] for name, of in beside.items()}
+            predictions.append(
+                FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision, others)
+            )
     return predictions, picked
 
 

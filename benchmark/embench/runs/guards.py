@@ -18,8 +18,8 @@ from embench.engine.alone import check_alone
 from embench.engine.specs import Part
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
-from embench.planning.graph import libraries
 from embench.planning.plan import Plan
+from embench.planning.setting import libraries
 from embench.records import ledger
 from embench.store import cache_root
 from embench.system import in_fresh_process

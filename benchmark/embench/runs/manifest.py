@@ -51,7 +51,7 @@ def manifest(
     context = method.time_context if planned.protocol.scoring == 3 else None
     files = files_digest(planned.request.dataset, planned.request.data_root, planned.test.card)
     about = planned.dataset, planned.test, planned.protocol, planned.deviations, context
-    facts = evaluation.run_circumstances(*about, files=files)
+    facts = evaluation.run_circumstances(*about, files=files, given=planned.setting.given)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})

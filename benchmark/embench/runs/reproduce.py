@@ -31,8 +31,9 @@ from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.refitted import controls_apart
 from embench.leaderboard.sealing import sealed_scores
 from embench.leaderboard.verify import means_in
-from embench.planning.graph import Graph, stage_folder
+from embench.planning.graph import Graph
 from embench.planning.plan import Plan, assumed
+from embench.planning.setting import stage_folder
 from embench.records import ledger
 from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
 from embench.records.manifest import CostPart, Manifest

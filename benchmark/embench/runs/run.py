@@ -17,9 +17,9 @@ from embench.engine.stage import Stage
 from embench.errors import EmbenchError, PluginError, Unfinished
 from embench.files import folder_mode, make_folder
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
-from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
+from embench.planning.setting import stage_folder
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.records.schema_1 import written_scores

@@ -14,9 +14,9 @@ from embench.errors import EmbenchError, UsageError
 from embench.planning.expected import CHEAP, left_to_do, seconds_like_done, together
 from embench.planning.fitting import estimator_seconds, features_cost, training_rows
 from embench.planning.forecast import forecast, stage_seconds
-from embench.planning.graph import stage_folder
 from embench.planning.nuisances import seconds_to_fit
 from embench.planning.plan import Plan, default_workers
+from embench.planning.setting import stage_folder
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
 from embench.runs.manifest import device_name

@@ -11,6 +11,7 @@ import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
+from embench.data.giving import whole_sessions
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -163,7 +164,7 @@ def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[
 def _studies(cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[int, Study] | Undefined:
     studies = {}
     for seed in seeds:
-        study = study_of(cohort, target, cohort.folds(protocol, seed), seed)
+        study = study_of(cohort, target, whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
         if isinstance(study, Undefined):
             return study
         studies[seed] = study
@@ -229,7 +230,7 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> Label
         group=np.array([cohort.groups[name] for name in subject.tolist()]),
         start_s=np.array([unit.start_s for unit in units], float),
         session_s=np.array([cohort.sessions.get(name, np.nan) for name in subject.tolist()]),
-        y=cohort.label[target.name][positions],
+        y=np.where(np.isin(positions, cohort.tested), cohort.label[target.name][positions], np.nan),
         unit_s=cohort.length_s,
         moment_s=np.array([unit.start for unit in units], float),
     )

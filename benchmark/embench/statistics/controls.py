@@ -184,7 +184,7 @@ def _mean_at(q: ControlTask, codes: np.ndarray) -> ControlPrediction:
     counts = np.zeros((len(sizes), q.target.n))
     np.add.at(counts, (codes[q.train], q.known), 1)
     counts[sizes == 0] = q.shares
-    return _from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+    return from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 
 def _elapsed_time(q: ControlTask) -> ControlPrediction:
@@ -192,7 +192,7 @@ def _elapsed_time(q: ControlTask) -> ControlPrediction:
     clock = np.stack([q.start, q.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("the release hides when units were recorded")
-    return _boosted(q, clock)
+    return boosted(q, clock)
 
 
 def _session_position(q: ControlTask) -> ControlPrediction:
@@ -207,7 +207,7 @@ def _session_position(q: ControlTask) -> ControlPrediction:
     np.maximum.at(last, subject, np.nan_to_num(order))
     most = last[subject]
     share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
-    return _boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
+    return boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
 
 
 def _study_drift(q: ControlTask) -> ControlPrediction:
@@ -217,13 +217,13 @@ def _study_drift(q: ControlTask) -> ControlPrediction:
         return Undefined("training and test are of one subject")
     if np.isnan(q.start).all():
         return Undefined("the release hides when units were recorded")
-    return _boosted(q, np.stack([q.start, q.length, q.subject], axis=1))
+    return boosted(q, np.stack([q.start, q.length, q.subject], axis=1))
 
 
 def _recording_length(q: ControlTask) -> ControlPrediction:
     """Prediction from the length of the recording."""
     length = q.column(lambda unit: q.durations[unit.recording])[:, None]
-    return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
+    return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else boosted(q, length)
 
 
 def _movement(q: ControlTask) -> ControlPrediction:
@@ -232,7 +232,7 @@ def _movement(q: ControlTask) -> ControlPrediction:
         return Undefined("there is no accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
         return Undefined("no subject in the training or test part has an accelerometer")
-    return _boosted(q, q.movement)
+    return boosted(q, q.movement)
 
 
 CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
@@ -257,7 +257,7 @@ NOT_TO_CLEAR = frozenset({"study_drift", REGISTERED_CLOCK, STIMULUS_MOMENT})
 the unit, or what the headline holds constant."""
 
 
-def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
+def boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     """Prediction of boosted trees from `x` (n, features) of the units."""
     train, test, has_classes = q.train, q.test, q.target.traits.has_classes
     if has_classes and (q.shares == 1).any():
@@ -270,7 +270,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
     key = ["trees", sha256(Path(__file__)), libraries, q.target.kind, q.target.n, known]
     predicted = q.keep(key, lambda: _fitted(q, x))
-    return _from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
+    return from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
 
 
 def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
@@ -290,7 +290,8 @@ def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     return share
 
 
-def _from_shares(target: Target, share: np.ndarray) -> ControlPrediction:
+def from_shares(target: Target, share: np.ndarray) -> ControlPrediction:
+    """The prediction of probabilities (n, K)."""
     score = _score(target, share)
     return score, target.traits.decide(score, 0.5)
 

@@ -19,7 +19,7 @@ from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest
-from embench.protocols import Fold, Protocol, connected_groups, roles
+from embench.protocols import Fold, Given, Protocol, access_of, connected_groups, roles
 from embench.records.context import TimeContext
 from embench.records.manifest import (
     AddedModalityPart,
@@ -59,6 +59,7 @@ def score_predictions(
     proved: bool = True,
     method: bool = True,
     held: ProgressCallback | None = None,
+    given: Given | None = None,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
@@ -68,6 +69,7 @@ def score_predictions(
             prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
         method: whether there is one; where controls alone are scored, nothing adds to them.
+        given: what test subjects give first, under protocols that ask.
 
     Raises:
         DataError: there is no prediction.
@@ -77,7 +79,7 @@ def score_predictions(
     by_fold = completed(by_fold, cohort, protocol) if whole else by_fold
     seeds = {t.name: sorted({of.seed for of in by_fold if of.target.name == t.name}) for t in cohort.targets}
     studies = studies_of(cohort, protocol, seeds) if asked else {}
-    controls = FoldControls(cohort, protocol, studies)
+    controls = FoldControls(cohort, protocol, studies, given)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
@@ -90,6 +92,7 @@ def score_predictions(
         parts.append(_model_rows(of_fold, cohort, known))
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
+        parts += _beside_rows(of_fold, cohort, known)
         index = of_fold.units[counted]
         parts += controls.rows(of_fold, index, reasons[target.name])
         if progress:
@@ -135,13 +138,14 @@ def run_circumstances(
     time_context: TimeContext | None = None,
     *,
     files: str,
+    given: Given | None = None,
 ) -> Circumstances:
     """Facts for run.yaml on the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
         time_context: of a method that the harness runs, or as declared; not recorded without one.
-        files: see `embench.data.find.files_digest`.
+        files: see `embench.data.find.files_digest`. `given`: as of `score_predictions`.
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
@@ -151,6 +155,9 @@ def run_circumstances(
         for m, own in registry.added_modalities(card, dataset).items()
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
+    more_facts: dict[str, Any] = {} if given is None else {"given": given.plain()}
+    if time_context:
+        more_facts["time_context"] = time_context
     return Circumstances(
         embench_version=embench.__version__,
         dataset=DatasetPart(
@@ -183,8 +190,8 @@ def run_circumstances(
             session_s=cohort.sessions,
             design=cohort.design,
         ),
-        target_access=protocol.target_access,
-        **({"time_context": time_context} if time_context else {}),
+        target_access=access_of(protocol, given),
+        **more_facts,
         scoring=scoring_identity(),
         versions={
             "python": platform.python_version(),
@@ -235,6 +242,15 @@ def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Prediction
 def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> Predictions:
     about = about_units(of_fold, cohort, of_fold.units[known])
     return prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known])
+
+
+def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
+    """The rows of what a method is compared with under protocols to which subjects give something."""
+    about, traits = about_units(of_fold, cohort, of_fold.units[known]), of_fold.target.traits
+    return [
+        prediction_rows(name, of_fold.target, about, score[known], traits.decide(score[known], 0.5))
+        for name, score in of_fold.beside.items()
+    ]
 
 
 def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:

@@ -10,12 +10,13 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.protocols import Protocol
+from embench.protocols import Given, Protocol
 from embench.records.predictions import Predictions
 from embench.statistics.adding import Studies, registered_clocks
-from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, ControlPrediction, control_scores
+from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK, ControlPrediction, ControlTask, control_scores
 from embench.statistics.fold_predictions import FoldPredictions, about_units, decide, prediction_rows
 from embench.statistics.nuisance.accelerometer import movement_features
+from embench.statistics.personal import slice_controls
 from embench.statistics.references import reference_scores
 from embench.store.kept import kept
 
@@ -23,11 +24,12 @@ from embench.store.kept import kept
 @dataclass(frozen=True)
 class FoldControls:
     """The controls of a cohort, fitted fold by fold. `studies`: of its targets where `REGISTERED_CLOCK` is asked for,
-    else none."""
+    else none. `given`: what test subjects give first, under protocols that ask."""
 
     cohort: Cohort
     protocol: Protocol
     studies: Studies
+    given: Given | None = None
 
     def of(self, of_fold: FoldPredictions, index: np.ndarray) -> dict[str, ControlPrediction]:
         """Control -> its predictions for the units at `index`, fitted on the labels of the fold's training subjects, or
@@ -54,6 +56,13 @@ class FoldControls:
                 moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
+            if cohort.slices is not None and self.given is not None:
+                known = train[np.isfinite(labels[train])]
+                task = ControlTask(
+                    of_fold.target, cohort.units, labels, known, index, {}, cohort.sessions, None, of_fold.seed,
+                    partial(kept, cohort.store),
+                )  # fmt: skip
+                made |= slice_controls(task, cohort.slices, cohort.placed, self.given)
         clocks = self._registered.get(of_fold.target.name)
         if isinstance(clocks, Undefined):
             made[REGISTERED_CLOCK] = clocks

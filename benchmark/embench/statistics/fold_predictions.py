@@ -3,8 +3,8 @@ count in every score that is a share of comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class FoldPredictions:
         score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction, inf where the data
             have no signal there.
         decision: (n,).
+        beside: comparison -> what it predicts for the same units, as `score`.
     """
 
     target: Target
@@ -34,6 +35,7 @@ class FoldPredictions:
     train: tuple[int, ...] | None
     score: np.ndarray
     decision: np.ndarray
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -59,12 +61,12 @@ def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Ite
 
 
 def completed(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> list[FoldPredictions]:
-    """The predictions with all units of eligible subjects, those of subjects without a prediction in the fold that
+    """The predictions with all units that are tested, those of subjects without a prediction in the fold that
     tests them. Where folds are not the protocol's own, such subjects are dealt out to them."""
     made = list(by_fold)
     for target, seed in dict.fromkeys((of.target, of.seed) for of in by_fold):
         own = {k: of for k, of in enumerate(by_fold) if (of.target, of.seed) == (target, seed)}
-        outside = np.setdiff1d(cohort.eligible, np.concatenate([of.units for of in own.values()]))
+        outside = np.setdiff1d(cohort.tested, np.concatenate([of.units for of in own.values()]))
         if not len(outside):
             continue
         folds = cohort.folds(protocol, seed)
@@ -92,11 +94,13 @@ def _nothing(target: Target, seed: int, fold: Fold, cohort: Cohort) -> FoldPredi
 def _with_units(of: FoldPredictions, more: np.ndarray) -> FoldPredictions:
     """The predictions with more units, which have none."""
     nothing = np.full((len(more), *of.score.shape[1:]), np.nan)
+    beside = {name: np.concatenate([score, nothing]) for name, score in of.beside.items()}
     return replace(
         of,
         units=np.concatenate([of.units, more]),
         score=np.concatenate([of.score, nothing]),
         decision=np.concatenate([of.decision, np.full(len(more), np.nan)]),
+        beside=beside,
     )
 
 
@@ -121,13 +125,13 @@ def coverage(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> dict[str, fl
 
 
 def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int]) -> list[str]:
-    """Sentences on labelled units of eligible subjects that a record neither predicts nor counts as it should."""
+    """Sentences on labelled units, of those that are tested, that a record neither predicts nor counts as it should."""
     wrong = []
-    ids = [unit.id for unit in cohort.of(cohort.eligible)]
-    position = dict(zip(ids, cohort.eligible, strict=True))
+    ids = [unit.id for unit in cohort.of(cohort.tested)]
+    position = dict(zip(ids, cohort.tested, strict=True))
     for target in cohort.targets:
         values = cohort.raw if target.rule.cut == "training_mean" else cohort.label
-        known = np.isfinite(values[target.name][list(cohort.eligible)])
+        known = np.isfinite(values[target.name][list(cohort.tested)])
         labelled = {id_ for id_, has_label in zip(ids, known.tolist(), strict=True) if has_label}
         for seed in seeds:
             mine = predictions.take(predictions.rows_with(target=target.name) & (predictions["seed"] == seed))

@@ -31,6 +31,7 @@ from embench.statistics.intervals import (
 )
 from embench.statistics.joined import Joined, join, shared_stimuli, varies_within_stimuli
 from embench.statistics.metrics import metric_facts
+from embench.statistics.personal import gains
 
 
 class HeadlineRule(Protocol):
@@ -152,6 +153,13 @@ def _add_target(
         out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
     out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
     trained = methods[MODEL].trained(jackknife)
+
+    def gain(one: str, other: str, score: str) -> ScoreOrReason:
+        nothing = Undefined(f"{score} was not computed")
+        return _gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
+
+    if (found := gains(target, headline, scored, gain, _is_better)) is not None:
+        out.setdefault("personal", {})[target.name] = found
     for control in sorted(set(scored) - {MODEL}):
         values = {name: _json(value) for name, value in scored[control].items()}
         out["controls"].setdefault(control, {})[target.name] = values

@@ -10,6 +10,7 @@ from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvi
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.audited import MANY_METHODS
 from embench.leaderboard.verify import wrong_scores, wrong_statements
+from embench.protocols import Given, access_of
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
@@ -119,7 +120,8 @@ def check_statements(e: RecordEvidence) -> CheckResult:
 def check_access(e: Evidence) -> CheckResult:
     """The rules and data that the record states are the real ones."""
     run, findings = e.record.run, []
-    claimed, real = run["target_access"], e.protocol.target_access
+    given = run.get("given")
+    claimed, real = run["target_access"], access_of(e.protocol, None if given is None else Given.of(given))
     order = ("none", "baseline", "unlabelled")
     if claimed != real:
         less = claimed in order and real in order and order.index(claimed) < order.index(real)

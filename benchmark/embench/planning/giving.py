@@ -1,0 +1,69 @@
+"""What test subjects give of themselves first, as arrays of the stages that fit and predict with it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.data.cohort import Cohort
+from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
+from embench.engine.source import TESTED, TRAINED
+from embench.protocols import Given, Slices
+
+
+def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
+    """`all_given` (n,) of all units: those whose signals are their subject's statistics. Training subjects give as many
+    as they may, others the first `units` of each class.
+
+    Args:
+        train, others: positions of units of these subjects.
+    """
+    slices = _slices(cohort)
+    found = np.zeros(len(cohort.units), np.int64)
+    found[slices.given(slices.most) & of_subjects(cohort, train)] = TRAINED
+    found[slices.given(units) & of_subjects(cohort, others)] = TESTED
+    return {"all_given": found}
+
+
+def given_units(
+    cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays `slice_*` (m,) of a stage that predicts: the units that its test subjects give, and where they have labels
+    also those of training subjects on whom it is tried how much to adapt, with what is scored of these.
+
+    Args:
+        test, trial: positions of units of the test subjects, and of the others. `y`: (n, targets) labels of all units.
+    """
+    slices = _slices(cohort)
+    first, tried = slices.given(given.units), of_subjects(cohort, trial)
+    parts = [(GIVEN, first & of_subjects(cohort, test))]
+    if given.labelled:
+        parts += [(TRIAL_GIVEN, first & tried), (TRIAL_SCORED, slices.scored & tried)]
+    at = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
+    role = np.repeat([role for role, _ in parts], [int(mask.sum()) for _, mask in parts])
+    labels = y[at] if given.labelled else np.full((len(at), y.shape[1]), np.nan)
+    arrays = {f"slice_{name}": array for name, array in cohort.arrays(at).items()}
+    return {**arrays, "slice_role": role.astype(np.int64), "slice_y": labels}
+
+
+def of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
+    """(n,) whether a unit is of a subject of those at `index`."""
+    names = {cohort.units[i].subject for i in index.tolist()}
+    return np.array([unit.subject in names for unit in cohort.units], bool)
+
+
+def _slices(cohort: Cohort) -> Slices:
+    if cohort.slices is None:
+        raise ValueError(f"{cohort.card.name} was laid out by a protocol to which subjects give nothing")
+    return cohort.slices
+
+
+MOST_TRIED = 8
+"""Training subjects, at most, on whom it is tried how much to adapt."""
+
+
+def trial_units(cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Positions of the units of the subjects on whom it is tried how much to adapt: validation subjects, to whom
+    nothing was fitted, or where there are none, or these are tested, training subjects."""
+    own = val if len(val) and not np.isin(test, val).any() else train
+    names = sorted({cohort.units[i].subject for i in own.tolist()})[:MOST_TRIED]
+    return np.array([i for i in own.tolist() if cohort.units[i].subject in names], np.int64)

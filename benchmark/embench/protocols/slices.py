@@ -1,0 +1,385 @@
+"""What a test subject gives of itself before it is scored: which units, in which order, and what is scored after them.
+
+A subject's units are laid out in the order of time, in blocks: a block is a stretch of one condition, or a recording,
+or, of a single long recording, a stretch of fixed length. What is given lies in the subject's first blocks; a whole
+block and a guard gap lie between it and what is scored; and what is scored is the same however little is given, so that
+scores at several amounts are paired.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embench.errors import CheckFailed, UsageError
+from embench.interfaces.units import Unit
+from embench.protocols.schema import PersonalRules, Protocol
+from embench.protocols.units import LabelKind
+
+NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY = "nothing_given", "slice_normalised", "slice_only"
+"""What a method that is given labelled units is compared with: the same where subjects give nothing, or the same units
+without their labels; and a linear model of these units alone, on the same features."""
+LEAST_SHARE = 2 / 3
+"""The share of the subjects who must be able to give so much, and still have each class scored."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run is given of each test subject: its first `units` of each class, with their labels or without; or the
+    whole `session` without labels, as other protocols give it.
+
+    >>> Given.read("unlabelled:5").plain(), Given.read("2").access, Given.read("0").access
+    ({'unlabelled': 5}, '2 labelled units a class', 'none')
+    """
+
+    units: int = 0
+    labelled: bool = True
+    session: bool = False
+
+    @classmethod
+    def read(cls, text: str) -> Given:
+        """What `--given` says. Raises UsageError where it is none of its forms."""
+        kind, _, number = text.strip().rpartition(":")
+        if text.strip() == "session":
+            return cls(labelled=False, session=True)
+        if kind not in ("", "unlabelled") or not number.isdecimal() or (kind and int(number) == 0):
+            raise UsageError(
+                f"`{text}` is nothing that a test subject can give",
+                where="--given",
+                expected="a number of labelled units of each class, such as 5; unlabelled:5; or session",
+                hint="several: embench grid" if "," in text else None,
+            )
+        return cls(int(number), labelled=not kind)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, int | str]) -> Given:
+        """What `plain()` gave."""
+        if plain.get("unlabelled") == "session":
+            return cls(labelled=False, session=True)
+        return cls(int(plain.get("labelled", plain.get("unlabelled", 0))), labelled="unlabelled" not in plain)
+
+    def plain(self) -> dict[str, int | str]:
+        """As records hold it; empty where nothing is given."""
+        if self.session:
+            return {"unlabelled": "session"}
+        return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
+
+    def without(self) -> dict[str, Given]:
+        """What a run with this is compared with: the same with nothing given, and what is given without its labels."""
+        if not self.plain():
+            return {}
+        more = {SLICE_NORMALISED: Given(self.units, labelled=False)} if self.labelled else {}
+        return {NOTHING_GIVEN: Given(), **more}
+
+    @property
+    def text(self) -> str:
+        """As `--given` says it."""
+        return "session" if self.session else f"{'' if self.labelled else 'unlabelled:'}{self.units}"
+
+    @property
+    def access(self) -> str:
+        """The access to test subjects, by which rows are ranked apart."""
+        if self.session:
+            return "unlabelled"
+        return f"{self.units} {'' if self.labelled else 'un'}labelled units a class" if self.units else "none"
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """Its place on a curve: by how much is given, without labels first."""
+        return (math.inf if self.session else self.units, int(self.labelled))
+
+
+def access_of(protocol: Protocol, given: Given | None) -> str:
+    """The access of a run to test subjects: its protocol's, or under one that asks what they give, the run's own."""
+    return protocol.target_access if given is None else given.access
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What subjects give, and what is scored of them.
+
+    Args:
+        rank: (n,) the place of a unit among those of its class that its subject gives, from 1 on in the order of time;
+            0 where it is never given.
+        scored: (n,) whether a unit is scored.
+        block: (n,) the number of a unit's block in its subject's order, -1 where it is in none.
+        most: how many units of each class a run may be given.
+        unusable: subject -> why it takes no part.
+        words: what is given and what is scored, for readers.
+    """
+
+    rank: np.ndarray
+    scored: np.ndarray
+    block: np.ndarray
+    most: int
+    unusable: Mapping[str, str]
+    words: str
+
+    def given(self, units: int) -> np.ndarray:
+        """(n,) whether a unit is among its subject's first so many of each class."""
+        return np.asarray((self.rank > 0) & (self.rank <= units))
+
+    def check(self, given: Given, dataset: str) -> None:
+        """Raises UsageError where more is asked for than subjects can give."""
+        if given.units > self.most:
+            raise UsageError(
+                f"subjects of {dataset} give {self.most} units of each class at most, not {given.units}",
+                where=f"--given {given.text}",
+                expected=f"0 to {self.most}: {self.words}",
+            )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The units of a dataset in order, as slices are cut from them.
+
+    Args:
+        units: all of them. `y`: (n,) labels of the target, NaN where there is none; `raw`: (n,) its raw values.
+        classes: number of classes; 1 where labels are values.
+        kind: of the raw labels. `names`: of raw conditions.
+        fixed_order: tasks came in one order for all subjects.
+        session: recording -> the place of its session, from 0 on.
+    """
+
+    units: Sequence[Unit]
+    y: np.ndarray
+    raw: np.ndarray
+    classes: int
+    kind: LabelKind
+    fixed_order: bool
+    session: Mapping[str, int]
+
+    def by_subject(self) -> dict[str, np.ndarray]:
+        """Subject -> the positions of its units in the order of time."""
+        found: dict[str, list[int]] = {}
+        for i in sorted(range(len(self.units)), key=self._when):
+            found.setdefault(self.units[i].subject, []).append(i)
+        return {name: np.array(own, np.int64) for name, own in sorted(found.items())}
+
+    def _when(self, i: int) -> tuple[float, ...]:
+        unit = self.units[i]
+        start = unit.start_s if math.isfinite(unit.start_s) else unit.start
+        order = unit.order if math.isfinite(unit.order) else 0.0
+        return self.session[unit.recording], order, start, unit.start
+
+    def code(self, own: np.ndarray) -> np.ndarray:
+        """(k,) the class of each of some units, -1 where it has no label."""
+        y = self.y[own]
+        known = np.isfinite(y)
+        return np.where(known, np.nan_to_num(y) if self.classes > 1 else 0, -1).astype(int)
+
+    def hidden(self, own: np.ndarray) -> bool:
+        """True if nothing says in which order a subject's recordings came."""
+        units = [self.units[i] for i in own.tolist()]
+        several = len({(self.session[unit.recording], unit.recording) for unit in units}) > len(
+            {self.session[unit.recording] for unit in units}
+        )
+        return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
+
+    def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:
+        """(k,) the block of each of a subject's units, in order; -1 for what belongs to none."""
+        units = [self.units[i] for i in own.tolist()]
+        whole = [unit.recording for unit in units]
+        if self.kind == "condition":
+            keys = [(name, value) for name, value in zip(whole, self.raw[own].tolist(), strict=True)]
+            known = np.isfinite(self.raw[own])
+        elif len(set(whole)) == 1:
+            keys = [(name, math.floor(unit.start / block_s)) for name, unit in zip(whole, units, strict=True)]
+            known = np.ones(len(own), bool)
+        else:
+            keys, known = [(name, 0) for name in whole], np.ones(len(own), bool)
+        found, last, number = np.full(len(own), -1), None, -1
+        for k in np.flatnonzero(known).tolist():
+            number += keys[k] != last
+            found[k], last = number, keys[k]
+        return found
+
+    def times(self, own: np.ndarray) -> np.ndarray:
+        """(k, 3) the session of each of a subject's units, and its start and stop there in s, NaN where the release
+        hides them."""
+        units = [self.units[i] for i in own.tolist()]
+        rows = [(self.session[u.recording], u.start_s, u.start_s + u.stop - u.start) for u in units]
+        return np.array(rows, float).reshape(-1, 3)
+
+
+def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Sequence[str]) -> Slices:
+    """The slices of a dataset's subjects.
+
+    Of `units`, subjects give the first units of each class: where tasks came in one order, those of the first block of
+    each class alone. `most` is the largest number, that of the rules at most, with which two thirds of the subjects
+    have as many units of each class to give, and each class and as many units in all to score after it. The others take
+    no part.
+
+    Args:
+        subjects: those with labels; `most` is decided by them, and slices are cut for them alone.
+
+    Raises:
+        UsageError: the design does not allow it: fewer than two thirds of the subjects can give anything and still have
+            each class scored.
+    """
+    own = {name: at for name, at in placed.by_subject().items() if name in set(subjects)}
+    blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
+    tried: list[tuple[int, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]] = []
+    for most in range(rules.most, 0, -1) if rules.gives == "units" else (rules.most,):
+        rank, scored, unusable = {}, {}, {}
+        for name, at in own.items():
+            rank[name], scored[name], why = _of_subject(rules, placed, at, blocks[name], most)
+            if why:
+                unusable[name] = why
+        tried.append((most, rank, scored, unusable))
+        if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
+            return _laid_out(placed, own, blocks, tried[-1], rules)
+    reason, count = Counter(tried[-1][3].values()).most_common(1)[0]
+    raise UsageError(
+        f"{dataset} does not allow it: of {count} of {len(own)} subjects {reason}",
+        where="--protocol, which scores subjects after what they gave",
+        expected="subjects with each class both in what they give and, a block later, in what is scored",
+        hint="--protocol subject-independent-v3, which is given nothing",
+    )
+
+
+def _of_subject(
+    rules: PersonalRules, placed: Placed, own: np.ndarray, block: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """(k,) rank and (k,) whether it is scored of each of a subject's units, and why it can't take part, if so."""
+    code, times = placed.code(own), placed.times(own)
+    inside = (code >= 0) & (block >= 0)
+    rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
+    if placed.hidden(own):
+        return rank, scored, "the release hides in which order recordings came"
+    if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
+        return rank, scored, "there is one session only"
+    for k in range(placed.classes):
+        first = np.flatnonzero(inside & (code == k) & _givable(rules, placed, times, block, inside, code == k))
+        chosen = first[:most] if rules.gives == "units" else first
+        if not len(chosen) or (rules.gives == "units" and len(chosen) < most):
+            return (
+                rank,
+                scored,
+                f"there are fewer than {most} units of a class to give"
+                if len(chosen)
+                else "what is given lacks a class",
+            )
+        rank[chosen] = np.arange(1, len(chosen) + 1)
+    given = rank > 0
+    last = block[given].max()
+    scored = inside & ~given & (block >= last + _blocks_on(rules)) & _after_guard(times, given, rules.guard_s)
+    if rules.gives == "session":
+        scored &= times[:, 0] > times[given, 0].max()
+    lacking = set(range(placed.classes)) - set(code[scored].tolist())
+    if lacking or (placed.classes == 1 and len(np.unique(placed.y[own[scored]])) < 2):
+        return (
+            rank,
+            scored,
+            "what is left to be scored lacks a class"
+            if placed.classes > 1
+            else ("what is left to be scored has one value only"),
+        )
+    if rules.gives == "units" and scored.sum() < given.sum():
+        return rank, scored, "less is left to be scored than is given"
+    return rank, scored, ""
+
+
+def _givable(
+    rules: PersonalRules, placed: Placed, times: np.ndarray, block: np.ndarray, inside: np.ndarray, of_class: np.ndarray
+) -> np.ndarray:
+    """(k,) which of a subject's units may be given, of one class."""
+    if rules.gives == "session":
+        return np.asarray(times[:, 0] == times[inside, 0].min()) if inside.any() else inside
+    if rules.gives == "blocks":
+        return np.asarray(block < (block.max(initial=-1) + 1) // 2)
+    if placed.fixed_order and (of_class & inside).any():
+        return np.asarray(block == block[of_class & inside].min())
+    return inside
+
+
+def _blocks_on(rules: PersonalRules) -> int:
+    """How many blocks after the last of what is given the first one may be scored: between sessions there is a gap."""
+    return 1 if rules.gives == "session" else 2
+
+
+def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.ndarray:
+    """(k,) which units begin so many seconds after all that is given, or in a later session; where the release hides
+    times, blocks alone keep them apart."""
+    session = times[given, 0].max()
+    end = np.nanmax(times[given & (times[:, 0] == session), 2], initial=-math.inf)
+    late = np.isnan(times[:, 1]) | (times[:, 1] - end >= guard_s - 1e-6)
+    return np.asarray((times[:, 0] > session) | ((times[:, 0] == session) & late))
+
+
+def _laid_out(
+    placed: Placed,
+    own: Mapping[str, np.ndarray],
+    blocks: Mapping[str, np.ndarray],
+    found: tuple[int, Mapping[str, np.ndarray], Mapping[str, np.ndarray], Mapping[str, str]],
+    rules: PersonalRules,
+) -> Slices:
+    most, ranks, scores, unusable = found
+    n = len(placed.units)
+    rank, scored, block = np.zeros(n, np.int64), np.zeros(n, bool), np.full(n, -1, np.int64)
+    for name, at in own.items():
+        block[at] = blocks[name]
+        if name not in unusable:
+            rank[at], scored[at] = ranks[name], scores[name]
+    for array in (rank, scored, block):
+        array.flags.writeable = False
+    return Slices(rank, scored, block, most, dict(unusable), _in_words(rules, placed, most))
+
+
+def _in_words(rules: PersonalRules, placed: Placed, most: int) -> str:
+    what = "units" if placed.classes == 1 else "units of each class"
+    if rules.gives == "session":
+        return "given the first session of each subject, scored on later ones"
+    if rules.gives == "blocks":
+        return "given the first half of each subject's blocks, scored on the second, a block later"
+    where = ", from the first task block of each class alone" if placed.fixed_order else ""
+    return f"given the first {what}, {most} at most{where}; scored on what comes a block and {rules.guard_s:g} s later"
+
+
+def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np.ndarray, dataset: str) -> None:
+    """Returns when what a run is given of subjects keeps what the protocol promises, whoever chose it.
+
+    Nothing that is scored is given; whatever is given lies before all that is scored of its subject, with the guard gap
+    and a whole block between; and of each class no earlier unit of the slice was passed over, so that nobody picked.
+
+    Args:
+        given: (n,) whether a run is given a unit.
+
+    Raises:
+        CheckFailed: names the units.
+    """
+    _refuse(given & slices.scored, placed, dataset, "are given and scored")
+    for own in placed.by_subject().values():
+        mine = own[given[own]]
+        rest = own[slices.scored[own]]
+        if not len(mine) or not len(rest):
+            continue
+        wrong = np.zeros(len(placed.units), bool)
+        wrong[rest[slices.block[rest] < slices.block[mine].max() + _blocks_on(rules)]] = True
+        _refuse(wrong, placed, dataset, "are scored less than a block after what is given")
+        late = _after_guard(placed.times(own), given[own], rules.guard_s)
+        wrong[own[slices.scored[own] & ~late]] = True
+        _refuse(wrong, placed, dataset, f"are scored less than {rules.guard_s:g} s after what is given")
+        code = placed.code(mine)
+        for k in np.unique(code).tolist():
+            ranks = np.sort(slices.rank[mine[code == k]]).tolist()
+            if ranks != list(range(1, len(ranks) + 1)):
+                raise CheckFailed(
+                    f"what is given of {placed.units[int(mine[0])].subject} is not the first of its class",
+                    where=f"what test subjects of {dataset} give",
+                    expected="the first units in the order of time, none passed over",
+                )
+
+
+def _refuse(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:
+    ids = [placed.units[i].id for i in np.flatnonzero(wrong).tolist()]
+    if ids:
+        raise CheckFailed(
+            f"{len(ids)} units {what}: {', '.join(ids[:5])}",
+            where=f"what test subjects of {dataset} give",
+            expected="a guard gap and a whole block between what is given and what is scored",
+        )
