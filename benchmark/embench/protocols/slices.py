@@ -249,7 +249,7 @@ def _of_subject(
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
-    if placed.hidden(own):
+    if rules.gives != "session" and placed.hidden(own):
         return rank, scored, "the release hides in which order recordings came"
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
         return rank, scored, "there is one session only"
