@@ -25,11 +25,27 @@ def placed_units(
     """The units of a dataset in the order of time, with the labels (n,) and raw values (n,) of a target."""
     kind: Any = store.label_kinds[target.label]
     classes = target.n if target.traits.has_classes else 1
-    names = sorted({entry.session for entry in store.recordings}, key=_natural)
+    return Placed(units, y, raw, classes, kind, card.fixed_order, _session_places(store, card))
+
+
+def _session_places(store: Store, card: Card) -> dict[str, int]:
+    """Recording -> the place of its session. Raises UsageError where nothing says in which order a subject's came."""
+    of_subject: dict[str, set[str]] = {}
+    for entry in store.recordings:
+        of_subject.setdefault(entry.subject, set()).add(entry.session)
+    for own in of_subject.values():
+        # Names such as `day1` and `day2` have an order, `pre` and `post` have none, and a pseudonym hides it.
+        if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
+            raise UsageError(
+                f"nothing says in which order sessions of {card.name} came: {', '.join(sorted(own)[:4])}",
+                where="names of sessions",
+                expected="names that are alike but for a number, such as day1 and day2, without dates, or their order",
+                hint="in dataset.yaml, `sessions: [pre, post]`",
+            )
     known = {name: k for k, name in enumerate(card.sessions)}
-    place = {name: known.get(name, len(known) + k) for k, name in enumerate(names)}
-    session = {entry.id: place[entry.session] for entry in store.recordings}
-    return Placed(units, y, raw, classes, kind, card.fixed_order, session)
+    rest = sorted(set().union(*of_subject.values()) - known.keys(), key=_natural)
+    place = known | {name: len(known) + k for k, name in enumerate(rest)}
+    return {entry.id: place[entry.session] for entry in store.recordings}
 
 
 def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence[str]) -> Slices | None:

@@ -112,7 +112,7 @@ class AsFitted:
     base: Predictor
     strengths: Sequence[float] = (0.0,)
 
-    def adapted(self, given: np.ndarray, strength: float) -> Scorer:  # noqa: ARG002  as of `Adapter`
+    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
         """See `Adapter`."""
         return lambda index: self.base(index)["score"]
 

@@ -130,10 +130,7 @@ class Builder:
         if not len(sides.test) or not len(sides.train):
             return
         ways = self._ways(sides)
-        started = {
-            name: each._pretrain(seed, fold.index, own)  # noqa: SLF001  its own kind
-            for name, (each, own) in ways.items()
-        }
+        started = {n: each._pretrain(seed, fold.index, own) for n, (each, own) in ways.items()}  # noqa: SLF001  own kind
         units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
         for some in self.parts if parts is None else parts:
             stages = {
@@ -174,7 +171,6 @@ class Builder:
         y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
         fitted = self._fitted(targets, y, seed, fold, labelled, val, pretrained)
         task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.given
-        own = of_subjects(cohort, test)
         said: dict[str, int | str] = {}
         if given is not None and given.units:
             trial = trial_units(cohort, labelled, val, test)
@@ -182,7 +178,7 @@ class Builder:
             task |= normalising_units(cohort, labelled, others, given.units)
             task |= given_units(cohort, given, test, trial, y)
             said = given.plain()
-        elif (known := labelled[own[labelled]]).size and self.setting.protocol.trains_on_given:
+        elif self.setting.protocol.trains_on_given and len(known := labelled[of_subjects(cohort, test)[labelled]]):
             task |= learned_units(cohort, known, y)
             said = {LEARNED: "fitted"}
         params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, said)
@@ -260,10 +256,8 @@ class Builder:
             partly |= of_subjects(cohort, np.concatenate([val, sides.test]))
         parts = {TRAIN: train, VAL: val}
         segments = segments_of(cohort, {role: part[partly[part]] for role, part in parts.items()})
-        roles = {}
-        for role, part in reversed(parts.items()):
-            roles |= roles_of_units(cohort, part[~partly[part]], role)
-        segments += recorded_segments(cohort, roles, modalities)
+        whole = {role: roles_of_units(cohort, part[~partly[part]], role) for role, part in parts.items()}
+        segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, before, shared)
