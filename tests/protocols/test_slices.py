@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
+from embench.planning.plan import make
+from embench.planning.request import Request
 from embench.protocols import Given, Placed, Slices, cut_slices, prove_slices
 from embench.protocols.schema import PersonalRules
 
+DATA = os.environ.get("EMBENCH_TEST_DATA")
 UNITS = PersonalRules(gives="units", most=10, guard_s=60, block_s=120)
 SESSION, BLOCKS = PersonalRules(gives="session"), PersonalRules(gives="blocks")
 FREE = "000111000111000111"
@@ -161,7 +166,6 @@ def test_the_first_half_of_the_blocks_is_given_and_a_block_is_left_out() -> None
     [
         ("0" * 20 + "1" * 20, "what is left to be scored lacks a class"),  # a task each, as rest and arithmetic
         ("0" * 40, "what is given lacks a class"),
-        ("01" * 3, "less is left to be scored than is given"),
     ],
 )
 def test_a_design_that_does_not_allow_it_is_refused_with_the_reason(labels: str, reason: str) -> None:
@@ -234,12 +238,12 @@ def test_blocks_are_counted_by_the_proof_itself() -> None:
 @pytest.mark.parametrize(
     ("labels", "options", "words"),
     [
-        (FREE, {}, "given the first units of each class, 3 at most; scored on what comes a block and 60 s later"),
-        ("12345" * 20, {"classes": 1, "kind": "continuous"}, "given the first units, 10 at most; scored on"),
+        (FREE, {}, "given the first units of each class, up to 3; scored on what comes at least a block and 60 s later"),
+        ("12345" * 20, {"classes": 1, "kind": "continuous"}, "given the first units, up to 10; scored on"),
         (
             TASKS, {"fixed_order": True, "names": ("rest", "stress")},
-            "given the first block of rest and the first of stress, 8 units of each class at most; scored on the 2nd "
-            "and 3rd blocks of rest and the 2nd and 3rd of stress",
+            "given up to 8 units of each class from the first block of rest and the first of stress; scored on the 2nd "
+            "and 3rd blocks of stress and the 3rd of rest",
         ),
     ],
 )  # fmt: skip
@@ -258,5 +262,25 @@ def test_conditions_that_came_once_are_named_alone() -> None:
                 names=("rest", "colour test", "recovery", "interview", "hyperventilation", "pause"))  # fmt: skip
     at = replace(at, y=np.array([{**raw, "5": 0.0}[f"{value:.0f}"] for value in at.raw]))
     assert cut(at).words == (
-        "given rest and colour test, 8 units of each class at most; scored on recovery, interview and hyperventilation"
+        "given up to 8 units of each class from rest and colour test; scored on recovery, interview and "
+        "hyperventilation"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with real data")
+def test_real_sessions_give_their_first_rest_and_stress_and_one_task_each_is_refused() -> None:
+    request = Request("stress_predict", encoders=("handcrafted",), fusion="logreg", protocol="personalise-v1",
+                      seeds="0", data_root=Path(DATA or "."), device="cpu", workers=1)  # fmt: skip
+    found = {name: make(replace(request, dataset=name)).test for name in ("stress_predict", "wearable_stress")}
+    for name, cohort in found.items():
+        slices = cohort.slices
+        assert slices is not None
+        assert slices.words.startswith("given up to 10 units of each class from the first block of rest and the first")
+        for own in cohort.placed.by_subject().values():
+            if slices.scored[own].any():
+                assert set(cohort.placed.y[own[slices.given(2)[own]]]) == {0, 1}, name
+                assert set(cohort.placed.y[own[slices.scored[own]]]) == {0, 1}, name
+    assert all("to give" in reason for reason in found["wearable_stress"].slices.unusable.values())
+    with pytest.raises(UsageError, match="for 36 of 36 subjects, what is left to be scored lacks a class"):
+        make(replace(request, dataset="eegmat"))
