@@ -113,6 +113,13 @@ class Personal(_Part):
     normalising: dict[InstalledName, Gap]
     gains_by: Literal["labels", "normalising", "nothing"]
 
+    def best(self, metric: str, *, higher: bool) -> tuple[str, Gap] | None:
+        """The best of what the method is compared with by a score, over which it gains least, with this gain; None
+        where none is known. `higher`: whether more is better."""
+        known = [(name, gaps[metric]) for name, gaps in self.over.items() if metric in gaps]
+        known = [(name, gap) for name, gap in known if gap.difference.defined]
+        return min(known, key=lambda each: each[1].difference.mean * (1 if higher else -1), default=None)
+
 
 @dataclass(frozen=True)
 class Control:

@@ -156,6 +156,8 @@ def run_circumstances(
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
     more_facts: dict[str, Any] = {} if given is None else {"given": given.plain()}
+    if cohort.slices is not None:
+        more_facts["giving"] = cohort.slices.words
     if time_context:
         more_facts["time_context"] = time_context
     return Circumstances(
