@@ -20,3 +20,15 @@ def but_for_given(run: Manifest) -> list[Any]:
     """Facts of a run's method and data, equal in those that differ in what test subjects give, or in seeds, alone."""
     config = {name: value for name, value in run.config.items() if name not in (*_OF_WHAT_IS_GIVEN, "seeds")}
     return [run.protocol.name, run.dev, run.method.outside, config]
+
+
+def given_in_words(given: Given) -> str:
+    """What is given, for a sentence.
+
+    >>> given_in_words(Given.read("unlabelled:1")), given_in_words(Given())
+    ('1 unlabelled unit of each class', 'nothing')
+    """
+    if given.session:
+        return "the whole session, unlabelled"
+    kind = "labelled" if given.labelled else "unlabelled"
+    return f"{given.units} {kind} unit{'' if given.units == 1 else 's'} of each class" if given.units else "nothing"
