@@ -33,6 +33,7 @@ from embench.records.seeds import seeds_not_taken
 from embench.records.wording import bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
+from embench.statistics.personal import COMPARED
 from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.verdict import borderline
 
@@ -56,7 +57,10 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         fixed_order=run.card.fixed_order,
         people=run.cohort.people,
         rows={target: _method_row(entry, target) for target in entry.targets},
-        controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
+        controls={
+            target: tuple(c.name for c in scores.controls(target) if c.scores and c.name not in COMPARED)
+            for target in entry.targets
+        },
         alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),
         parts={target: at.of_groups for target, at in decides.items() if at},
         undefined={

@@ -26,7 +26,16 @@ from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.leaderboard.row import ShownEntry
-from embench.protocols import Given, access_of, load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.protocols import (
+    MADE_BY_METHOD,
+    SLICE_ONLY,
+    access_of,
+    load_protocol,
+    protocol_names,
+    recorded_given,
+    recorded_protocol,
+    superseded_by,
+)
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
@@ -120,7 +129,7 @@ def wrong_statements(record: Record) -> Iterator[str]:
     published card and rules; with file and field."""
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
-    yield from (*wrong_design(record), *wrong_folds(record))
+    yield from (*wrong_given(record), *wrong_design(record), *wrong_folds(record))
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
@@ -198,12 +207,31 @@ def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
         yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
-    elif recorded.leaks != about["leaks"] or access_of(recorded, _given(run)) != run["target_access"]:
+    elif recorded.leaks != about["leaks"] or access_of(recorded, recorded_given(run.get("given"))) != run[
+        "target_access"
+    ]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
-def _given(run: Mapping[str, Any]) -> Given | None:
-    return None if run.get("given") is None else Given.of(run["given"])
+def wrong_given(record: Record) -> Iterator[str]:
+    """What test subjects gave is said where the protocol asks, and is what the method is compared with and was run
+    with."""
+    run, given = record.run, recorded_given(record.run.get("given"))
+    protocol = recorded_protocol(run["protocol"])
+    personal = protocol.personal if protocol else None
+    if (given is not None) != (personal is not None and personal.gives == "units"):
+        yield f"run.yaml: given: {given.text if given else 'nothing said'}, which {run['protocol']['name']} does not ask"
+    made = set(MADE_BY_METHOD) & record.scores["controls"].keys()
+    if personal is None and made:
+        yield f"scores.json: controls.{min(made)}: nobody gives anything under {run['protocol']['name']}"
+    if given is None:
+        return
+    expected = {*given.without(), *([SLICE_ONLY] if given.labelled and given.units else [])}
+    outside = run["method"].get("outside") is not None  # who may compare with less
+    if made - expected or (expected - made and not outside):
+        yield f"run.yaml: given: {given.text}, but the method is compared with {', '.join(sorted(made)) or 'nothing'}"
+    if not outside and (ran := run["config"].get("given")) != given.text:
+        yield f"run.yaml: given: {given.text}, but config.given is {ran}"
 
 
 def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
