@@ -14,7 +14,7 @@ from embench.records.predictions import ANY_SEED, Labels
 def cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
-    """The labels of the units at `index` that have one and that folds test, as the card's rules make them; by seed where
+    """The labels of the units at `index` that have one and are tested, as the card's rules make them; by seed where
     training subjects decide the cut.
 
     Args:

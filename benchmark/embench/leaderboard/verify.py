@@ -24,11 +24,10 @@ from embench.interfaces.units import View
 from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
+from embench.leaderboard.given import wrong_given
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.leaderboard.row import ShownEntry
 from embench.protocols import (
-    MADE_BY_METHOD,
-    SLICE_ONLY,
     access_of,
     load_protocol,
     protocol_names,
@@ -207,31 +206,10 @@ def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
         yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
-    elif recorded.leaks != about["leaks"] or access_of(recorded, recorded_given(run.get("given"))) != run[
-        "target_access"
-    ]:
-        yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
-
-
-def wrong_given(record: Record) -> Iterator[str]:
-    """What test subjects gave is said where the protocol asks, and is what the method is compared with and was run
-    with."""
-    run, given = record.run, recorded_given(record.run.get("given"))
-    protocol = recorded_protocol(run["protocol"])
-    personal = protocol.personal if protocol else None
-    if (given is not None) != (personal is not None and personal.gives == "units"):
-        yield f"run.yaml: given: {given.text if given else 'nothing said'}, which {run['protocol']['name']} does not ask"
-    made = set(MADE_BY_METHOD) & record.scores["controls"].keys()
-    if personal is None and made:
-        yield f"scores.json: controls.{min(made)}: nobody gives anything under {run['protocol']['name']}"
-    if given is None:
         return
-    expected = {*given.without(), *([SLICE_ONLY] if given.labelled and given.units else [])}
-    outside = run["method"].get("outside") is not None  # who may compare with less
-    if made - expected or (expected - made and not outside):
-        yield f"run.yaml: given: {given.text}, but the method is compared with {', '.join(sorted(made)) or 'nothing'}"
-    if not outside and (ran := run["config"].get("given")) != given.text:
-        yield f"run.yaml: given: {given.text}, but config.given is {ran}"
+    access = access_of(recorded, recorded_given(run.get("given")))
+    if recorded.leaks != about["leaks"] or access != run["target_access"]:
+        yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
 def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:

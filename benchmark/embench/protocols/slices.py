@@ -96,7 +96,7 @@ class Given:
 
 
 def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
-    """What a record says that test subjects gave; None under protocols that do not ask."""
+    """The amount that a record says that test subjects gave; None under protocols that do not ask."""
     return None if plain is None else Given.of(plain)
 
 

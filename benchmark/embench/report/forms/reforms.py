@@ -37,6 +37,7 @@ def reforms_checklist(folder: Path, record: Record) -> str:
         asked=any(head.asked for head in run.verdicts.values()),
         baselines=_baselines(run),
         adds=[f"of {in_words(head.target)}, it {head.finding}" for head in run.verdicts.values() if head.adds],
+        gains=[sentence for head in run.verdicts.values() for sentence in head.personal],
         findings=[f"{found['severity']}: {found['what']}" for found in findings if found["severity"] != "note"],
         headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts.values()],
         others=[metric_facts(metric).title for metric in sorted(others)],
