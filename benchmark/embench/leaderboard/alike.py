@@ -103,8 +103,8 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:
             yield f"{SEAL_FILE}: made of other labels than that {than}"
         if same and exact and run.seeds == other_run.seeds:
-            own, theirs = (_without(each.scores["controls"], apart) for each in (record, other))
-            yield from [f"scores.json: controls: not those {than}"] if own != theirs else []
+            here, there = (_without(each.scores["controls"], apart) for each in (record, other))
+            yield from [f"scores.json: controls: not those {than}"] if here != there else []
         return
     yield from labels_apart(record.labels, other.labels, than)
     units, other_units = said_of_units(record), said_of_units(other)

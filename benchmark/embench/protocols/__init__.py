@@ -10,7 +10,7 @@ from embench.protocols.loading import (
     superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Design, Protocol, ReferenceName, without_lag
+from embench.protocols.schema import Design, PersonalRules, Protocol, ReferenceName, without_lag
 from embench.protocols.slices import (
     MADE_BY_METHOD,
     NOTHING_GIVEN,
@@ -48,6 +48,7 @@ __all__ = [
     "FoldRow",
     "Given",
     "LabelKind",
+    "PersonalRules",
     "Placed",
     "Protocol",
     "ReferenceName",

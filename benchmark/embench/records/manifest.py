@@ -59,7 +59,6 @@ Ethics = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$", m
 Number = int | FiniteFloat
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """Digest of a file's content."""
-_Unlabelled = bounds.GivenUnits | Literal["session"]
 
 
 class _Part(BaseModel):
@@ -294,7 +293,7 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
-    given: dict[Literal["labelled"], bounds.GivenUnits] | dict[Literal["unlabelled"], _Unlabelled] | None = None
+    given: Annotated[dict[str, int | str], AfterValidator(bounds.check_given)] | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from embench.records.wording import format_score, in_words
+from embench.records.wording import format_score
 
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
     from embench.records.scores import Gap, Personal, Scores
@@ -14,6 +14,14 @@ if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for a
 _NORMALISES = {True: "normalising a subject helps", False: "normalising a subject is not shown to help"}
 _LABELS = {True: "labels help", False: "labels are not shown to help"}
 _FIRST = "nothing_given"
+COMPARISONS = {
+    "nothing_given": "the same method where subjects give nothing",
+    "slice_normalised": "the same units without their labels, which normalise a subject",
+    "slice_only": "a linear model of these units alone, on the same features",
+    "slice_share": "the share of each class among these units, or their mean",
+    "since_slice": "the time since these units",
+}
+"""What a method that is given units is compared with, and what each is."""
 
 
 def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -> str:
@@ -47,7 +55,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     metric, values = scores.headlines[target], found.level_score == "rmse"
     what = "what subjects gave first" if given is None else given_in_words(given, of_classes=not values)
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
-    reached = f"{what}: {metric} {format_score(own, interval=False)} against "
+    reached = f"given {what}: {metric} {format_score(own, interval=False)} against "
     reached += f"{format_score(nothing, interval=False)} with nothing given"
     normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
@@ -55,7 +63,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     told = f"{reached}; {_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
     if "slice_normalised" not in found.over:
         return [told]
-    return [told, f"the same units without their labels, which normalise a subject: {normalising}"]
+    return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
 
 
 def best_control(found: Personal, metric: str) -> tuple[str, Gap] | None:
@@ -70,7 +78,9 @@ def _above_best(found: Personal, metric: str) -> str:
     best = best_control(found, metric)
     if best is None:
         return "its gain is not estimable"
-    return f"the gain over its best control, {in_words(best[0])}, is {format_score(best[1].difference)}"
+    name, gap = best
+    about = f" ({COMPARISONS[name]})" if name in COMPARISONS else ""
+    return f"the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
 
 
 def _gains(found: Personal, metric: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from embench.protocols import MADE_BY_METHOD
 from embench.records.record import Record
 from embench.records.wording import bare_name, describe_added_modalities, format_control, format_score, in_words
 from embench.report.facts import RunFacts
@@ -73,7 +74,7 @@ def _baselines(run: RunFacts) -> list[str]:
     texts = []
     for head in run.verdicts.values():
         for control in run.scores.controls(head.target) if head.asked else ():
-            if not control.reason:
+            if not control.reason and control.name not in MADE_BY_METHOD:
                 score = format_control(control.scores.get(head.metric), missing="undefined")
                 texts.append(f"{in_words(control.name)} {score}")
         for control in head.compared:
