@@ -294,7 +294,7 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
-    given: dict[Literal["labelled", "unlabelled"], bounds.GivenUnits | Literal["session"]] | None = None
+    given: Annotated[dict[str, int | str], AfterValidator(bounds.check_given)] | None = None
     giving: Line | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None

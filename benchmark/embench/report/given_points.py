@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, Given
-from embench.records.giving import given_of
+from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, Given, recorded_given
+from embench.records.personal_words import best_control
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, format_score
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
@@ -43,7 +43,7 @@ def given_curve(runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequen
     found: dict[tuple[Any, ...], Point] = {}
     asked: dict[str, Given] = {}
     for (run, scores), headlines in zip(runs, points, strict=True):
-        if (given := given_of(run)) is None:
+        if (given := recorded_given(run.get("given"))) is None:
             continue
         asked[given.text] = given
         for headline in headlines:
@@ -73,7 +73,7 @@ def _points(given: Given, headline: Point, scores: Scores) -> Iterator[Point]:
             told = UNLABELLED if name == SLICE_NORMALISED else name
             yield replace(headline, line=told, score=score, kind="control")
     personal = scores.personal(headline.target)
-    if personal and (best := personal.best(headline.metric, higher=metric_facts(headline.metric).higher)):
+    if personal and (best := best_control(personal, headline.metric)):
         above, gap = best
         yield replace(headline, line=own, score=gap.difference, kind="gain", above=above)
 
@@ -89,7 +89,7 @@ def draw_given(curve: Curve) -> Figure:
         drawn.append(Panel(title, [*marks, *_controls(curve, points), *_methods(curve, points)], places, Axis(metric)))
         if gains := curve.gains(title):
             zero = rule(y=0.0, label="no gain")
-            gained = Axis("gain" if metric_facts(metric).higher else "gain, below 0")
+            gained = Axis("gain")
             drawn.append(
                 Panel("Gain above the best control", [zero, *_methods(curve, gains)], places, gained, height=130)
             )

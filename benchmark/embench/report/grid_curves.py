@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import digest, saving, write_text
-from embench.protocols import without_lag
-from embench.records.giving import given_of
+from embench.protocols import recorded_given, without_lag
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
@@ -165,7 +164,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "label_fraction": f"{_place('label_fraction', run)} of the labels",
         "lag": f"lag of {_place('lag', run)} s",
-        "given": "" if given_of(run) is None else f"given {_place('given', run)}",
+        "given": "" if recorded_given(run.get("given")) is None else f"given {_place('given', run)}",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
@@ -181,7 +180,7 @@ def _place(axis: str, run: Mapping[str, Any]) -> str:
     if axis == "lag":
         return ", ".join(f"{lag_s:g}" for lag_s in _lags(run))
     if axis == "given":
-        given = given_of(run)
+        given = recorded_given(run.get("given"))
         return "" if given is None else given.text
     value = run["config"].get(axis)
     if axis == "drop":

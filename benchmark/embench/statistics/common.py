@@ -49,7 +49,7 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
     for what, path in _SAME.items():
         if what in but:
             continue
-        values = [reduce(lambda part, key: part.get(key), path, r.run) for r in records]
+        values = [_value(r.run, path) for r in records]
         for r, value in zip(records, values, strict=True):
             if value != values[0]:
                 raise UsageError(
@@ -58,6 +58,13 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
                     expected=f"the same, but it is {_told(values[0])} and {_told(value)}",
                     hint=_HINTS.get(what, "run both in the same way"),
                 )
+
+
+def _value(run: Mapping[str, Any], path: Sequence[str]) -> Any:
+    found: Any = run
+    for key in path:
+        found = found.get(key)
+    return found
 
 
 def _told(value: Any) -> str:

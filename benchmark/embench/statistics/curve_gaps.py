@@ -17,8 +17,9 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.protocols import NOTHING_GIVEN, Given
-from embench.records.giving import but_for_given, given_in_words, given_of
+from embench.protocols import NOTHING_GIVEN, Given, recorded_given
+from embench.records.giving import but_for_given
+from embench.records.personal_words import given_in_words
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.records.record import Record
 from embench.records.schema_1 import with_people
@@ -57,7 +58,7 @@ class CurveGap:
     @property
     def sentence(self) -> str:
         """A sentence that may be quoted."""
-        gap, amount = self.difference, given_in_words(Given.read(self.given))
+        gap, amount = self.difference, given_in_words(Given.read(self.given).plain())
         low, high = ("?" if end is None else format_points(end, self.bounded) for end in (gap.low, gap.high))
         size = f"{format_points(gap.mean, self.bounded)}{' points' if self.bounded else ''}"
         figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.holm)}, {gap.subjects} subjects"
@@ -101,7 +102,7 @@ class CurveTable:
 
 def are_curves(records: Sequence[Record]) -> bool:
     """True if records differ in what test subjects give."""
-    asked = [given_of(record.run) for record in records]
+    asked = [recorded_given(record.run.get("given")) for record in records]
     return None not in asked and len(set(asked)) > 1
 
 
@@ -195,7 +196,8 @@ def _at(methods: Mapping[str, _Amounts], given: Given, target: str, metric: str 
     pairs = {name: (runs[given], _nothing_given(runs, given)) for name, runs in methods.items()}
     every = [record for pair in pairs.values() for record in pair]
     found = {id(method.record): method for method in methods_on_common(every, target, metric)}
-    gains, scores = {}, {}
+    gains: dict[str, Estimate] = {}
+    scores: dict[tuple[str, str], Estimate] = {}
     for name, (more, nothing) in pairs.items():
         with_it, without = found[id(more)], found[id(nothing)]
         scores |= {("0", name): without.told, (given.text, name): with_it.told}
