@@ -209,7 +209,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
     return [
         {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
         for seed, of_seed in folds.items()
-        for row in roles(units, of_seed, cohort.groups)
+        for row in roles(units, of_seed, cohort.groups, given=cohort.slices is not None)
     ]
 
 
