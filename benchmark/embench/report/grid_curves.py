@@ -187,7 +187,7 @@ def _place(axis: str, run: Mapping[str, Any]) -> str:
         return "" if given is None else given.text
     value = run["config"].get(axis)
     if axis == "drop":
-        return ", ".join(value) or "none"
+        return ", ".join(value or ()) or "none"
     return "all" if value is None else str(value)
 
 
@@ -196,5 +196,5 @@ def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
         return tuple(_lags(run))
     value = run["config"].get(axis)
     if axis == "drop":
-        return (len(value), *(run["method"]["modalities"].index(m) for m in value))
+        return (len(value or ()), *(run["method"]["modalities"].index(m) for m in value or ()))
     return (float("inf") if value is None else value,)
