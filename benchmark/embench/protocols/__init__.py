@@ -1,6 +1,6 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
-from embench.protocols.guard import protocol_deviations, prove
+from embench.protocols.guard import protocol_deviations, prove, prove_given
 from embench.protocols.loading import (
     about_protocol,
     load_current_protocol,
@@ -70,6 +70,7 @@ __all__ = [
     "protocol_deviations",
     "protocol_names",
     "prove",
+    "prove_given",
     "prove_slices",
     "recorded_given",
     "recorded_protocol",

@@ -18,6 +18,7 @@ import numpy as np
 from embench.errors import CheckFailed, UsageError
 from embench.interfaces.units import Unit
 from embench.protocols.schema import PersonalRules, Protocol
+from embench.protocols.slice_words import slices_in_words
 from embench.protocols.units import LabelKind
 
 NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY = "nothing_given", "slice_normalised", "slice_only"
@@ -147,9 +148,10 @@ class Placed:
     Args:
         units: all of them. `y`: (n,) labels of the target, NaN where there is none; `raw`: (n,) its raw values.
         classes: number of classes; 1 where labels are values.
-        kind: of the raw labels. `names`: of raw conditions.
+        kind: of the raw labels.
         fixed_order: tasks came in one order for all subjects.
         session: recording -> the place of its session, from 0 on.
+        names: of raw conditions.
     """
 
     units: Sequence[Unit]
@@ -159,6 +161,7 @@ class Placed:
     kind: LabelKind
     fixed_order: bool
     session: Mapping[str, int]
+    names: Sequence[str] = ()
 
     def by_subject(self) -> dict[str, np.ndarray]:
         """Subject -> the positions of its units in the order of time."""
@@ -242,8 +245,9 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
             return _laid_out(placed, own, blocks, tried[-1], rules)
     reason, count = Counter(tried[-1][3].values()).most_common(1)[0]
     raise UsageError(
-        f"{dataset} does not allow it: of {count} of {len(own)} subjects {reason}",
-        where="--protocol, which scores subjects after what they gave",
+        f"{dataset} can't be cut into what subjects give and what they are scored on: for {count} of {len(own)} "
+        f"subjects, {reason}",
+        where="--protocol, under which subjects give something before they are scored",
         expected="subjects with each class both in what they give and, a block later, in what is scored",
         hint="--protocol subject-independent-v3, which is given nothing",
     )
@@ -256,7 +260,7 @@ def _of_subject(
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
-    if placed.hidden(own):
+    if rules.gives != "session" and placed.hidden(own):
         return rank, scored, "the release hides in which order recordings came"
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
         return rank, scored, "there is one session only"
@@ -332,19 +336,10 @@ def _laid_out(
         block[at] = blocks[name]
         if name not in unusable:
             rank[at], scored[at] = ranks[name], scores[name]
+    words = slices_in_words(rules, placed, block, rank, scored, most)
     for array in (rank, scored, block):
         array.flags.writeable = False
-    return Slices(rank, scored, block, most, dict(unusable), _in_words(rules, placed, most))
-
-
-def _in_words(rules: PersonalRules, placed: Placed, most: int) -> str:
-    what = "units" if placed.classes == 1 else "units of each class"
-    if rules.gives == "session":
-        return "given the first session of each subject, scored on later ones"
-    if rules.gives == "blocks":
-        return "given the first half of each subject's blocks, scored on the second, a block later"
-    where = ", from the first task block of each class alone" if placed.fixed_order else ""
-    return f"given the first {what}, {most} at most{where}; scored on what comes a block and {rules.guard_s:g} s later"
+    return Slices(rank, scored, block, most, dict(unusable), words)
 
 
 def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np.ndarray, dataset: str) -> None:
@@ -361,25 +356,29 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
     """
     _refuse(given & slices.scored, placed, dataset, "are given and scored")
     for own in placed.by_subject().values():
-        mine = own[given[own]]
-        rest = own[slices.scored[own]]
-        if not len(mine) or not len(rest):
+        mine, scored = given[own], slices.scored[own]
+        if not mine.any() or not scored.any():
             continue
-        wrong = np.zeros(len(placed.units), bool)
-        wrong[rest[slices.block[rest] < slices.block[mine].max() + _blocks_on(rules)]] = True
-        _refuse(wrong, placed, dataset, "are scored less than a block after what is given")
-        late = _after_guard(placed.times(own), given[own], rules.guard_s)
-        wrong[own[slices.scored[own] & ~late]] = True
-        _refuse(wrong, placed, dataset, f"are scored less than {rules.guard_s:g} s after what is given")
-        code = placed.code(mine)
-        for k in np.unique(code).tolist():
-            ranks = np.sort(slices.rank[mine[code == k]]).tolist()
-            if ranks != list(range(1, len(ranks) + 1)):
+        block, code = placed.blocks(own, rules.block_s), placed.code(own)
+        near = scored & (block < block[mine].max() + _blocks_on(rules))
+        _refuse(_all_of(own[near], placed), placed, dataset, "are scored less than a block after what is given")
+        early = scored & ~_after_guard(placed.times(own), mine, rules.guard_s)
+        too_early = f"are scored less than {rules.guard_s:g} s after what is given"
+        _refuse(_all_of(own[early], placed), placed, dataset, too_early)
+        for k in np.unique(code[mine]).tolist():
+            of_class = np.flatnonzero((code == k) & (block >= 0))
+            first = of_class[: (mine & (code == k)).sum()]
+            if not mine[first].all():
                 raise CheckFailed(
-                    f"what is given of {placed.units[int(mine[0])].subject} is not the first of its class",
+                    f"what is given of {placed.units[int(own[0])].subject} is not the first of its class",
                     where=f"what test subjects of {dataset} give",
                     expected="the first units in the order of time, none passed over",
                 )
+
+
+def _all_of(index: np.ndarray, placed: Placed) -> np.ndarray:
+    """(n,) True for the units at `index`."""
+    return np.isin(np.arange(len(placed.units)), index)
 
 
 def _refuse(wrong: np.ndarray, placed: Placed, dataset: str, what: str) -> None:

@@ -1,0 +1,182 @@
+"""What a test subject gives reaches nobody else, and of what is scored of it no label is handed out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from embench.data.giving import folds_after_giving
+from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
+from embench.errors import CheckFailed, PluginError
+from embench.planning.plan import Plan
+
+from ..tiny.fixtures import cache
+from ..tiny.running import Bench
+from ..tiny.world import RULES, make_subjects, write
+
+__all__ = ["cache"]
+PLUGINS = Path(__file__).parents[1] / "tiny" / "personal.py"
+
+
+def plugin(name: str) -> str:
+    return f"{PLUGINS}:{name}"
+
+
+@pytest.fixture(scope="session")
+def giving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Nine subjects with twelve recordings each, and the rules of personalise-v1 in three folds, with the scores of version 2."""
+    folder = tmp_path_factory.mktemp("giving")
+    path = folder / "mine.yaml"
+    personal = {"gives": "units", "most": 10, "guard_s": 60.0}
+    rules = {**RULES, "headline": "by_design", "normalise": "given", "personal": personal}
+    path.write_text(yaml.safe_dump(rules))
+    return write(folder, make_subjects(9, stimuli=12)), str(path)
+
+
+@pytest.fixture
+def bench(giving: tuple[Path, str], tmp_path: Path) -> Bench:
+    data, protocol = giving
+    return Bench(data, tmp_path / "runs", protocol=protocol)
+
+
+def names_of(plan: Plan, task: dict[str, np.ndarray], prefix: str = "") -> list[str]:
+    recordings = plan.test.store.recordings
+    return [recordings[r].subject for r in task[f"{prefix}recording"].tolist()]
+
+
+def subjects_tested(plan: Plan, fold: int) -> set[str]:
+    [found] = [each for each in plan.graph.predictions if each.fold == fold]
+    return {plan.test.units[i].subject for i in found.units}
+
+
+@pytest.mark.parametrize("options", [{}, {"dev": True}, {"label_subjects": "3"}, {"label_fraction": "0.5"}])
+@pytest.mark.parametrize("given", ["2", "unlabelled:2", "0", "session"])
+def test_no_stage_has_a_label_of_a_test_subject_but_those_that_it_gives(
+    bench: Bench, given: str, options: dict[str, Any]
+) -> None:
+    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given=given, **options)
+    cohort = plan.test
+    assert cohort.slices is not None
+    at = {(r, start): i for i, (r, start) in enumerate(zip(*(cohort.columns[n] for n in ("recording", "start")),
+                                                           strict=True))}  # fmt: skip
+    labelled_ones = {i for each in plan.graph.predictions for i in each.train}
+    for stage in plan.graph.stages.values():
+        tested = subjects_tested(plan, stage.params.common.fold)
+        if "y" in stage.task:
+            assert not tested & {n for n, r in zip(names_of(plan, stage.task), stage.task["role"], strict=True) if
+                                 r == 0 or not options.get("dev")}  # fmt: skip
+        if "all_given" in stage.task:
+            own = [u.subject in tested for u in cohort.units]
+            mine = np.flatnonzero(own & (stage.task["all_given"] > 0))
+            assert set(mine) <= set(np.flatnonzero(cohort.slices.given(2)))
+            assert (stage.kind == "predict" or not len(mine)) or options.get("dev")
+        if "slice_role" not in stage.task:
+            continue
+        role, y = stage.task["slice_role"], stage.task["slice_y"]
+        if "unlabelled" in stage.params.given:
+            assert not np.isfinite(y).any()
+            assert set(role.tolist()) == {GIVEN}
+        units = np.array([at[key] for key in zip(stage.task["slice_recording"], stage.task["slice_start"],
+                                                 strict=True)])  # fmt: skip
+        of_tested = np.array([name in tested for name in names_of(plan, stage.task, "slice_")])
+        assert (of_tested == (role == GIVEN)).all()
+        assert not cohort.slices.scored[units[of_tested]].any()
+        assert cohort.slices.given(2)[units[role != TRIAL_SCORED]].all()
+        assert cohort.slices.scored[units[role == TRIAL_SCORED]].all()
+        assert not set(units[role == TRIAL_SCORED]) & set(units[role == TRIAL_GIVEN])
+        if options.get("dev") and "labelled" in stage.params.given:
+            assert set(units[~of_tested].tolist()) <= labelled_ones
+
+
+def test_in_a_trial_a_training_subject_gives_no_more_labels_than_a_run_may_use(bench: Bench) -> None:
+    """Where nobody validates, people that are trained on are tried; half of their labels are hidden."""
+    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2", label_fraction="0.5", dev=True)
+    for each in plan.graph.predictions:
+        task = plan.graph.stages[each.stage].task
+        columns = plan.test.arrays(each.train)
+        known = set(zip(columns["recording"].tolist(), columns["start"].tolist(), strict=True))
+        tried = task["slice_role"] != GIVEN
+        keys = zip(task["slice_recording"][tried].tolist(), task["slice_start"][tried].tolist(), strict=True)
+        assert set(keys) <= known
+
+
+def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None:
+    plan = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2")
+    cohort, [fold, *_] = plan.test, plan.test.folds(plan.protocol, 0)
+    slices = cohort.slices
+    assert slices is not None
+    place = {unit.id: i for i, unit in enumerate(cohort.units)}
+    first = place[fold.test[0]]
+    scored = slices.scored.copy()
+    scored[np.flatnonzero(slices.rank > 0)[:1]] = True
+    random = np.random.default_rng(0).permuted(slices.rank)
+    later = slices.rank.copy()
+    later[first] = 1
+    for wrong in (replace(slices, scored=scored), replace(slices, rank=random), replace(slices, rank=later)):
+        with pytest.raises(CheckFailed):
+            folds_after_giving(replace(cohort, slices=wrong), plan.protocol, [fold])
+
+
+NETWORKS = {
+    "ByArrival": "in a process that has seen no other unit",
+    "TooMuch": "`personalise` changed modalities",
+    "OtherNetwork": "`personalise` left a network of other weights",
+    "BatchStatistics": "`personalise` left a network of other weights",
+}
+ESTIMATORS = {
+    "RemembersSubjects": "in a process that has seen no other unit",
+    "Neglects": "`personalise` gave NoneType",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_that_does_more_than_adapt_to_one_subject_is_refused(bench: Bench, name: str) -> None:
+    with pytest.raises(PluginError, match=NETWORKS[name]) as error:
+        bench.run(plugin(name), fusion="single", modalities="ecg", given="2")
+    assert name in error.value.where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_estimator_that_does_more_than_adapt_to_one_subject_is_refused(bench: Bench, name: str) -> None:
+    with pytest.raises(PluginError, match=ESTIMATORS[name]) as error:
+        bench.run("Moments", fusion=plugin(name), modalities="ecg", given="2")
+    assert name in error.value.where
+
+
+def rows_of(run: Any, method: str = "model") -> np.ndarray:
+    with run.folder.joinpath("predictions.csv.gz").open("rb"):
+        pass
+    from embench.records.record import read_record
+
+    rows = read_record(run.folder).predictions
+    rows = rows.take(rows["method"] == method)
+    return rows["score"][np.lexsort([rows["unit"], rows["target"], rows["seed"]])]
+
+
+@pytest.mark.slow
+def test_what_subjects_leave_in_a_plugin_reaches_nobody_after_them(bench: Bench) -> None:
+    """It works on a copy of the network, of itself and of the training rows: the first subject of each gets what all
+    get."""
+    network = bench.run(plugin("OnItself"), fusion="single", modalities="ecg", given="2")
+    assert np.isfinite(rows_of(network)).all()
+    estimator = bench.run("Moments", fusion=plugin("ChangesItself"), modalities="ecg", given="2")
+    assert json.loads((estimator.folder / "manifest.json").read_text())["given"] == {"labelled": 2}
+
+
+@pytest.mark.slow
+def test_batch_normalisation_is_estimated_anew_from_units_without_labels(bench: Bench) -> None:
+    labelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="2")
+    unlabelled = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="unlabelled:2")
+    nothing = bench.run(plugin("Normalised"), fusion="single", modalities="ecg", given="0")
+    assert (rows_of(labelled, "slice_normalised") == rows_of(unlabelled)).all()
+    assert (rows_of(labelled, "nothing_given") == rows_of(nothing)).all()
+    assert (rows_of(labelled) == rows_of(unlabelled)).all()  # it reads no labels
+    assert (rows_of(unlabelled) != rows_of(nothing)).any()
