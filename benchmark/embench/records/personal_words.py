@@ -68,7 +68,7 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
 
 
-def best_control(found: Personal, metric: str) -> tuple[str, Gap] | None:
+def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
     """What a method gains least above, of what decides whether labels help, and that gain; None where none is known. A
     model of what is given alone is made of its labels, and is no reason against them."""
     known = {
@@ -80,7 +80,7 @@ def best_control(found: Personal, metric: str) -> tuple[str, Gap] | None:
 
 
 def _above_best(found: Personal, metric: str) -> str:
-    best = best_control(found, metric)
+    best = least_gain(found, metric)
     if best is None:
         return "its gain is not estimable"
     name, gap = best
