@@ -245,7 +245,7 @@ _COLUMNS: Sequence[Column] = (
     ),
     *_ends(
         "gain",
-        "The gain of the headline above the best of what it is compared with where test subjects give something.",
+        "The gain of the headline above the best of what decides whether what test subjects give helps.",
         lambda row: row.gain,
         lambda row: f"{row.gains_by}, {format_score(row.gain)}" if row.gains_by else "",
     ),

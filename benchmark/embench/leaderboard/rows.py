@@ -28,7 +28,7 @@ from embench.records.entry import shared_files
 from embench.records.floors import floor_keys
 from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
-from embench.records.personal_words import best_control, given_in_words
+from embench.records.personal_words import given_in_words, least_gain
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
 from embench.records.wording import bare_name, format_value, in_words, inside_subjects
@@ -194,7 +194,7 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
 def _method_row(entry: LeaderboardEntry, target: str) -> Row:
     run, headline = entry.run, entry.scores.headlines[target]
     personal = entry.scores.personal(target)
-    best = best_control(personal, headline) if personal else None
+    best = least_gain(personal, headline) if personal else None
     return Row(
         id=run.id,
         subjects=run.cohort.size,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for a
 
 _NORMALISES = {True: "normalising a subject helps", False: "normalising a subject is not shown to help"}
 _LABELS = {True: "labels help", False: "labels are not shown to help"}
-_FIRST = "nothing_given"
+_FIRST, _ALONE = "nothing_given", "slice_only"
 COMPARISONS = {
     "nothing_given": "the same method where subjects give nothing",
     "slice_normalised": "the same units without their labels, which normalise a subject",
@@ -67,21 +67,26 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
     told = f"{reached}; {_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
+    if alone := scores.score(target, metric, _ALONE):
+        told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if not found.normalising or "slice_normalised" not in found.over:
         return [told]
     return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
 
 
-def best_control(found: Personal, metric: str) -> tuple[str, Gap] | None:
-    """What a method gains least above, and that gain; None where no gain is known."""
+def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
+    """What a method gains least above, of what decides whether labels help, and that gain; None where none is known. A
+    model of what is given alone is made of its labels, and is no reason against them."""
     known = {
-        name: gaps[metric] for name, gaps in found.over.items() if metric in gaps and gaps[metric].difference.defined
+        name: gaps[metric]
+        for name, gaps in found.over.items()
+        if name != _ALONE and metric in gaps and gaps[metric].difference.defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 
 
 def _above_best(found: Personal, metric: str) -> str:
-    best = best_control(found, metric)
+    best = least_gain(found, metric)
     if best is None:
         return "its gain is not estimable"
     name, gap = best

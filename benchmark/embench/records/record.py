@@ -249,8 +249,8 @@ def _edited(path: Path) -> CheckFailed:
 
 
 def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
-    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of controls are
-    added, those of folds are left to who computes them again.
+    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of the controls
+    that it shares are added, those of folds are left to who computes them again.
 
     Raises:
         DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
@@ -258,11 +258,8 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
     path = Path(folder) / "scores.json"
     scores = _parse_json(_text(path), path)
     if parts is not None:
-        shared, made = _read_control_scores(folder, parts), scores.get("controls", {})
-        if misplaced := sorted((made.keys() - set(MADE_BY_METHOD)) | (shared.keys() & set(MADE_BY_METHOD))):
-            where = f"{path}, controls.{misplaced[0]}"
-            raise DataError("scores are not where such scores lie", where=where, expected="as embench wrote it")
-        scores = {**scores, "controls": {**shared, **made}}
+        made = {name: own for name, own in scores.get("controls", {}).items() if name in MADE_BY_METHOD}
+        scores = {**scores, "controls": {**_read_control_scores(folder, parts), **made}}
     check_texts(scores, str(path))
     return Scores(scores, str(path))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, Given, recorded_given
-from embench.records.personal_words import best_control
+from embench.records.personal_words import least_gain
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, format_score
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
@@ -73,7 +73,7 @@ def _points(given: Given, headline: Point, scores: Scores) -> Iterator[Point]:
             told = UNLABELLED if name == SLICE_NORMALISED else name
             yield replace(headline, line=told, score=score, kind="control")
     personal = scores.personal(headline.target)
-    if personal and (best := best_control(personal, headline.metric)):
+    if personal and (best := least_gain(personal, headline.metric)):
         above, gap = best
         yield replace(headline, line=own, score=gap.difference, kind="gain", above=above)
 
