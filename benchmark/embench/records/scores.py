@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench.errors import DataError, breaks_schema, faults
+from embench.protocols import MADE_BY_METHOD
 from embench.records import schema_1
 from embench.records.manifest import InstalledName, Line, Word
 
@@ -105,13 +106,15 @@ class Personal(_Part):
     """What a method gains by what test subjects give first; see `embench.statistics.personal`.
 
     `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
-    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from.
+    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from. `missing`:
+    what it could not be compared with.
     """
 
     level_score: InstalledName
     over: dict[Word, dict[InstalledName, Gap]]
     normalising: dict[InstalledName, Gap]
     gains_by: Literal["labels", "normalising", "nothing"]
+    missing: Sequence[Word] = ()
 
 
 @dataclass(frozen=True)
@@ -285,8 +288,10 @@ class Scores(Mapping[str, Any]):
         return [control.name for control in self.compared(target) if control.gap and not control.gap.clears]
 
     def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
-        """The control with the highest score on a target, the first by name of equals; None where none has one."""
-        known = [(name, score) for name in self.control_names if (score := self.score(target, metric, name))]
+        """The control with the highest score on a target, the first by name of equals; None where none has one. The
+        method itself, given less, is none."""
+        names = [name for name in self.control_names if name not in MADE_BY_METHOD]
+        known = [(name, score) for name in names if (score := self.score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
 
     def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:

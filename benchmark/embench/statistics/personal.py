@@ -13,7 +13,7 @@ subjects alone (`nothing_given`), and with the last three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,18 +37,26 @@ Gain = Callable[[str, str, str], ScoreOrReason]
 
 
 def gains(
-    target: Target, headline: str, methods: Mapping[str, object], gain: Gain, is_better: Callable[[Any, str], bool]
+    target: Target,
+    headline: str,
+    methods: Mapping[str, object],
+    gain: Gain,
+    is_better: Callable[[Any, str], bool],
+    absent: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """The part of a target in `personal` of `scores.json`: what the `model` among the `methods` gains over each of
     `COMPARED` that was predicted, and normalisation over nothing, where it is by what is given; None where nothing was.
 
     Args:
         gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
+        absent: methods of which it is known why they are not there. Labels help where the method is above all others;
+            those of `COMPARED` among them are listed as `missing`.
     """
     compared = [name for name in COMPARED if name in methods]
-    if NOTHING_GIVEN not in compared:
+    if not compared:
         return None
-    normalised, labelled = SLICE_NORMALISED in compared, SLICE_ONLY in compared
+    missing = [name for name in COMPARED if name in absent]
+    normalised, labelled = SLICE_NORMALISED in compared, bool({SLICE_ONLY, SLICE_SHARE} & set(compared))
     level = LEVEL_SCORES[target.kind]
 
     def of(one: str, other: str) -> dict[str, Any]:
@@ -61,7 +69,9 @@ def gains(
         return found
 
     over = {name: of("model", name) for name in compared}
-    normalising = of(SLICE_NORMALISED, NOTHING_GIVEN) if normalised else {} if labelled else over[NOTHING_GIVEN]
+    normalising = {} if labelled else over.get(NOTHING_GIVEN, {})
+    if normalised and NOTHING_GIVEN in compared:
+        normalising = of(SLICE_NORMALISED, NOTHING_GIVEN)
     by_labels = labelled and all(gap[headline]["clears"] for gap in over.values())
     by_level = any(gap["clears"] for gap in normalising.values())
     return {
@@ -69,6 +79,7 @@ def gains(
         "over": over,
         "normalising": normalising,
         "gains_by": "labels" if by_labels else "normalising" if by_level else "nothing",
+        **({"missing": missing} if missing else {}),
     }
 
 
