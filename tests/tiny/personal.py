@@ -10,7 +10,6 @@ from torch import nn
 
 from embench import registry
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.tokens import Tokens
 from embench_plugins.fusions.classical import LogReg
 
 TINY = Path(__file__).with_name("plugins.py")
@@ -108,14 +107,6 @@ class BatchStatistics(Normalised):
                 part.track_running_stats, part.running_mean, part.running_var = False, None, None
         network.train()
         network.eval = lambda: network
-
-
-class Shifts(LogReg):
-    """An estimator that adds what a subject gives to the training rows; honest."""
-
-    def personalise(self, units, labels, rows, strength):
-        made = super().personalise(units, labels, rows, strength)
-        return made
 
 
 class RemembersSubjects(LogReg):

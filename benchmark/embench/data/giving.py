@@ -29,8 +29,8 @@ def placed_units(
     known = {name: k for k, name in enumerate(card.sessions)}
     place = {name: known.get(name, len(known) + k) for k, name in enumerate(names)}
     session = {entry.id: place[entry.session] for entry in store.recordings}
-    names = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
-    return Placed(units, y, raw, classes, kind, card.fixed_order, session, names.pop() if len(names) == 1 else ())
+    told = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
+    return Placed(units, y, raw, classes, kind, card.fixed_order, session, told.pop() if len(told) == 1 else ())
 
 
 def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence[str]) -> Slices | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,7 +79,8 @@ def head_adapter(params: FitParams, rows: Rows, base: Predictor, at_once: int) -
 
 @dataclass(frozen=True)
 class PluginAdapter:
-    """A network that its plugin adapts; it is restored after each subject."""
+    """A network that its plugin adapts. It works on copies, of the network and of itself, so that nothing of one subject
+    reaches another, and only what a state dict holds is taken from them."""
 
     plugin: Personalised
     model: Model
@@ -103,15 +105,29 @@ class PluginAdapter:
         return scores
 
     def _changed(self, given: np.ndarray, before: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The tensors that the plugin changes for a subject. Raises PluginError where it says that it leaves them."""
+        """The tensors that the plugin changes for a subject. Raises PluginError where it says that it leaves them, or
+        leaves a network that is no longer of this kind."""
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
+        plugin, model = deepcopy(self.plugin), deepcopy(self.model)
         with torch.enable_grad():
-            self.plugin.personalise(self.model, self.data.batch(given), labels)
-        self.model.eval()
-        after = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-        self.model.load_state_dict(dict(before))
+            plugin.personalise(model, self.data.batch(given), labels)
+        after = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        shapes, known = ({name: t.shape for name, t in state.items()} for state in (after, before))
+        if shapes != known:
+            others = sorted(name for name in shapes.keys() | known if shapes.get(name) != known.get(name))
+            raise PluginError(
+                f"`personalise` left a network of other weights: {', '.join(others[:3])}",
+                where=self.where,
+                expected="the parameters and buffers that the network has, with other values",
+            )
         changed = {name: tensor for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+        if wrong := sorted(name for name, tensor in changed.items() if not torch.isfinite(tensor).all()):
+            raise PluginError(
+                f"`personalise` left numbers that are not finite in {', '.join(wrong[:3])}",
+                where=self.where,
+                expected="finite numbers, of a single unit and of units without labels too",
+            )
         if others := sorted(changed.keys() - self._allowed()):
             raise PluginError(
                 f"`personalise` changed {', '.join(others[:3])}" + (f" and {len(others) - 3} more" * (len(others) > 3)),
