@@ -150,8 +150,8 @@ class HeadAdapter:
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """An estimator of the subject's own, by the `personalise` of a copy, so that nothing of one subject reaches another.
-    A training subject on trial is left out of the training rows."""
+    """An estimator of the subject's own, by the `personalise` of a copy, so that nothing of one subject reaches
+    another. A training subject on trial is left out of the training rows."""
 
     estimator: Estimator
     training: TrainingRows
