@@ -32,10 +32,11 @@ def kept(shared, tmp_path_factory):
 @pytest.mark.parametrize(
     ("way", "absent"),
     [
-        ("run", "trained_on sites weights kept_units outside objects entry time_context rescored_from"),
+        ("run", "trained_on sites weights kept_units outside objects entry time_context rescored_from given giving"),
         (
             "scored",
-            "rescored_from trained_on weights kept_units sites videos started_from conformance dropped objects entry",
+            "rescored_from trained_on weights kept_units sites videos started_from conformance dropped objects entry "
+            "given giving",
         ),
     ],
 )
