@@ -30,7 +30,7 @@ def plugin(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def giving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Nine subjects with twelve recordings each, and the rules of personalise-v1, for three folds and with the scores of
+    """Nine subjects with twelve recordings each, and the rules of personalise-v1 in three folds, with the scores of
     version 2."""
     folder = tmp_path_factory.mktemp("giving")
     path = folder / "mine.yaml"

@@ -16,12 +16,19 @@ from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from embench.statistics.compared import Comparison, Table
+    from embench.statistics.curve_gaps import CurveTable
 
 
 def compare(
     runs: Annotated[list[Path], Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")],
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all.")] = None,
     metric: Annotated[str | None, Option(help="Metric to compare instead of the headline.")] = None,
+    given: Annotated[
+        str | None,
+        Option(
+            help="Compare what methods gain where test subjects give this first, over nothing given: 5, unlabelled:5."
+        ),
+    ] = None,
     every: Annotated[
         bool, Option("--all", help="Show every test, its p, and the difference that is detectable.")
     ] = False,
@@ -31,10 +38,18 @@ def compare(
     from embench.cli import floors
     from embench.records import record
     from embench.records.looks import scored_and_whose
-    from embench.statistics import comparison
+    from embench.statistics import comparison, curve_gaps
 
-    records = [record.read_record(folder) for folder in runs]
-    tables = comparison.compare_all(records, target.split(",") if target else None, metric)
+    records, targets = [record.read_record(folder) for folder in runs], target.split(",") if target else None
+    if given or curve_gaps.are_curves(records):
+        curves = curve_gaps.compare_curves(records, given, targets, metric)
+        if as_json:
+            console.document({"curves": [table.as_json() for table in curves]})
+            return
+        for curve in curves:
+            _show_curves(curve)
+        return
+    tables = comparison.compare_all(records, targets, metric)
     gaps = floors.gaps_of(records, metric, [table.target for table in tables])
     if as_json:
         found = {"floors": [floors.as_document(*each) for each in gaps]} if gaps else {}
@@ -83,6 +98,30 @@ def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
         console.wrapped(pair.sentence)
     if not every:
         console.note("--all shows the other tests and the smallest difference that these subjects could show")
+    console.echo()
+
+
+def _show_curves(table: CurveTable) -> None:
+    """The scores of methods at each amount, what each gains over nothing given, and how their gains differ."""
+    names = dict.fromkeys(name for _, name in table.scores)
+    rows = [
+        {"given": given, **{name: format_score(table.scores.get((given, name))) for name in names}}
+        for given in dict.fromkeys(given for given, _ in table.scores)
+    ]
+    show_table(rows, title=f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})")
+    figures = (
+        TableColumn("difference", lambda gap: format_score(gap.difference, "+.3f")),
+        field("holm", "p, Holm", ".4f"),
+    )
+    shown = TableColumn("", lambda gap: "shown" if gap.shown else "not shown")
+    show_table(table.gains, [field("one", "method"), field("given"), *figures, shown], title="gain over nothing given")
+    differs = [field("one", "gain of"), field("other", "less that of"), field("given"), *figures, shown]
+    show_table(table.differences, differs, title="difference of gains")
+    for gap in (*table.gains, *table.differences):
+        console.wrapped(gap.sentence)
+    console.note(
+        "a gain over nothing given is that of labels only where it is above all controls too: see `embench report RUN`"
+    )
     console.echo()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from embench import protocols
 from embench.cli.tables import fields, show_table
 from embench.interfaces.kinds import KindName
-from embench.protocols import Design, Protocol
+from embench.protocols import Design, PersonalRules, Protocol
 
 KIND = "protocol"
 _KEPT_APART = {
@@ -66,12 +66,33 @@ def described(name: str) -> dict[str, Any]:
         "validation": f"{held_out:.0%} of the training side" if held_out else "none",
         "unit": f"{rated}; {unit.continuous_s:g} s where ratings are continuous; {unit.condition_s:g} s of a condition",
         "headline": _headline(protocol),
-        "a method reads of test subjects": _ACCESS[protocol.target_access],
+        "a method reads of test subjects": _access(protocol),
+        **({"test subjects give first": _given(protocol.personal)} if protocol.personal else {}),
         **({"shown beside the controls": ", ".join(protocol.references)} if protocol.references else {}),
         "preprocessing": protocol.preprocess,
         "leaks": "; ".join(protocol.deviations.values()) if protocol.leaks else "no",
         "hash": protocol.hash[:16],
     }
+
+
+def _access(protocol: Protocol) -> str:
+    known, _, trained_on = protocol.target_access.partition(", ")
+    if trained_on:
+        return f"{_ACCESS[known]}; and their {trained_on.removeprefix('labelled ')}, with labels"
+    return _ACCESS[known] + (", and what they give first" if protocol.personal else "")
+
+
+def _given(rules: PersonalRules) -> str:
+    """What test subjects give before they are scored, and how far from that."""
+    later = f"scored is what comes a block and at least {rules.guard_s:g} s later"
+    if rules.gives == "session":
+        return "their first session, with labels, which is trained on; scored are later ones"
+    if rules.gives == "blocks":
+        return f"the first half of their blocks, with labels, which is trained on; {later}"
+    return (
+        f"as many units of each class as a run says, {rules.most} at most (--given N), or without labels "
+        f"(unlabelled:N); these normalise them; {later}, the same units whatever they give"
+    )
 
 
 def _headline(protocol: Protocol) -> str:

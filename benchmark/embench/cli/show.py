@@ -25,7 +25,7 @@ from embench.statistics.verdict import TargetVerdict
 
 if TYPE_CHECKING:
     from embench.planning.request import Request
-    from embench.report.grid_curves import Curve
+    from embench.report.points import Curve
     from embench.statistics.result import Result
 
 
@@ -107,7 +107,7 @@ def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
     """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
-    from embench.report.grid_curves import AXIS_TITLES
+    from embench.report.points import AXIS_TITLES
 
     for title, points in found.panels():
         rows = {place: {AXIS_TITLES[found.axis]: place} for place in found.places}
@@ -116,6 +116,9 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
             rows[point.at][point.line] = format_figure(score.mean) if point.control else format_score(score)
         lines = dict.fromkeys(point.line for point in points)
         show_table(rows.values(), [field(head, head) for head in (AXIS_TITLES[found.axis], *lines)], title=title)
+        gain = TableColumn("gain above the best control", lambda point: format_score(point.score, "+.3f"))
+        heads = field("at", AXIS_TITLES[found.axis]), field("line", ""), gain, field("above", "best control")
+        show_table(found.gains(title), heads)
     if found.note:
         console.wrapped(found.note)
     console.echo(f"files: {', '.join(map(str, files))}")

@@ -12,7 +12,7 @@ import numpy as np
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target, Unit
-from embench.protocols import Fold, Placed, Protocol, Slices, cut_slices, prove_slices
+from embench.protocols import Fold, Placed, Protocol, Slices, cut_slices, prove_given, prove_slices
 from embench.store import Store
 
 if TYPE_CHECKING:
@@ -25,12 +25,29 @@ def placed_units(
     """The units of a dataset in the order of time, with the labels (n,) and raw values (n,) of a target."""
     kind: Any = store.label_kinds[target.label]
     classes = target.n if target.traits.has_classes else 1
-    names = sorted({entry.session for entry in store.recordings}, key=_natural)
+    names = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
+    ordered = card.fixed_order, _session_places(store, card)
+    return Placed(units, y, raw, classes, kind, *ordered, names.pop() if len(names) == 1 else ())
+
+
+def _session_places(store: Store, card: Card) -> dict[str, int]:
+    """Recording -> the place of its session. Raises UsageError where nothing says in which order a subject's came."""
+    of_subject: dict[str, set[str]] = {}
+    for entry in store.recordings:
+        of_subject.setdefault(entry.subject, set()).add(entry.session)
+    for own in of_subject.values():
+        # Names such as `day1` and `day2` have an order, `pre` and `post` have none, and a pseudonym hides it.
+        if not own <= set(card.sessions) and len({re.sub(r"\d+", "#", name) for name in own}) > 1:
+            raise UsageError(
+                f"nothing says in which order sessions of {card.name} came: {', '.join(sorted(own)[:4])}",
+                where="names of sessions",
+                expected="names that are alike but for a number, such as day1 and day2, without dates, or their order",
+                hint="in dataset.yaml, `sessions: [pre, post]`",
+            )
     known = {name: k for k, name in enumerate(card.sessions)}
-    place = {name: known.get(name, len(known) + k) for k, name in enumerate(names)}
-    session = {entry.id: place[entry.session] for entry in store.recordings}
-    told = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
-    return Placed(units, y, raw, classes, kind, card.fixed_order, session, told.pop() if len(told) == 1 else ())
+    rest = sorted(set().union(*of_subject.values()) - known.keys(), key=_natural)
+    place = known | {name: len(known) + k for k, name in enumerate(rest)}
+    return {entry.id: place[entry.session] for entry in store.recordings}
 
 
 def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence[str]) -> Slices | None:
@@ -44,7 +61,7 @@ def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence
 
 def folds_after_giving(cohort: Cohort, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
     """Folds that test what is scored after subjects gave alone and, where a session or blocks are given, train on these
-    too; as they are where nobody gives anything.
+    too, those of validation subjects included, who stand for test subjects; as they are where nobody gives anything.
 
     Raises:
         CheckFailed: what is given is not what the protocol promises.
@@ -52,28 +69,33 @@ def folds_after_giving(cohort: Cohort, protocol: Protocol, folds: Sequence[Fold]
     slices, rules = cohort.slices, protocol.personal
     if slices is None or rules is None:
         return list(folds)
-    given, place = slices.rank > 0, {unit.id: i for i, unit in enumerate(cohort.units)}
-    prove_slices(rules, cohort.placed, slices, given, cohort.card.name)
+    prove_slices(rules, cohort.placed, slices, slices.rank > 0, cohort.card.name)
+    given = {unit.id for unit, rank in zip(cohort.units, slices.rank.tolist(), strict=True) if rank}
+    scored = {unit.id for unit, asked in zip(cohort.units, slices.scored.tolist(), strict=True) if asked}
 
-    def of(fold: Fold, chosen: np.ndarray) -> tuple[str, ...]:
-        return tuple(id_ for id_ in fold.test if chosen[place[id_]])
+    def of(fold: Fold) -> Fold:
+        test = tuple(id_ for id_ in fold.test if id_ in scored)
+        if not protocol.trains_on_given:
+            return replace(fold, test=test)
+        learned = tuple(id_ for id_ in (*fold.val, *fold.test) if id_ in given)
+        return replace(fold, train=(*fold.train, *learned), val=tuple(i for i in fold.val if i in scored), test=test)
 
-    learned = given if rules.gives != "units" else np.zeros(len(given), bool)
-    found = [replace(fold, train=(*fold.train, *of(fold, learned)), test=of(fold, slices.scored)) for fold in folds]
-    return [fold for fold in found if fold.test]
+    found = [each for each in map(of, folds) if each.test]
+    prove_given(protocol, cohort.card.name, cohort.of(cohort.eligible), found, given, scored)
+    return found
 
 
 def whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
-    """Folds with all units of test subjects that are not learned from, scored or not: nuisances are of whole
-    sessions."""
+    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
+    sessions, and of other subjects."""
     if cohort.slices is None:
         return folds
-    subject_of = {unit.id: unit.subject for unit in cohort.units}
-    eligible = [cohort.units[i].id for i in cohort.eligible]
-    found = []
+    units, found = cohort.of(cohort.eligible), []
+    subject_of = {unit.id: unit.subject for unit in units}
     for fold in folds:
-        tested, learned = {subject_of[id_] for id_ in fold.test}, {*fold.train, *fold.val}
-        found.append(replace(fold, test=tuple(u for u in eligible if subject_of[u] in tested and u not in learned)))
+        tested = {subject_of[id_] for id_ in fold.test}
+        others = tuple(id_ for id_ in fold.train if subject_of[id_] not in tested)
+        found.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
     return found
 
 

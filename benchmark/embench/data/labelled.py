@@ -14,13 +14,15 @@ from embench.records.predictions import ANY_SEED, Labels
 def cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
-    """The labels of the units at `index` that have one, as the card's rules make them; by seed where training subjects
-    decide the cut.
+    """The labels of the units at `index` that have one and are tested, as the card's rules make them; by seed where
+    training subjects decide the cut.
 
     Args:
         dealt: seed -> folds.
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
+    if cohort.slices is not None:
+        index = [i for i in index if cohort.slices.scored[i]]
     wanted, rows = set(index), []
     for target in targets:
         labels: dict[tuple[int, int], float] = {}

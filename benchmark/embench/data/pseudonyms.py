@@ -77,7 +77,9 @@ class Pseudonymous(Dataset):
 
     def __init__(self, own: Dataset) -> None:
         super().__init__(own.root)
-        self.own, self.card = own, own.card
+        self.own = own
+        named = tuple(self._harmless("session", name) for name in own.card.sessions)
+        self.card = replace(own.card, sessions=named) if named else own.card
 
     @cached_property
     def names(self) -> Names:

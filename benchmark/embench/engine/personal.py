@@ -25,6 +25,8 @@ from embench.protocols import SLICE_ONLY
 GIVEN, TRIAL_GIVEN, TRIAL_SCORED = 0, 1, 2
 """Roles of units beside those to be predicted: given by test subjects; given by training subjects on whom it is tried
 how much to adapt, and scored of these."""
+LEARNED = "learned"
+"""What is given of each subject before, where it was trained on: a method has nothing left to adapt to."""
 STEPS = (0, 1, 3, 10, 30, 100)
 """Numbers of steps among which that of a layer beside a head is chosen."""
 _LEAST = 1e-6
@@ -105,6 +107,18 @@ def loss_of(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray
         else np.where(y > 0, score[:, 0], 1 - score[:, 0])
     )
     return float(-share @ np.log(np.clip(true, _LEAST, 1)))
+
+
+@dataclass(frozen=True)
+class AsFitted:
+    """A method as it is, which was fitted to what subjects give, with others' units."""
+
+    base: Predictor
+    strengths: Sequence[float] = (0.0,)
+
+    def adapted(self, given: np.ndarray, strength: float) -> Scorer:
+        """See `Adapter`."""
+        return lambda index: self.base(index)["score"]
 
 
 @dataclass(frozen=True)

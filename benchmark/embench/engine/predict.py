@@ -25,7 +25,7 @@ from embench.engine.counting import size_of
 from embench.engine.estimators import feature_rows, fit_estimator, training_rows
 from embench.engine.feed import Data
 from embench.engine.fits import of_units
-from embench.engine.personal import Adapter, EstimatorAdapter, Predictor, Rows
+from embench.engine.personal import LEARNED, Adapter, AsFitted, EstimatorAdapter, Predictor, Rows
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -134,11 +134,11 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
             made = _estimator(params, estimator, X)
             if not stage.params.given:
                 return made
-            training = training_rows(Folder(root, fitted))
-            adapter = EstimatorAdapter(
-                estimator, training, beside, X, len(network.output_spec_of(params).targets[0].columns)
-            )
-            labelled = "labelled" in stage.params.given
+            adapter: Adapter = AsFitted(made)
+            if LEARNED not in stage.params.given:
+                columns = len(network.output_spec_of(params).targets[0].columns)
+                adapter = EstimatorAdapter(estimator, training_rows(Folder(root, fitted)), beside, X, columns)
+            labelled = "unlabelled" not in stage.params.given
             return personal_predictor(params, beside, adapter, X.__getitem__, present, made, labelled=labelled)
 
     elif stage.params.given:
@@ -193,7 +193,7 @@ def _adapting_network(
 ) -> Predictor:
     """A network that adapts to what test subjects give: by its plugin's own way, else, with labels, by a layer beside
     its head."""
-    fitted, labelled = stage.inputs["fitted"], "labelled" in stage.params.given
+    fitted, labelled = stage.inputs["fitted"], "unlabelled" not in stage.params.given
     base, plugin = _network(root, fitted, data, channels, epoch), personalising_plugin(params)
     if plugin is None and not labelled:
         return base
@@ -201,7 +201,9 @@ def _adapting_network(
     there[present] = True
     seen = replace(beside, role=np.where(there, beside.role, -1))
     adapter: Adapter
-    if plugin is None:
+    if LEARNED in stage.params.given:
+        adapter = AsFitted(base)
+    elif plugin is None:
         adapter = head_adapter(params, seen, base, data.at_once)
     else:
         model = network.load_model(root, fitted, epoch, channels)[0].to(data.device)

@@ -4,7 +4,7 @@ the protocol and the seeds. Without data, a new entry is compared with other ent
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +15,14 @@ from embench.leaderboard.own_data import labels_apart, said_of_units
 from embench.leaderboard.sealing import SEAL_FILE
 from embench.leaderboard.shared import CONTROL_LIBRARIES, board_of, few_labels, shared_by
 from embench.leaderboard.verify import means_in
+from embench.protocols import MADE_BY_METHOD
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
 from embench.records.record import RUN_FILE, Record, read_manifest, read_record, read_scores
 from embench.records.superseded import SUPERSEDED_FILE
 from embench.registry import releases_of
+from embench.statistics.personal import COMPARED
 
 _OTHER_LIBRARIES = 0.005
 """Largest mean difference between scores of a control that other library versions explain."""
@@ -75,7 +77,7 @@ def _kept_facts(folder: Path, _size: int, _changed: int) -> _Facts:
 
 def _plugins(run: Manifest) -> tuple[object, ...]:
     method = run.method
-    return method.encoders, method.fusion, method.pretrainers, method.modalities
+    return method.encoders, method.fusion, method.pretrainers, method.modalities, run.given
 
 
 def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator[str]:
@@ -91,7 +93,7 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         yield f"folds: not dealt as those {than}"
     if run.cohort.session_s and other_run.cohort.session_s and run.cohort.session_s != other_run.cohort.session_s:
         yield f"run.yaml: cohort.session_s: not those {than}"
-    same = few_labels(run) == few_labels(other_run)
+    same, apart = few_labels(run) == few_labels(other_run), MADE_BY_METHOD if run.given == other_run.given else COMPARED
     exact = all(run.versions.get(name) == other_run.versions.get(name) for name in CONTROL_LIBRARIES)
     if (record.labels is None) != (other.labels is None):
         yield f"labels: only one of two entries holds them, this one or that {than}"
@@ -100,15 +102,21 @@ def _unlike(run: Manifest, record: Record, folder: Path, path: Path) -> Iterator
         seals = [(each / SEAL_FILE).read_text().split() for each in (folder, path)]
         if len({seal[-1] for seal in seals}) == 1 and seals[0] != seals[1]:
             yield f"{SEAL_FILE}: made of other labels than that {than}"
-        if same and exact and run.seeds == other_run.seeds and record.scores["controls"] != other.scores["controls"]:
-            yield f"scores.json: controls: not those {than}"
+        if same and exact and run.seeds == other_run.seeds:
+            here, there = (_without(each.scores["controls"], apart) for each in (record, other))
+            yield from [f"scores.json: controls: not those {than}"] if here != there else []
         return
     yield from labels_apart(record.labels, other.labels, than)
     units, other_units = said_of_units(record), said_of_units(other)
     if odd := sorted({row[0] for row in units - other_units} & {row[0] for row in other_units}):
         yield f"predictions: {len(odd)} units have other people, stimuli or times than those {than}, such as {odd[0]}"
-    if same and (names := list(_controls_apart(record.predictions, other.predictions, exact=exact))):
+    found = _controls_apart(record.predictions, other.predictions, exact=exact) if same else ()
+    if names := [name for name in found if name not in apart]:
         yield f"controls: {', '.join(names)}: not those {than}"
+
+
+def _without(controls: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: scores for name, scores in controls.items() if name not in names}
 
 
 def _files(run: Manifest) -> str | None:

@@ -238,6 +238,17 @@ _COLUMNS: Sequence[Column] = (
     _column("adds_lower", "The lower end.", lambda row: row.effect and row.effect.low, number=True),
     _column("adds_upper", "The upper end.", lambda row: row.effect and row.effect.high, number=True),
     _of_methods("adds_level", "Which nuisances decide.", lambda row: row.adds and row.adds.judged),
+    _of_methods(
+        "gains_by",
+        "What a gain by what test subjects gave first is shown to come from: their labels, normalising, or nothing.",
+        lambda row: row.gains_by or None,
+    ),
+    *_ends(
+        "gain",
+        "The gain of the headline above the best of what decides whether what test subjects give helps.",
+        lambda row: row.gain,
+        lambda row: f"{row.gains_by}, {format_score(row.gain)}" if row.gains_by else "",
+    ),
     _of_methods("borderline", "What is near to a bound that decides.", lambda row: list(row.borderline)),
     _of_methods(
         "floors",

@@ -17,7 +17,7 @@ from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
 from embench.leaderboard.shared import CONTROL_LIBRARIES, few_labels
 from embench.leaderboard.verify import ANOTHER_REVISION, means_in
-from embench.protocols import Protocol
+from embench.protocols import MADE_BY_METHOD, Protocol, recorded_given
 from embench.records.differences import TOLERANCE
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, UNPREDICTED, Predictions
@@ -48,7 +48,8 @@ def wrong_controls(run: Manifest, record: Record, data_root: Path | None) -> lis
 def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> list[str]:
     """Sentences on each control of a record that differs from the one fitted on the cohort: to the last digits where
     libraries, code and preparation are those of the record, else by its scores."""
-    recorded = record.predictions.take(~np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+    of_itself = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
+    recorded = record.predictions.take(~np.isin(record.predictions["method"], of_itself))
     fitted = _refitted(run, record, cohort, trained)
     names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
     wrong = [name for name in names if not _same(_of_control(recorded, name), _of_control(fitted, name))]
@@ -73,7 +74,7 @@ def _trained(run: Manifest, cohort: Cohort) -> Trained:
 def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
     """The rows of all controls, for the units that the record's method answers or owes."""
     protocol, rows = protocol_of(run), of_method(record.predictions)
-    controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol))
+    controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol), recorded_given(run.given))
     first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     parts: list[Predictions] = []
@@ -138,9 +139,11 @@ def _wrong_sealed(run: Manifest, record: Record, data_root: Path | None) -> list
         return OTHER_FILES
     protocol = protocol_of(run)
     blank = list(unpredicted(cohort, protocol, run.seeds))
-    again = sealed_scores(evaluation.score_predictions(blank, cohort, protocol, method=False).scores)["controls"]
-    theirs = record.scores["controls"]
-    names = [name for name in dict.fromkeys([*theirs, *again]) if name not in CONSTANT_CONTROLS]
+    given = recorded_given(run.given)
+    scored = evaluation.score_predictions(blank, cohort, protocol, method=False, given=given)
+    again, theirs = sealed_scores(scored.scores)["controls"], record.scores["controls"]
+    left_out = {*CONSTANT_CONTROLS, *MADE_BY_METHOD}
+    names = [name for name in dict.fromkeys([*theirs, *again]) if name not in left_out]
     exact = _as_recorded(run, cohort)
     wrong = [n for n in names if (theirs.get(n) != again.get(n) if exact else _scores_apart(theirs, again, n))]
     said = [f"scores.json: controls.{name}: not what the data and the folds give" for name in wrong]

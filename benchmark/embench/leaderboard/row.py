@@ -33,6 +33,8 @@ class Row:
         controls: how many controls the method was compared with; `not_cleared`: those it is not shown to be above.
         adds: what it adds to clock and movement, None where that was not asked. `borderline`: what is near to a bound
             that decides (see `TargetVerdict`). `time_context`: which other units of a test session reach a prediction.
+        gains_by: what it gains is shown to come from, of what test subjects give; empty where they give nothing.
+            `gain`: that above the best of what it is compared with.
         openings, tried, dev: the author's earlier looks (see `embench.records.ledger`), where `looks_known`.
         repaired: the share of units that rest on bridged or missing samples, None where the entry does not say it.
         floors: of a pretrained row, None of others.
@@ -66,6 +68,8 @@ class Row:
     not_cleared: tuple[str, ...] = ()
     adds: Adds | None = None
     borderline: tuple[str, ...] = ()
+    gains_by: str = ""
+    gain: Score | None = None
     time_context: TimeContext | None = None
     audit: str = ""
     cost: CostPart | None = None

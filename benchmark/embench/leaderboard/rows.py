@@ -28,11 +28,13 @@ from embench.records.entry import shared_files
 from embench.records.floors import floor_keys
 from embench.records.manifest import Manifest, WeightsPart, tuned_in_words
 from embench.records.method_kind import method_kind
+from embench.records.personal_words import given_in_words, least_gain
 from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
 from embench.records.wording import bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
 from embench.statistics.metrics import metric_facts
+from embench.statistics.personal import COMPARED
 from embench.statistics.ranking import Ranking, rank_methods
 from embench.statistics.verdict import borderline
 
@@ -56,7 +58,10 @@ def shown_entry(entry: LeaderboardEntry) -> ShownEntry:
         fixed_order=run.card.fixed_order,
         people=run.cohort.people,
         rows={target: _method_row(entry, target) for target in entry.targets},
-        controls={target: tuple(c.name for c in scores.controls(target) if c.scores) for target in entry.targets},
+        controls={
+            target: tuple(c.name for c in scores.controls(target) if c.scores and c.name not in COMPARED)
+            for target in entry.targets
+        },
         alike="" if entry.controls_fitted or run.entry is None or run.protocol.scoring != 3 else digest(shared_by(run)),
         parts={target: at.of_groups for target, at in decides.items() if at},
         undefined={
@@ -141,9 +146,13 @@ def _above_chance(row: Row) -> bool:
 
 
 def asked_of(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """The columns of these names, with what rows add in place of the controls that they are above where it is asked."""
-    adding = any(row.adds for row in rows)
-    return ["adds" if adding and name in ("controls", "cleared") else name for name in names]
+    """The columns of these names, with what rows add in place of the controls that they are above where it is asked,
+    and behind the score what they gain where subjects give something."""
+    adding, gaining = any(row.adds for row in rows), any(row.gains_by for row in rows)
+    shown = ["adds" if adding and name in ("controls", "cleared") else name for name in names]
+    if not gaining or "gain" in shown:
+        return shown
+    return [each for name in shown for each in ([name, "gain"] if name == "score" else [name])]
 
 
 def mean(row: Row, metric: str | None = None) -> float:
@@ -184,6 +193,8 @@ def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
 
 def _method_row(entry: LeaderboardEntry, target: str) -> Row:
     run, headline = entry.run, entry.scores.headlines[target]
+    personal = entry.scores.personal(target)
+    best = least_gain(personal, headline) if personal else None
     return Row(
         id=run.id,
         subjects=run.cohort.size,
@@ -209,6 +220,8 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         controls=len(entry.scores.compared(target)),
         not_cleared=tuple(entry.scores.failed(target)),
         adds=_briefly(entry.scores.adds(target)),
+        gains_by=personal.gains_by if personal else "",
+        gain=best[1].difference if best else None,
         borderline=tuple(borderline(entry.scores, target)) if entry.scores.adds(target) else (),
         time_context=run.time_context,
         audit=audit_status(entry.audit),
@@ -244,6 +257,8 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("label_fraction"):
         differences.append(f"{config['label_fraction']:g} of the labels")
+    if run.given is not None:
+        differences.append(f"given {given_of(run)}")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
@@ -261,11 +276,18 @@ def describe_differences(run: Manifest) -> list[str]:
 _DESCRIBED = frozenset(
     (
         *("dataset", "data", "train_dataset", "pretrained_on", "train_data", "protocol", "preset", "modalities"),
-        *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "pretrained", "pretraining"),
+        *("targets", "seeds", "dev", "drop", "label_subjects", "label_fraction", "given"),
+        *("pretrained", "pretraining"),
         *("pretrainers", "device", "threads", "parts", "request", "tuned"),
     )
 )
 """Parts of a configuration that stand elsewhere in a row, or above in words; of any other, its name does."""
+
+
+def given_of(run: Manifest) -> str:
+    """Words for what test subjects gave to a run."""
+    kinds = {about.name: about.kind for about in run.card.label_rules}
+    return given_in_words(run.given or {}, of_classes="value" not in {kinds.get(target) for target in run.targets})
 
 
 def _kept_units(run: Manifest) -> list[str]:

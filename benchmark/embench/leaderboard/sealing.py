@@ -28,7 +28,10 @@ DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE, TUNING_FILE})
-_KEPT = ("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
+_KEPT = (
+    *("schema", "headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent"),
+    "personal",
+)
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "subjects", "over")
 CONSTANT_CONTROLS = frozenset({"majority", "prior"})
 """Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
@@ -62,8 +65,8 @@ def sealed(record: Record) -> Record:
 
 
 def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls the
-    headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
+    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls, and of
+    gains over them, the headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
     kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
     for control, by_target in kept["controls"].items():
         for target, numbers in by_target.items():
@@ -72,6 +75,10 @@ def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
             elif "undefined" not in numbers:
                 headline = scores["headlines"][target]
                 by_target[target] = {name: number for name, number in numbers.items() if name == headline}
+    for target, personal in kept.get("personal", {}).items():
+        headline = scores["headlines"][target]
+        for name, gains in personal["over"].items():
+            personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
     for control in CONSTANT_CONTROLS & kept["differences"].keys():
         for compared in kept["differences"][control].values():
             compared["difference"] = dict(_UNPUBLISHED)

@@ -24,9 +24,17 @@ from embench.interfaces.units import View
 from embench.leaderboard.audited import wrong_audit, wrong_binding
 from embench.leaderboard.entries import read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
+from embench.leaderboard.given import wrong_given
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.leaderboard.row import ShownEntry
-from embench.protocols import Given, access_of, load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.protocols import (
+    access_of,
+    load_protocol,
+    protocol_names,
+    recorded_given,
+    recorded_protocol,
+    superseded_by,
+)
 from embench.records.audit import AUDIT_FILE, read_audit
 from embench.records.context import context_of
 from embench.records.differences import ABSENT, Difference, differences
@@ -120,7 +128,7 @@ def wrong_statements(record: Record) -> Iterator[str]:
     published card and rules; with file and field."""
     run = record.run
     yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
-    yield from (*wrong_design(record), *wrong_folds(record))
+    yield from (*wrong_given(record), *wrong_design(record), *wrong_folds(record))
 
 
 def _wrong_audit(record: Record, folder: Path) -> Iterator[str]:
@@ -198,12 +206,10 @@ def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
         yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
-    elif recorded.leaks != about["leaks"] or access_of(recorded, _given(run)) != run["target_access"]:
+        return
+    access = access_of(recorded, recorded_given(run.get("given")))
+    if recorded.leaks != about["leaks"] or access != run["target_access"]:
         yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
-
-
-def _given(run: Mapping[str, Any]) -> Given | None:
-    return None if run.get("given") is None else Given.of(run["given"])
 
 
 def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:

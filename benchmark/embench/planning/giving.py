@@ -47,6 +47,13 @@ def given_units(
     return {**arrays, "slice_role": role.astype(np.int64), "slice_y": labels}
 
 
+def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays `slice_*` (m,) of a stage that predicts: the units at `learned` (m,), which its test subjects gave to
+    train on, and by whose labels alone they are predicted beside. `y`: (n, targets) labels of all units."""
+    arrays = {f"slice_{name}": array for name, array in cohort.arrays(learned).items()}
+    return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
+
+
 def of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
     """(n,) whether a unit is of a subject of those at `index`."""
     names = {cohort.units[i].subject for i in index.tolist()}

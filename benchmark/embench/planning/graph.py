@@ -11,6 +11,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.engine import network
+from embench.engine.personal import LEARNED
 from embench.engine.specs import (
     Common,
     FitParams,
@@ -24,7 +25,7 @@ from embench.engine.specs import (
 from embench.engine.stage import Stage
 from embench.errors import UsageError
 from embench.interfaces.units import Target
-from embench.planning.giving import given_units, normalising_units, trial_units
+from embench.planning.giving import given_units, learned_units, normalising_units, of_subjects, trial_units
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.setting import Setting, common
 from embench.planning.tasks import (
@@ -37,7 +38,7 @@ from embench.planning.tasks import (
     segments_of,
     task_of,
 )
-from embench.protocols import Fold, Given
+from embench.protocols import NOTHING_GIVEN, Fold, Given
 from embench.snapshot import cached
 
 
@@ -128,17 +129,13 @@ class Builder:
         sides = self._sides(seed, fold)
         if not len(sides.test) or not len(sides.train):
             return
-        without = {} if self.setting.given is None else self.setting.given.without()
-        builders = {"": self, **{name: self._given(given) for name, given in without.items()}}
-        started = {
-            name: each._pretrain(seed, fold.index, sides.train, sides.val)  # noqa: SLF001  its own kind
-            for name, each in builders.items()
-        }
+        ways = self._ways(sides)
+        started = {n: each._pretrain(seed, fold.index, own) for n, (each, own) in ways.items()}  # noqa: SLF001  own kind
         units = tuple(sides.test.tolist()), tuple(sides.labelled.tolist())
         for some in self.parts if parts is None else parts:
             stages = {
-                name: each._predicting(some, seed, fold.index, sides, started[name])  # noqa: SLF001  its own kind
-                for name, each in builders.items()
+                name: each._predicting(some, seed, fold.index, own, started[name])  # noqa: SLF001  its own kind
+                for name, (each, own) in ways.items()
             }
             stage = stages.pop("")
             self.graph.predictions.append(ExpectedPredictions(stage, some, seed, fold.index, *units, stages))
@@ -146,8 +143,19 @@ class Builder:
     def _sides(self, seed: int, fold: Fold) -> _Sides:
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
         tested = self.fit_on.tested_of(val) if self.setting.dev else self.test_on.positions_of(fold.test)
-        labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
+        asked = np.concatenate([val, tested])
+        labelled = self._limit_labels(self._limit_subjects(train, asked, seed, fold.index), seed, fold.index)
         return _Sides(train, val, tested, labelled)
+
+    def _ways(self, sides: _Sides) -> dict[str, tuple[Builder, _Sides]]:
+        """What predicts the units of a fold: the run itself, "", and by the name of the comparison what has less of its
+        test subjects; each with what it is fitted to."""
+        if self.setting.protocol.trains_on_given:
+            own = of_subjects(self.fit_on, sides.test)
+            others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
+            return {"": (self, sides), **({NOTHING_GIVEN: (self, others)} if len(others.labelled) else {})}
+        without = {} if self.setting.given is None else self.setting.given.without()
+        return {"": (self, sides), **{name: (self._given(given), sides) for name, given in without.items()}}
 
     def _given(self, given: Given) -> Builder:
         """The builder of the same run, where this is given of test subjects."""
@@ -163,33 +171,36 @@ class Builder:
         y = np.stack([self.fit_on.labels(t, labelled) for t in targets], 1)
         fitted = self._fitted(targets, y, seed, fold, labelled, val, pretrained)
         task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.given
+        said: dict[str, int | str] = {}
         if given is not None and given.units:
             trial = trial_units(cohort, labelled, val, test)
             others = np.concatenate([test, trial])
             task |= normalising_units(cohort, labelled, others, given.units)
             task |= given_units(cohort, given, test, trial, y)
-        params = PredictParams(
-            common(self.setting, seed, fold, cohort),
-            self.setting.drop,
-            {} if given is None or not given.units else given.plain(),
-        )
+            said = given.plain()
+        elif self.setting.protocol.trains_on_given and len(known := labelled[of_subjects(cohort, test)[labelled]]):
+            task |= learned_units(cohort, known, y)
+            said = {LEARNED: "fitted"}
+        params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, said)
         description = {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         return self.graph.add(Stage("predict", params, {"fitted": fitted}, task, self.setting.places, description))
 
-    def _limit_subjects(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
+    def _limit_subjects(self, train: np.ndarray, asked: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those
-        of a smaller number among those of a larger one. Raises UsageError where there are fewer."""
+        of a smaller number among those of a larger one; subjects of the units `asked` keep what they give to train on.
+        Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:
             return train
         units, rank = self.fit_on.units, _lots(seed, fold)
-        subjects, count = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
+        own = of_subjects(self.fit_on, asked) & self.setting.protocol.trains_on_given
+        subjects, count = sorted({units[i].subject for i in train[~own[train]]}, key=rank), self.setting.label_subjects
         if count > len(subjects):
             raise UsageError(
                 f"seed {seed}, fold {fold} has {len(subjects)} training subjects, not {count}",
                 where=f"--label-subjects {count}",
                 expected=f"1 to {len(subjects)}, or all",
             )
-        return np.array([i for i in train if units[i].subject in subjects[:count]], np.int64)
+        return np.array([i for i in train if own[i] or units[i].subject in subjects[:count]], np.int64)
 
     def _limit_labels(self, train: np.ndarray, seed: int, fold: int) -> np.ndarray:
         """The share of training units that may be labelled, the same whatever the method: as large of each subject's
@@ -215,14 +226,14 @@ class Builder:
         kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
         return np.array([i for i in train if i in kept], np.int64)
 
-    def _pretrain(self, seed: int, fold: int, train: np.ndarray, val: np.ndarray) -> dict[str, str]:
+    def _pretrain(self, seed: int, fold: int, sides: _Sides) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
         last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
             # A step of the whole model goes on from all that came before, a modality's from what concerns it.
             before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
-            stage = self._pretrain_stage(step, seed, fold, train, val, before)
+            stage = self._pretrain_stage(step, seed, fold, sides, before)
             self.graph.add(stage)
             last = {role: stage} if step.modality is None else {**last, role: stage}
         return _ids(last)
@@ -232,19 +243,21 @@ class Builder:
         step: Pretraining,
         seed: int,
         fold: int,
-        train: np.ndarray,
-        val: np.ndarray,
+        sides: _Sides,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
         if step.source is not None:
             source = self.sources[step.source, step.labels]
             return external_stage(self.method, step, source, self.setting, seed, before)
-        cohort, modalities = self.fit_on, self.method.of(step)
-        if self.setting.protocol.split.by != "group":
-            segments = segments_of(cohort, {TRAIN: train, VAL: val})
-        else:
-            roles = {**roles_of_units(cohort, val, VAL), **roles_of_units(cohort, train, TRAIN)}
-            segments = recorded_segments(cohort, roles, modalities)
+        cohort, modalities, train, val = self.fit_on, self.method.of(step), sides.train, sides.val
+        # Subjects of whom something is held back are read where it isn't, all others in all their recordings.
+        partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
+        if self.setting.protocol.trains_on_given:
+            partly |= of_subjects(cohort, np.concatenate([val, sides.test]))
+        parts = {TRAIN: train, VAL: val}
+        segments = segments_of(cohort, {role: part[partly[part]] for role, part in parts.items()})
+        whole = {role: roles_of_units(cohort, part[~partly[part]], role) for role, part in parts.items()}
+        segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, before, shared)

@@ -1,6 +1,6 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
-from embench.protocols.guard import protocol_deviations, prove
+from embench.protocols.guard import protocol_deviations, prove, prove_given
 from embench.protocols.loading import (
     about_protocol,
     load_current_protocol,
@@ -10,8 +10,9 @@ from embench.protocols.loading import (
     superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Design, Protocol, ReferenceName, without_lag
+from embench.protocols.schema import Design, PersonalRules, Protocol, ReferenceName, without_lag
 from embench.protocols.slices import (
+    MADE_BY_METHOD,
     NOTHING_GIVEN,
     SLICE_NORMALISED,
     SLICE_ONLY,
@@ -21,6 +22,7 @@ from embench.protocols.slices import (
     access_of,
     cut_slices,
     prove_slices,
+    recorded_given,
 )
 from embench.protocols.units import (
     Cut,
@@ -36,6 +38,7 @@ from embench.protocols.units import (
 )
 
 __all__ = [
+    "MADE_BY_METHOD",
     "NOTHING_GIVEN",
     "SLICE_NORMALISED",
     "SLICE_ONLY",
@@ -45,6 +48,7 @@ __all__ = [
     "FoldRow",
     "Given",
     "LabelKind",
+    "PersonalRules",
     "Placed",
     "Protocol",
     "ReferenceName",
@@ -66,7 +70,9 @@ __all__ = [
     "protocol_deviations",
     "protocol_names",
     "prove",
+    "prove_given",
     "prove_slices",
+    "recorded_given",
     "recorded_protocol",
     "roles",
     "session_lengths",

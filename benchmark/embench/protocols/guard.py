@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from operator import attrgetter
 
@@ -70,6 +70,43 @@ def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequen
             _prove_one_subject(protocol, fold, parts)
         _prove_no_overlap(protocol, fold, parts, overlapping)
         _prove_filled(protocol, fold, parts, held_together)
+
+
+def prove_given(
+    protocol: Protocol,
+    dataset: str,
+    units: Sequence[Unit],
+    folds: Sequence[Fold],
+    given: Collection[str],
+    scored: Collection[str],
+) -> None:
+    """Returns when folds, which `prove` had before subjects gave anything, keep what a protocol with `personal`
+    promises: of the subjects that a fold tests or validates with, it learns from nothing but what they gave, and from
+    that only if the protocol trains on it; and it tests, and validates with, nothing but what is scored.
+
+    Args:
+        units: those that take part. `given`, `scored`: ids, of which `prove_slices` says what lies between them.
+
+    Raises:
+        CheckFailed: names the offending ids.
+    """
+    by_id, group_of = {unit.id: unit for unit in units}, connected_groups(units)
+    overlapping = _recordings_with_overlap(units)
+    for fold in folds:
+        parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
+        asked = parts["test"] + (parts["val"] if protocol.trains_on_given else [])
+        if wrong := [unit.id for unit in asked if unit.id not in scored]:
+            raise _failed(protocol, f"units of {dataset} are tested in fold {fold.index}, and not to be scored", wrong)
+        allowed = given if protocol.trains_on_given else ()
+        known = {group_of[unit.subject] for unit in asked}
+        if wrong := [unit.id for unit in parts["train"] if group_of[unit.subject] in known and unit.id not in allowed]:
+            what = f"units of subjects that fold {fold.index} tests are learned from, and not given"
+            raise _failed(protocol, what, wrong)
+        _prove_disjoint(protocol, fold, parts, "id", "units")
+        _prove_no_overlap(protocol, fold, parts, overlapping)
+        apart = {role: part for role, part in parts.items() if role != "train" or not protocol.trains_on_given}
+        for field in ("subject", "group", "recording"):
+            _prove_disjoint(protocol, fold, apart, field, _PLURAL[field])
 
 
 def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:

@@ -18,6 +18,8 @@ from embench.protocols.schema import Protocol
 from embench.protocols.units import RecordingTimes
 
 ROLES = ("train", "val", "test")
+GIVES = "gives"
+"""In the record of folds, the part of a subject that gives units to train on, and whose later ones are predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Fold:
 
 
 class FoldRow(NamedTuple):
-    """One line of the record of folds; a subject with units in several parts of a leaking split has several lines."""
+    """One line of the record of folds; a subject with units in several parts has several lines."""
 
     subject: str
     group: str
@@ -285,19 +287,26 @@ def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     return {str(subject): name_of[component[i]] for i, subject in enumerate(subjects)}
 
 
-def roles(units: Sequence[Unit], folds: Sequence[Fold], group_of: Mapping[str, str] | None = None) -> list[FoldRow]:
+def roles(
+    units: Sequence[Unit],
+    folds: Sequence[Fold],
+    group_of: Mapping[str, str] | None = None,
+    *,
+    given: bool = False,
+) -> list[FoldRow]:
     """The part of each subject in each fold, by fold, subject and role; a subject without units in a fold has none.
 
     Args:
         group_of: subject -> group, where more is known of them than `units` hold.
+        given: whether what is learned of a subject that the fold validates with or tests is what it `GIVES`.
     """
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}
-    return [
-        FoldRow(subject, group_of[subject], fold.index, role)
-        for fold in folds
-        for subject, role in sorted(
-            {(subject_of[id_], role) for role in ROLES for id_ in getattr(fold, role)},
-            key=lambda row: (row[0], ROLES.index(row[1])),
-        )
-    ]
+    rows = []
+    for fold in folds:
+        held = {(subject_of[id_], role) for role in ROLES for id_ in getattr(fold, role)}
+        asked = {subject for subject, role in held if role != "train"} if given else set()
+        for subject, role in sorted(held, key=lambda row: (row[0], ROLES.index(row[1]))):
+            named = GIVES if role == "train" and subject in asked else role
+            rows.append(FoldRow(subject, group_of[subject], fold.index, named))
+    return rows

@@ -285,6 +285,11 @@ class Protocol(_Rules):
             )
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
+    @property
+    def trains_on_given(self) -> bool:
+        """True if test subjects give a session or blocks, which are trained on."""
+        return self.personal is not None and self.personal.gives != "units"
+
     def giving_nothing(self) -> Protocol:
         """The rules for subjects who are not tested and give nothing first; the same where nobody does."""
         if self.personal is None:

@@ -24,6 +24,8 @@ from embench.protocols.units import LabelKind
 NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY = "nothing_given", "slice_normalised", "slice_only"
 """What a method that is given labelled units is compared with: the same where subjects give nothing, or the same units
 without their labels; and a linear model of these units alone, on the same features."""
+MADE_BY_METHOD = (NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY)
+"""Those of them that differ between methods, so that no two methods share them."""
 LEAST_SHARE = 2 / 3
 """The share of the subjects who must be able to give so much, and still have each class scored."""
 
@@ -92,6 +94,11 @@ class Given:
     def place(self) -> tuple[float, int]:
         """Its place on a curve: by how much is given, without labels first."""
         return (math.inf if self.session else self.units, int(self.labelled))
+
+
+def recorded_given(plain: Mapping[str, int | str] | None) -> Given | None:
+    """The amount that a record says that test subjects gave; None under protocols that do not ask."""
+    return None if plain is None else Given.of(plain)
 
 
 def access_of(protocol: Protocol, given: Given | None) -> str:
@@ -253,7 +260,7 @@ def _of_subject(
     code, times = placed.code(own), placed.times(own)
     inside = (code >= 0) & (block >= 0)
     rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
-    if placed.hidden(own):
+    if rules.gives != "session" and placed.hidden(own):
         return rank, scored, "the release hides in which order recordings came"
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
         return rank, scored, "there is one session only"

@@ -27,7 +27,6 @@ _DIGITS = 24
 MOST_GIVEN = 10**6
 """Units of a class that a subject gives: more than any session has."""
 
-GivenUnits = Annotated[int, Field(ge=1, le=MOST_GIVEN)]
 Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS, allow_inf_nan=False)]
 Parameters = Annotated[int, Field(ge=0, le=MOST_PARAMETERS)]
 Operations = Annotated[int | float, Field(ge=0, le=MOST_OPERATIONS)]
@@ -59,3 +58,14 @@ def shortened(number: object) -> str:
 
 CountedLooks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough)]
 """A number, of each target or of all."""
+
+
+def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
+    """The units that test subjects gave, as run.yaml holds it. Raises ValueError where it is none of its forms."""
+    known = not given or given == {"unlabelled": "session"}
+    if not known and len(given) == 1 and given.keys() <= {"labelled", "unlabelled"}:
+        [units] = given.values()
+        known = isinstance(units, int) and not isinstance(units, bool) and 1 <= units <= MOST_GIVEN
+    if not known:
+        raise ValueError("expected {}, {labelled: N}, {unlabelled: N} or {unlabelled: session}")
+    return given

@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.files import read_arrays, read_bytes, reading, unzipped, write_whole
+from embench.protocols import MADE_BY_METHOD
 from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import EntryPart
 from embench.records.predictions import (
@@ -175,9 +176,10 @@ def _read_planes(path: Path) -> dict[str, np.ndarray]:
 
 
 def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The predicted rows as CSV, in the order of target, unit and seed; the model's numbers for them, not finite in
-    units that it did not predict (see `Units`); and the controls' (`elapsed_time/score`), NaN where a control has none.
-    `join_predictions` gives the predictions again, exactly.
+    """The predicted rows as CSV, in the order of target, unit and seed; the method's own numbers for them, those of the
+    model, not finite in units that it did not predict (see `Units`), and of what is compared with it alone
+    (`nothing_given/score`); and the controls' (`elapsed_time/score`), NaN where a control has none. `join_predictions`
+    gives the predictions again, exactly.
 
     Raises:
         DataError: a row is predicted twice by a method, or by a control and not by the model.
@@ -185,32 +187,36 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
     model = predictions.take(np.isin(predictions["method"], (MODEL, UNPREDICTED)))
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
     place = {row: i for i, row in enumerate(_rows(model))}
-    controls = {}
+    own_numbers, controls = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
     for name in sorted(set(predictions["method"].tolist()) - {MODEL, UNPREDICTED}):
+        found = own_numbers if name in MADE_BY_METHOD else controls
         own = predictions.take(predictions["method"] == name)
         at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
         if (at < 0).any() or len(np.unique(at)) < len(at):
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
         for column, values in _numbers(own).items():
             every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)
-            controls[f"{name}/{column}"] = every.copy()
-            controls[f"{name}/{column}"][at] = values
+            found[f"{name}/{column}"] = every.copy()
+            found[f"{name}/{column}"][at] = values
     if len(place) < len(model):
         raise DataError("the model predicts a unit twice", where="predictions")
     text = columns_text({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
-    return text, _numbers(_without_predictions(model)), controls
+    return text, own_numbers, controls
 
 
-def join_predictions(rows: str, model: Numbers, controls: Numbers, path: Path) -> Predictions:
+def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> Predictions:
     """The predictions that `split_predictions` took apart; `path` is that of the rows.
 
     Raises:
         DataError: the parts do not fit together.
     """
     about = read_columns(rows, path)
-    methods: dict[str, dict[str, np.ndarray]] = {MODEL: dict(model)}
-    for name, values in controls.items():
-        methods.setdefault(name.rpartition("/")[0], {})[name.rpartition("/")[2]] = values
+    methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}}
+    for name, values in (*own.items(), *controls.items()):
+        method = name.rpartition("/")[0]
+        if (name in own) != (method in ("", *MADE_BY_METHOD)):
+            raise DataError(f"`{name}` is not where such numbers lie", where=str(path), expected="as embench wrote it")
+        methods.setdefault(method or MODEL, {})[name.rpartition("/")[2]] = values
     parts = []
     for method, columns in methods.items():
         if any(len(values) != about.rows for values in columns.values()):

@@ -283,7 +283,8 @@ class Circumstances(_Part):
 
     `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it. `given`: under
     protocols that ask what test subjects give first, how many units of each class, `labelled` or `unlabelled`, or
-    `unlabelled: session`; empty where it is nothing.
+    `unlabelled: session`; empty where it is nothing. `giving`: in words, which units they may give, and which are
+    scored.
     """
 
     embench_version: Line
@@ -293,7 +294,8 @@ class Circumstances(_Part):
     targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
     target_access: Line
-    given: dict[Literal["labelled", "unlabelled"], bounds.GivenUnits | Literal["session"]] | None = None
+    given: Annotated[dict[str, int | str], AfterValidator(bounds.check_given)] | None = None
+    giving: Line | None = None
     time_context: TimeContext | None = None
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]

@@ -30,6 +30,7 @@ from embench.files import (
     write_text,
     write_whole,
 )
+from embench.protocols import MADE_BY_METHOD
 from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
@@ -138,15 +139,18 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
     parts: dict[str, Any] = {"version": entry.ENTRY_VERSION}
     folder.mkdir(parents=True)
     if record.labels is not None:
-        rows, model, controls = entry.split_predictions(record.predictions)
-        entry.write_numbers(folder / entry.PREDICTIONS_FILE, model)
+        rows, numbers, controls = entry.split_predictions(record.predictions)
+        entry.write_numbers(folder / entry.PREDICTIONS_FILE, numbers)
         parts["rows"] = entry.share_text(shared, "rows", rows)
         parts["labels"] = entry.share_text(shared, "labels", columns_text(record.labels.columns))
         parts["controls"] = entry.share_numbers(shared, "controls", controls)
     parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
     scores = written_scores(record.scores, scoring_of(record.run))
-    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(scores["controls"]))
+    made = {name: value for name, value in scores["controls"].items() if name in MADE_BY_METHOD}
+    others = {name: value for name, value in scores["controls"].items() if name not in made}
+    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(others))
     own = {name: value for name, value in scores.items() if name not in ("controls", "folds")}
+    own |= {"controls": made} if made else {}
     write_text(folder / "scores.json", _as_json(own))
     write_text(folder / "run.yaml", as_yaml({**written_run(record.run), "entry": parts}))
 
@@ -156,8 +160,8 @@ def digests_of(record: Record) -> dict[str, str]:
     where labels are public of predictions, labels and controls."""
     found = {"folds": entry.digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
     if record.labels is not None:
-        rows, model, controls = entry.split_predictions(record.predictions)
-        found["predictions"] = entry.digest_of_text(f"{entry.digest_of_text(rows)} {entry.digest_of_numbers(model)}")
+        rows, numbers, controls = entry.split_predictions(record.predictions)
+        found["predictions"] = entry.digest_of_text(f"{entry.digest_of_text(rows)} {entry.digest_of_numbers(numbers)}")
         found["labels"] = entry.digest_of_text(columns_text(record.labels.columns))
         found["controls"] = entry.digest_of_numbers(controls)
     return found
@@ -245,8 +249,8 @@ def _edited(path: Path) -> CheckFailed:
 
 
 def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
-    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of controls are
-    added, those of folds are left to who computes them again.
+    """A run's `scores.json`, or that of an entry with the `parts` that its run.yaml names: the scores of the controls
+    that it shares are added, those of folds are left to who computes them again.
 
     Raises:
         DataError: a file is missing, no JSON or malformed, or the entry is of a later version.
@@ -254,7 +258,8 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
     path = Path(folder) / "scores.json"
     scores = _parse_json(_text(path), path)
     if parts is not None:
-        scores = {**scores, "controls": _read_control_scores(folder, parts)}
+        made = {name: own for name, own in scores.get("controls", {}).items() if name in MADE_BY_METHOD}
+        scores = {**scores, "controls": {**_read_control_scores(folder, parts), **made}}
     check_texts(scores, str(path))
     return Scores(scores, str(path))
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench.errors import DataError, breaks_schema, faults
+from embench.protocols import MADE_BY_METHOD
 from embench.records import schema_1
 from embench.records.manifest import InstalledName, Line, Word
 
@@ -285,8 +286,10 @@ class Scores(Mapping[str, Any]):
         return [control.name for control in self.compared(target) if control.gap and not control.gap.clears]
 
     def strongest(self, target: str, metric: str) -> tuple[str, Score] | None:
-        """The control with the highest score on a target, the first by name of equals; None where none has one."""
-        known = [(name, score) for name in self.control_names if (score := self.score(target, metric, name))]
+        """The control with the highest score on a target, the first by name of equals; None where none has one. The
+        method itself, given less, is none."""
+        names = [name for name in self.control_names if name not in MADE_BY_METHOD]
+        known = [(name, score) for name in names if (score := self.score(target, metric, name))]
         return max(known, key=lambda each: each[1].mean, default=None)
 
     def _of_control(self, name: str, target: str) -> tuple[Mapping[str, Score], str]:

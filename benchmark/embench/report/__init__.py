@@ -20,12 +20,12 @@ from embench.records.names import names_resolved, public_run
 from embench.records.record import Record, read_record
 from embench.report import (
     about,
+    axis_curves,
     curves,
     embeddings,
     floors,
     fusion_gain,
     headline,
-    lag_curve,
     people,
     quality,
     training,
@@ -106,7 +106,8 @@ def _page(run: RunFacts, singles: Sequence[Path]) -> str:
         Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         *([Section("Floors", "Floors of pretraining", beside)] if (beside := floors.floors_section(run)) else []),
-        *([Section("Lag", "Scores by lag", lags)] if (lags := lag_curve.lag_section(run)) else []),
+        *([Section("Lag", "Scores by lag", lags)] if (lags := axis_curves.lag_section(run)) else []),
+        *([Section("Given", "Scores by what is given", by)] if (by := axis_curves.given_section(run)) else []),
         Section("Scores", "All scores", headline.scores_section(run)),
         Section("Quality", "Scores by the quality of signals", quality.quality_section(run)),
         Section("People", "Scores by group of subjects", people.people_section(run)),

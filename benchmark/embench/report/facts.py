@@ -16,8 +16,10 @@ from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.leaderboard.rows import given_of
 from embench.leaderboard.sealing import sealed_audit
 from embench.planning.request import command_again
+from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, cost
 from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
@@ -49,6 +51,9 @@ _NORMALISED = {
     "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
     "but without their labels",
     "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
+    "given": "were z-scored for each subject by the units that the subject gave first, with the spread of training "
+    "subjects weighing in",
+    "given nothing": "were z-scored by the level and spread of the training subjects",
 }
 
 _SPLIT = {
@@ -61,6 +66,27 @@ _SPLIT = {
     "segment": "segments of recordings were assigned to folds {how}, so that other segments of a test recording "
     "were in training",
 }
+
+_LATER = "and was scored on what came a block and a guard gap later"
+_GIVEN = {
+    "nothing": "",
+    "units": f"; before that, a test subject gave its first units {_LATER}, the same units whatever it gave",
+    "session": ", but for its first session; test subjects were trained on in their first session and scored on later "
+    "ones",
+    "blocks": f", but for its first blocks; a test subject was trained on in the first half of its blocks {_LATER}",
+}
+"""What test subjects gave before they were scored, by what the protocol's `personal` says."""
+
+
+def access_in_words(about: Manifest) -> str:
+    """The data of a test subject that a method saw."""
+    known, _, trained_on = about.target_access.partition(", ")
+    if trained_on:
+        return f"{_ACCESS.get(known, known)}; and its {trained_on.removeprefix('labelled ')}, with labels"
+    if not about.given or known in _ACCESS:
+        return _ACCESS.get(known, known)
+    adapts = ", for normalisation and to adapt to" if "labelled" in about.given else ", for normalisation"
+    return f"before what is scored, {given_of(about)}{adapts}"
 
 
 def dataset_card(name: str) -> Card | None:
@@ -130,6 +156,12 @@ class RunFacts:
         return method_name(self.record.run) or self.manifest.id
 
     @property
+    def row_name(self) -> str:
+        """The name of the method, with what test subjects gave to it."""
+        given = self.manifest.given
+        return f"{self.name}, given {given_of(self.manifest)}" if given else self.name
+
+    @property
     def title(self) -> str:
         """The title of the dataset."""
         return dataset_title(self.manifest.dataset.name)
@@ -173,8 +205,10 @@ class RunFacts:
         return sum(self.scores.get("absent", {}).values())
 
     def shown(self, head: TargetVerdict) -> list[str]:
-        """The controls that apply to a target, whether or not the method is compared with them."""
-        return [control.name for control in self.scores.controls(head.target) if not control.reason]
+        """The controls that apply to a target, whether or not the method is compared with them; not what is made by the
+        method itself, which reads signals."""
+        applied = (control.name for control in self.scores.controls(head.target) if not control.reason)
+        return [name for name in applied if name not in MADE_BY_METHOD]
 
     @property
     def level(self) -> str:
@@ -233,12 +267,20 @@ class RunFacts:
             return (
                 f"the last of {split.folds} stretches of each recording was tested, and those before it were trained on"
             )
-        return _SPLIT[split.by].format(how="in their order" if split.deal else "at random")
+        gives = self.rules.personal.gives if self.rules.personal else "nothing"
+        return _SPLIT[split.by].format(how="in their order" if split.deal else "at random") + _GIVEN[gives]
 
     @property
     def normalised(self) -> str:
         """The normalisation of signals, in words."""
-        return _NORMALISED[self.rules.normalise] if self.rules else ""
+        if self.rules is None:
+            return ""
+        given, rule = self.manifest.given, str(self.rules.normalise)
+        if rule == "given" and not given:
+            rule = "given nothing"
+        elif given == {"unlabelled": "session"}:
+            rule = "subject_unlabelled"
+        return _NORMALISED[rule]
 
     @property
     def seeds(self) -> str:
@@ -251,7 +293,7 @@ class RunFacts:
         """The data of a test subject that the method saw."""
         if self.outside:
             return METHOD_UNKNOWN
-        return _ACCESS.get(self.manifest.target_access, self.manifest.target_access)
+        return access_in_words(self.manifest)
 
     def why_no_network(self, kept: str) -> str:
         """The reason why the record has no `kept`, such as `history`, of a network."""

@@ -1,27 +1,23 @@
 """Scores of a grid against one of its axes: how many subjects or units have labels, the lag at which these are read,
-which modalities are taken away."""
+what test subjects give first, which modalities are taken away."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embench.files import digest, saving, write_text
-from embench.protocols import without_lag
+from embench.protocols import recorded_given, without_lag
 from embench.records.record import format_csv
 from embench.records.scores import Score, Scores
 from embench.records.wording import format_figure, name_without_package
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, line, rule, scatter, score_bars
+from embench.report.given_points import draw_given, given_curve
+from embench.report.points import AXIS_TITLES, CURVE_FIELDS, Curve, Point
 from embench.statistics.metrics import metric_facts
 
-AXIS_TITLES = {
-    "label_subjects": "training subjects with labels",
-    "label_fraction": "share of the training labels",
-    "lag": "lag of labels in s",
-    "drop": "modalities removed at test time",
-}
 LAG_NOTES = {
     False: "Descriptive: these are scores of test subjects, by which no lag may be chosen. Choose one on validation "
     "subjects (--dev), and name it in a protocol file before test labels are opened.",
@@ -29,58 +25,17 @@ LAG_NOTES = {
     "report how many lags were tried.",
 }
 """Whether validation subjects are scored -> what a curve over lags is for."""
-CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
-
-
-@dataclass(frozen=True)
-class Point:
-    """The headline of a run on a target. `line`: what sets the run apart from the others but for the axis; `at`: its
-    place on the axis; `control`: whether it is of a control, which `line` names."""
-
-    dataset: str
-    target: str
-    metric: str
-    line: str
-    at: str
-    score: Score
-    run: str
-    control: bool = False
-
-    def fields(self) -> dict[str, Any]:
-        """`CURVE_FIELDS`, of which an undefined score has none."""
-        score = self.score
-        own = {**vars(self), "mean": score.mean if score.defined else None, "low": score.low, "high": score.high}
-        own["people"] = score.subjects
-        return {name: own[name] for name in CURVE_FIELDS}
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The runs of a grid along one axis of `AXIS_TITLES`. `places`: what the axis holds, in order; `note`: what may be
-    concluded, where that needs words."""
-
-    axis: str
-    places: tuple[str, ...]
-    points: tuple[Point, ...]
-    note: str = ""
-
-    @property
-    def title(self) -> str:
-        """The heading of the figure."""
-        return f"Headline scores over {AXIS_TITLES[self.axis]}"
-
-    def panels(self) -> list[tuple[str, list[Point]]]:
-        """(title, points) for each dataset, target and metric."""
-        found: dict[str, list[Point]] = {}
-        for point in self.points:
-            found.setdefault(f"{point.dataset}, {point.target}: {point.metric}", []).append(point)
-        return list(found.items())
 
 
 def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
     """A curve for each axis along which some runs differ, each given as the content of run.yaml and its scores."""
     found = []
     for axis in AXIS_TITLES:
+        if axis == "given":
+            differing = _differing([run for run, _ in runs], axis)
+            if curve := given_curve(runs, [_points(axis, run, scores, differing) for run, scores in runs]):
+                found.append(curve)
+            continue
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
             differing = _differing([run for run, _ in runs], axis)
@@ -96,6 +51,8 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
 def draw_curve(curve: Curve) -> Figure:
     """A panel for each dataset and target: removed modalities from top to bottom, all else as lines, those of controls
     in grey."""
+    if curve.axis == "given":
+        return draw_given(curve)
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
@@ -106,7 +63,7 @@ def draw_curve(curve: Curve) -> Figure:
             marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
         marks += _lines_of_controls(curve, points)
         for k, name in enumerate(lines):
-            own = _along(curve, points, name)
+            own = curve.along(points, name)
             at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
             scores = [point.score for point in own]
             if not lying:
@@ -118,23 +75,14 @@ def draw_curve(curve: Curve) -> Figure:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
             drawn.append(Panel(title, marks, places, metric))
-    about_all = (
-        f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}. {curve.note}"
-    )
-    return figure(drawn, curve.title, about_all.strip())
+    return figure(drawn, curve.title, curve.about)
 
 
-def _along(curve: Curve, points: Sequence[Point], name: str) -> list[Point]:
-    """The points of a line whose score is known, in the order of the axis."""
-    own = [point for point in points if point.line == name and point.score.defined]
-    return sorted(own, key=lambda point: curve.places.index(point.at))
-
-
-def _lines_of_controls(curve: Curve, points: Sequence[Point]) -> list[Mark]:
+def _lines_of_controls(curve: Curve, points: list[Point]) -> list[Mark]:
     """A grey line for each control, under one entry of the legend; a tooltip names it."""
     marks: list[Mark] = []
     for name in dict.fromkeys(point.line for point in points if point.control):
-        own = _along(curve, points, name)
+        own = curve.along(points, name)
         at, means = [curve.places.index(point.at) for point in own], [point.score.mean for point in own]
         marks.append(line(at, means, colour="muted", width=1.0, label="" if marks else "controls"))
         tips = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
@@ -186,7 +134,7 @@ def _of_controls(runs: Sequence[tuple[Mapping[str, Any], Scores]], several: bool
         for method in _points("lag", run, scores, ()):
             for control in scores.controls(method.target):
                 score = control.scores.get(method.metric, Score())
-                point = replace(method, line=f"{control.name}{protocol}", score=score, control=True)
+                point = replace(method, line=f"{control.name}{protocol}", score=score, kind="control")
                 if score.defined:
                     found.setdefault((point.dataset, point.target, point.metric, point.line, point.at), point)
     return list(found.values())
@@ -216,6 +164,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "label_fraction": f"{_place('label_fraction', run)} of the labels",
         "lag": f"lag of {_place('lag', run)} s",
+        "given": "" if recorded_given(run.get("given")) is None else f"given {_place('given', run)}",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
@@ -230,6 +179,9 @@ def _lags(run: Mapping[str, Any]) -> list[float]:
 def _place(axis: str, run: Mapping[str, Any]) -> str:
     if axis == "lag":
         return ", ".join(f"{lag_s:g}" for lag_s in _lags(run))
+    if axis == "given":
+        given = recorded_given(run.get("given"))
+        return "" if given is None else given.text
     value = run["config"].get(axis)
     if axis == "drop":
         return ", ".join(value) or "none"

@@ -9,7 +9,7 @@ from embench.callbacks import ProgressCallback
 from embench.data.cohort import build_cohort
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.protocols import Protocol
+from embench.protocols import Given, Protocol
 from embench.records.scores import Control
 from embench.statistics import evaluation
 from embench.statistics.controls import NOT_TO_CLEAR
@@ -28,7 +28,8 @@ def describe_controls(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """The controls of a dataset, fitted and scored in the folds of a run with these seeds. The numbers are those of a
-    run's `scores.json`, if all subjects have any of the run's modalities.
+    run's `scores.json`, if all subjects have any of the run's modalities; where a run says what test subjects give,
+    those of one to which they give nothing.
 
     Args:
         progress: called with (folds whose controls are fitted, folds in all, the target).
@@ -59,8 +60,10 @@ def describe_controls(
         if progress:
             progress(done + of_target, total, name)
 
+    chosen = protocol.personal is not None and protocol.personal.gives == "units"
+    given = Given() if chosen else None
     for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
-        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False).scores
+        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False, given=given).scores
         done += len(folds)
         found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
         found["headlines"] |= scores.headlines

@@ -148,10 +148,11 @@ def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]
         for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
     ]  # fmt: skip
     about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
-    adds = verdicts(entry.run.content(), entry.scores)[target].adds_sentences
+    verdict = verdicts(entry.run.content(), entry.scores)[target]
     return {
         **about,
-        "adds": adds,
+        "adds": verdict.adds_sentences,
+        "personal": verdict.personal,
         "scores": ordered,
         "controls": controls,
         "undefined": _repeated([score.undefined for _, score in ordered] + [c["score"].undefined for c in controls]),

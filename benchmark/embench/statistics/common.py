@@ -12,6 +12,7 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.units import LabelRule, Target
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Predictions
 from embench.records.record import Record
+from embench.records.wording import format_value
 from embench.statistics.joined import Joined, join, unit_length
 
 _SAME = {
@@ -20,11 +21,16 @@ _SAME = {
     "protocol": ("protocol", "name"),
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
+    "what test subjects give first": ("given",),
     "target access": ("target_access",),
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
 """Fields of `run.yaml` that have to be equal, in words."""
+_HINTS = {
+    "what test subjects give first": "run both at the same --given; embench compare --given K compares what methods "
+    "gain at K over nothing given"
+}
 
 
 def common_targets(records: Sequence[Record]) -> list[str]:
@@ -43,15 +49,26 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
     for what, path in _SAME.items():
         if what in but:
             continue
-        values = [reduce(lambda part, key: part[key], path, r.run) for r in records]
+        values = [_value(r.run, path) for r in records]
         for r, value in zip(records, values, strict=True):
             if value != values[0]:
                 raise UsageError(
                     f"runs can't be compared: they differ in {what}",
                     where=f"{records[0].run['id']} and {r.run['id']}",
-                    expected=f"the same, but it is {values[0]} and {value}",
-                    hint="run both in the same way",
+                    expected=f"the same, but it is {_told(values[0])} and {_told(value)}",
+                    hint=_HINTS.get(what, "run both in the same way"),
                 )
+
+
+def _value(run: Mapping[str, Any], path: Sequence[str]) -> Any:
+    found: Any = run
+    for key in path:
+        found = found.get(key)
+    return found
+
+
+def _told(value: Any) -> str:
+    return format_value(value, missing="nothing") or "nothing"
 
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:

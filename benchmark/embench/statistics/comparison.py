@@ -79,7 +79,7 @@ def compare(
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
-    methods = {id(method.record): method for method in _methods(records, targets[0], metric)}
+    methods = {id(method.record): method for method in methods_on_common(records, targets[0], metric)}
     return _pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
 
 
@@ -91,7 +91,7 @@ def paired_gap(one: Record, other: Record, target: str, metric: str | None = Non
         UsageError, DataError: as `compare`.
     """
     check_same([one, other], but=["seeds"])
-    methods = {id(method.record): method for method in _methods([one, other], target, metric)}
+    methods = {id(method.record): method for method in methods_on_common([one, other], target, metric)}
     pair = methods[id(one)], methods[id(other)]
     return _over_folds(*pair, _apart(*pair))[1] if pair[0].about.over == "folds" else _gap_over_subjects(*pair)[0]
 
@@ -106,7 +106,7 @@ def compare_all(
         UsageError, DataError: as `compare`.
     """
     check_same(records, but=["seeds"])
-    methods = {target: _methods(records, target, metric) for target in targets or common_targets(records)}
+    methods = {target: methods_on_common(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
     corrected = iter(significance.holm(every))
@@ -126,7 +126,7 @@ def compare_all(
 
 
 @dataclass(frozen=True)
-class _About:
+class SharedFacts:
     """Facts that the methods of a comparison share. `group` (P,): those of its subjects. `trained`: see
     `Joined.trained`."""
 
@@ -146,14 +146,16 @@ class _About:
 
 
 @dataclass(frozen=True)
-class _Method:
+class ComparedMethod:
+    """A method on the units that all methods of a comparison predict; `about`: facts that they share."""
+
     name: str
     record: Record
     joined: Joined
     score: Estimate
     by_fold: ByFold
     summands: np.ndarray | None
-    about: _About
+    about: SharedFacts
 
     @property
     def told(self) -> Estimate:
@@ -161,8 +163,12 @@ class _Method:
         return with_interval_of(scoring_of(self.record.run), self.about.metric, self.score)
 
 
-def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
-    """The methods on the units that all of them predict, best first."""
+def methods_on_common(records: Sequence[Record], target: str, metric: str | None) -> list[ComparedMethod]:
+    """The methods of records on the units that all of them predict, best first.
+
+    Raises:
+        UsageError, DataError: as `compare`.
+    """
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores.headlines[target]
     facts = metric_facts(name)
@@ -171,7 +177,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     every = joined_on_common(records, rule, groups)
     design = records[0].run["cohort"].get("design")
     jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
-    about = _About(
+    about = SharedFacts(
         target=target,
         metric=name,
         higher_is_better=facts.higher,
@@ -187,7 +193,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         shared_stimuli=has_shared_stimuli(records[0]),
     )
     made = []
-    for r, method, joined in zip(records, _names(records), every, strict=True):
+    for r, method, joined in zip(records, method_names(records), every, strict=True):
         score, by_fold = estimate(name, joined, rule, jackknife)
         if score is None:
             raise UsageError(
@@ -198,11 +204,11 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
             what = f"{name} of {target} is undefined: {score.reason}"
             raise DataError(what, where=method, hint=other and f"--metric {other}")
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
-        made.append(_Method(method, r, joined, score, by_fold, summands, about))
+        made.append(ComparedMethod(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if facts.higher else m.score.mean)
 
 
-def _pair(one: _Method, other: _Method) -> Comparison:
+def _pair(one: ComparedMethod, other: ComparedMethod) -> Comparison:
     about = one.about
     apart = _apart(one, other)
     tests, gap, error, df = (
@@ -242,7 +248,7 @@ TestResults = tuple[dict[str, float], Estimate, float | None, float]
 freedom."""
 
 
-def _gap_over_subjects(one: _Method, other: _Method) -> tuple[Estimate, float | None]:
+def _gap_over_subjects(one: ComparedMethod, other: ComparedMethod) -> tuple[Estimate, float | None]:
     """The difference, and the variance that shared training subjects add, which is in its interval."""
     about = one.about
     gap = paired_difference(one.score, other.score, about.group)
@@ -254,7 +260,7 @@ def _gap_over_subjects(one: _Method, other: _Method) -> tuple[Estimate, float | 
     return widen(gap, shared), shared
 
 
-def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
+def _over_subjects(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
     about = one.about
     gap, shared = _gap_over_subjects(one, other)
     _, codes = np.unique(about.group, return_inverse=True)
@@ -276,7 +282,7 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
     return tests, gap, gap.error, gap.df
 
 
-def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
+def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -> TestResults:
     """Test over folds where a method is tested on its training subjects, so that no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
@@ -288,7 +294,7 @@ def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     return {"corrected resampled t": significance.t_test(mean, error, df)}, gap, error, df
 
 
-def _apart(one: _Method, other: _Method) -> np.ndarray:
+def _apart(one: ComparedMethod, other: ComparedMethod) -> np.ndarray:
     """(J,) the differences of folds and seeds in which both have a score."""
     both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
     return np.array([a - b for a, b in both if a is not None and b is not None])
@@ -305,8 +311,8 @@ def _tried(of: Record, target: str) -> int | None:
     return tried.get(target) if isinstance(tried, Mapping) else tried
 
 
-def _names(records: Sequence[Record]) -> list[str]:
-    """Names of methods: by their parts, and by the run where several have the same parts."""
+def method_names(records: Sequence[Record]) -> list[str]:
+    """The names of records' methods: by their parts, and by the run where several have the same parts."""
     plain = [method_name(r.run) for r in records]
     return [
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]

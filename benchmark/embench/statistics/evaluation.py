@@ -156,6 +156,8 @@ def run_circumstances(
     }
     more: dict[str, Any] = {"modalities": added} if added else {}
     more_facts: dict[str, Any] = {} if given is None else {"given": given.plain()}
+    if cohort.slices is not None:
+        more_facts["giving"] = cohort.slices.words
     if time_context:
         more_facts["time_context"] = time_context
     return Circumstances(
@@ -207,7 +209,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
     return [
         {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
         for seed, of_seed in folds.items()
-        for row in roles(units, of_seed, cohort.groups)
+        for row in roles(units, of_seed, cohort.groups, given=cohort.slices is not None)
     ]
 
 

@@ -56,7 +56,7 @@ class FoldControls:
                 moments=self.protocol.scoring == 3 and cohort.design == "shared_stimuli",
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
-            if cohort.slices is not None and self.given is not None:
+            if cohort.slices is not None:
                 known = train[np.isfinite(labels[train])]
                 task = ControlTask(
                     of_fold.target, cohort.units, labels, known, index, {}, cohort.sessions, None, of_fold.seed,

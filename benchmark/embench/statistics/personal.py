@@ -6,6 +6,9 @@ alone on the same features (`slice_only`); the share of each class among them, o
 clock, the time since they ended (`since_slice`). Labels help where the headline is above all of these. Where they do
 not, normalisation may: it moves a subject's level, by which a score inside subjects gains nothing, and a score of
 probabilities does.
+
+A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
+subjects alone (`nothing_given`), and with the last three.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ def gains(
     target: Target, headline: str, methods: Mapping[str, object], gain: Gain, is_better: Callable[[Any, str], bool]
 ) -> dict[str, Any] | None:
     """The part of a target in `personal` of `scores.json`: what the `model` among the `methods` gains over each of
-    `COMPARED` that was predicted, and normalisation over nothing; None where nothing was given.
+    `COMPARED` that was predicted, and normalisation over nothing, where it is by what is given; None where nothing was.
 
     Args:
         gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
@@ -45,7 +48,7 @@ def gains(
     compared = [name for name in COMPARED if name in methods]
     if NOTHING_GIVEN not in compared:
         return None
-    labelled = SLICE_NORMALISED in compared
+    normalised, labelled = SLICE_NORMALISED in compared, SLICE_ONLY in compared
     level = LEVEL_SCORES[target.kind]
 
     def of(one: str, other: str) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def gains(
         return found
 
     over = {name: of("model", name) for name in compared}
-    normalising = of(SLICE_NORMALISED, NOTHING_GIVEN) if labelled else over[NOTHING_GIVEN]
+    normalising = of(SLICE_NORMALISED, NOTHING_GIVEN) if normalised else {} if labelled else over[NOTHING_GIVEN]
     by_labels = labelled and all(gap[headline]["clears"] for gap in over.values())
     by_level = any(gap["clears"] for gap in normalising.values())
     return {
@@ -69,19 +72,22 @@ def gains(
     }
 
 
-def slice_controls(task: ControlTask, slices: Slices, placed: Placed, given: Given) -> dict[str, ControlPrediction]:
-    """The controls that read labels and times alone, of the test units of a fold: none where nothing is given."""
-    if not given.units:
+def slice_controls(
+    task: ControlTask, slices: Slices, placed: Placed, given: Given | None
+) -> dict[str, ControlPrediction]:
+    """The controls that read labels and times alone, of the test units of a fold: none where nothing is given.
+    `given`: None where all that subjects may give is trained on."""
+    if given is not None and not given.units:
         return {}
-    first = slices.given(given.units)
+    first = slices.rank > 0 if given is None else slices.given(given.units)
     since = _seconds_since(placed, first)
     learned = task.train[slices.scored[task.train] & np.isfinite(since[task.train])]
     made: dict[str, ControlPrediction] = {}
     if not len(learned):
-        made[SINCE_SLICE] = Undefined("the release hides when units were recorded")
+        made[SINCE_SLICE] = Undefined("nothing says how long after what subjects gave units were recorded")
     else:
         made[SINCE_SLICE] = boosted(replace(task, train=learned), since[:, None])
-    if given.labelled:
+    if given is None or given.labelled:
         made[SLICE_SHARE] = _share_of_slice(task, placed, first)
     return made
 

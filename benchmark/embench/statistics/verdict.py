@@ -9,6 +9,7 @@ from typing import Any
 
 from embench.interfaces.recording import names_in
 from embench.protocols import Design
+from embench.records.personal_words import gain_sentences
 from embench.records.scores import Adds, Control, Score, Scores
 from embench.records.wording import format_controls, format_figure, format_score, in_words, inside_subjects
 from embench.statistics.metrics import metric_facts
@@ -153,6 +154,7 @@ class TargetVerdict:
         compared: the controls with a paired difference of the headline.
         exploratory: other scores that the subjects of this run allow.
         adds: what it adds to clock and movement; None where the protocol does not ask.
+        personal: what it gains by what test subjects gave first, in sentences; none where they gave nothing.
         whole_session: whether its normalisation reads the test subject's whole session. `reads`: its modalities.
         asked: whether it is judged by what it adds, as from version 3 on, and not by the controls that it is above.
         borderline: what a low end is near to where it is: chance, or 0 of a figure that decides what it adds.
@@ -169,6 +171,7 @@ class TargetVerdict:
     borderline: tuple[str, ...] = ()
     whole_session: bool = False
     reads: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -237,11 +240,16 @@ class TargetVerdict:
 
     @property
     def sentences(self) -> list[str]:
-        """Sentences on the headline and its verdict, or on its needs where it is undefined, and on exploratory
-        scores."""
+        """Sentences on the headline and its verdict, or on its needs where it is undefined, on what it gains by what
+        subjects gave, and on exploratory scores."""
         needs = metric_facts(self.metric).needs.removesuffix(".") if self.why.startswith(_TOO_FEW) else ""
         told = [f"{self.headline}; {self.finding}", needs]
-        return [*filter(None, told), *self.adds_sentences, *(each.sentence for each in self.exploratory)]
+        return [
+            *filter(None, told),
+            *self.personal,
+            *self.adds_sentences,
+            *(each.sentence for each in self.exploratory),
+        ]
 
 
 def unranked(headline: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
@@ -272,11 +280,13 @@ def verdict(
     *,
     whole_session: bool = False,
     reads: tuple[str, ...] = (),
+    given: Mapping[str, int | str] | None = None,
 ) -> TargetVerdict:
     """The verdict on a target of a study of this design; None, in early records, leaves out the exploratory scores.
 
     Args:
-        scoring: that of the protocol. `whole_session`, `reads`: see `TargetVerdict`.
+        scoring: that of the protocol. `whole_session`, `reads`: see `TargetVerdict`. `given`: what test subjects gave,
+            as run.yaml holds it.
     """
     metric = scores.headlines[target]
     return TargetVerdict(
@@ -295,6 +305,7 @@ def verdict(
         tuple(borderline(scores, target)) if scoring == 3 else (),
         whole_session,
         reads,
+        tuple(gain_sentences(scores, target, given)),
     )
 
 
@@ -321,7 +332,7 @@ def verdicts(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetVerdict]
     whole = run.get("target_access") == "unlabelled" and not run.get("outside")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
     return {
-        target: verdict(scores, target, design, scoring, whole_session=whole, reads=reads)
+        target: verdict(scores, target, design, scoring, whole_session=whole, reads=reads, given=run.get("given"))
         for target in scores.headlines
     }
 

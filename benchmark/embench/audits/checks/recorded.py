@@ -10,7 +10,7 @@ from embench.audits.checks.evidence import Evidence, FittedStatistics, RecordEvi
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.audited import MANY_METHODS
 from embench.leaderboard.verify import wrong_scores, wrong_statements
-from embench.protocols import Given, access_of
+from embench.protocols import access_of, recorded_given
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
@@ -120,14 +120,13 @@ def check_statements(e: RecordEvidence) -> CheckResult:
 def check_access(e: Evidence) -> CheckResult:
     """The rules and data that the record states are the real ones."""
     run, findings = e.record.run, []
-    given = run.get("given")
-    claimed, real = run["target_access"], access_of(e.protocol, None if given is None else Given.of(given))
+    claimed, real = run["target_access"], access_of(e.protocol, recorded_given(run.get("given")))
     order = ("none", "baseline", "unlabelled")
     if claimed != real:
-        less = claimed in order and real in order and order.index(claimed) < order.index(real)
+        more = claimed in order and real in order and order.index(claimed) > order.index(real)
         what = f"the record states access `{claimed}` to data of test subjects, but its protocol gives `{real}`"
         todo = "run again, or correct the record: entries with different access are not ranked together"
-        findings.append(AuditFinding("severe" if less else "warning", what, {}, todo))
+        findings.append(AuditFinding("warning" if more else "severe", what, {}, todo))
     if bool(run["protocol"]["leaks"]) != e.protocol.leaks or run["protocol"]["hash"] != e.protocol.hash:
         about = {"recorded": run["protocol"]["hash"], "published": e.protocol.hash}
         what = f"the rules of the protocol differ from those published as {e.protocol.name}"

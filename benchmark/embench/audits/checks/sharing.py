@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from embench.audits.checks.evidence import Evidence, RecordEvidence, first_names
 from embench.interfaces.metric import Undefined
+from embench.protocols.partition import GIVES
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.names import family_of
 
@@ -17,8 +18,8 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     """No subject is tested by a network that learned from it, or from a subject recorded together with it.
 
     Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
-    trained on too. Subjects of another dataset are others, whatever their names; `copies` and `pretraining` compare
-    signals.
+    trained on too, unless the protocol trains on what it gives. Subjects of another dataset are others, whatever their
+    names; `copies` and `pretraining` compare signals.
     """
     if e.manifest.dev:
         return Undefined("--dev scores validation subjects")
@@ -28,11 +29,13 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
     source = e.record.run["config"].get("train_dataset")
     elsewhere = bool(source) and family_of(source) != family_of(e.manifest.dataset.name)
     for row in e.record.folds:
+        if row["role"] == GIVES and e.protocol.trains_on_given:
+            continue
         if row["role"] and not (elsewhere and row["role"] != "test"):
             part = "test" if row["role"] == "test" else "learned"
             sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
-    if shared:
+    if shared and not _learns_from_given(e):
         what = f"{len(shared)} subjects are in both training and test of a fold"
         findings.append(AuditFinding(severity, what, {"people": first_names(shared)}, _SPLIT))
     bound = {
@@ -59,6 +62,11 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
         )
         findings.append(AuditFinding(severity, what, {"people or groups": first_names(several)}, _SPLIT))
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
+
+
+def _learns_from_given(e: RecordEvidence) -> bool:
+    """True where test subjects are trained on by the protocol: in what they gave before they were scored."""
+    return e.protocol.personal is not None and e.protocol.personal.gives != "units"
 
 
 def _several(e: RecordEvidence) -> set[str]:

@@ -20,6 +20,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target, Units
 from embench.leaderboard.audited import MISCALIBRATED
+from embench.protocols import MADE_BY_METHOD
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.finding_texts import FITTING, LEARNING
 from embench.records.predictions import MODEL
@@ -231,7 +232,7 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
         model = mean_of_known(values)
-        rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n != MODEL}
+        rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n not in (MODEL, *MADE_BY_METHOD)}
         for folder in e.baselines:
             if found := _of_baseline(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
                 rivals[f"baseline {folder.name}"] = found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from embench.protocols import MADE_BY_METHOD
 from embench.records.record import Record
 from embench.records.wording import bare_name, describe_added_modalities, format_control, format_score, in_words
 from embench.report.facts import RunFacts
@@ -37,6 +38,7 @@ def reforms_checklist(folder: Path, record: Record) -> str:
         asked=any(head.asked for head in run.verdicts.values()),
         baselines=_baselines(run),
         adds=[f"of {in_words(head.target)}, it {head.finding}" for head in run.verdicts.values() if head.adds],
+        gains=[sentence for head in run.verdicts.values() for sentence in head.personal],
         findings=[f"{found['severity']}: {found['what']}" for found in findings if found["severity"] != "note"],
         headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts.values()],
         others=[metric_facts(metric).title for metric in sorted(others)],
@@ -72,7 +74,7 @@ def _baselines(run: RunFacts) -> list[str]:
     texts = []
     for head in run.verdicts.values():
         for control in run.scores.controls(head.target) if head.asked else ():
-            if not control.reason:
+            if not control.reason and control.name not in MADE_BY_METHOD:
                 score = format_control(control.scores.get(head.metric), missing="undefined")
                 texts.append(f"{in_words(control.name)} {score}")
         for control in head.compared:

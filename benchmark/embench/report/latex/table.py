@@ -13,6 +13,7 @@ from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts
 from embench.report.text import escape, render_text
 from embench.statistics.metrics import metric_facts
+from embench.statistics.personal import COMPARED
 from embench.statistics.verdict import NOT_COMPARED
 
 DEFAULT_COLUMNS = (
@@ -82,7 +83,7 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
     rows, marks = [], {run.manifest.id: _mark(run, target) for run in runs}
     for run in runs:
         mark = rf"\textsuperscript{{{marks[run.manifest.id]}}}" if marks[run.manifest.id] else ""
-        about = [escape(run.name) + mark, *(str(_counts(run)[name]) for name in counts)]
+        about = [escape(run.row_name) + mark, *(str(_counts(run)[name]) for name in counts)]
         rows.append([*about, *_scores(run.scores.of(target), shown, format_score, run.costs)])
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
     controls = [
@@ -92,7 +93,7 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
             *_scores(control.scores, shown, format_control, {}),
         ]
         for control in largest.scores.controls(target)
-        if not control.reason
+        if not control.reason and control.name not in COMPARED
     ]
     return render_text(
         "table.tex",
@@ -120,7 +121,7 @@ def _levels(runs: Sequence[RunFacts], target: str) -> list[str]:
         adds = run.verdicts[target].adds
         if adds and adds.decides:
             level = adds.judged if adds.movement else ""
-            by_level.setdefault(_LEVELS[level], []).append(escape(run.name))
+            by_level.setdefault(_LEVELS[level], []).append(escape(run.row_name))
     if not by_level:
         return []
     if len(by_level) == 1:

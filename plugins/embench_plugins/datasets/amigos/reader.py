@@ -274,7 +274,9 @@ class AmigosAll(Amigos):
     """The reader of short and long videos with the subjects' own ratings: all that a subject rated, alone or in a
     group. Whoever watched a long video in a group stays with it in all recordings."""
 
-    card = replace(AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos")
+    card = replace(
+        AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos", sessions=("short", "long")
+    )
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
 
 
@@ -297,6 +299,7 @@ class AmigosExternal(Amigos):
             *valued(SCALES, LabelRule("mean", annotator="external"), (-1.0, 1.0)),
         ),
         longest_s=max(map(files.longest_s, LONG)),
+        sessions=("short", "long"),
     )
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)

@@ -43,6 +43,7 @@ def card(of: Unlabelled) -> Card:
         skip_s=of.skip_s,
         default_targets=of.default_targets,
         raters=raters_of(of.labels),
+        sessions=of.sessions,
     )
 
 

@@ -381,12 +381,12 @@ class Unlabelled(Part):
     default_targets: tuple[str, ...] = ()
     baseline: Rest | None = None
     skip_s: Annotated[float, Field(ge=0)] = 0.0
+    sessions: tuple[Text, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """In the order of the field's list."""
-        there = {m for source in self.recordings for m in source.modalities}
-        return tuple(m for m in SENSED if m in there)
+        return tuple(m for m in SENSED if any(m in source.modalities for source in self.recordings))
 
 
 class Description(Unlabelled):

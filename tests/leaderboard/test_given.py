@@ -1,0 +1,177 @@
+"""Entries of methods that test subjects give something: what is compared with a method is its own, what was given is
+what the record says, and rows are ranked among those that were given as much."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embench.errors import CheckFailed, DataError
+from embench.leaderboard.alike import already_there, unlike
+from embench.leaderboard.rows import class_of, ranked_rows
+from embench.leaderboard.sealing import sealed_scores
+from embench.leaderboard.shown import load_shown_entries
+from embench.leaderboard.verify import wrong_statements
+from embench.protocols import MADE_BY_METHOD, Given, load_protocol
+from embench.records import entry
+from embench.records.predictions import Predictions
+from embench.records.record import Record, read_record
+from embench.records.scores import Scores
+from embench.statistics import evaluation
+from embench.statistics.scores import compute_scores
+
+from ..tiny import scored
+from .made_up import put
+from .test_verify import edit, made_record, publish, verify
+
+PROTOCOL = load_protocol("personalise-v1")
+RECORDED = {"name": PROTOCOL.name, "version": PROTOCOL.version, "hash": PROTOCOL.hash, "leaks": False}
+METHODS = ("model", "majority", "elapsed_time", *MADE_BY_METHOD, "slice_share", "since_slice")
+
+
+def personal_record(
+    given: Given, name: str = "cnn_tf-single-0123456789", others: float = 0.0, units: int = 12
+) -> Record:
+    """A run of which test subjects gave something; `others`: what is added to what its method is compared with."""
+    made = scored._run(units - 4, units, strength=0.5, methods=METHODS)
+    named = made.predictions["method"]
+    made.predictions = Predictions({
+        **made.predictions.columns,
+        "score": made.predictions["score"] + others * np.isin(named, MADE_BY_METHOD),
+    })  # fmt: skip
+    record = made_record(made, scored.BINARY)
+    scores = compute_scores(
+        made.predictions, made.labels, targets=[scored.BINARY], protocol=PROTOCOL, design="shared_stimuli",
+        groups=made.groups, unit_length_s=10.0,
+    )  # fmt: skip
+    scores = Scores({**scores, "adds": {"stress": {"undefined": "it is made up"}}, "coverage": {"stress": 1.0}})
+    rules = {**RECORDED, "rules": PROTOCOL.model_dump(mode="json", exclude_none=True)}
+    run = copy.deepcopy(record.run) | {
+        "id": name, "protocol": rules, "target_access": given.access, "given": given.plain(),
+        "scoring": evaluation.scoring_identity(),
+    }  # fmt: skip
+    run["config"]["given"] = given.text
+    return replace(record, run=run, scores=scores)
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return personal_record(Given(5))
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Record) -> Path:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    return publish(tmp_path, record)
+
+
+def test_what_is_compared_with_a_method_lies_with_it_and_comes_back(published: Path, record: Record) -> None:
+    verify(published)
+    again = read_record(published)
+    for method in METHODS:
+        here, there = (r.predictions.take(r.predictions.rows_with(method=method)) for r in (again, record))
+        assert sorted(here["score"].tolist()) == sorted(there["score"].tolist()), method
+    assert again.scores["controls"] == record.scores["controls"]
+    assert again.scores["personal"] == record.scores["personal"]
+
+
+def test_methods_share_controls_and_not_what_each_is_compared_with(tmp_path: Path, record: Record) -> None:
+    one = publish(tmp_path, record)
+    other = publish(tmp_path, personal_record(Given(5), "cnn_tf-single-1123456789", others=0.25))
+    parts = [read_record(folder).run["entry"] for folder in (one, other)]
+    assert parts[0] == parts[1]
+    shared = entry.read_shared_numbers(entry.shared_folder(one), "controls", parts[0]["controls"])
+    assert {name.partition("/")[0] for name in shared} == set(METHODS) - {"model", *MADE_BY_METHOD}
+    assert unlike(one, [other]) == []
+
+
+def test_entries_that_were_given_otherwise_are_neither_copies_nor_contradictions(
+    tmp_path: Path, record: Record
+) -> None:
+    one, less = publish(tmp_path, record), personal_record(Given(2), "cnn_tf-single-2123456789")
+    rows = less.predictions
+    moved = rows["score"] + 0.1 * (rows["method"] == "since_slice")
+    again = replace(less, predictions=Predictions({**rows.columns, "score": moved}))
+    other = publish(tmp_path, again)
+    assert already_there(other, [one]) is None
+    assert unlike(other, [one]) == []
+    said = publish(tmp_path, replace(again, run={**again.run, "given": {"labelled": 5}, "id": "cnn_tf-single-3"}))
+    assert already_there(said, [one]) == one.name
+    assert any("controls: since_slice" in wrong for wrong in unlike(said, [one]))
+
+
+CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({"given": {}, "target_access": "none"}, "given: 0, but the method is compared with nothing_given"),
+    "no labels": (
+        {"given": {"unlabelled": 5}, "target_access": "5 unlabelled units a class"},
+        "given: unlabelled:5, but the method is compared with nothing_given",
+    ),
+    "less": (
+        {"given": {"labelled": 2}, "target_access": "2 labelled units a class"},
+        "given: 2, but config.given is 5",
+    ),
+    "not said": ({"given": None, "target_access": "none"}, "given: not said, which personalise-v1 asks"),
+    "another access": ({"target_access": "unlabelled"}, "protocol.leaks or target_access"),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_record_that_says_another_amount_is_refused(record: Record, name: str) -> None:
+    claim, found = CLAIMS[name]
+    assert not list(wrong_statements(record))
+    assert any(found in wrong for wrong in wrong_statements(replace(record, run={**record.run, **claim})))
+
+
+def test_a_record_of_nothing_is_compared_with_nothing(record: Record) -> None:
+    nothing = {"given": {}, "target_access": "none", "config": {**record.run["config"], "given": "0"}}
+    kept = record.predictions.take(~np.isin(record.predictions["method"], MADE_BY_METHOD))
+    controls = {name: of for name, of in record.scores["controls"].items() if name not in MADE_BY_METHOD}
+    honest = replace(record, predictions=kept, scores=Scores({**record.scores, "controls": controls}))
+    assert not list(wrong_statements(replace(honest, run={**record.run, **nothing})))
+
+
+def test_no_control_is_taken_from_an_entry_s_own_files(published: Path) -> None:
+    """Others confirm what is shared; a method that brought its own controls would bring weak ones."""
+    numbers = entry.read_numbers(published / entry.PREDICTIONS_FILE)
+    entry.write_numbers(published / entry.PREDICTIONS_FILE, {**numbers, "majority/score": numbers["score"]})
+    with pytest.raises(DataError, match="majority/score"):
+        read_record(published)
+    entry.write_numbers(published / entry.PREDICTIONS_FILE, numbers)
+    before = read_record(published).scores["controls"]
+    edit(published / "scores.json", lambda s: s["controls"].update(majority=s["controls"]["slice_only"]))
+    assert read_record(published).scores["controls"] == before
+
+
+def test_gains_that_do_not_follow_are_refused(published: Path) -> None:
+    edit(published / "scores.json", lambda s: s["personal"]["stress"].update(gains_by="labels"))
+    with pytest.raises(CheckFailed, match=r"scores\.json: personal\.stress\.gains_by"):
+        verify(published)
+
+
+def test_sealed_gains_over_controls_are_those_of_the_headline_with_three_digits() -> None:
+    kept = sealed_scores(personal_record(Given(5), units=20).scores)
+    assert sealed_scores(kept) == kept
+    over = kept["personal"]["stress"]["over"]
+    assert {tuple(gains) for gains in over.values()} == {("auroc_crossed",)}
+    means = [gap["mean"] for gains in over.values() if "mean" in (gap := gains["auroc_crossed"]["difference"])]
+    assert means
+    assert means == [round(mean, 3) for mean in means]
+    assert "left_out': ['" not in json.dumps(kept)
+
+
+def test_rows_are_ranked_among_those_that_were_given_as_much(tmp_path: Path) -> None:
+    access = {"a": Given(5), "b": Given(5), "c": Given(5, labelled=False), "d": Given(), "e": Given.read("session")}
+    for name, given in access.items():
+        more = {"protocol": PROTOCOL.name, "given": given.plain(), "access": given.access}
+        put(tmp_path, f"cnn_tf-late-{name}", 0.6, **more)
+    rows, rankings = ranked_rows(load_shown_entries(tmp_path), "stress")
+    apart = {row.id[-1]: (class_of(row), row.apart) for row in rows if row.is_method}
+    assert apart["a"][0] == apart["b"][0]
+    assert len({of for of, _ in apart.values()}) == len(rankings) == 4
+    assert apart["c"][1] == ("given 5 units of each class without their labels",)
