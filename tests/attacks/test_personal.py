@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from embench.data.giving import folds_after_giving
 from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
@@ -17,33 +16,15 @@ from embench.planning.plan import Plan
 from embench.records.record import read_record
 
 from ..tiny.fixtures import cache
+from ..tiny.giving import bench, giving
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, write
 
-__all__ = ["cache"]
+__all__ = ["bench", "cache", "giving"]
 PLUGINS = Path(__file__).parents[1] / "tiny" / "personal.py"
 
 
 def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"
-
-
-@pytest.fixture(scope="session")
-def giving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Nine subjects with twelve recordings each, and the rules of personalise-v1 in three folds, with the scores of
-    version 2."""
-    folder = tmp_path_factory.mktemp("giving")
-    path = folder / "mine.yaml"
-    personal = {"gives": "units", "most": 10, "guard_s": 60.0}
-    rules = {**RULES, "headline": "by_design", "normalise": "given", "personal": personal}
-    path.write_text(yaml.safe_dump(rules))
-    return write(folder, make_subjects(9, stimuli=12)), str(path)
-
-
-@pytest.fixture
-def bench(giving: tuple[Path, str], tmp_path: Path) -> Bench:
-    data, protocol = giving
-    return Bench(data, tmp_path / "runs", protocol=protocol)
 
 
 def names_of(plan: Plan, task: dict[str, np.ndarray], prefix: str = "") -> list[str]:
