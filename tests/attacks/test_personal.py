@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embench.audits.checks.sharing import check_samples
+from embench.audits.collect import collect_evidence
 from embench.data.giving import folds_after_giving
 from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
 from embench.errors import CheckFailed, PluginError
 from embench.planning.plan import Plan
+from embench.records.predictions import Predictions
 from embench.records.record import read_record
 
 from ..tiny.fixtures import cache
@@ -138,6 +141,23 @@ def rows_of(run: Any, method: str = "model") -> np.ndarray:
     rows = read_record(run.folder).predictions
     rows = rows.take(rows["method"] == method)
     return rows["score"][np.lexsort([rows["unit"], rows["target"], rows["seed"]])]
+
+
+@pytest.mark.slow
+def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench: Bench) -> None:
+    run = bench.run("Moments", fusion="logreg", modalities="ecg", given="2")
+    evidence = collect_evidence(run.folder, data_root=bench.data)
+    assert not check_samples(evidence).findings
+    rows = evidence.record.predictions
+    subject = str(rows["subject"][0])
+    cohort = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2").test
+    assert cohort.slices is not None
+    given = next(u.id for u, rank in zip(cohort.units, cohort.slices.rank, strict=True) if rank and u.subject == subject)
+    theirs = rows["unit"] == rows["unit"][0]
+    forged = rows.columns | {"unit": np.where(theirs, given, rows["unit"].astype(object)).astype(str)}
+    record = replace(evidence.record, predictions=Predictions(forged))
+    found = check_samples(replace(evidence, record=record)).findings
+    assert [f.severity for f in found if "gave before" in f.what] == ["severe"]
 
 
 @pytest.mark.slow
