@@ -152,9 +152,10 @@ def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench:
     subject = str(rows["subject"][0])
     cohort = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2").test
     assert cohort.slices is not None
-    given = next(u.id for u, rank in zip(cohort.units, cohort.slices.rank, strict=True) if rank and u.subject == subject)
+    ranked = zip(cohort.units, cohort.slices.rank, strict=True)
+    given = next(unit.id for unit, rank in ranked if rank and unit.subject == subject)
     theirs = rows["unit"] == rows["unit"][0]
-    forged = rows.columns | {"unit": np.where(theirs, given, rows["unit"].astype(object)).astype(str)}
+    forged = {**rows.columns, "unit": np.where(theirs, given, rows["unit"].astype(object)).astype(str)}
     record = replace(evidence.record, predictions=Predictions(forged))
     found = check_samples(replace(evidence, record=record)).findings
     assert [f.severity for f in found if "gave before" in f.what] == ["severe"]
