@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from embench.errors import UsageError
+from embench.planning.plan import make
+from embench.planning.tuning import Search
 from embench.records.record import read_record
+from embench.runs.run import run
+from embench.runs.tuning import tune
 
 from ..tiny.giving import bench, giving
 from ..tiny.running import Bench
@@ -25,9 +29,9 @@ WAYS = {
 """A fusion, and what differs in its run; the estimator reads hidden layers."""
 
 
-def scores(run: Any, method: str = "model") -> dict[tuple[Any, ...], float]:
+def scores(done: Any, method: str = "model") -> dict[tuple[Any, ...], float]:
     """(target, seed, unit) -> what a method predicted."""
-    rows = read_record(run.folder).predictions
+    rows = read_record(done.folder).predictions
     rows = rows.take(rows["method"] == method)
     return dict(zip(zip(*(rows[name].tolist() for name in ("target", "seed", "unit")), strict=True),
                     rows["score"].tolist(), strict=True))  # fmt: skip
@@ -40,7 +44,7 @@ def test_the_comparisons_of_a_run_are_the_runs_with_less(bench: Bench, fusion: s
     runs = {given: bench.run("cnn_tf", fusion=fusion, given=given, **options) for given in ("2", "unlabelled:2", "0")}
     assert scores(runs["2"], "slice_normalised") == scores(runs["unlabelled:2"])
     assert scores(runs["2"], "nothing_given") == scores(runs["unlabelled:2"], "nothing_given") == scores(runs["0"])
-    assert len({tuple(sorted(scores(run))) for run in runs.values()}) == 1  # the same units at each amount
+    assert len({tuple(sorted(scores(done))) for done in runs.values()}) == 1  # the same units at each amount
     assert scores(runs["2"]) != scores(runs["unlabelled:2"]) != scores(runs["0"])
     personal = runs["2"].scores["personal"]["arousal"]
     assert set(personal["over"]) == {"nothing_given", "slice_normalised", "slice_only", "slice_share", "since_slice"}
@@ -60,9 +64,9 @@ def test_the_comparisons_of_a_run_are_the_runs_with_less(bench: Bench, fusion: s
     ids=str,
 )
 def test_what_is_given_goes_with_other_options(bench: Bench, options: dict[str, Any]) -> None:
-    run = bench.run("Pool", fusion="late", given="2", **{**FAST, **options})
-    assert all(np.isfinite(value) for value in scores(run).values())
-    assert scores(run, "slice_normalised").keys() == scores(run).keys()
+    done = bench.run("Pool", fusion="late", given="2", **{**FAST, **options})
+    assert all(np.isfinite(value) for value in scores(done).values())
+    assert scores(done, "slice_normalised").keys() == scores(done).keys()
 
 
 @pytest.mark.slow
@@ -70,6 +74,19 @@ def test_the_whole_session_normalises_as_other_protocols_do(bench: Bench) -> Non
     session = bench.run("Pool", fusion="late", given="session", **FAST)
     assert session.manifest["given"] == {"unlabelled": "session"}
     assert scores(session, "nothing_given") == scores(bench.run("Pool", fusion="late", given="0", **FAST))
+
+
+@pytest.mark.slow
+def test_settings_are_chosen_on_validation_subjects_who_give_as_much(bench: Bench) -> None:
+    request = bench.request("Moments", fusion="logreg", modalities="ecg", given="2")
+    tuned = tune(request, Search(space=("fusion.build.C=log:1e-4..10",), trials=2))
+    assert tuned.request.given == "2"
+    done = run(tuned.request)
+    assert done.manifest["given"] == {"labelled": 2}
+    cohort = make(request).test
+    assert cohort.slices is not None
+    scored = {unit.id for unit, chosen in zip(cohort.units, cohort.slices.scored, strict=True) if chosen}
+    assert {unit for *_, unit in scores(done)} == scored
 
 
 def test_another_dataset_is_not_trained_on(bench: Bench) -> None:
