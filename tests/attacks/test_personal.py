@@ -111,6 +111,7 @@ def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None
 
 NETWORKS = {
     "ByArrival": "in a process that has seen no other unit",
+    "ByArrivalInAFold": "in a process that has seen no other unit",
     "TooMuch": "`personalise` changed encoders.ecg.mix",
     "OtherNetwork": "`personalise` left a network of other weights",
     "BatchStatistics": "`personalise` left a network of other weights",
