@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +54,11 @@ class ExpectedPredictions:
     units: tuple[int, ...]
     train: tuple[int, ...]
     beside: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The ids of all stages that predict."""
+        return (self.stage, *self.beside.values())
 
 
 @dataclass
