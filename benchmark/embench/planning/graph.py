@@ -55,6 +55,11 @@ class ExpectedPredictions:
     train: tuple[int, ...]
     beside: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The ids of all stages that predict."""
+        return (self.stage, *self.beside.values())
+
 
 @dataclass
 class Graph:
