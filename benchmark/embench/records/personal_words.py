@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from embench.records.wording import format_score
+from embench.records.wording import format_score, join_with_and
 
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
     from embench.records.scores import Gap, Personal, Scores
@@ -55,15 +55,21 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     metric, values = scores.headlines[target], found.level_score == "rmse"
     what = "what subjects gave first" if given is None else given_in_words(given, of_classes=not values)
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
-    reached = f"given {what}: {metric} {format_score(own, interval=False)} against "
-    reached += f"{format_score(nothing, interval=False)} with nothing given"
-    normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
+    reached = f"given {what}: {metric} {format_score(own, interval=False)}"
+    if nothing:
+        reached += f" against {format_score(nothing, interval=False)} with nothing given"
+    if found.missing:
+        reached += f" (not compared with {join_with_and(found.missing)})"
+    if not found.normalising:
+        normalising = "whether normalising a subject helps can't be told"
+    else:
+        normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
     told = f"{reached}; {_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
-    if "slice_normalised" not in found.over:
+    if not found.normalising or "slice_normalised" not in found.over:
         return [told]
     return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
 
