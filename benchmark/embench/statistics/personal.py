@@ -3,12 +3,24 @@
 A method that is given labelled units is compared with itself where nothing is given, and with four controls: itself
 with the same units without their labels, which normalise a subject (`slice_normalised`); a linear model of these units
 alone on the same features (`slice_only`); the share of each class among them, or their mean (`slice_share`); and a
-clock, the time since they ended (`since_slice`). Labels help where the headline is above all of these. Where they do
-not, normalisation may: it moves a subject's level, by which a score inside subjects gains nothing, and a score of
-probabilities does.
+clock, the time since they ended (`since_slice`).
+
+The verdict, `gains_by`, says what of the given helps, by intervals of paired differences that lie wholly on the better
+side of 0:
+
+- `labels`: the headline is above that with nothing given, with the same units without labels, of the slice's share and
+  of the clock. All four must be shown, so that one that is not so is missed by chance in 2.5 % at most.
+- `normalising`: the same units without labels are above nothing given, in the headline or in a score that heeds level
+  (Brier, RMSE): each by chance in 2.5 % at most. A shift of a subject's level gains nothing in a score inside subjects.
+- `nothing`: neither is shown.
+
+A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's own,
+such a model is as good as any, and it is made of labels. What other people's data add to it is `above_all`: whether the
+headline is above it, too.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-subjects alone (`nothing_given`), and with the last three.
+subjects alone (`nothing_given`), and with the last three. What is missing, of a file of predictions, is named: the
+verdict is by what is there.
 """
 
 from __future__ import annotations
@@ -49,8 +61,7 @@ def gains(
 
     Args:
         gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
-        absent: methods of which it is known why they are not there. Labels help where the method is above all others;
-            those of `COMPARED` among them are listed as `missing`.
+        absent: methods of which it is known why they are not there.
     """
     compared = [name for name in COMPARED if name in methods]
     if not compared:
@@ -72,13 +83,14 @@ def gains(
     normalising = {} if labelled else over.get(NOTHING_GIVEN, {})
     if normalised and NOTHING_GIVEN in compared:
         normalising = of(SLICE_NORMALISED, NOTHING_GIVEN)
-    by_labels = labelled and all(gap[headline]["clears"] for gap in over.values())
+    by_labels = labelled and all(over[name][headline]["clears"] for name in over if name != SLICE_ONLY)
     by_level = any(gap["clears"] for gap in normalising.values())
     return {
         "level_score": level,
         "over": over,
         "normalising": normalising,
         "gains_by": "labels" if by_labels else "normalising" if by_level else "nothing",
+        "above_all": all(gap[headline]["clears"] for gap in over.values()),
         **({"missing": missing} if missing else {}),
     }
 
