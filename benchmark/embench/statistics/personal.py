@@ -19,8 +19,8 @@ such a model is as good as any, and it is made of labels. What other people's da
 headline is above it, too.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-subjects alone (`nothing_given`), and with the last three. What is missing, of a file of predictions, is named: the
-verdict is by what is there.
+subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given. What is missing,
+of a file of predictions, is named: the verdict is by what is there.
 """
 
 from __future__ import annotations
