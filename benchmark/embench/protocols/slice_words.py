@@ -15,7 +15,7 @@ from embench.protocols.schema import PersonalRules
 if TYPE_CHECKING:
     from embench.protocols.slices import Placed
 
-MOST_NAMED = 6
+BLOCKS_NAMED = 6
 """Kinds of blocks, at most, that words name one by one."""
 
 
@@ -79,7 +79,7 @@ def _named(blocks: Sequence[_Block]) -> str:
     too many to read."""
     by_name = attrgetter("name")
     kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
-    if not 0 < len(kinds) <= MOST_NAMED or any(len(some) > MOST_NAMED for some in kinds):
+    if not 0 < len(kinds) <= BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
         return ""
     kinds.sort(key=lambda some: blocks.index(some[0]))
     parts, noun = [], " block"
