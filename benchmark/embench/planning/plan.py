@@ -285,13 +285,21 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
     _check_tuned(plan)
-    if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
+    _check_rest_alone(
+        plan, "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
+    )
+    return plan
+
+
+def _check_rest_alone(plan: Plan, where: str) -> None:
+    """Refuses pretraining that saw test subjects, where a protocol reveals only their rest."""
+    if plan.protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
-            f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
-            where="--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights",
+            f"pretraining saw the test subjects of {plan.test.card.name}, of whom {plan.protocol.name} reveals only "
+            "their rest",
+            where=where,
             expected="pretraining on each fold's training subjects, or on other datasets",
         )
-    return plan
 
 
 def _lay_out(

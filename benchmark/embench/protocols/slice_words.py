@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from embench.protocols.placed import Placed
 from embench.protocols.schema import PersonalRules
-
-if TYPE_CHECKING:
-    from embench.protocols.slices import Placed
 
 BLOCKS_NAMED = 6
 """Kinds of blocks, at most, that words name one by one."""
