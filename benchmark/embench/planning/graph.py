@@ -142,8 +142,7 @@ class Builder:
                 name: each._predicting(some, seed, fold.index, own, started[name])  # noqa: SLF001  its own kind
                 for name, (each, own) in ways.items()
             }
-            stage = stages.pop("")
-            self.graph.predictions.append(ExpectedPredictions(stage, some, seed, fold.index, *units, stages))
+            self.graph.predictions.append(ExpectedPredictions(stages.pop(""), some, seed, fold.index, *units, stages))
 
     def _sides(self, seed: int, fold: Fold) -> _Sides:
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
@@ -179,8 +178,7 @@ class Builder:
         said: dict[str, int | str] = {}
         if given is not None and given.units:
             trial = trial_units(cohort, labelled, val, test)
-            others = np.concatenate([test, trial])
-            task |= normalising_units(cohort, labelled, others, given.units)
+            task |= normalising_units(cohort, labelled, np.concatenate([test, trial]), given.units)
             task |= slice_units(cohort, given, test, trial, y)
             said = given.plain()
         elif self.setting.protocol.trains_on_given and len(

@@ -27,7 +27,7 @@ from embench.planning.graph import Builder, Graph
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
-from embench.planning.origins import check_handovers, of_both, sources, trained_on
+from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
@@ -285,21 +285,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
     _check_tuned(plan)
-    _check_rest_alone(
-        plan, "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
-    )
+    known_by = "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
+    check_rest_alone(protocol, card.name, plan.overlap, known_by)
     return plan
-
-
-def _check_rest_alone(plan: Plan, where: str) -> None:
-    """Refuses pretraining that saw test subjects, where a protocol reveals only their rest."""
-    if plan.protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
-        raise UsageError(
-            f"pretraining saw the test subjects of {plan.test.card.name}, of whom {plan.protocol.name} reveals only "
-            "their rest",
-            where=where,
-            expected="pretraining on each fold's training subjects, or on other datasets",
-        )
 
 
 def _lay_out(
