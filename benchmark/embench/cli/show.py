@@ -164,6 +164,7 @@ _PLAN_WORDS = {
     "people": "subjects",
     "left_out": "excluded",
     "gives_up": "protocol deviations",
+    "giving": "given and scored",
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs",
     "expected_s": "expected time",
