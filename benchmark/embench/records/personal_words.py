@@ -57,10 +57,12 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
     reached = f"given {what}: {metric} {format_score(own, interval=False)} against "
     reached += f"{format_score(nothing, interval=False)} with nothing given"
+    if own is None or nothing is None:
+        reached = f"given {what}: {metric} can't be estimated"
     normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
-    told = f"{reached}; {_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
+    told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if "slice_normalised" not in found.over:
@@ -84,20 +86,19 @@ def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
 def _above_best(found: Personal, metric: str) -> str:
     best = least_gain(found, metric)
     if best is None:
-        return "its gain is not estimable"
+        return ""
     name, gap = best
     about = f" ({COMPARISONS[name]})" if name in COMPARISONS else ""
-    return f"the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
+    return f"; the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
 
 
 def _gains(found: Personal, metric: str) -> str:
     """The gains by normalising on the headline and on the score of level."""
-    gaps = {score: gap.difference for score, gap in found.normalising.items()}
-    told = f"a gain of {format_score(gaps[metric], missing='a size that is not estimable')}"
-    level = gaps.get(found.level_score)
-    if level is None or not level.defined:
-        return told
-    return f"{told}; the difference of {found.level_score}, where less is better, is {format_score(level)}"
+    gaps = {score: gap.difference for score, gap in found.normalising.items() if gap.difference.defined}
+    told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
+    if level := gaps.get(found.level_score):
+        told.append(f"the difference of {found.level_score}, where less is better, is {format_score(level)}")
+    return "; ".join(told) or "no gain can be estimated"
 
 
 def _helps(gaps: Mapping[str, Gap]) -> bool:
