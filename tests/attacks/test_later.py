@@ -17,9 +17,9 @@ from embench.planning.request import Request
 from embench.planning.tasks import TRAIN
 from embench.protocols import NOTHING_GIVEN, load_protocol, prove_given
 
-from ..planning.days import write_days
+from ..planning.days import write_days, write_rules
 from ..tiny.fixtures import cache
-from ..tiny.world import RULES, plugin
+from ..tiny.world import plugin
 
 __all__ = ["cache"]
 FEATURES = {"encoders": ("handcrafted",), "fusion": "logreg"}
@@ -29,14 +29,6 @@ NETWORK = {"encoders": (plugin("Pool"),), "pretrainers": ("masked_value",)}
 @pytest.fixture(scope="session")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_days(tmp_path_factory.mktemp("days") / "days")
-
-
-def rules(folder: Path, gives: str) -> str:
-    """The path of a protocol as later-session-v1, in three folds and with the scores of version 2."""
-    path = folder / f"{gives}.yaml"
-    personal = {"gives": gives, "guard_s": 60.0, "block_s": 120.0}
-    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "personal": personal}))
-    return str(path)
 
 
 def plan(data: Path, protocol: str, **options: object) -> Plan:
@@ -70,7 +62,7 @@ def touched(made: Plan, stage: Stage, units: list[int]) -> set[str]:
 def test_what_is_fitted_or_pretrained_reads_of_a_test_subject_what_it_gives_alone(
     days: Path, tmp_path: Path, gives: str, options: dict[str, object]
 ) -> None:
-    made = plan(days, rules(tmp_path, gives), **options)
+    made = plan(days, write_rules(tmp_path, gives), **options)
     slices = made.test.slices
     assert slices is not None
     for each in made.graph.predictions:
@@ -86,7 +78,7 @@ def test_what_is_fitted_or_pretrained_reads_of_a_test_subject_what_it_gives_alon
 
 
 def test_folds_that_learn_more_of_a_test_subject_than_it_gave_are_refused(days: Path, tmp_path: Path) -> None:
-    made = plan(days, rules(tmp_path, "blocks"))
+    made = plan(days, write_rules(tmp_path, "blocks"))
     cohort, protocol = made.test, made.protocol
     folds = cohort.folds(protocol, 0)
     slices, fold = cohort.slices, folds[0]
@@ -118,7 +110,7 @@ def test_the_first_session_is_the_one_that_came_first(
     if sessions:
         about = yaml.safe_load((folder / "dataset.yaml").read_text())
         (folder / "dataset.yaml").write_text(yaml.safe_dump({**about, "sessions": sessions}))
-    cohort = plan(folder, rules(tmp_path, "session")).test
+    cohort = plan(folder, write_rules(tmp_path, "session")).test
     first = {entry.id for entry in cohort.store.recordings if cohort.placed.session[entry.id] == 0}
     given = {unit.recording for unit, rank in zip(cohort.units, cohort.slices.rank, strict=True) if rank}
     scored = {unit.recording for unit, asked in zip(cohort.units, cohort.slices.scored, strict=True) if asked}
@@ -133,17 +125,17 @@ def test_the_first_session_is_the_one_that_came_first(
 def test_sessions_whose_order_nobody_knows_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
     folder = write_days(tmp_path / "days", 3, names)
     with pytest.raises(UsageError, match="nothing says in which order sessions of days came"):
-        plan(folder, rules(tmp_path, "session"))
+        plan(folder, write_rules(tmp_path, "session"))
     plan(folder, load_protocol("subject-independent-v2").name)
 
 
 def test_what_the_design_does_not_allow_is_refused_with_the_reason(tmp_path: Path) -> None:
     one = write_days(tmp_path / "one", 4, ["day1"])
     with pytest.raises(UsageError, match="for 4 of 4 subjects, there is one session only"):
-        plan(one, rules(tmp_path, "session"))
-    plan(one, rules(tmp_path, "blocks"))
+        plan(one, write_rules(tmp_path, "session"))
+    plan(one, write_rules(tmp_path, "blocks"))
     stages = (one / "stages.csv").read_text().splitlines()
     calm = [row.replace("stress", "rest") if int(row.split(",")[2]) >= 180 else row for row in stages[1:]]
     (one / "stages.csv").write_text("\n".join([stages[0], *calm]) + "\n")
     with pytest.raises(UsageError, match="what is left to be scored lacks a class"):
-        plan(one, rules(tmp_path, "blocks"))
+        plan(one, write_rules(tmp_path, "blocks"))

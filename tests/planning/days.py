@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ..tiny.world import RULES
+
 RATE, BLOCK_S = 4, 60
 
 DESCRIPTION = {
@@ -25,6 +27,14 @@ DESCRIPTION = {
     }},
     "targets": {"stress": {"label": "stage", "kind": "binary", "positive": ["stress"], "negative": ["rest"]}},
 }  # fmt: skip
+
+
+def write_rules(folder: Path, gives: str) -> str:
+    """The path of a protocol as later-session-v1, in three folds and with the scores of version 2."""
+    path = folder / f"{gives}.yaml"
+    personal = {"gives": gives, "guard_s": 60.0, "block_s": 120.0}
+    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "personal": personal}))
+    return str(path)
 
 
 def write_days(root: Path, people: int = 6, days: Sequence[str] = ("day2", "day10"), blocks: int = 6) -> Path:

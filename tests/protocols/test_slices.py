@@ -235,18 +235,20 @@ def test_blocks_are_counted_by_the_proof_itself() -> None:
         prove_slices(UNITS.model_copy(update={"guard_s": 0.0}), at, each, mine, "toy")
 
 
+IN_ORDER = (
+    "given up to 8 units of each class from the first block of rest and the first of stress; scored on the 2nd and 3rd "
+    "blocks of stress and the 3rd of rest"
+)
+
+
 @pytest.mark.parametrize(
     ("labels", "options", "words"),
     [
-        (FREE, {}, "given the first units of each class, up to 3; scored on what comes at least a block and 60 s later"),
+        (FREE, {}, "given the first units of each class, up to 3; scored on what comes at least a block and 60 s"),
         ("12345" * 20, {"classes": 1, "kind": "continuous"}, "given the first units, up to 10; scored on"),
-        (
-            TASKS, {"fixed_order": True, "names": ("rest", "stress")},
-            "given up to 8 units of each class from the first block of rest and the first of stress; scored on the 2nd "
-            "and 3rd blocks of stress and the 3rd of rest",
-        ),
+        (TASKS, {"fixed_order": True, "names": ("rest", "stress")}, IN_ORDER),
     ],
-)  # fmt: skip
+)
 def test_words_name_what_is_given_and_what_is_scored(labels: str, options: dict, words: str) -> None:
     assert cut(people(labels, **options)).words.startswith(words)
 

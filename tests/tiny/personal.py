@@ -10,12 +10,24 @@ from torch import nn
 
 from embench import registry
 from embench.interfaces.recipe import PRESETS
-from embench.interfaces.tokens import Tokens
 from embench_plugins.fusions.classical import LogReg
 
 TINY = Path(__file__).with_name("plugins.py")
-Pool = registry.load("encoder", f"{TINY}:Pool")
-PoolNetwork = sys.modules[Pool.__module__].PoolNetwork
+PoolNetwork = sys.modules[registry.load("encoder", f"{TINY}:Pool").__module__].PoolNetwork
+
+
+class Pool(registry.load("encoder", f"{TINY}:Pool")):
+    """Reads one modality, and nothing where nothing was recorded."""
+
+    accepts = frozenset({"ecg"})
+
+    def build(self, spec):
+        return Masked(spec.shape[0], int(self.recipe.build["dim"]))
+
+
+class Masked(PoolNetwork):
+    def forward(self, x, mask=None):
+        return super().forward(x if mask is None else x * mask[:, None], mask)
 
 
 class Normalised(Pool):
@@ -37,7 +49,7 @@ class Normalised(Pool):
             network(units)
 
 
-class NormalisedNetwork(PoolNetwork):
+class NormalisedNetwork(Masked):
     def __init__(self, channels, dim):
         super().__init__(channels, dim)
         self.norm = nn.BatchNorm1d(channels)
@@ -110,12 +122,20 @@ class BatchStatistics(Normalised):
         network.eval = lambda: network
 
 
-class Shifts(LogReg):
-    """An estimator that adds what a subject gives to the training rows; honest."""
+class Unheard(Pool):
+    """Names a part that nobody knows."""
 
-    def personalise(self, units, labels, rows, strength):
-        made = super().personalise(units, labels, rows, strength)
-        return made
+    personalises = "everything"
+
+    def personalise(self, network, units, labels):
+        """Leaves all as it is."""
+
+
+class ByOneLabel(Pool):
+    """Can't do without labels."""
+
+    def personalise(self, network, units, labels):
+        raise_bias(network, float(labels.mean()))
 
 
 class RemembersSubjects(LogReg):
@@ -140,6 +160,16 @@ class ChangesItself(LogReg):
         rows.y[: len(labels)] = labels
         rows.X[: len(units)] = units
         self.fit(*rows)
+        return self
+
+
+class FitsItself(LogReg):
+    """Is fitted anew in place, to other rows."""
+
+    def personalise(self, units, labels, rows, strength):
+        if labels is not None:
+            everything = np.concatenate([rows.X, units]), np.concatenate([rows.y, labels])
+            self.fit(*everything, np.full(len(everything[1]), "all"), np.ones(len(everything[1])))
         return self
 
 

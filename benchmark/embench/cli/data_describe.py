@@ -43,7 +43,7 @@ def labels(
     from embench.data.quality import describe_quality
     from embench.protocols import make_units
     from embench.report import drawing, label_figure
-    from embench.runs.external import units_table, write_units
+    from embench.runs.units_list import units_table, write_units
     from embench.statistics.rater_agreement import describe_raters
 
     if figure:

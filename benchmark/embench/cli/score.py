@@ -17,6 +17,7 @@ from embench.records.context import TimeContext
 
 if TYPE_CHECKING:
     from embench.interfaces.units import Target
+    from embench.records.audit import Audit
     from embench.records.manifest import Manifest
     from embench.statistics.result import Result
 
@@ -31,6 +32,10 @@ def score(
     name: Annotated[str | None, Option(help="Name of the method; default: the name of FILE.")] = None,
     protocol: ProtocolName = Request.protocol,
     target: Annotated[str | None, Option(help="Targets, comma-separated; default: all in FILE.")] = None,
+    given: Annotated[
+        str | None,
+        Option(help="What test subjects gave first under personalise-v1; default: the column given, all of it."),
+    ] = None,
     time_context: Annotated[
         TimeContext, Option(help="Other units of the test session that reach a prediction: none, earlier ones, any.")
     ] = "offline",
@@ -41,25 +46,42 @@ def score(
 ) -> None:
     """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
     from embench import audits
-    from embench.cli import audit, show
-    from embench.data import find
-    from embench.records.record import read_manifest
-    from embench.records.schema_1 import written_run
+    from embench.records.audit import audit_status
     from embench.runs import external
 
     with Steps("subjects", "prepared") as steps:
-        result = external.score(
-            file, dataset, name=name, protocol=protocol, targets=target, time_context=time_context, data_root=data_root,
-            out=out, progress=steps, on_fold=steps.part("folds", "controls fitted"),
+        results = external.score_each(
+            file, dataset, name=name, protocol=protocol, targets=target, given=given, time_context=time_context,
+            data_root=data_root, out=out, progress=steps, on_fold=steps.part("folds", "controls fitted"),
             on_seed=steps.part("steps", "clock and movement fitted, once for this dataset"),
         )  # fmt: skip
-    run = read_manifest(result.folder)
-    # Its names are the user's own.
-    audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)
+    # Their names are the user's own.
+    audited = [audits.audit_run(each.folder, dataset=dataset, data_root=data_root, trust_code=True) for each in results]
     if as_json:
-        held = written_run(result.manifest)
-        console.document({**result.json(), "outside": held["outside"], "audit": audited.json()})
+        documents = [_document(result, found) for result, found in zip(results, audited, strict=True)]
+        console.document(documents if len(documents) > 1 else documents[0])
         return
+    if len(results) == 1:
+        _show(results[0], audited[0], dataset, data_root, every=every)
+        return
+    _show_several(results)
+    for result, found in zip(results, audited, strict=True):
+        console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
+
+
+def _document(result: Result, audited: Audit) -> dict[str, Any]:
+    from embench.records.schema_1 import written_run
+
+    held = written_run(result.manifest)
+    return {**result.json(), "outside": held["outside"], "audit": audited.json()}
+
+
+def _show(result: Result, audited: Audit, dataset: str, data_root: Path | None, *, every: bool) -> None:
+    from embench.cli import audit, show
+    from embench.data import find
+    from embench.records.record import read_manifest
+
+    run = read_manifest(result.folder)
     show.result(result, every=every)
     for known in find.card_of(dataset, data_root).targets:
         if known.name in result.scores.headlines:
@@ -67,6 +89,17 @@ def score(
     _print_submission(run, counted=any(result.scores.coverage(t) is not None for t in result.scores.headlines))
     console.echo()
     audit.print_audit(audited, skipped=console.flags.verbose)
+
+
+def _show_several(results: Sequence[Result]) -> None:
+    """Prints a row for each amount that test subjects gave, and the curve."""
+    from embench.cli import show
+    from embench.report.grid_curves import write_curves
+
+    show.results(results)
+    scored, folder = [(each.manifest, each.scores) for each in results], results[0].folder.parent / "curves"
+    for curve, files in write_curves(scored, folder):
+        show.curve(curve, files)
 
 
 def _warn_of_scale(result: Result, target: Target) -> None:

@@ -95,7 +95,7 @@ def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     from embench.planning.request import AXES
     from embench.records.manifest import tuned_trials
 
-    requests = [run["config"].get("request") or {} for run in runs]
+    requests = [run["config"].get("request") or {"given": run["config"].get("given")} for run in runs]
     texts = {
         name: [format_value(request.get(field), missing="none") or "none" for request in requests]
         for name, field in AXES.items()
@@ -164,6 +164,7 @@ _PLAN_WORDS = {
     "people": "subjects",
     "left_out": "excluded",
     "gives_up": "protocol deviations",
+    "giving": "given and scored",
     "assumed": "settings that the papers leave open",
     "flops": "FLOPs",
     "expected_s": "expected time",

@@ -25,9 +25,9 @@ def placed_units(
     """The units of a dataset in the order of time, with the labels (n,) and raw values (n,) of a target."""
     kind: Any = store.label_kinds[target.label]
     classes = target.n if target.traits.has_classes else 1
-    names = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
+    told = {label.classes for label in store.labels().get(target.label, {}).values() if label.classes}
     ordered = card.fixed_order, _session_places(store, card)
-    return Placed(units, y, raw, classes, kind, *ordered, names.pop() if len(names) == 1 else ())
+    return Placed(units, y, raw, classes, kind, *ordered, told.pop() if len(told) == 1 else ())
 
 
 def _session_places(store: Store, card: Card) -> dict[str, int]:

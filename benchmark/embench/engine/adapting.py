@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from embench.engine import network
 from embench.engine.feed import Data
@@ -20,11 +18,9 @@ from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
-from embench.interfaces.personal import Personalised
+from embench.interfaces.personal import Personalised, personalised
 from embench.interfaces.tokens import OutputSpec
 from embench.nn import Model, checked_logits
-
-_NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
@@ -78,7 +74,7 @@ def head_adapter(params: FitParams, rows: Rows, base: Predictor, at_once: int) -
 
 @dataclass(frozen=True)
 class PluginAdapter:
-    """A network that its plugin adapts; it is restored after each subject."""
+    """A network that its plugin adapts, one copy a subject."""
 
     plugin: Personalised
     model: Model
@@ -91,7 +87,7 @@ class PluginAdapter:
     def adapted(self, given: np.ndarray, strength: float) -> Scorer:
         """See `embench.engine.personal.Adapter`; there is one strength."""
         before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        changed = self._changed(given, before) if len(given) else {}
+        changed = self._changed(given) if len(given) else {}
 
         def scores(index: np.ndarray) -> np.ndarray:
             self.model.load_state_dict({**before, **changed})
@@ -102,32 +98,15 @@ class PluginAdapter:
 
         return scores
 
-    def _changed(self, given: np.ndarray, before: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The tensors that the plugin changes for a subject. Raises PluginError where it says that it leaves them."""
+    def _changed(self, given: np.ndarray) -> dict[str, torch.Tensor]:
+        """The tensors that the plugin changes for a subject."""
         y = self.rows.y[given]
         labels = torch.from_numpy(y.astype(np.float32))[:, None].to(self.data.device) if np.isfinite(y).all() else None
-        with torch.enable_grad():
-            self.plugin.personalise(self.model, self.data.batch(given), labels)
-        self.model.eval()
-        after = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
-        self.model.load_state_dict(dict(before))
-        changed = {name: tensor for name, tensor in after.items() if not torch.equal(tensor, before[name])}
-        if others := sorted(changed.keys() - self._allowed()):
-            raise PluginError(
-                f"`personalise` changed {', '.join(others[:3])}" + (f" and {len(others) - 3} more" * (len(others) > 3)),
-                where=self.where,
-                expected=f"`personalises = {self.plugin.personalises!r}`, or another value that says what it changes",
-            )
-        return changed
-
-    def _allowed(self) -> set[str]:
-        names = self.model.state_dict().keys()
-        if self.plugin.personalises == "all":
-            return set(names)
-        if self.plugin.personalises == "head":
-            return {name for name in names if "head" in name.split(".")}
-        owners = [name for name, part in self.model.named_modules() if isinstance(part, _NORMALISATION)]
-        return {name for name in names if name.rpartition(".")[0] in owners}
+        try:
+            return personalised(self.plugin, self.model, self.data.batch(given), labels)
+        except PluginError as error:
+            error.where = error.where or self.where
+            raise
 
 
 def personal_predictor(

@@ -29,7 +29,7 @@ SPANS = 8
 
 def check_alone(stages: Sequence[Stage[PredictParams]], root: Path) -> None:
     """Compares what finished stages predicted with what the same fitted plugins predict here, row by row; to be called
-    in a process of its own.
+    in a process of its own. Where methods adapt to subjects, the last subject comes first here.
 
     Features and streams of the recording that came last among the tested ones are computed again first, without any
     recording before it.
@@ -54,6 +54,9 @@ def _check_rows(stage: Stage[PredictParams], asked: Questions, folder: Folder) -
     with np.load(folder.file("predictions.npz")) as arrays:
         known = arrays["score"]
     rows = _some_units(asked, stage.seed)
+    if stage.params.given:  # whoever came last comes first, so that nobody follows whom it followed
+        rows = np.unique(np.concatenate([_one_unit_of_last(asked), rows]))
+        rows = rows[np.argsort(asked.subject[rows], kind="stable")[::-1]]
     predictor = asked.predictor(None)
     alone = np.concatenate([predictor(rows[i : i + 1])["score"] for i in range(len(rows))]).astype(np.float64)
     table = units_of_rows(alone, asked.grid.unit, len(known), asked.data.size, rows)
@@ -78,6 +81,12 @@ def _some_units(asked: Questions, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(units))
     taken = max(1, int((np.cumsum(counts[order]) <= FEW_ROWS).sum()))
     return asked.rows[np.isin(of_row, units[order[:taken]])]
+
+
+def _one_unit_of_last(asked: Questions) -> np.ndarray:
+    """The rows (k,) of a unit of the subject whose name comes last."""
+    subject, unit = asked.subject[asked.rows], asked.grid.unit[asked.rows]
+    return asked.rows[unit == unit[subject == np.unique(subject)[-1]][0]]
 
 
 def _check_recording(stage: Stage[PredictParams], asked: Questions) -> None:

@@ -25,7 +25,7 @@ from embench.engine.feed import (
 )
 from embench.engine.inputs import clip_spec, encoder_of, feature_spec, signal_spec, spec_with_stats, view_of
 from embench.engine.rows import Grid, Rows, anchor_rows, by_recording, slide, spans_of, stage_view, view_length
-from embench.engine.source import Source, all_anchors, by_subject, keeps_level, standardises
+from embench.engine.source import Source, all_anchors, by_subject, keeps_level, normalising, standardises
 from embench.engine.specs import FitParams, Part
 from embench.engine.standard import standardise, standardise_by_given
 from embench.errors import DataError
@@ -159,7 +159,9 @@ def _normalising(source: Source, recording: int, span: Span, rate: float) -> lis
     """The parts (s, s) of a recording whose samples normalise."""
     if source.given is None:
         return [source.rest or (span.t0, span.t0 + span.samples / rate)]
-    own = np.flatnonzero((source.given > 0) & (source.all_recording == recording))
+    names = np.array([entry.subject for entry in source.store.recordings])
+    chosen = normalising(source.given, names[source.all_recording])
+    own = np.flatnonzero(chosen & (source.all_recording == recording))
     return list(zip(source.all_start[own].tolist(), source.all_stop[own].tolist(), strict=True))
 
 

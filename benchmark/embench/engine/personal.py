@@ -9,13 +9,15 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.special import expit, log_softmax, logit, softmax
 
+from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.units import Target
 from embench.protocols import SLICE_ONLY
@@ -83,6 +85,8 @@ class Rows:
 
 def chosen_strength(adapter: Adapter, target: Target, rows: Rows, trial: Mapping[str, Person]) -> float:
     """The strength with the least mean loss over training subjects on trial, the weakest of equals."""
+    if len(adapter.strengths) == 1:
+        return float(adapter.strengths[0])
     losses = np.zeros(len(adapter.strengths))
     for person in trial.values():
         scored = rows.labelled(person.asked)
@@ -160,8 +164,8 @@ class HeadAdapter:
 
 @dataclass(frozen=True)
 class EstimatorAdapter:
-    """An estimator of the subject's own, by the estimator's `personalise`. A training subject on trial is left out of
-    the training rows."""
+    """An estimator of the subject's own, by the `personalise` of a copy, so that nothing of one subject reaches
+    another. A training subject on trial is left out of the training rows."""
 
     estimator: Estimator
     training: TrainingRows
@@ -180,16 +184,22 @@ class EstimatorAdapter:
         if len(given):
             labels = self.rows.y[labelled] if len(labelled) else None
             units = self.X[labelled if len(labelled) else given]
-            made = self.estimator.personalise(units, labels, self._others(self.rows.subject[given[0]]), strength)
+            others = self._others(self.rows.subject[given[0]])
+            made = deepcopy(self.estimator).personalise(units, labels, others, strength)
+        if not isinstance(made, Estimator):
+            raise PluginError(
+                f"`personalise` gave {type(made).__name__}",
+                where=type(self.estimator).__name__,
+                expected="an estimator",
+            )
         return lambda index: np.asarray(made.score(self.X[index]), float).reshape(len(index), self.columns)
 
     def _others(self, subject: str) -> TrainingRows:
-        """The training rows of everyone else."""
+        """A copy of the training rows of everyone else."""
         other = self.training.subjects != subject
-        if other.all():
-            return self.training
         return self.training._replace(**{
-            name: getattr(self.training, name)[other] for name in ("X", "y", "subjects", "weight")
+            **{name: getattr(self.training, name)[other] for name in ("X", "y", "subjects", "weight")},
+            "val": deepcopy(self.training.val),
         })  # fmt: skip
 
 
@@ -243,6 +253,8 @@ class Personal:
     features: Callable[[np.ndarray], np.ndarray]
     known: np.ndarray
     labelled: bool = True
+    _adapted_to: dict[str, Scorer] = field(default_factory=dict, init=False)
+    _fitted_to: dict[str, Scorer] = field(default_factory=dict, init=False)
 
     @cached_property
     def strength(self) -> float:
@@ -256,30 +268,27 @@ class Personal:
     def _people(self) -> dict[str, Person]:
         return self.rows.people(GIVEN, -1, self.known)
 
-    @cached_property
-    def _adapted(self) -> dict[str, Scorer]:
-        return {name: self.adapter.adapted(each.given, self.strength) for name, each in self._people.items()}
+    def _adapted(self, name: str) -> Scorer:
+        """The scores of a subject, who is adapted to when first asked for: nobody else has to be."""
+        if name not in self._adapted_to:
+            self._adapted_to[name] = self.adapter.adapted(self._people[name].given, self.strength)
+        return self._adapted_to[name]
 
-    @cached_property
-    def _alone(self) -> dict[str, Scorer]:
-        found = {}
-        for name, person in self._people.items():
-            own = self.rows.labelled(person.given)
-            found[name] = slice_only(self.target, self.features(own), self.rows.y[own], self.rows.weight[own])
-        return found
+    def _alone(self, name: str) -> Scorer:
+        if name not in self._fitted_to:
+            own = self.rows.labelled(self._people[name].given)
+            x = self.features(own)
+            self._fitted_to[name] = slice_only(self.target, x, self.rows.y[own], self.rows.weight[own])
+        return self._fitted_to[name]
 
     def __call__(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """The tables of rows at positions `index` (b,): `score` and, where units are given with labels, `slice_only`,
         both (b, columns)."""
-        tables = {"score": self._scores(index, self._adapted)}
+        tables = {"score": self._each(index, lambda name, at: self._adapted(name)(index[at]))}
         if self.labelled:
             x = self.features(index)
-            alone = {name: self._alone[name] for name in np.unique(self.rows.subject[index]).tolist()}
-            tables[SLICE_ONLY] = self._each(index, lambda name, at: alone[name](x[at]))
+            tables[SLICE_ONLY] = self._each(index, lambda name, at: self._alone(name)(x[at]))
         return tables
-
-    def _scores(self, index: np.ndarray, scorers: Mapping[str, Scorer]) -> np.ndarray:
-        return self._each(index, lambda name, at: scorers[name](index[at]))
 
     def _each(self, index: np.ndarray, answer: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
         """(b, columns) what each subject's answer is, of a name and a mask (b,)."""

@@ -76,7 +76,8 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
 class Questions:
     """Questions of a stage to its fitted plugins: `rows` (n,) are the positions in `data` of which anything was
     recorded, `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were
-    kept. `size`: the parameters and operations of an estimator, which is fitted for these questions."""
+    kept. `size`: the parameters and operations of an estimator, which is fitted for these questions. `subject`: of each
+    row of `data`, whose it is."""
 
     params: FitParams
     source: Source
@@ -86,6 +87,7 @@ class Questions:
     unit_ids: np.ndarray
     predictor: Callable[[int | None], Predictor]
     size: Mapping[str, int | None]
+    subject: np.ndarray
 
     @property
     def names(self) -> str:
@@ -141,7 +143,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
 
     elif stage.params.given:
         predictor = partial(_adapting_network, stage, root, params, data, channels, beside, present)
-    return Questions(params, source, data, grid, rows, unit_ids, predictor, size)
+    return Questions(params, source, data, grid, rows, unit_ids, predictor, size, beside.subject)
 
 
 def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:

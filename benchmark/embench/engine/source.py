@@ -16,7 +16,8 @@ from embench.interfaces.units import View
 from embench.store import Store, open_store
 
 TRAINED, TESTED = 1, 2
-"""What `Source.given` holds of units that normalise their subject: of training subjects, and of those to be tested."""
+"""What `Source.given` holds of units: bits, since a training subject may be tried as a test subject is. Units of
+`TESTED` normalise their subject, where it has none those of `TRAINED`, which say how far training subjects vary."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Source:
     """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
     `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
     are scaled by the training units instead. `given` (n,) says of which units a subject's statistics are where it gives
-    some: 0 none, `TRAINED` of a training subject, `TESTED` of another."""
+    some: 0, or `TRAINED`, `TESTED` or both."""
 
     store: Store
     longest_s: float
@@ -53,6 +54,12 @@ class Source:
             task["all_stop"],
             task.get("all_given"),
         )
+
+
+def normalising(given: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """(n,) whether units, or rows, are those that normalise their subject (n,)."""
+    tested = np.isin(subject, np.unique(subject[(given & TESTED) > 0]))
+    return np.asarray((given & np.where(tested, TESTED, TRAINED)) > 0)
 
 
 def grid_of(

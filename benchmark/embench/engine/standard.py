@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from embench.engine.source import TRAINED
+from embench.engine.source import TRAINED, normalising
 
 PRIOR_ROWS = 10
 """As many rows of its own as the spread of training subjects counts for beside a subject's: of two rows, which one unit
@@ -18,22 +18,28 @@ def standardise_by_given(
     the mean spread inside what training subjects give weighs as `PRIOR_ROWS` rows.
 
     Args:
-        given: (n,) 0 where a row is not given, else whose it is: `TRAINED` or `TESTED` (see `embench.engine.source`).
+        given: (n,) 0 where a row is not given, else bits: `TRAINED` or `TESTED` (see `embench.engine.source`).
     """
-    over, centre, spread, count = (0, *shared), {}, {}, {}
-    for name in np.unique(subject[given > 0]):
-        part = values[(subject == name) & (given > 0)].astype(np.float64)
+    over = (0, *shared)
+
+    def moments(name: str, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        part = values[(subject == name) & chosen].astype(np.float64)
         there = np.isfinite(part)
-        count[name] = there.sum(over, keepdims=True)
-        some = np.maximum(count[name], 1)
-        centre[name] = np.where(count[name] > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / some, np.nan)
-        spread[name] = np.where(there, (part - centre[name]) ** 2, 0.0).sum(over, keepdims=True)
-    trained = np.unique(subject[given == TRAINED]).tolist()
-    total = np.sum([spread[name] for name in trained], axis=0)
-    usual = total / np.maximum(np.sum([count[name] for name in trained], axis=0), 1)
-    out = np.full(values.shape, np.nan)
-    for name, mean in centre.items():
-        std = np.sqrt((spread[name] + PRIOR_ROWS * usual) / (count[name] + PRIOR_ROWS))
+        count = there.sum(over, keepdims=True)
+        mean = np.where(there, part, 0.0).sum(over, keepdims=True) / np.maximum(count, 1)
+        return (
+            count,
+            np.where(count > 0, mean, np.nan),
+            np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True),
+        )
+
+    trained = (given & TRAINED) > 0
+    of_trained = [moments(name, trained) for name in np.unique(subject[trained])]
+    usual = np.sum([spread for *_, spread in of_trained], axis=0) / np.maximum(sum(n for n, *_ in of_trained), 1)
+    out, chosen = np.full(values.shape, np.nan), normalising(given, subject)
+    for name in np.unique(subject[chosen]):
+        count, mean, spread = moments(name, chosen)
+        std = np.sqrt((spread + PRIOR_ROWS * usual) / (count + PRIOR_ROWS))
         rows = subject == name
         out[rows] = (values[rows] - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     return out.astype(np.float32)

@@ -11,16 +11,16 @@ from embench.protocols import Given, Slices
 
 
 def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, units: int) -> dict[str, np.ndarray]:
-    """`all_given` (n,) of all units: those whose signals are their subject's statistics. Training subjects give as many
-    as they may, others the first `units` of each class.
+    """`all_given` (n,) of all units: those whose signals are their subject's statistics, by the bits of
+    `embench.engine.source`. Training subjects give as many as they may, others the first `units` of each class.
 
     Args:
         train, others: positions of units of these subjects.
     """
     slices = _slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
-    found[slices.given(slices.most) & of_subjects(cohort, train)] = TRAINED
-    found[slices.given(units) & of_subjects(cohort, others)] = TESTED
+    found[slices.given(slices.most) & of_subjects(cohort, train)] |= TRAINED
+    found[slices.given(units) & of_subjects(cohort, others)] |= TESTED
     return {"all_given": found}
 
 
@@ -31,10 +31,12 @@ def given_units(
     also those of training subjects on whom it is tried how much to adapt, with what is scored of these.
 
     Args:
-        test, trial: positions of units of the test subjects, and of the others. `y`: (n, targets) labels of all units.
+        test: positions of units of the test subjects.
+        trial: positions of the units of the others, as far as a run may use their labels.
+        y: (n, targets) labels of all units.
     """
     slices = _slices(cohort)
-    first, tried = slices.given(given.units), of_subjects(cohort, trial)
+    first, tried = slices.given(given.units), np.isin(np.arange(len(cohort.units)), trial)
     parts = [(GIVEN, first & of_subjects(cohort, test))]
     if given.labelled:
         parts += [(TRIAL_GIVEN, first & tried), (TRIAL_SCORED, slices.scored & tried)]

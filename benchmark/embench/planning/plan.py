@@ -185,6 +185,7 @@ class Plan:
             "people": len(self.test.subjects),
             "left_out": list(self.test.excluded),
             "gives_up": self.deviations,
+            **({"giving": self.test.slices.words} if self.test.slices else {}),
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,

@@ -30,6 +30,13 @@ LEAST_SHARE = 2 / 3
 """The share of the subjects who must be able to give so much, and still have each class scored."""
 
 
+_INSTEAD = {
+    "units": "--protocol subject-independent-v3, which is given nothing",
+    "blocks": "--protocol subject-independent-v3, which is given nothing",
+    "session": "--protocol later-block-v1, for datasets with one session",
+}
+
+
 @dataclass(frozen=True)
 class Given:
     """What a run is given of each test subject: its first `units` of each class, with their labels or without; or the
@@ -243,13 +250,13 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
         tried.append((most, rank, scored, unusable))
         if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
             return _laid_out(placed, own, blocks, tried[-1], rules)
-    reason, count = Counter(tried[-1][3].values()).most_common(1)[0]
+    (reason, count), *more = Counter(tried[-1][3].values()).most_common()
     raise UsageError(
         f"{dataset} can't be cut into what subjects give and what they are scored on: for {count} of {len(own)} "
-        f"subjects, {reason}",
+        f"subjects, {reason}" + "".join(f"; for {count}, {reason}" for reason, count in more),
         where="--protocol, under which subjects give something before they are scored",
         expected="subjects with each class both in what they give and, a block later, in what is scored",
-        hint="--protocol subject-independent-v3, which is given nothing",
+        hint=_INSTEAD[rules.gives],
     )
 
 

@@ -85,6 +85,7 @@ def score(
     name: str | None = None,
     protocol: str = Request.protocol,
     target: str | None = None,
+    given: str | int | None = None,
     time_context: TimeContext = "offline",
     data_root: str | Path | None = None,
     out: str | Path | None = None,
@@ -97,6 +98,8 @@ def score(
         name: what the method is called; by default as the file.
         protocol: name of a protocol, or a YAML file.
         target: targets to score, with commas between; by default all that the file has.
+        given: under `personalise-v1`, what test subjects gave first, as for `embench.run`; of a file with a column
+            `given`, which of its rows are scored, and what they are compared with is taken from the others.
         time_context: which other units of a test session reached a prediction: `unit` for none, `causal` for earlier
             ones, `offline` for any.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
@@ -112,6 +115,7 @@ def score(
         "name": name,
         "protocol": protocol,
         "targets": target,
+        "given": None if given is None else str(given),
         "time_context": time_context,
         "data_root": _path(data_root),
         "out": _path(out),

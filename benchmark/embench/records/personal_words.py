@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from embench.records.wording import format_score
+from embench.records.wording import format_score, join_with_and
 
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
     from embench.records.scores import Gap, Personal, Scores
@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for a
 _NORMALISES = {True: "normalising a subject helps", False: "normalising a subject is not shown to help"}
 _LABELS = {True: "labels help", False: "labels are not shown to help"}
 _FIRST, _ALONE = "nothing_given", "slice_only"
+_OF_LABELS = frozenset({"slice_normalised", "slice_only", "slice_share"})
+"""Comparisons of a method that is given labels alone."""
 COMPARISONS = {
     "nothing_given": "the same method where subjects give nothing",
     "slice_normalised": "the same units without their labels, which normalise a subject",
@@ -55,17 +57,22 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     metric, values = scores.headlines[target], found.level_score == "rmse"
     what = "what subjects gave first" if given is None else given_in_words(given, of_classes=not values)
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
-    reached = f"given {what}: {metric} {format_score(own, interval=False)} against "
-    reached += f"{format_score(nothing, interval=False)} with nothing given"
-    if own is None or nothing is None:
+    reached = f"given {what}: {metric} {format_score(own, interval=False)}"
+    if own is None:
         reached = f"given {what}: {metric} can't be estimated"
-    normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
+    elif nothing:
+        reached += f" against {format_score(nothing, interval=False)} with nothing given"
+    if found.missing:
+        reached += f" (not compared with {join_with_and(found.missing)})"
+    normalising = "whether normalising a subject helps can't be told"
+    if found.normalising:
+        normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
     told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
-    if "slice_normalised" not in found.over:
+    if not found.normalising or "slice_normalised" not in found.over:
         return [told]
     return [told, f"{COMPARISONS['slice_normalised']}: {normalising}"]
 
@@ -74,7 +81,8 @@ def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
     """What a method gains least above, of what decides whether what is given helps, and that gain; None where none is
     known. Of units without labels, that is the method with nothing given. A model of what is given alone is made of its
     labels, and is no reason against them."""
-    decides = found.over.keys() - {_ALONE} if _ALONE in found.over else {_FIRST}
+    labelled = not _OF_LABELS.isdisjoint(found.over)
+    decides = found.over.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
         name: gaps[metric]
         for name, gaps in found.over.items()

@@ -106,13 +106,15 @@ class Personal(_Part):
     """What a method gains by what test subjects give first; see `embench.statistics.personal`.
 
     `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
-    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from.
+    what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from. `missing`:
+    what it could not be compared with.
     """
 
     level_score: InstalledName
     over: dict[Word, dict[InstalledName, Gap]]
     normalising: dict[InstalledName, Gap]
     gains_by: Literal["labels", "normalising", "nothing"]
+    missing: Sequence[Word] = ()
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from embench.errors import DataError
+from embench.errors import DataError, UsageError
 from embench.files import read_bytes, reading, unzipped
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
+from embench.protocols import Given
 from embench.records.predictions import MODEL, UNPREDICTED
 from embench.texts import has_control
 
 REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
-OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision")
+OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision", "given")
 
 NO_FOLD = -1
 """The fold of a row that names none."""
@@ -39,7 +40,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 class SubmittedRow(NamedTuple):
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
-    where the line has none."""
+    where the line has none; `given`: what test subjects gave, as `--given` says it, empty where the line does not."""
 
     line: int
     subject: str
@@ -50,6 +51,7 @@ class SubmittedRow(NamedTuple):
     fold: int
     scores: tuple[float, ...]
     decision: float | None
+    given: str = ""
 
 
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
@@ -90,7 +92,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             continue
         parsed = _row(row, line, target, classes, faults)
         method = row.get("method", MODEL)
-        key = (method, parsed and parsed.seed, row["target"], row["unit"])
+        key = (method, parsed and parsed.seed, parsed and parsed.given, row["target"], row["unit"])
         if parsed and (before := first.setdefault(key, line)) != line:
             faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
         rows.append((method, parsed))
@@ -201,8 +203,22 @@ def _row(
     if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
         faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
         return None
+    if (given := _given(row.get("given", ""))) is None:
+        faults.add(
+            "values of given are nothing that a subject can give", line, row["given"], "0, 5, unlabelled:5, session"
+        )
+        return None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
-    return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision)
+    return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision, given)
+
+
+@lru_cache
+def _given(text: str) -> str | None:
+    """What is given, in one spelling; None where it is nothing that can be."""
+    try:
+        return Given.read(text).text if text else ""
+    except UsageError:
+        return None
 
 
 @lru_cache

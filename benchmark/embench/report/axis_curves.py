@@ -52,7 +52,7 @@ def _but_for_lag(about: Manifest) -> list[Any]:
 def _section(run: RunFacts, axis: str, alike: Callable[[Manifest], list[Any]]) -> Markup | None:
     found = [] if run.for_others else _beside(run, alike)
     curves = [curve for curve in build_curves(found) if curve.axis == axis] if len(found) > 1 else []
-    return _drawn(curves[0]) if curves else None
+    return describe_curve(curves[0]) if curves else None
 
 
 def _beside(run: RunFacts, alike: Callable[[Manifest], list[Any]]) -> list[tuple[Mapping[str, Any], Scores]]:
@@ -68,8 +68,8 @@ def _beside(run: RunFacts, alike: Callable[[Manifest], list[Any]]) -> list[tuple
     return found
 
 
-def _drawn(curve: Curve) -> Markup:
-    """The figure with its numbers, and a table of gains where there are some."""
+def describe_curve(curve: Curve) -> Markup:
+    """The figure of a curve with its numbers, and a table of gains where there are some."""
     head = ("target", "score", "of", AXIS_TITLES[curve.axis].replace("lag of labels", "lag"), "mean", "from", "to")
     rows = [
         (point.target, point.metric, point.line, point.at, point.score.mean, point.score.low, point.score.high)

@@ -151,21 +151,24 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     parts = {
-        "method": " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
+        "method": method.get("outside")
+        or " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
         "protocol": without_lag(run["protocol"]["name"]),
         "recipe": run["recipe"]["preset"],
-        "settings": " ".join(run["recipe"]["settings"]),
-        "trained on": f"trained on {name_without_package(config['train_dataset'])}" if config["train_dataset"] else "",
+        "settings": " ".join(run["recipe"].get("settings", ())),
+        "trained on": f"trained on {name_without_package(config['train_dataset'])}"
+        if config.get("train_dataset")
+        else "",
         "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
-        if config["pretrained"]
+        if config.get("pretrained")
         else "",
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "label_fraction": f"{_place('label_fraction', run)} of the labels",
         "lag": f"lag of {_place('lag', run)} s",
         "given": "" if recorded_given(run.get("given")) is None else f"given {_place('given', run)}",
-        "drop": f"without {_place('drop', run)}" if config["drop"] else "",
+        "drop": f"without {_place('drop', run)}" if config.get("drop") else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
 
@@ -184,7 +187,7 @@ def _place(axis: str, run: Mapping[str, Any]) -> str:
         return "" if given is None else given.text
     value = run["config"].get(axis)
     if axis == "drop":
-        return ", ".join(value) or "none"
+        return ", ".join(value or ()) or "none"
     return "all" if value is None else str(value)
 
 
@@ -193,5 +196,5 @@ def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
         return tuple(_lags(run))
     value = run["config"].get(axis)
     if axis == "drop":
-        return (len(value), *(run["method"]["modalities"].index(m) for m in value))
+        return (len(value or ()), *(run["method"]["modalities"].index(m) for m in value or ()))
     return (float("inf") if value is None else value,)

@@ -9,33 +9,31 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.data.pseudonyms import OwnName, Pseudonymous
+from embench.data.giving import folds_after_giving
+from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
-from embench.files import digest, saving, write_text
-from embench.interfaces.dataset import Card
-from embench.interfaces.units import Target
+from embench.files import digest
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, load_current_protocol, protocol_deviations
+from embench.protocols import Fold, Given, Protocol, load_current_protocol, protocol_deviations
 from embench.protocols.given_folds import GivenRow, given_folds
 from embench.records import ledger, record
 from embench.records.context import TimeContext
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart
-from embench.records.seeds import seeds_taken
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
+from embench.runs import given_files
 from embench.statistics import evaluation
 from embench.statistics.fold_predictions import FoldPredictions, decide
 from embench.statistics.result import Result
-from embench.store import Store
 from embench.texts import has_control
 
 LEDGER = Path("runs")
@@ -43,126 +41,140 @@ NOT_IN_FILE = "no prediction in the file"
 """Reason for leaving out a subject who has labels."""
 
 
-def score(
-    path: Path,
-    dataset: str,
-    *,
-    name: str | None = None,
-    protocol: str = Request.protocol,
-    targets: str | None = None,
-    time_context: TimeContext = "offline",
-    data_root: Path | None = None,
-    out: Path | None = None,
-    runs: Path = LEDGER,
-    progress: ProgressCallback | None = None,
-    on_fold: ProgressCallback | None = None,
-    on_seed: ProgressCallback | None = None,
-) -> Result:
+def score(path: Path, dataset: str, *, given: str | None = None, **about: Unpack[ScoreOptions]) -> Result:
     """Scores a file of predictions under a protocol and writes a record like a run's.
 
     Args:
-        name: what the method is called; by default as the file.
-        targets: those to score, with commas between; by default all that the file has.
-        time_context: which other units of a test session reached a prediction, as its author declares.
-        out: the record's folder; by default one below `runs`, the folder of records. The ledger lies beside these.
-        progress: called while the data are prepared. `on_fold`: called with (folds whose controls are fitted, folds in
-            all, the target), which takes minutes on large data. `on_seed`: with (seeds whose nuisances are begun, seeds
-            in all, the target), see `what_it_adds`.
+        given: what test subjects gave first, under a protocol that asks; of a file with a column `given`, which of its
+            rows are scored. `about`: see `ScoreOptions`.
+
+    Raises:
+        UsageError: the file holds several amounts. As `score_each` otherwise.
+    """
+    found = score_each(path, dataset, given=given, single=True, **about)
+    return found[0]
+
+
+class ScoreOptions(TypedDict, total=False):
+    """Options of scoring a file.
+
+    `name`: what the method is called; by default as the file. `targets`: those to score, with commas between; by
+    default all that the file has. `time_context`: which other units of a test session reached a prediction, as its
+    author declares. `out`: the record's folder; by default one below `runs`, the folder of records. The ledger lies
+    beside these. `progress`: called while the data are prepared. `on_fold`: called with (folds whose controls are
+    fitted, folds in all, the target), which takes minutes on large data. `on_seed`: with (seeds whose nuisances are
+    begun, seeds in all, the target), see `what_it_adds`.
+    """
+
+    name: str | None
+    protocol: str
+    targets: str | None
+    time_context: TimeContext
+    data_root: Path | None
+    out: Path | None
+    runs: Path
+    progress: ProgressCallback | None
+    on_fold: ProgressCallback | None
+    on_seed: ProgressCallback | None
+
+
+def score_each(
+    path: Path, dataset: str, *, given: str | None = None, single: bool = False, **about: Unpack[ScoreOptions]
+) -> list[Result]:
+    """Scores a file of predictions: a record for each amount that test subjects gave, in order; one under protocols to
+    which they give nothing.
+
+    Args:
+        given: as of `score`; several with commas between. `single`: whether several are refused.
 
     Raises:
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
             the protocol declares. UsageError: names don't fit, or `out` holds another record.
     """
-    rules = load_current_protocol(protocol)
+    data_root, called = about.get("data_root"), about.get("name") or path.name.split(".")[0]
+    rules = load_current_protocol(about.get("protocol", Request.protocol))
     card = card_for_protocol(rules, find.card_of(dataset, data_root))
     rows, sha = read_submission(path, card)
+    targets = about.get("targets")
     chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
     names = {t.name for t in chosen}
     rows = [row for row in rows if row.target in names]
     if absent := names - {row.target for row in rows}:
         raise DataError(f"no rows for {', '.join(sorted(absent))}", where=str(path))
-    store = find.prepared(dataset, data_root, rules, 1, progress)
+    if has_control(called) or len(called) > 200 or set("\r\n\t") & set(called):
+        raise UsageError(
+            "this is no name of a method", where="--name", expected="plain text on one line, up to 200 letters"
+        )
+    parted = given_files.by_given(rules, rows, given, path)
+    if single and len(parted.wanted) > 1:
+        held = ", ".join(each.text for each in parted.wanted if each)
+        raise UsageError("the file holds several amounts", where="given=", expected=f"one of {held}")
+    store = find.prepared(dataset, data_root, rules, 1, about.get("progress"))
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
     own_data = find.pseudonymous(dataset, data_root)
     if own_data is not None:
-        rows = _under_pseudonyms(rows, own_data, whole)
-    _check_known(rows, whole, path, own_data.owners if own_data else {})
-    cohort, ignored = _restrict_to_predicted(whole, rows)
+        parted = parted.changed(lambda some: _under_pseudonyms(some, own_data, whole))
+    for some in parted.rows.values():
+        _check_known(some, whole, path, own_data.owners if own_data else {})
+    file = _File(path, sha, called, dataset, rules, whole, parted)
+    return [_scored(file, each, about) for each in parted.wanted]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of predictions that was read and checked, and what it is scored by."""
+
+    path: Path
+    sha: str
+    called: str
+    dataset: str
+    rules: Protocol
+    whole: Cohort
+    parted: given_files.GivenRows
+
+
+def _scored(file: _File, given: Given | None, about: ScoreOptions) -> Result:
+    """The record of a file's rows with this given."""
+    if given and file.whole.slices:
+        file.whole.slices.check(given, file.whole.card.name)
+    rules, path, rows = file.rules, file.path, file.parted.rows[given]
+    cohort, ignored = _restrict_to_predicted(file.whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
+    kept = {row.subject for row in rows}
     folds, own = _folds(rules, cohort, rows, path)
-    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for each in folds.values() for f in each):
+    if any(t.rule.cut == "training_mean" for t in cohort.targets) and not all(
+        f.train for each in folds.values() for f in each
+    ):
         raise UsageError(
             f"{rules.name} derives the cut from training labels, and one fold tests all subjects",
             where="--protocol",
             expected="a protocol whose cuts are fixed, or several folds",
         )
-    predictions = [
-        a for seed in folds for a in _fold_predictions(rules, cohort, rows, seed, folds[seed], fitted=seed not in own)
-    ]
-    called = name or path.name.split(".")[0]
-    if has_control(called) or len(called) > 200 or set("\r\n\t") & set(called):
-        raise UsageError(
-            "this is no name of a method", where="--name", expected="plain text on one line, up to 200 letters"
-        )
+
+    def predicted(some: Sequence[SubmittedRow]) -> list[FoldPredictions]:
+        fitted = ((seed, seed not in own) for seed in folds)
+        return [a for seed, f in fitted for a in _fold_predictions(rules, cohort, some, seed, folds[seed], fitted=f)]
+
+    less, absent = given_files.compared_with(file.parted, given)
+    for some in less.values():
+        theirs, _ = _folds(rules, cohort, [row for row in some if row.seed in folds and row.subject in kept], path)
+        if any(theirs[seed] != folds[seed] for seed in theirs):
+            raise DataError(
+                "a subject is tested in another fold with less given",
+                where=str(path),
+                expected="the same folds, whatever test subjects gave",
+            )
+    predictions = given_files.with_beside(predicted(rows), {name: predicted(some) for name, some in less.items()})
     submission = {
-        "name": called,
+        "name": file.called,
         "file": path.name,
-        "sha256": sha,
+        "sha256": file.sha,
         "rows": len(rows),
         "folds": {str(seed): "the file's own" if seed in own else "the protocol's" for seed in folds},
         "missing": _missing(cohort, predictions),
         "ignored": ignored,
     }
-    del rows  # of many lines, which scoring does not need
-    return _write_record(
-        dataset, data_root, cohort, rules, predictions, folds, submission, time_context, out, runs, on_fold, on_seed
-    )
-
-
-def units_table(
-    store: Store,
-    card: Card,
-    targets: Sequence[Target],
-    protocol: Protocol,
-    names: Mapping[str, OwnName] | None = None,
-) -> list[dict[str, Any]]:
-    """Units to predict: a row for each target and unit, with what a file of predictions must repeat (`subject`,
-    `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
-    where there is none), and under `fold_K` the fold of partition K that tests the unit (blank where none does), of all
-    that a board takes.
-
-    Args:
-        names: recording -> what its owner calls it, and whose it is, for whom the table is then; else pseudonyms stay.
-    """
-    rows, seeds = [], seeds_taken(protocol.scoring, "network", protocol.split.folds)[-1]
-    for target in targets:
-        if target.label not in store.label_kinds:
-            continue
-        cohort = build_cohort(store, card, (target,), None, protocol)
-        tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in seeds]
-        groups = cohort.groups
-        for i in cohort.eligible:
-            unit, label = cohort.units[i], cohort.label[target.name][i]
-            known = OwnName(unit.recording, unit.subject, groups[unit.subject], unit.stimulus)
-            called = names[unit.recording] if names else known
-            rows.append(
-                {
-                    "subject": called.subject, "group": called.group, "recording": called.recording,
-                    "stimulus": called.stimulus, "unit": called.recording + unit.id.removeprefix(unit.recording),
-                    "start_s": unit.start, "stop_s": unit.stop,
-                    "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
-                    **{f"fold_{seed}": fold_of.get(unit.id, "") for seed, fold_of in zip(seeds, tested, strict=True)},
-                }
-            )  # fmt: skip
-    return rows
-
-
-def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
-    if not rows:
-        raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
-    with saving("the list of units", path):
-        write_text(Path(path), record.format_csv(rows, list(rows[0])))
+    return _write_record(file, given, cohort, predictions, folds, submission, absent, about)
 
 
 def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
@@ -237,23 +249,27 @@ def _folds(
             )
         folds[seed] = cohort.folds(protocol, seed)
         tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
-        _check_tested(protocol, of_seed, tested, path)
+        _check_tested(protocol, cohort, of_seed, tested, path)
         if not without and any(tested[row.unit] != row.fold for row in of_seed):
             given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
             units = cohort.of(cohort.eligible)
-            folds[seed] = given_folds(
-                protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path)
-            )
+            mine = given_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
+            folds[seed] = folds_after_giving(cohort, protocol, mine)
             own.add(seed)
     return folds, own
 
 
-def _check_tested(protocol: Protocol, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path) -> None:
+def _check_tested(
+    protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path
+) -> None:
     """Refuses units that no fold tests, and folds of the file's own where one alone is tested."""
-    faults = Faults(path)
+    faults, place = Faults(path), {unit.id: i for i, unit in enumerate(cohort.units)}
     for row in rows:
         if row.unit not in tested:
-            faults.add(f"rows are of units that {protocol.name} trains on and does not test", row.line, row.unit)
+            why = f"that {protocol.name} trains on and does not test"
+            if cohort.slices is not None:
+                why = given_files.WHY_UNTESTED.get(given_files.use_of(cohort, place[row.unit]), why)
+            faults.add(f"rows are of units {why}", row.line, row.unit)
         elif protocol.split.tests and row.fold not in (NO_FOLD, tested[row.unit]):
             faults.add(f"rows are of another fold than {protocol.name} has", row.line, str(row.fold))
     faults.check(hint="embench data labels DATASET --protocol NAME --units FILE.csv lists all units with their folds")
@@ -311,35 +327,39 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
 
 
 def _write_record(
-    dataset: str,
-    data_root: Path | None,
+    file: _File,
+    given: Given | None,
     cohort: Cohort,
-    protocol: Protocol,
     predictions: Sequence[FoldPredictions],
     folds: Mapping[int, list[Fold]],
     submission: Mapping[str, Any],
-    time_context: TimeContext,
-    out: Path | None,
-    runs: Path,
-    on_fold: ProgressCallback | None,
-    on_seed: ProgressCallback | None,
+    absent: Mapping[str, str],
+    about: ScoreOptions,
 ) -> Result:
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
+    protocol, data_root, dataset = file.rules, about.get("data_root"), file.dataset
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     full = find.full_name(dataset, data_root)
     files = find.files_digest(dataset, data_root, cohort.card)
-    facts = evaluation.run_circumstances(full, cohort, protocol, tested, time_context, files=files)
-    targets = [t.name for t in cohort.targets]
-    method = digest([submission["name"], submission["sha256"], targets])
+    context = about.get("time_context", "offline")
+    facts = evaluation.run_circumstances(full, cohort, protocol, tested, context, files=files, given=given)
+    targets, amount = [t.name for t in cohort.targets], {} if given is None else {"given": given.text}
+    method = digest([submission["name"], submission["sha256"], targets, *amount.values()])
     mark = digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{mark}"
+    out, runs = about.get("out"), about.get("runs", LEDGER)
+    if out and given and len(file.parted.wanted) > 1:
+        out = out / given.text.replace(":", "-")
     folder = out or runs / name_without_package(full).replace("/", "-") / run_id
     _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else runs, data, cohort.store.key, opening, targets)
-    evaluated = evaluation.score_predictions(predictions, cohort, protocol, on_fold, proved=False, held=on_seed)
+    evaluated = evaluation.score_predictions(
+        predictions, cohort, protocol, about.get("on_fold"), proved=False, held=about.get("on_seed"), given=given,
+        absent=absent,
+    )  # fmt: skip
     content = Manifest(
         id=run_id,
         **facts.content(),
@@ -356,7 +376,7 @@ def _write_record(
         dev_looks=dict(looks.dev),
         ledger=looks.chain,
         device="unknown",
-        config={"dataset": full, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
+        config={"dataset": full, "protocol": protocol.hash, "targets": targets, "seeds": list(folds), **amount},
     ).content()
     rows = evaluation.record_folds(cohort, folds)
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]

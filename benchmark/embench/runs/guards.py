@@ -65,7 +65,7 @@ def _datasets(plan: Plan) -> dict[str, str]:
 def repeat_alone(plan: Plan, root: Path) -> None:
     """Repeats predictions of a finished run in a process that has seen nothing else: see
     `embench.engine.alone.check_alone`. Raises PluginError where they give other numbers than in the run."""
-    stages = dict.fromkeys(expected.stage for expected in plan.graph.predictions)
+    stages = dict.fromkeys(id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values()))
     doing = f"while predicting alone what {plan.method.title} predicted in batches"
     in_fresh_process(doing, check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
@@ -13,13 +14,16 @@ from embench.errors import DataError, UsageError
 from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.sections import sections_of
 from embench.leaderboard.shown import load_shown_entries
+from embench.report.axis_curves import describe_curve
 from embench.report.drawing import STYLE
 from embench.site import notes
 from embench.site.boards import Board, boards_of
 from embench.site.downloads import write_downloads
 from embench.site.entry_page import EntryPages, placed_rows
 from embench.site.findings import finding_of
+from embench.site.given_curves import GivenCurve, curve_of, given_curves, write_given_curves
 from embench.site.methods import write_method_pages
+from embench.site.number_style import style_texts
 from embench.site.overview import add_page, overview_page
 from embench.site.pages import render, write_page
 from embench.site.pairing import flips_script
@@ -57,21 +61,22 @@ def build_site(
     sections = sections_of(entries)
     pages = EntryPages()
     all_boards = boards_of(sections, entries, pages.pairs_of(entries, progress))
-    placed = placed_rows(all_boards)
+    placed, curves = placed_rows(all_boards), given_curves(entries)
     with saving("the site", out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary(aside(out)) as whole:
             whole.mkdir()
             _write_assets(whole)
-            _write_boards(whole, all_boards, notes_folder)
+            _write_boards(whole, all_boards, notes_folder, curves)
             for done, entry in enumerate(entries, 1):
-                pages.write(whole, entry, placed[entry.id])
+                pages.write(whole, entry, placed[entry.id], curve_of(curves, entry.id))
                 if progress:
                     progress(done, len(entries), "written")
             write_method_pages(whole, all_boards)
             for name, page in _PAGES.items():
                 write_page(whole / f"{name}.html", page(all_boards))
             write_downloads(whole, sections)
+            write_given_curves(whole, curves)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
             replace_folder(out, whole)
     return out / "index.html"
@@ -98,7 +103,9 @@ def _write_assets(whole: Path) -> None:
         shutil.copytree(folder / "vendor", whole / "assets" / "vendor", copy_function=shutil.copyfile)
 
 
-def _write_boards(whole: Path, all_boards: list[Board], notes_folder: Path | None) -> None:
+def _write_boards(
+    whole: Path, all_boards: list[Board], notes_folder: Path | None, curves: Sequence[GivenCurve]
+) -> None:
     groups = set()
     for dataset, of_dataset in groupby(all_boards, key=lambda board: board.dataset):
         boards = list(of_dataset)
@@ -107,7 +114,10 @@ def _write_boards(whole: Path, all_boards: list[Board], notes_folder: Path | Non
         note = notes.read(notes_folder, dataset, {board.dataset for board in all_boards})
         scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
         found = [(board, finding_of(board)) for board in boards]
-        page = render("board.html", 1, dataset=dataset, boards=boards, found=found, note=note, scripts=scripts)
+        drawn = [(each.name, style_texts(describe_curve(each.curve))) for each in curves if each.board == dataset]
+        page = render(
+            "board.html", 1, dataset=dataset, boards=boards, found=found, note=note, scripts=scripts, curves=drawn
+        )
         write_page(whole / dataset / "index.html", page)
     for count in groups:
         if script := flips_script(count):

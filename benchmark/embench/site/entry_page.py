@@ -26,7 +26,9 @@ from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.scores import Score
 from embench.records.wording import format_share, format_value, is_by_construction
+from embench.report.axis_curves import describe_curve
 from embench.report.page import paragraph
+from embench.report.points import Curve
 from embench.report.probabilities import describe_probabilities
 from embench.site.addresses import addresses
 from embench.site.boards import Board, controls_text, evidence_of, rank_text, superseded_text
@@ -61,14 +63,18 @@ class EntryPages:
                 progress(done, len(entries), "compared")
         return found
 
-    def write(self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]]) -> None:
-        """Writes the page of an entry, and copies of `COPIED` into a folder of its name. Raises OSError, and DataError
-        where the entry is damaged."""
+    def write(
+        self, whole: Path, entry: ShownEntry, placed: Sequence[Mapping[str, Any]], curve: Curve | None = None
+    ) -> None:
+        """Writes the page of an entry, with a curve of its method, and copies of `COPIED` into a folder of its name.
+        Raises OSError, and DataError where the entry is damaged."""
         on_boards = [(at["board"].key, at["board"].metric, at["row"], at["ranked"], at["controls"]) for at in placed]
-        place = kept_place("pages", entry.content, repr(on_boards), repr(addresses()))
+        place = kept_place(
+            "pages", entry.content, repr(on_boards), repr(addresses()), *([repr(curve)] if curve else [])
+        )
         page = read_checked(place)
         if page is None:
-            page = _page(load_leaderboard_entry(entry.folder), placed, self._figures(entry)["curves"]).encode()
+            page = _page(load_leaderboard_entry(entry.folder), placed, self._figures(entry)["curves"], curve).encode()
             write_checked(place, page)
         folder = whole / entry.board / entry.protocol
         write_page(folder / f"{entry.id}.html", page.decode())
@@ -100,7 +106,9 @@ def placed_rows(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _page(entry: LeaderboardEntry, placed: Sequence[Mapping[str, Any]], curves: Mapping[str, str]) -> str:
+def _page(
+    entry: LeaderboardEntry, placed: Sequence[Mapping[str, Any]], curves: Mapping[str, str], given: Curve | None
+) -> str:
     run, row = entry.run, placed[0]["row"]
     return render(
         "entry.html",
@@ -117,6 +125,7 @@ def _page(entry: LeaderboardEntry, placed: Sequence[Mapping[str, Any]], curves: 
         differences=describe_differences(run),
         placed=placed,
         targets=[_target(entry, target, curves[target]) for target in entry.targets],
+        curve=style_texts(describe_curve(given)) if given else "",
         findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),

@@ -60,6 +60,7 @@ def score_predictions(
     method: bool = True,
     held: ProgressCallback | None = None,
     given: Given | None = None,
+    absent: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
@@ -69,7 +70,8 @@ def score_predictions(
             prediction count then, and it is asked what the method adds. `held`: the `progress` of that.
         proved: whether it is known that the method saw one unit at a time, as those that the harness runs on units do.
         method: whether there is one; where controls alone are scored, nothing adds to them.
-        given: what test subjects give first, under protocols that ask.
+        given: what test subjects give first, under protocols that ask. `absent`: what the method can't be compared with
+            there, and why.
 
     Raises:
         DataError: there is no prediction.
@@ -81,11 +83,11 @@ def score_predictions(
     studies = studies_of(cohort, protocol, seeds) if asked else {}
     controls = FoldControls(cohort, protocol, studies, given)
     parts: list[Predictions] = []
-    reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
-    absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
+    reasons: dict[str, dict[str, str]] = {t.name: dict(absent or {}) for t in cohort.targets}
+    lacking: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for done, of_fold in enumerate(by_fold, 1):
         target, known = of_fold.target, of_fold.predicted
-        absent[target.name] |= set(of_fold.units[~known].tolist())
+        lacking[target.name] |= set(of_fold.units[~known].tolist())
         counted = known | (whole & np.isfinite(cohort.labels(target, of_fold.train or ())[of_fold.units]))
         if not counted.any():
             continue
@@ -113,7 +115,7 @@ def score_predictions(
         sessions=cohort.sessions,
         not_applicable=reasons,
     )
-    more: dict[str, Any] = {"absent": {name: len(units) for name, units in absent.items()}}
+    more: dict[str, Any] = {"absent": {name: len(units) for name, units in lacking.items()}}
     if cuts := _fitted_cuts(cohort, by_fold):
         more["cuts"] = cuts
     if protocol.scoring == 3:
@@ -250,11 +252,14 @@ def _model_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> 
 
 def _beside_rows(of_fold: FoldPredictions, cohort: Cohort, known: np.ndarray) -> list[Predictions]:
     """The rows of what a method is compared with under protocols to which subjects give something."""
-    about, traits = about_units(of_fold, cohort, of_fold.units[known]), of_fold.target.traits
-    return [
-        prediction_rows(name, of_fold.target, about, score[known], traits.decide(score[known], 0.5))
-        for name, score in of_fold.beside.items()
-    ]
+    rows = []
+    for name, score in of_fold.beside.items():
+        own = known & np.isfinite(score).reshape(len(score), -1).all(1)
+        about = about_units(of_fold, cohort, of_fold.units[own])
+        rows.append(
+            prediction_rows(name, of_fold.target, about, score[own], of_fold.target.traits.decide(score[own], 0.5))
+        )
+    return rows
 
 
 def _unpredicted_rows(of_fold: FoldPredictions, cohort: Cohort, missing: np.ndarray) -> Predictions:

@@ -11,7 +11,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
-from embench.protocols import Design, UnitId
+from embench.protocols import MADE_BY_METHOD, Design, UnitId
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.statistics.intervals import Jackknife
 
@@ -110,8 +110,8 @@ def join(
     method_of = ours.texts("method")
     at = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
     not_predicted = at.pop(UNPREDICTED, None)
-    if whole and not_predicted is not None:
-        at[MODEL] = at.get(MODEL, False) | not_predicted
+    if whole and not_predicted is not None:  # what the method makes with less given predicts no more
+        at |= {name: at.get(name, False) | not_predicted for name in (MODEL, *MADE_BY_METHOD) if name in {MODEL, *at}}
     known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
     values = labels["label"][labels["target"] == target.name]
     step, whole_numbers = target.step_over(values), bool((values == np.rint(values)).all())

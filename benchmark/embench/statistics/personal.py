@@ -3,17 +3,29 @@
 A method that is given labelled units is compared with itself where nothing is given, and with four controls: itself
 with the same units without their labels, which normalise a subject (`slice_normalised`); a linear model of these units
 alone on the same features (`slice_only`); the share of each class among them, or their mean (`slice_share`); and a
-clock, the time since they ended (`since_slice`). Labels help where the headline is above all of these. Where they do
-not, normalisation may: it moves a subject's level, by which a score inside subjects gains nothing, and a score of
-probabilities does.
+clock, the time since they ended (`since_slice`).
+
+The verdict, `gains_by`, says what of the given helps, by intervals of paired differences that lie wholly on the better
+side of 0:
+
+- `labels`: the headline is above that with nothing given, with the same units without labels, of the slice's share and
+  of the clock. All four must be shown, so that one that is not so is missed by chance in 2.5 % at most.
+- `normalising`: the same units without labels are above nothing given, in the headline or in a score that heeds level
+  (Brier, RMSE): each by chance in 2.5 % at most. A shift of a subject's level gains nothing in a score inside subjects.
+- `nothing`: neither is shown.
+
+A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's own,
+such a model is as good as any, and it is made of labels. What other people's data add to it is `above_all`: whether the
+headline is above it, too.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-subjects alone (`nothing_given`), and with the last three.
+subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given. What is missing,
+of a file of predictions, is named: the verdict is by what is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,18 +49,25 @@ Gain = Callable[[str, str, str], ScoreOrReason]
 
 
 def gains(
-    target: Target, headline: str, methods: Mapping[str, object], gain: Gain, is_better: Callable[[Any, str], bool]
+    target: Target,
+    headline: str,
+    methods: Mapping[str, object],
+    gain: Gain,
+    is_better: Callable[[Any, str], bool],
+    absent: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """The part of a target in `personal` of `scores.json`: what the `model` among the `methods` gains over each of
     `COMPARED` that was predicted, and normalisation over nothing, where it is by what is given; None where nothing was.
 
     Args:
         gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
+        absent: methods of which it is known why they are not there.
     """
     compared = [name for name in COMPARED if name in methods]
-    if NOTHING_GIVEN not in compared:
+    if not compared:
         return None
-    normalised, labelled = SLICE_NORMALISED in compared, SLICE_ONLY in compared
+    missing = [name for name in COMPARED if name in absent]
+    normalised, labelled = SLICE_NORMALISED in compared, bool({SLICE_ONLY, SLICE_SHARE} & set(compared))
     level = LEVEL_SCORES[target.kind]
 
     def of(one: str, other: str) -> dict[str, Any]:
@@ -61,14 +80,18 @@ def gains(
         return found
 
     over = {name: of("model", name) for name in compared}
-    normalising = of(SLICE_NORMALISED, NOTHING_GIVEN) if normalised else {} if labelled else over[NOTHING_GIVEN]
-    by_labels = labelled and all(gap[headline]["clears"] for gap in over.values())
+    normalising = {} if labelled else over.get(NOTHING_GIVEN, {})
+    if normalised and NOTHING_GIVEN in compared:
+        normalising = of(SLICE_NORMALISED, NOTHING_GIVEN)
+    by_labels = labelled and all(over[name][headline]["clears"] for name in over if name != SLICE_ONLY)
     by_level = any(gap["clears"] for gap in normalising.values())
     return {
         "level_score": level,
         "over": over,
         "normalising": normalising,
         "gains_by": "labels" if by_labels else "normalising" if by_level else "nothing",
+        "above_all": all(gap[headline]["clears"] for gap in over.values()),
+        **({"missing": missing} if missing else {}),
     }
 
 

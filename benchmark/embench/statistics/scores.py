@@ -93,12 +93,13 @@ def compute_scores(
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions, whole=True))
-        for control, reason in {**(not_applicable or {}).get(target.name, {}), **partial}.items():
+        absent = {**(not_applicable or {}).get(target.name, {}), **partial}
+        for control, reason in absent.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         headlines[target.name] = headline_of(target, protocol, design, methods.get(MODEL))
         if MODEL in methods and methods[MODEL].predicted.seeds:
             jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
-            _add_target(out, target, methods, jackknife, protocol.scoring, took)
+            _add_target(out, target, methods, jackknife, protocol.scoring, took, absent)
         else:
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
@@ -143,8 +144,10 @@ def _add_target(
     jackknife: Jackknife,
     scoring: int | None,
     took: dict[str, float],
+    absent: Mapping[str, str],
 ) -> None:
-    """Adds the scores of the model and of every control on a target, and the controls that the model is above."""
+    """Adds the scores of the model and of every control on a target, and the controls that the model is above.
+    `absent`: control -> why it is not there."""
     headline = out["headlines"][target.name]
     scored: dict[str, dict[str, ScoreOrReason]] = {}
     for method, joined in methods.items():
@@ -158,7 +161,7 @@ def _add_target(
         nothing = Undefined(f"{score} was not computed")
         return _gap(scored[one].get(score, nothing), scored[other].get(score, nothing), jackknife, trained)
 
-    if (found := gains(target, headline, scored, gain, _is_better)) is not None:
+    if (found := gains(target, headline, scored, gain, _is_better, absent)) is not None:
         out.setdefault("personal", {})[target.name] = found
     for control in sorted(set(scored) - {MODEL}):
         values = {name: _json(value) for name, value in scored[control].items()}

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from embench import registry
 from embench.interfaces.encoder import ANY_SIGNAL, Encoder
-from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
+from embench.interfaces.tokens import Batch, InputSpec, Output, Tokens, TokenSpec
+from embench.nn import Model
 from embench.testing import samples
+from embench.testing.personal import check_personalises
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, projected, seeded
 
 
@@ -23,7 +25,8 @@ def check_encoder(cls: type[Encoder]) -> None:
 
     Shapes and finite numbers; the same network and output from one seed; rows that don't depend on their batch; nothing
     read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the
-    output; features of a span that don't depend on other spans; of a signal's channels all read, or those in `picks`.
+    output; a `personalise` that does what it declares, whoever came before; features of a span that don't depend on
+    other spans; of a signal's channels all read, or those in `picks`.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -91,6 +94,7 @@ def _check_rows(check: Check, encoder: Encoder, modality: str, sample: samples.S
         if encoder.reads in ("signal", "stream"):
             _picks(check, module, x, mask, spec.channels)
     _head(check, encoder, tokens)
+    _personal(check, encoder, modality, module, tokens)
     module.train()
     with check.untouched("its network in training", x, mask):
         trained = module(x, mask)
@@ -184,6 +188,18 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
         check.that(fine, f"its hidden layer has shape {tuple(output.hidden.shape)}", expected="(B, H)")
         check.finite(output.logits, "its output")
         check.gradients(head, projected(output.logits, output.hidden))
+
+
+def _personal(check: Check, encoder: Encoder, modality: str, module: nn.Module, tokens: Tokens) -> None:
+    spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
+    head = seeded(lambda: encoder.head(spec, samples.targets("binary")))
+    model = Model({modality: module}, {modality: spec}, head=head)
+
+    def units(seed: int) -> Batch:
+        x, mask = samples.rows(encoder, modality, seed=seed).tensors()
+        return Batch({modality: x}, {modality: mask}, {modality: torch.arange(len(x))}, len(x))
+
+    check_personalises(check, encoder, model, units)
 
 
 def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: InputSpec) -> None:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from embench.interfaces.fusion import Estimator
+from embench.interfaces.fusion import Estimator, TrainingRows
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recipe import Recipe
+from embench.testing.personal import check_estimator_personalises
 from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace
 
 _CLASSES = 3
@@ -32,8 +33,8 @@ def check_estimator(cls: type[Estimator], nonce: str | None = None) -> None:
 
     Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
     values, and for a feature that no row has; the same scores from one seed; rows that don't depend on their batch;
-    inputs left as they are; on classes that lie apart, higher scores for the right one; and no memory of labels that
-    another fit was given.
+    inputs left as they are; on classes that lie apart, higher scores for the right one; no memory of labels that
+    another fit was given; and a `personalise` that leaves it as it is, and gives the same whoever came before.
 
     Args:
         nonce: a text that decides the rows and labels by which a memory is found; by default drawn, so that no plugin
@@ -96,6 +97,8 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
         expected="rows independent of each other",
     )
     _separates(check, score, test.y, kind)
+    rows = TrainingRows(*table, val=(val.X, val.y))
+    check_estimator_personalises(check, make, rows, test.X[:_ROWS])
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` its scores are not finite", expected="scores")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 
 from embench.errors import UsageError
 from embench.interfaces.fusion import Estimator, Fusion
-from embench.interfaces.tokens import Output, Tokens, TokenSpec
+from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
+from embench.nn import Model
 from embench.testing import samples
 from embench.testing.estimators import check_estimator
+from embench.testing.personal import Passed, check_personalises
 from embench.testing.require import Check, leaves_no_trace, projected, seeded
 
 _OUTPUTS = samples.targets("binary", "binary", "classes")
@@ -26,7 +29,8 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
 
     Shapes; its read-out under `.head`; the same network and output from one seed; rows that don't depend on their
     batch; nothing read of masked tokens or of absent modalities; gradients everywhere; weights that hold all that
-    decides the output. A fusion with `inputs = "unimodal"` has no network, and only its recipes are checked.
+    decides the output; a `personalise` that does what it declares, whoever came before. A fusion with `inputs =
+    "unimodal"` has no network, and only its recipes are checked.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -69,6 +73,8 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
         check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)
+    check_personalises(check, fusion, _model(seeded(lambda: fusion.build(specs, samples.targets("binary"))), specs),
+                       partial(_units, specs))  # fmt: skip
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
@@ -114,6 +120,18 @@ def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str
         present[m] = there
         tokens[m] = samples.tokens(spec, there, seed=i)
     return tokens, present
+
+
+def _model(module: nn.Module, specs: Mapping[str, TokenSpec]) -> Model:
+    return Model({m: Passed(spec.summary) for m, spec in specs.items()}, specs, fusion=module)
+
+
+def _units(specs: Mapping[str, TokenSpec], seed: int) -> Batch:
+    """Rows of a subject with all modalities, whose tokens come as they are."""
+    there = torch.ones(_SIZE, dtype=torch.bool)
+    tokens = {m: samples.tokens(spec, there, seed=seed + i) for i, (m, spec) in enumerate(specs.items())}
+    rows = {m: torch.arange(_SIZE) for m in specs}
+    return Batch({m: t.x for m, t in tokens.items()}, {m: t.mask for m, t in tokens.items()}, rows, _SIZE)
 
 
 def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
