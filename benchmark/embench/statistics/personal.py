@@ -15,8 +15,7 @@ side of 0:
 - `nothing`: neither is shown.
 
 A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's own,
-such a model is as good as any, and it is made of labels. What other people's data add to it is `above_all`: whether the
-headline is above it, too.
+such a model is as good as any, and it is made of labels. What other people's data add to it is the gain over it.
 """
 
 from __future__ import annotations
@@ -77,7 +76,6 @@ def gains(
         "over": over,
         "normalising": normalising,
         "gains_by": "labels" if by_labels else "normalising" if by_level else "nothing",
-        "above_all": all(gap[headline]["clears"] for gap in over.values()),
     }
 
 
