@@ -210,7 +210,12 @@ def judged(world: World, given: Given, seeds: Sequence[int] = SEEDS) -> Scores:
             known[i] = (unit.subject, unit.recording, unit.id, target.name, ANY_SEED, label[i], label[i])
     return compute_scores(
         Predictions.concatenate(rows),
-        Labels({name: np.array(column) for name, column in zip(Labels.FIXED, zip(*known.values()), strict=True)}),
+        Labels(
+            {
+                name: np.array(column)
+                for name, column in zip(Labels.FIXED, zip(*known.values(), strict=True), strict=True)
+            }
+        ),
         targets=[target],
         protocol=PROTOCOL,
         design=cohort.design,
