@@ -18,7 +18,8 @@ A model of the slice alone is no reason against labels: where the relation betwe
 such a model is as good as any, and it is made of labels. What other people's data add to it is the gain over it.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-subjects alone (`nothing_given`), and with the last three.
+subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given. What is missing,
+of a file of predictions, is named: the verdict is by what is there.
 """
 
 from __future__ import annotations
