@@ -50,7 +50,7 @@ FALSE = {"no part": ("normalising", "labels"), "offset": ("labels",), "relation"
 DESIGNS = {"free": "stress", "fixed order": "stress", "values": "level"}
 GIVEN = {"free": Given(5), "fixed order": Given(5), "values": Given(10)}
 """Design -> target: tasks in an order of each subject's own, in one order, or values that wander."""
-OFFSET, RELATION, SHARED = 2.0, 0.5, 0.3
+OFFSET, RELATION, SHARED = 2.0, 0.8, 0.3
 """In units of the noise inside people: the spread of levels between people, that of what a label changes beside the
 same change in everyone, and this change."""
 
@@ -210,7 +210,12 @@ def judged(world: World, given: Given, seeds: Sequence[int] = SEEDS) -> Scores:
             known[i] = (unit.subject, unit.recording, unit.id, target.name, ANY_SEED, label[i], label[i])
     return compute_scores(
         Predictions.concatenate(rows),
-        Labels({name: np.array(column) for name, column in zip(Labels.FIXED, zip(*known.values()), strict=True)}),
+        Labels(
+            {
+                name: np.array(column)
+                for name, column in zip(Labels.FIXED, zip(*known.values(), strict=True), strict=True)
+            }
+        ),
         targets=[target],
         protocol=PROTOCOL,
         design=cohort.design,

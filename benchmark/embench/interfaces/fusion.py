@@ -147,6 +147,11 @@ class Estimator(ABC):
     def score(self, X: np.ndarray) -> np.ndarray:
         """(n,) probability of the positive class; (n, `classes`) probabilities of several; (n,) values."""
 
+    def anew(self) -> Self:
+        """Another with the same settings, not fitted; an estimator whose `fit` chooses a setting gives it the one that
+        it chose, so that the few units of one subject choose nothing."""
+        return type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
+
     def personalise(self, units: np.ndarray, labels: np.ndarray | None, rows: TrainingRows, strength: float) -> Self:
         """The estimator for one subject, made of this fitted one, which stays as it is; by default, with labels, a new
         one fitted to the training rows and the subject's, which together weigh as much as `strength` training subjects.
@@ -159,7 +164,7 @@ class Estimator(ABC):
         """
         if labels is None or not strength:
             return self
-        made = type(self)(self.recipe, self.seed, self.kind, self.classes, self.modalities)
+        made = self.anew()
         usual = rows.weight.sum() / len(np.unique(rows.subjects))
         weight = np.concatenate([rows.weight, np.full(len(units), strength * usual / len(units))])
         subjects = np.concatenate([rows.subjects, np.full(len(units), "the subject itself")])

@@ -14,8 +14,8 @@ out in turn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.special import softmax
@@ -110,6 +110,7 @@ class Classical(Tabular):
     """An estimator of the table: `row` is its row, which decides `kinds` and `recipes`."""
 
     row: ClassVar[ModelRow]
+    _chosen: Any = None
 
     def __init_subclass__(cls) -> None:
         if "row" in vars(cls):
@@ -133,9 +134,18 @@ class Classical(Tabular):
         rows = prepare.fit_transform(X)
         if row.tuned:
             model = tuned(model, row.tuned, self.recipe.build["candidates"], rows, y, subjects, weight)
+            self._chosen = model.get_params()[_setting(model, row.tuned)]
         used = weight / weight.mean() if row.mean_weight else weight
         arguments = {"sample_weight": used} if has_fit_parameter(made, "sample_weight") else {}
         return make_pipeline(prepare, model.fit(rows, y, **arguments))
+
+    def anew(self) -> Self:
+        """See `Estimator`."""
+        if self._chosen is None:
+            return super().anew()
+        build = {**self.recipe.build, self.row.build[str(self.row.tuned)]: self._chosen, "candidates": []}
+        recipe = replace(self.recipe, build=build)
+        return type(self)(recipe, self.seed, self.kind, self.classes, self.modalities)
 
 
 def tuned(
@@ -162,10 +172,15 @@ def tuned(
     splits = [(train, test) for train, test in GroupKFold(parts).split(rows, y, subjects) if np.ptp(y[train]) > 0]
     if not splits:
         return model
-    name = next(name for name in model.get_params() if name.rpartition("__")[2] == setting)
+    name = _setting(model, setting)
     search = GridSearchCV(model, {name: sorted(candidates)}, cv=splits, refit=False)
     search.fit(rows, y, sample_weight=weight)
     return clone(model).set_params(**search.cv_results_["params"][search.best_index_])
+
+
+def _setting(model: BaseEstimator, setting: str) -> str:
+    """The full name of a setting, which may be one of a model inside."""
+    return next(name for name in model.get_params() if name.rpartition("__")[2] == setting)
 
 
 def without_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
