@@ -12,7 +12,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
-.PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser cluster clean
+.PHONY: rates personal fuzz mutants sealed pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -110,6 +110,9 @@ PROOF := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.proofs
 
 rates: setup
 	$(PROOF) rates
+
+personal: setup
+	$(PROOF) personal
 
 fuzz: setup
 	$(PROOF) fuzz

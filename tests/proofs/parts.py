@@ -11,6 +11,7 @@ from ..mutants.faults import load
 from ..sealed.boards import DATASETS as SEALED
 from ..truth.added import CELLS as ADDED
 from ..truth.allowance import CELLS
+from ..truth.personal import DESIGNS
 from ..truth.test_every_dataset import SMALL
 
 PYTHON = (sys.executable, "-m")
@@ -68,6 +69,7 @@ def _sealed() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 PROOFS: dict[str, Parts] = {
     "rates": dict(_rates()),
+    "personal": {name: (*PYTHON, "tests.truth.personal", "50", name) for name in DESIGNS},
     "fuzz": {name: (*PYTHON, "tests.fuzz", str(CASES), name) for name in DAMAGED},
     "mutants": {
         "map": (*PYTHON, "tests.mutants", "map", "-m", "not slow"),

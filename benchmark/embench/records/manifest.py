@@ -190,8 +190,7 @@ class RuleOfTargetPart(_Part):
 
 
 class CardPart(_Part):
-    """The part of its dataset's card that a record keeps. `steps`: of targets that are values, see `Target.step_over`;
-    in those of protocols of version 3 alone."""
+    """The part of its dataset's card that a record keeps. `steps`: of values in version 3, see `Target.step_over`."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
@@ -283,8 +282,7 @@ class Circumstances(_Part):
 
     `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it. `given`: under
     protocols that ask what test subjects give first, how many units of each class, `labelled` or `unlabelled`, or
-    `unlabelled: session`; empty where it is nothing. `giving`: in words, which units they may give, and which are
-    scored.
+    `unlabelled: session`; empty where it is nothing. `giving`: in words, what they may give and what is scored.
     """
 
     embench_version: Line
@@ -315,7 +313,7 @@ class EntryPart(_Part):
 
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `sites`: modality -> where its sensors were in training
-    and in the test, in words, where that was not one place. `weights`: modality -> what is known of the weights that
+    and in the test, where that was not one place. `weights`: modality -> what is known of the weights that
     its encoder brings. `kept_units`: modality -> unit and band in which its encoder reads it, where it is not
     standardised. `pretraining`: the external sources that were seen, with hash, licence, hours and number of subjects.
     `videos`: how many recordings of each dataset were seen, which could not be decoded and why, and how many of the
@@ -374,8 +372,7 @@ def tuned_trials(config: Mapping[str, Any]) -> int:
 
 def tuned_in_words(config: Mapping[str, Any]) -> list[str]:
     """The note that a run with this configuration was tuned, and by how many trials; none if it was not."""
-    trials = tuned_trials(config)
-    return [f"tuned, {trials} trials"] if trials else []
+    return [f"tuned, {trials} trials"] if (trials := tuned_trials(config)) else []
 
 
 def check_manifest(content: Any, where: str) -> Manifest:
@@ -393,9 +390,8 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
         return kind.model_validate(content)
     except ValidationError as error:
         found = faults(error)
-        fields = ", ".join(dict.fromkeys(fault.field for fault in found))
-        expected = expected or f"{fields} as written by embench"
-        raise DataError(breaks_schema(what, found), where=where, expected=expected) from error
+        as_written = f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench"
+        raise DataError(breaks_schema(what, found), where=where, expected=expected or as_written) from error
 
 
 def check_texts(content: Any, where: str) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for a
 _NORMALISES = {True: "normalising a subject helps", False: "normalising a subject is not shown to help"}
 _LABELS = {True: "labels help", False: "labels are not shown to help"}
 _FIRST, _ALONE = "nothing_given", "slice_only"
+_OF_LABELS = frozenset({"slice_normalised", "slice_only", "slice_share"})
+"""Comparisons of a method that is given labels alone."""
 COMPARISONS = {
     "nothing_given": "the same method where subjects give nothing",
     "slice_normalised": "the same units without their labels, which normalise a subject",
@@ -56,17 +58,18 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
     what = "what subjects gave first" if given is None else given_in_words(given, of_classes=not values)
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
     reached = f"given {what}: {metric} {format_score(own, interval=False)}"
-    if nothing:
+    if own is None:
+        reached = f"given {what}: {metric} can't be estimated"
+    elif nothing:
         reached += f" against {format_score(nothing, interval=False)} with nothing given"
     if found.missing:
         reached += f" (not compared with {join_with_and(found.missing)})"
-    if not found.normalising:
-        normalising = "whether normalising a subject helps can't be told"
-    else:
+    normalising = "whether normalising a subject helps can't be told"
+    if found.normalising:
         normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
         return [f"{reached}, {normalising}"]
-    told = f"{reached}; {_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
+    told = f"{reached}{_above_best(found, metric)}: {_LABELS[found.gains_by == 'labels']}"
     if alone := scores.score(target, metric, _ALONE):
         told += f"; {COMPARISONS[_ALONE]}, reaches {format_score(alone)}"
     if not found.normalising or "slice_normalised" not in found.over:
@@ -78,7 +81,8 @@ def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
     """What a method gains least above, of what decides whether what is given helps, and that gain; None where none is
     known. Of units without labels, that is the method with nothing given. A model of what is given alone is made of its
     labels, and is no reason against them."""
-    decides = found.over.keys() - {_ALONE} if _ALONE in found.over else {_FIRST}
+    labelled = not _OF_LABELS.isdisjoint(found.over)
+    decides = found.over.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
         name: gaps[metric]
         for name, gaps in found.over.items()
@@ -90,20 +94,19 @@ def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
 def _above_best(found: Personal, metric: str) -> str:
     best = least_gain(found, metric)
     if best is None:
-        return "its gain is not estimable"
+        return ""
     name, gap = best
     about = f" ({COMPARISONS[name]})" if name in COMPARISONS else ""
-    return f"the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
+    return f"; the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
 
 
 def _gains(found: Personal, metric: str) -> str:
     """The gains by normalising on the headline and on the score of level."""
-    gaps = {score: gap.difference for score, gap in found.normalising.items()}
-    told = f"a gain of {format_score(gaps[metric], missing='a size that is not estimable')}"
-    level = gaps.get(found.level_score)
-    if level is None or not level.defined:
-        return told
-    return f"{told}; the difference of {found.level_score}, where less is better, is {format_score(level)}"
+    gaps = {score: gap.difference for score, gap in found.normalising.items() if gap.difference.defined}
+    told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
+    if level := gaps.get(found.level_score):
+        told.append(f"the difference of {found.level_score}, where less is better, is {format_score(level)}")
+    return "; ".join(told) or "no gain can be estimated"
 
 
 def _helps(gaps: Mapping[str, Gap]) -> bool:

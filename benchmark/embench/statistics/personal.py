@@ -15,8 +15,7 @@ side of 0:
 - `nothing`: neither is shown.
 
 A model of the slice alone is no reason against labels: where the relation between signal and label is a subject's own,
-such a model is as good as any, and it is made of labels. What other people's data add to it is `above_all`: whether the
-headline is above it, too.
+such a model is as good as any, and it is made of labels. What other people's data add to it is the gain over it.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
 subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given. What is missing,
@@ -90,7 +89,6 @@ def gains(
         "over": over,
         "normalising": normalising,
         "gains_by": "labels" if by_labels else "normalising" if by_level else "nothing",
-        "above_all": all(gap[headline]["clears"] for gap in over.values()),
         **({"missing": missing} if missing else {}),
     }
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 
 from embench import registry
-from embench.interfaces.fusion import Estimator
+from embench.interfaces.fusion import Estimator, TrainingRows
 from embench_plugins.fusions.classical import Knn, LinearSvr, Mlp, RidgeRegression, Svr
 
 WITH_CLASSES = {"boosting", "forest", "knn", "mlp"}
@@ -88,6 +88,21 @@ def test_weights_reach_the_regressor(name: str) -> None:
     estimator.fit(X, np.where(wrong, -y, y), who, np.where(wrong, 1e-9, 1.0))
     X_test, y_test, _ = table(2)
     assert np.corrcoef(estimator.score(X_test), y_test)[0, 1] > 0.6
+
+
+def test_what_one_subject_gives_chooses_no_setting() -> None:
+    X, y, who = table(0)
+    rows = TrainingRows(X, y, who, np.ones(len(y)))
+    made = RidgeRegression(RidgeRegression.recipes["small"], 0, "value")
+    made.fit(*rows)
+    noise = np.random.default_rng(0).normal(size=6)
+    own = made.personalise(X[:6], noise, rows, 64.0)
+    chosen = own.recipe.build["alpha"]
+    assert chosen != made.recipe.build["alpha"]  # on these rows another than the recipe's is best
+    by_hand = RidgeRegression(made.recipe.but(build={"alpha": chosen, "candidates": []}), 0, "value")
+    weight = np.r_[rows.weight, np.full(6, 64.0 * len(y) / len(np.unique(who)) / 6)]
+    by_hand.fit(np.r_[X, X[:6]], np.r_[y, noise], np.r_[who, ["own"] * 6], weight)
+    np.testing.assert_allclose(own.score(X), by_hand.score(X))
 
 
 @pytest.mark.parametrize("name", ["ridge", "linear_svr", "svr", "mlp"])
