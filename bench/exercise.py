@@ -48,9 +48,9 @@ from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
-from embench.planning.setting import data_places, source_spec
 from embench.planning.plan import Plan
 from embench.planning.request import Request
+from embench.planning.setting import data_places, source_spec
 from embench.planning.tasks import TRAIN, all_units
 from embench.runs import run as runner
 from embench.snapshot import snapshot

@@ -8,42 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+from embench.audits.checks.sharing import check_samples
+from embench.audits.collect import collect_evidence
 from embench.data.giving import folds_after_giving
 from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
 from embench.errors import CheckFailed, PluginError
 from embench.planning.plan import Plan
+from embench.records.predictions import Predictions
 from embench.records.record import read_record
 
 from ..tiny.fixtures import cache
+from ..tiny.giving import bench, giving
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, write
 
-__all__ = ["cache"]
+__all__ = ["bench", "cache", "giving"]
 PLUGINS = Path(__file__).parents[1] / "tiny" / "personal.py"
 
 
 def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"
-
-
-@pytest.fixture(scope="session")
-def giving(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Nine subjects with twelve recordings each, and the rules of personalise-v1, for three folds and with the scores of
-    version 2."""
-    folder = tmp_path_factory.mktemp("giving")
-    path = folder / "mine.yaml"
-    personal = {"gives": "units", "most": 10, "guard_s": 60.0}
-    rules = {**RULES, "headline": "by_design", "normalise": "given", "personal": personal}
-    path.write_text(yaml.safe_dump(rules))
-    return write(folder, make_subjects(9, stimuli=12)), str(path)
-
-
-@pytest.fixture
-def bench(giving: tuple[Path, str], tmp_path: Path) -> Bench:
-    data, protocol = giving
-    return Bench(data, tmp_path / "runs", protocol=protocol)
 
 
 def names_of(plan: Plan, task: dict[str, np.ndarray], prefix: str = "") -> list[str]:
@@ -127,6 +111,7 @@ def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None
 
 NETWORKS = {
     "ByArrival": "in a process that has seen no other unit",
+    "ByArrivalInAFold": "in a process that has seen no other unit",
     "TooMuch": "`personalise` changed encoders.ecg.mix",
     "OtherNetwork": "`personalise` left a network of other weights",
     "BatchStatistics": "`personalise` left a network of other weights",
@@ -157,6 +142,24 @@ def rows_of(run: Any, method: str = "model") -> np.ndarray:
     rows = read_record(run.folder).predictions
     rows = rows.take(rows["method"] == method)
     return rows["score"][np.lexsort([rows["unit"], rows["target"], rows["seed"]])]
+
+
+@pytest.mark.slow
+def test_a_record_in_which_what_was_given_is_scored_is_found_by_the_audit(bench: Bench) -> None:
+    run = bench.run("Moments", fusion="logreg", modalities="ecg", given="2")
+    evidence = collect_evidence(run.folder, data_root=bench.data)
+    assert not check_samples(evidence).findings
+    rows = evidence.record.predictions
+    subject = str(rows["subject"][0])
+    cohort = bench.plan("Moments", fusion="logreg", modalities="ecg", given="2").test
+    assert cohort.slices is not None
+    ranked = zip(cohort.units, cohort.slices.rank, strict=True)
+    given = next(unit.id for unit, rank in ranked if rank and unit.subject == subject)
+    theirs = rows["unit"] == rows["unit"][0]
+    forged = {**rows.columns, "unit": np.where(theirs, given, rows["unit"].astype(object)).astype(str)}
+    record = replace(evidence.record, predictions=Predictions(forged))
+    found = check_samples(replace(evidence, record=record)).findings
+    assert [f.severity for f in found if "gave before" in f.what] == ["severe"]
 
 
 @pytest.mark.slow

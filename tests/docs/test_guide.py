@@ -31,6 +31,12 @@ def test_dataset_conforms(mine, tmp_path):
     check("dataset", cls, tmp_path / "made")
 
 
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(("kind", "name"), [("encoder", "my_adapting_encoder"), ("fusion", "my_adapting_estimator")])
+def test_what_adapts_to_a_subject_conforms(kind, name):
+    check(kind, registry.load(kind, name))
+
+
 def test_modalities_of_the_guide_are_defined(site, installing):
     (text,) = [block.body for block in BLOCKS if block.body.startswith("modality:")]
     package = site / "embench_other"

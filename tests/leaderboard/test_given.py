@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from embench.errors import CheckFailed, DataError
+from embench.leaderboard import build_leaderboards
 from embench.leaderboard.alike import already_there, unlike
 from embench.leaderboard.rows import class_of, ranked_rows
 from embench.leaderboard.sealing import sealed_scores
@@ -24,6 +25,7 @@ from embench.records.predictions import Predictions
 from embench.records.record import Record, read_record
 from embench.records.scores import Scores
 from embench.statistics import evaluation
+from embench.statistics.personal import COMPARED
 from embench.statistics.scores import compute_scores
 
 from ..tiny import scored
@@ -79,6 +81,10 @@ def test_what_is_compared_with_a_method_lies_with_it_and_comes_back(published: P
         assert sorted(here["score"].tolist()) == sorted(there["score"].tolist()), method
     assert again.scores["controls"] == record.scores["controls"]
     assert again.scores["personal"] == record.scores["personal"]
+    page, _ = build_leaderboards(published.parents[2])
+    assert "given 5 labelled units of each class" in page.read_text()
+    assert "*elapsed_time*" in page.read_text()
+    assert not [name for name in COMPARED if f"*{name}*" in page.read_text()]
 
 
 def test_methods_share_controls_and_not_what_each_is_compared_with(tmp_path: Path, record: Record) -> None:

@@ -13,6 +13,7 @@ import yaml
 from embench.errors import UsageError
 from embench.planning.axes import expand_axes
 from embench.planning.request import Request
+from embench.protocols import Given
 from embench.records.scores import Scores
 from embench.report.grid_curves import build_curves, draw_curve, write_curve
 
@@ -183,6 +184,66 @@ def test_a_curve_over_lags_has_the_controls_which_methods_share():
     assert "no lag may be chosen" in curve.note
     assert "controls" in draw_curve(curve).svg()
     assert "a lag may be chosen" in build_curves([({**run, "dev": True}, scores) for run, scores in runs])[0].note
+
+
+def given_run(text, score, fusion="p/logreg", controls=(), gain=None):
+    """A run that is given this, with the scores of its controls and its gain above `since_slice`."""
+    given = Given.read(text)
+    run = about(f"{fusion}{text}", fusion) | {"given": given.plain(), "dev": False, "giving": "given this, scored that"}
+    known = {name: {"arousal": {"auroc_within": {"mean": mean}}} for name, mean in controls}
+    content = {**scored(score).content, "controls": known}
+    if gain is not None:
+        gaps = {
+            name: {
+                "auroc_within": {"difference": {"mean": size, "low": size - 0.1, "high": size + 0.1}, "clears": False}
+            }
+            for name, size in (("since_slice", gain), ("nothing_given", gain + 0.05), ("slice_only", gain - 0.05))
+        }
+        told = {"level_score": "brier", "over": gaps, "normalising": {}, "gains_by": "nothing"}
+        content["personal"] = {"arousal": told}
+    return run, Scores(content)
+
+
+def test_what_is_given_makes_a_curve_of_labelled_and_unlabelled_units_with_what_they_are_compared_with(tmp_path):
+    controls = [("nothing_given", 0.6), ("slice_normalised", 0.62), ("slice_share", 0.5), ("since_slice", 0.55)]
+    runs = [
+        given_run("10", 0.7, controls=controls, gain=0.02),
+        given_run("0", 0.6),
+        given_run("2", 0.65, controls=controls, gain=-0.01),
+        given_run("unlabelled:2", 0.62, controls=[("nothing_given", 0.6)], gain=0.02),
+        given_run("session", 0.64),
+    ]
+    (curve,) = build_curves(runs)
+    assert curve.places == ("0", "2", "10", "session")
+    lines = {}
+    for point in curve.points:
+        if point.kind != "gain":
+            lines.setdefault(point.line, {})[point.at] = (point.kind, point.score.mean)
+    assert lines["labelled"] == {"0": ("method", 0.6), "2": ("method", 0.65), "10": ("method", 0.7)}
+    # Nothing has no labels to leave out; where the same units were run without labels, that run takes its place.
+    assert lines["unlabelled (slice_normalised)"] == {
+        "0": ("method", 0.6), "2": ("method", 0.62), "10": ("control", 0.62),
+    }  # fmt: skip
+    assert lines["whole session, unlabelled"] == {"session": ("method", 0.64)}
+    assert lines["since_slice"] == {"2": ("control", 0.55), "10": ("control", 0.55)}
+    [(title, _)] = curve.panels()
+    gains = [(p.at, p.above, p.score.mean) for p in curve.gains(title) if p.line == "labelled"]
+    assert gains == [("2", "since_slice", -0.01), ("10", "since_slice", 0.02)]
+    assert "given this, scored that" in curve.note
+    assert "no amount may be chosen" in curve.note
+    picture, numbers = write_curve(curve, tmp_path, "c")
+    drawn = picture.read_text()
+    assert "Gain above the best control" in drawn
+    assert "nothing_given" in drawn
+    rows = list(csv.DictReader(numbers.open()))
+    assert {row["above"] for row in rows if row["kind"] == "gain"} == {"since_slice"}
+    assert build_curves([runs[0], runs[0]]) == []
+
+
+def test_methods_that_are_given_something_have_a_panel_each():
+    runs = [given_run(text, 0.6, fusion) for fusion in ("p/logreg", "p/lda") for text in ("0", "5")]
+    (curve,) = build_curves(runs)
+    assert [title.rpartition(", ")[2] for title, _ in curve.panels()] == ["tcn + logreg", "tcn + lda"]
 
 
 def test_curves_of_generated_data_say_so(tmp_path):

@@ -54,7 +54,7 @@ def collect_evidence(
     cohort = build_cohort(store, card, targets, modalities, protocol)
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
-    groups = {**cohort.groups, **known.groups}
+    groups, tested = {**cohort.groups, **known.groups}, set(cohort.tested)
     labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
     rescored = Scores.none()
     if len(known.predictions):
@@ -89,6 +89,7 @@ def collect_evidence(
         targets=targets,
         store=store,
         units={unit.id: unit for unit in cohort.units},
+        untested=frozenset(unit.id for i, unit in enumerate(cohort.units) if cohort.slices and i not in tested),
         labels=labels,
         groups=cohort.groups,
         sessions=cohort.sessions,

@@ -359,10 +359,10 @@ def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray
     }
 
 
-def task_subjects(stage: Stage[Params]) -> np.ndarray:
-    """(n,) the subject of each unit of a stage."""
+def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:
+    """(n,) the subject of each unit of a stage, or of the units of a part of its task, such as `slice_`."""
     source = Source.of(stage.params.common.source, stage.places, stage.task)
-    return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
+    return np.array([source.store.recordings[r].subject for r in stage.task[f"{part}recording"].tolist()])
 
 
 def _learned(state: FitState, folder: Folder) -> dict[str, Any]:

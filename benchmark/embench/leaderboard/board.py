@@ -59,6 +59,12 @@ VALUES_LEGEND = """\
   `concordance_crossed_matched` take the place of the scores of the same names above: the share of pairs of units in
   which the one with the higher label has the higher prediction. Chance is .5 in all of them.
 """
+GAIN_LEGEND = """\
+- *gain*: where test subjects give something first, what a gain by it is shown to come from (*labels*, *normalising* or
+  *nothing*), and what the headline gains above the best of what decides that: the method itself with nothing given, or
+  with the same units without their labels, the share of classes among these, and the time since them. Only rows that
+  were given as much are ranked together. See `docs/why/protocol.md`, "personalise-v1".
+"""
 ADDS_LEGEND = """\
 - *adds*, from version 3 on: whether the scores tell more of the label than clock and movement do, by the partial
   correlation that is left, and which nuisances decide (*local*: what is seen within ten minutes; *full*: also clocks
@@ -109,6 +115,7 @@ def _page(dataset: str, sections: Sequence[BoardSection]) -> str:
     for section in sections:
         parts += _section(section)
     legends = [LEGEND]
+    legends += [GAIN_LEGEND] if any(row.gains_by for section in sections for row in section.rows) else []
     legends += [ADDS_LEGEND] if any(section.adding for section in sections) else []
     legends += [FLOORS_LEGEND] if any(row.floors for section in sections for row in section.rows) else []
     legends += (

@@ -35,6 +35,7 @@ COST_FIELDS = ("time_s", "parameters", "flops", "memory_mb", "energy_j")
 
 PAGE_COLUMNS = {
     "audit": True,
+    "gain": False,
     "floors": False,
     **{name: name == "time_s" for name in COST_FIELDS},
     **dict.fromkeys(("recipe", "subjects", "repaired", "openings", "seeds", "id"), False),

@@ -320,10 +320,10 @@ def _not_bundled(run: Manifest) -> dict[str, str]:
 
 
 def _controls_of(entry: LeaderboardEntry, target: str) -> Iterator[Row]:
-    """The controls that were scored beside an entry."""
+    """The controls that were scored beside an entry, whatever it was given."""
     headline = entry.scores.headlines[target]
     for control in entry.scores.controls(target):
-        if control.scores:
+        if control.scores and control.name not in COMPARED:
             scores = {name: score if score.defined else None for name, score in control.scores.items()}
             yield Row(
                 id=entry.run.id,

@@ -75,12 +75,14 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
 
 
 def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
-    """What a method gains least above, of what decides whether labels help, and that gain; None where none is known. A
-    model of what is given alone is made of its labels, and is no reason against them."""
+    """What a method gains least above, of what decides whether what is given helps, and that gain; None where none is
+    known. Of units without labels, that is the method with nothing given. A model of what is given alone is made of its
+    labels, and is no reason against them."""
+    decides = found.over.keys() - {_ALONE} if _ALONE in found.over else {_FIRST}
     known = {
         name: gaps[metric]
         for name, gaps in found.over.items()
-        if name != _ALONE and metric in gaps and gaps[metric].difference.defined
+        if name in decides and metric in gaps and gaps[metric].difference.defined
     }
     return min(known.items(), key=lambda each: each[1].difference.mean or 0.0, default=None)
 

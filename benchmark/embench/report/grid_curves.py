@@ -157,7 +157,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "modalities": ", ".join(method["modalities"]),
         "protocol": without_lag(run["protocol"]["name"]),
         "recipe": run["recipe"]["preset"],
-        "settings": " ".join(run["recipe"]["settings"]),
+        "settings": " ".join(run["recipe"].get("settings", ())),
         "trained on": f"trained on {name_without_package(config['train_dataset'])}"
         if config.get("train_dataset")
         else "",

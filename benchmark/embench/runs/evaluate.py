@@ -34,7 +34,7 @@ def evaluate(plan: Plan, stages: Path, on_event: EventCallback | None = None) ->
         DamagedError: predictions are not as they were written.
     """
     cohort = plan.fit if plan.request.dev else plan.test
-    for stage in {id_ for each in plan.graph.predictions for id_ in (each.stage, *each.beside.values())}:
+    for stage in {id_ for each in plan.graph.predictions for id_ in each.stages}:
         Folder(stages, stage).check(whole=True)  # what a record is made of is read, whatever was compared before
     predictions, picked = fold_predictions(plan, stages)
 

@@ -81,14 +81,14 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
             f"{len(lines)} rows do not say what test subjects gave, but others do",
             where=f"{path}, lines {', '.join(lines[:5])}",
         )
-    found = {Given.read(text): [row for row in rows if row.given == text] for text in named}
-    if unknown := [each.text for each in asked if each not in found]:
+    held = sorted(map(Given.read, named), key=lambda each: each.place)
+    if unknown := [each.text for each in asked if each not in held]:
         raise UsageError(
             f"the file has no rows with {', '.join(unknown)} given",
             where=f"--given {given}",
-            expected=", ".join(each.text for each in sorted(found, key=lambda each: each.place)),
+            expected=", ".join(each.text for each in held),
         )
-    return GivenRows(found, asked or sorted(found, key=lambda each: each.place))
+    return GivenRows({each: [row for row in rows if row.given == each.text] for each in held}, asked or held)
 
 
 def compared_with(rows: GivenRows, given: Given | None) -> tuple[dict[str, Sequence[SubmittedRow]], dict[str, str]]:

@@ -47,7 +47,8 @@ def _swapped(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _reordered(
     planned: Plan, reorder: Callable[..., np.ndarray], k: int = 0, subjects: Collection[str] | None = None
 ) -> Plan:
-    """The plan with the training labels (n,) of each subject, or of some, as `reorder(labels, rng)` gives them back."""
+    """The plan with the training labels (n,) of each subject, or of some, as `reorder(labels, rng)` gives them back; of
+    all subjects, also those that they give before they are tested."""
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
@@ -57,13 +58,19 @@ def _reordered(
         if "y" in task and stage.params.common.source.store == own:
             rng = np.random.default_rng([k, int(stage.id[:8], 16)])
             task["y"] = _within(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
+        if "slice_y" in task and subjects is None:
+            rng = np.random.default_rng([k, int(stage.id[:8], 16), 1])
+            task["slice_y"] = _within(task["slice_y"], task_subjects(stage, "slice_"), partial(reorder, rng=rng), None)
         return replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
 
     for id_, stage in planned.graph.stages.items():
         reordered = changed(stage)
         stages[reordered.id] = reordered
         renamed[id_] = reordered.id
-    predictions = [replace(expected, stage=renamed[expected.stage]) for expected in planned.graph.predictions]
+    predictions = [
+        replace(each, stage=renamed[each.stage], beside={name: renamed[id_] for name, id_ in each.beside.items()})
+        for each in planned.graph.predictions
+    ]
     return replace(planned, graph=Graph(stages, predictions))
 
 
@@ -86,7 +93,7 @@ def _within(
 def part_of(graph: Graph, picked: Collection[PickedFold]) -> Graph:
     """The stages that the predictions of some seeds and folds need."""
     predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
-    needed = {expected.stage for expected in predictions}
+    needed = {id_ for expected in predictions for id_ in expected.stages}
     for id_, stage in reversed(graph.stages.items()):  # each comes after its inputs
         if id_ in needed:
             needed |= set(stage.inputs.values())

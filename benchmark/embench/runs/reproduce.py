@@ -34,6 +34,7 @@ from embench.leaderboard.verify import means_in
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan, assumed
 from embench.planning.setting import stage_folder
+from embench.protocols import MADE_BY_METHOD
 from embench.records import ledger
 from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
 from embench.records.manifest import CostPart, Manifest
@@ -248,8 +249,8 @@ def _counted(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
 
 
 def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
-    """The model's predictions, in some seeds and folds or in all."""
-    keep = predictions.rows_with(method=MODEL)
+    """The model's predictions, and what it is compared with of its own, in some seeds and folds or in all."""
+    keep = np.isin(predictions["method"], (MODEL, *MADE_BY_METHOD))
     if picked is not None:
         keep &= [stage in picked for stage in zip(predictions["seed"], predictions["fold"], strict=True)]
     return predictions.take(keep)
@@ -257,7 +258,7 @@ def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) ->
 
 def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
     old, new = _sorted(old), _sorted(new)
-    names = ("target", "unit", "seed", "fold")
+    names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
         wrong = "predictions: the entry does not predict the units that its request predicts, in these folds"
         result.wrong.append(wrong)
@@ -282,7 +283,7 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
 
 
 def _sorted(predictions: Predictions) -> Predictions:
-    return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target")]))
+    return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target", "method")]))
 
 
 def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:

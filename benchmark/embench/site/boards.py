@@ -124,6 +124,7 @@ class Board:
         facts = metric_facts(self.metric)
         others = [name for name in SECONDARY_METRICS if name != self.metric]
         asked = {"floors"} if any(row.floors for row in self.rows) else set()
+        asked |= {"gain"} if any(row.gains_by for row in self.rows) else set()
         return {
             "key": self.key,
             "metric": self.metric,

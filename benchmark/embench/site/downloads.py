@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.leaderboard.columns import SECONDARY_METRICS
+from embench.leaderboard.columns import SECONDARY_METRICS, columns
 from embench.leaderboard.row import Row
 from embench.leaderboard.sections import BoardSection
 from embench.records.record import format_csv
@@ -20,9 +20,11 @@ _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by
 _PLAIN = (
     *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
     *("adds", "adds_level", "adds_effect", "adds_lower", "adds_upper"),
+    *("gains_by", "gain", "gain_low", "gain_high"),
     *("controls", "audit", "test_looks", "tried", "dev_looks"),
 )
 _LISTS = ("modalities", "pretrainers", "apart", "mark", "borderline", "not_cleared", "assumed", "seeds")
+_GAIN = {name: columns()[name].value for name in ("gain", "gain_low", "gain_high")}
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
@@ -71,6 +73,8 @@ def _row(row: Row) -> dict[str, Any]:
         **{name: getattr(row, name) for name in (*same, "pretrain_overlap")},
         **numbers,
         **_adds(row),
+        "gains_by": row.gains_by or None,
+        **{name: value(row) for name, value in _GAIN.items()},
         "controls": row.controls,
         "not_cleared": row.not_cleared,
         "audit": row.audit,

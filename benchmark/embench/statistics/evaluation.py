@@ -238,8 +238,10 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
 
 
 def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
-    """A method's predictions as rows of the record, without labels or controls."""
+    """A method's predictions, and what it is compared with of its own, as rows of the record, without labels or
+    controls."""
     parts = [_model_rows(of_fold, cohort, of_fold.predicted) for of_fold in by_fold]
+    parts += [rows for of_fold in by_fold for rows in _beside_rows(of_fold, cohort, of_fold.predicted)]
     return Predictions.concatenate(parts) if parts else Predictions.none()
 
 

@@ -19,7 +19,8 @@ such a model is as good as any, and it is made of labels. What other people's da
 headline is above it, too.
 
 A method that is trained on a session or on blocks of its test subjects is compared with itself trained on other
-subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given.
+subjects alone (`nothing_given`), and with the last three; it is normalised as if nothing were given. What is missing,
+of a file of predictions, is named: the verdict is by what is there.
 """
 
 from __future__ import annotations
@@ -60,8 +61,7 @@ def gains(
 
     Args:
         gain: see `Gain`; of the names of methods, `model` among them. `is_better`: of a gain and its score.
-        absent: methods of which it is known why they are not there. Labels help where the method is above all others;
-            those of `COMPARED` among them are listed as `missing`.
+        absent: methods of which it is known why they are not there.
     """
     compared = [name for name in COMPARED if name in methods]
     if not compared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -47,7 +48,7 @@ def check_personalises(check: Check, plugin: Personalised, model: Model, units: 
             _same(check, adapted(second), alone, "it changes other numbers the second time", "one seed, one result")
             adapted(first)
             _same(check, adapted(second), alone, "it changes other numbers after another subject", _ALONE)
-            check.sets_no_seed(lambda batch=second, y=labels: personalised(plugin, model, batch, y), "`personalise`")
+            check.sets_no_seed(partial(personalised, plugin, model, second, labels), "`personalise`")
 
 
 def _labels(rows: int) -> Tensor:

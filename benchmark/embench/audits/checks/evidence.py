@@ -103,6 +103,7 @@ class Evidence(RecordEvidence):
 
     Args:
         units: id -> unit, as the data and the protocol make them.
+        untested: ids of units that no fold tests: what subjects give, and what lies between it and what is scored.
         dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
             alone.
         statistics: of networks that normalise by their training subjects; or why they cannot be recomputed.
@@ -119,6 +120,7 @@ class Evidence(RecordEvidence):
     card: Card
     store: Store
     units: Mapping[str, Unit]
+    untested: frozenset[str]
     dealt: Mapping[int, Sequence[Fold]]
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined

@@ -111,6 +111,11 @@ def check_samples(e: Evidence) -> CheckResult:
         what = f"{len(unknown)} predicted units do not exist in the data under this protocol"
         todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
         findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
+    given = set(predicted) & e.untested
+    if given:
+        what = f"{len(given)} predicted units are what their subjects gave before they were scored, or too near to it"
+        todo = "predict the units that the protocol scores: a block and a guard gap after what is given"
+        findings.append(AuditFinding("severe", what, {"units": first_names(given)}, todo))
     wrong = {
         unit
         for unit, *about in rows.distinct("unit", "subject", "recording", "stimulus")

@@ -1,0 +1,58 @@
+"""Methods with runs at several amounts that test subjects give: the curve in reports, on boards and entries, and as
+data."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.shown import load_shown_entries
+from embench.protocols import Given
+from embench.records.record import write_record
+from embench.report.axis_curves import given_section
+from embench.report.facts import RunFacts
+from embench.site import build_site
+from embench.site.given_curves import given_curves
+
+from ..leaderboard.test_given import personal_record
+from ..leaderboard.test_verify import publish
+
+
+def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    first = publish(tmp_path, personal_record(Given(5), "cnn_tf-single-0123456789", units=20))
+    assert given_curves(load_shown_entries(tmp_path / "boards")) == []
+    publish(tmp_path, personal_record(Given(2), "cnn_tf-single-1123456789", units=20))
+    site = build_site(tmp_path / "boards", tmp_path / "two").parent
+    board, own = site / first.parts[-3] / "index.html", site.joinpath(*first.parts[-3:]).with_suffix(".html")
+    for page in (board, own):
+        text = page.read_text()
+        assert "Scores by what test subjects give" in text
+        assert "Gain above the best control" in text
+        assert "no amount may be chosen" in text
+    rows = list(csv.DictReader((site / "data" / "given-curves.csv").open()))
+    assert {row["at"] for row in rows} == {"2", "5"}
+    assert {"labelled", "since_slice", "slice_share", "nothing_given"} <= {row["line"] for row in rows}
+    assert {row["kind"] for row in rows} == {"method", "control", "gain"}
+
+
+def test_a_report_draws_the_runs_beside_it_that_differ_in_what_is_given_alone(tmp_path: Path) -> None:
+    made = {k: personal_record(Given(k), f"cnn_tf-single-{k}", units=20) for k in (2, 5)}
+    facts = []
+    for record in made.values():
+        folder = tmp_path / record.run["id"]
+        write_record(folder, record)
+        facts.append(RunFacts(record, folder, Undefined("not here")))
+    section = given_section(facts[0])
+    assert section is not None
+    assert "Gain above the best control" in section
+    assert section == given_section(facts[1])
+    assert given_section(RunFacts(made[2], facts[0].folder, Undefined("not here"), for_others=True)) is None
+    other = made[5]
+    config = {**other.run["config"], "label_subjects": 3}
+    write_record(facts[1].folder, replace(other, run={**other.run, "config": config}))
+    assert given_section(facts[0]) is None
