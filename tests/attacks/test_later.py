@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embench.cli import main
 from embench.data.giving import folds_after_giving
 from embench.engine.stage import Stage
 from embench.errors import CheckFailed, UsageError
@@ -139,3 +140,15 @@ def test_what_the_design_does_not_allow_is_refused_with_the_reason(tmp_path: Pat
     (one / "stages.csv").write_text("\n".join([stages[0], *calm]) + "\n")
     with pytest.raises(UsageError, match="what is left to be scored lacks a class"):
         plan(one, write_rules(tmp_path, "blocks"))
+
+
+@pytest.mark.slow
+def test_short_films_of_amigos_are_given_and_long_ones_scored(tmp_path: Path) -> None:
+    main(["data", "synthesize", "amigos", "--out", str(tmp_path / "amigos"), "--subjects", "6", "--length-s", "25"])
+    protocol = write_rules(tmp_path, "session")
+    cohort = plan(Path("amigos/all"), protocol, data_root=tmp_path, modalities="eda", targets="arousal").test
+    session = {entry.id: entry.session for entry in cohort.store.recordings}
+    assert cohort.slices is not None
+    given = {session[unit.recording] for unit, rank in zip(cohort.units, cohort.slices.rank, strict=True) if rank}
+    scored = {session[unit.recording] for unit, asked in zip(cohort.units, cohort.slices.scored, strict=True) if asked}
+    assert (given, scored) == ({"short"}, {"long"})
