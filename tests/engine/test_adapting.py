@@ -13,8 +13,8 @@ from embench.engine.personal import (
     TRIAL_SCORED,
     EstimatorAdapter,
     HeadAdapter,
-    Personal,
-    Rows,
+    PersonalPredictions,
+    PersonalRows,
     slice_only,
 )
 from embench.engine.source import TESTED, TRAINED
@@ -28,7 +28,7 @@ SEVERAL = targets("classes").targets[0]
 LEARNED = np.random.default_rng(1).normal(size=(40, 3))
 
 
-def made(shifts: dict[str, float], *, seed: int = 0) -> tuple[Rows, np.ndarray]:
+def made(shifts: dict[str, float], *, seed: int = 0) -> tuple[PersonalRows, np.ndarray]:
     """Rows (n, 3) of subjects whose label follows the first feature less a shift of their own: t* are tested, v* on
     trial. Each gives four and is asked for eight."""
     found: list[tuple[str, int, float, np.ndarray]] = []
@@ -41,10 +41,10 @@ def made(shifts: dict[str, float], *, seed: int = 0) -> tuple[Rows, np.ndarray]:
             role = (GIVEN if tested else TRIAL_GIVEN) if k < 4 else (-1 if tested else TRIAL_SCORED)
             found.append((name, role, np.nan if role == -1 else y, x))
     subject, role, y, x = (np.array(part) for part in zip(*found, strict=True))
-    return Rows(subject, role, y, np.ones(len(y))), x
+    return PersonalRows(subject, role, y, np.ones(len(y))), x
 
 
-def personal(rows: Rows, x: np.ndarray, *, labelled: bool = True, head: bool = True) -> Personal:
+def personal(rows: PersonalRows, x: np.ndarray, *, labelled: bool = True, head: bool = True) -> PersonalPredictions:
     if head:
         score = 1 / (1 + np.exp(-x[:, :1]))
         adapter = HeadAdapter(TARGET, rows, lambda index: (score[index], x[index]))
@@ -53,10 +53,10 @@ def personal(rows: Rows, x: np.ndarray, *, labelled: bool = True, head: bool = T
         estimator = LogReg(LogReg.recipes["paper"], seed=0)
         estimator.fit(*training)
         adapter = EstimatorAdapter(estimator, training, rows, x, 1)
-    return Personal(TARGET, rows, adapter, x.__getitem__, np.arange(len(x)), labelled)
+    return PersonalPredictions(TARGET, rows, adapter, x.__getitem__, np.arange(len(x)), labelled)
 
 
-def asked(rows: Rows, name: str) -> np.ndarray:
+def asked(rows: PersonalRows, name: str) -> np.ndarray:
     return np.flatnonzero((rows.subject == name) & (rows.role == -1))
 
 

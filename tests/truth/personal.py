@@ -25,11 +25,11 @@ from tabulate import tabulate
 from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort
-from embench.engine.personal import EstimatorAdapter, Personal, Rows
+from embench.engine.personal import EstimatorAdapter, PersonalPredictions, PersonalRows
 from embench.engine.standard import standardise_by_given
 from embench.interfaces.fusion import TrainingRows
 from embench.interfaces.units import Target
-from embench.planning.giving import given_units, normalising_units, trial_units
+from embench.planning.giving import normalising_units, slice_units, trial_units
 from embench.protocols import NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY, Given, load_protocol
 from embench.protocols.slices import cut_slices
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
@@ -184,16 +184,16 @@ def _of_fold(
     estimator.fit(*training)
     if not given.units or not given.labelled:
         return {"score": np.asarray(estimator.score(x[test]), float).reshape(len(test), -1)}
-    slices = given_units(cohort, given, test, trial_units(cohort, train, val, test), y[:, None])
+    slices = slice_units(cohort, given, test, trial_units(cohort, train, val, test), y[:, None])
     place = {(unit.recording, unit.start): i for i, unit in enumerate(cohort.units)}
     names = [entry.id for entry in cohort.store.recordings]
     spans = zip(slices["slice_recording"].tolist(), slices["slice_start"].tolist(), strict=True)
     at = np.r_[test, [place[names[r], start] for r, start in spans]].astype(int)
     role = np.r_[np.full(len(test), -1), slices["slice_role"]]
     labels = np.r_[np.full(len(test), np.nan), slices["slice_y"][:, 0]]
-    rows, own = Rows(subject[at], role, labels, np.ones(len(at))), x[at]
+    rows, own = PersonalRows(subject[at], role, labels, np.ones(len(at))), x[at]
     adapter = EstimatorAdapter(estimator, training, rows, own, len(target.columns))
-    return Personal(target, rows, adapter, own.__getitem__, np.arange(len(at)))(np.arange(len(test)))
+    return PersonalPredictions(target, rows, adapter, own.__getitem__, np.arange(len(at)))(np.arange(len(test)))
 
 
 def judged(world: World, given: Given, seeds: Sequence[int] = SEEDS) -> Scores:

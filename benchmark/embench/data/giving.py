@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from typing import Protocol as Structural
 
 import numpy as np
 
@@ -15,8 +16,21 @@ from embench.interfaces.units import Target, Unit
 from embench.protocols import Fold, Placed, Protocol, Slices, cut_slices, prove_given, prove_slices
 from embench.store import Store
 
-if TYPE_CHECKING:
-    from embench.data.cohort import Cohort
+
+class _Cohort(Structural):
+    """What is needed of a cohort, whose module needs this one."""
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def units(self) -> Sequence[Unit]: ...
+    @property
+    def eligible(self) -> Sequence[int]: ...
+    @property
+    def slices(self) -> Slices | None: ...
+    @property
+    def placed(self) -> Placed: ...
+    def of(self, index: Sequence[int]) -> list[Unit]: ...
 
 
 def placed_units(
@@ -59,7 +73,7 @@ def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence
     return None if protocol.personal is None else cut_slices(protocol.personal, placed, card.name, subjects)
 
 
-def folds_after_giving(cohort: Cohort, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
+def folds_after_giving(cohort: _Cohort, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
     """Folds that test what is scored after subjects gave alone and, where a session or blocks are given, train on these
     too, those of validation subjects included, who stand for test subjects; as they are where nobody gives anything.
 
@@ -85,7 +99,7 @@ def folds_after_giving(cohort: Cohort, protocol: Protocol, folds: Sequence[Fold]
     return found
 
 
-def whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
+def whole_sessions(cohort: _Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
     """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
     sessions, and of other subjects."""
     if cohort.slices is None:

@@ -11,7 +11,7 @@ import torch
 from embench.engine import network
 from embench.engine.feed import Data
 from embench.engine.inputs import encoder_of
-from embench.engine.personal import Adapter, HeadAdapter, Personal, Predictor, Rows, Scorer
+from embench.engine.personal import Adapter, HeadAdapter, PersonalPredictions, PersonalRows, Predictor, Scorer
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -32,7 +32,7 @@ def with_slices(stage: Stage[PredictParams]) -> Stage[PredictParams]:
     return replace(stage, task={**stage.task, **both})
 
 
-def rows_of(stage: Stage[PredictParams], source: Source, grid: Grid) -> Rows:
+def personal_rows(stage: Stage[PredictParams], source: Source, grid: Grid) -> PersonalRows:
     """The rows of a stage `with_slices`, with the role of each."""
     task = stage.task
     role, y = task.get("slice_role", np.empty(0, np.int64)), task.get("slice_y", np.empty((0, 1)))
@@ -40,7 +40,7 @@ def rows_of(stage: Stage[PredictParams], source: Source, grid: Grid) -> Rows:
     subject = np.array([source.store.recordings[r].subject for r in grid.recording.tolist()])
     roles = np.concatenate([np.full(asked, -1), role])[grid.unit]
     labels = np.concatenate([np.full(asked, np.nan), y[:, 0]])[grid.unit]
-    return Rows(subject, roles, labels, grid.weights().astype(np.float64))
+    return PersonalRows(subject, roles, labels, grid.weights().astype(np.float64))
 
 
 def personalising_plugin(params: FitParams) -> Personalised | None:
@@ -54,7 +54,7 @@ def personalising_plugin(params: FitParams) -> Personalised | None:
     return None if type(plugin).personalise is Personalised.personalise else plugin
 
 
-def head_adapter(params: FitParams, rows: Rows, base: Predictor, at_once: int) -> HeadAdapter:
+def head_adapter(params: FitParams, rows: PersonalRows, base: Predictor, at_once: int) -> HeadAdapter:
     """The layer beside the head of a network; what is given and tried on is predicted once, whatever is chosen."""
     (target,) = network.output_spec_of(params).targets
     beside = np.flatnonzero(rows.role >= 0)
@@ -80,7 +80,7 @@ class PluginAdapter:
     model: Model
     data: Data
     outputs: OutputSpec
-    rows: Rows
+    rows: PersonalRows
     where: str
     strengths: Sequence[float] = (1.0,)
 
@@ -111,7 +111,7 @@ class PluginAdapter:
 
 def personal_predictor(
     params: FitParams,
-    rows: Rows,
+    rows: PersonalRows,
     adapter: Adapter,
     features: Scorer,
     present: np.ndarray,
@@ -122,10 +122,11 @@ def personal_predictor(
     """The predictor that answers for each subject by what it gave, beside the tables of `base`.
 
     Args:
-        features, labelled: as of `Personal`. present: (k,) positions of the rows in which anything was recorded.
+        features, labelled: as of `PersonalPredictions`.
+        present: (k,) positions of the rows in which anything was recorded.
     """
     (target,) = network.output_spec_of(params).targets
-    personal = Personal(target, rows, adapter, features, present, labelled)
+    personal = PersonalPredictions(target, rows, adapter, features, present, labelled)
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         return {**base(index), **personal(index)}

@@ -87,10 +87,10 @@ def fit_now(stage: Stage[FusionParams]) -> tuple[Estimator, dict[str, InputSpec]
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
-    return _fitted(params, folder.result()["seed"], training_rows(folder))
+    return _fitted(params, folder.result()["seed"], fitted_rows(folder))
 
 
-def training_rows(folder: Folder) -> TrainingRows:
+def fitted_rows(folder: Folder) -> TrainingRows:
     """The rows that the estimator of a finished stage is fitted to."""
     with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
         return _as_rows(rows)

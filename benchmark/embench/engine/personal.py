@@ -57,7 +57,7 @@ class Adapter(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
+class PersonalRows:
     """All rows of a stage that predicts: those to be predicted, and those beside them.
 
     Args:
@@ -83,7 +83,7 @@ class Rows:
         return index[np.isfinite(self.y[index])]
 
 
-def chosen_strength(adapter: Adapter, target: Target, rows: Rows, trial: Mapping[str, Person]) -> float:
+def chosen_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, Person]) -> float:
     """The strength with the least mean loss over training subjects on trial, the weakest of equals."""
     if len(adapter.strengths) == 1:
         return float(adapter.strengths[0])
@@ -127,7 +127,7 @@ class HeadAdapter:
     zero, each as long as the loss allows (one over the Lipschitz constant of its gradient)."""
 
     target: Target
-    rows: Rows
+    rows: PersonalRows
     base: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
     """Positions (b,) -> scores (b, columns) and hidden layers (b, H)."""
     strengths: Sequence[float] = STEPS
@@ -169,7 +169,7 @@ class EstimatorAdapter:
 
     estimator: Estimator
     training: TrainingRows
-    rows: Rows
+    rows: PersonalRows
     X: np.ndarray
     columns: int
 
@@ -238,7 +238,7 @@ def slice_only(target: Target, x: np.ndarray, y: np.ndarray, weight: np.ndarray)
 
 
 @dataclass(frozen=True)
-class Personal:
+class PersonalPredictions:
     """The predictions of a stage whose test subjects give units.
 
     Args:
@@ -248,7 +248,7 @@ class Personal:
     """
 
     target: Target
-    rows: Rows
+    rows: PersonalRows
     adapter: Adapter
     features: Callable[[np.ndarray], np.ndarray]
     known: np.ndarray

@@ -17,15 +17,15 @@ from embench.engine.adapting import (
     PluginAdapter,
     head_adapter,
     personal_predictor,
+    personal_rows,
     personalising_plugin,
-    rows_of,
     with_slices,
 )
 from embench.engine.counting import size_of
-from embench.engine.estimators import feature_rows, fit_estimator, training_rows
+from embench.engine.estimators import feature_rows, fit_estimator, fitted_rows
 from embench.engine.feed import Data
 from embench.engine.fits import of_units
-from embench.engine.personal import LEARNED, Adapter, AsFitted, EstimatorAdapter, Predictor, Rows
+from embench.engine.personal import LEARNED, Adapter, AsFitted, EstimatorAdapter, PersonalRows, Predictor
 from embench.engine.rows import Grid
 from embench.engine.source import Source
 from embench.engine.specs import FitParams, FusionParams, PredictParams
@@ -119,7 +119,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     specs = network.load_specs(Folder(root, fitted))
     data, found, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
-    present, beside = np.flatnonzero(data.present.any(1)), rows_of(stage, source, grid)
+    present, beside = np.flatnonzero(data.present.any(1)), personal_rows(stage, source, grid)
     rows, unit_ids = present[beside.role[present] < 0], _unit_ids(source, stage.task)
     size = dict[str, int | None]()
     predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
@@ -137,7 +137,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
             adapter: Adapter = AsFitted(made)
             if LEARNED not in stage.params.given:
                 columns = len(network.output_spec_of(params).targets[0].columns)
-                adapter = EstimatorAdapter(estimator, training_rows(Folder(root, fitted)), beside, X, columns)
+                adapter = EstimatorAdapter(estimator, fitted_rows(Folder(root, fitted)), beside, X, columns)
             labelled = "unlabelled" not in stage.params.given
             return personal_predictor(params, beside, adapter, X.__getitem__, present, made, labelled=labelled)
 
@@ -187,7 +187,7 @@ def _adapting_network(
     params: FitParams,
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
-    beside: Rows,
+    beside: PersonalRows,
     present: np.ndarray,
     epoch: int | None,
 ) -> Predictor:

@@ -19,12 +19,12 @@ def normalising_units(cohort: Cohort, train: np.ndarray, others: np.ndarray, uni
     """
     slices = _slices(cohort)
     found = np.zeros(len(cohort.units), np.int64)
-    found[slices.given(slices.most) & of_subjects(cohort, train)] |= TRAINED
-    found[slices.given(units) & of_subjects(cohort, others)] |= TESTED
+    found[slices.given(slices.most) & units_of_subjects(cohort, train)] |= TRAINED
+    found[slices.given(units) & units_of_subjects(cohort, others)] |= TESTED
     return {"all_given": found}
 
 
-def given_units(
+def slice_units(
     cohort: Cohort, given: Given, test: np.ndarray, trial: np.ndarray, y: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Arrays `slice_*` (m,) of a stage that predicts: the units that its test subjects give, and where they have labels
@@ -37,7 +37,7 @@ def given_units(
     """
     slices = _slices(cohort)
     first, tried = slices.given(given.units), np.isin(np.arange(len(cohort.units)), trial)
-    parts = [(GIVEN, first & of_subjects(cohort, test))]
+    parts = [(GIVEN, first & units_of_subjects(cohort, test))]
     if given.labelled:
         parts += [(TRIAL_GIVEN, first & tried), (TRIAL_SCORED, slices.scored & tried)]
     at = np.concatenate([np.flatnonzero(mask) for _, mask in parts])
@@ -54,7 +54,7 @@ def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[st
     return {**arrays, "slice_role": np.full(len(learned), GIVEN, np.int64), "slice_y": y[learned]}
 
 
-def of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
+def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
     """(n,) whether a unit is of a subject of those at `index`."""
     names = {cohort.units[i].subject for i in index.tolist()}
     return np.array([unit.subject in names for unit in cohort.units], bool)

@@ -25,7 +25,7 @@ from embench.engine.specs import (
 from embench.engine.stage import Stage
 from embench.errors import UsageError
 from embench.interfaces.units import Target
-from embench.planning.giving import given_units, learned_units, normalising_units, of_subjects, trial_units
+from embench.planning.giving import learned_units, normalising_units, slice_units, trial_units, units_of_subjects
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
 from embench.planning.setting import Setting, common
 from embench.planning.tasks import (
@@ -142,8 +142,7 @@ class Builder:
                 name: each._predicting(some, seed, fold.index, own, started[name])  # noqa: SLF001  its own kind
                 for name, (each, own) in ways.items()
             }
-            stage = stages.pop("")
-            self.graph.predictions.append(ExpectedPredictions(stage, some, seed, fold.index, *units, stages))
+            self.graph.predictions.append(ExpectedPredictions(stages.pop(""), some, seed, fold.index, *units, stages))
 
     def _sides(self, seed: int, fold: Fold) -> _Sides:
         train, val = (self.fit_on.positions_of(ids) for ids in (fold.train, fold.val))
@@ -156,7 +155,7 @@ class Builder:
         """What predicts the units of a fold: the run itself, "", and by the name of the comparison what has less of its
         test subjects; each with what it is fitted to."""
         if self.setting.protocol.trains_on_given:
-            own = of_subjects(self.fit_on, sides.test)
+            own = units_of_subjects(self.fit_on, sides.test)
             others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])
             return {"": (self, sides), **({NOTHING_GIVEN: (self, others)} if len(others.labelled) else {})}
         without = {} if self.setting.given is None else self.setting.given.without()
@@ -179,11 +178,12 @@ class Builder:
         said: dict[str, int | str] = {}
         if given is not None and given.units:
             trial = trial_units(cohort, labelled, val, test)
-            others = np.concatenate([test, trial])
-            task |= normalising_units(cohort, labelled, others, given.units)
-            task |= given_units(cohort, given, test, trial, y)
+            task |= normalising_units(cohort, labelled, np.concatenate([test, trial]), given.units)
+            task |= slice_units(cohort, given, test, trial, y)
             said = given.plain()
-        elif self.setting.protocol.trains_on_given and len(known := labelled[of_subjects(cohort, test)[labelled]]):
+        elif self.setting.protocol.trains_on_given and len(
+            known := labelled[units_of_subjects(cohort, test)[labelled]]
+        ):
             task |= learned_units(cohort, known, y)
             said = {LEARNED: "fitted"}
         params = PredictParams(common(self.setting, seed, fold, cohort), self.setting.drop, said)
@@ -197,7 +197,7 @@ class Builder:
         if self.setting.label_subjects is None:
             return train
         units, rank = self.fit_on.units, _lots(seed, fold)
-        own = of_subjects(self.fit_on, asked) & self.setting.protocol.trains_on_given
+        own = units_of_subjects(self.fit_on, asked) & self.setting.protocol.trains_on_given
         subjects, count = sorted({units[i].subject for i in train[~own[train]]}, key=rank), self.setting.label_subjects
         if count > len(subjects):
             raise UsageError(
@@ -258,7 +258,7 @@ class Builder:
         # Subjects of whom something is held back are read where it isn't, all others in all their recordings.
         partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
         if self.setting.protocol.trains_on_given:
-            partly |= of_subjects(cohort, np.concatenate([val, sides.test]))
+            partly |= units_of_subjects(cohort, np.concatenate([val, sides.test]))
         parts = {TRAIN: train, VAL: val}
         segments = segments_of(cohort, {role: part[partly[part]] for role, part in parts.items()})
         whole = {role: roles_of_units(cohort, part[~partly[part]], role) for role, part in parts.items()}

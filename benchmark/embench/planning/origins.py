@@ -275,3 +275,13 @@ def _describe_target(target: Target) -> str:
     words = target.traits.words_of_one.format(n=target.n)
     scale = None if target.traits.has_classes else target.scale
     return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
+
+
+def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str) -> None:
+    """Raises UsageError where pretraining saw test subjects of whom a protocol reveals only their rest."""
+    if protocol.normalise == "baseline" and overlap in ("unlabelled_target", "labelled_target"):
+        raise UsageError(
+            f"pretraining saw the test subjects of {dataset}, of whom {protocol.name} reveals only their rest",
+            where=where,
+            expected="pretraining on each fold's training subjects, or on other datasets",
+        )

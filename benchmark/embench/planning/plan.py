@@ -27,7 +27,7 @@ from embench.planning.graph import Builder, Graph
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import resolve_method, without_paths
-from embench.planning.origins import check_handovers, of_both, sources, trained_on
+from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
@@ -285,12 +285,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts, sites, tuning)
     _check_tuned(plan)
-    if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
-        raise UsageError(
-            f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
-            where="--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights",
-            expected="pretraining on each fold's training subjects, or on other datasets",
-        )
+    known_by = "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
+    check_rest_alone(protocol, card.name, plan.overlap, known_by)
     return plan
 
 

@@ -10,6 +10,7 @@ from embench.protocols.loading import (
     superseded_by,
 )
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
+from embench.protocols.placed import Placed
 from embench.protocols.schema import Design, PersonalRules, Protocol, ReferenceName, without_lag
 from embench.protocols.slices import (
     MADE_BY_METHOD,
@@ -17,7 +18,6 @@ from embench.protocols.slices import (
     SLICE_NORMALISED,
     SLICE_ONLY,
     Given,
-    Placed,
     Slices,
     access_of,
     cut_slices,

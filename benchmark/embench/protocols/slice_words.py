@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from embench.protocols.placed import Placed
 from embench.protocols.schema import PersonalRules
 
-if TYPE_CHECKING:
-    from embench.protocols.slices import Placed
-
-MOST_NAMED = 6
+BLOCKS_NAMED = 6
 """Kinds of blocks, at most, that words name one by one."""
 
 
@@ -79,7 +77,7 @@ def _named(blocks: Sequence[_Block]) -> str:
     too many to read."""
     by_name = attrgetter("name")
     kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
-    if not 0 < len(kinds) <= MOST_NAMED or any(len(some) > MOST_NAMED for some in kinds):
+    if not 0 < len(kinds) <= BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
         return ""
     kinds.sort(key=lambda some: blocks.index(some[0]))
     parts, noun = [], " block"

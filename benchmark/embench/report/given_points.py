@@ -16,9 +16,9 @@ from embench.report.points import AXIS_TITLES, Curve, Point
 from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
 
-SESSION = "session"
-LABELLED, UNLABELLED = "labelled", f"unlabelled ({SLICE_NORMALISED})"
-OFFLINE = "whole session, unlabelled"
+_SESSION = "session"
+_LABELLED, _UNLABELLED = "labelled", f"unlabelled ({SLICE_NORMALISED})"
+_OFFLINE = "whole session, unlabelled"
 GIVEN_NOTE = (
     "The same units are scored whatever is given, so that points are paired. What labels give is the gain above the "
     "best control, not the rise of the curve. "
@@ -31,7 +31,7 @@ _DESCRIPTIVE = {
 
 def place_of(given: Given) -> str:
     """The place of what is given on the axis, labelled or not."""
-    return SESSION if given.session else str(given.units)
+    return _SESSION if given.session else str(given.units)
 
 
 def given_curve(runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequence[Sequence[Point]]) -> Curve | None:
@@ -62,15 +62,15 @@ def given_curve(runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequen
 
 def _points(given: Given, headline: Point, scores: Scores) -> Iterator[Point]:
     """The points of a run on a target: its own, its controls', and its gain."""
-    own = OFFLINE if given.session else LABELLED if given.labelled else UNLABELLED
+    own = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
     yield replace(headline, line=own)
     if not given.plain():
-        yield replace(headline, line=UNLABELLED)  # of nothing, there is nothing to label
+        yield replace(headline, line=_UNLABELLED)  # of nothing, there is nothing to label
         return
     for name in COMPARED:
         score = scores.control_scores(headline.target, name).get(headline.metric, Score())
         if score.defined and not given.session:
-            told = UNLABELLED if name == SLICE_NORMALISED else name
+            told = _UNLABELLED if name == SLICE_NORMALISED else name
             yield replace(headline, line=told, score=score, kind="control")
     personal = scores.personal(headline.target)
     if personal and (best := least_gain(personal, headline.metric)):
@@ -98,11 +98,11 @@ def draw_given(curve: Curve) -> Figure:
 
 def _methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
     """Lines with intervals, side by side at each place."""
-    for k, name in enumerate((LABELLED, UNLABELLED, OFFLINE)):
+    for k, name in enumerate((_LABELLED, _UNLABELLED, _OFFLINE)):
         own = curve.along(points, name)
         if not own:
             continue
-        at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != OFFLINE) for point in own]
+        at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != _OFFLINE) for point in own]
         if len(own) > 1:
             yield line(at, [point.score.mean for point in own], colour=k, dashed=bool(k))
         tips = [

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -117,7 +117,8 @@ def score_each(
     for some in parted.rows.values():
         _check_known(some, whole, path, own_data.owners if own_data else {})
     file = _File(path, sha, called, dataset, rules, whole, parted)
-    return [_scored(file, each, about) for each in parted.wanted]
+    ready = [_read(file, each) for each in parted.wanted]  # all of them, before any is scored
+    return [_write_record(file, each, about) for each in ready]
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,19 @@ class _File:
     parted: given_files.GivenRows
 
 
-def _scored(file: _File, given: Given | None, about: ScoreOptions) -> Result:
-    """The record of a file's rows with this given."""
+class _Read(NamedTuple):
+    """A file's rows with one amount given, as predictions. `absent`: what they can't be compared with, and why."""
+
+    given: Given | None
+    cohort: Cohort
+    predictions: Sequence[FoldPredictions]
+    folds: Mapping[int, list[Fold]]
+    submission: Mapping[str, Any]
+    absent: Mapping[str, str]
+
+
+def _read(file: _File, given: Given | None) -> _Read:
+    """The rows of a file with this given, checked, with those that they are compared with."""
     if given and file.whole.slices:
         file.whole.slices.check(given, file.whole.card.name)
     rules, path, rows = file.rules, file.path, file.parted.rows[given]
@@ -174,7 +186,7 @@ def _scored(file: _File, given: Given | None, about: ScoreOptions) -> Result:
         "missing": _missing(cohort, predictions),
         "ignored": ignored,
     }
-    return _write_record(file, given, cohort, predictions, folds, submission, absent, about)
+    return _Read(given, cohort, predictions, folds, submission, absent)
 
 
 def _under_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
@@ -326,17 +338,9 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
     }
 
 
-def _write_record(
-    file: _File,
-    given: Given | None,
-    cohort: Cohort,
-    predictions: Sequence[FoldPredictions],
-    folds: Mapping[int, list[Fold]],
-    submission: Mapping[str, Any],
-    absent: Mapping[str, str],
-    about: ScoreOptions,
-) -> Result:
+def _write_record(file: _File, of: _Read, about: ScoreOptions) -> Result:
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
+    given, cohort, predictions, folds, submission, absent = of
     protocol, data_root, dataset = file.rules, about.get("data_root"), file.dataset
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
