@@ -279,8 +279,8 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on, and
-    of files of predictions, whose author declares it. `given`: see `bounds.check_given`; `giving`: in words, which
+    """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on,
+    and of files of predictions, whose author declares it. `given`: see `bounds.check_given`; `giving`: in words, which
     units test subjects may give, and which are scored."""
 
     embench_version: Line
