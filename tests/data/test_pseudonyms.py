@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,7 +34,7 @@ class Study(Dataset):
         yield Recording(f"{subject}/1", subject, stimulus, session, 1.0, subject, None, None)
 
 
-Study.card = None  # type: ignore[assignment]
+Study.card = SimpleNamespace(sessions=())  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)

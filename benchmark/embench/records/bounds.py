@@ -61,7 +61,8 @@ CountedLooks = Annotated[int | dict[str, int] | None, AfterValidator(_few_enough
 
 
 def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
-    """The units that test subjects gave, as run.yaml holds it. Raises ValueError where it is none of its forms."""
+    """The units of each class that test subjects gave first, under protocols that ask: empty where it was nothing,
+    `labelled: 5`, `unlabelled: 5` or `unlabelled: session`. Raises ValueError where it is none of these."""
     known = not given or given == {"unlabelled": "session"}
     if not known and len(given) == 1 and given.keys() <= {"labelled", "unlabelled"}:
         [units] = given.values()

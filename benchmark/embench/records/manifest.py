@@ -278,12 +278,9 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the subjects and the code, whatever the method.
-
-    `time_context`: of runs from version 3 on, and of files of predictions, whose author declares it. `given`: under
-    protocols that ask what test subjects give first, how many units of each class, `labelled` or `unlabelled`, or
-    `unlabelled: session`; empty where it is nothing. `giving`: in words, what they may give and what is scored.
-    """
+    """The data, the rules, the subjects and the code, whatever the method. `time_context`: of runs from version 3 on,
+    and of files of predictions, whose author declares it. `given`: see `bounds.check_given`; `giving`: in words, which
+    units test subjects may give, and which are scored."""
 
     embench_version: Line
     dataset: DatasetPart

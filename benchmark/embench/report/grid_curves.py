@@ -32,6 +32,8 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve
     found = []
     for axis in AXIS_TITLES:
         if axis == "given":
+            if all(run.get("given") is None for run, _ in runs):
+                continue
             differing = _differing([run for run, _ in runs], axis)
             if curve := given_curve(runs, [_points(axis, run, scores, differing) for run, scores in runs]):
                 found.append(curve)
