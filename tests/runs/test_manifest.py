@@ -35,8 +35,8 @@ def kept(shared, tmp_path_factory):
         ("run", "trained_on sites weights kept_units outside objects entry time_context rescored_from given giving"),
         (
             "scored",
-            "rescored_from trained_on weights kept_units sites videos started_from conformance dropped objects entry "
-            "given giving",
+            "rescored_from trained_on weights kept_units given giving sites videos started_from conformance dropped entry "
+            + "objects",
         ),
     ],
 )

@@ -70,9 +70,13 @@ MOST_TRIED = 8
 """Training subjects, at most, on whom it is tried how much to adapt."""
 
 
-def trial_units(cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray) -> np.ndarray:
+def trial_units(
+    cohort: Cohort, train: np.ndarray, val: np.ndarray, test: np.ndarray, *, left_out: bool = False
+) -> np.ndarray:
     """Positions of the units of the subjects on whom it is tried how much to adapt: validation subjects, to whom
-    nothing was fitted, or where there are none, or these are tested, training subjects."""
-    own = val if len(val) and not np.isin(test, val).any() else train
-    names = sorted({cohort.units[i].subject for i in own.tolist()})[:MOST_TRIED]
+    nothing was fitted; training subjects where there are none, or these are tested, and beside them where each is
+    `left_out` of what is fitted for it."""
+    sides = [np.empty(0, np.int64) if np.isin(test, val).any() else val, train]
+    own = np.concatenate(sides) if left_out or not len(sides[0]) else sides[0]
+    names = list(dict.fromkeys(cohort.units[i].subject for side in sides for i in sorted(side.tolist())))[:MOST_TRIED]
     return np.array([i for i in own.tolist() if cohort.units[i].subject in names], np.int64)

@@ -177,7 +177,7 @@ class Builder:
         task, given = {**cohort.arrays(test), **all_units(cohort)}, self.setting.given
         said: dict[str, int | str] = {}
         if given is not None and given.units:
-            trial = trial_units(cohort, labelled, val, test)
+            trial = trial_units(cohort, labelled, val, test, left_out=self.method.inputs == "features")
             task |= normalising_units(cohort, labelled, np.concatenate([test, trial]), given.units)
             task |= slice_units(cohort, given, test, trial, y)
             said = given.plain()
