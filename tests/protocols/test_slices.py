@@ -64,7 +64,7 @@ def fewer(most: int, **rules) -> PersonalRules:
 
 def test_the_first_units_of_each_class_are_given_and_a_whole_block_and_the_guard_lie_before_what_is_scored() -> None:
     at = people(FREE)
-    assert drawn(at, cut(at)) == "123123......ssssss"
+    assert drawn(at, cut(at)) == "12.12......sssssss"
     assert drawn(at, cut(at, fewer(2))) == "12.12......sssssss"  # sixty seconds after the second of the other class
     assert drawn(at, cut(at, fewer(2, guard_s=0))) == "12.12....sssssssss"  # a whole block at least
     assert drawn(at, cut(at, fewer(2, guard_s=100))) == "1..1..........ssss"  # of two, a class would be left out
@@ -85,7 +85,7 @@ def test_units_are_scored_or_not_however_many_are_given(text: str) -> None:
 def test_most_is_what_two_thirds_of_the_subjects_can_give() -> None:
     few = "000" + "1" * 8 + "0" * 20 + "1" * 8
     slices = cut(placed(*([(text, timeline(f"p{i}", text))] for i, text in enumerate([TASKS, TASKS, few]))))
-    assert (slices.most, dict(slices.unusable)) == (8, {"p2": "what is left to be scored lacks a class"})
+    assert (slices.most, dict(slices.unusable)) == (5, {"p2": "what is left to be scored lacks a class"})
     assert not slices.scored[-len(few) :].any()
     half = placed(*([(text, timeline(f"p{i}", text))] for i, text in enumerate([TASKS, few])))
     with pytest.raises(UsageError, match="1 of 2 subjects"):
@@ -175,9 +175,9 @@ def test_a_design_that_does_not_allow_it_is_refused_with_the_reason(labels: str,
 
 def test_more_than_subjects_can_give_is_refused() -> None:
     slices = cut(people(TASKS))
-    slices.check(Given(8), "toy")
+    slices.check(Given(5), "toy")
     slices.check(Given.read("session"), "toy")
-    with pytest.raises(UsageError, match="8 units of each class at most, not 9") as caught:
+    with pytest.raises(UsageError, match="5 units of each class at most, not 9") as caught:
         slices.check(Given(9), "toy")
     assert slices.words in str(caught.value)
 
@@ -236,7 +236,7 @@ def test_blocks_are_counted_by_the_proof_itself() -> None:
 
 
 IN_ORDER = (
-    "given up to 8 units of each class from the first block of rest and the first of stress; scored on the 2nd and 3rd "
+    "given up to 5 units of each class from the first block of rest and the first of stress; scored on the 2nd and 3rd "
     "blocks of stress and the 3rd of rest"
 )
 
@@ -244,7 +244,7 @@ IN_ORDER = (
 @pytest.mark.parametrize(
     ("labels", "options", "words"),
     [
-        (FREE, {}, "given the first units of each class, up to 3; scored on what comes at least a block and 60 s"),
+        (FREE, {}, "given the first units of each class, up to 2; scored on what comes at least a block and 60 s"),
         ("12345" * 20, {"classes": 1, "kind": "continuous"}, "given the first units, up to 10; scored on"),
         (TASKS, {"fixed_order": True, "names": ("rest", "stress")}, IN_ORDER),
     ],
@@ -264,7 +264,7 @@ def test_conditions_that_came_once_are_named_alone() -> None:
                 names=("rest", "colour test", "recovery", "interview", "hyperventilation", "pause"))  # fmt: skip
     at = replace(at, y=np.array([{**raw, "5": 0.0}[f"{value:.0f}"] for value in at.raw]))
     assert cut(at).words == (
-        "given up to 8 units of each class from rest and colour test; scored on recovery, interview and "
+        "given up to 5 units of each class from rest and colour test; scored on recovery, interview and "
         "hyperventilation"
     )
 

@@ -40,7 +40,9 @@ from embench.statistics.personal import slice_controls
 from embench.statistics.scores import compute_scores
 
 PROTOCOL = load_protocol("personalise-v1")
-PEOPLE, FEATURES, SEEDS = 24, 6, (0,)
+PEOPLE, FEATURES = 24, 6
+SEEDS = {"free": (0,), "fixed order": (0, 1, 2), "values": (0, 1, 2)}
+"""Design -> the partitions of a run: how much people who train each other's models share is known from several."""
 WANDERS = 0.8
 """The correlation of values of neighbouring units."""
 WORLDS = {"no part": "nothing", "offset": "normalising", "relation": "labels"}
@@ -188,7 +190,7 @@ def _of_fold(
     estimator.fit(*training)
     if not given.units or not given.labelled:
         return {"score": np.asarray(estimator.score(x[test]), float).reshape(len(test), -1)}
-    slices = slice_units(cohort, given, test, trial_units(cohort, train, val, test), y[:, None])
+    slices = slice_units(cohort, given, test, trial_units(cohort, train, val, test, left_out=True), y[:, None])
     place = {(unit.recording, unit.start): i for i, unit in enumerate(cohort.units)}
     names = [entry.id for entry in cohort.store.recordings]
     spans = zip(slices["slice_recording"].tolist(), slices["slice_start"].tolist(), strict=True)
@@ -200,7 +202,7 @@ def _of_fold(
     return PersonalPredictions(target, rows, adapter, own.__getitem__, np.arange(len(at)))(np.arange(len(test)))
 
 
-def judged(world: World, given: Given, seeds: Sequence[int] = SEEDS) -> Scores:
+def judged(world: World, given: Given, seeds: Sequence[int]) -> Scores:
     """The scores of a drawn world, with the controls of what is given alone: the others take most of the time."""
     cohort, target, rows, known = world.cohort, world.target, [], {}
     label = cohort.label[target.name]
@@ -235,7 +237,7 @@ def trials(design: str, world: str, folder: Path, size: float = 1.0) -> Iterator
     while True:
         rng = np.random.default_rng([list(DESIGNS).index(design), list(WORLDS).index(world), draw])
         drew = drawn(rng, design, world, made, size)
-        found = judged(drew, GIVEN[design]).personal(drew.target.name)
+        found = judged(drew, GIVEN[design], SEEDS[design]).personal(drew.target.name)
         assert found is not None
         yield dict(found)
         draw += 1

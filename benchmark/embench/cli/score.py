@@ -64,7 +64,7 @@ def score(
     if len(results) == 1:
         _show(results[0], audited[0], dataset, data_root, every=every)
         return
-    _show_several(results)
+    _show_several(results, out)
     for result, found in zip(results, audited, strict=True):
         console.wrapped(f"audit of {result.id}: {audit_status(found.json())}")
 
@@ -91,14 +91,15 @@ def _show(result: Result, audited: Audit, dataset: str, data_root: Path | None, 
     audit.print_audit(audited, skipped=console.flags.verbose)
 
 
-def _show_several(results: Sequence[Result]) -> None:
-    """Prints a row for each amount that test subjects gave, and the curve."""
+def _show_several(results: Sequence[Result], out: Path | None) -> None:
+    """Prints a row for each amount that test subjects gave, and the curve; `out`: the folder of records, if named."""
     from embench.cli import show
     from embench.report.grid_curves import write_curves
+    from embench.runs.external import LEDGER
 
     show.results(results)
-    scored, folder = [(each.manifest, each.scores) for each in results], results[0].folder.parent / "curves"
-    for curve, files in write_curves(scored, folder):
+    scored = [(each.manifest, each.scores) for each in results]
+    for curve, files in write_curves(scored, (out or LEDGER) / "curves"):
         show.curve(curve, files)
 
 

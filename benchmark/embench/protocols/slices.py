@@ -25,8 +25,9 @@ NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY = "nothing_given", "slice_normalised
 without their labels; and a linear model of these units alone, on the same features."""
 MADE_BY_METHOD = (NOTHING_GIVEN, SLICE_NORMALISED, SLICE_ONLY)
 """Those of them that differ between methods, so that no two methods share them."""
-AMOUNTS = (10, 5, 2, 1)
-"""How many units of each class subjects may be asked for: few numbers, so that nobody is left out for one unit more."""
+AMOUNTS = (5, 2, 1)
+"""How many units of each class subjects are asked for where they can't give as many as the rules say: few numbers, so
+that nobody is left out for one unit more."""
 LEAST_SHARE = 2 / 3
 """The share of the subjects who must be able to give so much, and still have each class scored."""
 
@@ -153,7 +154,7 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     """The slices of a dataset's subjects.
 
     Of `units`, subjects give the first units of each class: where tasks came in one order, those of the first block of
-    each class alone. `most` is the largest of `AMOUNTS`, that of the rules at most, with which two thirds of the
+    each class alone. `most` is that of the rules, or else the largest of `AMOUNTS`, with which two thirds of the
     subjects have as many units of each class to give, and each class and as many units in all to score after it. The
     others take no part.
 
@@ -167,8 +168,8 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
     own = {name: at for name, at in placed.by_subject().items() if name in set(subjects)}
     blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
     tried: list[tuple[int, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]] = []
-    amounts = [most for most in AMOUNTS if most <= rules.most] if rules.gives == "units" else [rules.most]
-    for most in amounts:
+    fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
+    for most in (rules.most, *fewer):
         rank, scored, unusable = {}, {}, {}
         for name, at in own.items():
             rank[name], scored[name], why = _of_subject(rules, placed, at, blocks[name], most)
