@@ -84,21 +84,16 @@ class PersonalRows:
 
 
 def chosen_strength(adapter: Adapter, target: Target, rows: PersonalRows, trial: Mapping[str, Person]) -> float:
-    """The strength with the least mean loss over training subjects on trial: stronger ones are tried while that
-    falls."""
-    people = [(person.given, scored) for person in trial.values() if len(scored := rows.labelled(person.asked))]
-
-    def loss(strength: float) -> float:
-        made = ((scored, adapter.adapted(given, strength)(scored)) for given, scored in people)
-        return sum(loss_of(target, score, rows.y[scored], rows.weight[scored]) for scored, score in made)
-
-    chosen, *stronger = adapter.strengths
-    least = loss(chosen) if stronger and people else 0.0
-    for strength in stronger if people else ():
-        if (found := loss(strength)) >= least:
-            break
-        chosen, least = strength, found
-    return float(chosen)
+    """The strength with the least mean loss over training subjects on trial, the weakest of equals."""
+    if len(adapter.strengths) == 1:
+        return float(adapter.strengths[0])
+    losses = np.zeros(len(adapter.strengths))
+    for person in trial.values():
+        scored = rows.labelled(person.asked)
+        for k, strength in enumerate(adapter.strengths if len(scored) else ()):
+            score = adapter.adapted(person.given, strength)(scored)
+            losses[k] += loss_of(target, score, rows.y[scored], rows.weight[scored])
+    return float(adapter.strengths[int(losses.argmin())])
 
 
 def loss_of(target: Target, score: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
