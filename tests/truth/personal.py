@@ -49,8 +49,8 @@ WORLDS = {"no part": "nothing", "offset": "normalising", "relation": "labels"}
 """What people have of their own -> what is said where it is told."""
 FALSE = {"no part": ("normalising", "labels"), "offset": ("labels",), "relation": ()}
 """What is gained falsely."""
-TOLD = {"free": 0.8, "fixed order": 0.4, "values": 0.4}
-"""The share of draws in which the own part is told with one seed, at least; the headlines of the others vary more."""
+TOLD = 0.8
+"""The share of draws in which the own part is told, at least."""
 DESIGNS = {"free": "stress", "fixed order": "stress", "values": "level"}
 GIVEN = {"free": Given(5), "fixed order": Given(5), "values": Given(10)}
 """Design -> target: tasks in an order of each subject's own, in one order, or values that wander."""
@@ -256,7 +256,7 @@ def main(draws: int, cells: Sequence[str]) -> int:
                 false = sum(said[verdict] for verdict in FALSE[world])
                 rows.append([design, world, *(said[verdict] for verdict in WORLDS.values())])
                 print(tabulate(rows[-1:], tablefmt="plain"), flush=True)
-                wrong |= said[truth] < TOLD[design] * draws or false > 0.05 * draws
+                wrong |= said[truth] < TOLD * draws or false > 0.05 * draws
     print(tabulate(rows, ["design", "own part", *WORLDS.values()], "github"))
     return int(wrong)
 
