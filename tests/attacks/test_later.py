@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from embench.cli import main
-from embench.data.giving import folds_after_giving
 from embench.engine.stage import Stage
 from embench.errors import CheckFailed, UsageError
 from embench.planning.plan import Plan, make
@@ -90,7 +89,7 @@ def test_folds_that_learn_more_of_a_test_subject_than_it_gave_are_refused(days: 
     guard = next(unit.id for unit in between if unit.subject in tested)
     for stolen in (guard, fold.test[0]):
         with pytest.raises(CheckFailed, match="are learned from, and not given"):
-            folds_after_giving(cohort, protocol, [replace(fold, train=(*fold.train, stolen))])
+            cohort.after_giving(protocol, [replace(fold, train=(*fold.train, stolen))])
     units, given, scored = cohort.of(cohort.eligible), {fold.train[-1]}, set(fold.test)
     with pytest.raises(CheckFailed, match="are tested in fold 0, and not to be scored"):
         prove_given(protocol, "days", units, [replace(fold, test=(*fold.test, guard))], given, scored)

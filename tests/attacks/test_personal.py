@@ -11,7 +11,6 @@ import pytest
 
 from embench.audits.checks.sharing import check_samples
 from embench.audits.collect import collect_evidence
-from embench.data.giving import folds_after_giving
 from embench.engine.personal import GIVEN, TRIAL_GIVEN, TRIAL_SCORED
 from embench.errors import CheckFailed, PluginError
 from embench.planning.plan import Plan
@@ -106,7 +105,7 @@ def test_folds_of_slices_that_somebody_changed_are_refused(bench: Bench) -> None
     later[first] = 1
     for wrong in (replace(slices, scored=scored), replace(slices, rank=random), replace(slices, rank=later)):
         with pytest.raises(CheckFailed):
-            folds_after_giving(replace(cohort, slices=wrong), plan.protocol, [fold])
+            replace(cohort, slices=wrong).after_giving(plan.protocol, [fold])
 
 
 NETWORKS = {

@@ -54,7 +54,7 @@ def cut(at: Placed, rules: PersonalRules = UNITS) -> Slices:
 
 def drawn(at: Placed, slices: Slices, subject: str = "p0") -> str:
     """A subject's units in the order of time: the rank of what is given, `s` of what is scored, else `.`."""
-    own = at.by_subject()[subject]
+    own = at.by_subject[subject]
     return "".join("s" if slices.scored[i] else str(slices.rank[i]) if slices.rank[i] else "." for i in own)
 
 
@@ -134,7 +134,7 @@ def test_recordings_are_blocks_in_their_order(hidden: str) -> None:
     at = placed(*(recordings(f"p{i}", **told) for i in range(3)), kind="rating")
     slices = cut(at, fewer(3))
     assert drawn(at, slices) == "123123..." + "s" * 27
-    assert slices.block[at.by_subject()["p0"]].tolist() == [k for k in range(12) for _ in range(3)]
+    assert slices.block[at.by_subject["p0"]].tolist() == [k for k in range(12) for _ in range(3)]
 
 
 def test_recordings_whose_order_the_release_hides_are_refused() -> None:
@@ -157,7 +157,7 @@ def test_sessions_are_given_or_scored_whole() -> None:
 def test_the_first_half_of_the_blocks_is_given_and_a_block_is_left_out() -> None:
     at = people(TASKS)
     slices = cut(at, BLOCKS.model_copy(update={"guard_s": 0.0}))
-    assert [bool(slices.rank[i]) for i in at.by_subject()["p0"]] == [True] * 24 + [False] * 24
+    assert [bool(slices.rank[i]) for i in at.by_subject["p0"]] == [True] * 24 + [False] * 24
     assert drawn(at, slices)[-24:] == "." * 8 + "s" * 16
 
 
@@ -196,7 +196,7 @@ def test_what_is_given_reads_back_from_records(text: str) -> None:
 def leaking(at: Placed, given: str, scored: str) -> tuple[Slices, np.ndarray]:
     """Slices that somebody made by hand: characters of each subject's units in the order of time, and what is given."""
     slices, rank, chosen = cut(at), np.zeros(len(at.units), np.int64), np.zeros(len(at.units), bool)
-    for own in at.by_subject().values():
+    for own in at.by_subject.values():
         for k in (0, 1):
             picked = [i for i, mark in zip(own, given, strict=True) if mark == "x" and at.y[i] == k]
             rank[picked] = np.arange(1, len(picked) + 1)
@@ -279,7 +279,7 @@ def test_real_sessions_give_their_first_rest_and_stress_and_one_task_each_is_ref
         slices = cohort.slices
         assert slices is not None
         assert slices.words.startswith("given up to 10 units of each class from the first block of rest and the first")
-        for own in cohort.placed.by_subject().values():
+        for own in cohort.placed.by_subject.values():
             if slices.scored[own].any():
                 assert set(cohort.placed.y[own[slices.given(2)[own]]]) == {0, 1}, name
                 assert set(cohort.placed.y[own[slices.scored[own]]]) == {0, 1}, name

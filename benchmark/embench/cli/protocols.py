@@ -83,7 +83,7 @@ def _access(protocol: Protocol) -> str:
 
 
 def _given(rules: PersonalRules) -> str:
-    """What test subjects give before they are scored, and how far from that."""
+    """Words for what test subjects give before they are scored, and how far from that."""
     later = f"scored is what comes a block and at least {rules.guard_s:g} s later"
     if rules.gives == "session":
         return "their first session, with labels, which is trained on; scored are later ones"

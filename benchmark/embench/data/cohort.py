@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from embench.data.cuts import check_centred, check_stimuli, cut_of_targets, exclusions, too_short
-from embench.data.giving import check_one_target, folds_after_giving, placed_units, slices_of
+from embench.data.giving import check_one_target, folds_after_giving, placed_units
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, names_in
@@ -28,6 +28,7 @@ from embench.protocols import (
     Slices,
     connected_groups,
     cut_of,
+    cut_slices,
     fitted_rule,
     follow,
     including,
@@ -162,7 +163,14 @@ class Cohort:
             sessions = self.sessions if self.card.fixed_order else None
             folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
         prove(protocol, self.card.name, units, folds)
-        return folds_after_giving(self, protocol, folds)
+        return self.after_giving(protocol, folds)
+
+    def after_giving(self, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
+        """Folds that heed what subjects give first, see `folds_after_giving`; as they are where they give nothing."""
+        if self.slices is None:
+            return list(folds)
+        units = self.of(self.eligible)
+        return folds_after_giving(protocol, self.card.name, self.placed, self.slices, units, folds)
 
     def of(self, index: Sequence[int] | np.ndarray) -> list[Unit]:
         """The units at `index`."""
@@ -303,8 +311,8 @@ def build_cohort(
     if protocol.personal and units:
         (target,) = targets
         placed = placed_units(store, card, target, units, label[target.name], raw[target.name])
-        slices = slices_of(protocol, card, placed, sorted(labelled))
-        labelled -= slices.unusable.keys() if slices else set()
+        slices = cut_slices(protocol.personal, placed, card.name, sorted(labelled))
+        labelled -= slices.unusable.keys()
     sensed = {unit.subject for unit in units}
     if modalities is not None:
         has = set().union(*(_recordings_with(store, m) for m in modalities))

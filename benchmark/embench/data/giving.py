@@ -1,4 +1,5 @@
-"""What test subjects give of themselves under protocols with `personal`: the units of a dataset as slices are cut."""
+"""Units that test subjects give of themselves under protocols with `personal`: their order in time, and folds that heed
+them."""
 
 from __future__ import annotations
 
@@ -6,31 +7,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from typing import Protocol as Structural
 
 import numpy as np
 
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target, Unit
-from embench.protocols import Fold, Placed, Protocol, Slices, cut_slices, prove_given, prove_slices
+from embench.protocols import Fold, Placed, Protocol, Slices, prove_given, prove_slices
 from embench.store import Store
-
-
-class _Cohort(Structural):
-    """What is needed of a cohort, whose module needs this one."""
-
-    @property
-    def card(self) -> Card: ...
-    @property
-    def units(self) -> Sequence[Unit]: ...
-    @property
-    def eligible(self) -> Sequence[int]: ...
-    @property
-    def slices(self) -> Slices | None: ...
-    @property
-    def placed(self) -> Placed: ...
-    def of(self, index: Sequence[int]) -> list[Unit]: ...
 
 
 def placed_units(
@@ -64,28 +48,22 @@ def _session_places(store: Store, card: Card) -> dict[str, int]:
     return {entry.id: place[entry.session] for entry in store.recordings}
 
 
-def slices_of(protocol: Protocol, card: Card, placed: Placed, subjects: Sequence[str]) -> Slices | None:
-    """The slices of subjects with labels; None under a protocol to which subjects give nothing.
-
-    Raises:
-        UsageError: the design does not allow it.
-    """
-    return None if protocol.personal is None else cut_slices(protocol.personal, placed, card.name, subjects)
-
-
-def folds_after_giving(cohort: _Cohort, protocol: Protocol, folds: Sequence[Fold]) -> list[Fold]:
+def folds_after_giving(
+    protocol: Protocol, dataset: str, placed: Placed, slices: Slices, units: Sequence[Unit], folds: Sequence[Fold]
+) -> list[Fold]:
     """Folds that test what is scored after subjects gave alone and, where a session or blocks are given, train on these
-    too, those of validation subjects included, who stand for test subjects; as they are where nobody gives anything.
+    too, those of validation subjects included, who stand for test subjects.
+
+    Args:
+        units: those that take part.
 
     Raises:
         CheckFailed: what is given is not what the protocol promises.
     """
-    slices, rules = cohort.slices, protocol.personal
-    if slices is None or rules is None:
-        return list(folds)
-    prove_slices(rules, cohort.placed, slices, slices.rank > 0, cohort.card.name)
-    given = {unit.id for unit, rank in zip(cohort.units, slices.rank.tolist(), strict=True) if rank}
-    scored = {unit.id for unit, asked in zip(cohort.units, slices.scored.tolist(), strict=True) if asked}
+    if protocol.personal is not None:
+        prove_slices(protocol.personal, placed, slices, slices.rank > 0, dataset)
+    given = {unit.id for unit, rank in zip(placed.units, slices.rank.tolist(), strict=True) if rank}
+    scored = {unit.id for unit, asked in zip(placed.units, slices.scored.tolist(), strict=True) if asked}
 
     def of(fold: Fold) -> Fold:
         test = tuple(id_ for id_ in fold.test if id_ in scored)
@@ -95,21 +73,7 @@ def folds_after_giving(cohort: _Cohort, protocol: Protocol, folds: Sequence[Fold
         return replace(fold, train=(*fold.train, *learned), val=tuple(i for i in fold.val if i in scored), test=test)
 
     found = [each for each in map(of, folds) if each.test]
-    prove_given(protocol, cohort.card.name, cohort.of(cohort.eligible), found, given, scored)
-    return found
-
-
-def whole_sessions(cohort: _Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
-    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
-    sessions, and of other subjects."""
-    if cohort.slices is None:
-        return folds
-    units, found = cohort.of(cohort.eligible), []
-    subject_of = {unit.id: unit.subject for unit in units}
-    for fold in folds:
-        tested = {subject_of[id_] for id_ in fold.test}
-        others = tuple(id_ for id_ in fold.train if subject_of[id_] not in tested)
-        found.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
+    prove_given(protocol, dataset, units, found, given, scored)
     return found
 
 

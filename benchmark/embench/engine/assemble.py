@@ -139,11 +139,13 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
 
     store = source.store
     found: dict[str, Moments] = {}
+    given = None if source.given is None else _given_spans(source, source.given)
     for r, entry in enumerate(store.recordings):
         span = derived.spans.get(entry.id)
         if span is None:
             continue
-        for first, last in _normalising(source, r, span, derived.rate):
+        whole = source.rest or (span.t0, span.t0 + span.samples / derived.rate)
+        for first, last in [whole] if given is None else given.get(r, ()):
             part = Moments.of(derived.array[:, span.cut(first, last, derived.rate)])
             found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
     mean = np.full((len(store.recordings), derived.array.shape[0]), np.nan, np.float32)
@@ -155,14 +157,15 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     return mean, gain
 
 
-def _normalising(source: Source, recording: int, span: Span, rate: float) -> list[tuple[float, float]]:
-    """The parts (s, s) of a recording whose samples normalise."""
-    if source.given is None:
-        return [source.rest or (span.t0, span.t0 + span.samples / rate)]
+def _given_spans(source: Source, given: np.ndarray) -> dict[int, list[tuple[float, float]]]:
+    """Recording -> the parts (s, s) of it that its subject gives, whose samples normalise."""
     names = np.array([entry.subject for entry in source.store.recordings])
-    chosen = normalising(source.given, names[source.all_recording])
-    own = np.flatnonzero(chosen & (source.all_recording == recording))
-    return list(zip(source.all_start[own].tolist(), source.all_stop[own].tolist(), strict=True))
+    found: dict[int, list[tuple[float, float]]] = {}
+    for k in np.flatnonzero(normalising(given, names[source.all_recording])).tolist():
+        found.setdefault(int(source.all_recording[k]), []).append(
+            (float(source.all_start[k]), float(source.all_stop[k]))
+        )
+    return found
 
 
 def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -50,7 +50,7 @@ class Adapter(Protocol):
 
     @property
     def strengths(self) -> Sequence[float]:
-        """How strongly it may adapt, from the least on."""
+        """Degrees to which it may adapt, from the least on."""
 
     def adapted(self, given: np.ndarray, strength: float) -> Scorer:
         """The scores (b, columns) at positions (b,) of rows, for the subject that gives the rows at `given`."""
@@ -255,7 +255,7 @@ class PersonalPredictions:
 
     @cached_property
     def strength(self) -> float:
-        """How strongly it adapts: what was best for training subjects."""
+        """The degree to which it adapts: what was best for training subjects."""
         if not self.labelled:
             return self.adapter.strengths[-1]
         trial = self.rows.people(TRIAL_GIVEN, TRIAL_SCORED, self.known)

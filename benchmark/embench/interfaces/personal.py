@@ -1,4 +1,4 @@
-"""What a plugin may do with the first units of a test subject: the optional method `personalise`."""
+"""The optional method `personalise`, by which a plugin adapts to the first units of a test subject."""
 
 from __future__ import annotations
 

@@ -13,12 +13,11 @@ def wrong_given(record: Record) -> Iterator[str]:
     its configuration."""
     run, given = record.run, recorded_given(record.run.get("given"))
     protocol, name = recorded_protocol(run["protocol"]), run["protocol"]["name"]
-    personal = protocol.personal if protocol else None
-    if (given is not None) != (personal is not None and personal.gives == "units"):
+    if (given is not None) != (protocol is not None and protocol.asks_given):
         said = f"{given.text}, which {name} does not ask" if given else f"not said, which {name} asks"
         yield f"run.yaml: given: {said}"
     made = set(MADE_BY_METHOD) & record.scores["controls"].keys()
-    if personal is None and made:
+    if made and (protocol is None or protocol.personal is None):
         yield f"scores.json: controls.{min(made)}: nobody gives anything under {name}"
     if given is None:
         return

@@ -1,4 +1,4 @@
-"""What test subjects give of themselves first, as arrays of the stages that fit and predict with it."""
+"""Arrays of the stages that fit and predict with what test subjects give of themselves first."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def learned_units(cohort: Cohort, learned: np.ndarray, y: np.ndarray) -> dict[st
 
 def units_of_subjects(cohort: Cohort, index: np.ndarray) -> np.ndarray:
     """(n,) whether a unit is of a subject of those at `index`."""
-    names = {cohort.units[i].subject for i in index.tolist()}
-    return np.array([unit.subject in names for unit in cohort.units], bool)
+    recording = cohort.columns["recording"]
+    subject = np.array([entry.subject for entry in cohort.store.recordings])
+    return np.isin(subject, subject[recording[index]])[recording]
 
 
 def _slices(cohort: Cohort) -> Slices:

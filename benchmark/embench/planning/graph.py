@@ -152,8 +152,8 @@ class Builder:
         return _Sides(train, val, tested, labelled)
 
     def _ways(self, sides: _Sides) -> dict[str, tuple[Builder, _Sides]]:
-        """What predicts the units of a fold: the run itself, "", and by the name of the comparison what has less of its
-        test subjects; each with what it is fitted to."""
+        """Builders that predict the units of a fold, each with what it is fitted to: the run itself, "", and by the
+        name of the comparison those that have less of its test subjects."""
         if self.setting.protocol.trains_on_given:
             own = units_of_subjects(self.fit_on, sides.test)
             others = sides._replace(train=sides.train[~own[sides.train]], labelled=sides.labelled[~own[sides.labelled]])

@@ -58,14 +58,14 @@ def labelled_fraction(request: Request) -> float | None:
 
 
 def given_units(request: Request, protocol: Protocol) -> Given | None:
-    """What test subjects give to a run; None under protocols that decide it themselves."""
+    """The units that test subjects give to a run; None under protocols that decide it themselves."""
     if protocol.personal and request.train_dataset:
         raise UsageError(
             f"{protocol.name} does not train on another dataset",
             where=f"--train-dataset {request.train_dataset}",
             expected="training and test subjects of one dataset",
         )
-    if protocol.personal is None or protocol.personal.gives != "units":
+    if not protocol.asks_given:
         if request.given is not None:
             raise UsageError(
                 f"test subjects give nothing that a run could choose under {protocol.name}",

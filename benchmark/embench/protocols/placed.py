@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class Placed:
     session: Mapping[str, int]
     names: Sequence[str] = ()
 
+    @cached_property
     def by_subject(self) -> dict[str, np.ndarray]:
         """Subject -> the positions of its units in the order of time."""
         found: dict[str, list[int]] = {}
@@ -56,9 +58,8 @@ class Placed:
     def hidden(self, own: np.ndarray) -> bool:
         """True if nothing says in which order a subject's recordings came."""
         units = [self.units[i] for i in own.tolist()]
-        several = len({(self.session[unit.recording], unit.recording) for unit in units}) > len(
-            {self.session[unit.recording] for unit in units}
-        )
+        recordings = {unit.recording for unit in units}
+        several = len(recordings) > len({self.session[name] for name in recordings})
         return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
 
     def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:

@@ -118,7 +118,7 @@ class UnitRules(_Rules):
 
 
 class PersonalRules(_Rules):
-    """What each test subject gives of itself, from before what is scored, see `embench.protocols.slices`.
+    """Rules on what each test subject gives of itself before it is scored, see `embench.protocols.slices`.
 
     Args:
         gives: `units`: its first units of each class, as many as a run asks for, `most` at most; they normalise it, and
@@ -214,7 +214,7 @@ class Protocol(_Rules):
 
     @model_validator(mode="after")
     def _given_to_someone(self) -> Self:
-        if (self.normalise == "given") != (self.personal is not None and self.personal.gives == "units"):
+        if (self.normalise == "given") != self.asks_given:
             raise ValueError("`normalise: given` goes with `personal: {gives: units}`, and with nothing else")
         if self.personal and (self.split.by != "group" or self.leaks or self.split.within):
             raise ValueError("`personal` is for a split by group that does not leak")
@@ -286,9 +286,14 @@ class Protocol(_Rules):
         return self.model_copy(update={"name": f"{without_lag(self.name)}-lag{lag_s:g}s", "lag_s": lag_s})
 
     @property
+    def asks_given(self) -> bool:
+        """True if test subjects give units, as many as each run says."""
+        return self.personal is not None and self.personal.gives == "units"
+
+    @property
     def trains_on_given(self) -> bool:
         """True if test subjects give a session or blocks, which are trained on."""
-        return self.personal is not None and self.personal.gives != "units"
+        return self.personal is not None and not self.asks_given
 
     def giving_nothing(self) -> Protocol:
         """The rules for subjects who are not tested and give nothing first; the same where nobody does."""

@@ -1,4 +1,4 @@
-"""What subjects give and are scored on, in words."""
+"""Words for what subjects give and are scored on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Block(NamedTuple):
 def slices_in_words(
     rules: PersonalRules, placed: Placed, block: np.ndarray, rank: np.ndarray, scored: np.ndarray, most: int
 ) -> str:
-    """What is given and what is scored, for readers; block by block where tasks came in one order.
+    """Words for what is given and what is scored; block by block where tasks came in one order.
 
     Args:
         block, rank, scored: (n,) as of `Slices`.
@@ -42,7 +42,7 @@ def slices_in_words(
     what = "units" if placed.classes == 1 else "units of each class"
     designs = Counter(
         tuple(_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
-        for own in placed.by_subject().values()
+        for own in placed.by_subject.values()
         if scored[own].any()
     )
     blocks = designs.most_common(1)[0][0] if placed.fixed_order and designs else ()

@@ -1,4 +1,4 @@
-"""What a test subject gives of itself before it is scored: which units, in which order, and what is scored after them.
+"""Units that a test subject gives of itself before it is scored, and those that are scored after them.
 
 A subject's units are laid out in the order of time, in blocks: a block is a stretch of one condition, or a recording,
 or, of a single long recording, a stretch of fixed length. What is given lies in the subject's first blocks; a whole
@@ -41,8 +41,8 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class Given:
-    """What a run is given of each test subject: its first `units` of each class, with their labels or without; or the
-    whole `session` without labels, as other protocols give it.
+    """A choice of what each test subject gives to a run: its first `units` of each class, with their labels or without;
+    or the whole `session` without labels, as other protocols give it.
 
     >>> Given.read("unlabelled:5").plain(), Given.read("2").access, Given.read("0").access
     ({'unlabelled': 5}, '2 labelled units a class', 'none')
@@ -54,7 +54,7 @@ class Given:
 
     @classmethod
     def read(cls, text: str) -> Given:
-        """What `--given` says. Raises UsageError where it is none of its forms."""
+        """Reads the value of `--given`. Raises UsageError where it is none of its forms."""
         kind, _, number = text.strip().rpartition(":")
         if text.strip() == "session":
             return cls(labelled=False, session=True)
@@ -69,7 +69,7 @@ class Given:
 
     @classmethod
     def of(cls, plain: Mapping[str, int | str]) -> Given:
-        """What `plain()` gave."""
+        """Reads the output of `plain()`."""
         if plain.get("unlabelled") == "session":
             return cls(labelled=False, session=True)
         return cls(int(plain.get("labelled", plain.get("unlabelled", 0))), labelled="unlabelled" not in plain)
@@ -81,7 +81,7 @@ class Given:
         return {"labelled" if self.labelled else "unlabelled": self.units} if self.units else {}
 
     def without(self) -> dict[str, Given]:
-        """What a run with this is compared with: the same with nothing given, and what is given without its labels."""
+        """Comparisons of a run with this: the same with nothing given, and with what is given without its labels."""
         if not self.plain():
             return {}
         more = {SLICE_NORMALISED: Given(self.units, labelled=False)} if self.labelled else {}
@@ -117,7 +117,7 @@ def access_of(protocol: Protocol, given: Given | None) -> str:
 
 @dataclass(frozen=True)
 class Slices:
-    """What subjects give, and what is scored of them.
+    """Units that subjects give, and those that are scored of them.
 
     Args:
         rank: (n,) the place of a unit among those of its class that its subject gives, from 1 on in the order of time;
@@ -165,20 +165,15 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
         UsageError: the design does not allow it: fewer than two thirds of the subjects can give anything and still have
             each class scored.
     """
-    own = {name: at for name, at in placed.by_subject().items() if name in set(subjects)}
+    own = {name: at for name, at in placed.by_subject.items() if name in set(subjects)}
     blocks = {name: placed.blocks(at, rules.block_s) for name, at in own.items()}
-    tried: list[tuple[int, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]] = []
     fewer = [most for most in AMOUNTS if most < rules.most] if rules.gives == "units" else []
     for most in (rules.most, *fewer):
-        rank, scored, unusable = {}, {}, {}
-        for name, at in own.items():
-            rank[name], scored[name], why = _of_subject(rules, placed, at, blocks[name], most)
-            if why:
-                unusable[name] = why
-        tried.append((most, rank, scored, unusable))
+        cut = {name: _of_subject(rules, placed, at, blocks[name], most) for name, at in own.items()}
+        unusable = {name: why for name, (*_, why) in cut.items() if why}
         if len(own) - len(unusable) >= max(2, LEAST_SHARE * len(own)):
-            return _laid_out(placed, own, blocks, tried[-1], rules)
-    (reason, count), *more = Counter(tried[-1][3].values()).most_common()
+            return _laid_out(rules, placed, own, blocks, cut, most)
+    (reason, count), *more = Counter(unusable.values()).most_common()
     raise UsageError(
         f"{dataset} can't be cut into what subjects give and what they are scored on: for {count} of {len(own)} "
         f"subjects, {reason}" + "".join(f"; for {count}, {reason}" for reason, count in more),
@@ -203,13 +198,8 @@ def _of_subject(
         first = np.flatnonzero(inside & (code == k) & _givable(rules, placed, times, block, inside, code == k))
         chosen = first[:most] if rules.gives == "units" else first
         if not len(chosen) or (rules.gives == "units" and len(chosen) < most):
-            return (
-                rank,
-                scored,
-                f"there are fewer than {most} units of a class to give"
-                if len(chosen)
-                else "what is given lacks a class",
-            )
+            few = f"there are fewer than {most} units of a class to give"
+            return rank, scored, few if len(chosen) else "what is given lacks a class"
         rank[chosen] = np.arange(1, len(chosen) + 1)
     given = rank > 0
     last = block[given].max()
@@ -221,9 +211,7 @@ def _of_subject(
         return (
             rank,
             scored,
-            "what is left to be scored lacks a class"
-            if placed.classes > 1
-            else ("what is left to be scored has one value only"),
+            f"what is left to be scored {'lacks a class' if placed.classes > 1 else 'has one value only'}",
         )
     if rules.gives == "units" and scored.sum() < given.sum():
         return rank, scored, "less is left to be scored than is given"
@@ -244,7 +232,8 @@ def _givable(
 
 
 def _blocks_on(rules: PersonalRules) -> int:
-    """How many blocks after the last of what is given the first one may be scored: between sessions there is a gap."""
+    """The number of blocks from the last of what is given to the first that may be scored: between sessions there is a
+    gap."""
     return 1 if rules.gives == "session" else 2
 
 
@@ -258,23 +247,25 @@ def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.nda
 
 
 def _laid_out(
+    rules: PersonalRules,
     placed: Placed,
     own: Mapping[str, np.ndarray],
     blocks: Mapping[str, np.ndarray],
-    found: tuple[int, Mapping[str, np.ndarray], Mapping[str, np.ndarray], Mapping[str, str]],
-    rules: PersonalRules,
+    cut: Mapping[str, tuple[np.ndarray, np.ndarray, str]],
+    most: int,
 ) -> Slices:
-    most, ranks, scores, unusable = found
+    """The slices of all subjects side by side; `cut`: subject -> what `_of_subject` gives."""
     n = len(placed.units)
     rank, scored, block = np.zeros(n, np.int64), np.zeros(n, bool), np.full(n, -1, np.int64)
     for name, at in own.items():
         block[at] = blocks[name]
-        if name not in unusable:
-            rank[at], scored[at] = ranks[name], scores[name]
+        if not cut[name][2]:
+            rank[at], scored[at], _ = cut[name]
     words = slices_in_words(rules, placed, block, rank, scored, most)
     for array in (rank, scored, block):
         array.flags.writeable = False
-    return Slices(rank, scored, block, most, dict(unusable), words)
+    unusable = {name: why for name, (*_, why) in cut.items() if why}
+    return Slices(rank, scored, block, most, unusable, words)
 
 
 def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np.ndarray, dataset: str) -> None:
@@ -290,7 +281,7 @@ def prove_slices(rules: PersonalRules, placed: Placed, slices: Slices, given: np
         CheckFailed: names the units.
     """
     _refuse(given & slices.scored, placed, dataset, "are given and scored")
-    for own in placed.by_subject().values():
+    for own in placed.by_subject.values():
         mine, scored = given[own], slices.scored[own]
         if not mine.any() or not scored.any():
             continue

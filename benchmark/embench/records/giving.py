@@ -1,4 +1,4 @@
-"""Which recorded runs differ in what test subjects give first alone."""
+"""The facts in which recorded runs agree that differ in what test subjects give first alone."""
 
 from __future__ import annotations
 

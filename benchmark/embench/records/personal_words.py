@@ -1,5 +1,5 @@
-"""What test subjects gave, and what a method gains by it, in the words of the terminal, notebooks, reports, boards and
-papers."""
+"""Words for what test subjects gave, and for what a method gains by it, on the terminal, in notebooks, reports, papers
+and on boards."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
 
 
 def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
-    """What a method gains least above, of what decides whether what is given helps, and that gain; None where none is
-    known. Of units without labels, that is the method with nothing given. A model of what is given alone is made of its
-    labels, and is no reason against them."""
+    """The comparison that a method gains least above, of those that decide whether what is given helps, and that gain;
+    None where none is known. Of units without labels, that is the method with nothing given. A model of what is given
+    alone is made of its labels, and is no reason against them."""
     labelled = not _OF_LABELS.isdisjoint(found.over)
     decides = found.over.keys() - {_ALONE} if labelled else {_FIRST}
     known = {

@@ -103,7 +103,7 @@ class Adds(_Part):
 
 
 class Personal(_Part):
-    """What a method gains by what test subjects give first; see `embench.statistics.personal`.
+    """Gains of a method by what test subjects give first; see `embench.statistics.personal`.
 
     `over`: what it is compared with -> score -> the gain, of the headline and of `level_score`; `normalising`: score ->
     what the same units without labels gain over nothing; `gains_by`: what the gain is shown to come from. `missing`:
@@ -255,7 +255,7 @@ class Scores(Mapping[str, Any]):
         return self._file.adds.get(target)
 
     def personal(self, target: str) -> Personal | None:
-        """What the method gains by what test subjects give first; None where they give nothing."""
+        """The gains of the method by what test subjects give first; None where they give nothing."""
         return self._file.personal.get(target)
 
     def coverage(self, target: str) -> float | None:

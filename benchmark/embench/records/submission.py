@@ -214,7 +214,7 @@ def _row(
 
 @lru_cache
 def _given(text: str) -> str | None:
-    """What is given, in one spelling; None where it is nothing that can be."""
+    """A text of `given` in one spelling; None where it is nothing that can be."""
     try:
         return Given.read(text).text if text else ""
     except UsageError:

@@ -60,8 +60,7 @@ def describe_controls(
         if progress:
             progress(done + of_target, total, name)
 
-    chosen = protocol.personal is not None and protocol.personal.gives == "units"
-    given = Given() if chosen else None
+    given = Given() if protocol.asks_given else None
     for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
         scores = evaluation.score_predictions(folds, cohort, protocol, on_fold, method=False, given=given).scores
         done += len(folds)

@@ -18,7 +18,6 @@ import numpy as np
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.data.giving import folds_after_giving
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
 from embench.files import digest
@@ -266,7 +265,7 @@ def _folds(
             given = (GivenRow(row.unit, row.fold, row.line) for row in of_seed)
             units = cohort.of(cohort.eligible)
             mine = given_folds(protocol, cohort.card.name, units, cohort.groups, given, seed=seed, file=str(path))
-            folds[seed] = folds_after_giving(cohort, protocol, mine)
+            folds[seed] = cohort.after_giving(protocol, mine)
             own.add(seed)
     return folds, own
 

@@ -57,7 +57,7 @@ def by_given(protocol: Protocol, rows: Sequence[SubmittedRow], given: str | None
         UsageError: it is not said what they give, or the protocol gives nothing. DataError: some rows do not say it.
     """
     named = {row.given for row in rows}
-    if protocol.personal is None or protocol.personal.gives != "units":
+    if not protocol.asks_given:
         if given is not None or named != {""}:
             raise UsageError(
                 f"test subjects give nothing that a file could choose under {protocol.name}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,10 @@ import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort
-from embench.data.giving import whole_sessions
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.protocols import Protocol
+from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
 from embench.statistics import adds, intervals
 from embench.statistics.adds import CLOCK_TELLS_ALL, RULE, VARIANTS, Added, Held, LabelledUnits, Variant, added, scored
@@ -164,11 +164,25 @@ def studies_of(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[
 def _studies(cohort: Cohort, target: Target, protocol: Protocol, seeds: Sequence[int]) -> dict[int, Study] | Undefined:
     studies = {}
     for seed in seeds:
-        study = study_of(cohort, target, whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
+        study = study_of(cohort, target, _whole_sessions(cohort, cohort.folds(protocol, seed)), seed)
         if isinstance(study, Undefined):
             return study
         studies[seed] = study
     return studies
+
+
+def _whole_sessions(cohort: Cohort, folds: Sequence[Fold]) -> Sequence[Fold]:
+    """Folds that test all units of test subjects, scored or not, and learn from none: nuisances are of whole
+    sessions, and of other subjects."""
+    if cohort.slices is None:
+        return folds
+    units, found = cohort.of(cohort.eligible), []
+    subject_of = {unit.id: unit.subject for unit in units}
+    for fold in folds:
+        tested = {subject_of[id_] for id_ in fold.test}
+        others = tuple(id_ for id_ in fold.train if subject_of[id_] not in tested)
+        found.append(replace(fold, train=others, test=tuple(u.id for u in units if u.subject in tested)))
+    return found
 
 
 @joblib_workers(_FITTING)

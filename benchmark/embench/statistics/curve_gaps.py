@@ -33,7 +33,7 @@ from embench.statistics.significance import ALPHA
 
 @dataclass(frozen=True)
 class CurveGap:
-    """What a method gains over nothing given, or by how much `one` gains more than the `other`.
+    """A gain of a method over nothing given, or by how much `one` gains more than the `other`.
 
     Args:
         given: what test subjects give, as `--given` says it.

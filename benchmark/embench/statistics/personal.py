@@ -1,4 +1,4 @@
-"""What a method gains by what test subjects give of themselves first, above what is gained without it.
+"""Gains of a method by what test subjects give of themselves first, above what is gained without it.
 
 A method that is given labelled units is compared with itself where nothing is given, and with four controls: itself
 with the same units without their labels, which normalise a subject (`slice_normalised`); a linear model of these units
@@ -116,7 +116,7 @@ def slice_controls(
 def _seconds_since(placed: Placed, first: np.ndarray) -> np.ndarray:
     """(n,) the seconds from the end of what its subject gave to a unit's start, NaN where they are not known."""
     found = np.full(len(first), np.nan)
-    for own in placed.by_subject().values():
+    for own in placed.by_subject.values():
         times, mine = placed.times(own), first[own]
         if mine.any():
             last = times[mine, 0].max()

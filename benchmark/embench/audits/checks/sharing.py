@@ -35,7 +35,7 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
             part = "test" if row["role"] == "test" else "learned"
             sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
-    if shared and not _learns_from_given(e):
+    if shared and not e.protocol.trains_on_given:
         what = f"{len(shared)} subjects are in both training and test of a fold"
         findings.append(AuditFinding(severity, what, {"people": first_names(shared)}, _SPLIT))
     bound = {
@@ -62,11 +62,6 @@ def check_shared_subjects(e: RecordEvidence) -> CheckResult | Undefined:
         )
         findings.append(AuditFinding(severity, what, {"people or groups": first_names(several)}, _SPLIT))
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
-
-
-def _learns_from_given(e: RecordEvidence) -> bool:
-    """True where test subjects are trained on by the protocol: in what they gave before they were scored."""
-    return e.protocol.personal is not None and e.protocol.personal.gives != "units"
 
 
 def _several(e: RecordEvidence) -> set[str]:
