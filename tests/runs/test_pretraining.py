@@ -13,8 +13,8 @@ from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.export import why_not_publishable
-from embench.planning.graph import external_stage
 from embench.planning.origins import source_of
+from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request
 from embench.planning.setting import Setting, data_places
 from embench.records import record
@@ -168,16 +168,37 @@ def test_a_step_goes_on_from_the_last_ones_weights(two):
     assert not equal(learned, after)
 
 
+def test_several_datasets_are_pretrained_on_as_one(two):
+    alone = {}
+    for name in (OTHER, KINDS, f"{OTHER}+{KINDS}"):
+        plan = two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{name}",))
+        (stage,) = {s.id: s for s in plan.graph.stages.values() if s.kind == "pretrain"}.values()
+        alone[name] = run_stage(stage, two.runs / "stages")
+    both = alone[f"{OTHER}+{KINDS}"]
+    assert both["rows"] == alone[OTHER]["rows"] + alone[KINDS]["rows"]
+    assert both["manifests"] == alone[OTHER]["manifests"] + alone[KINDS]["manifests"]
+    assert plan.config["pretrained_on"] == sorted(full_name(name, two.data) for name in (OTHER, KINDS))
+    assert plan.overlap == "none"
+    assert two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}+{TINY}",)).overlap == (
+        "unlabelled_target"
+    )
+
+
+def test_labels_of_several_datasets_are_not_learned_at_once(two):
+    with pytest.raises(UsageError, match="learns from the labels of one dataset"):
+        two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{OTHER}+{KINDS}",))
+
+
 @pytest.mark.parametrize("target", ["arousal", "arousal_value", "state"])
 def test_labels_of_every_kind_are_learned(two, target):
     """The loss falls, and the stage says which target it was."""
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
-    source = source_of(step, plan.method, [target], plan.request, plan.protocol, 1)
+    source = source_of(str(step.source), step, plan.method, [target], plan.request, plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
-    stage = external_stage(plan.method, step, source, setting, 0, {})
+    stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
-    assert result["manifest"]["targets"] == [target]
+    assert [seen["targets"] for seen in result["manifests"]] == [[target]]
     history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()
     losses = [float(row.split(",")[1]) for row in history[1:]]
     assert losses[-1] < losses[0]

@@ -18,6 +18,7 @@ from embench.engine.feed import (
     Feed,
     ResidentClips,
     ResidentFeed,
+    RowFeed,
     StreamedClips,
     StreamedFeed,
     resident,
@@ -115,7 +116,7 @@ class _Part(NamedTuple):
         return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
-def _dropped(feed: Feed) -> Feed:
+def _dropped(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
     if isinstance(feed, FeatureFeed):
         return replace(feed, present=np.zeros_like(feed.present))
     return replace(feed, rows=replace(feed.rows, high=feed.rows.low))

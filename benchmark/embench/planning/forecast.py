@@ -119,7 +119,7 @@ def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
     if "y" in stage.task:
         rows = _training_rows(stage)
     else:
-        rows = float((stage.task["role"][fits.window_grid(stage).unit] == 0).sum())
+        rows = float(sum((role == 0).sum() for _, role in fits.window_grids(stage)))
     return max(costs, default=0.0) * rows * stage.params.recipe.epochs
 
 

@@ -165,7 +165,14 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
             hint="embench list dataset",
         )
     which = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
-    return [Pretraining(part, m, source, pretrainer.labels) for m in which]
+    steps = [Pretraining(part, m, source, pretrainer.labels) for m in which]
+    if pretrainer.labels == "source" and len(steps[0].sources) > 1:
+        raise UsageError(
+            f"{name} learns from the labels of one dataset, and {source} names several",
+            where=f"--pretrainer {text}",
+            expected="one dataset, or a pretrainer that uses no labels",
+        )
+    return steps
 
 
 def _labelled_dataset(dataset: str) -> str:
@@ -176,7 +183,11 @@ def _labelled_dataset(dataset: str) -> str:
 
 def without_paths(text: str, data_root: Path | None) -> str:
     """The value of `--pretrainer`, with the dataset's name in place of a folder, as records and titles have it."""
-    source = read_pretrainer(text)[2]
-    if not source or not is_folder(source):
+    source = read_pretrainer(text)[2] or ""
+    if not is_folder(source):
         return text
-    return f"{text.removesuffix(source)}{full_name(source, data_root).removeprefix(f'{registry.BUNDLED}/')}"
+    parts = [source] if Path(source).expanduser().is_dir() else source.split("+")
+    names = [
+        full_name(name, data_root).removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name for name in parts
+    ]
+    return text.removesuffix(source) + "+".join(names)

@@ -35,33 +35,37 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
     """
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
-        if step.source is None:
-            continue
-        if step.labels == "source" and find.share_files(step.source, request.dataset, request.data_root):
-            raise UsageError(
-                f"{step.source} holds subjects of {test.card.name}, so the method would learn from test labels",
-                where=f"--pretrainer {step.part.short}:{step.source}",
-                expected="a dataset of other subjects",
-            )
-        wanted = [target.name for target in test.targets]
-        origin = (step.source, step.labels)
-        if origin in found:  # of a step on other modalities
-            _check_source(step, method, found[origin].store, found[origin].card)
-        else:
-            found[origin] = source_of(step, method, wanted, request, protocol, workers)
+        for name in step.sources:
+            if step.labels == "source" and find.share_files(name, request.dataset, request.data_root):
+                raise UsageError(
+                    f"{name} holds subjects of {test.card.name}, so the method would learn from test labels",
+                    where=f"--pretrainer {step.part.short}:{step.source}",
+                    expected="a dataset of other subjects",
+                )
+            wanted = [target.name for target in test.targets]
+            origin = (name, step.labels)
+            if origin in found:  # of a step on other modalities
+                _check_source(step, method, found[origin].store, found[origin].card)
+            else:
+                found[origin] = source_of(name, step, method, wanted, request, protocol, workers)
     return found
 
 
 def source_of(
-    step: Pretraining, method: Method, wanted: Sequence[str], request: Request, protocol: Protocol, workers: int
+    name: str,
+    step: Pretraining,
+    method: Method,
+    wanted: Sequence[str],
+    request: Request,
+    protocol: Protocol,
+    workers: int,
 ) -> Cohort:
-    """The subjects of a step's source: all, or those with labels. The targets are then those called as the
-    `wanted` ones, in the card's order, else the card's default ones.
+    """The subjects of a step's source of this name: all, or those with labels. The targets are then those called as
+    the `wanted` ones, in the card's order, else the card's default ones.
 
     Raises:
         UsageError: the source lacks a modality of the step, or has no labels, and the step needs them.
     """
-    name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
     card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
     _check_source(step, method, store, card)
@@ -242,9 +246,9 @@ def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequ
 def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
     named = ""
     for step in method.pretraining:
-        cohort = fit if step.source is None else sources[step.source, step.labels]
         named = f"--pretrainer {step.part.short}" + (f":{step.source}" if step.source else "")
-        yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
+        for cohort in [sources[name, step.labels] for name in step.sources] or [fit]:
+            yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
     yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
 
 

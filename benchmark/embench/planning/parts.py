@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from embench.engine.specs import Part
@@ -20,13 +21,20 @@ Origin = tuple[str, str]
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or another dataset
-    (`source`: its name, or the path of a corpus), whose labels it uses or not."""
+    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or other datasets
+    (`source`: a name, the path of a corpus, or several joined by plus signs), whose labels it uses or not."""
 
     part: Part
     modality: str | None
     source: str | None
     labels: Literal["none", "source"] = "none"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The datasets of `source`, of which a step sees all rows as one set; none where it is this fold's subjects."""
+        if self.source is None or Path(self.source).expanduser().is_dir():
+            return () if self.source is None else (self.source,)
+        return tuple(self.source.split("+"))
 
     @property
     def trained(self) -> dict[str, str]:

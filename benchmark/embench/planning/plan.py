@@ -79,7 +79,7 @@ class Plan:
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
             "pretrained_on": sorted(
-                {find.full_name(p.source, self.request.data_root) for p in self.method.pretraining if p.source}
+                {find.full_name(name, self.request.data_root) for p in self.method.pretraining for name in p.sources}
             ),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
@@ -116,7 +116,7 @@ class Plan:
         tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
             own = step.source is None
-            same = step.source is not None and find.share_files(step.source, tested, root)
+            same = any(find.share_files(name, tested, root) for name in step.sources)
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:

@@ -17,11 +17,11 @@ from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
 from embench.files import digest, folder_mode
-from embench.planning.graph import external_stage
 from embench.planning.method import read_pretrainer, resolve_method
 from embench.planning.origins import source_of
 from embench.planning.parts import Method
 from embench.planning.plan import THREADS, assumed, default_workers
+from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request
 from embench.planning.setting import Setting, data_places, stage_folder
 from embench.protocols import Protocol, load_current_protocol
@@ -110,8 +110,8 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     workers = request.workers or default_workers({"cpu"})
     store = find.prepared(name, request.data_root, protocol, workers)
     method = resolve_method(request, card, list(store.modalities), device)
-    source = source_of(method.pretraining[0], method, (), request, protocol, workers)
+    source = source_of(name, method.pretraining[0], method, (), request, protocol, workers)
     places = {**data_places(source), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
-    stages = {step.modality: external_stage(method, step, source, setting, seed, {}) for step in method.pretraining}
+    stages = {step.modality: external_stage(method, step, [source], setting, seed, {}) for step in method.pretraining}
     return PretrainingPlan(request, protocol, method, source, seed, method.device, stages)
