@@ -179,9 +179,35 @@ def test_several_datasets_are_pretrained_on_as_one(two):
     assert both["manifests"] == alone[OTHER]["manifests"] + alone[KINDS]["manifests"]
     assert plan.config["pretrained_on"] == sorted(full_name(name, two.data) for name in (OTHER, KINDS))
     assert plan.overlap == "none"
-    assert two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}+{TINY}",)).overlap == (
-        "unlabelled_target"
+
+
+def test_beside_other_datasets_only_a_folds_training_subjects_are_pretrained_on(two):
+    plan = two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}+{TINY}",))
+    mixed, alone, other = (
+        [
+            s
+            for s in two.plan("Pool", modalities="ecg", pretrainers=(name,)).graph.stages.values()
+            if s.kind == "pretrain"
+        ]
+        for name in (f"masked_value:{OTHER}+{TINY}", "masked_value", f"masked_value:{OTHER}")
     )
+    assert len(mixed) == len(alone) == 3  # one of each fold
+    results = [[run_stage(stage, two.runs / "stages") for stage in stages] for stages in (mixed, alone, other)]
+    for both, own in zip(*results[:2], strict=True):
+        assert both["manifests"] == own["manifests"] + results[2][0]["manifests"]
+        assert both["rows"] == own["rows"] + results[2][0]["rows"]
+        assert both["val_rows"] == own["val_rows"]
+    assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [full_name(OTHER, two.data)])
+
+
+def test_weights_of_several_datasets_say_what_they_saw(two, tmp_path):
+    made = pretrained(mended(two, tmp_path), f"{OTHER}+{KINDS}")
+    assert [seen["dataset"] for seen in made.manifest["seen"]] == [full_name(name, None) for name in (OTHER, KINDS)]
+    overlap = {
+        name: Bench(two.data, two.runs, name, two.protocol).plan("Pool", modalities="ecg", pretrained=str(made.folder)).overlap
+        for name in ("Tiny", "Kinds")
+    }
+    assert overlap == {"Tiny": "none", "Kinds": "unlabelled_target"}
 
 
 def test_labels_of_several_datasets_are_not_learned_at_once(two):
@@ -194,7 +220,7 @@ def test_labels_of_every_kind_are_learned(two, target):
     """The loss falls, and the stage says which target it was."""
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
-    source = source_of(str(step.source), step, plan.method, [target], plan.request, plan.protocol, 1)
+    source = source_of(KINDS, step, plan.method, [target], plan.request, plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
     stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")

@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -28,6 +27,25 @@ def sent(x: Tensor, device: str) -> Tensor:
     return x.to(device, non_blocking=device == "cuda")
 
 
+class Feed(Protocol):
+    """Rows of one modality."""
+
+    @property
+    def streamed(self) -> bool:
+        """True if making a batch takes time: the array stays on the host."""
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row of frames; 0 for what is smaller."""
+
+    @property
+    def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
+
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows at positions `index` (b,), and their mask (b, T), None where all are whole."""
+
+
 @dataclass(frozen=True)
 class RowFeed(ABC):
     """Windows of one modality, cut from an array by position."""
@@ -35,7 +53,11 @@ class RowFeed(ABC):
     rows: Rows
     device: str
     streamed: ClassVar[bool] = False
-    """True if the array stays on the host, so that making a batch takes time."""
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row of frames; 0 for signals."""
+        return 0
 
     @property
     def present(self) -> np.ndarray:
@@ -157,52 +179,11 @@ class FeatureFeed:
     present: np.ndarray
     device: str
     streamed: ClassVar[bool] = False
+    values: ClassVar[int] = 0
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[sent(torch.from_numpy(index), self.device)], None
-
-
-@dataclass(frozen=True)
-class ChainedFeed:
-    """Rows of one modality of several datasets, one dataset after the other, all of one shape."""
-
-    parts: tuple[RowFeed | FeatureFeed, ...]
-    device: str
-
-    @property
-    def streamed(self) -> bool:
-        """True if making a batch of any part takes time."""
-        return any(part.streamed for part in self.parts)
-
-    @cached_property
-    def present(self) -> np.ndarray:
-        """(n,) bool: rows of which anything was recorded."""
-        return np.concatenate([part.present for part in self.parts])
-
-    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, *shape) at positions `index` (b,), and their mask (b, T), None where all are whole."""
-        ends = np.cumsum([0, *(len(part.present) for part in self.parts)])
-        owner = np.searchsorted(ends[1:], index, side="right")
-        made = [
-            part.batch_rows(index[owner == k] - ends[k])
-            for k, part in enumerate(self.parts)
-            if (owner == k).any() or not k
-        ]
-        back = sent(torch.from_numpy(np.argsort(np.argsort(owner, kind="stable"))), self.device)
-        x = torch.cat([rows for rows, _ in made])[back]
-        if all(mask is None for _, mask in made):
-            return x, None
-        return x, torch.cat([_mask_of(rows, mask) for rows, mask in made])[back]
-
-
-def _mask_of(rows: Tensor, mask: Tensor | None) -> Tensor:
-    """The mask (b, T) of rows (b, C, T) or (b, T, 3, H, W), also where all are whole."""
-    length = rows.shape[2] if rows.ndim == 3 else rows.shape[1]
-    return torch.ones(len(rows), length, dtype=torch.bool, device=rows.device) if mask is None else mask
-
-
-Feed = RowFeed | FeatureFeed | ChainedFeed
 
 
 def resident(
@@ -285,11 +266,8 @@ class Data:
     @property
     def at_once(self) -> int:
         """Number of rows per forward pass of a network that learns nothing: fewer where a row is a film."""
-        parts = [
-            part for feed in self.feeds.values() for part in (feed.parts if isinstance(feed, ChainedFeed) else [feed])
-        ]
-        clips = [part.values for part in parts if isinstance(part, ClipFeed)]
-        return min([AT_ONCE, *(max(1, _VALUES // values) for values in clips)])
+        values = [feed.values for feed in self.feeds.values() if feed.values]
+        return min([AT_ONCE, *(max(1, _VALUES // each) for each in values)])
 
     @property
     def present(self) -> np.ndarray:
@@ -327,18 +305,6 @@ class Data:
                 if position + 2 < len(order):
                     waiting.append(pool.submit(self.batch, order[position + 2]))
                 yield ready
-
-
-def chained(parts: Sequence[Data]) -> Data:
-    """The rows of several data without labels, one after the other."""
-    first, *others = parts
-    if not others:
-        return first
-    feeds: dict[str, Feed] = {}
-    for m in first.feeds:
-        own = [part.feeds[m] for part in parts]
-        feeds[m] = ChainedFeed(tuple(feed for feed in own if not isinstance(feed, ChainedFeed)), first.device)
-    return Data(feeds, sum(part.size for part in parts), first.device)
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:

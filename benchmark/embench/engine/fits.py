@@ -15,10 +15,11 @@ from torch import nn
 from embench import registry
 from embench.engine import closed, dropping, lora, network, tokens
 from embench.engine.assemble import assemble, with_stats
-from embench.engine.feed import Data, chained
+from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
+from embench.engine.mixed import chained, placed
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.source import Source, grid_of, keeps_level
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams, SourceSpec
@@ -305,11 +306,14 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     }
 
 
-def _sources(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
+def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
     """The spec and the arrays of each dataset that a stage pretrains on: those of the first are the task's own."""
-    names = [name for name in stage.task if not name.startswith("more")]
-    more = [{name: stage.task[f"more{k}_{name}"] for name in names} for k in range(len(stage.params.beside))]
-    return list(zip((stage.params.common.source, *stage.params.beside), (stage.task, *more), strict=True))
+    beside = stage.params.beside
+    more = [
+        {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
+        for k in range(len(beside))
+    ]
+    return list(zip((stage.params.common.source, *beside), (stage.task, *more), strict=True))
 
 
 def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
@@ -317,7 +321,7 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
     slide over the segments of its task."""
     params, found = stage.params, []
     views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    for source, task in _sources(stage):
+    for source, task in sources_of(stage):
         length = max(view_length(view, source.longest_s, source.shortest_s) for view in views)
         step = stage_view(params.recipe.view, views).step_s or length
         grid = slide(length, step, task["recording"], task["start"], task["stop"])
@@ -330,7 +334,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
     params, windows = stage.params, window_grids(stage)
     parts: list[Data] = []
     specs: dict[str, InputSpec] = {}
-    for (spec, task), (grid, _) in zip(_sources(stage), windows, strict=True):
+    for (spec, task), (grid, _) in zip(sources_of(stage), windows, strict=True):
         data, found = assemble(
             Source.of(spec, stage.places, task),
             params.modalities,
@@ -340,7 +344,8 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
             training=_training(task),
             memory_bytes=stage.places.get("memory_bytes"),
         )
-        parts, specs = [*parts, data], specs or found
+        parts.append(placed(data, found, specs, params.modalities) if specs else data)
+        specs = specs or found
     data, role = chained(parts), np.concatenate([role for _, role in windows])
     there = data.present.any(1)
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -351,7 +356,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
 
 def _seen(stage: Stage[PretrainParams]) -> Iterator[dict[str, Any]]:
     """Each dataset of a pretraining, with the hash of its prepared data, subjects, recordings and hours by modality."""
-    for spec, task in _sources(stage):
+    for spec, task in sources_of(stage):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
             (store.recordings[r], start, stop)

@@ -24,7 +24,7 @@ from embench.errors import UsageError
 from embench.interfaces.units import Target
 from embench.planning.giving import learned_units, normalising_units, slice_units, trial_units, units_of_subjects
 from embench.planning.parts import Method, Origin, Pretraining
-from embench.planning.pretraining_stages import external_stage, pretrain_params, stage_ids, weights_to_start
+from embench.planning.pretraining_stages import beside, external_stage, pretrain_params, stage_ids, weights_to_start
 from embench.planning.setting import Setting, common
 from embench.planning.tasks import (
     TRAIN,
@@ -223,9 +223,9 @@ class Builder:
         sides: _Sides,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
-        if step.source is not None:
-            sources = [self.sources[name, step.labels] for name in step.sources]
-            return external_stage(self.method, step, sources, self.setting, seed, before)
+        others = [self.sources[name, step.labels] for name in step.sources]
+        if not step.own:
+            return external_stage(self.method, step, others, self.setting, seed, before)
         cohort, modalities, train, val = self.fit_on, self.method.of(step), sides.train, sides.val
         # Subjects of whom something is held back are read where it isn't, all others in all their recordings.
         partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
@@ -237,9 +237,9 @@ class Builder:
         segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
-        params = pretrain_params(self.method, step, self.setting, targets, before, shared)
+        params = pretrain_params(self.method, step, self.setting, targets, before, shared, others)
         description = {"seed": seed, "fold": fold, **step.trained}
-        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val)}
+        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val), **beside(others, modalities)}
         return Stage("pretrain", params, stage_ids(before), task, self.setting.places, description)
 
     def _fitted(

@@ -66,7 +66,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     preset = request.recipe or ("paper" if device == "cuda" else "small")
     encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
     fusion = _part("fusion", fusion_name, preset, card.name)
-    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
+    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name, request))
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = applied(method, request.settings)
     check_parts(method, kind)
@@ -147,7 +147,9 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
     return found[1], found[2], found[3]
 
 
-def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
+def _pretraining(
+    text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request
+) -> list[Pretraining]:
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -165,14 +167,34 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
             hint="embench list dataset",
         )
     which = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
-    steps = [Pretraining(part, m, source, pretrainer.labels) for m in which]
-    if pretrainer.labels == "source" and len(steps[0].sources) > 1:
+    sources, own = _sources(text, source, request) if source else ((), True)
+    if pretrainer.labels == "source" and len(sources) + own > 1:
         raise UsageError(
             f"{name} learns from the labels of one dataset, and {source} names several",
             where=f"--pretrainer {text}",
             expected="one dataset, or a pretrainer that uses no labels",
         )
-    return steps
+    option = f"--pretrainer {name}" + (f":{source}" if source else "")
+    return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in which]
+
+
+def several(source: str) -> tuple[str, ...]:
+    """The datasets that a source names: several are joined by plus signs, unless the whole is the path of a folder."""
+    return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
+
+
+def _sources(text: str, source: str, request: Request) -> tuple[tuple[str, ...], bool]:
+    """The other datasets of a source, and if it has the run's own beside them: of that, only a fold's training subjects
+    are seen."""
+    names = several(source)
+    if len(names) == 1:
+        return names, False
+    called = {name: full_name(name, request.data_root) for name in names}
+    if twice := [name for name in called if list(map(called.get, names)).count(called[name]) > 1]:
+        raise UsageError(f"duplicate dataset `{twice[0]}`", where=f"--pretrainer {text}")
+    own = full_name(request.train_dataset or request.dataset, request.data_root)
+    others = tuple(name for name in names if called[name] != own)
+    return others, len(others) < len(names)
 
 
 def _labelled_dataset(dataset: str) -> str:
@@ -183,11 +205,11 @@ def _labelled_dataset(dataset: str) -> str:
 
 def without_paths(text: str, data_root: Path | None) -> str:
     """The value of `--pretrainer`, with the dataset's name in place of a folder, as records and titles have it."""
-    source = read_pretrainer(text)[2] or ""
-    if not is_folder(source):
+    source = read_pretrainer(text)[2]
+    if not source:
         return text
-    parts = [source] if Path(source).expanduser().is_dir() else source.split("+")
     names = [
-        full_name(name, data_root).removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name for name in parts
+        full_name(name, data_root).removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name
+        for name in several(source)
     ]
     return text.removesuffix(source) + "+".join(names)

@@ -12,7 +12,15 @@ from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
 from embench.engine import channels
 from embench.engine.channels import Channel
-from embench.engine.handover import Site, channels_at, channels_read, check_channels, check_file, check_shapes
+from embench.engine.handover import (
+    Site,
+    channels_at,
+    channels_read,
+    check_channels,
+    check_file,
+    check_rows,
+    check_shapes,
+)
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
@@ -39,7 +47,7 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
             if step.labels == "source" and find.share_files(name, request.dataset, request.data_root):
                 raise UsageError(
                     f"{name} holds subjects of {test.card.name}, so the method would learn from test labels",
-                    where=f"--pretrainer {step.part.short}:{step.source}",
+                    where=step.option,
                     expected="a dataset of other subjects",
                 )
             wanted = [target.name for target in test.targets]
@@ -85,8 +93,7 @@ def source_of(
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
     for m in method.of(step):
-        where = f"--pretrainer {step.part.short}:{step.source}"
-        _check_there(store, card, m, f"{step.part.short} would learn from", where)
+        _check_there(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
 def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
@@ -194,6 +201,8 @@ def check_handovers(
     Raises:
         UsageError: from one to the next it would read other channels, or have tensors of other shapes.
     """
+    for step in method.pretraining:
+        check_mixed(method, step, protocol, _seen_by(step, fit, sources))
     learned: dict[str, Site] = {}  # modality or fusion -> where it learned last
     way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
     for site, modalities, whole, where in _steps(method, protocol, fit, sources):
@@ -246,10 +255,27 @@ def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequ
 def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
     named = ""
     for step in method.pretraining:
-        named = f"--pretrainer {step.part.short}" + (f":{step.source}" if step.source else "")
-        for cohort in [sources[name, step.labels] for name in step.sources] or [fit]:
+        named = step.option
+        for cohort in _seen_by(step, fit, sources):
             yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
     yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
+
+
+def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
+    return [*([fit] if step.own else []), *(sources[name, step.labels] for name in step.sources)]
+
+
+def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
+    """Refuses to learn from the rows of several datasets at once where they have other channels, rates or lengths.
+
+    Raises:
+        UsageError: they have.
+    """
+    first, *others = (_site(protocol, cohort) for cohort in cohorts)
+    for other in others:
+        for m in method.of(step):
+            check_channels(first, other, m, method.encoders[m], step.option)
+            check_rows(first, other, m, method.encoders[m], step.option)
 
 
 def _site(protocol: Protocol, cohort: Cohort) -> Site:

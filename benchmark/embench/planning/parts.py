@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from embench.engine.specs import Part
@@ -21,20 +20,16 @@ Origin = tuple[str, str]
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or other datasets
-    (`source`: a name, the path of a corpus, or several joined by plus signs), whose labels it uses or not."""
+    """One pretraining step: of one modality's encoder or of all, on the rows of this fold's training subjects (`own`)
+    and of other datasets (`sources`: names, or paths of corpora), whose labels it uses or not. `option` is what named
+    it, for messages."""
 
     part: Part
     modality: str | None
-    source: str | None
-    labels: Literal["none", "source"] = "none"
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The datasets of `source`, of which a step sees all rows as one set; none where it is this fold's subjects."""
-        if self.source is None or Path(self.source).expanduser().is_dir():
-            return () if self.source is None else (self.source,)
-        return tuple(self.source.split("+"))
+    sources: tuple[str, ...]
+    own: bool
+    labels: Literal["none", "source"]
+    option: str
 
     @property
     def trained(self) -> dict[str, str]:

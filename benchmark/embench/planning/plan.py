@@ -115,9 +115,8 @@ class Plan:
         found: list[Overlap] = ["none"]
         tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
-            own = step.source is None
             same = any(find.share_files(name, tested, root) for name in step.sources)
-            if same or (own and self.protocol.leaks):
+            if same or (step.own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))

@@ -34,14 +34,16 @@ def external_stage(
         targets, task = source.targets, labelled_units(source, which)
     else:
         targets = (network.ANYTHING,) if step.modality is None else ()
-        task = _of_all(source, which)
-        for k, other in enumerate(others):
-            task |= {f"more{k}_{name}": array for name, array in _of_all(other, which).items()}
+        task = {**_of_all(source, which), **beside(others, which)}
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
-    params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source))
-    params = replace(params, beside=tuple(source_spec(setting.protocol, other) for other in others))
+    params = pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source), others)
     description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
     return Stage("pretrain", params, stage_ids(before), task, setting.places, description)
+
+
+def beside(others: Sequence[Cohort], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of the task of a stage that sees all subjects of other sources beside those of its first."""
+    return {f"more{k}_{name}": array for k, other in enumerate(others) for name, array in _of_all(other, which).items()}
 
 
 def _of_all(source: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
@@ -61,8 +63,10 @@ def pretrain_params(
     targets: Sequence[Target],
     before: Mapping[str, Stage[PretrainParams]],
     shared: Common,
+    others: Sequence[Cohort] = (),
 ) -> PretrainParams:
-    """The params of a step of pretraining; `before` has the stages that it goes on from, by role."""
+    """The params of a step of pretraining; `before` has the stages that it goes on from, by role, and `others` are the
+    sources that it sees beside that of the `shared` params."""
     which, whole = method.of(step), step.modality is None
     return PretrainParams(
         shared,
@@ -73,6 +77,7 @@ def pretrain_params(
         targets=tuple(map(without_rule, targets)),
         weights=weights_to_start(setting, which, before, whole=whole),
         step=max((stage.params.step + 1 for stage in before.values()), default=0),
+        beside=tuple(source_spec(setting.protocol, other) for other in others),
     )
 
 
