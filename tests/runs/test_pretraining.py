@@ -204,7 +204,7 @@ def test_weights_of_several_datasets_say_what_they_saw(two, tmp_path):
     made = pretrained(mended(two, tmp_path), f"{OTHER}+{KINDS}")
     assert [seen["dataset"] for seen in made.manifest["seen"]] == [full_name(name, None) for name in (OTHER, KINDS)]
     overlap = {
-        name: Bench(two.data, two.runs, name, two.protocol).plan("Pool", modalities="ecg", pretrained=str(made.folder)).overlap
+        name: Bench(two.data, two.runs, name, two.protocol).plan(modalities="ecg", pretrained=str(made.folder)).overlap
         for name in ("Tiny", "Kinds")
     }
     assert overlap == {"Tiny": "none", "Kinds": "unlabelled_target"}

@@ -15,7 +15,6 @@ from embench.engine.dropping import without
 from embench.engine.feed import (
     Data,
     FeatureFeed,
-    Feed,
     ResidentClips,
     ResidentFeed,
     RowFeed,
@@ -63,7 +62,7 @@ def assemble(
         blank: clips show black pictures, and no video is decoded.
     """
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
-    feeds: dict[str, Feed] = {}
+    feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}
     for m, part in modalities.items():
         encoder = encoder_of(part)

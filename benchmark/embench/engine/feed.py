@@ -31,6 +31,10 @@ class Feed(Protocol):
     """Rows of one modality."""
 
     @property
+    def device(self) -> str:
+        """The device of batches."""
+
+    @property
     def streamed(self) -> bool:
         """True if making a batch takes time: the array stays on the host."""
 

@@ -29,6 +29,11 @@ class PlacedFeed:
     channels: int
 
     @property
+    def device(self) -> str:
+        """The device of batches."""
+        return self.feed.device
+
+    @property
     def streamed(self) -> bool:
         """True if making a batch takes time."""
         return self.feed.streamed

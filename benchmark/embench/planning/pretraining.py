@@ -49,15 +49,15 @@ class PretrainingPlan:
     def id(self) -> str:
         """The encoders, pretrainer and sources, and 10 hex digits of its stages."""
         names = list(dict.fromkeys(part.short for part in self.method.encoders.values()))
-        source = "+".join(source.card.name for source in self.sources).replace("/", "-")
+        source = "_".join(source.card.name for source in self.sources).replace("/", "-")
         ids = [stage.id for stage in self.stages.values()]
         return f"{'_'.join(names)}-{self.method.pretraining[0].part.short}-{source}-{digest(ids)[:10]}"
 
     @property
     def folder(self) -> Folder:
         """The folder for weights and manifest."""
-        public = all(source.card.labels_public for source in self.sources)
-        return Folder(self.request.runs_folder / "pretrained", self.id, mode=folder_mode(public))
+        mode = folder_mode(*(source.card.labels_public for source in self.sources))
+        return Folder(self.request.runs_folder / "pretrained", self.id, mode=mode)
 
     @property
     def whole(self) -> bool:

@@ -127,7 +127,7 @@ OPTIONS = (
     ),
     Option(
         "pretrainer",
-        "Pretrainer: NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
+        "Pretrainer: NAME, eda=NAME, NAME:SOURCE or NAME:SOURCE+SOURCE; repeatable, applied in order.",
         sets="pretrainers",
         points="Pretrainer, or several, comma-separated; or none.",
         panel="Method and data",
