@@ -17,6 +17,7 @@ from embench.planning.origins import source_of
 from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request
 from embench.planning.setting import Setting, data_places
+from embench.planning.weights import data_seen
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
@@ -176,7 +177,7 @@ def test_several_datasets_are_pretrained_on_as_one(two):
         alone[name] = run_stage(stage, two.runs / "stages")
     both = alone[f"{OTHER}+{KINDS}"]
     assert both["rows"] == alone[OTHER]["rows"] + alone[KINDS]["rows"]
-    assert both["manifests"] == alone[OTHER]["manifests"] + alone[KINDS]["manifests"]
+    assert data_seen(both) == [alone[OTHER]["manifest"], alone[KINDS]["manifest"]]
     assert plan.config["pretrained_on"] == sorted(full_name(name, two.data) for name in (OTHER, KINDS))
     assert plan.overlap == "none"
 
@@ -194,7 +195,7 @@ def test_beside_other_datasets_only_a_folds_training_subjects_are_pretrained_on(
     assert len(mixed) == len(alone) == 3  # one of each fold
     results = [[run_stage(stage, two.runs / "stages") for stage in stages] for stages in (mixed, alone, other)]
     for both, own in zip(*results[:2], strict=True):
-        assert both["manifests"] == own["manifests"] + results[2][0]["manifests"]
+        assert data_seen(both) == [own["manifest"], results[2][0]["manifest"]]
         assert both["rows"] == own["rows"] + results[2][0]["rows"]
         assert both["val_rows"] == own["val_rows"]
     assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [full_name(OTHER, two.data)])
@@ -224,7 +225,7 @@ def test_labels_of_every_kind_are_learned(two, target):
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
     stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
-    assert [seen["targets"] for seen in result["manifests"]] == [[target]]
+    assert result["manifest"]["targets"] == [target]
     history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()
     losses = [float(row.split(",")[1]) for row in history[1:]]
     assert losses[-1] < losses[0]

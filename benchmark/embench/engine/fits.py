@@ -297,12 +297,14 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             if s.rate is not None
         },
     }
+    manifest, *beside = ({**seen, **about} for seen in _seen(stage))
     return {
         **_learned(state, folder),
         "rows": len(train),
         "val_rows": len(val),
         "parameters": network.parameter_count(module),
-        "manifests": [{**seen, **about} for seen in _seen(stage)],
+        "manifest": manifest,
+        **({"beside": beside} if beside else {}),
     }
 
 

@@ -213,6 +213,11 @@ def check_used(request: Request, method: Method) -> None:
         )
 
 
+def data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The description of each dataset that a pretraining saw, of the result of its stage."""
+    return [result["manifest"], *result.get("beside", ())]
+
+
 def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Training data of several stages: each source and use of its labels once, with the subjects and hours of all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}

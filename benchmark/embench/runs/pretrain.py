@@ -62,7 +62,8 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
     content = as_safetensors(_state(plan, root))
-    manifest = _manifest(plan, [seen for stage in stages for seen in outcome.results[stage.id]["manifests"]], content)
+    seen = [each for stage in stages for each in weights.data_seen(outcome.results[stage.id])]
+    manifest = _manifest(plan, seen, content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Last: with it the folder is complete.
     text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
