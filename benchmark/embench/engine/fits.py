@@ -19,10 +19,10 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
-from embench.engine.mixed import chained, placed
+from embench.engine.mixed import chained, placed, sources_of
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.source import Source, grid_of, keeps_level
-from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams, SourceSpec
+from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError
@@ -306,16 +306,6 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         "manifest": manifest,
         **({"beside": beside} if beside else {}),
     }
-
-
-def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
-    """The spec and the arrays of each dataset that a stage pretrains on: those of the first are the task's own."""
-    beside = stage.params.beside
-    more = [
-        {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
-        for k in range(len(beside))
-    ]
-    return list(zip((stage.params.common.source, *beside), (stage.task, *more), strict=True))
 
 
 def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:

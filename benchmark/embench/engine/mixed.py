@@ -13,8 +13,19 @@ from torch import Tensor
 from embench.engine import network
 from embench.engine.feed import Data, Feed, RowFeed, sent
 from embench.engine.inputs import encoder_of
-from embench.engine.specs import Part
+from embench.engine.specs import Part, PretrainParams, SourceSpec
+from embench.engine.stage import Stage
 from embench.interfaces.tokens import InputSpec
+
+
+def sources_of(stage: Stage[PretrainParams]) -> list[tuple[SourceSpec, Mapping[str, np.ndarray]]]:
+    """The spec and the arrays of each dataset that a stage pretrains on: those of the first are the task's own."""
+    beside = stage.params.beside
+    more = [
+        {name.removeprefix(f"more{k}_"): array for name, array in stage.task.items() if name.startswith(f"more{k}_")}
+        for k in range(len(beside))
+    ]
+    return list(zip((stage.params.common.source, *beside), (stage.task, *more), strict=True))
 
 
 @dataclass(frozen=True)

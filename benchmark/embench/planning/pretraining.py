@@ -13,7 +13,7 @@ from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_for_protocol
 from embench.engine import device as machine
-from embench.engine.fits import sources_of
+from embench.engine.mixed import sources_of
 from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
