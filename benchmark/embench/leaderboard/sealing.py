@@ -43,7 +43,7 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
     """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
-    rows = predictions.take(predictions["method"] == MODEL)
+    rows = predictions.take(predictions.rows_with(method=MODEL))
     tested: dict[tuple[str, int, int], int] = {}
     for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known

@@ -76,7 +76,7 @@ class Record:
     @property
     def sessions(self) -> Mapping[str, float] | None:
         """Subject -> length of the session in s; None in records that don't have it."""
-        return self.run["cohort"].get("session_s")
+        return self.manifest.cohort.session_s
 
 
 def write_record(folder: Path, record: Record) -> Manifest:

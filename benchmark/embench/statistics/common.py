@@ -73,7 +73,7 @@ def _told(value: Any) -> str:
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
     """The seeds that all records have, in order. Raises UsageError where there is none."""
-    named = [list(r.run["seeds"]) for r in records]
+    named = [list(r.manifest.seeds) for r in records]
     common = set(named[0]).intersection(*named)
     if not common:
         raise UsageError(
@@ -148,8 +148,8 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
     table = of.predictions
-    own = np.isin(table["method"], (MODEL, UNPREDICTED))
-    mine = np.flatnonzero(own & (table["target"] == target))
+    own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
+    mine = np.flatnonzero(own)
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
     known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
     return table.take(mine[np.array(known, bool)])
@@ -157,7 +157,7 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
 
 def has_shared_stimuli(of: Record) -> bool:
     """True if all subjects of the study had the same stimuli; False in records that don't say so."""
-    return bool(of.run["cohort"].get("design") == "shared_stimuli")
+    return of.manifest.cohort.design == "shared_stimuli"
 
 
 def has_shared_subjects(of: Record) -> bool:
