@@ -73,14 +73,6 @@ def check(embench, monkeypatch, line):
         assert torn == set()
 
 
-def test_a_setting_that_fits_no_line_is_folded_after_a_dot(monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "80")
-    show_table([{"method": "tcn (--set fusion.build.across=false)", "file": "x" * 60}])
-    lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert "".join(line[:18].strip() for line in lines[2:]) == "tcn (--set fusion.build.across=false)"
-
-
 def test_a_path_that_fits_no_line_is_folded_after_a_slash(monkeypatch, capsys):
     place = "/home/somebody/studies/.venv/lib/python3.11/site-packages/embench_plugins/datasets/amigos/reader.py:44"
     monkeypatch.setenv("COLUMNS", "80")

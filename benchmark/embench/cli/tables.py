@@ -49,7 +49,7 @@ def fields(*names: str) -> list[TableColumn]:
 
 def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None, *, title: str | None = None) -> None:
     """Prints a table that fits the terminal, or nothing where there are no rows: cells are wrapped, never cut, so it is
-    wider only where its longest words are. Paths are folded after a slash or a dot where they fit no line.
+    wider only where its longest words are. Paths are folded after a slash where they fit no line.
 
     Args:
         columns: default: those of rows that are mappings, title -> cell.
@@ -121,8 +121,8 @@ _PAD = 2
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
 """A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
 
-_STEP = re.compile(r"\S(?:(?!(?<=\w[-/])(?=\w)|(?<=[a-z]\.)(?=[a-z]))\S)*")
-"""A piece of a cell that has no room for its longest path, which ends with a slash, or a dot between letters, too."""
+_STEP = re.compile(r"\S(?:(?!(?<=\w[-/])(?=\w))\S)*")
+"""A piece of a cell that has no room for its longest path, which ends with a slash, too."""
 
 _NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
 """A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
