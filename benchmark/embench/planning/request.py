@@ -253,7 +253,7 @@ def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def request_of(**options: Any) -> Request:
     """Builds a request from options, by their names or those of fields, as the command line, a file or Python gives
-    them: a text is accepted for a list of one, a list for a text with commas."""
+    them: a text is accepted for a list of one, a list for a text with commas, a mapping for texts with `=`."""
     hints = get_type_hints(Request)
     return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
 
@@ -281,6 +281,8 @@ def recorded_root(config: Mapping[str, Any]) -> Path | None:
 
 
 def _fitting(hint: Any, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        value = [f"{name}={each}" for name, each in value.items()]
     if hint == tuple[str, ...]:
         return (value,) if isinstance(value, str) else tuple(value or ())
     if hint == str | None and value is not None:
