@@ -153,6 +153,17 @@ def test_a_row_is_planned_on_the_data_that_it_names_and_warns_of_nothing(row, ma
 
 
 @pytest.mark.slow
+def test_windows_of_a_film_begin_with_the_film(made, hub, tmp_path):
+    """Of DEAP it begins 3 s after the signals, which would leave `mae` no film in its first window."""
+    (row,) = (row for _, row in ROWS if "--pretrainer mae:amigos" in row)
+    plan = make(request(with_weights(row, hub), data_root=made, runs=tmp_path))
+    task = next(stage.task for stage in plan.graph.stages.values() if stage.kind == "pretrain")
+    filmed = [plan.fit.store.recordings[r].spans["video"].t0 for r in task["recording"].tolist()]
+    assert task["start"].tolist() == filmed
+    assert set(filmed) == {3.0}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [pytest.param(row, marks=[proof] * (row not in DRAWN[:2])) for row in DRAWN])
 def test_a_row_is_trained(row, made, tmp_path):
     """By the recipe `quick`, which has networks of its own: weights of the paper's size are not read."""
