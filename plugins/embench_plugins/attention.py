@@ -6,6 +6,7 @@ cannot ask one stream with another.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-LARGEST = 2**28
-"""Most numbers that one array of a layer holds on a CPU (1 GiB). A CPU keeps every attention weight where some are
-dropped, for the gradient too: 38 GiB for 256 rows of 1,280 samples in the two layers of `cnn_tf`."""
+LARGEST = 3 * 2**27
+"""Most numbers that one array of a layer holds on a CPU (1.5 GiB). A CPU keeps every attention weight where some are
+dropped, for the gradient too: with all else, 37 GB for 256 rows of 1,280 samples in the two layers of `cnn_tf`."""
 
 
 class Attention(nn.Module):
@@ -77,18 +78,20 @@ class Layer(nn.Module):
             mask: bool, True where a token counts: (B, K) of `context` where there is one, else (B, N) of `x`.
             context: (B, K, D) tokens to attend to; None: `x` attends to itself.
         """
-        rows = self._rows_at_once(x, context)
-        if len(x) <= rows:
+        count = self._parts(x, context)
+        if count == 1:
             return self._layer(x, mask, context)
-        parts = zip(*([None] * len(x) if t is None else t.split(rows) for t in (x, mask, context)), strict=False)
+        parts = zip(*([None] * count if t is None else t.tensor_split(count) for t in (x, mask, context)), strict=True)
         return torch.cat([checkpoint(self._layer, *part, use_reentrant=False) for part in parts])
 
-    def _rows_at_once(self, x: Tensor, context: Tensor | None) -> int:
+    def _parts(self, x: Tensor, context: Tensor | None) -> int:
+        """In how many parts a batch goes through the layer."""
         if x.device.type != "cpu":
-            return len(x)
+            return 1
         seen = x.shape[1] if context is None else context.shape[1]
         weights = self.attention.heads * seen if self.training and self.attention.dropout else 0
-        return max(1, LARGEST // (x.shape[1] * max(weights, self.hidden)))
+        row = x.shape[1] * max(weights, self.hidden)
+        return max(1, min(len(x), math.ceil(len(x) * row / LARGEST)))
 
     def _layer(self, x: Tensor, mask: Tensor | None, context: Tensor | None) -> Tensor:
         first, second = self.norms
