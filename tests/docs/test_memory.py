@@ -21,8 +21,9 @@ def stated(paper):
     return {kind: (int(batch), float(memory)) for kind, memory, batch in _STATED.findall(text)}
 
 
+@proof
 @pytest.mark.slow
-@pytest.mark.parametrize("paper", [pytest.param("vazquez2022", marks=proof), "wu2023"])
+@pytest.mark.parametrize("paper", MADE)
 def test_stages_of_a_papers_size_take_the_memory_that_its_page_states(paper, tmp_path, session_cache, monkeypatch):
     """Each in a process of its own, whose highest memory counts."""
     monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
