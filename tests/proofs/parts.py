@@ -76,4 +76,5 @@ PROOFS: dict[str, Parts] = {
         **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},
     },
     "sealed": dict(_sealed()),
+    "papers": {name: (*PYTEST, "-m", "slow", f"tests/{name}.py") for name in ("docs/test_papers", "docs/test_memory")},
 }

@@ -30,7 +30,19 @@ from embench.system import version_of
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network.
+    """The method of a request, as in `named_method`, with what its encoders' numbers rest on: libraries, and weights,
+    which are downloaded where they are missing."""
+    return grounded(named_method(request, card, available, device))
+
+
+def grounded(method: Method) -> Method:
+    """A method with what its encoders' numbers rest on. Raises DataError or UsageError where weights cannot be had."""
+    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
+
+
+def named_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
+    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network; nothing is read or
+    downloaded.
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
@@ -72,7 +84,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     check_parts(method, kind)
     check_inputs(method, card)
     check_adaptation(method, request.settings)
-    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
+    return method
 
 
 def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:

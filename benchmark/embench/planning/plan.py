@@ -26,7 +26,7 @@ from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
-from embench.planning.method import resolve_method, without_paths
+from embench.planning.method import grounded, named_method, resolve_method, without_paths
 from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
@@ -227,7 +227,11 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    resolve_method(request, card, list(card.modalities), device)
+    named = named_method(request, card, list(card.modalities), device)
+    # Then missing data, before others are read and weights downloaded.
+    for name in (request.dataset, *(step.source for step in named.pretraining if step.source)):
+        find.open_dataset(name, request.data_root)
+    grounded(named)
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
@@ -245,8 +249,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
-    named = None if request.pretrained == RANDOM else request.pretrained
-    started = weights.find_weights(named, request.runs_folder, method) if named else None
+    start = None if request.pretrained == RANDOM else request.pretrained
+    started = weights.find_weights(start, request.runs_folder, method) if start else None
     if request.pretrained != RANDOM:
         _check_frozen(method, started)
     check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))
