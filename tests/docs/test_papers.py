@@ -74,8 +74,8 @@ def with_weights(row: str, place: object) -> str:
 
 def datasets(asked: Request) -> list[str]:
     """The datasets of a run: its own, and those of its pretraining."""
-    read = [name.partition(":")[2] for name in asked.pretrainers]
-    return [asked.dataset, *filter(None, read)]
+    read = [source for name in asked.pretrainers for source in name.partition(":")[2].split("+")]
+    return list(dict.fromkeys([asked.dataset, *filter(None, read)]))
 
 
 ROWS = [(paper, row) for paper in PRINTED for row in rows(paper)]
@@ -155,7 +155,7 @@ def test_a_row_is_planned_on_the_data_that_it_names_and_warns_of_nothing(row, ma
 @pytest.mark.slow
 def test_windows_of_a_film_begin_with_the_film(made, hub, tmp_path):
     """Of DEAP it begins 3 s after the signals, which would leave `mae` no film in its first window."""
-    (row,) = (row for _, row in ROWS if "--pretrainer mae:amigos" in row)
+    (row,) = (row for _, row in ROWS if "--dataset deap" in row and "--pretrainer mae:" in row)
     plan = make(request(with_weights(row, hub), data_root=made, runs=tmp_path))
     task = next(stage.task for stage in plan.graph.stages.values() if stage.kind == "pretrain")
     filmed = [plan.fit.store.recordings[r].spans["video"].t0 for r in task["recording"].tolist()]

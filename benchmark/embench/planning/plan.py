@@ -229,7 +229,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     targets = choose_targets(card, request.targets)
     named = named_method(request, card, list(card.modalities), device)
     # Then missing data, before others are read and weights downloaded.
-    for name in (request.dataset, *(step.source for step in named.pretraining if step.source)):
+    for name in (request.dataset, *(source for step in named.pretraining for source in step.sources)):
         find.open_dataset(name, request.data_root)
     grounded(named)
 
