@@ -31,6 +31,15 @@ def test_a_table_without_rows_is_not_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_names_without_room_are_folded_at_their_parts_and_numbers_are_not(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = dict.fromkeys(("setting", "score"), "fusion.build.attention=false sensitivity_specificity 0.12345678")
+    show_table([long | dict.fromkeys(("under woo2023-group", "published", "measured", "verdict"), "-0.12345678")])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert {"sensitivity_", "specificity", "attention=", "0.12345678", "-0.12345678"} <= {*text.split()}
+
+
 def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     (claim,) = select_claims("woo2023", ("W1",))

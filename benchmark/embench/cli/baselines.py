@@ -137,10 +137,14 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     from embench.cli import show
     from embench.sets.table import board_cells
 
-    cells = board_cells(board)
-    columns = [field(name, name) for name in (cells[0] if cells else ())]
-    show_table(cells, fitting(cells, columns, ["run", "over its best control"]), title=title)
-    show.run_folders(runs)
+    panels, named = grouped((row["protocol"], row) for row in board), True
+    for protocol, rows in panels.items():
+        cells = board_cells(rows)
+        columns = [field(name, name) for name in cells[0]]
+        kept = fitting(cells, columns, ["run", "over its best control"])
+        named &= "run" in {column.title for column in kept}
+        show_table(cells, kept, title=f"{title}, {protocol}" if len(panels) > 1 else title)
+    show.run_folders(runs, named=named)
 
 
 def _paper_page(

@@ -8,20 +8,22 @@ from typing import Any, NamedTuple
 from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.measured import Measured, examine_measured, measured_requests
-from embench.claims.obtained import PrintedResult, examine_tables, requests_of_tables
+from embench.claims.obtained import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.planning.request import Request
 from embench.runs.run import GridResult
 
 
 class PaperClaims(NamedTuple):
     """The claims of a paper on a dataset, under its own protocols and the fixed one: those that compare, with their
-    results, the values of those that measure, and those that nothing can test yet; and the numbers of its tables."""
+    results, the values of those that measure, and those that nothing can test yet; the numbers of its tables, and what
+    must be known to read these."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
     values: Sequence[Measured]
     untested: Sequence[UntestedClaim]
     printed: Sequence[PrintedResult]
+    notes: Sequence[str]
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
@@ -45,7 +47,8 @@ def examine_paper(paper: str, dataset: str, options: Mapping[str, Any], done: Gr
     own, (compared, measured, untested) = _unstated(options), _claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
     values = examine_measured(measured, [dataset], own, done=done)
-    return PaperClaims(compared, rows, values, untested, examine_tables(paper, dataset, own, done))
+    printed = examine_tables(paper, dataset, own, done)
+    return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
 
 
 _LEGS: tuple[Leg, ...] = ("own", "fixed")
