@@ -11,6 +11,7 @@ from ..mutants.faults import load
 from ..sealed.boards import DATASETS as SEALED
 from ..truth.added import CELLS as ADDED
 from ..truth.allowance import CELLS
+from ..truth.papers import PAPERS
 from ..truth.personal import DESIGNS
 from ..truth.test_every_dataset import SMALL
 
@@ -76,4 +77,5 @@ PROOFS: dict[str, Parts] = {
         **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},
     },
     "sealed": dict(_sealed()),
+    "papers": {paper: (*PYTHON, "tests.truth.papers", paper) for paper in PAPERS},
 }

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 PEOPLE = {
-    "amigos": ("--subjects", "4", "--length-s", "40", "--videos"),
-    "deap": ("--subjects", "4"),
-    "k_emocon": ("--subjects", "6", "--length-s", "300"),  # recorded in pairs
-    "wesad": ("--subjects", "4"),
-    "case": ("--subjects", "4"),
-    "corpus": ("--subjects", "4"),
+    "amigos": ("--subjects", "4", "--length-s", "30", "--videos"),
+    "deap": ("--subjects", "4", "--length-s", "30"),
+    "k_emocon": ("--subjects", "6", "--length-s", "120"),  # recorded in pairs
+    "wesad": ("--subjects", "4", "--length-s", "200"),
+    "case": ("--subjects", "4", "--length-s", "640"),
+    "corpus": ("--subjects", "3", "--length-s", "30"),
 }
 """Dataset -> how many people, recorded for how long."""
 PAPERS = {

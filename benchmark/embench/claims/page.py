@@ -42,11 +42,11 @@ def claims_page(
     if any(row.synthetic for row in every):
         parts.append("**SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.**\n")
     parts.append("## Tables\n")
-    if printed:
-        cells = [row.cells for row in printed]
+    cells, reasons = printed_cells(printed)
+    if cells:
         lines = [[markdown(text) for text in row.values()] for row in cells]
         parts += [table_in_markdown(lines, list(cells[0])), ""]
-    parts += [f"{markdown(note)}\n" for note in notes]
+    parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))
@@ -78,6 +78,19 @@ def _section(
     ]
     parts += [f"{markdown(' '.join(filter(None, place)))}: {markdown(why)}\n" for *place, why in dict.fromkeys(rest)]
     return [*parts, f"{markdown(claim.remarks)}\n"] if claim.remarks else parts
+
+
+def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
+    """The cells of numbers in tables, title -> text, and the reasons that stand below a table, by the marks that stand
+    for them in it."""
+    reasons = [text for row in printed for text in (row.reason, row.why_not_fixed) if len(text) > _SHORT]
+    marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
+    cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]
+    return cells, [f"{mark} {text}" for text, mark in marks.items()]
+
+
+_SHORT = 20
+"""The characters of a reason that stands in a cell, at most."""
 
 
 def measured_cells(row: Measured) -> dict[str, str]:

@@ -179,11 +179,7 @@ def print_claims(
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in [*every, *printed])
     warn_of_synthetic(generated)
-    show_table((row.cells for row in printed), title="tables")
-    for note in notes:
-        console.wrapped(note)
-    if notes:
-        console.echo()
+    _print_printed(printed, notes)
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))
@@ -208,6 +204,19 @@ def print_claims(
     if any(row.status in ("compared", "measured") for row in every):
         console.wrapped(MEANING)
     warn_of_synthetic(generated)
+
+
+def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> None:
+    """Prints what was obtained of the numbers in tables, and what must be known to read it."""
+    from embench.claims.page import printed_cells
+
+    cells, reasons = printed_cells(printed)
+    columns = [field(name, name) for name in (cells[0] if cells else ())]
+    show_table(cells, fitting(cells, columns, ["table"]), title="tables")
+    for note in (*reasons, *notes):
+        console.wrapped(note)
+    if reasons or notes:
+        console.echo()
 
 
 def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:

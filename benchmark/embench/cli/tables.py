@@ -121,7 +121,7 @@ _PAD = 2
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
 """A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
 
-_STEP = re.compile(r"\S(?:(?!(?<=[^\W\d][-/_.=])(?=\w))\S)*")
+_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))\S)*")
 """A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
 number has no parts."""
 
