@@ -77,5 +77,5 @@ PROOFS: dict[str, Parts] = {
         **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},
     },
     "sealed": dict(_sealed()),
-    "papers": {paper: (*PYTHON, "tests.truth.papers", paper) for paper in PAPERS},
+    "papers": {f"{name} {on}": (*PYTHON, "tests.truth.papers", name, on) for name in PAPERS for on in PAPERS[name]},
 }
