@@ -1,6 +1,6 @@
 """The sets of the papers, whole, on synthetic people: interrupted twice, they end with the same bytes, and each printed
-number stands beside what was obtained or the reason why nothing was. `python -m tests.truth.papers PAPER DATASET` prints
-the table, and what was done, failed and took how long; without arguments, those of all.
+number stands beside what was obtained or the reason why nothing was. `python -m tests.truth.papers PAPER DATASET`
+prints the table, and what was done, failed and took how long; without arguments, those of all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PEOPLE = {
-    "amigos": ("--subjects", "4", "--length-s", "30", "--videos"),
+    "amigos": ("--subjects", "4", "--length-s", "20", "--videos"),
     "deap": ("--subjects", "4", "--length-s", "30"),
     "k_emocon": ("--subjects", "6", "--length-s", "120"),  # recorded in pairs
     "wesad": ("--subjects", "4", "--length-s", "200"),
@@ -166,6 +166,7 @@ def cpu_s() -> float:
 
 def main(paper: str | None = None, *datasets: str) -> int:
     """Proves the sets of all papers, or of one, on all of its datasets or some, and prints their tables."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in what they run in the background
     for each in [paper] if paper else PAPERS:
         with tempfile.TemporaryDirectory() as folder:
             data, chosen = Path(folder) / "data", datasets or PAPERS[each]
