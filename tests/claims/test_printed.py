@@ -18,6 +18,7 @@ from embench.claims.page import claims_page
 from embench.claims.printed import printed_tables
 from embench.errors import UsageError
 from embench.runs import run as runner
+from embench.sets.paper import examine_paper
 
 PAPERS = {tables.paper: tables for tables in printed_tables()}
 PAGES = Path(__file__).parents[2] / "docs" / "papers"
@@ -136,3 +137,6 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
         assert result.obtained == done.results[0].scores.score(result.target, result.metric)
     assert len(results) == 12
     assert {result.cells["under subject-independent-v3"] for result in results} == {"it was not run"}
+    found = examine_paper("woo2023", "amigos", options, done, [(basic.own, "signals come at 4 Hz")])
+    assert {row.reason for row in found.printed if row.row == basic.row} == {"signals come at 4 Hz"}
+    assert "side b failed: signals come at 4 Hz" in {row.reason for row in found.rows}
