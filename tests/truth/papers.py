@@ -144,7 +144,7 @@ def proved(found: PaperSet) -> str:
     """Runs a set without a break and with two, holds the files against each other, and returns what it took."""
     used, began = cpu_s(), time.monotonic()
     code = found.whole()
-    took = f"{(time.monotonic() - began) / 60:.1f} min, {(cpu_s() - used) / 60:.1f} of a processor"
+    took = f"{(time.monotonic() - began) / 60:.1f} min, {(cpu_s() - used) / 60:.1f} min of a processor"
     broken = found._replace(place=found.place.with_name("broken"))
     broken.interrupted(len(found.written()))
     before = broken.written()
