@@ -79,7 +79,8 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
     notes, elsewhere = [], dict[str, list[str]]()
     for tables in printed_tables(paper):
         own = [row for row in tables.rows if row.dataset == dataset]
-        notes += [f"± is the {tables.spread}."] if own and tables.spread else []
+        spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
+        notes += [f"± is the {tables.spread}."] if spread else []
         notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
         for row in (row for row in tables.rows if row.dataset != dataset):
             elsewhere.setdefault(row.dataset, []).append(row.row)
@@ -102,7 +103,7 @@ def examine_tables(
                 about["reason"] = own
             else:
                 score, synthetic = own.scores.score(target, metric), own.manifest["dataset"]["synthetic"] is not None
-                about = {"obtained": score, "reason": "" if score else "undefined", "synthetic": synthetic}
+                about = {"obtained": score, "reason": own.scores.why_undefined(target, metric), "synthetic": synthetic}
             if isinstance(fixed, str):
                 about["why_not_fixed"] = fixed
             elif headline := fixed.scores.headlines.get(target):
