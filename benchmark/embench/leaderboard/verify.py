@@ -184,8 +184,9 @@ def _numbers(version: str) -> list[int]:
 
 def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     """The card is that of the dataset, where it is installed: what is sealed depends on it, and what labels mean."""
-    rules, about = run["card"]["label_rules_hash"], run["protocol"]["name"]
-    if digest(run["card"].get("label_rules", [])) != rules:
+    kept, about = run["card"], run["protocol"]["name"]
+    rules = kept["label_rules_hash"]
+    if digest(kept.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
@@ -196,7 +197,7 @@ def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     if known is not None and digest(known) != rules:
         yield "run.yaml: card.label_rules_hash: not that of the dataset's card"
     real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
-    yield from in_run(differences({name: run["card"][name] for name in real}, real, "card"))
+    yield from in_run(differences({name: kept[name] for name in real}, real, "card"))
 
 
 def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:

@@ -227,11 +227,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    named = named_method(request, card, list(card.modalities), device)
-    # Then missing data, before others are read and weights downloaded.
-    for name in (request.dataset, *(source for step in named.pretraining for source in step.sources)):
-        find.open_dataset(name, request.data_root)
-    grounded(named)
+    _check_there(request, named_method(request, card, list(card.modalities), device))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
@@ -291,6 +287,13 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     known_by = "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
     check_rest_alone(protocol, card.name, plan.overlap, known_by)
     return plan
+
+
+def _check_there(request: Request, named: Method) -> None:
+    """Refuses a method whose data are missing, before others are read and its weights downloaded."""
+    for name in (request.dataset, *(source for step in named.pretraining for source in step.sources)):
+        find.open_dataset(name, request.data_root)
+    grounded(named)
 
 
 def _lay_out(

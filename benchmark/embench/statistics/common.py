@@ -73,7 +73,7 @@ def _told(value: Any) -> str:
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
     """The seeds that all records have, in order. Raises UsageError where there is none."""
-    named = [list(r.manifest.seeds) for r in records]
+    named = [list(r.run["seeds"]) for r in records]
     common = set(named[0]).intersection(*named)
     if not common:
         raise UsageError(
@@ -157,7 +157,7 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
 
 def has_shared_stimuli(of: Record) -> bool:
     """True if all subjects of the study had the same stimuli; False in records that don't say so."""
-    return of.manifest.cohort.design == "shared_stimuli"
+    return bool(of.run["cohort"].get("design") == "shared_stimuli")
 
 
 def has_shared_subjects(of: Record) -> bool:

@@ -175,7 +175,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    design = records[0].manifest.cohort.design
+    design = records[0].run["cohort"].get("design")
     jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
     about = SharedFacts(
         target=target,
@@ -189,7 +189,7 @@ def methods_on_common(records: Sequence[Record], target: str, metric: str | None
         trained=every[0].trained(jackknife),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
         seeds=seeds,
-        more_seeds=any(len(r.manifest.seeds) > len(seeds) for r in records),
+        more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
         shared_stimuli=has_shared_stimuli(records[0]),
     )
     made = []
