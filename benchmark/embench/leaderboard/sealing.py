@@ -68,15 +68,16 @@ def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls, and of
     gains over them, the headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
     kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
+    headlines = scores["headlines"]
     for control, by_target in kept["controls"].items():
         for target, numbers in by_target.items():
             if control in CONSTANT_CONTROLS:
                 by_target[target] = dict(_UNPUBLISHED)
             elif "undefined" not in numbers:
-                headline = scores["headlines"][target]
+                headline = headlines[target]
                 by_target[target] = {name: number for name, number in numbers.items() if name == headline}
     for target, personal in kept.get("personal", {}).items():
-        headline = scores["headlines"][target]
+        headline = headlines[target]
         for name, gains in personal["over"].items():
             personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
     for control in CONSTANT_CONTROLS & kept["differences"].keys():
