@@ -91,7 +91,7 @@ class Layer(nn.Module):
         seen = x.shape[1] if context is None else context.shape[1]
         weights = self.attention.heads * seen if self.training and self.attention.dropout else 0
         row = x.shape[1] * max(weights, self.hidden)
-        return max(1, min(len(x), math.ceil(len(x) * row / LARGEST)))
+        return max(1, math.ceil(len(x) / max(1, LARGEST // row)))
 
     def _layer(self, x: Tensor, mask: Tensor | None, context: Tensor | None) -> Tensor:
         first, second = self.norms

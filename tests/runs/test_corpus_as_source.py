@@ -1,6 +1,7 @@
 """A corpus as what a run is pretrained on: refused where it does not fit, and written down where it does."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,13 +135,23 @@ def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
     ("source", "options", "text"),
     [
         ("corpus+corpus", {}, "duplicate dataset `corpus`"),
-        ("corpus+", {}, "there is no dataset ``"),
+        ("corpus+", {}, "no dataset is named before or after a plus sign"),
+        ("corpus+amigos/all", {}, "beside other data, it would bring in those that are tested"),
         ("corpus+amigos", {"settings": ("encoder.view.kind=unit",)}, "at once"),
     ],
 )
 def test_a_mixture_that_cannot_be_read_in_one_batch_is_refused(data, tmp_path, source, options, text):
     with pytest.raises(UsageError, match=text):
         make_plan(data, source, tmp_path, **options)
+
+
+def test_two_folders_are_two_sources_whatever_they_are_called(data, tmp_path):
+    root = elsewhere(data, tmp_path)
+    shutil.copytree(data / "corpus", tmp_path / "more")
+    plan = make_plan(root / "data", f"{root / 'ecgs'}+{root / 'more'}", root)
+    (stage,) = {s.id: s for s in plan.graph.stages.values() if s.kind == "pretrain"}.values()
+    assert len(stage.params.beside) == 1
+    assert plan.config["pretrainers"] == ["masked_value:corpus+corpus"]
 
 
 def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):

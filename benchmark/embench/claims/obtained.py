@@ -122,5 +122,5 @@ def _finished(request: Request | None, finished: Mapping[str, Result], done: run
     try:
         plan = runner.plan(request)
     except EmbenchError as error:
-        return f"{error.what} ({error.where})" if error.where else error.what
+        return f"{error.what} ({error.where})" if error.where and error.where.startswith("--") else error.what
     return finished.get(plan.id) or done.why_missing(plan).what

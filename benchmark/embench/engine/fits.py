@@ -30,7 +30,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import names_in
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model, Supervised
-from embench.store import open_store
+from embench.store import Store, open_store
 
 
 def of_units(
@@ -297,7 +297,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             if s.rate is not None
         },
     }
-    manifest, *beside = ({**seen, **about} for seen in _seen(stage))
+    manifest, *beside = _seen(stage, about)
     return {
         **_learned(state, folder),
         "rows": len(train),
@@ -323,7 +323,7 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
 
 def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Data without labels in windows; specs; the rows of training and of validation."""
-    params, windows = stage.params, window_grids(stage)
+    params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
     parts: list[Data] = []
     specs: dict[str, InputSpec] = {}
     for (spec, task), (grid, _) in zip(sources_of(stage), windows, strict=True):
@@ -334,7 +334,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
             params.common.device,
             specs=specs or None,
             training=_training(task),
-            memory_bytes=stage.places.get("memory_bytes"),
+            memory_bytes=memory and memory // len(windows),
         )
         parts.append(placed(data, found, specs, params.modalities) if specs else data)
         specs = specs or found
@@ -346,9 +346,9 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _seen(stage: Stage[PretrainParams]) -> Iterator[dict[str, Any]]:
-    """Each dataset of a pretraining, with the hash of its prepared data, subjects, recordings and hours by modality."""
-    for spec, task in sources_of(stage):
+def _seen(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is known `about` a pretraining, and of each dataset: hash, subjects, recordings, hours by modality."""
+    for k, (spec, task) in enumerate(sources_of(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [
             (store.recordings[r], start, stop)
@@ -368,7 +368,15 @@ def _seen(stage: Stage[PretrainParams]) -> Iterator[dict[str, Any]]:
             "recordings": len(entries),
             "hours": hours,
             "licence": stage.places["licences"][spec.store],
+            **about,
+            **({"channels": {m: _called(store, m, names) for m, names in about["channels"].items()}} if k else {}),
         }
+
+
+def _called(store: Store, modality: str, names: list[str]) -> list[str]:
+    """The channels of a source as it calls them: an only one may have another name than in the first source."""
+    own = store.modalities[modality].channels if modality in store.modalities else ()
+    return list(own) if len(own) == len(names) == 1 else names
 
 
 def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:

@@ -22,7 +22,7 @@ from embench.engine.inputs import (
     view_of,
 )
 from embench.engine.rows import view_length
-from embench.engine.source import standardises
+from embench.engine.source import keeps_level, standardises
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, UsageError
 from embench.files import digest
@@ -115,7 +115,8 @@ def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
         UsageError: they differ.
     """
     specs = [input_spec(site, m, part) for site in (one, other)]
-    if specs[0].rate == specs[1].rate and specs[0].shape[1:] == specs[1].shape[1:]:
+    leveled = keeps_level(one.source, m)  # by the first dataset's level, channel by channel
+    if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
         return
     each = [
         f"{' x '.join(map(str, spec.shape[1:]))}" + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs
@@ -124,7 +125,9 @@ def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
         f"{part.short} would read {m} in rows of {each[0]} of {one.name} and of {each[1]} of {other.name} at once",
         where=where,
         expected="rows of one rate and length",
-        hint="a window has the same length in all: --set encoder.view.kind=window --set encoder.view.length_s=10",
+        hint="a window has the same length in all: --set encoder.view.kind=window --set encoder.view.length_s=10"
+        if specs[0].rate == specs[1].rate
+        else "choose another --protocol, or an encoder that has a rate of its own",
     )
 
 

@@ -62,9 +62,9 @@ class PlacedFeed:
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, channels, T) at positions `index` (b,), and their mask (b, T), None where all are whole."""
         x, mask = self.feed.batch_rows(index)
-        placed = x.new_zeros(len(x), self.channels, x.shape[2])
-        placed[:, list(self.at)] = x[:, list(self.read)]
-        return placed, mask
+        laid = x.new_zeros(len(x), self.channels, x.shape[2])
+        laid[:, list(self.at)] = x[:, list(self.read)]
+        return laid, mask
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.data.find import full_name, is_folder
+from embench.data.find import full_name, is_folder, place
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.files import sha256
@@ -41,8 +41,8 @@ def grounded(method: Method) -> Method:
 
 
 def named_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network; nothing is read or
-    downloaded.
+    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network. Nothing is
+    prepared or downloaded.
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
@@ -201,12 +201,24 @@ def _sources(text: str, source: str, request: Request) -> tuple[tuple[str, ...],
     names = several(source)
     if len(names) == 1:
         return names, False
-    called = {name: full_name(name, request.data_root) for name in names}
-    if twice := [name for name in called if list(map(called.get, names)).count(called[name]) > 1]:
+    if "" in names:
+        raise UsageError(
+            "no dataset is named before or after a plus sign",
+            where=f"--pretrainer {text}",
+            expected="datasets joined by plus signs, such as corpus+amigos",
+        )
+    data = [_data_of(name, request) for name in names]
+    if twice := [name for name, own in zip(names, data, strict=True) if data.count(own) > 1]:
         raise UsageError(f"duplicate dataset `{twice[0]}`", where=f"--pretrainer {text}")
-    own = full_name(request.train_dataset or request.dataset, request.data_root)
-    others = tuple(name for name in names if called[name] != own)
+    trained_on = _data_of(request.train_dataset or request.dataset, request)
+    others = tuple(name for name, own in zip(names, data, strict=True) if own != trained_on)
     return others, len(others) < len(names)
+
+
+def _data_of(name: str, request: Request) -> tuple[str, Path]:
+    """The reader and the folder of a dataset: own folders may have one name."""
+    entry, folder = place(name, request.data_root)
+    return entry.full_name, folder.resolve()
 
 
 def _labelled_dataset(dataset: str) -> str:

@@ -34,6 +34,14 @@ from embench.protocols import Protocol
 from embench.store import Store
 
 
+def with_data(request: Request, method: Method) -> Method:
+    """The method. Raises DataError where data of its run are missing, before any are read or weights downloaded."""
+    others = (source for step in method.pretraining for source in step.sources)
+    for name in filter(None, (request.dataset, request.train_dataset, *others)):
+        find.open_dataset(name, request.data_root)
+    return method
+
+
 def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
     """The cohort of every external source of a method that is tested on `test`.
 
@@ -49,6 +57,15 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
                     f"{name} holds subjects of {test.card.name}, so the method would learn from test labels",
                     where=step.option,
                     expected="a dataset of other subjects",
+                )
+            if len(step.sources) + step.own > 1 and find.share_files(name, request.dataset, request.data_root):
+                raise UsageError(
+                    f"{name} holds subjects of {request.dataset}: beside other data, it would bring in those that are "
+                    "tested",
+                    where=step.option,
+                    expected=f"{request.dataset} itself, of which each fold sees its training subjects"
+                    if not request.train_dataset
+                    else "datasets of other subjects",
                 )
             wanted = [target.name for target in test.targets]
             origin = (name, step.labels)
@@ -266,11 +283,22 @@ def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -
 
 
 def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
-    """Refuses to learn from the rows of several datasets at once where they have other channels, rates or lengths.
+    """Refuses to learn from the rows of several datasets at once where they have other channels, rates or lengths, or
+    the run's own subjects are normalised by what they give, and others by all that they have.
 
     Raises:
-        UsageError: they have.
+        UsageError: any of it.
     """
+    if step.own and step.sources and protocol.normalise == "given":
+        raise UsageError(
+            f"under {protocol.name}, subjects are normalised by what they give, and those of other datasets by all "
+            "that they have: a network could tell them apart",
+            where=step.option,
+            expected="one after the other: "
+            + " ".join(
+                f"--pretrainer {each}" for each in (f"{step.part.short}:{'+'.join(step.sources)}", step.part.short)
+            ),
+        )
     first, *others = (_site(protocol, cohort) for cohort in cohorts)
     for other in others:
         for m in method.of(step):

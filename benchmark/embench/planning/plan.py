@@ -27,7 +27,7 @@ from embench.planning.graph import Builder, Graph
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
 from embench.planning.method import grounded, named_method, resolve_method, without_paths
-from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on
+from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
@@ -227,7 +227,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    _check_there(request, named_method(request, card, list(card.modalities), device))
+    grounded(with_data(request, named_method(request, card, list(card.modalities), device)))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
@@ -287,13 +287,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     known_by = "--pretrainer" if source_cohorts else "--pretrained" if started else "encoder.build.weights"
     check_rest_alone(protocol, card.name, plan.overlap, known_by)
     return plan
-
-
-def _check_there(request: Request, named: Method) -> None:
-    """Refuses a method whose data are missing, before others are read and its weights downloaded."""
-    for name in (request.dataset, *(source for step in named.pretraining for source in step.sources)):
-        find.open_dataset(name, request.data_root)
-    grounded(named)
 
 
 def _lay_out(

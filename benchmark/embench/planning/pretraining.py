@@ -120,10 +120,11 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     workers = request.workers or default_workers({"cpu"})
     store = find.prepared(names[0], request.data_root, protocol, workers)
     method = resolve_method(request, card, list(store.modalities), device)
-    step = method.pretraining[0]
+    steps = [replace(step, own=False, option=f"--corpus {'+'.join(names)}") for step in method.pretraining]
+    step = steps[0]
     sources = tuple(source_of(name, step, method, (), request, protocol, workers) for name in names)
     check_mixed(method, step, protocol, sources)
     places = {**data_places(*sources), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
-    stages = {step.modality: external_stage(method, step, sources, setting, seed, {}) for step in method.pretraining}
+    stages = {step.modality: external_stage(method, step, sources, setting, seed, {}) for step in steps}
     return PretrainingPlan(request, protocol, method, names, sources, seed, method.device, stages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -282,7 +283,7 @@ def recorded_root(config: Mapping[str, Any]) -> Path | None:
 
 def _fitting(hint: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
-        value = [f"{name}={each}" for name, each in value.items()]
+        value = [f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items()]
     if hint == tuple[str, ...]:
         return (value,) if isinstance(value, str) else tuple(value or ())
     if hint == str | None and value is not None:

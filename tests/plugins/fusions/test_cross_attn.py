@@ -143,8 +143,9 @@ def test_a_batch_that_is_too_large_for_a_cpu_goes_through_a_layer_in_parts(
     """Each part drops what it would drop by itself, once for its tokens and again, the same, for the gradient."""
     torch.manual_seed(0)
     layer = Layer(8, 2, 16, 0.5)
-    x, mask = torch.randn(6, 5, 8), torch.ones(6, 5, dtype=torch.bool)
-    context = torch.randn(6, 5, 8) if asked else None
+    x, context = torch.randn(6, 5, 8), torch.randn(6, 4, 8) if asked else None
+    mask = torch.rand(6, 4 if asked else 5) < 0.6
+    mask[:, 0] = True
 
     def trained(rows: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
         torch.manual_seed(1)
