@@ -12,7 +12,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench board board-more curve interop
-.PHONY: rates personal fuzz mutants sealed pairs-gpu gpu install browser cluster clean
+.PHONY: rates personal fuzz mutants sealed papers pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -122,6 +122,9 @@ mutants: setup
 
 sealed: setup
 	$(PROOF) sealed
+
+papers: setup
+	$(PROOF) papers
 
 # Everything that is measured, side by side; `make bench ONLY="startup steps"` measures some of it. Where the peer can't be
 # installed, the table says so, and the rest is measured.

@@ -12,7 +12,7 @@ from typing import Any
 from bench.boards import BOARDS
 from bench.boards.rows import groups
 from bench.scaling import WORK
-from embench.engine.fits import window_grid
+from embench.engine.fits import window_grids
 from embench.engine.source import grid_of
 from embench.engine.stage import Stage
 from embench.leaderboard.export import board_name
@@ -87,7 +87,7 @@ def rows_of(stage: Stage[Any]) -> float:
         return float(len(task["recording"]))
     params, train = stage.params, task["role"] == 0
     if stage.kind == "pretrain" and "y" not in task:
-        rows = float(train[window_grid(stage).unit].sum())
+        rows = float(sum((role == 0).sum() for _, role in window_grids(stage)))
     else:
         where = (task[name][train] for name in ("recording", "start", "stop"))
         rows = float(len(grid_of(params.modalities, params.recipe.view, *where)))

@@ -76,7 +76,7 @@ def test_the_commands_that_come_next_end_with_a_headline(kind, write, workplace,
     monkeypatch.chdir(workplace)
     made = write(kind, "mine")
     for line in made.try_it:
-        program, *words = shlex.split(line.replace("\\\n", " "))
+        program, *words = shlex.split(line)
         assert program == "embench"
         if words[:2] == ["data", "synthesize"] and Path("data", words[2]).exists():
             continue  # as most kinds, an earlier one has made these data

@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 from embench import registry
-from embench.claims.obtained import examine_tables, requests_of_tables
+from embench.claims.obtained import examine_tables, notes_on_tables, requests_of_tables
+from embench.claims.page import claims_page
 from embench.claims.printed import printed_tables
 from embench.errors import UsageError
 from embench.runs import run as runner
+from embench.sets.paper import examine_paper
 
 PAPERS = {tables.paper: tables for tables in printed_tables()}
 PAGES = Path(__file__).parents[2] / "docs" / "papers"
@@ -91,6 +93,16 @@ def test_each_number_is_listed_with_what_it_needs(embench):
     assert "no paper `wu2022`" in embench("claims", "wu2022", "--printed").err
 
 
+def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are():
+    unread = claims_page([], [], [], [], [], notes_on_tables("wu2023", "wesad"))
+    assert [f"Not read: table {number}, " in unread for number in (2, 3, 4)] == [True] * 3
+    assert "could not be read" in unread
+    notes = notes_on_tables("vazquez2022", "amigos/all")
+    assert notes[0] == "± is the half width of the 95 % interval over folds."
+    assert notes[1].startswith("Of amigos, with `--dataset amigos`: EEG, AMIGOS authors; ")
+    assert "calls it not comparable" in notes_on_tables("vazquez2022", "amigos")[0]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -117,10 +129,14 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     basic, proposed = requests_of_tables("woo2023", "amigos", options)
     done = runner.grid([proposed.own], workers=1)
     results = examine_tables("woo2023", "amigos", options, done)
-    assert {result.reason for result in results if result.row == basic.row} == {"not finished"}
+    assert {result.reason for result in results if result.row == basic.row} == {"it was not run"}
     own = [result for result in results if result.row == proposed.row]
     assert [result.cells["printed"] for result in own][:2] == ["91.68 %", "90.91 %"]
     for result in own:
         assert result.synthetic
         assert result.obtained == done.results[0].scores.score(result.target, result.metric)
     assert len(results) == 12
+    assert {result.cells["under subject-independent-v3"] for result in results} == {"it was not run"}
+    found = examine_paper("woo2023", "amigos", options, done, [(basic.own, "signals come at 4 Hz")])
+    assert {row.reason for row in found.printed if row.row == basic.row} == {"signals come at 4 Hz"}
+    assert "side b failed: signals come at 4 Hz" in {row.reason for row in found.rows}

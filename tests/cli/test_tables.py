@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 from embench.claims.examine import ClaimResult
 from embench.claims.files import select_claims
+from embench.claims.obtained import PrintedResult
+from embench.claims.printed import printed_tables
 from embench.cli import claims
 from embench.cli.tables import TableColumn, field, show_table
 from embench.records.scores import Score
@@ -31,6 +33,15 @@ def test_a_table_without_rows_is_not_printed(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_names_without_room_are_folded_at_their_parts_and_numbers_are_not(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = dict.fromkeys(("setting", "score"), "fusion.build.attention=false sensitivity_specificity 0.12345678")
+    show_table([long | dict.fromkeys(("under woo2023-group", "published", "measured", "verdict"), "-0.12345678")])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert {"sensitivity_", "specificity", "attention=", "0.12345678", "-0.12345678"} <= {*text.split()}
+
+
 def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     (claim,) = select_claims("woo2023", ("W1",))
@@ -41,3 +52,20 @@ def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monke
     text = capsys.readouterr().out
     assert "+0.032 [+0.010, +0.050]" in text
     assert "a 2 min, b 30 s" in text
+
+
+def test_a_long_reason_stands_once_below_the_numbers_that_it_is_of(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    tables = next(each for each in printed_tables() if each.paper == "strizhkova2024")
+    reason = "the weights cannot be downloaded (MCG-NJU/videomae-base)"
+    rows = [
+        PrintedResult(tables, row, *number, reason=reason, why_not_fixed=reason)
+        for row in tables.rows
+        for number in row.numbers()
+    ]
+    claims.print_claims([], [], [], [], rows, ["Of deap: more."])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("downloaded") == 1
+    assert f"(1) {reason}\nOf deap: more." in text
+    assert text.count("(1)") == 2 * len(rows) + 1

@@ -279,6 +279,22 @@ def shared(root, cache):
     return report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
 
 
+@pytest.mark.parametrize("names", [("stress", "calm"), ("calm", "stress")])
+def test_report_names_labels_in_one_order_whatever_the_reader_gives_first(root, tmp_path, names):
+    class Two(Small):
+        def recordings(self, subject):
+            for recording in super().recordings(subject):
+                yield replace(recording, labels=dict.fromkeys(names, recording.labels["stress"]))
+
+    report, reader = DataReport(), Two(root)
+    checked = check_dataset_files(reader, "tests/small", tmp_path / "cache", visit=report.add)
+    document = report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
+    assert [*document["labels"]] == sorted(document["labels"])
+    recordings = document["subjects"][0]["recordings"]
+    assert [*recordings[0]["labels"]] == sorted(recordings[0]["labels"])
+    assert len(document["labels"]) == 2
+
+
 def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):
     values = [round(0.1234 + 0.0171 * k, 4) for k in range(160)]
     write(root, "Maria", eda=[values], stress=[7.625], times=[3.875])

@@ -211,6 +211,7 @@ def test_no_weights_of_that_name(shared, embench, tmp_path):
     other.write_bytes(b"")
     done = embench(*shared.line("--modalities", "ecg", "--pretrained", other))
     assert (done.code, "not a safetensors file" in done.err) == (2, True)
+    assert "embench weights convert" in done.err
 
 
 def test_one_subject_cannot_be_split(embench, tmp_path):

@@ -30,5 +30,10 @@ def test_an_option_may_be_given_in_the_form_that_comes_easiest():
     )
 
 
+def test_settings_may_be_a_mapping():
+    asked = request_of(dataset="wesad", encoder="cnn_tf", set={"encoder.lr": 1e-4, "fusion.build.C": 0.5})
+    assert asked.settings == ("encoder.lr=0.0001", "fusion.build.C=0.5")
+
+
 def test_every_field_of_a_request_has_its_option():
     assert sorted(option.field for option in OPTIONS) == sorted(field.name for field in fields(Request))

@@ -11,6 +11,7 @@ from ..mutants.faults import load
 from ..sealed.boards import DATASETS as SEALED
 from ..truth.added import CELLS as ADDED
 from ..truth.allowance import CELLS
+from ..truth.papers import PAPERS
 from ..truth.personal import DESIGNS
 from ..truth.test_every_dataset import SMALL
 
@@ -76,4 +77,8 @@ PROOFS: dict[str, Parts] = {
         **{of: (*PYTHON, "tests.mutants", "run", *(f.name for f in load(of))) for of in ("planted", "drawn")},
     },
     "sealed": dict(_sealed()),
+    "papers": {
+        **{f"{name} {on}": (*PYTHON, "tests.truth.papers", name, on) for name in PAPERS for on in PAPERS[name]},
+        **{name: (*PYTEST, "-m", "slow", f"tests/docs/test_{name}.py") for name in ("papers", "memory")},
+    },
 }

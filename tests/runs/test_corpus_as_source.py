@@ -1,13 +1,18 @@
 """A corpus as what a run is pretrained on: refused where it does not fit, and written down where it does."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from embench import registry
 from embench.data.find import place, share_files
+from embench.engine.work import run_stage
+from embench.errors import UsageError
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench_plugins.datasets.amigos.synthetic import short as amigos
@@ -105,10 +110,10 @@ def elsewhere(data: Path, root: Path) -> Path:
     return root
 
 
-def make_plan(data: Path, source: str, root: Path) -> Plan:
+def make_plan(data: Path, source: str, root: Path, modalities: str = "ecg", **options) -> Plan:
     request = Request(
-        "amigos", ("cnn_tf",), pretrainers=(f"masked_value:{source}",), modalities="ecg", recipe="quick", seeds="0",
-        targets="arousal", device="cpu", workers=1, data_root=data, runs=root / "runs",
+        "amigos", ("cnn_tf",), pretrainers=(f"masked_value:{source}",), modalities=modalities, recipe="quick",
+        seeds="0", targets="arousal", device="cpu", workers=1, data_root=data, runs=root / "runs", **options,
     )  # fmt: skip
     return make(request)
 
@@ -124,6 +129,29 @@ def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
         assert plan.config["pretrained_on"] == ["embench_plugins/corpus"]
     assert share_files(str(root / "ecgs"), "corpus", data)
     assert not share_files(str(root / "ecgs"), "amigos", data)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "text"),
+    [
+        ("corpus+corpus", {}, "duplicate dataset `corpus`"),
+        ("corpus+", {}, "no dataset is named before or after a plus sign"),
+        ("corpus+amigos/all", {}, "beside other data, it would bring in those that are tested"),
+        ("corpus+amigos", {"settings": ("encoder.view.kind=unit",)}, "at once"),
+    ],
+)
+def test_a_mixture_that_cannot_be_read_in_one_batch_is_refused(data, tmp_path, source, options, text):
+    with pytest.raises(UsageError, match=text):
+        make_plan(data, source, tmp_path, **options)
+
+
+def test_two_folders_are_two_sources_whatever_they_are_called(data, tmp_path):
+    root = elsewhere(data, tmp_path)
+    shutil.copytree(data / "corpus", tmp_path / "more")
+    plan = make_plan(root / "data", f"{root / 'ecgs'}+{root / 'more'}", root)
+    (stage,) = {s.id: s for s in plan.graph.stages.values() if s.kind == "pretrain"}.values()
+    assert len(stage.params.beside) == 1
+    assert plan.config["pretrainers"] == ["masked_value:corpus+corpus"]
 
 
 def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
@@ -191,6 +219,19 @@ class TestPretraining:
         assert seen["subjects"] == subjects
         assert seen["hours"][modality] == pytest.approx(subjects * 44 / 3600, abs=0.001)
         assert len(seen["store"]) == 16
+
+    def test_electrodes_beside_a_dataset_are_matched_by_name_in_any_order(self, data, tmp_path):
+        """The order in which a corpus has its electrodes changes nothing in what is learned from both."""
+        order = "F7, F3, T7, P7, O1, O2, P8, T8, F4, F8"
+        other = ", ".join(reversed(order.split(", ")))
+        weights = []
+        for folder in (data, renamed(data, tmp_path / "data", order, other)):
+            plan = make_plan(folder, "corpus+amigos", tmp_path, modalities="eeg", settings=QUICK[1::2])
+            stage = next(s for s in plan.graph.stages.values() if s.kind == "pretrain")
+            run_stage(stage, tmp_path / "stages")
+            weights.append(load_file(tmp_path / "stages" / stage.id / "weights.safetensors"))
+        assert stage.params.beside
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
     def test_on_real_recordings(self, data, tmp_path, embench):
         samples = os.environ.get("EMBENCH_TEST_DATA")

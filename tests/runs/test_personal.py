@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from embench.runs.tuning import tune
 
 from ..tiny.giving import bench, giving
 from ..tiny.running import Bench
-from ..tiny.world import plugin
+from ..tiny.world import make_subjects, plugin, write
 
 __all__ = ["bench", "giving"]
 FAST = {"settings": ("encoder.epochs=1",), "modalities": "ecg,eda"}
@@ -67,6 +68,14 @@ def test_what_is_given_goes_with_other_options(bench: Bench, options: dict[str, 
     done = bench.run("Pool", fusion="late", given="2", **{**FAST, **options})
     assert all(np.isfinite(value) for value in scores(done).values())
     assert scores(done, "slice_normalised").keys() == scores(done).keys()
+
+
+def test_units_that_normalise_are_not_mixed_with_sessions_that_do(bench: Bench, tmp_path: Path) -> None:
+    data = write(tmp_path, make_subjects(3), dataset="Other", seed=5)
+    (data / "Tiny").symlink_to(bench.data / "Tiny")
+    mixed = Bench(data, bench.runs, protocol=bench.protocol)
+    with pytest.raises(UsageError, match="a network could tell them apart"):
+        mixed.plan("Pool", given="2", pretrainers=(f"masked_value:{plugin('Other')}+{plugin('Tiny')}",), **FAST)
 
 
 @pytest.mark.slow

@@ -13,10 +13,11 @@ from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.export import why_not_publishable
-from embench.planning.graph import external_stage
 from embench.planning.origins import source_of
+from embench.planning.pretraining_stages import external_stage
 from embench.planning.request import Request
 from embench.planning.setting import Setting, data_places
+from embench.planning.weights import data_seen
 from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
@@ -168,14 +169,61 @@ def test_a_step_goes_on_from_the_last_ones_weights(two):
     assert not equal(learned, after)
 
 
+def test_several_datasets_are_pretrained_on_as_one(two):
+    alone = {}
+    for name in (OTHER, KINDS, f"{OTHER}+{KINDS}"):
+        plan = two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{name}",))
+        (stage,) = {s.id: s for s in plan.graph.stages.values() if s.kind == "pretrain"}.values()
+        alone[name] = run_stage(stage, two.runs / "stages")
+    both = alone[f"{OTHER}+{KINDS}"]
+    assert both["rows"] == alone[OTHER]["rows"] + alone[KINDS]["rows"]
+    assert data_seen(both) == [alone[OTHER]["manifest"], alone[KINDS]["manifest"]]
+    assert plan.config["pretrained_on"] == sorted(full_name(name, two.data) for name in (OTHER, KINDS))
+    assert plan.overlap == "none"
+
+
+def test_beside_other_datasets_only_a_folds_training_subjects_are_pretrained_on(two):
+    plan = two.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}+{TINY}",))
+    mixed, alone, other = (
+        [
+            s
+            for s in two.plan("Pool", modalities="ecg", pretrainers=(name,)).graph.stages.values()
+            if s.kind == "pretrain"
+        ]
+        for name in (f"masked_value:{OTHER}+{TINY}", "masked_value", f"masked_value:{OTHER}")
+    )
+    assert len(mixed) == len(alone) == 3  # one of each fold
+    results = [[run_stage(stage, two.runs / "stages") for stage in stages] for stages in (mixed, alone, other)]
+    for both, own in zip(*results[:2], strict=True):
+        assert data_seen(both) == [own["manifest"], results[2][0]["manifest"]]
+        assert both["rows"] == own["rows"] + results[2][0]["rows"]
+        assert both["val_rows"] == own["val_rows"]
+    assert (plan.overlap, plan.config["pretrained_on"]) == ("none", [full_name(OTHER, two.data)])
+
+
+def test_weights_of_several_datasets_say_what_they_saw(two, tmp_path):
+    made = pretrained(mended(two, tmp_path), f"{OTHER}+{KINDS}")
+    assert [seen["dataset"] for seen in made.manifest["seen"]] == [full_name(name, None) for name in (OTHER, KINDS)]
+    overlap = {
+        name: Bench(two.data, two.runs, name, two.protocol).plan(modalities="ecg", pretrained=str(made.folder)).overlap
+        for name in ("Tiny", "Kinds")
+    }
+    assert overlap == {"Tiny": "none", "Kinds": "unlabelled_target"}
+
+
+def test_labels_of_several_datasets_are_not_learned_at_once(two):
+    with pytest.raises(UsageError, match="learns from the labels of one dataset"):
+        two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{OTHER}+{KINDS}",))
+
+
 @pytest.mark.parametrize("target", ["arousal", "arousal_value", "state"])
 def test_labels_of_every_kind_are_learned(two, target):
     """The loss falls, and the stage says which target it was."""
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
     (step,) = plan.method.pretraining
-    source = source_of(step, plan.method, [target], plan.request, plan.protocol, 1)
+    source = source_of(KINDS, step, plan.method, [target], plan.request, plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
-    stage = external_stage(plan.method, step, source, setting, 0, {})
+    stage = external_stage(plan.method, step, [source], setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
     assert result["manifest"]["targets"] == [target]
     history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()

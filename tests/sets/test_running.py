@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from embench.records.record import read_run
 from embench.sets.files import find_set
 from embench.sets.forecast import forecast_rows, has_finished
 from embench.sets.rows import baseline_rows
+from embench.sets.table import board_rows
+from embench.statistics.result import Result
 
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
+BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
 SET = """name: mine-v1
 summary: Two estimators and a network.
 core:
@@ -198,6 +202,13 @@ def test_without_a_set_it_is_simple_estimators_on_features(embench, bench):
     assert {row["row"].partition(" on ")[0] for row in plan["rows"]} == {
         f"handcrafted + {name}" for name in ("logreg", "svm", "boosting")
     }
+
+
+def test_methods_that_differ_in_settings_alone_are_told_apart():
+    found = [Result.read(path) for path in sorted(BOARD.glob("unet_se-modality_aware-*"))]
+    names = {row["method"] for row in board_rows(found) if row["role"] == "baseline"}
+    plain = "unet_se + modality_aware on ecg, eeg"
+    assert names == {plain, f"{plain}, fusion.build.attention=false"}
 
 
 def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):

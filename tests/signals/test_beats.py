@@ -90,3 +90,8 @@ def test_missed_and_invented_beats_leave_no_interval():
         assert len(times) >= 36
     assert intervals(beats[:1], 100)[0].size == 0
     assert intervals(beats[:2], 100)[1].tolist() == [1.0]
+
+
+def test_a_pulse_wave_too_slow_for_its_band_is_refused_with_the_rate_that_is_needed():
+    with pytest.raises(ValueError, match=r"more than 16 Hz, and this one has 4$"):
+        ppg_peaks(np.sin(np.arange(240) / 4), 4.0)

@@ -210,7 +210,7 @@ def _sources(
     run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
     """Name -> data of each other pretraining source, and the names of unavailable ones."""
-    names = [step.source for step in planned.method.pretraining if step.source] if planned else []
+    names = [name for step in planned.method.pretraining for name in step.sources] if planned else []
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
     found: dict[str, Store] = {}

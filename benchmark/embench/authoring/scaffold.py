@@ -23,7 +23,7 @@ NO_AUTHOR = "TODO: your name"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MADE = "embench data synthesize amigos --out data/amigos --subjects 18 --length-s 30"  # enough for a headline
-_SHORT = "--recipe quick --seeds 0 \\\n    --data-root data"
+_SHORT = "--recipe quick --seeds 0 --data-root data"
 _RUN = f"embench run --dataset amigos --target arousal {_SHORT} --modalities"
 
 

@@ -233,7 +233,8 @@ def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) 
         try:
             found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
-            rows.append(replace(_missing(pair, error), target=target, **about))
+            # What to do is advice on a comparison of one's own: a claim states its score.
+            rows.append(replace(_missing(pair, error), what_to_do="", target=target, **about))
             continue
         gap = found.difference
         size = size_verdict(published[target], gap.low, gap.high) if target in published else None

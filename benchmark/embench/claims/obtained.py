@@ -14,7 +14,6 @@ from embench.records.scores import Score
 from embench.records.wording import format_score
 from embench.runs import run as runner
 from embench.snapshot import snapshot
-from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 
 
@@ -45,7 +44,7 @@ def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> 
 @dataclass(frozen=True)
 class PrintedResult:
     """A printed number beside what its run obtained under the paper's protocol, and the headline under the fixed one;
-    None where there is none, under the paper's for the `reason`."""
+    None where there is none, for the `reason` and `why_not_fixed`."""
 
     tables: Printed
     row: PrintedRow
@@ -56,12 +55,13 @@ class PrintedResult:
     fixed: Score | None = None
     headline: str = ""
     reason: str = ""
+    why_not_fixed: str = ""
     synthetic: bool = False
 
     @property
     def cells(self) -> dict[str, str]:
         """The cells of a table, title -> text."""
-        under_fixed = f"{metric_facts(self.headline).title} {format_score(self.fixed)}" if self.fixed else "-"
+        fixed = format_score(self.fixed) if self.fixed else self.why_not_fixed
         return {
             "table": ", ".join(self.row.tables),
             "row": self.row.row,
@@ -69,8 +69,23 @@ class PrintedResult:
             "score": self.metric,
             "printed": self.tables.in_words(self.figures),
             "obtained": format_score(self.obtained) if self.obtained else self.reason,
-            f"under {Request.protocol}": under_fixed,
+            f"under {Request.protocol}": f"{self.headline} {fixed}".lstrip(),
         }
+
+
+def notes_on_tables(paper: str, dataset: str) -> list[str]:
+    """What must be known to read a paper's tables on a dataset, in sentences: what stands behind ±, remarks, and which
+    tables and rows are not there."""
+    notes, elsewhere = [], dict[str, list[str]]()
+    for tables in printed_tables(paper):
+        own = [row for row in tables.rows if row.dataset == dataset]
+        spread = any(len(figures) > 1 for row in own for _, _, figures in row.numbers())
+        notes += [f"± is the {tables.spread}."] if spread else []
+        notes += [f"{row.row}: {row.remarks}." for row in own if row.remarks]
+        for row in (row for row in tables.rows if row.dataset != dataset):
+            elsewhere.setdefault(row.dataset, []).append(row.row)
+        notes += [f"Not read: table {unread.table}, {unread.what}: {unread.why}." for unread in tables.unread]
+    return notes + [f"Of {name}, with `--dataset {name}`: {'; '.join(rows)}." for name, rows in elsewhere.items()]
 
 
 @snapshot()
@@ -81,26 +96,31 @@ def examine_tables(
     finished = {result.id: result for result in done.results}
     results = []
     for each in requests_of_tables(paper, dataset, options):
-        own, fixed = (_finished(request, finished) for request in (each.own, each.fixed))
+        own, fixed = (_finished(request, finished, done) for request in (each.own, each.fixed))
         for target, metric, figures in each.row.numbers():
             about: dict[str, Any] = {}
             if isinstance(own, str):
                 about["reason"] = own
             else:
                 score, synthetic = own.scores.score(target, metric), own.manifest["dataset"]["synthetic"] is not None
-                about = {"obtained": score, "reason": "" if score else "undefined", "synthetic": synthetic}
-            if not isinstance(fixed, str) and (headline := fixed.scores.headlines.get(target)):
-                about |= {"fixed": fixed.scores.score(target, headline), "headline": headline}
+                about = {"obtained": score, "reason": own.scores.why_undefined(target, metric), "synthetic": synthetic}
+            if isinstance(fixed, str):
+                about["why_not_fixed"] = fixed
+            elif headline := fixed.scores.headlines.get(target):
+                score = fixed.scores.score(target, headline)
+                about |= {"fixed": score, "headline": headline, "why_not_fixed": "" if score else "not estimable"}
+            else:
+                about["why_not_fixed"] = "no such target"
             results.append(PrintedResult(each.tables, each.row, target, metric, figures, **about))
     return results
 
 
-def _finished(request: Request | None, finished: Mapping[str, Result]) -> Result | str:
+def _finished(request: Request | None, finished: Mapping[str, Result], done: runner.GridResult) -> Result | str:
     """A request's run, or why there is none."""
     if request is None:
         return "no such target"
     try:
         plan = runner.plan(request)
     except EmbenchError as error:
-        return error.what
-    return finished.get(plan.id, "not finished")
+        return f"{error.what} ({error.where})" if error.where and error.where.startswith("--") else error.what
+    return finished.get(plan.id) or done.why_missing(plan).what

@@ -9,7 +9,6 @@ from embench.claims.examine import ClaimResult
 from embench.claims.files import AnyClaim, Claim, UntestedClaim
 from embench.claims.measured import Measured
 from embench.claims.obtained import PrintedResult
-from embench.records.cost import format_duration
 from embench.records.wording import format_figure, format_score
 from embench.texts import markdown, table_in_markdown
 
@@ -34,6 +33,7 @@ def claims_page(
     values: Sequence[Measured],
     untested: Sequence[UntestedClaim],
     printed: Sequence[PrintedResult],
+    notes: Sequence[str],
 ) -> str:
     """A page in Markdown with what papers printed and what was obtained side by side, number by number, then claim by
     claim; text beside the tables says what was not, and why."""
@@ -41,11 +41,12 @@ def claims_page(
     every: list[ClaimResult | Measured | PrintedResult] = [*rows, *values, *printed]
     if any(row.synthetic for row in every):
         parts.append("**SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.**\n")
-    if printed:
-        cells = [row.cells for row in printed]
+    parts.append("## Tables\n")
+    cells, reasons = printed_cells(printed)
+    if cells:
         lines = [[markdown(text) for text in row.values()] for row in cells]
-        parts += ["## Tables\n", table_in_markdown(lines, list(cells[0])), ""]
-        parts += [f"± is the {spread}.\n" for spread in {row.tables.spread: None for row in printed} if spread]
+        parts += [table_in_markdown(lines, list(cells[0])), ""]
+    parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))
@@ -77,6 +78,19 @@ def _section(
     ]
     parts += [f"{markdown(' '.join(filter(None, place)))}: {markdown(why)}\n" for *place, why in dict.fromkeys(rest)]
     return [*parts, f"{markdown(claim.remarks)}\n"] if claim.remarks else parts
+
+
+def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
+    """The cells of numbers in tables, title -> text, and the reasons that stand below a table, by the marks that stand
+    for them in it."""
+    reasons = [text for row in printed for text in (row.reason, row.why_not_fixed) if len(text) > _SHORT]
+    marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
+    cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]
+    return cells, [f"{mark} {text}" for text, mark in marks.items()]
+
+
+_SHORT = 20
+"""The characters of a reason that stands in a cell, at most."""
 
 
 def measured_cells(row: Measured) -> dict[str, str]:
@@ -111,10 +125,9 @@ def compared_cells(row: ClaimResult) -> dict[str, str]:
         "protocol": row.protocol,
         "score": row.metric,
         "published": format_figure(row.published, "+.3f"),
-        "measured (a - b)": format_score(row.difference, "+.3f"),
+        "a - b": format_score(row.difference, "+.3f"),
         "p, Holm": format_figure(row.corrected, ".3g"),
         "verdict": f"{row.verdict} (could show {format_figure(row.smallest)})" if shown else str(row.verdict),
         "size": row.size or "-",
-        "cost": ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items()),
         "recipe": row.recipe,
     }

@@ -115,7 +115,7 @@ def baselines(
     console.answer(as_json, document, lambda: _print_board(f"{_title(found, level)}, on {dataset}", board, every))
     folder = able[0].plan.folder.parent
     if found.paper:
-        _paper_page(found.paper, dataset, options, done, folder, show=not as_json)
+        _paper_page(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
     figures = write_figures(board, folder, found.name) if mine & {result.id for result in every} else []
     with Progress() as progress:
         kept = write_folder(found, level, options, able, unfit, report, progress.event)
@@ -137,22 +137,34 @@ def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[
     from embench.cli import show
     from embench.sets.table import board_cells
 
-    cells = board_cells(board)
-    columns = [field(name, name) for name in (cells[0] if cells else ())]
-    show_table(cells, fitting(cells, columns, ["run", "over its best control"]), title=title)
-    show.run_folders(runs)
+    panels, named = grouped((row["protocol"], row) for row in board), True
+    for protocol, rows in panels.items():
+        cells = board_cells(rows)
+        columns = [field(name, name) for name in cells[0]]
+        kept = fitting(cells, columns, ["run", "over its best control"])
+        named &= "run" in {column.title for column in kept}
+        show_table(cells, kept, title=f"{title}, {protocol}" if len(panels) > 1 else title)
+    show.run_folders(runs, named=named)
 
 
 def _paper_page(
-    paper: str, dataset: str, options: Mapping[str, Any], done: GridResult, folder: Path, *, show: bool
+    paper: str,
+    dataset: str,
+    options: Mapping[str, Any],
+    rows: tuple[GridResult, Sequence[BaselineRow]],
+    folder: Path,
+    *,
+    show: bool,
 ) -> None:
-    """Writes what a paper printed and what was obtained side by side as a page, and prints it where it is to `show`."""
+    """Writes what a paper printed and what was obtained side by side as a page, and prints it where it is to `show`.
+    `rows`: what is done of them, and those that do not fit."""
     from embench.claims.page import claims_page
     from embench.cli.claims import print_claims
     from embench.files import make_folder, write_text
     from embench.sets.paper import examine_paper
 
-    found = examine_paper(paper, dataset, options, done)
+    done, unfit = rows
+    found = examine_paper(paper, dataset, options, done, ((row.request, row.reason) for row in unfit))
     make_folder(folder)
     write_text(folder / f"{paper}.md", claims_page(*found))
     if show:

@@ -12,9 +12,10 @@ from embench import registry
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, with_options
 from embench.cli.progress import Progress
-from embench.cli.tables import TableColumn, field, fields, grouped, show_table
+from embench.cli.tables import TableColumn, field, fields, fitting, grouped, show_table
 from embench.data.locations import data_folder
 from embench.errors import EmbenchError
+from embench.records.cost import format_duration
 
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult
@@ -168,6 +169,7 @@ def print_claims(
     values: Sequence[Measured],
     untested: Sequence[UntestedClaim],
     printed: Sequence[PrintedResult] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Prints what was obtained of the numbers in tables, what was compared and measured, claim by claim, and the claims
     that cannot be tested yet."""
@@ -177,14 +179,16 @@ def print_claims(
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in [*every, *printed])
     warn_of_synthetic(generated)
-    show_table((row.cells for row in printed), title="tables")
+    _print_printed(printed, notes)
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         dataset = own[0].dataset if own else next(iter(claim.datasets))
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.echo(f"a: {options_line(claim.options('a', dataset))}")
-        console.echo(f"b: {options_line(claim.options('b', dataset))}")
-        show_table(compared_cells(row) for row in own if row.status == "compared")
+        console.wrapped(f"a: {options_line(claim.options('a', dataset))}")
+        console.wrapped(f"b: {options_line(claim.options('b', dataset))}")
+        compared = [row for row in own if row.status == "compared"]
+        cost = (", ".join(f"{side} {format_duration(s)}" for side, s in row.cost.items()) for row in compared)
+        _show_cells([compared_cells(row) | {"cost": text} for row, text in zip(compared, cost, strict=True)])
         rest = [((row.status, row.dataset, row.target, row.reason), row.protocol) for row in own]
         for (status, *place, reason), protocols in grouped(each for each in rest if each[0][0] != "compared").items():
             line = f"{status}: {' '.join(filter(None, place))} ({', '.join(protocols)})"
@@ -202,6 +206,28 @@ def print_claims(
     warn_of_synthetic(generated)
 
 
+def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> None:
+    """Prints what was obtained of the numbers in tables, and what must be known to read it."""
+    from embench.claims.page import printed_cells
+
+    cells, reasons = printed_cells(printed)
+    columns = [field(name, name) for name in (cells[0] if cells else ())]
+    show_table(cells, fitting(cells, columns, ["table"]), title="tables")
+    for note in (*reasons, *notes):
+        console.wrapped(note)
+    if reasons or notes:
+        console.echo()
+
+
+def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:
+    """Prints a table for each dataset and protocol, without columns that hold nothing, and with cost and sizes where
+    they fit."""
+    for place, own in grouped((f"{row['dataset']}, {row['protocol']}", row) for row in rows).items():
+        filled = {name for row in own for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
+        columns = [field(name, name) for name in own[0] if name in filled]
+        show_table(own, fitting(own, columns, ["recipe", "cost", "of", "size"]), title=place)
+
+
 def _print_measured(values: Sequence[Measured]) -> None:
     """Prints claims that compare no scores: the measured values, and their range if the claim is right."""
     from embench.claims.page import measured_cells, options_line
@@ -210,8 +236,8 @@ def _print_measured(values: Sequence[Measured]) -> None:
         about = own[0].claim
         console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)
         for name, run in about.runs.items():
-            console.echo(f"{name}: {options_line(run.stated)}")
-        show_table(measured_cells(row) for row in own if row.status == "measured")
+            console.wrapped(f"{name}: {options_line(run.stated)}")
+        _show_cells([measured_cells(row) for row in own if row.status == "measured"])
         for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
             console.wrapped(f"{protocol} leaks: {what}")
         for row in own:

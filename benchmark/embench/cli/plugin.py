@@ -46,7 +46,7 @@ def new_plugin(
     path = shlex.quote(place if package.folder.is_absolute() else f"./{place}")
     console.echo(f"next:\n  pip install -e {path}")
     for line in (f"embench plugin check {package.package}", *package.try_it):
-        console.echo(f"  {line}")
+        console.command(line)
 
 
 @plugin_app.command("check")

@@ -81,10 +81,10 @@ def results(found: Sequence[Result]) -> None:
     run_folders(found)
 
 
-def run_folders(found: Sequence[Result]) -> None:
-    """Prints where runs lie, and what must be known to read a table of them."""
+def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
+    """Prints where runs lie, and what must be known to read a table of them, which may have no room for their names."""
     for folder in dict.fromkeys(each.folder.parent for each in found):
-        console.echo(f"runs: {folder}, in folders whose names end as in the column run")
+        console.echo(f"runs: {folder}" + (", in folders whose names end as in the column run" if named else ""))
     for leaking in {each.manifest["protocol"]["name"]: each.manifest for each in found}.values():
         _warn_of_leaks(leaking)
     warn_of_synthetic(any(each.synthetic for each in found))

@@ -121,11 +121,12 @@ _PAD = 2
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
 """A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
 
-_STEP = re.compile(r"\S(?:(?!(?<=\w[-/])(?=\w))\S)*")
-"""A piece of a cell that has no room for its longest path, which ends with a slash, too."""
+_STEP = re.compile(r"\S(?:(?!(?:(?<=[^\W\d][-/.=])|(?<=\w_))(?=\w))\S)*")
+"""A piece of a cell that has no room for its longest path or name, which ends where one of their parts does, too; a
+number has no parts."""
 
-_NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
-"""A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
+_NAME = re.compile(r"[^\s_-]*[_-]+|[^\s_-]+")
+"""A piece of a head, which may also end with a hyphen or an underscore: heads are long names over short numbers."""
 
 
 def _least(column: TableColumn, cells: Sequence[str], word: re.Pattern[str] = _WORD) -> int:

@@ -32,7 +32,9 @@ def pretrain(
     corpus: Annotated[
         str,
         Option(
-            metavar="NAME|DIR", autocompletion=completes("dataset"), help="A dataset, or a folder with a dataset.yaml."
+            metavar="NAME|DIR",
+            autocompletion=completes("dataset"),
+            help="A dataset, or a folder with a dataset.yaml; several joined by plus signs are one.",
         ),
     ],
     seed: Annotated[int, Option(min=0, help="Seed of the initial weights and the order of batches.")] = 0,
@@ -70,7 +72,8 @@ def _print_pretrained(document: Mapping[str, Any]) -> None:
     for source in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in source["hours"].items())
         labels = f", labels of {', '.join(source['targets'])}" if source["labels"] == "source" else ", no labels"
-        console.echo(f"trained on: {manifest['title']}, {len(source['people'])} subjects, {hours}{labels}")
+        title = manifest["title"] if len(manifest["seen"]) == 1 else source["dataset"]
+        console.echo(f"trained on: {title}, {len(source['people'])} subjects, {hours}{labels}")
     console.echo(f"weights: {document['weights']}")
     console.echo(f"use them with: {document['use']}")
 

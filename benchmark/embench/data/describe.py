@@ -50,7 +50,7 @@ class DataReport:
             "order_known": recording.order is not None,
             "video": recording.video is not None,
             "signals": {modality: _signal(signal) for modality, signal in recording.signals.items()},
-            "labels": {name: _label(label) for name, label in recording.labels.items()},
+            "labels": {name: _label(label) for name, label in sorted(recording.labels.items())},
         })  # fmt: skip
 
     def document(
@@ -78,7 +78,7 @@ class DataReport:
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
             "files": _files(checked),
-            "labels": {n: vars(count) for n, count in checked.labels.items()},
+            "labels": {n: vars(count) for n, count in sorted(checked.labels.items())},
             "findings": [{"severity": s, "what": what, "times": n} for (s, what), n in messages.items()],
             "subjects": [
                 {"subject": number, "recordings": recordings}

@@ -226,7 +226,7 @@ def prepared(
         raise DataError(
             f"{len(faults)} faults: {listed}{' ..' if len(faults) > 3 else ''}",
             where=str(dataset.root),
-            hint=f"embench data verify {name} lists them all; with --exclude-faulty what is faulty is left out",
+            hint=f"to see them all, and leave out what is faulty: embench data verify {name} --exclude-faulty",
         ) from error
 
 

@@ -15,9 +15,9 @@ from embench.engine.dropping import without
 from embench.engine.feed import (
     Data,
     FeatureFeed,
-    Feed,
     ResidentClips,
     ResidentFeed,
+    RowFeed,
     StreamedClips,
     StreamedFeed,
     resident,
@@ -62,7 +62,7 @@ def assemble(
         blank: clips show black pictures, and no video is decoded.
     """
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
-    feeds: dict[str, Feed] = {}
+    feeds: dict[str, RowFeed | FeatureFeed] = {}
     found: dict[str, InputSpec] = {}
     for m, part in modalities.items():
         encoder = encoder_of(part)
@@ -115,7 +115,7 @@ class _Part(NamedTuple):
         return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
-def _dropped(feed: Feed) -> Feed:
+def _dropped(feed: RowFeed | FeatureFeed) -> RowFeed | FeatureFeed:
     if isinstance(feed, FeatureFeed):
         return replace(feed, present=np.zeros_like(feed.present))
     return replace(feed, rows=replace(feed.rows, high=feed.rows.low))

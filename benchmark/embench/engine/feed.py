@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,29 @@ def sent(x: Tensor, device: str) -> Tensor:
     return x.to(device, non_blocking=device == "cuda")
 
 
+class Feed(Protocol):
+    """Rows of one modality."""
+
+    @property
+    def device(self) -> str:
+        """The device of batches."""
+
+    @property
+    def streamed(self) -> bool:
+        """True if making a batch takes time: the array stays on the host."""
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row of frames; 0 for what is smaller."""
+
+    @property
+    def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
+
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows at positions `index` (b,), and their mask (b, T), None where all are whole."""
+
+
 @dataclass(frozen=True)
 class RowFeed(ABC):
     """Windows of one modality, cut from an array by position."""
@@ -34,7 +57,11 @@ class RowFeed(ABC):
     rows: Rows
     device: str
     streamed: ClassVar[bool] = False
-    """True if the array stays on the host, so that making a batch takes time."""
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row of frames; 0 for signals."""
+        return 0
 
     @property
     def present(self) -> np.ndarray:
@@ -155,13 +182,12 @@ class FeatureFeed:
     array: Tensor
     present: np.ndarray
     device: str
+    streamed: ClassVar[bool] = False
+    values: ClassVar[int] = 0
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[sent(torch.from_numpy(index), self.device)], None
-
-
-Feed = RowFeed | FeatureFeed
 
 
 def resident(
@@ -239,13 +265,13 @@ class Data:
     @property
     def streamed(self) -> bool:
         """True if making a batch takes time that can be hidden behind the previous batch."""
-        return any(isinstance(feed, RowFeed) and feed.streamed for feed in self.feeds.values())
+        return any(feed.streamed for feed in self.feeds.values())
 
     @property
     def at_once(self) -> int:
         """Number of rows per forward pass of a network that learns nothing: fewer where a row is a film."""
-        clips = [feed.values for feed in self.feeds.values() if isinstance(feed, ClipFeed)]
-        return min([AT_ONCE, *(max(1, _VALUES // values) for values in clips)])
+        values = [feed.values for feed in self.feeds.values() if feed.values]
+        return min([AT_ONCE, *(max(1, _VALUES // each) for each in values)])
 
     @property
     def present(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
+from embench.engine.mixed import chained, placed, sources_of
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.source import Source, grid_of, keeps_level
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
@@ -287,49 +288,57 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     module = network.module_of(params.pretrainer, objective).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
-    source = open_store(stage.places["stores"][params.common.source.store])
+    about = {
+        "labels": pretrainer.labels,
+        **({"targets": [target.name for target in outputs.targets]} if labels else {}),
+        "channels": {
+            m: list(network.picked_channels(model.encoders[m], s.channels))
+            for m, s in specs.items()
+            if s.rate is not None
+        },
+    }
+    manifest, *beside = _seen(stage, about)
     return {
         **_learned(state, folder),
         "rows": len(train),
         "val_rows": len(val),
         "parameters": network.parameter_count(module),
-        "manifest": {
-            **_seen(source, params.modalities, stage.task),
-            "licence": stage.places["licences"][params.common.source.store],
-            "labels": pretrainer.labels,
-            **({"targets": [target.name for target in outputs.targets]} if labels else {}),
-            "channels": {
-                m: list(network.picked_channels(model.encoders[m], s.channels))
-                for m, s in specs.items()
-                if s.rate is not None
-            },
-        },
+        "manifest": manifest,
+        **({"beside": beside} if beside else {}),
     }
 
 
-def window_grid(stage: Stage[FitParams]) -> Grid:
-    """The windows of a stage that pretrains without labels; they slide over the segments of its task."""
-    params, source, task = stage.params, stage.params.common.source, stage.task
+def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
+    """The windows of a stage that pretrains without labels, and the role of each (n,), of each of its datasets; they
+    slide over the segments of its task."""
+    params, found = stage.params, []
     views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
-    length = max(view_length(view, source.longest_s, source.shortest_s) for view in views)
-    step = stage_view(params.recipe.view, views).step_s or length
-    return slide(length, step, task["recording"], task["start"], task["stop"])
+    for source, task in sources_of(stage):
+        length = max(view_length(view, source.longest_s, source.shortest_s) for view in views)
+        step = stage_view(params.recipe.view, views).step_s or length
+        grid = slide(length, step, task["recording"], task["start"], task["stop"])
+        found.append((grid, task["role"][grid.unit]))
+    return found
 
 
-def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
+def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Data without labels in windows; specs; the rows of training and of validation."""
-    params, task = stage.params, stage.task
-    source = Source.of(params.common.source, stage.places, task)
-    grid = window_grid(stage)
-    data, specs = assemble(
-        source,
-        params.modalities,
-        grid,
-        params.common.device,
-        training=_training(task),
-        memory_bytes=stage.places.get("memory_bytes"),
-    )
-    role = task["role"][grid.unit]
+    params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
+    parts: list[Data] = []
+    specs: dict[str, InputSpec] = {}
+    for (spec, task), (grid, _) in zip(sources_of(stage), windows, strict=True):
+        data, found = assemble(
+            Source.of(spec, stage.places, task),
+            params.modalities,
+            grid,
+            params.common.device,
+            specs=specs or None,
+            training=_training(task),
+            memory_bytes=memory and memory // len(windows),
+        )
+        parts.append(placed(data, found, specs, params.modalities) if specs else data)
+        specs = specs or found
+    data, role = chained(parts), np.concatenate([role for _, role in windows])
     there = data.present.any(1)
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
     if len(train) < 2:
@@ -337,26 +346,37 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Pretraining data: the dataset and the hash of its prepared data, subjects, recordings and hours by modality."""
-    segments = [
-        (store.recordings[r], start, stop)
-        for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)
-    ]
-    entries = {entry.id: entry for entry, _, _ in segments}.values()
-    hours = {}
-    for m in {part for joined in modalities for part in names_in(joined)}:
-        rate = store.modalities[m].rate
-        cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
-        hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
-    return {
-        "dataset": store.name,
-        "store": store.key,
-        "synthetic": store.synthetic is not None,
-        "people": sorted({entry.subject for entry in entries}),
-        "recordings": len(entries),
-        "hours": hours,
-    }
+def _seen(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is known `about` a pretraining, and of each dataset: hash, subjects, recordings, hours by modality."""
+    for k, (spec, task) in enumerate(sources_of(stage)):
+        store = open_store(stage.places["stores"][spec.store])
+        segments = [
+            (store.recordings[r], start, stop)
+            for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)
+        ]
+        entries = {entry.id: entry for entry, _, _ in segments}.values()
+        hours = {}
+        for m in {part for joined in stage.params.modalities for part in names_in(joined)}:
+            rate = store.modalities[m].rate
+            cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
+            hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
+        yield {
+            "dataset": store.name,
+            "store": store.key,
+            "synthetic": store.synthetic is not None,
+            "people": sorted({entry.subject for entry in entries}),
+            "recordings": len(entries),
+            "hours": hours,
+            "licence": stage.places["licences"][spec.store],
+            **about,
+            **({"channels": {m: _called(store, m, names) for m, names in about["channels"].items()}} if k else {}),
+        }
+
+
+def _called(store: Store, modality: str, names: list[str]) -> list[str]:
+    """The channels of a source as it calls them: an only one may have another name than in the first source."""
+    own = store.modalities[modality].channels if modality in store.modalities else ()
+    return list(own) if len(own) == len(names) == 1 else names
 
 
 def task_subjects(stage: Stage[Params], part: str = "") -> np.ndarray:

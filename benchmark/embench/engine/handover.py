@@ -22,9 +22,9 @@ from embench.engine.inputs import (
     view_of,
 )
 from embench.engine.rows import view_length
-from embench.engine.source import standardises
+from embench.engine.source import keeps_level, standardises
 from embench.engine.specs import Part, SourceSpec
-from embench.errors import DataError
+from embench.errors import DataError, UsageError
 from embench.files import digest
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
@@ -106,6 +106,29 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
         return  # what is read of them fits as well, whichever it is
     there, here = (channels_read(site, m, part) for site in (one, other))
     check_fit(part.short, m, (one.name, there), (other.name, here), where)
+
+
+def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
+    """Refuses to learn from the rows of two sites at once where those of a modality differ in rate or length.
+
+    Raises:
+        UsageError: they differ.
+    """
+    specs = [input_spec(site, m, part) for site in (one, other)]
+    leveled = keeps_level(one.source, m)  # by the first dataset's level, channel by channel
+    if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
+        return
+    each = [
+        f"{' x '.join(map(str, spec.shape[1:]))}" + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs
+    ]
+    raise UsageError(
+        f"{part.short} would read {m} in rows of {each[0]} of {one.name} and of {each[1]} of {other.name} at once",
+        where=where,
+        expected="rows of one rate and length",
+        hint="a window has the same length in all: --set encoder.view.kind=window --set encoder.view.length_s=10"
+        if specs[0].rate == specs[1].rate
+        else "choose another --protocol, or an encoder that has a rate of its own",
+    )
 
 
 def _same_features(one: Site, other: Site, m: str, part: Part) -> bool:

@@ -202,11 +202,12 @@ class FusionParams(FitParams):
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
     """Params of a pretraining step, with the fusion where it is of the whole model; `step` is the number of steps that
-    it goes on from, one after the other."""
+    it goes on from, one after the other; `beside` are the sources whose rows it sees beside those of the first."""
 
     pretrainer: Part
     fusion: Part | None = None
     step: int = 0
+    beside: tuple[SourceSpec, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id, with the order of the modalities."""
@@ -219,6 +220,7 @@ class PretrainParams(FitParams):
             "recipe": _plain(self.recipe),
             "targets": self._targets(),
             "step": self.step,
+            **({"beside": [source.plain() for source in self.beside]} if self.beside else {}),
             **self._started(),
         }
 

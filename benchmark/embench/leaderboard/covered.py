@@ -21,8 +21,7 @@ def missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
     for row in record.folds:
         if row["role"] == "test":
             tested[str(row["subject"])].add(int(row["seed"]))
-    rows = record.predictions
-    rows = rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
+    rows = record.predictions.own
     answered = set(zip(rows["target"].tolist(), rows["seed"].tolist(), rows["unit"].tolist(), strict=True))
     missed: defaultdict[str, set[str]] = defaultdict(set)
     known = np.flatnonzero(np.isfinite(labels["label"]))

@@ -21,7 +21,7 @@ from embench.protocols import Protocol, load_protocol, protocol_names, recorded_
 from embench.records.differences import NUISANCES_DIFFER, differences
 from embench.records.manifest import Manifest
 from embench.records.names import is_own
-from embench.records.predictions import MODEL, UNPREDICTED, Labels, Predictions, as_scored
+from embench.records.predictions import UNPREDICTED, Labels, as_scored
 from embench.records.record import Record
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
 from embench.statistics.evaluation import record_folds
@@ -108,7 +108,7 @@ def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Differences between what an entry says that it adds to clock and movement and what follows from its predictions
     and the data here. Raises EmbenchError where the data are damaged."""
     units = {unit.id for unit in cohort.units}
-    if unknown := [name for name in of_method(record.predictions)["unit"].tolist() if name not in units]:
+    if unknown := [name for name in record.predictions.own["unit"].tolist() if name not in units]:
         return [f"predictions: {len(unknown)} of units that the data do not have, such as {unknown[0]}"]
     found = differences(record.scores["adds"], adds_again(run, record, cohort), "adds", NUISANCES_DIFFER)
     return [f"scores.json: {difference}" for difference in found]
@@ -116,23 +116,18 @@ def wrong_adds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
 
 def adds_again(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
     """The scores of what a record's predictions add to clock and movement in the cohort's data, as in `scores.json`."""
-    rows, at, parts = of_method(record.predictions), {unit.id: i for i, unit in enumerate(cohort.units)}, []
+    rows, at, parts = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}, []
     for target in cohort.targets:
         for seed in run.seeds:
             own = rows.take((rows["target"] == target.name) & (rows["seed"] == seed))
             columns = target.columns if target.traits.several else ["score"]
             scores = np.stack([own[c] for c in columns], 1)
-            owed = own["method"] == UNPREDICTED
+            owed = own.rows_with(method=UNPREDICTED)
             scores[owed] = as_scored(own["score"])[owed, None]
             parts.append((target, seed, np.array([at[name] for name in own["unit"].tolist()]), scores))
     judged = "local" if run.time_context == "unit" and not run.outside else "full"
     studies = studies_of(cohort, protocol_of(run), {target.name: run.seeds for target in cohort.targets})
     return what_it_adds(laid_out(cohort, parts), studies, cohort, record.scores, judged)
-
-
-def of_method(rows: Predictions) -> Predictions:
-    """Predictions of the method and of units that it leaves out, without the controls'."""
-    return rows.take(np.isin(rows["method"], (MODEL, UNPREDICTED)))
 
 
 def labels_apart(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:

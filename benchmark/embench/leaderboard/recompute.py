@@ -38,7 +38,7 @@ def recomputed_scores(record: Record) -> Scores:
         targets=recorded_targets(record),
         protocol=rules or protocols.load_protocol(about["name"]),
         # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-        design=design_of(run["cohort"].get("design"), fixed_order=run["card"]["fixed_order"]) or "free",
+        design=design_of(record.manifest.cohort.design, fixed_order=record.manifest.card.fixed_order) or "free",
         groups=record.groups,
         unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
         sessions=record.sessions,

@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.data.cohort import Cohort
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.own_data import OTHER_FILES, agreed, cohort_here, cohort_of, of_method, protocol_of, same_files
+from embench.leaderboard.own_data import OTHER_FILES, agreed, cohort_here, cohort_of, protocol_of, same_files
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import CONSTANT_CONTROLS, sealed_scores
 from embench.leaderboard.shared import CONTROL_LIBRARIES, few_labels
@@ -56,7 +56,7 @@ def controls_apart(run: Manifest, record: Record, cohort: Cohort, trained: Train
     if not wrong:
         return []
     if not _as_recorded(run, cohort):
-        whole = Predictions.concatenate([of_method(record.predictions), fitted])
+        whole = Predictions.concatenate([record.predictions.own, fitted])
         again = recomputed_scores(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_apart(record.scores["controls"], again["controls"], name)]
     return [f"controls: {name} is not what the data and the folds give" for name in wrong]
@@ -73,7 +73,7 @@ def _trained(run: Manifest, cohort: Cohort) -> Trained:
 
 def _refitted(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
     """The rows of all controls, for the units that the record's method answers or owes."""
-    protocol, rows = protocol_of(run), of_method(record.predictions)
+    protocol, rows = protocol_of(run), record.predictions.own
     controls = FoldControls(cohort, protocol, _studies(run, cohort, protocol), recorded_given(run.given))
     first, later = set(cohort.positions), {i: k for k, i in enumerate(cohort.eligible)}  # the order of a run
     position = {unit.id: i for i, unit in enumerate(cohort.units)}

@@ -163,6 +163,14 @@ def mean(row: Row, metric: str | None = None) -> float:
     return score.mean if metric_facts(metric or row.headline).higher else -score.mean
 
 
+def _pretrainer_name(text: str) -> str:
+    """A pretrainer without its package, and its source as it was named, which may have a variant (`amigos/all`)."""
+    if text.startswith("object:"):
+        return bare_name(text)
+    name, colon, source = text.partition(":")
+    return f"{bare_name(name)}{colon}{source}"
+
+
 def _marks(entry: LeaderboardEntry, target: str) -> list[str]:
     """The reasons why a row is not ranked."""
     run, headline = entry.run, entry.scores.headlines[target]
@@ -208,7 +216,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> Row:
         suspicious=any(found["check"] == "suspicious" for found in (entry.audit or {"findings": []})["findings"]),
         encoders={m: bare_name(name) for m, name in run.method.encoders.items()},
         fusion=bare_name(run.method.fusion) if run.method.fusion else None,
-        pretrainers=tuple(bare_name(name) for name in run.method.pretrainers),
+        pretrainers=tuple(map(_pretrainer_name, run.method.pretrainers)),
         modalities=tuple(run.method.modalities),
         apart=tuple(describe_differences(run)),
         method_kind=method_kind(run.method),

@@ -43,7 +43,7 @@ _SAME_FILES = b"embench: the raw files of this dataset"
 def why_labels_show(predictions: Predictions, labels: Labels) -> str:
     """The reason why labels could be derived from scores of these predictions, whatever is left out; empty if none."""
     known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
-    rows = predictions.take(predictions["method"] == MODEL)
+    rows = predictions.take(predictions.rows_with(method=MODEL))
     tested: dict[tuple[str, int, int], int] = {}
     for target, seed, fold, unit in zip(*(rows[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
         labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
@@ -68,15 +68,16 @@ def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls, and of
     gains over them, the headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
     kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
+    headlines = scores["headlines"]
     for control, by_target in kept["controls"].items():
         for target, numbers in by_target.items():
             if control in CONSTANT_CONTROLS:
                 by_target[target] = dict(_UNPUBLISHED)
             elif "undefined" not in numbers:
-                headline = scores["headlines"][target]
+                headline = headlines[target]
                 by_target[target] = {name: number for name, number in numbers.items() if name == headline}
     for target, personal in kept.get("personal", {}).items():
-        headline = scores["headlines"][target]
+        headline = headlines[target]
         for name, gains in personal["over"].items():
             personal["over"][name] = {score: gap for score, gap in gains.items() if score == headline}
     for control in CONSTANT_CONTROLS & kept["differences"].keys():

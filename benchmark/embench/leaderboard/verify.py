@@ -102,24 +102,24 @@ def wrong_score_file(record: Record) -> Iterator[str]:
     """The scores follow from the predictions and labels that a record holds."""
     for difference in wrong_scores(record, recomputed_scores(record)):
         yield f"scores.json: {difference}"
-    about = record.run["protocol"]
-    if not (scored_by_this_revision(record) or superseded_by(about["name"]) or about["leaks"]):
+    about = record.manifest.protocol
+    if not (scored_by_this_revision(record) or superseded_by(about.name) or about.leaks):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
 
 
 def wrong_parts(record: Record) -> Iterator[str]:
     """The parts of a record that its protocol and its card ask for are there: labels, where they are public, and in
     version 3 the share that was predicted and what the method adds; and no scores by metrics of other packages."""
-    about, metrics = record.run["protocol"], _scoring(record).get("metrics", {})
+    run, metrics = record.manifest, _scoring(record).get("metrics", {})
     for name in sorted(metrics.keys() - set(record.scores.headlines.values())):
         if not metrics[name].startswith(f"{registry.BUNDLED} "):
             yield f"run.yaml: scoring.metrics: {name} is of another package, whose scores no entry holds"
-    if record.run["card"]["labels_public"] != "yes":
+    if run.card.labels_public != "yes":
         return
     if record.labels is None:
         yield "labels: they are public, and the entry holds none"
-    protocol = recorded_protocol(about)
-    if protocol is not None and protocol.scoring == 3 and not about["leaks"]:
+    protocol = recorded_protocol(record.run["protocol"])
+    if protocol is not None and protocol.scoring == 3 and not run.protocol.leaks:
         yield from (f"scores.json: {name}: missing" for name in ("adds", "coverage") if name not in record.scores)
 
 
@@ -184,8 +184,9 @@ def _numbers(version: str) -> list[int]:
 
 def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     """The card is that of the dataset, where it is installed: what is sealed depends on it, and what labels mean."""
-    rules, about = run["card"]["label_rules_hash"], run["protocol"]["name"]
-    if digest(run["card"].get("label_rules", [])) != rules:
+    kept, about = run["card"], run["protocol"]["name"]
+    rules = kept["label_rules_hash"]
+    if digest(kept.get("label_rules", [])) != rules:
         yield "run.yaml: card.label_rules: not those of card.label_rules_hash"
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
@@ -196,7 +197,7 @@ def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     if known is not None and digest(known) != rules:
         yield "run.yaml: card.label_rules_hash: not that of the dataset's card"
     real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
-    yield from in_run(differences({name: run["card"][name] for name in real}, real, "card"))
+    yield from in_run(differences({name: kept[name] for name in real}, real, "card"))
 
 
 def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
@@ -261,7 +262,7 @@ def in_run(found: Iterable[Difference]) -> Iterator[str]:
 
 def wrong_design(record: Record) -> Iterator[str]:
     """The design, which decides the headline, is that of the card and of the stimuli that were met."""
-    stated, run = record.run["cohort"].get("design"), record.run
+    stated, fixed = record.manifest.cohort.design, record.manifest.card.fixed_order
     if stated is None or not len(record.predictions):
         return  # an entry from before it was recorded, or without predictions
     met: dict[str, set[str]] = {}
@@ -269,14 +270,14 @@ def wrong_design(record: Record) -> Iterator[str]:
     for subject, stimulus in record.predictions.distinct("subject", "stimulus"):
         met.setdefault(stimulus, set()).add(groups[subject])
     shared = sum(len(groups) > 1 for groups in met.values()) > 1
-    if (stated == "fixed_order") != run["card"]["fixed_order"] or (stated == "free" and shared):
+    if (stated == "fixed_order") != fixed or (stated == "free" and shared):
         yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
 
 
 def wrong_folds(record: Record) -> Iterator[str]:
     """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
-    subjects, rows = record.run["cohort"]["subjects"], record.predictions
-    model, owed = (rows.take(rows["method"] == name) for name in (MODEL, UNPREDICTED))
+    subjects, rows = record.manifest.cohort.subjects, record.predictions
+    model, owed = (rows.take(rows.rows_with(method=name)) for name in (MODEL, UNPREDICTED))
     if isinstance(subjects, list) and (foreign := sorted(set(model.texts("subject").names.tolist()) - set(subjects))):
         yield f"run.yaml: cohort: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among its subjects"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
@@ -361,7 +362,7 @@ def wrong_rescoring(folder: Path, earlier: str, record: Record) -> Iterator[str]
 
 def _predicted(record: Record) -> dict[tuple[object, ...], tuple[float, ...]]:
     """The scores that the method gives, by target, seed, fold and unit."""
-    rows = record.predictions.take(record.predictions["method"] == MODEL)
+    rows = record.predictions.take(record.predictions.rows_with(method=MODEL))
     places = zip(*(rows[name].tolist() for name in ("target", "seed", "fold", "unit")), strict=True)
     scores = zip(*(rows[name].tolist() for name in rows.columns if name.startswith("score")), strict=True)
     own = (tuple(score for score in of_row if not math.isnan(score)) for of_row in scores)

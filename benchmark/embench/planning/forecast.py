@@ -18,7 +18,7 @@ from embench.engine.feed import Data
 from embench.engine.flops import flops_of
 from embench.engine.loop import optimiser_of
 from embench.engine.source import grid_of
-from embench.engine.specs import FitParams, FusionParams
+from embench.engine.specs import FitParams, FusionParams, PretrainParams
 from embench.engine.stage import Stage
 from embench.files import digest
 from embench.nn import Model
@@ -113,13 +113,13 @@ def _passes(stage: Stage[FitParams]) -> float:
     return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
 
-def _pretraining_s(stage: Stage[FitParams], measured: _Measured) -> float:
+def _pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     if "y" in stage.task:
         rows = _training_rows(stage)
     else:
-        rows = float((stage.task["role"][fits.window_grid(stage).unit] == 0).sum())
+        rows = float(sum((role == 0).sum() for _, role in fits.window_grids(stage)))
     return max(costs, default=0.0) * rows * stage.params.recipe.epochs
 
 

@@ -10,14 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench.data.cohort import Cohort
-from embench.engine import network
 from embench.engine.personal import LEARNED
 from embench.engine.specs import (
-    Common,
     FitParams,
     FusionParams,
     Params,
-    Part,
     PredictParams,
     PretrainParams,
     without_rule,
@@ -26,20 +23,19 @@ from embench.engine.stage import Stage
 from embench.errors import UsageError
 from embench.interfaces.units import Target
 from embench.planning.giving import learned_units, normalising_units, slice_units, trial_units, units_of_subjects
-from embench.planning.parts import FUSION, Method, Origin, Pretraining
+from embench.planning.parts import Method, Origin, Pretraining
+from embench.planning.pretraining_stages import beside, external_stage, pretrain_params, stage_ids, weights_to_start
 from embench.planning.setting import Setting, common
 from embench.planning.tasks import (
     TRAIN,
     VAL,
     all_units,
-    labelled_units,
     recorded_segments,
     roles_of_units,
     segments_of,
     task_of,
 )
 from embench.protocols import NOTHING_GIVEN, Fold, Given
-from embench.snapshot import cached
 
 
 @dataclass(frozen=True)
@@ -72,30 +68,6 @@ class Graph:
         """Adds a stage after its inputs and returns its id; a stage that is there already is not added twice."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
-
-
-def external_stage(
-    method: Method,
-    step: Pretraining,
-    source: Cohort,
-    setting: Setting,
-    seed: int,
-    before: Mapping[str, Stage[PretrainParams]],
-) -> Stage[PretrainParams]:
-    """The stage of a step on all subjects of an external source: nothing of a run's own dataset, fold or targets is in
-    it, so that all who need it share it, unless it goes on from what a fold was pretrained on. `before` has the stages
-    that it goes on from, by role."""
-    which = method.of(step)
-    if step.labels == "source":
-        targets, task = source.targets, labelled_units(source, which)
-    else:
-        targets = (network.ANYTHING,) if step.modality is None else ()
-        roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
-        task = task_of(source, recorded_segments(source, roles, which), which)
-    fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
-    params = _pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source))
-    description = {"seed": seed, **step.trained, **({} if fold is None else {"fold": fold})}
-    return Stage("pretrain", params, _ids(before), task, setting.places, description)
 
 
 class _Sides(NamedTuple):
@@ -241,7 +213,7 @@ class Builder:
             stage = self._pretrain_stage(step, seed, fold, sides, before)
             self.graph.add(stage)
             last = {role: stage} if step.modality is None else {**last, role: stage}
-        return _ids(last)
+        return stage_ids(last)
 
     def _pretrain_stage(
         self,
@@ -251,9 +223,9 @@ class Builder:
         sides: _Sides,
         before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
-        if step.source is not None:
-            source = self.sources[step.source, step.labels]
-            return external_stage(self.method, step, source, self.setting, seed, before)
+        others = [self.sources[name, step.labels] for name in step.sources]
+        if not step.own:
+            return external_stage(self.method, step, others, self.setting, seed, before)
         cohort, modalities, train, val = self.fit_on, self.method.of(step), sides.train, sides.val
         # Subjects of whom something is held back are read where it isn't, all others in all their recordings.
         partly = np.full(len(cohort.units), self.setting.protocol.split.by != "group")
@@ -265,10 +237,10 @@ class Builder:
         segments += recorded_segments(cohort, {**whole[VAL], **whole[TRAIN]}, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
-        params = _pretrain_params(self.method, step, self.setting, targets, before, shared)
+        params = pretrain_params(self.method, step, self.setting, targets, before, shared, others)
         description = {"seed": seed, "fold": fold, **step.trained}
-        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val)}
-        return Stage("pretrain", params, _ids(before), task, self.setting.places, description)
+        task = {**task_of(cohort, segments, modalities), **self._normalising(train, val), **beside(others, modalities)}
+        return Stage("pretrain", params, stage_ids(before), task, self.setting.places, description)
 
     def _fitted(
         self,
@@ -294,7 +266,7 @@ class Builder:
                 modalities={m: part},
                 recipe=part.recipe,
                 targets=tuple(map(without_rule, targets)),
-                weights=_weights(self.setting, [m], pretrained),
+                weights=weights_to_start(self.setting, [m], pretrained),
                 every_epoch=every_epoch and part.recipe.adapt != "ridge",
             )
             return self._unimodal(m, params, y, train, val, pretrained, description)
@@ -315,7 +287,7 @@ class Builder:
             recipe=method.fusion.recipe,
             targets=tuple(map(without_rule, targets)),
             inputs=method.inputs,
-            weights={} if unimodal else _weights(self.setting, method.modalities, pretrained, whole=whole),
+            weights={} if unimodal else weights_to_start(self.setting, method.modalities, pretrained, whole=whole),
             every_epoch=every_epoch and kind == "fusion",
         )
         inputs = unimodal or dict(pretrained)
@@ -357,44 +329,3 @@ class Builder:
 def _lots(seed: int, fold: int) -> Callable[[str], str]:
     """Returns the random draw of a name in a fold, which is the same for every method."""
     return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
-
-
-def _ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
-    return {role: stage.id for role, stage in stages.items()}
-
-
-def _pretrain_params(
-    method: Method,
-    step: Pretraining,
-    setting: Setting,
-    targets: Sequence[Target],
-    before: Mapping[str, Stage[PretrainParams]],
-    shared: Common,
-) -> PretrainParams:
-    which, whole = method.of(step), step.modality is None
-    return PretrainParams(
-        shared,
-        modalities={m: _learning(method.encoders[m]) for m in which},
-        pretrainer=step.part,
-        fusion=_learning(method.fusion) if whole else None,
-        recipe=step.part.recipe,
-        targets=tuple(map(without_rule, targets)),
-        weights=_weights(setting, which, before, whole=whole),
-        step=max((stage.params.step + 1 for stage in before.values()), default=0),
-    )
-
-
-def _weights(
-    setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
-) -> dict[str, str]:
-    """External weights, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
-    parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
-    if whole and "pretrained" not in before:
-        parts.append(FUSION)
-    return {part: setting.weights[part] for part in parts if part in setting.weights}
-
-
-@cached
-def _learning(part: Part) -> Part:
-    """The part as pretraining sees it, so that recipes that freeze it afterwards and others share one stage."""
-    return replace(part, recipe=replace(part.recipe, adapt="full"))

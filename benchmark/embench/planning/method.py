@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embench import registry
-from embench.data.find import full_name, is_folder
+from embench.data.find import full_name, is_folder, place
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.files import sha256
@@ -30,7 +30,19 @@ from embench.system import version_of
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network.
+    """The method of a request, as in `named_method`, with what its encoders' numbers rest on: libraries, and weights,
+    which are downloaded where they are missing."""
+    return grounded(named_method(request, card, available, device))
+
+
+def grounded(method: Method) -> Method:
+    """A method with what its encoders' numbers rest on. Raises DataError or UsageError where weights cannot be had."""
+    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
+
+
+def named_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
+    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network. Nothing is
+    prepared or downloaded.
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
@@ -66,13 +78,13 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     preset = request.recipe or ("paper" if device == "cuda" else "small")
     encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
     fusion = _part("fusion", fusion_name, preset, card.name)
-    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
+    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name, request))
     method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = applied(method, request.settings)
     check_parts(method, kind)
     check_inputs(method, card)
     check_adaptation(method, request.settings)
-    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
+    return method
 
 
 def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
@@ -147,7 +159,9 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
     return found[1], found[2], found[3]
 
 
-def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
+def _pretraining(
+    text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request
+) -> list[Pretraining]:
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -165,7 +179,46 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
             hint="embench list dataset",
         )
     which = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
-    return [Pretraining(part, m, source, pretrainer.labels) for m in which]
+    sources, own = _sources(text, source, request) if source else ((), True)
+    if pretrainer.labels == "source" and len(sources) + own > 1:
+        raise UsageError(
+            f"{name} learns from the labels of one dataset, and {source} names several",
+            where=f"--pretrainer {text}",
+            expected="one dataset, or a pretrainer that uses no labels",
+        )
+    option = f"--pretrainer {name}" + (f":{source}" if source else "")
+    return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in which]
+
+
+def several(source: str) -> tuple[str, ...]:
+    """The datasets that a source names: several are joined by plus signs, unless the whole is the path of a folder."""
+    return (source,) if Path(source).expanduser().is_dir() else tuple(source.split("+"))
+
+
+def _sources(text: str, source: str, request: Request) -> tuple[tuple[str, ...], bool]:
+    """The other datasets of a source, and if it has the run's own beside them: of that, only a fold's training subjects
+    are seen."""
+    names = several(source)
+    if len(names) == 1:
+        return names, False
+    if "" in names:
+        raise UsageError(
+            "no dataset is named before or after a plus sign",
+            where=f"--pretrainer {text}",
+            expected="datasets joined by plus signs, such as corpus+amigos",
+        )
+    data = [_data_of(name, request) for name in names]
+    if twice := [name for name, own in zip(names, data, strict=True) if data.count(own) > 1]:
+        raise UsageError(f"duplicate dataset `{twice[0]}`", where=f"--pretrainer {text}")
+    trained_on = _data_of(request.train_dataset or request.dataset, request)
+    others = tuple(name for name, own in zip(names, data, strict=True) if own != trained_on)
+    return others, len(others) < len(names)
+
+
+def _data_of(name: str, request: Request) -> tuple[str, Path]:
+    """The reader and the folder of a dataset: own folders may have one name."""
+    entry, folder = place(name, request.data_root)
+    return entry.full_name, folder.resolve()
 
 
 def _labelled_dataset(dataset: str) -> str:
@@ -177,6 +230,10 @@ def _labelled_dataset(dataset: str) -> str:
 def without_paths(text: str, data_root: Path | None) -> str:
     """The value of `--pretrainer`, with the dataset's name in place of a folder, as records and titles have it."""
     source = read_pretrainer(text)[2]
-    if not source or not is_folder(source):
+    if not source:
         return text
-    return f"{text.removesuffix(source)}{full_name(source, data_root).removeprefix(f'{registry.BUNDLED}/')}"
+    names = [
+        full_name(name, data_root).removeprefix(f"{registry.BUNDLED}/") if is_folder(name) else name
+        for name in several(source)
+    ]
+    return text.removesuffix(source) + "+".join(names)

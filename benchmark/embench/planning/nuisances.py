@@ -41,7 +41,8 @@ def seconds_to_fit(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> 
         if models := sum(_models(each) for each in of_target):
             seconds += models * _model_s(of_target[0]) / cores()
     if acc := cohort.store.modalities.get("acc"):
-        rate, axes = acc.rate, sum(len(_axes(each)) for of_target in of_targets for each in of_target)
+        rate = acc.rate
+        axes = sum(len({axis for each in of_target for axis in _axes(each)}) for of_target in of_targets)
         if readings := axes + (not study.was_kept("movement", of_seed=False)):  # each axis beside the others: all again
             seconds += readings * _reading_s(study, lambda units: movement_of(windows_of(cohort, "acc", units), rate))
     if _has_behaviour(study) and not study.was_kept("behaviour", of_seed=False):

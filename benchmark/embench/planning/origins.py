@@ -12,7 +12,15 @@ from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
 from embench.engine import channels
 from embench.engine.channels import Channel
-from embench.engine.handover import Site, channels_at, channels_read, check_channels, check_file, check_shapes
+from embench.engine.handover import (
+    Site,
+    channels_at,
+    channels_read,
+    check_channels,
+    check_file,
+    check_rows,
+    check_shapes,
+)
 from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
@@ -26,6 +34,14 @@ from embench.protocols import Protocol
 from embench.store import Store
 
 
+def with_data(request: Request, method: Method) -> Method:
+    """The method. Raises DataError where data of its run are missing, before any are read or weights downloaded."""
+    others = (source for step in method.pretraining for source in step.sources)
+    for name in filter(None, (request.dataset, request.train_dataset, *others)):
+        find.open_dataset(name, request.data_root)
+    return method
+
+
 def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
     """The cohort of every external source of a method that is tested on `test`.
 
@@ -35,33 +51,46 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
     """
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
-        if step.source is None:
-            continue
-        if step.labels == "source" and find.share_files(step.source, request.dataset, request.data_root):
-            raise UsageError(
-                f"{step.source} holds subjects of {test.card.name}, so the method would learn from test labels",
-                where=f"--pretrainer {step.part.short}:{step.source}",
-                expected="a dataset of other subjects",
-            )
-        wanted = [target.name for target in test.targets]
-        origin = (step.source, step.labels)
-        if origin in found:  # of a step on other modalities
-            _check_source(step, method, found[origin].store, found[origin].card)
-        else:
-            found[origin] = source_of(step, method, wanted, request, protocol, workers)
+        for name in step.sources:
+            if step.labels == "source" and find.share_files(name, request.dataset, request.data_root):
+                raise UsageError(
+                    f"{name} holds subjects of {test.card.name}, so the method would learn from test labels",
+                    where=step.option,
+                    expected="a dataset of other subjects",
+                )
+            if len(step.sources) + step.own > 1 and find.share_files(name, request.dataset, request.data_root):
+                raise UsageError(
+                    f"{name} holds subjects of {request.dataset}: beside other data, it would bring in those that are "
+                    "tested",
+                    where=step.option,
+                    expected=f"{request.dataset} itself, of which each fold sees its training subjects"
+                    if not request.train_dataset
+                    else "datasets of other subjects",
+                )
+            wanted = [target.name for target in test.targets]
+            origin = (name, step.labels)
+            if origin in found:  # of a step on other modalities
+                _check_source(step, method, found[origin].store, found[origin].card)
+            else:
+                found[origin] = source_of(name, step, method, wanted, request, protocol, workers)
     return found
 
 
 def source_of(
-    step: Pretraining, method: Method, wanted: Sequence[str], request: Request, protocol: Protocol, workers: int
+    name: str,
+    step: Pretraining,
+    method: Method,
+    wanted: Sequence[str],
+    request: Request,
+    protocol: Protocol,
+    workers: int,
 ) -> Cohort:
-    """The subjects of a step's source: all, or those with labels. The targets are then those called as the
-    `wanted` ones, in the card's order, else the card's default ones.
+    """The subjects of a step's source of this name: all, or those with labels. The targets are then those called as
+    the `wanted` ones, in the card's order, else the card's default ones.
 
     Raises:
         UsageError: the source lacks a modality of the step, or has no labels, and the step needs them.
     """
-    name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
     card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
     _check_source(step, method, store, card)
@@ -81,8 +110,7 @@ def source_of(
 
 def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -> None:
     for m in method.of(step):
-        where = f"--pretrainer {step.part.short}:{step.source}"
-        _check_there(store, card, m, f"{step.part.short} would learn from", where)
+        _check_there(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
 def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
@@ -190,6 +218,8 @@ def check_handovers(
     Raises:
         UsageError: from one to the next it would read other channels, or have tensors of other shapes.
     """
+    for step in method.pretraining:
+        check_mixed(method, step, protocol, _seen_by(step, fit, sources))
     learned: dict[str, Site] = {}  # modality or fusion -> where it learned last
     way: dict[str, list[tuple[str, Sequence[Channel]]]] = {m: [] for m in method.modalities}
     for site, modalities, whole, where in _steps(method, protocol, fit, sources):
@@ -242,10 +272,38 @@ def _channels_of(started: Weights, m: str, part: Part, site: Site, current: Sequ
 def _steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
     named = ""
     for step in method.pretraining:
-        cohort = fit if step.source is None else sources[step.source, step.labels]
-        named = f"--pretrainer {step.part.short}" + (f":{step.source}" if step.source else "")
-        yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
+        named = step.option
+        for cohort in _seen_by(step, fit, sources):
+            yield _Step(_site(protocol, cohort), method.of(step), step.modality is None, named)
     yield _Step(_site(protocol, fit), method.modalities, method.joins == "tokens", named)
+
+
+def _seen_by(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohort]) -> list[Cohort]:
+    return [*([fit] if step.own else []), *(sources[name, step.labels] for name in step.sources)]
+
+
+def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
+    """Refuses to learn from the rows of several datasets at once where they have other channels, rates or lengths, or
+    the run's own subjects are normalised by what they give, and others by all that they have.
+
+    Raises:
+        UsageError: any of it.
+    """
+    if step.own and step.sources and protocol.normalise == "given":
+        raise UsageError(
+            f"under {protocol.name}, subjects are normalised by what they give, and those of other datasets by all "
+            "that they have: a network could tell them apart",
+            where=step.option,
+            expected="one after the other: "
+            + " ".join(
+                f"--pretrainer {each}" for each in (f"{step.part.short}:{'+'.join(step.sources)}", step.part.short)
+            ),
+        )
+    first, *others = (_site(protocol, cohort) for cohort in cohorts)
+    for other in others:
+        for m in method.of(step):
+            check_channels(first, other, m, method.encoders[m], step.option)
+            check_rows(first, other, m, method.encoders[m], step.option)
 
 
 def _site(protocol: Protocol, cohort: Cohort) -> Site:

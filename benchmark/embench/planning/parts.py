@@ -20,13 +20,16 @@ Origin = tuple[str, str]
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or another dataset
-    (`source`: its name, or the path of a corpus), whose labels it uses or not."""
+    """One pretraining step: of one modality's encoder or of all, on the rows of this fold's training subjects (`own`)
+    and of other datasets (`sources`: names, or paths of corpora), whose labels it uses or not. `option` is what named
+    it, for messages."""
 
     part: Part
     modality: str | None
-    source: str | None
-    labels: Literal["none", "source"] = "none"
+    sources: tuple[str, ...]
+    own: bool
+    labels: Literal["none", "source"]
+    option: str
 
     @property
     def trained(self) -> dict[str, str]:

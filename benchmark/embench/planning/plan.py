@@ -26,8 +26,8 @@ from embench.planning.expected import left_to_do, seconds_like_done
 from embench.planning.graph import Builder, Graph
 from embench.planning.limits import dropped_modalities, given_units, labelled_fraction, labelled_subjects
 from embench.planning.losses import check_losses
-from embench.planning.method import resolve_method, without_paths
-from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on
+from embench.planning.method import grounded, named_method, resolve_method, without_paths
+from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
 from embench.planning.request import Request
@@ -79,7 +79,7 @@ class Plan:
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
             "pretrained_on": sorted(
-                {find.full_name(p.source, self.request.data_root) for p in self.method.pretraining if p.source}
+                {find.full_name(name, self.request.data_root) for p in self.method.pretraining for name in p.sources}
             ),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
@@ -115,9 +115,8 @@ class Plan:
         found: list[Overlap] = ["none"]
         tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
-            own = step.source is None
-            same = step.source is not None and find.share_files(step.source, tested, root)
-            if same or (own and self.protocol.leaks):
+            same = any(find.share_files(name, tested, root) for name in step.sources)
+            if same or (step.own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
@@ -228,7 +227,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     given = given_units(request, protocol)
     # Wrong names are reported before data are read, which may take long.
     targets = choose_targets(card, request.targets)
-    resolve_method(request, card, list(card.modalities), device)
+    grounded(with_data(request, named_method(request, card, list(card.modalities), device)))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = now_and_then(f"preparing {card.name}", progress)
@@ -246,8 +245,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
-    named = None if request.pretrained == RANDOM else request.pretrained
-    started = weights.find_weights(named, request.runs_folder, method) if named else None
+    start = None if request.pretrained == RANDOM else request.pretrained
+    started = weights.find_weights(start, request.runs_folder, method) if start else None
     if request.pretrained != RANDOM:
         _check_frozen(method, started)
     check_layers(method, Site(fit.card.name, fit.store, source_spec(protocol, fit)))

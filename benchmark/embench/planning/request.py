@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -127,7 +128,7 @@ OPTIONS = (
     ),
     Option(
         "pretrainer",
-        "Pretrainer: NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
+        "Pretrainer: NAME, eda=NAME, NAME:SOURCE or NAME:SOURCE+SOURCE; repeatable, applied in order.",
         sets="pretrainers",
         points="Pretrainer, or several, comma-separated; or none.",
         panel="Method and data",
@@ -253,7 +254,7 @@ def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def request_of(**options: Any) -> Request:
     """Builds a request from options, by their names or those of fields, as the command line, a file or Python gives
-    them: a text is accepted for a list of one, a list for a text with commas."""
+    them: a text is accepted for a list of one, a list for a text with commas, a mapping for texts with `=`."""
     hints = get_type_hints(Request)
     return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
 
@@ -281,6 +282,8 @@ def recorded_root(config: Mapping[str, Any]) -> Path | None:
 
 
 def _fitting(hint: Any, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        value = [f"{name}={each if isinstance(each, str) else json.dumps(each)}" for name, each in value.items()]
     if hint == tuple[str, ...]:
         return (value,) if isinstance(value, str) else tuple(value or ())
     if hint == str | None and value is not None:

@@ -17,12 +17,14 @@ Segment = tuple[int, float, float, int]
 
 def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
     """All recordings of subjects with a role that take part in the protocol. A video decides when a recording begins
-    only where it is among the modalities: signals give the same numbers with and without one beside them."""
+    only where it is among the modalities: signals give the same numbers with and without one beside them. Alone it
+    decides without them: they may begin before it."""
     taking_part = {unit.recording for unit in cohort.roster}
+    alone = set(which) == {"video"}
     return [
         (
             r,
-            min((s.t0 for m, s in entry.spans.items() if m != "video" or m in which), default=0.0),
+            min((s.t0 for m, s in entry.spans.items() if (m == "video") == alone or m in which), default=0.0),
             entry.duration_s,
             roles[entry.subject],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -213,6 +214,11 @@ def check_used(request: Request, method: Method) -> None:
         )
 
 
+def data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The description of each dataset that a pretraining saw, of the result of its stage."""
+    return [result["manifest"], *result.get("beside", ())]
+
+
 def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Training data of several stages: each source and use of its labels once, with the subjects and hours of all."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -294,7 +300,12 @@ def _of_run(folder: Path, modality: str) -> Path:
 
 def _digest(path: Path) -> str:
     if path.suffix != ".safetensors":
-        raise UsageError(f"{path.name} is not a safetensors file", where="--pretrained", expected="NAME.safetensors")
+        raise UsageError(
+            f"{path.name} is not a safetensors file",
+            where=f"--pretrained {path}",
+            expected="NAME.safetensors",
+            hint=f"of a checkpoint of torch, make one: embench weights convert {shlex.quote(str(path))} --out DIR",
+        )
     try:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118  it is no mapping

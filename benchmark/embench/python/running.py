@@ -67,7 +67,7 @@ def run(
     device: str = "auto",
     data_root: str | Path | None = None,
     runs: str | Path | None = None,
-    set: Texts = (),  # noqa: A002  the option is called so
+    set: Texts | Mapping[str, Any] = (),  # noqa: A002  the option is called so
     dev: bool = False,
     train_dataset: str | None = None,
     drop: Texts | None = None,
@@ -98,7 +98,7 @@ def run(
         device: on which networks are trained: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         runs: folder to which runs are written; by default `runs` in the working folder.
-        set: settings to change, as in `["fusion.lr=1e-4"]`.
+        set: settings to change, as in `{"fusion.lr": 1e-4}` or `["fusion.lr=1e-4"]`.
         dev: scores the validation subjects, and does not open the test labels.
         train_dataset: trains on this dataset, and tests on `dataset`.
         drop: modalities to remove at test time.

@@ -184,13 +184,13 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
     Raises:
         DataError: a row is predicted twice by a method, or by a control and not by the model.
     """
-    model = predictions.take(np.isin(predictions["method"], (MODEL, UNPREDICTED)))
+    model = predictions.own
     model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
     place = {row: i for i, row in enumerate(_rows(model))}
     own_numbers, controls = _numbers(_without_predictions(model)), dict[str, np.ndarray]()
-    for name in sorted(set(predictions["method"].tolist()) - {MODEL, UNPREDICTED}):
+    for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
         found = own_numbers if name in MADE_BY_METHOD else controls
-        own = predictions.take(predictions["method"] == name)
+        own = predictions.take(predictions.rows_with(method=name))
         at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
         if (at < 0).any() or len(np.unique(at)) < len(at):
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
@@ -231,7 +231,7 @@ def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> 
 
 def _without_predictions(model: Predictions) -> Predictions:
     """The model's rows, with numbers that are not finite in those of `UNPREDICTED`: inf where ties, else NaN."""
-    missing = model["method"] == UNPREDICTED
+    missing = model.rows_with(method=UNPREDICTED)
     if not missing.any():
         return model
     counted = as_scored(model["score"])

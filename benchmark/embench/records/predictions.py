@@ -102,6 +102,11 @@ class Predictions:
         """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions._sound(self.table.take(index))
 
+    @property
+    def own(self) -> Predictions:
+        """The rows of what was run: its predictions, and the units that it should have predicted; no control's."""
+        return self.take(self.rows_with(method=MODEL) | self.rows_with(method=UNPREDICTED))
+
     def texts(self, column: str) -> TextColumn:
         """A column of texts as the names that it has, each once, and the position of each row's."""
         return cast(TextColumn, self.table.stored[column]).used()

@@ -146,8 +146,9 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
         parts["controls"] = entry.share_numbers(shared, "controls", controls)
     parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
     scores = written_scores(record.scores, scoring_of(record.run))
-    made = {name: value for name, value in scores["controls"].items() if name in MADE_BY_METHOD}
-    others = {name: value for name, value in scores["controls"].items() if name not in made}
+    by_control = scores["controls"]
+    made = {name: value for name, value in by_control.items() if name in MADE_BY_METHOD}
+    others = {name: value for name, value in by_control.items() if name not in made}
     parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(others))
     own = {name: value for name, value in scores.items() if name not in ("controls", "folds")}
     own |= {"controls": made} if made else {}

@@ -111,7 +111,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     tables = []
     for record in records:
         rows = record.predictions
-        tables.append(rows.take((rows["method"] == MODEL) & (rows["target"] == target.name)))
+        tables.append(rows.take(rows.rows_with(method=MODEL, target=target.name)))
     keys = [np.char.add(np.char.add(t["seed"].astype(str), " "), t["unit"]) for t in tables]
     common = keys[0]
     for key in keys[1:]:

@@ -92,7 +92,7 @@ def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
 def own_predictions(run: RunFacts, target: Target) -> Predictions:
     """The method's predictions of units that have a label. The record has labels."""
     table = run.record.predictions
-    ours = table.take((table["method"] == MODEL) & (table["target"] == target.name))
+    ours = table.take(table.rows_with(method=MODEL, target=target.name))
     return ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]
 
 

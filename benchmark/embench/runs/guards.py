@@ -58,7 +58,9 @@ def _kind(part: str) -> str:
 def _datasets(plan: Plan) -> dict[str, str]:
     """Part of the run -> the dataset that is tested, and those that are trained on beside it."""
     request = plan.request
-    others = dict.fromkeys([request.train_dataset, *(step.source for step in plan.method.pretraining)])
+    others = dict.fromkeys(
+        [request.train_dataset, *(name for step in plan.method.pretraining for name in step.sources)]
+    )
     return {"dataset": request.dataset, **{f"dataset[{name}]": name for name in others if name}}
 
 

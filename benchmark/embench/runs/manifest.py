@@ -200,8 +200,8 @@ def device_name(device: str) -> str:
 def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """Sources of pretraining besides this dataset, here or behind the weights to start from: each source once, with
     hash, licence, hours, number of subjects."""
-    kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
-    merged = weights.merged(m for m in kept if m)
+    stages = (outcome.results[id_] for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
+    merged = weights.merged(seen for result in stages for seen in weights.data_seen(result))
     current = [weights.as_recorded(m) for m in merged if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
     return [weights.count_subjects(entry) for entry in (*current, *before)]

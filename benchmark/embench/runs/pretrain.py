@@ -57,12 +57,13 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     """
     plan = plan_pretraining(request, seed)
     stages = list(plan.stages.values())
-    decode_videos([plan.source], plan.method, request.workers, progress)
+    decode_videos(plan.sources, plan.method, request.workers, progress)
     outcome, root = run_stages(stages, request, progress)
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
     content = as_safetensors(_state(plan, root))
-    manifest = _manifest(plan, [outcome.results[stage.id]["manifest"] for stage in stages], content)
+    seen = [each for stage in stages for each in weights.data_seen(outcome.results[stage.id])]
+    manifest = _manifest(plan, seen, content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Last: with it the folder is complete.
     text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
@@ -98,13 +99,13 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "recipe": {"preset": method.preset, "settings": list(plan.request.settings)},
         "protocol": {"name": plan.protocol.name, "hash": plan.protocol.hash},
         "seed": plan.seed,
-        "title": plan.source.card.title,
+        "title": "; ".join(source.card.title for source in plan.sources),
         "seen": [{name: value for name, value in entry.items() if name != "channels"} for entry in entries],
         "stages": [stage.id for stage in plan.stages.values()],
         "sha256": hashlib.sha256(content).hexdigest(),
         "versions": {"python": platform.python_version(), **libraries(plan.device)},
         "device": plan.device,
-        "files": sorted(find.file_marks(plan.request.dataset, plan.request.data_root)),
+        "files": sorted({mark for name in plan.names for mark in find.file_marks(name, plan.request.data_root)}),
     }
 
 

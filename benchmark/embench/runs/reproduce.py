@@ -286,10 +286,15 @@ def _sorted(predictions: Predictions) -> Predictions:
     return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target", "method")]))
 
 
+def _gaps(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
+    """Score -> by how much it differs, of those of the method that are defined in both."""
+    one, other = (dict(means_in(each["scores"])) for each in (before, after))
+    return {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
+
+
 def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:
     """All scores of the method that are defined in both."""
-    one, other = dict(means_in(before["scores"])), dict(means_in(after["scores"]))
-    gaps = {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
+    gaps = _gaps(before, after)
     if not gaps:
         result.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
         return
@@ -307,8 +312,7 @@ def _compare_sealed(record: Record, scores: Mapping[str, Any], result: Reproduct
         return
     result.tolerances = {"scores": TOLERANCE}
     found = list(differences(json.loads(json.dumps(record.scores.content)), json.loads(json.dumps(again))))
-    before, after = dict(means_in(record.scores["scores"])), dict(means_in(again["scores"]))
-    result.greatest = {"scores": max((abs(before[n] - after[n]) for n in before.keys() & after.keys()), default=0.0)}
+    result.greatest = {"scores": max(_gaps(record.scores, again).values(), default=0.0)}
     result.wrong += _in_words("scores.json", found)
 
 

@@ -44,7 +44,7 @@ class GridResult:
 
     def why_missing(self, plan: Plan) -> EmbenchError:
         """The reason why the run of a plan is not among the results."""
-        return self.failures.get(_named(plan)) or Unfinished(
+        return self.failures.get(title_with_id(plan)) or Unfinished(
             "it was not run", hint="the same command, with more --hours"
         )
 
@@ -130,7 +130,7 @@ def grid(
             end = _conclude(planned, outcome, root, observers, conforms, seen, on_event)
             results.append(end)
         except EmbenchError as error:
-            end = failures[_named(planned)] = error
+            end = failures[title_with_id(planned)] = error
         if ended:
             ended(planned, end)
 
@@ -153,7 +153,8 @@ def grid(
     return GridResult(tuple(results), failures)
 
 
-def _named(planned: Plan) -> str:
+def title_with_id(planned: Plan) -> str:
+    """The method of a plan with the id of its run."""
     return f"{planned.method.title} ({planned.id})"
 
 

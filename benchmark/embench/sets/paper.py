@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from embench.claims.examine import ClaimResult, Leg, claim_pairs, examine_claims
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
 from embench.claims.measured import Measured, examine_measured, measured_requests
-from embench.claims.obtained import PrintedResult, examine_tables, requests_of_tables
+from embench.claims.obtained import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
+from embench.errors import DataError, EmbenchError
 from embench.planning.request import Request
-from embench.runs.run import GridResult
+from embench.runs.run import GridResult, plan, title_with_id
 
 
 class PaperClaims(NamedTuple):
     """The claims of a paper on a dataset, under its own protocols and the fixed one: those that compare, with their
-    results, the values of those that measure, and those that nothing can test yet; and the numbers of its tables."""
+    results, the values of those that measure, and those that nothing can test yet; the numbers of its tables, and what
+    must be known to read these."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
     values: Sequence[Measured]
     untested: Sequence[UntestedClaim]
     printed: Sequence[PrintedResult]
+    notes: Sequence[str]
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
@@ -40,12 +45,23 @@ def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> I
         yield from measured_requests(claim, dataset, own).values()
 
 
-def examine_paper(paper: str, dataset: str, options: Mapping[str, Any], done: GridResult) -> PaperClaims:
-    """The claims of a paper examined on what is done of its requests; nothing is run."""
+def examine_paper(
+    paper: str, dataset: str, options: Mapping[str, Any], done: GridResult, unfit: Iterable[tuple[Request, str]] = ()
+) -> PaperClaims:
+    """The claims of a paper examined on what is done of its requests; nothing is run. Requests that were `unfit` have
+    the reason with them."""
+    done = replace(done, failures={**done.failures, **dict(_reasons(unfit))})
     own, (compared, measured, untested) = _unstated(options), _claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, own), done=done)
     values = examine_measured(measured, [dataset], own, done=done)
-    return PaperClaims(compared, rows, values, untested, examine_tables(paper, dataset, own, done))
+    printed = examine_tables(paper, dataset, own, done)
+    return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
+
+
+def _reasons(unfit: Iterable[tuple[Request, str]]) -> Iterator[tuple[str, EmbenchError]]:
+    for request, reason in unfit:
+        with suppress(EmbenchError):  # what cannot be planned is told why where it is asked for
+            yield title_with_id(plan(request)), DataError(reason)
 
 
 _LEGS: tuple[Leg, ...] = ("own", "fixed")

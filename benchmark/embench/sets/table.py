@@ -164,9 +164,10 @@ def _paired(panels: Sequence[_Panel]) -> _Pairs:
 
 
 def _name(result: Result) -> str:
-    """A run's method as its row names it, with the number of trials among which its folds chose."""
-    trials = tuned_trials(result.manifest["config"])
-    return (method_name(result.manifest) or result.id) + (f", tuned ({trials} trials)" if trials else "")
+    """A run's method as its row names it, with its settings and the number of trials among which its folds chose."""
+    trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
+    parts = [method_name(result.manifest) or result.id, *settings]
+    return ", ".join([*parts, f"tuned ({trials} trials)"] if trials else parts)
 
 
 def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,8 @@ import numpy as np
 
 SHORTEST_S = 2.0
 """Threshold of a heart rhythm, below which no peaks are reported."""
+PULSE_HZ = 8.0
+"""The upper end of the band in which the beats of a pulse wave are found."""
 
 
 def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
@@ -24,11 +26,14 @@ def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
-    """Sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013)."""
+    """Sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013). Raises
+    ValueError: the rate is too low for the pulse's band."""
     import neurokit2 as nk
 
     if _no_rhythm(x, rate):
         return np.zeros(0, np.int64)
+    if rate <= 2 * PULSE_HZ:
+        raise ValueError(f"beats are found in a pulse wave of more than {2 * PULSE_HZ:g} Hz, and this one has {rate:g}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         clean = nk.ppg_clean(np.asarray(x, np.float64), sampling_rate=rate)

@@ -12,7 +12,7 @@ from embench.errors import DataError
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.records.entry import PREDICTIONS_FILE, read_numbers
-from embench.records.predictions import MODEL, UNPREDICTED, Predictions, nine_digits
+from embench.records.predictions import MODEL, Predictions, nine_digits
 from embench.records.record import read_record
 from embench.statistics.common import joined_on_common, recorded_targets
 from embench.statistics.joined import Joined
@@ -64,7 +64,7 @@ class JoinedEntries:
 
 def _joined(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     record = read_record(entry.folder)
-    model = record.predictions.take(np.isin(record.predictions["method"], (MODEL, UNPREDICTED)))
+    model = record.predictions.own
     target = next((each for each in recorded_targets(record) if each.name == name), None)
     if target is None or "score_0" in model.columns:
         return None

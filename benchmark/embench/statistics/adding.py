@@ -17,6 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol
 from embench.records.scores import Scores
+from embench.snapshot import snapshot
 from embench.statistics import adds, intervals
 from embench.statistics.adds import CLOCK_TELLS_ALL, RULE, VARIANTS, Added, Held, LabelledUnits, Variant, added, scored
 from embench.statistics.difference import has_difference
@@ -112,6 +113,7 @@ def _of_target(
     }
 
 
+@snapshot()
 @joblib_workers(_FITTING)
 def _placebo(
     studies: Mapping[int, Study], tested: LabelledUnits, metric: str, progress: ProgressCallback | None

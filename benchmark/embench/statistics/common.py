@@ -148,8 +148,8 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
     labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
     table = of.predictions
-    own = np.isin(table["method"], (MODEL, UNPREDICTED))
-    mine = np.flatnonzero(own & (table["target"] == target))
+    own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
+    mine = np.flatnonzero(own)
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
     known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
     return table.take(mine[np.array(known, bool)])

@@ -135,8 +135,8 @@ def wrongly_owed(predictions: Predictions, cohort: Cohort, seeds: Sequence[int])
         labelled = {id_ for id_, has_label in zip(ids, known.tolist(), strict=True) if has_label}
         for seed in seeds:
             mine = predictions.take(predictions.rows_with(target=target.name) & (predictions["seed"] == seed))
-            predicted = set(mine["unit"][mine["method"] == MODEL].tolist())
-            owed = mine.take(mine["method"] == UNPREDICTED)
+            predicted = set(mine["unit"][mine.rows_with(method=MODEL)].tolist())
+            owed = mine.take(mine.rows_with(method=UNPREDICTED))
             counted = dict(zip(owed["unit"].tolist(), owed["score"].tolist(), strict=True))
             should = {id_: COUNTS_TIED if cohort.silent[position[id_]] else COUNTS_LOST for id_ in labelled - predicted}
             if odd := [id_ for id_ in should.keys() | counted.keys() if should.get(id_) != counted.get(id_)]:

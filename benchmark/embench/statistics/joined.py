@@ -179,7 +179,7 @@ def units_of(
         if rows.classes < len(target.columns):
             raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
         score = np.stack([rows[name] for name in target.columns], axis=1)
-    decision, missing = rows["decision"], rows["method"] == UNPREDICTED
+    decision, missing = rows["decision"], rows.rows_with(method=UNPREDICTED)
     if not np.isfinite(score[~missing]).all() or (
         target.traits.has_classes and not np.isfinite(decision[~missing]).all()
     ):

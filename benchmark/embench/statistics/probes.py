@@ -53,7 +53,7 @@ def linear_probe(
     several, else other fifths of their time. Stimuli and labels are classified on other subjects. Logistic regression
     on standardised dimensions, C = 1.
     """
-    rows = predictions.take((predictions["method"] == MODEL) & (predictions["target"] == target))
+    rows = predictions.take(predictions.rows_with(method=MODEL, target=target))
     ours = embeddings.take(embeddings.target == target)
     at = {key: i for i, key in enumerate(zip(rows["seed"].tolist(), rows["unit"].tolist(), strict=True))}
     row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)

@@ -45,7 +45,10 @@ class NaiveBayes(Tabular):
         steps = [preparing(build, self.modalities, self.seed)]
         if build["fisher"] is not None:
             steps.append(Fisher(float(build["fisher"])))
-        return make_pipeline(*steps, GaussianNB()).fit(X, y, gaussiannb__sample_weight=weight)
+        model = make_pipeline(*steps, GaussianNB()).fit(X, y, gaussiannb__sample_weight=weight)
+        # sklearn's least variance is a share of the largest: of features that are all constant it is 0.
+        model[-1].var_ = np.maximum(model[-1].var_, 1e-12)
+        return model
 
 
 class Fisher(TransformerMixin, BaseEstimator):

@@ -7,7 +7,8 @@ import torch
 
 from embench.errors import UsageError
 from embench.interfaces.tokens import Tokens, TokenSpec
-from embench_plugins.attention import Attention
+from embench_plugins import attention
+from embench_plugins.attention import Attention, Layer
 from embench_plugins.fusions.cross_attn import CrossAttn, asking, shorten
 
 from .networks import fusion, outputs_of
@@ -133,3 +134,32 @@ def test_shorten_where_groups_are_uneven() -> None:
     short = shorten(Tokens(x), 40).x
     torch.testing.assert_close(short[:, 0], x[:, :9].mean(1))  # samples i with i * 40 // 321 == 0
     assert short.shape == (2, 40, 3)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_batch_that_is_too_large_for_a_cpu_goes_through_a_layer_in_parts(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part drops what it would drop by itself, once for its tokens and again, the same, for the gradient."""
+    torch.manual_seed(0)
+    layer = Layer(8, 2, 16, 0.5)
+    x, context = torch.randn(6, 5, 8), torch.randn(6, 4, 8) if asked else None
+    mask = torch.rand(6, 4 if asked else 5) < 0.6
+    mask[:, 0] = True
+
+    def trained(rows: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        torch.manual_seed(1)
+        parts = [None if t is None else t.split(rows) for t in (x, mask, context)]
+        made = [layer(*(p and p[k] for p in parts)) for k in range(6 // rows)]
+        (tokens := torch.cat(made)).square().sum().backward()
+        found = [p.grad for p in layer.parameters() if p.grad is not None]
+        layer.zero_grad()
+        return tokens.detach(), found
+
+    by_hand = trained(rows=2)
+    monkeypatch.setattr(attention, "LARGEST", 2 * 5 * 16)
+    in_parts = trained(rows=6)
+    assert torch.equal(in_parts[0], by_hand[0])
+    assert len(in_parts[1]) == len(list(layer.parameters()))
+    for found, expected in zip(in_parts[1], by_hand[1], strict=True):
+        torch.testing.assert_close(found, expected)

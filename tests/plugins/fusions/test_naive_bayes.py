@@ -1,6 +1,7 @@
 """Fisher's criterion chooses features as by hand, and a rule that keeps none keeps the best."""
 
 import numpy as np
+import pytest
 
 from embench_plugins.fusions.naive_bayes import Fisher, NaiveBayes
 
@@ -28,3 +29,10 @@ def test_features_without_a_difference_do_not_blur_the_classes():
         return np.mean((machine.score(rows[40:]) > 0.5) == y[40:])
 
     assert accuracy(0.3) > accuracy(None) + 0.05
+
+
+def test_where_no_feature_varies_the_shares_of_the_classes_are_left():
+    """As with one unit of each subject, which its own mean and SD make zero."""
+    machine = NaiveBayes(NaiveBayes.recipes["paper"], 0)
+    machine.fit(np.zeros((3, 5)), np.array([0, 0, 1]), np.arange(3), np.ones(3))
+    assert machine.score(np.array([np.zeros(5), np.ones(5)])).tolist() == pytest.approx([1 / 3, 1 / 3], abs=1e-5)

@@ -183,12 +183,19 @@ def _pretraining(run: RunFacts) -> list[str]:
     named = [source.get("dataset") for source in about.pretraining]
     sources = [f"{escape(bare_name(str(name)))}{cite(_dataset_key(name)) if name else ''}" for name in named]
     sentences = [f"Pretraining used {join_with_and(sources)}."] if sources else []
-    if any(":" not in text for text in about.method.pretrainers):
+    own = (about.trained_on or about.dataset).name
+    if any(_in_each_fold(text, own) for text in about.method.pretrainers):
         sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     sentences += [f"Weights of {escape(words)}." for words in run.weights]
     if about.pretrain_overlap != "none":
         sentences.append(f"Overlap of pretraining with the test subjects: {run.overlap}.")
     return sentences
+
+
+def _in_each_fold(pretrainer: str, own: str) -> bool:
+    """True if a pretrainer sees training subjects of a run's own dataset: it names no source, or that among several."""
+    sources = pretrainer.rpartition(":")[2].split("+") if ":" in pretrainer else []
+    return not sources or (len(sources) > 1 and any(source in (own, own.split("/", 1)[-1]) for source in sources))
 
 
 def _dataset_key(name: str) -> str | None:

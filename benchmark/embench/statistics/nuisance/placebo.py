@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from embench.snapshot import cached_call
 from embench.statistics.nuisance import clock
 from embench.statistics.nuisance.accelerometer import movement_of, windows_of
 from embench.statistics.nuisance.columns import Study
@@ -28,12 +29,9 @@ def placebo(study: Study, axis: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _made(study: Study, axis: int) -> np.ndarray:
-    windows = windows_of(study.cohort, "acc", study.units)
-    rate, sessions = study.cohort.store.modalities["acc"].rate, study.sessions
-    one, others = (
-        Moved(movement_of(windows[:, axes], rate, convolutions=0), sessions)
-        for axes in ([axis], np.delete(np.arange(windows.shape[1]), axis))
-    )
+    # Seeds have the same units.
+    one, others = cached_call((_apart, study.cohort, axis), lambda: _apart(study, axis))
+    sessions = study.sessions
     places, of_time = clock.places(sessions), clock.basis(sessions)
     near = [np.hstack([each.wide, each.near(each.bands)]) for each in (one, others)]
     members: Members = {
@@ -49,3 +47,13 @@ def _made(study: Study, axis: int) -> np.ndarray:
     nuisances = np.hstack([np.ones((len(study.units), 1)), of_time, *others.columns(), *held, *smooth])
     width = np.full((len(study.units), 1), float(nuisances.shape[1]))
     return np.hstack([score, nuisances, width])
+
+
+def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
+    """What one axis shows in each unit, and what the others show."""
+    windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
+    one, others = (
+        Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)
+        for axes in ([axis], np.delete(np.arange(windows.shape[1]), axis))
+    )
+    return one, others
