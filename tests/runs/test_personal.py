@@ -73,9 +73,9 @@ def test_what_is_given_goes_with_other_options(bench: Bench, options: dict[str, 
 def test_units_that_normalise_are_not_mixed_with_sessions_that_do(bench: Bench, tmp_path: Path) -> None:
     data = write(tmp_path, make_subjects(3), dataset="Other", seed=5)
     (data / "Tiny").symlink_to(bench.data / "Tiny")
-    mixed = Bench(data, bench.runs, protocol=bench.protocol)
+    mixed, named = Bench(data, bench.runs, protocol=bench.protocol), f"masked_value:{plugin('Other')}+{plugin('Tiny')}"
     with pytest.raises(UsageError, match="a network could tell them apart"):
-        mixed.plan("Pool", given="2", pretrainers=(f"masked_value:{plugin('Other')}+{plugin('Tiny')}",), **FAST)
+        mixed.plan("Pool", fusion="late", given="2", pretrainers=(named,), **FAST)
 
 
 @pytest.mark.slow
