@@ -74,8 +74,8 @@ class PrintedResult:
 
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
-    """What must be known to read a paper's tables on a dataset, in sentences: what stands behind ±, remarks, and which
-    tables and rows are not there."""
+    """Sentences for readers of a paper's tables on a dataset: the meaning of ±, remarks, and the tables and rows that
+    are not there."""
     notes, elsewhere = [], dict[str, list[str]]()
     for tables in printed_tables(paper):
         own = [row for row in tables.rows if row.dataset == dataset]

@@ -347,7 +347,7 @@ def _windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], 
 
 
 def _seen(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What is known `about` a pretraining, and of each dataset: hash, subjects, recordings, hours by modality."""
+    """Facts `about` a pretraining with those of each dataset: hash, subjects, recordings, hours by modality."""
     for k, (spec, task) in enumerate(sources_of(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [

@@ -118,9 +118,7 @@ def check_rows(one: Site, other: Site, m: str, part: Part, where: str) -> None:
     leveled = keeps_level(one.source, m)  # by the first dataset's level, channel by channel
     if specs[0].rate == specs[1].rate and specs[0].shape[not leveled :] == specs[1].shape[not leveled :]:
         return
-    each = [
-        f"{' x '.join(map(str, spec.shape[1:]))}" + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs
-    ]
+    each = [" x ".join(map(str, spec.shape)) + (f" at {spec.rate:g} Hz" if spec.rate else "") for spec in specs]
     raise UsageError(
         f"{part.short} would read {m} in rows of {each[0]} of {one.name} and of {each[1]} of {other.name} at once",
         where=where,

@@ -50,7 +50,7 @@ def _made(study: Study, axis: int) -> np.ndarray:
 
 
 def _apart(study: Study, axis: int) -> tuple[Moved, Moved]:
-    """What one axis shows in each unit, and what the others show."""
+    """The movement along one axis in each unit, and along the others."""
     windows, rate = windows_of(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
         Moved(movement_of(windows[:, axes], rate, convolutions=0), study.sessions)
