@@ -120,4 +120,5 @@ def test_an_interrupt_that_a_library_keeps_to_itself_ends_the_run(shared, tmp_pa
         for each, handler in before.items():
             signal.signal(each, handler)
     assert not Folder(tmp_path, predict.id).done
-    assert run_stage(predict, tmp_path) and Folder(tmp_path, predict.id).done
+    assert run_stage(predict, tmp_path)
+    assert Folder(tmp_path, predict.id).done

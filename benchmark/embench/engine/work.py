@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import re
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from embench import registry
@@ -86,12 +89,39 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
-    with limited_threads(threads):
+    with limited_threads(threads), _hearing_interrupts():
         result = _RUN[stage.kind](stage, folder, root)
     result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(device)}
     result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
     folder.finish(result)
     return result
+
+
+@contextmanager
+def _hearing_interrupts() -> Iterator[None]:
+    """Raises what a library keeps to itself: scikit-learn's perceptrons and skorch's networks end their training where
+    an interrupt finds them, and count as fitted."""
+    heard = threading.Event()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        try:
+            before[signal.Signals(number)](number, frame)
+        except KeyboardInterrupt:
+            heard.set()
+            raise
+
+    main_thread = threading.current_thread() is threading.main_thread()  # no other sees a signal
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main_thread}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in before:
+            signal.signal(number, hear)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard.is_set():
+        raise KeyboardInterrupt
 
 
 def _keep(folder: Folder, trace: str) -> None:
