@@ -4,11 +4,13 @@ import importlib
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
 from embench import registry
+from embench.system import locked
 
 from .budget import (
     ALONE,
@@ -85,6 +87,22 @@ def session_cache(tmp_path_factory):
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(session_cache):
+    """Gives the folder of a name, which one of the session's workers makes and all of them read."""
+
+    def made(name, make):
+        root = session_cache.with_name("made") / name
+        root.parent.mkdir(exist_ok=True)
+        with locked(Path(f"{root}.lock")):
+            if not (done := root / "MADE").exists():
+                make(root)
+                done.touch()
+        return root
+
+    return made
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,8 +6,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from embench.records.audit import read_audit, write_audit
 from embench.records.record import Record, digests_of, read_record
 from embench.records.scores import Scores
 
+from ..leaderboard.boards import working_in
+
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 TABLES = Path(__file__).parents[2] / "docs" / "why" / "audit.md"
 needs_recordings = pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict")
@@ -38,35 +40,35 @@ def tables(section: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block] for block in blocks]
 
 
-@contextmanager
-def published(root: Path, subjects: int, runs: Mapping[str, str]) -> Iterator[list[Path]]:
-    """The audited entries in `root`/boards of the runs in `root`/runs.
-
-    Args:
-        subjects: how many real ones there are, in `root`/data.
-        runs: estimator on features -> the folder of its run below `root`.
-    """
+def publish(root: Path) -> None:
+    """Audited entries in `root`/boards of two estimators on the same features of the first 20 real subjects, which are
+    in `root`/data."""
     assert DATA
     original, data = Path(DATA, "stress_predict"), root / "data" / "stress_predict"
-    data.mkdir(parents=True)
+    (data / "Raw_data").mkdir(parents=True)
     for path in original.iterdir():
         if path.name != "Raw_data":
             (data / path.name).symlink_to(path)
-    (data / "Raw_data").mkdir()
-    for path in sorted((original / "Raw_data").glob("S*"))[: subjects + 1]:  # S01 has no labels
+    for path in sorted((original / "Raw_data").glob("S*"))[:21]:  # S01 has no labels
         (data / "Raw_data" / path.name).symlink_to(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBENCH_CACHE", str(root / "cache"))
+    with working_in(root) as patch:
         patch.setenv("EMBENCH_DATA", str(root / "data"))
-        patch.chdir(root)
         method = ["--encoder", "handcrafted", "--modalities", "temp", "--seeds", "0,1,2", "--workers", "1"]
-        for fusion, runs_folder in runs.items():
-            assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion, "--runs", runs_folder]) == 0
+        for fusion in ("logreg", "lda"):
+            assert main(["run", "--dataset", "stress_predict", *method, "--fusion", fusion]) == 0
         assert main(["leaderboard", "build", "--from", "runs", "--boards", "boards"]) == 0
-        entries = sorted((root / "boards").glob("stress_predict/*/handcrafted-*"))
-        for folder in entries:
+        for folder in root.glob("boards/stress_predict/*/handcrafted-*"):
             assert main(["audit", str(folder)]) == 0
-        yield entries
+
+
+@pytest.fixture(scope="module")
+def published(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy for one file of tests, as the working folder."""
+    root = tmp_path_factory.mktemp("published")
+    shutil.copytree(made_once("published", publish), root, symlinks=True, dirs_exist_ok=True)
+    with working_in(root) as patch:
+        patch.setenv("EMBENCH_DATA", str(root / "data"))
+        yield root
 
 
 @dataclass

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from embench.records import entry
 from ..sample import WHOLE, proof
 from .forger import TABLES, Forger, needs_recordings, published, tables
 
-SUBJECTS = 20
+__all__ = ["published"]
 pytestmark = [pytest.mark.slow, needs_recordings]
 
 
@@ -169,11 +169,11 @@ def _append(path: Path, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """The first 20 real subjects, and the leaderboards that one audited run of them was published on."""
-    root = tmp_path_factory.mktemp("forged")
-    with published(root, SUBJECTS, {"logreg": "earlier", "lda": "runs"}) as [folder]:
-        yield root, folder
+def genuine(published: Path) -> Path:
+    """The only entry on the boards."""
+    [twin] = published.glob("boards/stress_predict/*/handcrafted-logreg-*")
+    shutil.rmtree(twin)
+    return next(published.glob("boards/stress_predict/*/handcrafted-lda-*"))
 
 
 def documented() -> dict[str, tuple[str, str]]:
@@ -193,11 +193,10 @@ def test_the_page_lists_forgeries_that_are_accepted_and_says_how_many_there_are(
 
 @pytest.mark.parametrize("name", [name if name in SAMPLE else pytest.param(name, marks=proof) for name in FORGERIES])
 def test_a_forged_entry_is_refused_or_the_page_says_that_only_another_run_shows_it(
-    places: tuple[Path, Path], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    published: Path, genuine: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, genuine = places
-    shutil.copytree(root / "boards", tmp_path / "boards")
-    folder = tmp_path / genuine.relative_to(root)
+    shutil.copytree(published / "boards", tmp_path / "boards")
+    folder = tmp_path / genuine.relative_to(published)
     FORGERIES[name](Forger(folder))
     capsys.readouterr()
     code = main(["leaderboard", "build", "--boards", str(tmp_path / "boards")])
@@ -209,4 +208,4 @@ def test_a_forged_entry_is_refused_or_the_page_says_that_only_another_run_shows_
         code = main(["audit", str(folder), "--out", str(tmp_path)])
         captured = capsys.readouterr()
         assert audit == {0: "nothing", 1: "severe", 3: "unreadable"}[code], captured.err
-    assert not list(root.rglob("RAN"))
+    assert not list(published.rglob("RAN"))

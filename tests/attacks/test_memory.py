@@ -19,13 +19,13 @@ from embench.registry import catalogue
 from embench.runs.memory import remembered_labels
 from embench.testing import check_estimator
 
-from ..leaderboard.boards import METHOD, unmarked
+from ..leaderboard.boards import METHOD, Place, place
 from ..packages.installing import write
 from ..tiny.fixtures import bench, cache, six
 from ..tiny.remembering import FOLDER
 from ..tiny.running import Bench
 
-__all__ = ["bench", "cache", "six"]
+__all__ = ["bench", "cache", "place", "six"]
 PLUGINS = Path(__file__).parents[1] / "tiny" / "remembering.py"
 MEMORIES = ["Recalls", "Writes", "WritesFirst"]
 
@@ -139,12 +139,11 @@ def package(site: Path, tmp_path: Path) -> str:
 
 @pytest.mark.slow
 def test_a_spot_check_finds_what_conformance_did_not_see(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On the author's own machine, where the file is; an entry of an honest cache is reproduced."""
-    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    data, entries = ["--data-root", str(unmarked(tmp_path / "data"))], {}
+    data, entries = ["--data-root", str(place.data)], {}
     for name, codes in {"WritesInRuns": [4, 0], "KeepsFits": [0]}.items():
         for k, code in enumerate(codes):
             assert main(["run", *METHOD, "--fusion", f"{package}/{name}", *data, "--runs", f"{name}{k}"]) == code

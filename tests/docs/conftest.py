@@ -11,7 +11,7 @@ import pytest
 from embench import registry
 from embench.cli import main
 
-from .pages import PAGES, ROOT, files
+from .pages import PAGES, ROOT, commands, files
 
 EMBENCH = ("embench", ".venv/bin/embench")
 
@@ -49,6 +49,15 @@ def real_data(tmp_path_factory):
     return root.parent
 
 
+@pytest.fixture(scope="session")
+def entries():
+    """Published entries that a command names, and a thirty-second of the others."""
+    named = {word.rpartition("/")[2] for page in PAGES for words in commands(page) for word in words}
+    boards = ROOT / "leaderboards"
+    folders = [*boards.glob("stress_predict/*/*/"), *boards.glob("wearable_stress/*-v3/*/")]
+    return [folder for folder in folders if folder.name in named or folder.name[-2:] < "08"]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty folder with the pages' files in it; now the working folder."""
@@ -62,7 +71,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workplace(folder, data, stages, session_cache, monkeypatch):
+def workplace(folder, data, stages, entries, session_cache, monkeypatch):
     """The folder with the demo's data where README has them, and a part of the published entries."""
     demo = folder / ".embench" / "demo"
     demo.mkdir(parents=True)
@@ -70,15 +79,10 @@ def workplace(folder, data, stages, session_cache, monkeypatch):
     for runs in (folder / "runs", demo / "runs"):
         runs.mkdir()
         (runs / "stages").symlink_to(stages, target_is_directory=True)
-    pages = "".join(page.read_text() for page in PAGES)
-    boards = ROOT / "leaderboards"
-    entries = [*boards.glob("stress_predict/*/*/run.yaml"), *boards.glob("wearable_stress/*-v3/*/run.yaml")]
     for entry in entries:  # links, so that what is published stays here
-        if entry.parent.name not in pages and entry.parent.name[-1] > "0":
-            continue  # of the others a sixteenth
-        link = folder / entry.parent.relative_to(ROOT)
+        link = folder / entry.relative_to(ROOT)
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(entry.parent, target_is_directory=True)
+        link.symlink_to(entry, target_is_directory=True)
     (folder / "docs").symlink_to(ROOT / "docs", target_is_directory=True)
     monkeypatch.setenv("EMBENCH_DATA", str(data))
     monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
@@ -111,6 +115,8 @@ def shell(folder, request):
         if program in EMBENCH:
             if arguments[:3] == ["data", "synthesize", "amigos"] and "--length-s" not in arguments:
                 arguments += SIZE  # recordings of real length otherwise
+            if arguments[0] == "run" and "DIR" in arguments:
+                arguments += ("--seeds", "0")  # minutes for ten partitions
             capsys = request.getfixturevalue("capsys")
             code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
             if arguments[:2] == ["data", "new"]:  # a reader now fills the file in, as the page shows it

@@ -1,8 +1,8 @@
 """Every command that README, CONTRIBUTING and the pages of docs/ print is run, in the order of its page, and ends well.
 
 Commands are read from the pages, so a page that gains one is tested with it. Only what they work on is small: a few
-synthetic subjects in `.embench/demo` and in $EMBENCH_DATA, and a few real ones in the folder written as DIR. The quick
-tests read the arguments of every command and run those that need no data; the slow ones run all.
+synthetic subjects in `.embench/demo` and in $EMBENCH_DATA, and a few real ones, in one partition, in the folder written
+as DIR. The quick tests read the arguments of every command and run those that need no data; the slow ones run all.
 """
 
 import shlex

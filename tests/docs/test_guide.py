@@ -10,10 +10,11 @@ import yaml
 from embench import registry
 from embench.testing import check
 
-from ..leaderboard.boards import unmarked
+from ..leaderboard.boards import place
 from .conftest import run_all
 from .pages import GUIDE, blocks, commands
 
+__all__ = ["place"]
 BLOCKS = [block for page in GUIDE for block in blocks(page)]
 
 
@@ -61,9 +62,9 @@ def test_commands_run_and_the_package_with_them(mine, shell, workplace):
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing, tmp_path_factory):
+def test_the_whole_way_from_nothing_to_a_row(place, shell, workplace, site, installing, monkeypatch):
     """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print."""
-    data = str(unmarked(tmp_path_factory.mktemp("unmarked")))
+    monkeypatch.setenv("EMBENCH_CACHE", str(place.root / "cache"))
     (way,) = (block.body for block in BLOCKS if "embench leaderboard submit" in block.body)
     runs: list[str] = []
     for line in way.splitlines():
@@ -73,7 +74,7 @@ def test_the_whole_way_from_nothing_to_a_row(shell, workplace, site, installing,
             installing.write(site, "embench-my-bayes", "0.1.0", {"plugins": package.name}, package)
             registry.refresh()
             continue
-        words = [data if word == "DIR" else word for word in words]
+        words = [str(place.data) if word == "DIR" else word for word in words]
         for name, run in zip(("MINE", "OTHER"), runs, strict=False):
             words = [word.replace(name, run) for word in words]
         code, printed = shell(words)

@@ -3,6 +3,9 @@ published, run and sent as a stranger would."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,31 +24,34 @@ class Place(NamedTuple):
     entry: Path
 
 
-def unmarked(data: Path) -> Path:
-    """A data root with generated recordings whose mark was taken away."""
-    line = ["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict")]
+def make_place(root: Path) -> None:
+    """Data, runs and boards below `root`."""
+    line = ["data", "synthesize", "stress_predict", "--out", str(root / "data" / "stress_predict")]
     assert main([*line, "--subjects", "14", "--length-s", "400"]) == 0  # enough for the headline
-    (data / "stress_predict" / SYNTHETIC).unlink()
-    return data
+    (root / "data" / "stress_predict" / SYNTHETIC).unlink()
+    data = ["--data-root", str(root / "data")]
+    with working_in(root):
+        for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
+            assert main(["run", *METHOD, "--fusion", fusion, *data, "--runs", str(root / runs)]) == 0
+        [run] = Path("runs/stress_predict").glob("handcrafted-lda-*")
+        assert main(["leaderboard", "submit", str(run), "--boards", str(root / "boards"), *data]) == 0
 
 
-def make_place(root: Path) -> Place:
-    """Data, runs and boards below `root`, which must be the working folder's and the cache's parent."""
-    data, boards = unmarked(root / "data"), root / "boards"
-    for fusion, runs in (("logreg", "earlier"), ("lda", "runs")):
-        line = ["run", *METHOD, "--fusion", fusion, "--data-root", str(data), "--runs", str(root / runs)]
-        assert main(line) == 0
-    [run] = (root / "runs" / "stress_predict").glob("handcrafted-lda-*")
-    line = ["leaderboard", "submit", str(run), "--boards", str(boards), "--data-root", str(data)]
-    assert main(line) == 0
-    return Place(root, data, boards, next(boards.glob("stress_predict/*/handcrafted-lda-*")))
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    root = tmp_path_factory.mktemp("stranger")
+@contextmanager
+def working_in(root: Path) -> Iterator[pytest.MonkeyPatch]:
+    """With `root` as the working folder and the cache's parent."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
         patch.delenv("EMBENCH_DATA", raising=False)
         patch.chdir(root)
-        yield make_place(root)  # type: ignore[misc]
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def place(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A copy for one file of tests, with a ledger of its own."""
+    root = tmp_path_factory.mktemp("stranger")
+    shutil.copytree(made_once("place", make_place), root, dirs_exist_ok=True)
+    [entry] = root.glob("boards/stress_predict/*/handcrafted-lda-*")
+    with working_in(root):
+        yield Place(root, root / "data", root / "boards", entry)

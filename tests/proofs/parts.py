@@ -24,8 +24,8 @@ RATES = (
     "truth/test_near_one", "truth/test_person_label", "truth/test_rates", "truth/test_strizhkova2024",
     "truth/test_unseen_stimuli", "truth/test_values", "truth/test_woo2023", "truth/test_wu2023", "attacks/test_bounds",
     "attacks/test_clocks", "attacks/test_forged_entries", "attacks/test_forged_records", "attacks/test_levels",
-    "audits/test_clean_runs", "claims/test_faced", "claims/test_papers", "docs/test_boards", "docs/test_faced_controls",
-    "leaderboard/test_published",
+    "audits/test_clean_runs", "audits/test_real_clocks", "claims/test_faced", "claims/test_papers", "docs/test_boards",
+    "docs/test_faced_controls", "leaderboard/test_published",
     "plugins/datasets/test_synthetic_faces",
 )  # fmt: skip
 HALVES = (

@@ -10,10 +10,12 @@ from embench.cli import main
 from embench.leaderboard.entries import entry_folders
 from embench.store.fingerprint import SYNTHETIC
 
+from ..leaderboard.boards import place
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, write
 from .test_running import BAD, common
 
+__all__ = ["place"]
 SET = """name: two-v1
 summary: Two estimators.
 core:
@@ -120,24 +122,16 @@ def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, b
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder of two rows with entries, and the data."""
-    root = tmp_path_factory.mktemp("folder")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBENCH_CACHE", str(root / "cache"))
-        patch.chdir(root)
-        data = root / "data"
-        made = ["data", "synthesize", "stress_predict", "--out", str(data / "stress_predict")]
-        assert main([*made, "--subjects", "9", "--length-s", "90"]) == 0
-        (data / "stress_predict" / SYNTHETIC).unlink()
-        line = ["baselines", "--dataset", "stress_predict", "--set", str(write_set(root)), "--workers", "1"]
-        assert main([*line, "--data-root", str(data), "--runs", str(root / "runs")]) == 0
-        yield root
+def rows(place):
+    """The runs of two rows, and their folder with entries."""
+    line = ["baselines", "--dataset", "stress_predict", "--set", str(write_set(place.root)), "--workers", "1"]
+    assert main([*line, "--data-root", str(place.data), "--runs", str(place.root / "rows")]) == 0
+    return place.root / "rows"
 
 
 @pytest.fixture
-def copied(place, tmp_path):
-    return shutil.copytree(folder_in(place / "runs"), tmp_path / "sent")
+def copied(rows, tmp_path):
+    return shutil.copytree(folder_in(rows), tmp_path / "sent")
 
 
 @pytest.fixture
@@ -145,14 +139,16 @@ def submit(place, tmp_path, embench):
     """Submits a folder into boards that lie beside it."""
 
     def of(folder):
-        line = ["leaderboard", "submit", folder, "--boards", tmp_path / "boards", "--data-root", place / "data"]
+        line = ["leaderboard", "submit", folder, "--boards", tmp_path / "boards", "--data-root", place.data]
         return embench(*line)
 
     return of
 
 
 @pytest.mark.slow
-def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(place, copied, submit, embench, tmp_path):
+def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(
+    place, rows, copied, submit, embench, tmp_path
+):
     entries = entry_folders(copied / "entries")
     assert {path.name for path in copied.iterdir()} == {
         "README.md", "baselines.json", "data.json", "entries", "paper", "pull-request.md", "site", "table.csv"
@@ -162,8 +158,8 @@ def test_its_entries_are_those_of_the_runs_and_are_submitted_with_a_line_each(pl
     done = submit(copied)
     assert done.code == 0, done.out
     assert done.out.count("written: handcrafted-") == 2
-    runs = sorted((place / "runs" / "stress_predict").iterdir())
-    line = ["leaderboard", "submit", *runs, "--boards", tmp_path / "one", "--data-root", place / "data"]
+    runs = sorted((rows / "stress_predict").iterdir())
+    line = ["leaderboard", "submit", *runs, "--boards", tmp_path / "one", "--data-root", place.data]
     assert embench(*line).code == 0
     assert content(tmp_path / "one") == content(tmp_path / "boards")
     again = submit(copied)

@@ -14,7 +14,6 @@ import embench
 from embench import registry
 from embench.records import record
 from embench.runs.run import Result
-from embench.system import locked
 
 from ..sample import WHOLE
 
@@ -22,18 +21,13 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def data(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def data(made_once: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Writes generated subjects, once for all tests of the session that ask for the same; the folder to give as
     `data_root`. Prepared data lie in it as well."""
 
     def write(dataset: str = "amigos", **options: Any) -> Path:
         name = " ".join([dataset, *(f"{key}={value}" for key, value in options.items())])
-        root = session_cache.with_name("generated") / name
-        root.parent.mkdir(exist_ok=True)
-        with locked(Path(f"{root}.lock")):
-            if not root.exists():
-                registry.synthesizer(dataset)(Path(f"{root}.part", dataset), **options)
-                Path(f"{root}.part").rename(root)
+        root = made_once(name, lambda root: registry.synthesizer(dataset)(root / dataset, **options))
         monkeypatch.setenv("EMBENCH_CACHE", str(root / "cache"))
         return root
 
