@@ -215,7 +215,7 @@ class Scores(Mapping[str, Any]):
         controls = (found.__pydantic_extra__ for of in self._file.controls.values() for found in of.values())
         for scores in (*self._file.scores.values(), *controls):
             for name, score in scores.items():
-                score._metric = name
+                score._metric = name  # noqa: SLF001  what is shown of it depends on it
 
     def __getitem__(self, key: str) -> Any:
         return self.content[key]
