@@ -45,6 +45,8 @@ def test_no_interval_is_shown_beyond_what_its_metric_can_be(metric, ends, text):
         assert wording.format_interval(score) == text
         assert (score.low, score.high) == ends
         assert score.as_json() == recorded
+        kept = Score.model_validate_json(score.model_dump_json(exclude_unset=True))  # as boards keep what they show
+        assert wording.format_interval(kept) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embench import registry
 from embench.errors import DataError, EmbenchError, breaks_schema, faults
@@ -25,7 +25,8 @@ class Score(_Part):
     """A score with its 95 % interval, or the reason why it is undefined.
 
     `mean` is NaN where it is undefined; the other fields are those of `embench.statistics.intervals.Estimate`, None
-    where nothing could vary, or an entry does not publish it.
+    where nothing could vary, or an entry does not publish it. `metric`: which score it is, where `Scores` has read it;
+    no part of the file.
     """
 
     mean: float = math.nan
@@ -38,7 +39,7 @@ class Score(_Part):
     left_out: Sequence[Line] = ()
     comparisons: int | None = None
     undefined: Line | None = None
-    _metric: str = PrivateAttr("")
+    metric: str = Field(default="", repr=False)
 
     @property
     def defined(self) -> bool:
@@ -51,14 +52,14 @@ class Score(_Part):
         where there is no interval."""
         if self.low is None or self.high is None:
             return None
-        if not self._metric or 0 <= self.low <= self.high <= 1:
+        if not self.metric or 0 <= self.low <= self.high <= 1:
             return self.low, self.high
-        least, most = _range_of(self._metric)
+        least, most = _range_of(self.metric)
         return max(self.low, least), min(self.high, most)
 
     def as_json(self) -> dict[str, Any]:
         """The score as a part of `Scores.content`."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, exclude={"metric"})
 
 
 def _range_of(metric: str) -> tuple[float, float]:
@@ -215,7 +216,7 @@ class Scores(Mapping[str, Any]):
         controls = (found.__pydantic_extra__ for of in self._file.controls.values() for found in of.values())
         for scores in (*self._file.scores.values(), *controls):
             for name, score in scores.items():
-                score._metric = name  # noqa: SLF001  what is shown of it depends on it
+                scores[name] = score.model_copy(update={"metric": name})
 
     def __getitem__(self, key: str) -> Any:
         return self.content[key]
