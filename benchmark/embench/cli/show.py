@@ -216,7 +216,9 @@ def _gap(gap: Gap) -> str:
 
 
 def _exploratory(metric: str, *, interval: bool) -> TableColumn:
-    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
+    if interval:
+        return TableColumn(metric, lambda row: format_control(row.scores.get(metric)))
+    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=False))
 
 
 def _scores(verdict: TargetVerdict, scores: Scores) -> None:
