@@ -216,9 +216,7 @@ def _gap(gap: Gap) -> str:
 
 
 def _exploratory(metric: str, *, interval: bool) -> TableColumn:
-    if interval:
-        return TableColumn(metric, lambda row: format_control(row.scores.get(metric)))
-    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=False))
+    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
 
 
 def _scores(verdict: TargetVerdict, scores: Scores) -> None:
