@@ -33,6 +33,9 @@ def last(embench, line):
         ("export", "embench export --help"),
         ("report nowhere", "embench report --help"),
         ("data labels", "embench data labels --help"),
+        ("labels deap", "embench data labels --help"),
+        ("leaderboard compare", "embench compare --help"),
+        ("verify", "embench data verify --help or embench leaderboard verify --help"),
     ],
 )
 def test_it_is_the_whole_right_command(embench, line, command):

@@ -37,7 +37,7 @@ def predictions(data, tmp_path):
         with (tmp_path / name).open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["subject", "recording", "unit", "target", "score"])
-            for k, row in enumerate(row for row in rows if row["subject"] in kept):
+            for k, row in enumerate(row for row in rows if row["subject"] in kept and row["label"]):
                 writer.writerow([row[key] for key in ("subject", "recording", "unit", "target")] + [k % 7 / 7])
         return tmp_path / name
 
@@ -94,6 +94,7 @@ def test_it_says_how_far_it_is_while_controls_are_fitted(embench, data, predicti
     done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
     assert "controls fitted: 5 of 5 folds" in done.err
     assert "controls fitted" not in done.out
+    assert "have no prediction" not in done.out  # units without a label need none
 
 
 def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(embench, data, predictions, tmp_path):

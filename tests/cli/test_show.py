@@ -111,6 +111,14 @@ def test_a_clock_that_cannot_win_and_is_high_within_subjects_is_said_to_show_not
     assert why in found._repr_html_()
 
 
+def test_the_headline_of_several_runs_is_a_column_where_it_is_one(capsys):
+    one, other = a_result(SCORES, synthetic=False), fixed_order(CROSSED)
+    for found, heads in (([one], ("auroc_within",)), ([one, other], ("headline", "score"))):
+        show.results(found)
+        head = capsys.readouterr().out.splitlines()[0].split()
+        assert [name for name in ("headline", "score", "auroc_within") if name in head] == list(heads)
+
+
 def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(capsys):
     hidden = {"undefined": "not estimable: 24 quadruples of 2 subjects; at least 200 of 10 are needed"}
     clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}

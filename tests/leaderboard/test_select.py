@@ -157,8 +157,11 @@ def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) 
     lines = show("--target", "stress", "--protocol", "subject-independent-v3").splitlines()
     assert "access" in lines[1]
     assert any("baseline" in line and "ffffffffff" in line for line in lines)
+    told = " ".join(lines)
+    assert "Rows stand in groups, each in an order of its own: 1 (data of the test subjects: baseline" in told
     controls = show("--filter", "kind=control")
     assert "(elapsed_time)" in controls
+    assert "in groups" not in controls
     assert "late" not in controls
 
 

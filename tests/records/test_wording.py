@@ -3,7 +3,7 @@
 import pytest
 
 from embench.records import wording
-from embench.records.scores import Score
+from embench.records.scores import Score, Scores
 
 SCORE = Score(mean=0.5, low=0.4, high=0.6)
 
@@ -26,6 +26,27 @@ def test_score_in_other_formats():
     assert wording.format_score(SCORE, interval=False) == "0.500"
     assert wording.format_score(Score(undefined="one class only"), missing="--") == "--"
     assert wording.format_interval(SCORE, "{} to {}") == "0.400 to 0.600"
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends", "text"),
+    [
+        ("auroc_within", (0.9, 1.07), "[0.900, 1.000]"),
+        ("ece", (-0.02, 0.3), "[0.000, 0.300]"),
+        ("mcc", (-0.2, 0.4), "[-0.200, 0.400]"),
+        ("mcc", (-1.1, 1.2), "[-1.000, 1.000]"),
+        ("of_a_package_that_is_not_here", (-3.0, 1.2), "[-3.000, 1.200]"),
+    ],
+)
+def test_no_interval_is_shown_beyond_what_its_metric_can_be(metric, ends, text):
+    recorded = {"mean": 0.9, "low": ends[0], "high": ends[1]}
+    of = Scores.none(scores={"stress": {metric: recorded}}, controls={"prior": {"stress": {metric: recorded}}})
+    for score in (of.score("stress", metric), of.score("stress", metric, "prior")):
+        assert wording.format_interval(score) == text
+        assert (score.low, score.high) == ends
+        assert score.as_json() == recorded
+        kept = Score.model_validate_json(score.model_dump_json(exclude_unset=True))  # as boards keep what they show
+        assert wording.format_interval(kept) == text
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,17 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     assert r"The protocol was \texttt{mine}." in latex.methods_section([unknown])
 
 
+def test_a_run_of_which_nothing_can_be_said_is_not_said_to_add_nothing() -> None:
+    of = record.read_record(ROOT / "leaderboards" / "eegmat" / "subject-independent-v3" / "handcrafted-svm-16a5cf6092")
+    text = latex.latex_tables([of])
+    assert r"\textparagraph: what it adds to clock and movement can't be estimated" in text
+    assert "not shown" not in text
+    check_latex(text)
+    told = latex.methods_section([of])
+    assert "; what it adds is undefined. What it adds to clock and movement is undefined: " in told
+    assert " Exploratory: auroc" in told
+
+
 def test_every_citation_has_its_entry(published: list[Record]) -> None:
     keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", latex.methods_section(published)))))
     text = latex.bibtex(published)

@@ -132,6 +132,7 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert "auroc_within *" in done.out
     assert "2 units have no prediction; 2 of them have a label" in done.out
     assert "as declared by its author" in done.out
+    assert "note: a file of predictions does not show what its method was pretrained on" in " ".join(done.out.split())
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)
     assert document["outside"]["name"] == "my_svm"

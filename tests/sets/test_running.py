@@ -1,7 +1,9 @@
 """`embench baselines`: data are checked first, a dry run lists all rows, and a row that fails holds up no other."""
 
 import json
+import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +174,10 @@ def test_what_is_odd_in_some_files_is_counted_and_not_stopped(embench, tmp_path)
     for _ in range(2):
         done = embench("baselines", *common(bench), "--modalities", "ecg", "--dry-run")
         assert done.code == 0, done.err
-        assert "warnings on the files, which are used all the same: embench data verify" in done.err
+        assert "warnings on the files, which are used all the same; listed by\n  embench data verify" in done.err
+    lines = done.err.splitlines()
+    command = next(after for before, after in pairwise(lines) if before.endswith("listed by"))
+    assert embench(*shlex.split(command)[1:]).code == 0
 
 
 def test_the_set_and_the_encoder_of_a_package_are_run_and_recorded(embench, bench, site, installing):

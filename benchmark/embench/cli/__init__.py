@@ -181,11 +181,13 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         command = remedies.of_error(error, arguments, _command(arguments))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
-        help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
+        context = getattr(error, "ctx", None)
         text = remedies.of_unknown_option(getattr(error, "option_name", "")) or format_message()
         if not text:  # a group alone, whose help was printed
             return 2
-        remedy = "" if "what to do: " in text else f"\n  what to do: {help_for} --help"
+        elsewhere = context and remedies.of_unknown_command(text, context.find_root().command)
+        todo = elsewhere or f"{context.command_path if context else 'embench'} --help"
+        remedy = "" if "what to do: " in text else f"\n  what to do: {todo}"
         return _fail(f"wrong arguments: {text}{remedy}", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail(f"interrupted; {KEPT}", _INTERRUPTED)

@@ -94,7 +94,7 @@ def baselines(
     rows += baseline_rows(found, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = check_readable(dataset, options["data_root"], steps)
-    _note_warnings(report, dataset)
+    _note_warnings(report, dataset, options["data_root"])
     finished = [] if dry_run else [own_result(text, dataset, options) for text in given]
     with snapshot(), Progress(several=True) as progress:
         able, unfit = forecast_rows(rows, progress.event)
@@ -125,11 +125,12 @@ def baselines(
     done.check()
 
 
-def _note_warnings(report: Mapping[str, Any], dataset: str) -> None:
+def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | None) -> None:
     """Says how many warnings there are on the files that will be used."""
     if count := sum(each["times"] for each in report["findings"] if each["severity"] == "warning"):
-        line = f"embench data verify {shlex.quote(dataset)} lists them"
-        console.note(f"{count} warning{'s' if count > 1 else ''} on the files, which are used all the same: {line}")
+        console.note(f"{count} warning{'s' if count > 1 else ''} on the files, which are used all the same; listed by")
+        root = ["--data-root", str(data_root)] if data_root else []
+        console.note(f"  {shlex.join(['embench', 'data', 'verify', dataset, *root])}")
 
 
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:

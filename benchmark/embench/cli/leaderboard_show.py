@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from embench.cli.options import Boards, completes
 from embench.cli.tables import TableColumn, fitting, show_table
 from embench.errors import UsageError
 from embench.planning.request import Request
+from embench.records.context import OTHER_UNITS
 from embench.records.wording import format_figure, inside_subjects
 from embench.statistics.metrics import metric_facts
 from embench.texts import markdown
@@ -207,6 +209,7 @@ def _print_board(
         sentences += [f"All methods: {same}."] if same else []
     if scored != headline and "score" in heads:
         sentences.append(section.unranked or f"The scores are {scored}, which ranks nothing.")
+    sentences += filter(None, [_groups(methods)])
     if "entry" in heads:
         folder = f"{section.dataset}/{section.protocol}/"
         sentences.append(f"Entries lie in {folder}; the column entry is the end of a folder's name.")
@@ -240,6 +243,23 @@ def _print_board(
     for sentence in sentences:
         console.wrapped(sentence)
     console.echo()
+
+
+def _groups(methods: Sequence[Row]) -> str:
+    """A sentence on the groups of rows that are ranked by themselves, in their order; empty where there is one, or rows
+    stand in another order."""
+    from embench.leaderboard.rows import class_of
+
+    groups = [list(rows) for _, rows in groupby((row for row in methods if not row.superseded), key=class_of)]
+    if len(groups) < 2 or len({class_of(rows[0]) for rows in groups}) < len(groups):
+        return ""
+    told = []
+    for rows in groups:
+        context = rows[0].time_context
+        seen = [f"data of the test subjects: {rows[0].target_access}"]
+        seen += [f"other units that reach a prediction: {OTHER_UNITS[context]}"] if context else []
+        told.append(f"{len(rows)} ({', '.join(filter(None, [*seen, rows[0].kept_units]))})")
+    return f"Rows stand in groups, each in an order of its own: {'; '.join(told)}."
 
 
 def _title(section: BoardSection) -> str:

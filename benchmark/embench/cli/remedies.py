@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 
@@ -36,6 +37,18 @@ def of_unknown_option(option: str) -> str | None:
         f"no such option: {option}. A network is an --encoder, a classifier a --fusion\n"
         "  what to do: embench run --dataset DATASET --encoder handcrafted --fusion logreg"
     )
+
+
+def of_unknown_command(message: str, root: Any) -> str | None:
+    """The commands of this name that stand elsewhere, as those of a group `root` and of its groups; None where there
+    is none."""
+    found = re.match(r"No such command '([^']+)'", message)
+    if not found:
+        return None
+    name = found[1]
+    groups = {"embench": root, **{f"embench {group}": command for group, command in root.commands.items()}}
+    places = [f"{of} {name}" for of, command in groups.items() if name in getattr(command, "commands", {})]
+    return " or ".join(f"{place} --help" for place in places) or None
 
 
 def _with_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:

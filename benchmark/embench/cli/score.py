@@ -127,6 +127,8 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
     count = f"{run.cohort.size} of {labelled} labelled subjects"
     console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
+        if not missing["labelled"]:
+            continue
         by_subject = _some([f"{subject} {count}" for subject, count in missing["subjects"].items()])
         line = f"{target}: {missing['units']} units have no prediction{_in_seeds(missing, len(run.seeds))}"
         line += f"; {missing['labelled']} of them have a label"

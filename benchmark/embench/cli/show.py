@@ -64,13 +64,14 @@ def results(found: Sequence[Result]) -> None:
     """Prints a row for each run and target: the options in which they differ, the headline with its verdict, the
     time."""
     several = len({target for each in found for target in each.scores.headlines}) > 1
+    metrics = {verdict.metric for each in found for verdict in each.verdicts.values()}
     varied = _varied([each.manifest for each in found])
     show_table(
         {
             **(options or {"method": each.id}),
             **({"target": verdict.target} if several else {}),
-            "headline": verdict.metric,
-            "score": format_score(verdict.score, missing="not estimable"),
+            **({"headline": verdict.metric} if len(metrics) > 1 else {}),
+            "score" if len(metrics) > 1 else verdict.metric: format_score(verdict.score, missing="not estimable"),
             "verdict": verdict.finding.partition(",")[0] if verdict.score is None else verdict.finding,
             "time": cost.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from embench.errors import DataError, breaks_schema, faults
+from embench import registry
+from embench.errors import DataError, EmbenchError, breaks_schema, faults
 from embench.protocols import MADE_BY_METHOD
 from embench.records import schema_1
 from embench.records.manifest import InstalledName, Line, Word
@@ -24,7 +25,8 @@ class Score(_Part):
     """A score with its 95 % interval, or the reason why it is undefined.
 
     `mean` is NaN where it is undefined; the other fields are those of `embench.statistics.intervals.Estimate`, None
-    where nothing could vary, or an entry does not publish it.
+    where nothing could vary, or an entry does not publish it. `metric`: which score it is, where `Scores` has read it;
+    no part of the file.
     """
 
     mean: float = math.nan
@@ -37,15 +39,37 @@ class Score(_Part):
     left_out: Sequence[Line] = ()
     comparisons: int | None = None
     undefined: Line | None = None
+    metric: str = Field(default="", repr=False)
 
     @property
     def defined(self) -> bool:
         """True where there is a number."""
         return not math.isnan(self.mean)
 
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The ends of the interval as they are shown: within what the metric can be, which t intervals may leave; None
+        where there is no interval."""
+        if self.low is None or self.high is None:
+            return None
+        if not self.metric or 0 <= self.low <= self.high <= 1:
+            return self.low, self.high
+        least, most = _range_of(self.metric)
+        return max(self.low, least), min(self.high, most)
+
     def as_json(self) -> dict[str, Any]:
         """The score as a part of `Scores.content`."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, exclude={"metric"})
+
+
+def _range_of(metric: str) -> tuple[float, float]:
+    """The least and the greatest value of a metric; anything of one that is not installed."""
+    if metric.startswith(("auroc", "concordance")):
+        return 0.0, 1.0  # shares of comparisons, most of which are no plugins
+    try:
+        return registry.load("metric", metric).range
+    except EmbenchError:
+        return -math.inf, math.inf
 
 
 class Gap(_Part):
@@ -189,6 +213,10 @@ class Scores(Mapping[str, Any]):
                 where=f"{where}, {fields[:200]}",
                 expected="as written by embench",
             ) from error
+        controls = (found.__pydantic_extra__ for of in self._file.controls.values() for found in of.values())
+        for scores in (*self._file.scores.values(), *controls):
+            for name, score in scores.items():
+                scores[name] = score.model_copy(update={"metric": name})
 
     def __getitem__(self, key: str) -> Any:
         return self.content[key]

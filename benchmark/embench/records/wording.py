@@ -72,9 +72,8 @@ def format_interval(score: Interval, template: str = "[{}, {}]", spec: str = ".3
     >>> format_interval(Score(mean=0.612, low=0.55, high=0.674), "{} to {}")
     '0.550 to 0.674'
     """
-    if score.low is None or score.high is None:
-        return ""
-    return template.format(format(score.low, spec), format(score.high, spec))
+    low, high = getattr(score, "ends", None) or (score.low, score.high)  # a recorded one knows its metric
+    return "" if low is None or high is None else template.format(format(low, spec), format(high, spec))
 
 
 def format_score(score: Interval | None, spec: str = ".3f", missing: str = "-", *, interval: bool = True) -> str:

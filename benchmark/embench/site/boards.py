@@ -287,7 +287,7 @@ def _triple(score: Score | None) -> list[float | None] | None:
     """Mean and interval, with as many digits as anybody needs."""
     if not score:
         return None
-    return [None if end is None else round(end, 6) for end in (score.mean, score.low, score.high)]
+    return [None if end is None else round(end, 6) for end in (score.mean, *(score.ends or (None, None)))]
 
 
 def _span(numbers: Sequence[int]) -> str:

@@ -68,13 +68,14 @@ def _rows(scores: Scores, target: str, metric: str) -> tuple[list[_Row], list[li
 
 
 def _draw_row(ax: Axes, k: int, row: _Row) -> None:
-    mean, low, high = row.score.mean, row.score.low, row.score.high
+    mean = row.score.mean
+    low, high = row.score.ends or (mean, mean)
     own = row.name == MODEL
     colour = _COLOUR if own else _GREY
     ax.errorbar(
         mean,
         k,
-        xerr=[[mean - (mean if low is None else low)], [(mean if high is None else high) - mean]],
+        xerr=[[mean - low], [high - mean]],
         fmt="D" if own else "o",
         markersize=8 if own else 6,
         color=colour,

@@ -256,7 +256,11 @@ _OVERLAP: dict[str, tuple[Severity, str]] = {
 def overlap_findings(e: Evidence) -> list[AuditFinding]:
     """Overlap of pretraining that the record states, and overlap that its sources show but it does not state."""
     overlap, findings = e.manifest.pretrain_overlap, []
-    if overlap in _OVERLAP:
+    if e.manifest.method.outside and overlap == "unknown":
+        what = "a file of predictions does not show what its method was pretrained on"
+        todo = "say it beside the score, and that tested subjects were not among it"
+        findings.append(AuditFinding("note", what, {"pretrain_overlap": overlap}, todo))
+    elif overlap in _OVERLAP:
         severity, what = _OVERLAP[overlap]
         todo = "pretrain on other subjects, or on each fold's training subjects (no source after the pretrainer's name)"
         findings.append(AuditFinding(severity, what, {"pretrain_overlap": overlap}, todo))

@@ -25,11 +25,12 @@ runs differ in them, and in the caption where they don't. As wide as a page of a
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
-_FAILED, _NOT_COMPARED, _NOT_ADDED = r"\textdagger", r"\textdaggerdbl", r"\textsection"
+_FAILED, _NOT_COMPARED, _NOT_ADDED, _NOT_ASKED = r"\textdagger", r"\textdaggerdbl", r"\textsection", r"\textparagraph"
 _MARKS = {
     _FAILED: "not shown to be better than every control",
     _NOT_COMPARED: NOT_COMPARED,
     _NOT_ADDED: "not shown to add to clock and movement",
+    _NOT_ASKED: "what it adds to clock and movement can't be estimated",
 }
 _LEVELS = {
     "local": r"the time since the start and movement within ten minutes (level \texttt{local})",
@@ -157,6 +158,8 @@ def _mark(run: RunFacts, target: str) -> str:
     """The mark of a run that is not shown to be better than every control, or to add to them; empty where it is."""
     verdict = run.verdicts[target]
     if verdict.asked:
+        if verdict.adds and verdict.adds.undefined:
+            return _NOT_ASKED
         return _NOT_ADDED if verdict.fails else ""
     if verdict.score is None:
         return _NOT_COMPARED
