@@ -115,7 +115,7 @@ def shell(folder, request):
         if program in EMBENCH:
             if arguments[:3] == ["data", "synthesize", "amigos"] and "--length-s" not in arguments:
                 arguments += SIZE  # recordings of real length otherwise
-            if arguments[0] == "run" and "DIR" in arguments:
+            if arguments[:1] == ["run"] and "DIR" in arguments:
                 arguments += ("--seeds", "0")  # minutes for ten partitions
             capsys = request.getfixturevalue("capsys")
             code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
