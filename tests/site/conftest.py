@@ -20,7 +20,7 @@ CHOSEN = {
     "stress_predict/subject-independent-v1": ["handcrafted-svm-a*"],
     "stress_predict/segment-random-legacy": ["handcrafted-svm-*"],
     "wearable_stress/subject-independent-v2": ["handcrafted-knn-1*", "cnn_tf-single-0*"],
-    "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*", "handcrafted-svm-8*", "handcrafted-svm-[af][f5]*"],
+    "wearable_stress/subject-independent-v3": [f"handcrafted-svm-{first}*" for first in ("21", "8", "af", "f5")],
     "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
     "hku956/subject-independent-v2": ["handcrafted-forest-b*"],
     "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
