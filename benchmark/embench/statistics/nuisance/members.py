@@ -3,13 +3,14 @@ nuisances too, since a method may be such a model."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from embench.interfaces.units import Target
-from embench.system import cores, limited_threads
+from embench.system import cores, limited_threads, workers_pay
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
 """Positions in each fold of its training units, all with a label, and of those that it predicts."""
@@ -96,10 +97,16 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
     """
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
-    jobs = [(name, i) for name in members for i in range(len(parts))]
-    made = Parallel(n_jobs=cores())(
-        delayed(_fitted)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs
-    )
+    jobs = [(name, i) for i in range(len(parts)) for name in members]  # each member once, then it is known what they take
+    fit = [delayed(_fitted)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs]
+    made: list[np.ndarray] = []
+    took: list[float] = []
+    while fit and not (len(took) >= len(members) and workers_pay(took, len(fit), cores())):
+        (function, arguments, _), began = fit.pop(0), time.process_time()
+        made.append(function(*arguments))
+        took.append(time.process_time() - began)
+    if fit:
+        made += Parallel(n_jobs=cores())(fit)
     columns = target.n if target.traits.several else 1
     out = {name: np.zeros((len(y), columns)) for name in members}
     for (name, i), predicted in zip(jobs, made, strict=True):
