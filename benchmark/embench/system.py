@@ -222,7 +222,7 @@ def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
 
 
 def _to_preload(module: str) -> list[str]:
-    """What a process imports that is to be copied: `module`, and of the core and of slow libraries what this one has."""
+    """What a process to be copied imports: `module`, and what this one has of the core and of slow libraries."""
     ours = [name for name in sys.modules if name.startswith("embench.")]
     return [module, *ours, *(name for name in ("sklearn.linear_model",) if name in sys.modules)]
 

@@ -97,7 +97,7 @@ def predictions(members: Members, y: np.ndarray, target: Target, parts: Parts, s
     """
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
-    jobs = [(name, i) for i in range(len(parts)) for name in members]  # each member once, then it is known what they take
+    jobs = [(name, i) for i in range(len(parts)) for name in members]  # after one of each, what they take is known
     fit = [delayed(_fitted)(members[name][1], members[name][0], y, target, *parts[i], seed) for name, i in jobs]
     made: list[np.ndarray] = []
     took: list[float] = []
