@@ -19,10 +19,10 @@ import embench
 from embench.errors import DataError, UsageError
 from embench.planning.request import OPTIONS, Request
 
+from ..published import BOARDS, linked
 from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
-BOARDS = ROOT / "leaderboards"
 ENTRY = next((BOARDS / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
 
 
@@ -152,12 +152,13 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
 
 
 @pytest.mark.slow
-def test_a_board_is_a_table(entry):
-    frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=BOARDS)
+def test_a_board_is_a_table(entry, tmp_path):
+    boards = linked(tmp_path, [ENTRY, next(ENTRY.parent.glob("handcrafted-knn-*"))])
+    frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=boards)
     assert entry.id in set(frame["id"])
     assert set(frame["dataset"]) == {"stress_predict"}
     with pytest.raises(UsageError, match="no leaderboard has the dataset") as caught:
-        embench.board("stres_predict", boards=BOARDS)
+        embench.board("stres_predict", boards=boards)
     assert caught.value.where == "dataset="
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import parts_of
 from embench.interfaces.units import Target
 from embench.protocols import UnitId
+from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
 from embench.records.wording import join_with_and
@@ -35,7 +37,7 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
     Raises:
         UsageError: one that is given does not fit. DataError: it is no record.
     """
-    modalities = _parts(run.record)
+    ours, modalities = run.record.manifest, _parts(run.record)
     found: dict[str, list[Record]] = {}
     for folder in singles:
         other = read_record(folder)
@@ -48,11 +50,15 @@ def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Re
                 expected=", ".join(modalities),
             )
         found.setdefault(alone[0], []).append(other)
-    if run.folder and not singles and len(modalities) > 1:
-        for folder in sorted(path.parent for path in run.folder.resolve().parent.glob("*/run.yaml")):
-            if fits := _fitting(run.record, folder, modalities):
-                found.setdefault(_parts(fits)[0], []).append(fits)
-    return {m: min(found[m], key=lambda other: _unlike(run.record, other, m)) for m in modalities if m in found}
+    if singles or not run.folder or len(modalities) < 2:
+        return {m: min(found[m], key=lambda other: _unlike(ours, other.manifest, m)) for m in modalities if m in found}
+    beside = _comparable(ours, run.folder.resolve().parent)
+    first = {}
+    for m in modalities:
+        folders = [folder for folder, other in beside.items() if other.method.modalities == [m]]
+        if record := _first_alike(run.record, sorted(folders, key=lambda folder: _unlike(ours, beside[folder], m))):
+            first[m] = record
+    return first
 
 
 def _parts(record: Record) -> list[str]:
@@ -60,26 +66,35 @@ def _parts(record: Record) -> list[str]:
     return list(dict.fromkeys(part for m in record.manifest.method.modalities for part in m.split("+")))
 
 
-def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | None:
-    """The record in `folder` where it is of one of the modalities alone, and comparable."""
-    try:
-        about = read_manifest(folder)
-        if len(about.method.modalities) != 1 or about.method.modalities[0] not in modalities or about.dev:
-            return None
-        other = read_record(folder)
-        check_same([ours, other])
-    except EmbenchError:
-        return None
+def _comparable(ours: Manifest, place: Path) -> dict[Path, Manifest]:
+    """The runs whose folders lie in `place` that were not made in development, with as many labels, and on the same."""
+    found = {}
+    for folder in sorted(path.parent for path in place.glob("*/run.yaml")):
+        with suppress(EmbenchError):
+            found[folder] = read_manifest(folder)
     same = ("label_subjects", "label_fraction", "train_dataset", "drop")
-    return other if all(ours.manifest.config.get(key) == other.manifest.config.get(key) for key in same) else None
+    return {
+        folder: other
+        for folder, other in found.items()
+        if not other.dev and all(ours.config.get(key) == other.config.get(key) for key in same)
+    }
+
+
+def _first_alike(ours: Record, folders: Sequence[Path]) -> Record | None:
+    """The first record that can be read and compared with ours; to read one takes long."""
+    for folder in folders:
+        with suppress(EmbenchError):
+            other = read_record(folder)
+            check_same([ours, other])
+            return other
+    return None
 
 
 _LIKE = ("with another encoder", "with other pretraining", "with another preset")
 
 
-def _unlike(ours: Record, other: Record, modality: str) -> tuple[bool, bool, bool, str]:
-    """Sorts the run that is most like ours first."""
-    one, two = ours.manifest, other.manifest
+def _unlike(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
+    """Sorts the run that is most like the first one first."""
     encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
     preset = one.recipe.preset != two.recipe.preset
     return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
@@ -87,8 +102,8 @@ def _unlike(ours: Record, other: Record, modality: str) -> tuple[bool, bool, boo
 
 def _called(ours: Record, other: Record, modality: str) -> str:
     """The run's name, and whether it is of another method than ours."""
-    unlike = [what for what, other_one in zip(_LIKE, _unlike(ours, other, modality), strict=False) if other_one]
-    return ", ".join([other.manifest.id, *unlike])
+    unlike = _unlike(ours.manifest, other.manifest, modality)
+    return ", ".join([other.manifest.id, *(what for what, is_other in zip(_LIKE, unlike, strict=False) if is_other)])
 
 
 @dataclass(frozen=True)
