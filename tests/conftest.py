@@ -113,6 +113,14 @@ def commands_made_once():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_cut():
+    """Files are not flushed to the disk: what they hold is there for every process without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def forgotten(request):
     """Plugins of files in a test's folder go with it: the next test may get a folder of the same name."""

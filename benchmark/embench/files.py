@@ -3,6 +3,7 @@ wrote: regular files only, no more bytes, depth or repetition than a real one ha
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
 import io
@@ -14,6 +15,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +157,7 @@ def folder_mode(*labels_public: str) -> int:
 MOST_BYTES = 1 << 27
 """Most bytes of a table or document of a record, unpacked; the longest real ones have some MB."""
 MOST_YAML = 1 << 22
+_KEPT = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
 _LONG = 64
@@ -244,6 +247,12 @@ def parse_yaml(text: str) -> Any:
     deeply, or repeats itself by aliases into more than a million values, or has a number or a date that is none."""
     if len(text) > MOST_YAML:
         raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
+    return copy.deepcopy(_values(text)) if len(text) <= _KEPT else _values.__wrapped__(text)
+
+
+@lru_cache(maxsize=128)
+def _values(text: str) -> Any:
+    """The values of a text. A record is read by one after another, and parsing takes twenty times as long as a copy."""
     _check_extent(text)
     try:
         return yaml.load(text, SafeLoader)  # noqa: S506  a safe loader, whichever it is

@@ -184,6 +184,7 @@ def test_a_dry_run_trains_nothing(bring, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_lower_is_a_direction_too(bring):
     run = bring(A1=ONE, A2={**ONE, "a": {"modalities": "eda"}, "b": {"modalities": "ecg"}, "direction": "lower"})
     done = run("--under", "fixed", "--json")

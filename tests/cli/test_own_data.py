@@ -10,6 +10,8 @@ import yaml
 
 from embench.cli import main
 
+from ..tiny.world import few_folds
+
 FILLED = {"title": "A study", "citation": "ours", "licence": "CC0", "mains_hz": 50, "fixed_order": "false"}
 METHOD = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--device", "cpu", "--workers", "1"]
 
@@ -142,7 +144,8 @@ def test_a_folder_without_a_description_says_what_writes_one(embench, tmp_path, 
 
 
 def test_a_run_is_a_row_that_holds_no_path(embench, study, tmp_path):
-    done = embench("run", "--dataset", "./study", *METHOD, "--target", "arousal", "--json")
+    few = ["--protocol", few_folds(tmp_path)]
+    done = embench("run", "--dataset", "./study", *METHOD, *few, "--target", "arousal", "--json")
     assert done.code == 0, done.err
     folder = Path(json.loads(done.out)["folder"])
     assert folder.parent == Path("runs/study")
@@ -172,13 +175,14 @@ def test_a_run_is_a_row_that_holds_no_path(embench, study, tmp_path):
 
 
 @pytest.mark.usefixtures("study")
-def test_predictions_of_other_software_are_scored(embench):
+def test_predictions_of_other_software_are_scored(embench, tmp_path):
     assert embench("data", "labels", "./study", "--target", "arousal", "--units", "units.csv").code == 0
     head, *rows = [line.split(",") for line in Path("units.csv").read_text().splitlines()]
     at = [head.index(name) for name in ("subject", "recording", "unit", "target")]
     lines = [",".join([*(row[i] for i in at), str(k % 7 / 7)]) for k, row in enumerate(rows)]
     Path("answers.csv").write_text("\n".join(["subject,recording,unit,target,score", *lines]) + "\n")
-    done = embench("score", "answers.csv", "--dataset", "./study", "--json")
+    few = ["--protocol", few_folds(tmp_path)]
+    done = embench("score", "answers.csv", "--dataset", "./study", *few, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["scores"]["arousal"]["auroc_within"]["mean"] == pytest.approx(0.5, abs=0.25)
 

@@ -9,6 +9,8 @@ import embench as embench_module
 from embench.records.record import read_record
 from embench.statistics.verdict import verdicts
 
+from ..tiny.world import few_folds
+
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
@@ -46,7 +48,8 @@ def predictions(data, tmp_path):
 
 def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp_path):
     file = predictions("few.csv", 1)
-    done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "few")
+    line = ("--dataset", "stress_predict", "--data-root", data, "--protocol", few_folds(tmp_path))
+    done = embench("score", file, *line, "--out", tmp_path / "few")
     lines = done.out.splitlines()
     assert "is not estimable: " in " ".join(lines[:4])
     assert "predictions of 1 of 8 labelled subjects" in done.out
@@ -78,6 +81,7 @@ def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_
 
 def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_path):
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
+    line += ("--protocol", few_folds(tmp_path, 2))
     first, second = predictions("first.csv", 8), predictions("second.csv", 7)
     assert embench("score", first, *line).code == 0
     held = (tmp_path / "mine" / "run.yaml").read_bytes()

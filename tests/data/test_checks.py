@@ -279,7 +279,7 @@ def shared(root, cache):
     return report.document("tests/small", "code-1", Small, reader.card, checked, synthetic=False)
 
 
-@pytest.mark.parametrize("names", [("stress", "calm"), ("calm", "stress")])
+@pytest.mark.parametrize("names", [("stress", "calm"), pytest.param(("calm", "stress"), marks=pytest.mark.slow)])
 def test_report_names_labels_in_one_order_whatever_the_reader_gives_first(root, tmp_path, names):
     class Two(Small):
         def recordings(self, subject):

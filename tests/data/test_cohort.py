@@ -85,7 +85,7 @@ def planned(store, protocol, seed, modalities="ecg,eda", **options):
     return cohort, folds, graph
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(stores(), st.integers(0, 3), st.sampled_from(["subject-independent-v2", "leave-one-subject-out-v2"]))
 def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
     protocol = load_protocol(name)
@@ -124,7 +124,7 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
         assert np.isfinite(fitted.task["y"]).any(1).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(stores(), st.integers(0, 2))
 def test_partition_does_not_depend_on_the_modalities_nor_on_the_order_of_subjects(store, seed):
     protocol = load_protocol("subject-independent-v2")

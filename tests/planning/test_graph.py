@@ -13,7 +13,7 @@ from embench.planning.expected import seconds_like_done
 from embench.planning.forecast import stage_seconds
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, plugin, write
+from ..tiny.world import RULES, few_folds, make_subjects, plugin, write
 
 
 def kinds(plan, kind):
@@ -216,7 +216,7 @@ def test_a_forecast_counts_rows_of_seconds_of_this_process(shared, monkeypatch):
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
     data = write(tmp_path / "a", make_subjects(4))
     write(tmp_path / "a", make_subjects(5, seconds=14.0), dataset="Other", seed=5)
-    bench = Bench(data, tmp_path / "runs")
+    bench = Bench(data, tmp_path / "runs", protocol=few_folds(data))
     for encoder in ("Pool", "Whole"):
         plan = bench.plan(encoder, modalities="ecg", train_dataset=plugin("Other"))
         (prediction,) = plan.graph.predictions

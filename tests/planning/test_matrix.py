@@ -13,6 +13,7 @@ from embench.planning.method import resolve_method
 from embench.planning.request import Request
 
 from ..extras import FOUNDATION
+from ..sample import sample
 from ..tiny.plugins import Tiny, card
 
 BUNDLED = [m.name for m in registry.modalities() if m.package == registry.BUNDLED]
@@ -51,7 +52,7 @@ def test_fusions_take_as_many_modalities_as_are_listed(matrix):
         assert found == {"1": (True, False, False), "at least 2": (False, True, True)}.get(size, (True, True, True))
 
 
-@pytest.mark.parametrize("pretrainer", registry.names("pretrainer"))
+@pytest.mark.parametrize("pretrainer", sample(registry.names("pretrainer"), "masked_value"))
 def test_a_pretrainer_goes_with_the_encoders_and_fusions_that_are_listed(matrix, pretrainer):
     """Where a fusion needs two modalities, a pretrainer of single encoders trains the first one alone."""
     kind = registry.load("pretrainer", pretrainer)

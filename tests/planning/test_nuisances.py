@@ -59,6 +59,7 @@ def recorded(tmp_path):
     return recorded
 
 
+@pytest.mark.slow
 def test_more_seeds_take_longer_and_an_accelerometer_most_of_it(expected, recorded):
     clock_alone = expected(recorded("ppg"))
     assert expected(recorded("ppg", "acc")) > 5 * clock_alone > 0

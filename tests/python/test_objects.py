@@ -80,6 +80,7 @@ def digits(scores):
     return {name: of for name, of in scores.items() if name != "adds"} | {"levels": levels}
 
 
+@pytest.mark.slow
 def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
     inside = embench.run(fusion=PIPELINE, **features)
     predictions = inside.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]

@@ -162,10 +162,14 @@ def test_a_board_is_a_table(entry, tmp_path):
     assert caught.value.where == "dataset="
 
 
+@pytest.mark.slow
 def test_records_are_compared_and_reported_by_folder(entry, tmp_path):
     other = next(ENTRY.parent.glob("handcrafted-logreg-*"))
     assert embench.compare(entry, other).target == "stress"
     assert embench.write_report(entry, tmp_path / "r.html").read_text().startswith("<!")
+
+
+def test_a_report_of_what_is_not_there_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         embench.write_report(tmp_path / "nothing")
 

@@ -9,6 +9,7 @@ from embench.engine import loop
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, UsageError
 
+from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, write
 
@@ -118,7 +119,7 @@ def test_every_way_is_a_whole_run_end_to_end_or_alone(bench, way):
         assert bench.run("cnn_tf", modalities="ecg,eda", fusion="cross_attn", settings=settings).predictions
 
 
-@pytest.mark.parametrize("way", [FROZEN, LORA])
+@pytest.mark.parametrize("way", sample([FROZEN, LORA], FROZEN))
 def test_what_was_stopped_goes_on_to_the_same_bytes(bench, tmp_path, monkeypatch, way):
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
     plan = bench.plan("cnn_tf", modalities="ecg", settings=(way, "encoder.epochs=3"))

@@ -53,7 +53,6 @@ def test_a_read_only_folder_is_found_before_anything_is_trained(bench, embench, 
     sample(
         ["stage.json", "weights.safetensors", "result.json", "predictions.npz", "predictions.csv.gz", "run.yaml"],
         "weights.safetensors",
-        "run.yaml",
     ),
 )
 def test_a_disk_that_fills_up_at_any_file(shared, bench, embench, monkeypatch, file):

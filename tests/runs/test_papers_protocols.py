@@ -20,6 +20,7 @@ from embench.planning.setting import stage_folder
 from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
 
+from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import RULES, make_subjects, sharing_stimuli, write
 
@@ -43,7 +44,7 @@ def cuts(result, target="arousal"):
     return {(row["seed"], row["fold"]): row["cut"] for row in result.scores["cuts"] if row["target"] == target}
 
 
-@pytest.mark.parametrize("by", ["group", "segment"])
+@pytest.mark.parametrize("by", sample(["group", "segment"], "segment"))
 def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by):
     leaks = by == "segment"
     protocol = rules(leaks=leaks, split={"by": by, "folds": 2}, unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}})
@@ -220,7 +221,7 @@ def test_facial_values_keep_their_level_where_recordings_are_z_scored(shared, ru
         assert {s.params.common.source.keep_level for s in plan.graph.stages.values()} == {kept}
 
 
-@pytest.mark.parametrize("fusion", ["single", "concat"])
+@pytest.mark.parametrize("fusion", sample(["single", "concat"], "single"))
 def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, fusion):
     protocol = rules(leaks=True, select="peak_on_test", headline="accuracy")
     modalities = "ecg" if fusion == "single" else "ecg,eda"
@@ -267,6 +268,7 @@ def test_what_leaks_is_said_in_numbers(shared, rules):
     assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}
 
 
+@pytest.mark.slow
 def test_an_epoch_is_picked_where_the_headline_compares_subjects(tmp_path, rules):
     bench = Bench(write(tmp_path / "films", sharing_stimuli(make_subjects(6))), tmp_path / "runs")
     protocol = rules(leaks=True, select="peak_on_test", headline="by_design")
@@ -275,7 +277,7 @@ def test_an_epoch_is_picked_where_the_headline_compares_subjects(tmp_path, rules
     assert [row["fold"] for row in result.scores["picked_epochs"]] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("by", ["group", "recording", "segment"])
+@pytest.mark.parametrize("by", sample(["group", "recording", "segment"], "segment"))
 def test_a_papers_record_holds_intervals(shared, rules, by):
     """However its split leaks, and in several seeds: of the headline, of every control and of the differences."""
     own = {"split": {"by": by, "folds": 2}, "leaks": by != "group", "unit": SEGMENTS, "headline": "f1_macro"}

@@ -23,6 +23,7 @@ from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
+from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import few_folds, make_subjects, plugin, with_sources, write
 
@@ -289,12 +290,16 @@ def _with_cnn_tf(bench):
 
 @pytest.mark.parametrize(
     ("corpus", "pretrainer", "overlap"),
-    [
+    sample(
+        [
+            (OTHER, "masked_value", "none"),
+            (OTHER, "supervised_transfer", "none"),
+            (TINY, "masked_value", "unlabelled_target"),
+            (TINY, "supervised_transfer", "labelled_target"),
+        ],
         (OTHER, "masked_value", "none"),
-        (OTHER, "supervised_transfer", "none"),
-        (TINY, "masked_value", "unlabelled_target"),
         (TINY, "supervised_transfer", "labelled_target"),
-    ],
+    ),
 )
 def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretrainer, overlap):
     made = pretrained(two, corpus, pretrainer)
@@ -363,7 +368,10 @@ def generated(tmp_path_factory):
     return Bench(root, root / "runs", protocol=few_folds(root))
 
 
-@pytest.mark.parametrize("way", ["pretrained", "pretrainers", "train_dataset", "run"])
+WAYS = "pretrained", "pretrainers", "train_dataset", "run"
+
+
+@pytest.mark.parametrize("way", sample(WAYS, "pretrained", "train_dataset"))
 def test_generated_data_leave_their_mark_on_whatever_starts_from_them(generated, way):
     bench, made = generated, pretrained(generated)
     assert made.manifest["synthetic"]

@@ -323,8 +323,8 @@ def test_from_python_with_a_wrong_option():
         package.run(dataset="amigos", encoder="cnn_tf", fusio="late")
 
 
-def test_json_is_one_document(bench, embench):
-    done = embench(*bench.line("--modalities", "ecg", "--target", "arousal", "--json"))
+def test_json_is_one_document(shared, embench):
+    done = embench(*shared.line("--modalities", "ecg", "--target", "arousal", "--json"))
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert set(document) >= {"run", "folder", "synthetic", "headline", "scores", "controls", "cost"}
@@ -344,8 +344,8 @@ def test_generated_data_are_marked(six, tmp_path):
     assert result.manifest["dataset"]["synthetic"] == {"generator": "mine"}
 
 
-def test_a_grid_runs_what_it_can_and_names_what_is_missing(bench):
-    done = grid([bench.request(modalities="ecg"), bench.request("Raising", modalities="ecg")], workers=1)
+def test_a_grid_runs_what_it_can_and_names_what_is_missing(shared):
+    done = grid([shared.request(modalities="ecg"), shared.request("Raising", modalities="ecg")], workers=1)
     assert len(done.results) == 1
     (title,) = done.failures
     assert "Raising+single" in title

@@ -12,7 +12,7 @@ from embench import system
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, plugin, write
+from ..tiny.world import few_folds, make_subjects, plugin, write
 
 NETWORKS = {
     "encoder": "Fragile",
@@ -96,7 +96,7 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
 
 
 def test_the_same_request_again_runs_no_stage(four, tmp_path):
-    bench = Bench(four, tmp_path)
+    bench = Bench(four, tmp_path, protocol=few_folds(tmp_path))
     first = bench.run(**ESTIMATOR)
     made = {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
     events = []

@@ -2,6 +2,7 @@
 looks, and a tuned run is made again from its record."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,10 @@ from embench.records.record import TUNING_FILE, read_manifest, read_record
 from embench.runs.rebuild import rebuild_plan
 from embench.runs.run import run
 from embench.runs.tuning import choose, predicted_tables, tune
+
+from ..sample import sample
+from ..tiny.running import Bench
+from ..tiny.world import few_folds
 
 OPTIONS = {"modalities": "ecg", "fusion": "logreg", "seeds": "0", "targets": "arousal"}
 SEARCH = Search(space=("fusion.build.C=log:1e-4..10",), trials=3)
@@ -60,6 +65,21 @@ def test_trials_are_a_fixed_list_that_begins_with_the_defaults_and_covers_the_ra
     assert {each["c.d"] for each in drawn} == {"1", "2", "3"}
 
 
+@pytest.fixture(scope="module")
+def searched(six, tmp_path_factory):
+    """The bench of a search that has ended."""
+    bench = Bench(six, tmp_path_factory.mktemp("searched") / "runs", protocol=few_folds(six))
+    tune(bench.request("Moments", **OPTIONS), SEARCH)
+    return bench
+
+
+@pytest.fixture
+def found(bench, searched):
+    """What came of that search, in a runs folder of the test's own, where nothing of it is trained again."""
+    shutil.copytree(searched.runs, bench.runs)
+    return tune(bench.request("Moments", **OPTIONS), SEARCH)
+
+
 def trial_plans(bench, **options):
     return [
         make(bench.request("Moments", **{**OPTIONS, "dev": True, "settings": settings, **options}))
@@ -67,8 +87,7 @@ def trial_plans(bench, **options):
     ]
 
 
-def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(bench):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(bench, found):
     assert read_tuning(found.file) == found.tuning
     plans = trial_plans(bench)
     tables = [predicted_tables(plan.graph.predictions, bench.runs / "stages") for plan in plans]
@@ -88,8 +107,8 @@ def test_each_fold_has_the_trial_that_is_best_on_its_own_validation_subjects(ben
         assert values[2] is None
 
 
+@pytest.mark.usefixtures("found")
 def test_nothing_can_be_chosen_by_test_subjects(bench):
-    tune(bench.request("Moments", **OPTIONS), SEARCH)
     plan, tested = trial_plans(bench)[0], make(bench.request("Moments", **OPTIONS))
     (own, other), test = plan.graph.predictions[:2], tested.graph.predictions[0]
     at = {unit.id: i for i, unit in enumerate(plan.fit.units)}
@@ -105,9 +124,8 @@ def test_nothing_can_be_chosen_by_test_subjects(bench):
             choose(planned, expected, [table])
 
 
-def test_test_labels_change_no_choice_of_their_fold(bench):
+def test_test_labels_change_no_choice_of_their_fold(bench, found):
     """Labels of the subjects that a fold tests can be anything: its choice stays."""
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
     plan = trial_plans(bench)[0]
     tables = [predicted_tables(each.graph.predictions, bench.runs / "stages") for each in trial_plans(bench)]
     for choice, expected in zip(found.tuning.choices, plan.graph.predictions, strict=True):
@@ -134,8 +152,7 @@ def test_a_tuned_run_has_the_chosen_settings_fold_by_fold_and_trains_nothing_twi
     assert "tuned" not in read_manifest(bench.run(**options).folder).config["request"]
 
 
-def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench, found):
     result = run(found.request)
     found.file.unlink()
     planned, reason = rebuild_plan(read_record(result.folder), result.folder, bench.data, bench.runs)
@@ -146,8 +163,7 @@ def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench):
     assert audit.checks["tuning"].figures["choices"] == len(found.tuning.choices)
 
 
-def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(bench):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(found):
     audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
     assert audit.checks["choices"].findings == ()
     planted = {"scores": (0.1, 0.2, 0.9), "chosen": 2}
@@ -165,9 +181,11 @@ def spoiled(tuning: Tuning, **changes) -> Tuning:
     return tuning.model_copy(update={"choices": (first.model_copy(update=changes), *tuning.choices[1:])})
 
 
-@pytest.mark.parametrize("leak", ["not the best", "another fold", "test subjects"])
-def test_an_audit_refuses_choices_that_are_not_those_of_the_validation_subjects(bench, leak):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+LEAKS = "not the best", "another fold", "test subjects"
+
+
+@pytest.mark.parametrize("leak", sample(LEAKS, "not the best", "test subjects"))
+def test_an_audit_refuses_choices_that_are_not_those_of_the_validation_subjects(bench, found, leak):
     first, second = found.tuning.choices[:2]
     plan = make(bench.request("Moments", **OPTIONS))
     tested = tuple(sorted({plan.test.units[i].subject for i in plan.graph.predictions[0].units}))
@@ -185,16 +203,14 @@ def test_an_audit_refuses_choices_that_are_not_those_of_the_validation_subjects(
     assert "seed 0, fold 0" in finding.what
 
 
-def test_a_record_whose_choices_were_edited_is_refused(bench):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+def test_a_record_whose_choices_were_edited_is_refused(found):
     result = run(found.request)
     (result.folder / TUNING_FILE).write_text(spoiled(found.tuning, chosen=2).text())
     with pytest.raises(CheckFailed, match="changed after the record was written"):
         read_record(result.folder)
 
 
-def test_a_file_is_of_one_method_and_its_seeds(bench):
-    found = tune(bench.request("Moments", **OPTIONS), SEARCH)
+def test_a_file_is_of_one_method_and_its_seeds(found):
     with pytest.raises(UsageError, match="tuned for another method"):
         make(replace(found.request, settings=("fusion.class_weight=none",)))
     with pytest.raises(UsageError, match="nothing was chosen for seed 1"):
@@ -206,15 +222,13 @@ def test_a_file_is_of_one_method_and_its_seeds(bench):
             make(found.request)
 
 
-def test_trials_are_looks_and_a_second_call_runs_and_counts_nothing(bench):
-    request = bench.request("Moments", **OPTIONS)
-    found = tune(request, SEARCH)
-    looks, stages = read_ledger(bench.runs), bench.stages()
+def test_trials_are_looks_and_a_second_call_runs_and_counts_nothing(bench, searched, found):
+    looks, stages = read_ledger(searched.runs), searched.stages()
     assert len(looks) == SEARCH.trials
     assert all(line["dev"] for line in looks)
-    assert tune(request, SEARCH).tuning == found.tuning
+    assert read_tuning(searched.runs / found.file.relative_to(bench.runs)) == found.tuning
     assert (read_ledger(bench.runs), bench.stages()) == (looks, stages)
-    longer = tune(request, Search(space=SEARCH.space, trials=4))
+    longer = tune(bench.request("Moments", **OPTIONS), Search(space=SEARCH.space, trials=4))
     assert len(read_ledger(bench.runs)) == len(looks) + 1
     for before, after in zip(found.tuning.choices, longer.tuning.choices, strict=True):
         assert after.scores[:3] == before.scores
@@ -257,6 +271,7 @@ def test_targets_choose_for_themselves_and_those_of_one_network_together(bench):
     both = {"modalities": "ecg,eda", "targets": "arousal,valence", "seeds": "0"}
     joint = tune(bench.request("Pool", fusion="concat", settings=("fusion.targets=joint",), **both), search)
     assert {choice.target for choice in joint.tuning.choices} == {"arousal,valence"}
-    single = tune(bench.request("Moments", fusion="logreg", **both), SEARCH)
+    few = Search(space=SEARCH.space, trials=2)
+    single = tune(bench.request("Moments", fusion="logreg", **{**both, "modalities": "ecg"}), few)
     assert {choice.target for choice in single.tuning.choices} == {"arousal", "valence"}
     assert run(joint.request).scores.headlines.keys() == {"arousal", "valence"}

@@ -17,6 +17,7 @@ from embench.statistics.comparison import compare_all
 from embench.statistics.result import Result
 
 from ..audits.planting import abouts, audit_run, copy_of, method, put, table
+from ..sample import sample
 from ..tiny.world import TIMELESS, make_subjects, plugin, write
 
 
@@ -59,7 +60,7 @@ def headline(result: Result) -> float:
     return score.mean
 
 
-@pytest.mark.parametrize("chosen", ["units", "subjects"])
+@pytest.mark.parametrize("chosen", sample(["units", "subjects"], "units"))
 def test_leaving_out_what_it_gets_wrong_gains_nothing(root: Path, chosen: str) -> None:
     def right(about: dict, score: float, label: bool) -> bool:
         return (score > 0.5) == label if chosen == "units" else about["subject"] in good
@@ -96,6 +97,7 @@ def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
     assert recomputed_scores(record).content == record.scores.content
 
 
+@pytest.mark.slow
 def test_a_fold_of_whose_subjects_nothing_was_recorded_is_tied(root: Path) -> None:
     rules = root / "each3.yaml"
     rules.write_text("extends: leave-one-subject-out-v3\nname: each\n")

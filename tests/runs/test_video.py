@@ -84,6 +84,7 @@ def test_video_joins_signals_over_the_hidden_layers_of_their_nets(filmed, tmp_pa
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(6) for r in range(4)}
 
 
+@pytest.mark.slow
 def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, tmp_path):
     task = plugin("Brightness")
     result = run(request(filmed, tmp_path, pretrainers=(f"video={task}:{plugin('Other')}", f"video={task}")))

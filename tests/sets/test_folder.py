@@ -37,9 +37,27 @@ def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def finished(six, tmp_path_factory):
+    """A set whose core has been run, and its runs."""
+    folder = tmp_path_factory.mktemp("finished")
+    bench = Bench(six, folder / "runs", protocol=few_folds(six))
+    path = write_set(folder)
+    assert main([str(part) for part in ("baselines", "--set", path, *common(bench))]) == 0
+    return path, bench.runs
+
+
 @pytest.fixture
-def line(bench, tmp_path):
-    return ["baselines", "--set", write_set(tmp_path), *common(bench)]
+def line(bench, finished):
+    """The arguments of `embench baselines` for that set, on an empty runs folder."""
+    return ["baselines", "--set", finished[0], *common(bench)]
+
+
+@pytest.fixture
+def folder(bench, finished):
+    """The folder that it ended in, beside the runs, in a runs folder of the test's own."""
+    shutil.copytree(finished[1], bench.runs)
+    return folder_in(bench.runs)
 
 
 def folder_in(runs):
@@ -75,38 +93,36 @@ def test_a_folder_on_generated_data_has_the_table_and_says_so_everywhere(embench
     assert not [name for name, text in texts.items() if str(tmp_path).encode() in text]
 
 
-def test_the_same_rows_give_the_same_bytes_and_a_dry_run_writes_none(embench, bench, line):
+def test_a_dry_run_writes_none(embench, bench, line):
     assert embench(*line, "--dry-run").code == 0
     assert not (bench.runs / "boards").exists()
-    assert embench(*line).code == 0
-    folder = folder_in(bench.runs)
+
+
+def test_the_same_rows_give_the_same_bytes(embench, folder, line):
     first = content(folder)
     (folder / "README.md").write_text("cut sho")
     assert embench(*line, "--hours", "0").code == 0
     assert content(folder) == first
 
 
-def test_a_record_that_was_edited_is_named_and_the_others_are_shown(embench, bench, line):
-    assert embench(*line).code == 0
+def test_a_record_that_was_edited_is_named_and_the_others_are_shown(embench, bench, folder, line):
     (scores,) = bench.runs.glob("*/handcrafted-lda-*/scores.json")
     scores.write_text(scores.read_text().replace("1.0", "0.9"))
     assert embench(*line).code == 6
-    readme = (folder_in(bench.runs) / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
     assert "changed after the record was written: handcrafted + lda on eda" in readme
     assert "| handcrafted + logreg" in readme
     assert "| handcrafted + lda" not in readme
 
 
-def test_other_options_of_the_rows_have_a_folder_of_their_own(embench, bench, line):
-    assert embench(*line).code == 0
+def test_other_options_of_the_rows_have_a_folder_of_their_own(embench, folder, line):
     assert embench(*line, "--modalities", "eda").code == 0
-    names = sorted(path.name for path in (bench.runs / "boards").iterdir())
+    names = sorted(path.name for path in folder.parent.iterdir())
     assert [name.partition("-two-v1-core-")[2].partition("target")[0] for name in names] == ["modalities-eda-", ""]
 
 
-def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, bench, line, tmp_path):
-    assert embench(*line).code == 0
-    folder, boards = folder_in(bench.runs), ("--boards", tmp_path / "boards")
+def test_a_folder_without_entries_and_a_damaged_one_are_not_submitted(embench, folder, tmp_path):
+    boards = ("--boards", tmp_path / "boards")
     done = embench("leaderboard", "submit", folder, *boards)
     assert done.code == 1
     assert "holds no entries" in done.err

@@ -1,15 +1,19 @@
 """`embench baselines`: data are checked first, a dry run lists all rows, and a row that fails holds up no other."""
 
+import io
 import json
 import shlex
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from embench import registry
+from embench.cli import main
 from embench.records.record import read_run
 from embench.sets.files import find_set
 from embench.sets.forecast import forecast_rows, has_finished
@@ -17,7 +21,7 @@ from embench.sets.rows import baseline_rows
 from embench.sets.table import board_rows
 from embench.statistics.result import Result
 
-from ..tiny.running import Bench
+from ..tiny.running import Bench, Done
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
@@ -26,8 +30,6 @@ summary: Two estimators and a network.
 core:
   - {{encoder: "{pool}", fusion: [none, single], modalities: eda}}
   - {{encoder: handcrafted, fusion: [logreg, lda], modalities: [eda, eeg]}}
-extended:
-  - {{encoder: "{bad}", modalities: eda}}
 """
 BAD = """
 from embench.interfaces.encoder import Encoder
@@ -43,13 +45,42 @@ class Bad(Encoder):
 """
 
 
+def write_set(folder, bench):
+    """The arguments of `embench baselines` for a set of a few rows, of which two are one run."""
+    path = folder / "mine-v1.yaml"
+    path.write_text(SET.format(pool=plugin("Pool")))
+    return ["--set", path, *common(bench)]
+
+
 @pytest.fixture
 def line(bench, tmp_path):
-    """The arguments of `embench baselines` for a set of a few rows: two are one run, and one fails."""
-    (tmp_path / "bad.py").write_text(BAD)
-    path = tmp_path / "mine-v1.yaml"
-    path.write_text(SET.format(pool=plugin("Pool"), bad=f"{tmp_path}/bad.py:Bad"))
-    return ["--set", path, *common(bench)]
+    return write_set(tmp_path, bench)
+
+
+class Ran(NamedTuple):
+    """A bench on which the set's core was run, the arguments, the plan before, and what was printed for people."""
+
+    bench: Bench
+    line: list
+    before: dict
+    planned: str
+    done: Done
+
+
+@pytest.fixture(scope="module")
+def ran(six, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ran")
+    bench = Bench(six, folder / "runs", protocol=few_folds(six))
+    line = write_set(folder, bench)
+
+    def of(*more):
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = main([str(part) for part in ("baselines", *line, *more)])
+        return Done(code, out.getvalue(), err.getvalue())
+
+    before, shown = (of("--dry-run", *more) for more in (["--json"], []))
+    assert not bench.stages()
+    return Ran(bench, line, json.loads(before.out), shown.out, of())
 
 
 def common(bench):
@@ -73,50 +104,55 @@ def bytes_of(runs):
     }
 
 
-def test_a_dry_run_lists_rows_in_their_order_with_what_they_cost_and_what_is_done(embench, bench, line):
-    plan = planned(embench, line)
+def test_a_dry_run_lists_rows_in_their_order_with_what_they_cost_and_what_is_done(embench, ran):
+    plan = ran.before
     methods = ["handcrafted" if row["row"].startswith("handcrafted") else "network" for row in plan["rows"]]
     assert methods == ["handcrafted", "handcrafted", "network"]
     assert [row["done"] for row in plan["rows"]] == [False] * 3
     assert all(row["expected_s"] > 0 and row["memory_mb"] > 0 and row["disk_mb"] >= 0 for row in plan["rows"])
+    assert all(row["measured"] for row in plan["rows"])  # on a CPU as soon as steps were tried
     assert plan["expected_s"] == pytest.approx(sum(row["expected_s"] for row in plan["rows"]), abs=0.5)
     assert {row["reason"] for row in plan["does_not_fit"]} == {"tiny has no modality `eeg`"}
-    assert not bench.stages()
-    assert embench("baselines", *line).code == 0
-    after = planned(embench, line)
+    after = planned(embench, ran.line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == after["disk_mb"] == 0
 
 
-def test_the_plan_for_people_names_the_set_what_is_left_and_what_does_not_fit(embench, line):
-    done = embench("baselines", *line, "--dry-run")
-    assert done.code == 0, done.err
+def test_the_plan_for_people_names_the_set_what_is_left_and_what_does_not_fit(ran):
     for text in ("mine-v1, core, on", "does not fit", "tiny has no modality `eeg`", "0 of 3 rows done", "GB are free"):
-        assert text in done.out
+        assert text in ran.planned
 
 
-def test_each_row_is_a_line_with_its_headline_beside_the_best_control(embench, line):
-    done = embench("baselines", *line)
-    assert done.code == 0, done.err
-    lines = [text for text in done.err.splitlines() if " of 3: " in text]
+def test_each_row_is_a_line_with_its_headline_beside_the_best_control(ran):
+    assert ran.done.code == 0, ran.done.err
+    lines = [text for text in ran.done.err.splitlines() if " of 3: " in text]
     assert [text.partition(":")[0] for text in lines] == ["1 of 3", "2 of 3", "3 of 3"]
     assert all("arousal auroc" in text and ", best control " in text for text in lines)
-    assert "mine-v1, core: 3 of 3 rows; 2 more do not fit" in " ".join(done.out.split())
+    assert "mine-v1, core: 3 of 3 rows; 2 more do not fit" in " ".join(ran.done.out.split())
 
 
-def test_a_row_that_fails_is_a_line_and_a_file_and_the_rest_goes_on(embench, bench, line):
-    done = embench("baselines", *line, "--level", "extended")
+def test_a_device_is_measured_when_a_run_on_it_has_ended(ran, tmp_path):
+    assert not has_finished(tmp_path, "cpu")
+    assert has_finished(ran.bench.runs, "cpu")
+    assert not has_finished(ran.bench.runs, "mps")
+
+
+def test_a_row_that_fails_is_a_line_and_a_file_and_the_rest_goes_on(embench, bench, tmp_path):
+    (tmp_path / "bad.py").write_text(BAD)
+    rules = f"  - {{encoder: '{tmp_path}/bad.py:Bad'}}\n  - {{encoder: handcrafted, fusion: logreg}}\n"
+    (tmp_path / "two-v1.yaml").write_text(f"name: two-v1\nsummary: The first fails.\ncore:\n{rules}")
+    done = embench("baselines", "--set", tmp_path / "two-v1.yaml", *common(bench), "--modalities", "eda")
     assert done.code == 6, done.out
-    (failed,) = [text for text in done.err.splitlines() if " of 4: " in text and "failed: " in text]
+    (failed,) = [text for text in done.err.splitlines() if " of 2: " in text and "failed: " in text]
     (file,) = (bench.runs / "failures").iterdir()
     assert str(file) in failed
     assert "nothing is built here" in file.read_text()
     assert "embench run --dataset" in file.read_text()
-    assert len(list(bench.runs.glob("*/*/run.yaml"))) == 3
-    assert "3 of 4 rows" in done.out
+    assert len(list(bench.runs.glob("*/*/run.yaml"))) == 1
+    assert "1 of 2 rows" in done.out
 
 
-def test_hours_start_no_row_that_does_not_fit_and_the_rest_has_the_same_bytes(embench, bench, line):
+def test_hours_start_no_row_that_does_not_fit_and_the_rest_has_the_same_bytes(embench, bench, line, ran):
     done = embench("baselines", *line, "--hours", "0")
     assert done.code == 0, done.err
     assert done.err.count("not started: it takes about") == 3
@@ -124,9 +160,7 @@ def test_hours_start_no_row_that_does_not_fit_and_the_rest_has_the_same_bytes(em
     assert embench("baselines", *line, "--hours", "1").code == 0
     found = bytes_of(bench.runs)
     assert len(found) >= 6
-    shutil.rmtree(bench.runs)
-    assert embench("baselines", *line).code == 0
-    assert bytes_of(bench.runs) == found
+    assert bytes_of(ran.bench.runs) == found
 
 
 def test_data_that_cannot_be_used_stop_it_before_anything_is_trained(embench, tmp_path):
@@ -225,14 +259,6 @@ def test_a_set_of_which_nothing_fits_says_why(embench, bench, tmp_path):
     assert "reads none of ecg, eda" in done.err
 
 
-def test_a_device_is_measured_when_a_run_on_it_has_ended(bench, embench, line):
-    assert not has_finished(bench.runs, "cpu")
-    assert all(row["measured"] for row in planned(embench, line)["rows"])  # on a CPU as soon as steps were tried
-    assert embench("baselines", *line, "--modalities", "eda").code == 0
-    assert has_finished(bench.runs, "cpu")
-    assert not has_finished(bench.runs, "mps")
-
-
 def test_a_plan_for_a_cluster_says_that_times_are_of_this_machine(embench, line):
     done = embench("baselines", *line, "--dry-run", "--executor", "slurm")
     assert "those of slurm were never measured" in " ".join(done.out.split())
@@ -251,29 +277,37 @@ search:
 
 def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, bench, tmp_path):
     (tmp_path / "tuned-v1.yaml").write_text(TUNED)
-    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "3"]
+    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
     before = planned(embench, line)
     rows = {row["row"]: row for row in before["rows"]}
-    default, tuned = "handcrafted + logreg on eda, few", "handcrafted + logreg on eda, few, tuned (3 trials)"
+    default, tuned = "handcrafted + logreg on eda, few", "handcrafted + logreg on eda, few, tuned (2 trials)"
     assert list(rows).index(tuned) == list(rows).index(default) + 1
     assert rows[tuned]["expected_s"] > rows[default]["expected_s"] > 0
     assert rows[tuned]["command"].startswith("embench tune --dataset")
-    assert rows[tuned]["command"].endswith("--search fusion.build.C=log:1e-3..1e2 --trials 3")
+    assert rows[tuned]["command"].endswith("--search fusion.build.C=log:1e-3..1e2 --trials 2")
     (unfit,) = before["does_not_fit"]
-    assert (unfit["row"], unfit["reason"]) == ("handcrafted + lda on eda, few, tuned (3 trials)", "nothing to tune")
+    assert (unfit["row"], unfit["reason"]) == ("handcrafted + lda on eda, few, tuned (2 trials)", "nothing to tune")
     done = embench("baselines", *line)
     assert done.code == 0, done.err
     assert f"{tuned}: arousal auroc" in done.err
-    assert done.out.count("tuned (3 trials)") == 1
-    (readme,) = bench.runs.glob("boards/*-tune-3/README.md")
+    assert done.out.count("tuned (2 trials)") == 1
+    (readme,) = bench.runs.glob("boards/*-tune-2/README.md")
     assert "**3 of 3 rows**" in (text := readme.read_text("utf-8"))
-    assert text.count("tuned, 3 trials") == 1
+    assert text.count("tuned, 2 trials") == 1
     after = planned(embench, line)
     assert [row["done"] for row in after["rows"]] == [True] * 3
     assert after["expected_s"] == 0
     (command,) = (row["command"] for row in after["rows"] if row["row"] == tuned)
     assert " --tuned " in command
+
+
+@pytest.mark.slow
+def test_tuned_rows_within_hours_have_the_same_bytes(embench, bench, tmp_path):
+    (tmp_path / "tuned-v1.yaml").write_text(TUNED)
+    line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]
+    assert embench("baselines", *line).code == 0
     found = bytes_of(bench.runs)
+    assert found
     shutil.rmtree(bench.runs)
     assert embench("baselines", *line, "--hours", "1").code == 0
     assert bytes_of(bench.runs) == found

@@ -42,7 +42,7 @@ def world(rng, subjects=30, each=40, shift=0.0):
 
 def test_right_probabilities_lie_on_the_diagonal_and_have_the_error_of_chance():
     rng, inside, errors = np.random.default_rng(0), [], []
-    for _ in range(60):
+    for _ in range(30):
         found = calibration(world(rng), {})
         inside += [b.low <= b.predicted <= b.high for b in found.bins]
         errors.append((found.error, found.by_chance))

@@ -79,7 +79,8 @@ def test_majority_and_prior_are_constant_scores() -> None:
     assert (decision != control("prior", units, y, seed=4)[1]).any()
 
 
-def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there() -> None:
+def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "CONTROLS", {"prior": CONTROLS["prior"]})  # which spares the trees of the others
     units, y = cohort()
     at = [(f"film{k % MOMENTS // 10}", k % 10 * 10.0) for k in range(len(units))]
     films = [
@@ -96,7 +97,9 @@ def test_the_moment_of_a_stimulus_tells_what_the_others_felt_there() -> None:
     assert reason == "labels do not vary while a stimulus lasts"
 
 
-def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> None:
+def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = "elapsed_time", "session_position", "study_drift"
+    monkeypatch.setattr(controls, "CONTROLS", {name: CONTROLS[name] for name in clocks})
     units, y = cohort()
     made: dict[str, np.ndarray] = {}
 
@@ -110,7 +113,7 @@ def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> Non
     second = scores_of(units, y, seed=4, keep=keep)
     assert count == len(made) > 0
     anew = scores_of(units, y, seed=4)
-    for name in ("elapsed_time", "session_position", "study_drift"):
+    for name in clocks:
         np.testing.assert_array_equal(first[name][0], second[name][0])
         np.testing.assert_array_equal(anew[name][0], second[name][0])
 

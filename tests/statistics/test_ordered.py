@@ -24,6 +24,8 @@ from embench.statistics.ordered import crossed_pairs, order_by_subject, order_wi
 from embench.statistics.scores import compute_scores, headline_of
 from embench.statistics.verdict import verdict
 
+from ..sample import sample
+
 FELT = Target("felt", "value", LabelRule("mean"), "felt", scale=(0, 10), step=0.5)
 SUBJECTS, FILMS, MOMENTS, FOLDS = 20, 4, 15, 4
 SHAPE = SUBJECTS, FILMS, MOMENTS
@@ -167,8 +169,9 @@ CURVES = {
 }
 
 
-@pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
-def test_no_curve_of_other_subjects_wins(curve: np.ndarray) -> None:
+@pytest.mark.parametrize("name", sample(CURVES, "others", "lagged", "clock"))
+def test_no_curve_of_other_subjects_wins(name: str) -> None:
+    curve = CURVES[name]
     rng = np.random.default_rng(1)
     gain, offset = rng.uniform(0.2, 5, (SUBJECTS, 1, 1)), rng.normal(size=(SUBJECTS, 1, 1))
     for score in (curve, -curve, 0.01 * curve - 7, curve * gain, curve + offset, -curve * gain + offset):

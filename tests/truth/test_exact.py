@@ -78,7 +78,7 @@ def test_constant_predictor_is_at_chance_exactly() -> None:
         assert exactly_chance(scores[name]), name
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths))
 def test_any_score_of_the_subject_alone_is_at_chance_within_subjects_exactly(level: np.ndarray) -> None:
     scores = scored(by_subject(level))
@@ -86,7 +86,7 @@ def test_any_score_of_the_subject_alone_is_at_chance_within_subjects_exactly(lev
     assert exactly_chance(scores["auroc_crossed"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths), appeal=arrays(float, len(SHORT), elements=thousandths))
 def test_any_score_of_subject_plus_stimulus_is_at_chance_crossed_exactly(level: np.ndarray, appeal: np.ndarray) -> None:
     assert exactly_chance(scored((by_subject(level) + by_stimulus(appeal)) / 2)["auroc_crossed"])

@@ -13,7 +13,7 @@ import pytest
 
 from embench.statistics.significance import SHARED_TRAINING
 
-from ..sample import WHOLE, proof
+from ..sample import WHOLE, proof, sample
 from .allowance import SCORES
 from .films import told_apart
 from .rates import clearings, equivalences, outcomes, rejections
@@ -77,7 +77,12 @@ def test_a_t_test_over_windows_finds_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "found"), [(0.05, False), (0.03, False), (0.16, True), (0.3, True), (0.003, True), (0.0, True)]
+    ("rate", "found"),
+    sample(
+        [(0.05, False), (0.03, False), (0.16, True), (0.3, True), (0.003, True), (0.0, True)],
+        (0.05, False),
+        (0.3, True),
+    ),
 )
 def test_trials_end_when_it_is_clear(rate: float, found: bool) -> None:
     """Simulated rates: those well inside the bounds are called wrong, and those well outside missed, no more often than

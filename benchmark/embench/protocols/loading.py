@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
 
 def _read(path: Path) -> Protocol:
     try:
-        content = parse_yaml(read_text(path, MOST_YAML))
+        return _rules(read_text(path, MOST_YAML), path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error
@@ -125,16 +126,21 @@ def _read(path: Path) -> Protocol:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it does not parse"
         raise UsageError(f"the protocol file is not valid YAML: {problem}", where=f"{path}{line}") from error
+    except ValidationError as error:
+        raise _usage_error(error, path) from error
+
+
+@cache
+def _rules(text: str, path: Path) -> Protocol:
+    """The rules of a file with this text, which is read at every call and parsed where it has changed."""
+    content = parse_yaml(text)
     if not isinstance(content, dict):
         raise UsageError(
             "the protocol file is not a mapping of rules",
             where=str(path),
             expected=f"keys {', '.join(Protocol.model_fields)}",
         )
-    try:
-        return Protocol.model_validate(_extended(content, path))
-    except ValidationError as error:
-        raise _usage_error(error, path) from error
+    return Protocol.model_validate(_extended(content, path))
 
 
 def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from embench.errors import PluginError, UsageError
@@ -32,6 +32,7 @@ def refresh() -> None:
     """Clears caches, for a process in which a package was installed since."""
     importlib.invalidate_caches()
     installed.cache_clear()
+    _in_order.cache_clear()
     _warn_once.cache_clear()
 
 
@@ -51,9 +52,14 @@ def entries(kind: str | None = None) -> list[Entry]:
     """
     if kind not in (None, MODALITY):
         _check_kind(kind)
+    return list(_in_order(kind))
+
+
+@cache
+def _in_order(kind: str | None) -> tuple[Entry, ...]:
     order = (*PLUGIN_KINDS, MODALITY, BROKEN_PACKAGE)
     found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
-    return sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package))
+    return tuple(sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package)))
 
 
 def names(kind: str) -> list[str]:

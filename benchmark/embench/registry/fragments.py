@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from embench.files import SafeLoader
 from embench.registry.modality import MODALITY, SITES, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 from embench.registry.question import ASKS, Question, problem_of_questions, read_questions
+from embench.snapshot import cached
 
 GROUP = "embench"
 API = 1
@@ -145,6 +147,7 @@ def _beside(bundled: Mapping[str, ModalityDefinition], package: Package) -> Pack
     return replace(package, entries=package.entries + broken, modalities=fine)
 
 
+@cached
 def module_file(module: str) -> Path | None:
     """The source file of a module, found without importing it or its parents; None where there is none."""
     for place in _places(module):
@@ -192,13 +195,19 @@ def _read(point: EntryPoint) -> Package:
             )
         sources = [folder / "registry.yaml" for folder in places]
         source = next((s for s in sources if s.is_file()), sources[0])
-        found = tuple(_parse(source.read_text(encoding="utf-8"), name, version, source))
+        found = _parsed(source.read_text(encoding="utf-8"), name, version, source)
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
         found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
     entries = tuple(one for one in found if isinstance(one, Entry))
     return Package(
         name, version, distribution, entries, tuple(one for one in found if isinstance(one, ModalityDefinition))
     )
+
+
+@cache
+def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry | ModalityDefinition, ...]:
+    """What a `registry.yaml` lists. After an installation most packages are as they were, and are not parsed again."""
+    return tuple(_parse(text, package, version, source))
 
 
 def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | ModalityDefinition]:

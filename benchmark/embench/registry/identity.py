@@ -90,6 +90,7 @@ def bare_code(module: str) -> str:
     return "" if path is None else _read(path, module)[0]
 
 
+@cached
 def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:
     """A file's code without comments and docstrings, and the modules that it imports."""
     return _parsed(path.read_bytes(), module, path.name == "__init__.py")
