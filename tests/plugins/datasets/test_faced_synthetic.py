@@ -228,7 +228,7 @@ class TestFiles:
 
 class TestFilled:
     def test_real_events_and_ratings_are_kept_on_a_shorter_time_axis(self, sidecars, tmp_path):
-        people = ("sub-029", "sub-036")
+        people = ("sub-029",)
         synthetic.fill(sidecars, tmp_path, 0, Planted(film=0.0), subjects=people, length_s=LENGTH_S)
         assert tuple(Faced(tmp_path).subjects()) == people
         assert [finding.what for finding in Faced(tmp_path).verify() if finding.severity != "note"] == []
