@@ -46,7 +46,7 @@ def rows_encoded(monkeypatch):
 @pytest.mark.parametrize(("kind", "options"), [
     ("unimodal", {"modalities": "ecg"}),
     ("fusion", {"modalities": "ecg,eda", "fusion": "concat"}),
-    ("fusion", {"modalities": "ecg,eda", "fusion": "cross_attn"}),
+    pytest.param("fusion", {"modalities": "ecg,eda", "fusion": "cross_attn"}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_training_on_tokens_is_training_on_what_encoders_read(bench, tmp_path, kind, options):
     """But for the last digits: how a product is summed depends on how many rows are multiplied at once."""
