@@ -20,11 +20,11 @@ TABLES = [
     for path in sorted((Path(__file__).parent / "damages").glob("*.py"))
 ]
 MANY = 12
-"""Of a copy with more damages, every second one is left to the slow tests."""
+"""Of a copy with more damages, every third one is among the quick tests."""
 
 CASES = [
     pytest.param(
-        copy, damage, id=f"{copy.name}: {damage}", marks=pytest.mark.slow if len(damages) > MANY and k % 2 else ()
+        copy, damage, id=f"{copy.name}: {damage}", marks=pytest.mark.slow if len(damages) > MANY and k % 3 else ()
     )
     for table in TABLES
     for copy, damages in table.items()

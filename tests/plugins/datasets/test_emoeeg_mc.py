@@ -279,6 +279,7 @@ def arrays(tmp_path_factory) -> Path:
 
 
 class TestPreprocessed:
+    @pytest.mark.slow
     def test_it_conforms(self, arrays):
         check_dataset(EmoEegMcProcessed, arrays)
 

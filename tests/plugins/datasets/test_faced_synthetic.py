@@ -104,6 +104,7 @@ class TestPlanted:
         assert found[1.0] == pytest.approx(0.96, abs=0.02)
         assert found[0.0] == pytest.approx(0.5, abs=0.05)
 
+    @pytest.mark.slow
     def test_recordings_have_the_planted_powers(self, tmp_path):
         synthetic.synthesize(tmp_path, subjects=2, seed=5, effect=1.0)
         truth = {(row["person"], int(row["clip"])): row["power"] for row in synthetic.draw(2, 5, 1.0)}
@@ -127,6 +128,7 @@ class TestPlanted:
 
 
 class TestRatings:
+    @pytest.mark.slow
     def test_they_are_spread_as_the_real_ones(self, sidecars):
         real = np.array(
             [

@@ -98,6 +98,7 @@ class TestFiles:
                 ends = (np.flatnonzero(seen)[-1] + 1) / 12.5
                 assert recording.duration_s - ends == pytest.approx(1.0 if late else 0.0, abs=0.6)
 
+    @pytest.mark.slow
     def test_conformance(self, made):
         name, reader = made
         if SMALL[name].n_subjects > 1:

@@ -16,7 +16,7 @@ from ...sample import sample
 from .damages import wearable_stress as made
 from .real import released
 
-SUBJECTS, LENGTH_S = 28, 110.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
+SUBJECTS, LENGTH_S = 28, 160.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
 FILES = {"ppg": ("BVP", 64, 1), "eda": ("EDA", 4, 1), "temp": ("TEMP", 4, 1), "acc": ("ACC", 32, 1 / 64)}
 SPANS = {  # by number of the press: rests, tasks
     "S": ([(0, 1), (3, 4), (5, 6)], [(2, 3), (4, 5), (6, 7), (8, 9), (10, 11)]),

@@ -268,6 +268,7 @@ def test_mlp_without_hidden_layers_is_linear() -> None:
     np.testing.assert_allclose(middle, (low + high) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mlp_with_hidden_layers_is_not_linear() -> None:
     """Classes by the sign of a product, which no line can tell apart."""
     rng = np.random.default_rng(0)
