@@ -68,8 +68,8 @@ def installing():
 
 def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again, and has it look less
-    often, which took a tenth of the time. A run of the whole suite imports now what it imports anyway, lest whichever
-    test comes first pays for it."""
+    often, which took a twentieth of the time. A run of the whole suite imports now what it imports anyway, lest
+    whichever test comes first pays for it."""
     if len(session.items) > 1000 or ALONE in os.environ:
         from embench_plugins import torchvision_shim
 
