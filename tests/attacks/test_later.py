@@ -18,6 +18,7 @@ from embench.planning.tasks import TRAIN
 from embench.protocols import NOTHING_GIVEN, load_protocol, prove_given
 
 from ..planning.days import write_days, write_rules
+from ..sample import sample
 from ..tiny.fixtures import cache
 from ..tiny.world import plugin
 
@@ -58,7 +59,7 @@ def touched(made: Plan, stage: Stage, units: list[int]) -> set[str]:
 
 
 @pytest.mark.parametrize("options", [FEATURES, NETWORK, {**NETWORK, "dev": True}, {**FEATURES, "label_subjects": "1"}])
-@pytest.mark.parametrize("gives", ["session", "blocks"])
+@pytest.mark.parametrize("gives", sample(["session", "blocks"], "session"))
 def test_what_is_fitted_or_pretrained_reads_of_a_test_subject_what_it_gives_alone(
     days: Path, tmp_path: Path, gives: str, options: dict[str, object]
 ) -> None:

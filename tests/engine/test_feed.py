@@ -27,7 +27,7 @@ from ..tiny.world import plugin
 OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), ""),))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.integers(1, 40).flatmap(
         lambda n: st.tuples(

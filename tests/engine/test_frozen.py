@@ -94,7 +94,10 @@ def fitted(shared):
     return weights
 
 
-@pytest.mark.parametrize("settings", [(), (ENCODERS,), (FUSION,), (ENCODERS, FUSION)])
+EITHER = [pytest.param((one,), marks=pytest.mark.slow) for one in (ENCODERS, FUSION)]
+
+
+@pytest.mark.parametrize("settings", [(), *EITHER, (ENCODERS, FUSION)])
 def test_a_stage_keeps_what_is_frozen_from_pretraining(fitted, settings):
     before, after = fitted(*settings)
     assert before.keys() == after.keys()

@@ -1,6 +1,7 @@
 """The training loop: what it selects, and that stopping and going on changes nothing."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
+
+from ..sample import sample
 
 N, TRAIN, VAL = 40, np.arange(30), np.arange(30, 40)
 
@@ -54,9 +57,11 @@ def fitted(folder, recipe, stop_at=None, seed=3):
     return net, state
 
 
-@pytest.mark.parametrize("selection", ["last", "early_stop", "best_train"])
-@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
-@pytest.mark.parametrize("step", [9, 17])
+STOPPED = [*product(["last", "early_stop", "best_train"], ["adam", "adamw", "sgd"], [9, 17])]
+EACH = [("last", "adam", 9), ("last", "sgd", 17), ("early_stop", "adamw", 9), ("best_train", "adamw", 17)]
+
+
+@pytest.mark.parametrize(("selection", "optimiser", "step"), sample(STOPPED, *EACH))
 def test_a_fit_that_was_stopped_goes_on_to_the_same_numbers(tmp_path, monkeypatch, selection, optimiser, step):
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
     recipe = Recipe(optimiser, lr=0.05, momentum=0.5, epochs=6, batch=8, schedule="cosine", warmup=2,

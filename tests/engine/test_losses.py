@@ -19,6 +19,7 @@ from embench.interfaces.tokens import OutputSpec, TokenSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, Supervised, concordance_loss
 
+from ..sample import sample
 from .test_values import Linear, Vectors
 
 LOSSES = ("mse", "mae", "ccc_batch", "ccc_recording")
@@ -92,7 +93,7 @@ def trained(folder: Path, loss: str, unit: float = 1.0) -> tuple[list[float], np
     return [row["loss"] for row in state.history], answers
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", sample(LOSSES, "mse", "ccc_recording"))
 def test_training_lowers_each_loss_whatever_the_labels_unit(tmp_path, loss: str) -> None:
     history, answers = trained(tmp_path / "one", loss)
     assert history[-1] < 0.5 * history[0]

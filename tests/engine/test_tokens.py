@@ -46,7 +46,7 @@ def rows_encoded(monkeypatch):
 @pytest.mark.parametrize(("kind", "options"), [
     ("unimodal", {"modalities": "ecg"}),
     ("fusion", {"modalities": "ecg,eda", "fusion": "concat"}),
-    ("fusion", {"modalities": "ecg,eda", "fusion": "cross_attn"}),
+    pytest.param("fusion", {"modalities": "ecg,eda", "fusion": "cross_attn"}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_training_on_tokens_is_training_on_what_encoders_read(bench, tmp_path, kind, options):
     """But for the last digits: how a product is summed depends on how many rows are multiplied at once."""
@@ -110,7 +110,10 @@ def test_other_weights_have_tokens_of_their_own(outside, rows_encoded):
     assert one[0] == other[0] > 20
 
 
-@pytest.mark.parametrize("options", [{"modalities": "ecg"}, {"modalities": "ecg,eda", "fusion": "concat"}])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param({"modalities": "ecg"}, marks=pytest.mark.slow), {"modalities": "ecg,eda", "fusion": "concat"}],
+)
 def test_shared_tokens_are_those_of_the_stage_alone(outside, monkeypatch, tmp_path, options):
     plan = outside.plan("Pool", pretrainers=(f"masked_value:{plugin('Other')}",), settings=(FROZEN,), **options)
     kind = "fusion" if "fusion" in options else "unimodal"

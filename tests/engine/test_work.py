@@ -16,6 +16,7 @@ from embench.engine.work import run_stage
 from embench.errors import MachineError, PluginError
 from embench.system import locked
 
+from ..sample import sample
 from ..tiny.world import plugin
 
 
@@ -96,7 +97,7 @@ def test_a_fault_of_a_plugin_walks_no_heap(shared, tmp_path):
     assert 2 not in walks
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
 @pytest.mark.filterwarnings("ignore:Training interrupted by user")
 def test_an_interrupt_that_a_library_keeps_to_itself_ends_the_run(shared, tmp_path, monkeypatch, number):
     """scikit-learn's perceptrons stop where they are and call themselves fitted."""

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import yaml
+from tests.sample import sample
 
 from embench.cli import main
 from embench.records.record import read_record
@@ -14,13 +15,13 @@ from . import folders
 from .layouts import LAYOUTS, lay_out
 
 LABS = {
-    "wristband": (folders.wristband, "6 orders, by Bewertungen.csv", {"ppg", "eda", "temp", "acc"}),
-    "brainvision": (folders.brainvision, "6 orders, by markers in the files", {"eeg", "eda"}),
-    "streams": (folders.streams, "6 orders, by markers in the files", {"ecg", "eda"}),
+    "wristband": (folders.wristband, "by Bewertungen.csv", {"ppg", "eda", "temp", "acc"}),
+    "brainvision": (folders.brainvision, "by markers in the files", {"eeg", "eda"}),
+    "streams": (folders.streams, "by markers in the files", {"ecg", "eda"}),
     "strap": (folders.strap, "(baseline, stroop, speech), each up to 40 s, in one order", {"ecg"}),
-    "bids": (folders.bids, "in 6 orders, by sub-{participant}/beh", {"ecg", "eda"}),
+    "bids": (folders.bids, "by sub-{participant}/beh", {"ecg", "eda"}),
 }
-PEOPLE = 6
+PEOPLE = 4
 KNOWN = {
     "title": "A study", "citation": "unpublished", "licence": "not shared", "mains_hz": "50", "fixed_order": "false",
 }  # fmt: skip
@@ -34,7 +35,7 @@ def filled(text: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.fixture(scope="module", params=LABS)
+@pytest.fixture(scope="module", params=sample(LABS, "wristband", "brainvision", "streams"))
 def lab(request, tmp_path_factory):
     write, said, modalities = LABS[request.param]
     root = write(tmp_path_factory.mktemp("labs") / request.param, PEOPLE)
@@ -46,6 +47,7 @@ def test_a_lab_s_folder_is_understood_and_read_without_a_finding(lab):
     text = draft(root)
     told = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("# "))
     assert said in told
+    assert f"{PEOPLE} orders" in told or root.name == "strap"
     (root / "dataset.yaml").write_text(filled(text))
     reader = Own(root)
     assert reader.verify() == []
@@ -70,7 +72,7 @@ def test_ratings_are_those_of_the_film_and_the_person(lab):
     assert [r.start_s for r in played] == pytest.approx(one.begins, abs=1.0)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.files)
+@pytest.mark.parametrize("layout", sample(LAYOUTS, *LAYOUTS[1::2]), ids=lambda layout: layout.files)
 def test_a_layout_of_names_is_joined_with_its_table(tmp_path, layout):
     lay_out(tmp_path, layout)
     text = draft(tmp_path)
@@ -87,7 +89,7 @@ def test_a_layout_of_names_is_joined_with_its_table(tmp_path, layout):
 
 
 def test_the_zone_of_a_wide_table_is_that_in_which_its_times_lie_in_the_recordings(tmp_path):
-    root = folders.strap(tmp_path / "strap", PEOPLE)
+    root = folders.strap(tmp_path / "strap", 2)
     for path in (root / "Polar").iterdir():
         head, *rows = path.read_text().splitlines()
         times = [datetime.fromisoformat(row.partition(";")[0]) - timedelta(hours=1) for row in rows]

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import yaml
+from tests.sample import sample
 
 from embench.errors import DataError
 from embench_plugins.datasets.own import tables
@@ -169,13 +170,14 @@ def test_cells_of_a_presentation_log(tmp_path):
     assert (rows.iloc[0]["Subject"], rows.iloc[0]["Uncertainty 2"], rows.index[0]) == ("P01", "", 6)
 
 
+@pytest.mark.parametrize("places", sample((20, 60), 20))
 @pytest.mark.parametrize("name", ["eprime", "presentation", "psychopy"])
-def test_a_damaged_log_is_read_or_named(name, tmp_path):
+def test_a_damaged_log_is_read_or_named(name, places, tmp_path):
     getattr(logs, name)(tmp_path, 1)
     folder = {"eprime": "eprime", "presentation": "logs", "psychopy": "data"}[name]
     (path,) = (tmp_path / folder).iterdir()
     whole = path.read_bytes()
-    for k in range(0, len(whole), max(1, len(whole) // 60)):
+    for k in range(0, len(whole), max(1, len(whole) // places)):
         for damaged in (whole[:k], whole[:k] + b"\x00\xff9/" + whole[k + 4 :], whole[:k] + b"\t-" + whole[k:]):
             path.write_bytes(damaged)
             with contextlib.suppress(DataError):

@@ -26,7 +26,6 @@ from embench.records.record import Record, read_record
 from embench.records.scores import Scores
 from embench.statistics import evaluation
 from embench.statistics.personal import COMPARED
-from embench.statistics.scores import compute_scores
 
 from ..tiny import scored
 from .made_up import put
@@ -47,12 +46,8 @@ def personal_record(
         **made.predictions.columns,
         "score": made.predictions["score"] + others * np.isin(named, MADE_BY_METHOD),
     })  # fmt: skip
-    record = made_record(made, scored.BINARY)
-    scores = compute_scores(
-        made.predictions, made.labels, targets=[scored.BINARY], protocol=PROTOCOL, design="shared_stimuli",
-        groups=made.groups, unit_length_s=10.0,
-    )  # fmt: skip
-    scores = Scores({**scores, "adds": {"stress": {"undefined": "it is made up"}}, "coverage": {"stress": 1.0}})
+    record = made_record(made, scored.BINARY, protocol=PROTOCOL)
+    scores = Scores({**record.scores, "adds": {"stress": {"undefined": "it is made up"}}, "coverage": {"stress": 1.0}})
     rules = {**RECORDED, "rules": PROTOCOL.model_dump(mode="json", exclude_none=True)}
     run = copy.deepcopy(record.run) | {
         "id": name, "protocol": rules, "target_access": given.access, "given": given.plain(),

@@ -31,6 +31,10 @@ def unknown_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
+    return some_boards(tmp_path)
+
+
+def some_boards(tmp_path: Path) -> Path:
     """Three methods on one board, one of which adds and one of which took long, and a board that leaks."""
     encoders, fusion = {"eda": "embench_plugins/handcrafted"}, "embench_plugins/svm"
     svm: dict[str, Any] = {
@@ -60,6 +64,11 @@ def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
     return [(row_fields(section, row), row) for row in section.rows]
 
 
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict[str, Any], Row]]:
+    return fields(some_boards(tmp_path_factory.mktemp("boards")))
+
+
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
@@ -80,14 +89,13 @@ def fields(boards: Path) -> list[tuple[dict[str, Any], Row]]:
         ("method=handcrafted + svm", "bc"),
     ],
 )
-def test_filters_keep_rows_by_their_fields(boards: Path, text: str, ids: str) -> None:
-    rows = [row for row, _ in fields(boards) if row["kind"] == "method"]
-    keeps = read_filter(text, list(rows[0]))
-    assert {row["id"][-1] for row in rows if keeps(row)} == set(ids)
+def test_filters_keep_rows_by_their_fields(rows: list[tuple[dict[str, Any], Row]], text: str, ids: str) -> None:
+    methods = [row for row, _ in rows if row["kind"] == "method"]
+    keeps = read_filter(text, list(methods[0]))
+    assert {row["id"][-1] for row in methods if keeps(row)} == set(ids)
 
 
-def test_rows_are_sorted_and_those_without_a_value_come_last(boards: Path) -> None:
-    rows = fields(boards)
+def test_rows_are_sorted_and_those_without_a_value_come_last(rows: list[tuple[dict[str, Any], Row]]) -> None:
     assert [row["id"][-1] for row, _ in sorted_rows(rows, "-time_s")] == ["c", "b", "a", "b"]
     assert [row["id"][-1] for row, _ in sorted_rows(rows, "score") if row["kind"] == "method"] == ["c", "a", "b"]
     assert sorted_rows(rows, "time_s")[-1][0]["kind"] == "control"

@@ -13,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from embench.cli import main
 from embench.errors import CheckFailed
-from embench.files import digest
+from embench.files import digest, parse_yaml
 from embench.interfaces.units import Target
 from embench.leaderboard.export import export_entry
 from embench.leaderboard.shown import load_shown_entries
 from embench.leaderboard.verify import verify_entries, wrong_scores
-from embench.protocols import Design, load_protocol
+from embench.protocols import Design, Protocol, load_protocol
 from embench.records import entry
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, write_record
@@ -38,18 +37,20 @@ RULES = [{"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule":
 Edit = Callable[[Any], object]
 
 
-def made_record(made: Any, target: Target, design: Design = "shared_stimuli") -> Record:
+def made_record(
+    made: Any, target: Target, design: Design = "shared_stimuli", *, protocol: Protocol = PROTOCOL
+) -> Record:
     """A run of a package that is not installed here, as `embench run` writes it."""
-    run = copy.deepcopy(RUN) | {"id": "cnn_tf-single-0123456789", "target_access": PROTOCOL.target_access}
+    run = copy.deepcopy(RUN) | {"id": "cnn_tf-single-0123456789", "target_access": protocol.target_access}
     run["dataset"] |= {"name": "acme/own", "files": "0" * 32}
-    run["protocol"]["hash"] = PROTOCOL.hash
+    run["protocol"]["hash"] = protocol.hash
     run["card"] |= {"label_rules": RULES, "label_rules_hash": digest(RULES)}
     run["cohort"] |= {"design": design, "subjects": sorted(set(made.predictions["subject"].tolist()))}
     run["scoring"] = evaluation.scoring_identity()
     parts = {"encoder[ppg]": {"plugin": "embench_plugins/cnn_tf"}, "fusion": {"plugin": "embench_plugins/single"}}
     run["config"] = {"parts": parts, "preset": "small", "modalities": ["ppg"], "seeds": [0, 1]}
     scores = compute_scores(
-        made.predictions, made.labels, targets=[target], protocol=PROTOCOL, design=design,
+        made.predictions, made.labels, targets=[target], protocol=protocol, design=design,
         groups=made.groups, unit_length_s=10.0,
     )  # fmt: skip
     model = made.predictions.take(made.predictions["method"] == MODEL)
@@ -93,7 +94,7 @@ def verify(folder: Path) -> None:
 
 
 def edit(path: Path, change: Edit) -> None:
-    content = yaml.safe_load(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
+    content = parse_yaml(path.read_text()) if path.suffix == ".yaml" else json.loads(path.read_text())
     change(content)
     path.write_text(as_yaml(content) if path.suffix == ".yaml" else json.dumps(content, indent=1) + "\n")
 

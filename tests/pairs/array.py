@@ -132,11 +132,12 @@ def search(tries: int = 10_000, enough: int = 20) -> tuple[Together, ...]:
     return tuple(chosen)
 
 
-def covering(parts: Callable[[Together], set[Any]]) -> list[Together]:
+def covering(parts: Callable[[Together], set[Any]], leave: Callable[[Together], bool] | None = None) -> list[Together]:
     """Networks of the array that hold all `parts` of any: always the next that holds most of those that are left, for
-    the inputs that it costs."""
+    the inputs that it costs; none to `leave`."""
     held = {together: parts(together) for together in array()}
     left, chosen = set().union(*held.values()), list[Together]()
+    held = {together: own for together, own in held.items() if leave is None or not leave(together)}
     while left:
         chosen.append(max(held, key=lambda together: len(held[together] & left) / len(together.inputs)))
         left -= held[chosen[-1]]

@@ -10,6 +10,7 @@ from embench.planning.method import resolve_method
 from embench.planning.plan import make
 
 from ..extras import FOUNDATION
+from ..sample import sample
 from . import made
 from .array import Together
 from .declared import JOINED, LEVELS, joins, lacks, lacks_fusion, load, predicts, readable, reads, takes
@@ -88,7 +89,7 @@ def _plugins_named(text, what):
     return sorted(line.rpartition("such as ")[2].split(", ")) if "such as" in line else []
 
 
-@pytest.mark.parametrize("pretrainer", LEVELS["pretrainer"])
+@pytest.mark.parametrize("pretrainer", sample(LEVELS["pretrainer"], LEVELS["pretrainer"][0]))
 def test_features_that_no_pretraining_changes(pretrainer):
     for encoder, fusion in product(LEVELS["encoder"], LEVELS["fusion"]):
         if joins(fusion, [encoder]) == "features":

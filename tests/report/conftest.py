@@ -35,7 +35,7 @@ TARGETS = "arousal,arousal_value,state"
 def made(tmp_path_factory):
     """A record of one target with all that a network's run leaves, for which nothing was trained: its `folder`, its
     report as `html`, the sections that it `lacks`, and how many `pictures` there are at least."""
-    record = made_record(scored._run(), scored.BINARY, "free")
+    record = made_record(scored._run(units=12), scored.BINARY, "free")
     stages = [{"stage": f"s{k}", "kind": "unimodal", "modality": "ppg", "target": "stress"} for k in range(2)]
     history = [{**stage, "epoch": str(e), "loss": str(0.7 - e / 9)} for stage in stages for e in range(2)]
     run = {**record.run, "recipe": {**record.run["recipe"], "preset": "quick", "on_board": False}}

@@ -30,9 +30,9 @@ NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
 @pytest.fixture(scope="module")
 def published() -> list[Record]:
     """Two runs of real subjects from the boards: an estimator, and a network that was pretrained."""
-    runs = {folder: record.read_manifest(folder).method for folder in ENTRIES}
-    classical = next(folder for folder, method in runs.items() if str(method.fusion).endswith("/svm"))
-    pretrained = next(folder for folder, method in runs.items() if method.pretrainers)
+    classical = next(folder for folder in ENTRIES if "-svm-" in folder.name)
+    networks = [folder for folder in ENTRIES if not folder.name.startswith("handcrafted-")]
+    pretrained = next(folder for folder in networks if record.read_manifest(folder).method.pretrainers)
     return [record.read_record(classical), record.read_record(pretrained)]
 
 

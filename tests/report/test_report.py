@@ -275,6 +275,7 @@ def test_a_run_that_was_not_audited_is_audited_now_and_left_as_it_is(embench, co
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_two_targets_of_one_network_share_what_is_the_same(pair, page):
     content = page(pair.read_text())
     layer = content.sections["embeddings"]

@@ -10,7 +10,7 @@ import pytest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.shown import load_shown_entries
 from embench.protocols import Given
-from embench.records.record import write_record
+from embench.records.record import Record, write_record
 from embench.report.axis_curves import given_section
 from embench.report.facts import RunFacts
 from embench.site import build_site
@@ -20,13 +20,19 @@ from ..leaderboard.test_given import personal_record
 from ..leaderboard.test_verify import publish
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[int, Record]:
+    """Runs of a method by how many units they were given."""
+    return {k: personal_record(Given(k), f"cnn_tf-single-{k}123456789", units=20) for k in (2, 5)}
+
+
 def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: dict[int, Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-    first = publish(tmp_path, personal_record(Given(5), "cnn_tf-single-0123456789", units=20))
+    first = publish(tmp_path, made[5])
     assert given_curves(load_shown_entries(tmp_path / "boards")) == []
-    publish(tmp_path, personal_record(Given(2), "cnn_tf-single-1123456789", units=20))
+    publish(tmp_path, made[2])
     site = build_site(tmp_path / "boards", tmp_path / "two").parent
     board, own = site / first.parts[-3] / "index.html", site.joinpath(*first.parts[-3:]).with_suffix(".html")
     for page in (board, own):
@@ -40,8 +46,9 @@ def test_a_method_at_several_amounts_has_a_curve_and_one_at_a_single_amount_has_
     assert {row["kind"] for row in rows} == {"method", "control", "gain"}
 
 
-def test_a_report_draws_the_runs_beside_it_that_differ_in_what_is_given_alone(tmp_path: Path) -> None:
-    made = {k: personal_record(Given(k), f"cnn_tf-single-{k}", units=20) for k in (2, 5)}
+def test_a_report_draws_the_runs_beside_it_that_differ_in_what_is_given_alone(
+    made: dict[int, Record], tmp_path: Path
+) -> None:
     facts = []
     for record in made.values():
         folder = tmp_path / record.run["id"]

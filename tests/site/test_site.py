@@ -205,6 +205,7 @@ def test_a_row_of_two_classes_shows_its_probabilities_where_predictions_are_publ
     assert f"Expected calibration error {found.error:.3f}" in path.read_text()
 
 
+@pytest.mark.slow
 def test_scores_that_only_rank_are_not_drawn_as_probabilities(tmp_path):
     chosen = {"stress_predict/subject-independent-v2": ["handcrafted-linear_svm-0*"]}
     site = build_site(link_entries(tmp_path / "boards", chosen), tmp_path / "out").parent

@@ -14,8 +14,8 @@ from ..sample import sample
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = (
     "cnn_tf", "cnn_mlp", "timm_frames", "videomae", "unet_se", "tcn", "cross_attn", "mlp", "forest", "boosting", "svm",
-    "linear_svm", "knn", "catch22", "multirocket", "mantis",
-    "labram", "cbramod", "biot", "eegpt", "luna", "reve",
+    "linear_svm", "linear_svr", "ridge", "knn", "catch22", "multirocket", "mantis",
+    "amigos_features", "differential_entropy", "eegnet", "labram", "cbramod", "biot", "eegpt", "luna", "reve",
 )  # fmt: skip
 """Plugins that take long to check; others of their kinds do not."""
 TRACKERS = ("tensorboard", "wandb", "mlflow")
@@ -34,7 +34,8 @@ def test_plugin_conforms(kind, name):
     check(kind, registry.load(kind, name))
 
 
-@pytest.mark.parametrize("name", sample(["amigos", "faced"], "amigos"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["amigos", "faced"])
 def test_dataset_conforms_on_generated_files(name, tmp_path):
     cls = registry.load("dataset", name)
     registry.synthesizer(name)(tmp_path / name, subjects=3, seed=0, effect=1.0, length_s=12.0)

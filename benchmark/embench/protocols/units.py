@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeVar
 from typing import Protocol as Structural
 
@@ -190,6 +191,7 @@ class UnitId(NamedTuple):
         return cls(recording, round(1000 * start_s), round(1000 * stop_s))
 
     @classmethod
+    @lru_cache(maxsize=1 << 16)  # scores of all methods and targets ask for the same units
     def read(cls, unit: str) -> UnitId:
         """The span that an id names; `str` of it is the id again. Raises DataError where it is no such id."""
         if found := _UNIT_ID.fullmatch(unit):

@@ -192,7 +192,7 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
         found = own_numbers if name in MADE_BY_METHOD else controls
         own = predictions.take(predictions.rows_with(method=name))
         at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
-        if (at < 0).any() or len(np.unique(at)) < len(at):
+        if (at < 0).any() or not np.diff(np.sort(at)).all():
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
         for column, values in _numbers(own).items():
             every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)

@@ -344,7 +344,15 @@ class RunFacts:
         """Method -> its labelled units; empty where the record has no labels."""
         if self.record.labels is None:
             return {}
-        return join(self.record.predictions, self.record.labels, target, self.record.groups, np.nan)
+        if target.name not in self._joined:
+            of = self.record
+            self._joined[target.name] = join(of.predictions, self.record.labels, target, of.groups, np.nan)
+        return self._joined[target.name]
+
+    @cached_property
+    def _joined(self) -> dict[str, dict[str, Joined]]:
+        """Target -> `joined_units`, which several parts of a report show."""
+        return {}
 
     def classes(self, target: Target) -> list[str]:
         """Names of the classes: those of the dataset's labels if the data are available, else general ones."""
@@ -364,7 +372,10 @@ class RunFacts:
         """The labelled units of each class, or the mean of a value, for each target that has any."""
         texts = []
         for target in self.targets:
-            joined = self.joined_units(target).get(MODEL, Joined({}))
+            if self.record.labels is None:
+                continue
+            own = self.record.predictions.own  # without the controls, which are most of the rows
+            joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
             found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
             if not found:
                 continue

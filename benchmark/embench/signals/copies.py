@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -46,7 +45,7 @@ class SeenSignals:
         return first if owner != subject else None
 
 
-def stretches(data: np.ndarray) -> Iterator[int]:
+def stretches(data: np.ndarray) -> list[int]:
     """Hashes of stretches of `_CHANGES` changes of a signal (channels, n). A stretch is kept for its own sake, wherever
     it lies, so that most of them are also those of a signal that was cut elsewhere."""
     bits = (np.where(np.isfinite(data), data, np.nan) + np.float32(0)).view(np.uint32).astype(np.uint64)  # no -0
@@ -59,13 +58,15 @@ def stretches(data: np.ndarray) -> Iterator[int]:
     while width < _CHANGES:
         rolled = _mixed(rolled[:-width] * _ODD + rolled[width:])
         width *= 2
-    kept = 0
-    for at in np.argsort(rolled)[: 8 * _KEPT]:
-        if len(set(change[at : at + _CHANGES].tolist())) >= _DISTINCT:  # np.unique is slow on so few
-            yield int(rolled[at])
-            kept += 1
-        if kept == _KEPT:
-            return
+    lowest, kept = np.argsort(rolled)[: 8 * _KEPT], list[int]()
+    for first in range(0, len(lowest), _KEPT):
+        some = lowest[first : first + _KEPT]
+        inside = np.sort(change[some[:, None] + np.arange(_CHANGES)], axis=1)
+        kinds = 1 + (np.diff(inside, axis=1) != 0).sum(axis=1)
+        kept += rolled[some[kinds >= _DISTINCT]].tolist()
+        if len(kept) >= _KEPT:
+            break
+    return kept[:_KEPT]
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)

@@ -93,11 +93,15 @@ class _Seen:
         before = len(self.ids)
         self.ids.add(recording.id)
         levels: dict[Any, float] = {name: _mean(np.asarray(label.values)) for name, label in recording.labels.items()}
-        figures: dict[Any, float] = {
-            (m, channel, figure): _FIGURES[figure](row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
+        there = {
+            (m, channel): row[np.isfinite(row)]
             for m, signal in recording.signals.items()
             for channel, row in zip(signal.channels, np.asarray(signal.data, float), strict=True)
-            for figure in _FIGURES
+        }
+        figures: dict[Any, float] = {
+            (*of, figure): compute(values) if values.size else np.nan
+            for of, values in there.items()
+            for figure, compute in _FIGURES.items()
         }
         known: dict[Any, list[float]]
         for known, new in ((self.levels, levels), (self.summaries, figures)):
@@ -115,6 +119,8 @@ def _mean(values: np.ndarray) -> float:
 
 def _no_label_among_signals(check: Check, seen: _Seen) -> None:
     """No figure of a channel follows a label as only the label itself does."""
+    if len(seen.ids) < _ENOUGH:
+        return
     for name, levels in seen.levels.items():
         for (modality, channel, figure), values in seen.summaries.items():
             pair = np.array([levels, values])

@@ -5,7 +5,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def auroc(score: np.ndarray, label: np.ndarray) -> float:
@@ -13,7 +12,9 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
     positive = np.asarray(label) > 0
     most = np.count_nonzero(positive)
     pairs = most * (len(positive) - most)
-    ranks = rankdata(score, nan_policy="raise")
+    assert not np.isnan(score).any()
+    _, place, tied = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(tied) - (tied - 1) / 2)[place]  # `scipy.stats.rankdata` takes longer than all the rest
     return float(ranks[positive].sum() - most * (most + 1) / 2) / pairs if pairs else math.nan
 
 

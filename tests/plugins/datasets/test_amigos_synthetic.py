@@ -148,6 +148,7 @@ class TestFiles:
         assert longest * RATE == 19_840
         assert longest == Amigos.card.longest_s
 
+    @pytest.mark.slow
     def test_one_subject_of_real_length(self, tmp_path):
         synthetic.synthesize(tmp_path, subjects=1, seed=0, effect=1.0)
         path = tmp_path / "Data_preprocessed" / "Data_Preprocessed_P01" / "Data_Preprocessed_P01.mat"

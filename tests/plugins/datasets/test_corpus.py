@@ -15,6 +15,7 @@ from embench.testing import check_dataset
 from embench_plugins.datasets.formats.matlab import inflated
 from embench_plugins.datasets.own.corpus import Corpus
 
+from ...sample import sample
 from .corpus_files import describe, only, source, waves, write_e4, write_edf
 from .damages import corpus_embrace as embrace
 from .real import released
@@ -239,11 +240,12 @@ class TestEmbracePlus:
         gravity = np.outer([1, 2, -1], embrace.COUNTS) * 32 / 65535
         np.testing.assert_allclose(recording.signals["acc"].data, gravity, rtol=1e-6)
 
-    def test_flipped_bytes_are_told_or_change_samples(self, tmp_path):
+    @pytest.mark.parametrize("flips", sample((40, 150), 40))
+    def test_flipped_bytes_are_told_or_change_samples(self, flips, tmp_path):
         embrace.whole(tmp_path)
         file, rng = tmp_path / embrace.FILE, np.random.default_rng(0)
         content = file.read_bytes()
-        for _ in range(150):
+        for _ in range(flips):
             damaged = bytearray(content)
             for at in rng.integers(0, len(content), 3):
                 damaged[at] = rng.integers(256)

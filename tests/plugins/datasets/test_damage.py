@@ -19,11 +19,16 @@ TABLES = [
     import_module(f"{__package__}.damages.{path.stem}").DAMAGES
     for path in sorted((Path(__file__).parent / "damages").glob("*.py"))
 ]
+MANY = 12
+"""Of a copy with more damages, every third one is among the quick tests."""
+
 CASES = [
-    pytest.param(copy, damage, id=f"{copy.name}: {damage}")
+    pytest.param(
+        copy, damage, id=f"{copy.name}: {damage}", marks=pytest.mark.slow if len(damages) > MANY and k % 3 else ()
+    )
     for table in TABLES
     for copy, damages in table.items()
-    for damage in damages
+    for k, damage in enumerate(damages)
 ]
 
 

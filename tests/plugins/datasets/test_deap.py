@@ -107,6 +107,7 @@ class TestFormats:
         write(tmp_path, small)
         check_content(tmp_path, small)
 
+    @pytest.mark.slow
     def test_real_length(self, tmp_path):
         data = np.zeros((TRIALS, TRIALS, SAMPLES), np.float32)
         data[:] = np.arange(SAMPLES)
@@ -251,6 +252,7 @@ class TestFaceVideos:
     def test_clips_are_among_the_files_that_decide(self, generated):
         assert len(Deap(generated).files("s01")) == 42
 
+    @pytest.mark.slow
     def test_conformance(self, generated, tmp_path):
         """Of two subjects, with a few of the face videos, all of which would be decoded."""
         shutil.copytree(generated, tmp_path / "deap")

@@ -35,6 +35,7 @@ def rated(bare, tmp_path) -> Path:
 
 
 class TestProcessed:
+    @pytest.mark.slow
     def test_it_conforms(self, rated):
         check_dataset(FacedProcessed, rated)
 

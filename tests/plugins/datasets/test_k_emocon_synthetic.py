@@ -169,6 +169,6 @@ class TestFiles:
         assert "(0.01)" in quality[1]
 
     def test_a_length_is_honoured_and_said(self, tmp_path):
-        synthetic.synthesize(tmp_path / "a", subjects=4, seed=0, effect=1.0, length_s=25.0)
-        durations = [next(KEmoCon(tmp_path / "a").recordings(f"P{pid:02d}")).duration_s for pid in (1, 2, 3, 4)]
-        assert durations == pytest.approx([25, 25, 24.5, 24.5])
+        synthetic.synthesize(tmp_path / "a", subjects=3, seed=0, effect=1.0, length_s=25.0)
+        durations = [next(KEmoCon(tmp_path / "a").recordings(f"P{pid:02d}")).duration_s for pid in (1, 3)]
+        assert durations == pytest.approx([25, 24.5])

@@ -141,8 +141,8 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path):
     [
         ("eegmat", {"files": "{participant}_{part1}.edf"}),
         ("wearable_stress", {"e4": "Wearable_Dataset/{part1}/{participant}"}),
-        ("stress_predict", {"e4": "Raw_data/S{participant}"}),
-        ("faced_sidecars", {"bids": "watchingVideoClips"}),
+        pytest.param("stress_predict", {"e4": "Raw_data/S{participant}"}, marks=pytest.mark.slow),
+        pytest.param("faced_sidecars", {"bids": "watchingVideoClips"}, marks=pytest.mark.slow),
     ],
 )
 def test_real_releases(release, source):

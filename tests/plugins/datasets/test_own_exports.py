@@ -15,6 +15,7 @@ from embench_plugins.datasets.own import tables
 from embench_plugins.datasets.own.draft import draft
 from embench_plugins.datasets.own.reader import Own
 
+from ...sample import sample
 from . import export_files as files
 from .test_own_draft import answered
 
@@ -184,10 +185,11 @@ def test_what_is_wrong_before_the_rows_is_named_with_its_line(text, what, tmp_pa
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("damages", sample((40, 150), 40))
 @pytest.mark.parametrize("name", files.EXPORTS)
-def test_a_damaged_export_is_read_or_named(name, tmp_path):
+def test_a_damaged_export_is_read_or_named(name, damages, tmp_path):
     text, path, rng = files.EXPORTS[name](1)[0][:3000].encode(), tmp_path / "a.txt", random.Random(0)
-    for _ in range(150):
+    for _ in range(damages):
         at, to = sorted(rng.sample(range(len(text)), 2))
         piece = rng.choice([b"", b"\n", b"\t", b"{}", b"null", b"=", b"-", b'"', b"\xff", b"9" * 400])
         path.write_bytes(rng.choice([text[:at], text[:at] + piece + text[at:], text[:at] + piece + text[to:]]))

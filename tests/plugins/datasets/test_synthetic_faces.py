@@ -40,7 +40,7 @@ SMALL = {
     "amigos/long": Small(1, 14, set(), set()),
     "amigos/external": Small(1, 40, set(), {"P01_V58"}),
     "deap": Small(3, 12, {"s02_T03", "s03_T40"}, {"s01_T07", "s02_T03", "s03_T40"}),
-    "k_emocon": Small(3, 20, {"P02"}, {"P02"}),
+    "k_emocon": Small(2, 20, {"P02"}, {"P02"}),
 }
 
 
@@ -98,6 +98,7 @@ class TestFiles:
                 ends = (np.flatnonzero(seen)[-1] + 1) / 12.5
                 assert recording.duration_s - ends == pytest.approx(1.0 if late else 0.0, abs=0.6)
 
+    @pytest.mark.slow
     def test_conformance(self, made):
         name, reader = made
         if SMALL[name].n_subjects > 1:
@@ -128,6 +129,7 @@ class TestFiles:
         assert set(names) <= set(digests(reader.root))
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_bytes(tmp_path):
     for folder in "ab":
         write("k_emocon", tmp_path / folder, n_subjects=1, length_s=20.0)

@@ -217,6 +217,7 @@ def test_a_minute_is_seen_up_to_the_end_of_each_ten_second_unit() -> None:
     assert rows.present.all()
 
 
+@pytest.mark.slow
 def test_short_training_lowers_the_loss() -> None:
     """Alone in `small`: whether a slow wave rises or falls at the end."""
     torch.manual_seed(0)

@@ -23,6 +23,8 @@ from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
 from embench_plugins.fusions.tabular import balanced
 
+from ...sample import sample
+
 ALL = [LogReg, Svm, LinearSvm, Lda, Forest, Mlp, Boosting]
 TREES = (Boosting, Forest)
 
@@ -189,8 +191,9 @@ def three(seed: int, n_subjects: int = 8, each: int = 40) -> tuple[np.ndarray, n
     return X, y, np.repeat([f"p{i}" for i in range(n_subjects)], each)
 
 
-@pytest.mark.parametrize("cls", ALL)
-@pytest.mark.parametrize("val", [True, False])
+@pytest.mark.parametrize(
+    ("cls", "val"), sample([(cls, val) for cls in ALL for val in (True, False)], *((cls, True) for cls in ALL))
+)
 def test_several_classes(cls: type[Estimator], val: bool) -> None:
     X, y, subjects = three(0)
     estimator = cls(cls.recipes["small"], 0, "classes", 3)
@@ -205,8 +208,9 @@ def test_several_classes(cls: type[Estimator], val: bool) -> None:
     assert min(recalls) > (0.35 if cls in TREES else 0.5)
 
 
-@pytest.mark.parametrize("cls", ALL)
-@pytest.mark.parametrize("lacking", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("cls", "lacking"), sample([(cls, k) for cls in ALL for k in range(3)], (LogReg, 0), *((cls, 1) for cls in ALL))
+)
 def test_a_class_that_nobody_has_in_training_gets_no_probability(cls: type[Estimator], lacking: int) -> None:
     X, y, subjects = three(0)
     there = y != lacking
@@ -264,6 +268,7 @@ def test_mlp_without_hidden_layers_is_linear() -> None:
     np.testing.assert_allclose(middle, (low + high) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mlp_with_hidden_layers_is_not_linear() -> None:
     """Classes by the sign of a product, which no line can tell apart."""
     rng = np.random.default_rng(0)

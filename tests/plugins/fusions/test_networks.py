@@ -106,7 +106,10 @@ def descent(model: Model, data: Batch, y: torch.Tensor, steps: int) -> list[floa
 
 
 @pytest.mark.parametrize("cls", [CrossAttn, Concat])
-@pytest.mark.parametrize("modalities", [("eda",), ("ppg", "eda"), THREE])
+@pytest.mark.parametrize(
+    "modalities",
+    [pytest.param(("eda",), marks=pytest.mark.slow), ("ppg", "eda"), pytest.param(THREE, marks=pytest.mark.slow)],
+)
 def test_short_training_lowers_the_loss(cls: type[Fusion], modalities: tuple[str, ...]) -> None:
     """The class is the sign of the eda's level."""
     x, y = rows(32), (torch.arange(32) % 2).float()[:, None]

@@ -15,6 +15,8 @@ from embench import registry
 from embench.interfaces.fusion import Estimator, TrainingRows
 from embench_plugins.fusions.classical import Knn, LinearSvr, Mlp, RidgeRegression, Svr
 
+from ...sample import sample
+
 WITH_CLASSES = {"boosting", "forest", "knn", "mlp"}
 ALL = sorted({"ridge", "linear_svr", "svr"} | WITH_CLASSES)
 CLASSES_ONLY = ["lda", "linear_svm", "logreg", "naive_bayes", "svm"]
@@ -62,7 +64,11 @@ def test_values_of_new_people_are_found_among_missing_ones(name: str) -> None:
     assert abs(found.mean() - y.mean()) < 0.5
 
 
-@pytest.mark.parametrize("name", ALL)
+LONG = ("boosting", "linear_svr", "mlp")
+"""Those that take longest to fit."""
+
+
+@pytest.mark.parametrize("name", sample(ALL, *(name for name in ALL if name not in LONG)))
 def test_the_scale_of_labels_does_not_matter(name: str) -> None:
     """Ratings from 0 to 10 or from -1 to 1: the same predictions on another scale."""
     X = table(2)[0]
@@ -78,7 +84,9 @@ def test_one_value_only(name: str) -> None:
     assert (estimator.score(X) == 3.5).all()
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "knn"])
+@pytest.mark.parametrize(
+    "name", sample([name for name in ALL if name != "knn"], "ridge", "linear_svr", "svr", "forest")
+)
 def test_weights_reach_the_regressor(name: str) -> None:
     """Rows of weight (nearly) 0 with turned values do not turn the answer."""
     X, y, who = table(0)
@@ -105,7 +113,7 @@ def test_what_one_subject_gives_chooses_no_setting() -> None:
     np.testing.assert_allclose(own.score(X), by_hand.score(X))
 
 
-@pytest.mark.parametrize("name", ["ridge", "linear_svr", "svr", "mlp"])
+@pytest.mark.parametrize("name", sample(["ridge", "linear_svr", "svr", "mlp"], "ridge", "mlp"))
 def test_a_feature_that_hardly_varied_in_training_carries_no_prediction_beyond_the_labels(name: str) -> None:
     X, y, who = table(0)
     X[:, 5] = 1e-6 * X[:, 5]
@@ -141,7 +149,9 @@ def test_svr_and_mlp_bend_where_linear_ones_cannot() -> None:
     assert abs(found[linear]) < 0.5
 
 
-@pytest.mark.parametrize(("cls", "name"), [(RidgeRegression, "alpha"), (LinearSvr, "C")])
+@pytest.mark.parametrize(
+    ("cls", "name"), sample([(RidgeRegression, "alpha"), (LinearSvr, "C")], (RidgeRegression, "alpha"))
+)
 def test_penalty_is_chosen_on_training_subjects_that_are_held_out(cls: type[Estimator], name: str) -> None:
     """Features that tell only subjects apart predict other rows of known subjects, so that rows held out would choose a
     weaker penalty."""
