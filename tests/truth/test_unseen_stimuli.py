@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ..tiny.running import Bench
-from ..tiny.world import TIMELESS, make_subject, sharing_stimuli
+from ..tiny.world import make_subject, sharing_stimuli
 
 SWAY = (3.0, 9.0, 1.0, 7.0, 5.0, 11.0, 2.0, 8.0)
 """How strongly the signal sways at each film; films rated high and low take turns by no order of it."""
@@ -19,7 +19,7 @@ def films(root, n_subjects=12, seed=4):
     (root / "Tiny").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for n in range(n_subjects):
-        rows = sharing_stimuli({"": make_subject(n, stimuli=len(SWAY), modalities=("ecg",), **TIMELESS)})[""]
+        rows = sharing_stimuli({"": make_subject(n, stimuli=len(SWAY), modalities=("ecg",))})[""]
         content = {}
         for row, sway, high in zip(rows, SWAY, HIGH, strict=True):
             row["ratings"] = {"arousal": 7.0 if high else 3.0, "valence": 3.0}
