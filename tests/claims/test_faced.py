@@ -7,7 +7,7 @@ import pytest
 
 from embench_plugins.datasets.faced.synthetic.recordings import Planted, fill, synthesize
 
-from ..sample import proof
+from ..sample import WHOLE, proof
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,8 @@ VERDICTS = {
     "E1": {FILMS: "supported", FELT: "contradicted"},
     "E3": {FILMS: "supported", FELT: "contradicted"},
 }
+CLAIMS = [*VERDICTS] if WHOLE else ["G1", "E1"]
+"""E3, of the same measure as E1, needs a run of its own."""
 MORE = {
     "G2": {FILMS: "supported", FELT: "contradicted"},
     "G3a": {FILMS: "undecided", FELT: "undecided"},
@@ -67,8 +69,8 @@ def of_people(found):
 
 @pytest.mark.parametrize("world", [FILMS, pytest.param(FELT, marks=proof)])
 def test_claims_get_the_verdicts_that_were_planted(world, verdicts):
-    found = verdicts(PLANTED[world], SUBJECTS[world], *VERDICTS)
-    assert of_people(found) == {name: expected[world] for name, expected in VERDICTS.items()}
+    found = verdicts(PLANTED[world], SUBJECTS[world], *CLAIMS)
+    assert of_people(found) == {name: VERDICTS[name][world] for name in CLAIMS}
     assert len({row["runs"][0] for rows in found.values() for row in rows.values()}) == 1  # all share the plain run
 
 

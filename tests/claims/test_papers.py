@@ -25,7 +25,7 @@ def data(tmp_path_factory):
     from embench.cli import main
 
     root = tmp_path_factory.mktemp("claims")
-    for name, subjects, length in (("amigos", 4, 20), ("k_emocon", 6, 300)):
+    for name, subjects, length in (("amigos", 4, 12), ("k_emocon", 6, 300)):
         size = ["--subjects", str(subjects), "--length-s", str(length)]
         assert main(["data", "synthesize", name, "--out", str(root / name), *size]) == 0
     return root

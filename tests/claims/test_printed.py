@@ -124,7 +124,7 @@ def test_a_file_of_a_package_runs_no_code_and_writes_on_no_terminal(old, new, me
 @pytest.mark.slow
 def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     """One row of a paper's table is run under its protocol; of the other nothing is said."""
-    embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", "--subjects", "5", "--length-s", "20")
+    embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", "--subjects", "5", "--length-s", "12")
     options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "quick", "seeds": "0", "workers": 1}
     basic, proposed = requests_of_tables("woo2023", "amigos", options)
     done = runner.grid([proposed.own], workers=1)

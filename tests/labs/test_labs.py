@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 import yaml
 from tests.sample import sample
+from tests.tiny.world import few_folds
 
 from embench.cli import main
 from embench.records.record import read_record
@@ -114,6 +115,7 @@ def test_a_lab_s_folder_ends_with_scores_beside_what_the_stimulus_tells(name, tm
     assert main(["data", "verify", f"./{root.name}"]) == 0
     target = next(iter(yaml.load(path.read_text(), yaml.BaseLoader)["targets"]))
     options = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--target", target]
+    options += ["--protocol", few_folds(tmp_path)]
     assert main(["run", "--dataset", f"./{root.name}", *options, "--runs", str(tmp_path / "runs")]) == 0
     (folder,) = (path.parent for path in (tmp_path / "runs").rglob("scores.json"))
     controls = {control.name: control for control in read_record(folder).scores.controls(target)}

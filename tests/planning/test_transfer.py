@@ -8,7 +8,7 @@ import pytest
 from embench.errors import UsageError
 
 from ..tiny.running import Bench
-from ..tiny.world import make_subjects, plugin, write
+from ..tiny.world import few_folds, make_subjects, plugin, write
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_from_case_to_k_emocon(tmp_path):
     from embench.planning.request import Request
     from embench.runs.run import run
 
-    for name, length_s in (("case", None), ("k_emocon", 120.0)):
+    for name, length_s in (("case", 400.0), ("k_emocon", 120.0)):
         registry.synthesizer(name)(tmp_path / name, subjects=6, seed=3, effect=1.0, length_s=length_s)
     request = Request(
         "k_emocon",
@@ -104,6 +104,7 @@ def test_from_case_to_k_emocon(tmp_path):
         data_root=tmp_path,
         runs=tmp_path / "runs",
         train_dataset="case",
+        protocol=few_folds(tmp_path),
     )
     result = run(request)
     assert result.manifest["method"]["modalities"] == ["ppg", "eda", "temp"]

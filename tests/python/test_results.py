@@ -151,7 +151,6 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
         entry.plot(metric="acuracy")
 
 
-@pytest.mark.slow
 def test_a_board_is_a_table(entry, tmp_path):
     boards = linked(tmp_path, [ENTRY, next(ENTRY.parent.glob("handcrafted-knn-*"))])
     frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=boards)

@@ -90,7 +90,7 @@ def wu2023(made, tmp_path, *settings):
 @pytest.mark.slow
 def test_runs_start_from_them_frozen_and_fine_tuned(converted, monkeypatch, tmp_path, embench):
     unknown, _ = converted
-    synthesize(tmp_path / "wesad", subjects=2, seed=0, effect=1.0)
+    synthesize(tmp_path / "wesad", subjects=2, seed=0, effect=1.0, length_s=300.0)
     assert make(wu2023(unknown, tmp_path)).overlap == "unknown"
     monkeypatch.setitem(converter.PUBLIC, unknown.manifest["converted"]["sha256"], "wesad_kemocon")
     made = convert(unknown.folder.parent / "best_model.pth", tmp_path / "known")

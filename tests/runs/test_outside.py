@@ -226,7 +226,7 @@ def test_and_on_real_subjects(tmp_path, embench):
 @pytest.mark.slow
 def test_torch_is_not_imported(tmp_path):
     """From the list of units to the score, on a dataset that is bundled."""
-    registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0)
+    registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0, length_s=300.0)
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=False
     )

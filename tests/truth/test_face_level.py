@@ -16,10 +16,10 @@ from embench_plugins.datasets.synthetic import films
 def test_handcrafted_faces_tell_valence_under_both_protocols(
     data: Callable[..., Path], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """313 trials of 20 subjects. When faces were z-scored, too, their 84 features were constant or followed the length
-    of a trial, and this was .54 against .87; it is .83."""
+    """Of 20 subjects with trials of 30 s: when faces were z-scored, too, their 84 features were constant or followed
+    the length of a trial, and this was .54 against .87; it is .83. Twelve with 20 s show the same."""
     monkeypatch.setattr(films, "film", lambda *_: None)  # tables are read, and no picture
-    root = data(subjects=20, seed=0, effect=1.0, length_s=30.0, videos=True)
+    root = data(subjects=12, seed=0, effect=1.0, length_s=20.0, videos=True)
     found = {}
     for protocol in ("strizhkova2024", "subject-independent-v3"):
         result = run(
@@ -28,6 +28,6 @@ def test_handcrafted_faces_tell_valence_under_both_protocols(
         found[protocol] = result.scores["scores"]["valence"]["auroc"]["mean"]
         assert result.manifest["dropped"] == {}
     print(found)
-    assert len(set(result.predictions["unit"])) >= 300
+    assert len(set(result.predictions["unit"])) >= 180
     assert found["strizhkova2024"] >= 0.75
     assert found["strizhkova2024"] >= found["subject-independent-v3"] - 0.05

@@ -14,7 +14,7 @@ from embench_plugins.datasets.faced.synthetic.recordings import synthesize
 from ..sample import WHOLE, proof
 from .faced import KNOWN, NEW, rates
 
-SETS = 50 if WHOLE else 3
+SETS = 50 if WHOLE else 2
 KNOWN_FILMS = f"emotion {KNOWN} auroc_within"
 SEE_NO_FILM = (
     f"emotion {NEW} auroc_within",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from ..sample import WHOLE
+from ..tiny.world import few_folds
 
-SETS = range(100 if WHOLE else 8)
+SETS = range(100 if WHOLE else 5)
 METHODS = ("logreg", "boosting")
 
 
@@ -17,7 +19,7 @@ METHODS = ("logreg", "boosting")
 def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     data: Callable, run: Callable, p_value: Callable
 ) -> None:
-    """8 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
+    """5 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
 
     Shuffling labels under kept predictions counts subjects as independent. Under cross-validation they are not quite:
     two subjects of different folds learn from each other, which widens the headline's true spread. In simulations of
@@ -40,8 +42,9 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
 
 
 @pytest.mark.slow
-def test_a_network_finds_nothing_either(data: Callable, run: Callable, p_value: Callable) -> None:
+def test_a_network_finds_nothing_either(data: Callable, run: Callable, p_value: Callable, tmp_path: Path) -> None:
     root = data(subjects=10, seed=0, effect=0.0, length_s=20.0)
-    result = run(root, encoder="cnn_tf", fusion="single", modalities="ecg", target="arousal")
+    method = {"encoder": "cnn_tf", "fusion": "single", "protocol": few_folds(tmp_path, 2)}
+    result = run(root, **method, modalities="ecg", target="arousal")
     print(result.scores["scores"]["arousal"]["auroc_within"], p_value(result), result.manifest["cost"])
     assert p_value(result) > 0.01

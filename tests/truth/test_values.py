@@ -9,7 +9,7 @@ import pytest
 from ..sample import WHOLE
 from .values import MADE, findings, is_above
 
-DRAWS = 20 if WHOLE else 2
+DRAWS = 20 if WHOLE else 1
 NAMES = [*MADE] if WHOLE else ["wearable_stress"]
 FEW = {"hku956", "amigos/long"}
 """Their subjects share too few stimuli for a headline."""
