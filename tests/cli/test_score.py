@@ -7,7 +7,6 @@ import pytest
 
 import embench as embench_module
 from embench.records.record import read_record
-from embench.statistics import evaluation
 from embench.statistics.verdict import verdicts
 
 from ..tiny.world import few_folds
@@ -59,29 +58,26 @@ def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp
 
 
 @pytest.mark.slow
-def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_them_all(
-    embench, data, tmp_path, monkeypatch
-):
-    # What clock and movement tell would be fitted in 50 folds.
-    monkeypatch.setattr(evaluation, "what_it_adds", lambda values, *_: {k: {"undefined": "not asked"} for k in values})
-    lists = tmp_path / "v2.csv", tmp_path / "v3.csv"
-    for path in lists:
-        line = ("data", "labels", "stress_predict", "--data-root", data, "--units", path)
-        assert embench(*line, "--protocol", f"subject-independent-{path.stem}").code == 0
-    before, rows = (list(csv.DictReader(path.open())) for path in lists)
-    folds = [[name for name in of[0] if name.startswith("fold_")] for of in (before, rows)]
-    assert folds == [[f"fold_{seed}" for seed in range(n)] for n in (3, 10)]
-    with (tmp_path / "ten.csv").open("w", newline="") as file:
+def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_them_all(embench, data, tmp_path):
+    protocols = ("subject-independent-v2", "subject-independent-v3", few_folds(tmp_path))
+    lists = []
+    for n, protocol in enumerate(protocols):
+        line = ("data", "labels", "stress_predict", "--data-root", data, "--units", tmp_path / f"{n}.csv")
+        assert embench(*line, "--protocol", protocol).code == 0
+        lists.append(list(csv.DictReader((tmp_path / f"{n}.csv").open())))
+    folds = [[name for name in of[0] if name.startswith("fold_")] for of in lists]
+    assert folds == [[f"fold_{seed}" for seed in range(n)] for n in (3, 10, 3)]
+    with (tmp_path / "all.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["subject", "recording", "unit", "target", "seed", "fold", "score"])
-        for seed in range(10):
-            for k, row in enumerate(rows):
+        for seed in range(3):
+            for k, row in enumerate(lists[-1]):
                 own = [row[key] for key in ("subject", "recording", "unit", "target")]
                 writer.writerow([*own, seed, row[f"fold_{seed}"], k % 7 / 7])
-    options = ("--dataset", "stress_predict", "--data-root", data, "--protocol", "subject-independent-v3")
-    done = embench("score", tmp_path / "ten.csv", *options, "--out", tmp_path / "ten")
+    options = ("--dataset", "stress_predict", "--data-root", data, "--protocol", protocols[-1])
+    done = embench("score", tmp_path / "all.csv", *options, "--out", tmp_path / "all")
     assert done.code == 0, done.err
-    assert read_record(tmp_path / "ten").run["seeds"] == list(range(10))
+    assert read_record(tmp_path / "all").run["seeds"] == [0, 1, 2]
 
 
 def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_path):

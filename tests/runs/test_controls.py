@@ -8,7 +8,6 @@ from embench.errors import DataError
 from embench.planning.request import Request
 from embench.protocols import load_protocol
 from embench.runs.controls import describe_controls
-from embench.statistics import evaluation
 from embench.statistics.controls import CONTROLS, REGISTERED_CLOCK
 
 from ..tiny.running import Bench
@@ -29,9 +28,7 @@ def alone(root, dataset, targets, seeds, protocol=Request.protocol, progress=Non
         ("Kinds", of_all_kinds(10), "arousal,arousal_value,state"),
     ],
 )
-def test_numbers_are_those_of_a_runs_record(dataset, subjects, targets, tmp_path, monkeypatch):
-    # What the method adds to clock and movement takes longest, and is no control.
-    monkeypatch.setattr(evaluation, "what_it_adds", lambda values, *_: {k: {"undefined": "not asked"} for k in values})
+def test_numbers_are_those_of_a_runs_record(dataset, subjects, targets, tmp_path):
     root = write(tmp_path, subjects, dataset)
     bench = Bench(root, tmp_path / "runs", dataset)
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "seeds": "0,1"}
