@@ -221,24 +221,22 @@ def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
     return each * left * (1 - 1 / workers) > WORKERS_START_S
 
 
-def _to_preload(module: str) -> list[str]:
-    """What a process to be copied imports: `module`, and what this one has of the core and of slow libraries."""
-    ours = [name for name in sys.modules if name.startswith("embench.")]
-    return [module, *ours, *(name for name in ("sklearn.linear_model",) if name in sys.modules)]
+_SLOW_TO_IMPORT = ("sklearn.linear_model", "embench.testing", "embench.engine.alone")
+"""Modules that take long to import, with all that they import; none of them asks which plugins are installed."""
 
 
 def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     """Up to `most` processes that share nothing with this one, for work of `module`.
 
-    Where the system can, they are copies of one that has imported the module of the first call, and what this process
-    has by then of the core and of slow libraries, and done nothing else, so that only that one takes seconds to start.
+    Where the system can, they are copies of one that has imported the module of the first call, and modules that this
+    process has by then, and done nothing else, so that only that one takes seconds to start.
     """
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
 
     copies = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if copies else "spawn")
     if copies:
-        context.set_forkserver_preload(_to_preload(module))
+        context.set_forkserver_preload([module, *(name for name in _SLOW_TO_IMPORT if name in sys.modules)])
     return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
 
 
