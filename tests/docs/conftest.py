@@ -19,6 +19,9 @@ SIZE = ("--subjects", "4", "--length-s", "25")
 """Of made-up data in place of a page's: as few people as leave some to train on and to validate, and films of 14 to
 20 s, each with a window of 10 s."""
 
+SIZES = {"amigos": SIZE, "case": ("--subjects", "5", "--length-s", "300")}
+"""What is added where a page's command makes recordings of real length."""
+
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
@@ -113,8 +116,8 @@ def shell(folder, request):
     def run(words):
         program, *arguments = words
         if program in EMBENCH:
-            if arguments[:3] == ["data", "synthesize", "amigos"] and "--length-s" not in arguments:
-                arguments += SIZE  # recordings of real length otherwise
+            if arguments[:2] == ["data", "synthesize"] and "--length-s" not in arguments:
+                arguments += SIZES.get(arguments[2], ())
             if arguments[:1] == ["run"] and "DIR" in arguments:
                 arguments += ("--seeds", "0")  # minutes for ten partitions
             capsys = request.getfixturevalue("capsys")
