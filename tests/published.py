@@ -1,16 +1,21 @@
 """Some of the published entries: to read a board of a hundred takes half a minute."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-BOARDS = Path(__file__).parents[1] / "leaderboards"
+PUBLISHED = Path(__file__).parents[1] / "leaderboards"
 
 
-def linked(boards: Path, entries: Iterable[Path]) -> Path:
-    """Boards that hold these entries, with what their datasets' entries share, as links: what is published stays so."""
-    entries = list(entries)
-    for folder in (*entries, *{entry.parents[1] / "shared" for entry in entries}):
-        link = boards / folder.relative_to(BOARDS)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(folder, target_is_directory=True)
-    return boards
+def link_entries(root: Path, chosen: Mapping[str, Iterable[str]]) -> Path:
+    """Boards below `root` with the entries whose names match, as links: what they share is found where they are.
+
+    Args:
+        chosen: dataset/protocol -> patterns of names.
+    """
+    for board, patterns in chosen.items():
+        for pattern in patterns:
+            for entry in sorted((PUBLISHED / board).glob(pattern)):
+                place = root / board / entry.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(entry, target_is_directory=True)
+    return root

@@ -94,20 +94,15 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
     assert embench("score", first, *line).code == 0  # the same record may be made again
 
 
-def test_it_says_how_far_it_is_while_controls_are_fitted(embench, data, predictions, tmp_path):
-    file = predictions("mine.csv", 8)
-    done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
-    assert "controls fitted: 5 of 5 folds" in done.err
-    assert "controls fitted" not in done.out
-    assert "have no prediction" not in done.out  # units without a label need none
-
-
 def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(embench, data, predictions, tmp_path):
     file, out = predictions("mine.csv", 8), tmp_path / "mine"
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", out, "--protocol", "subject-independent-v3")
     done = embench("score", file, *line, "--time-context", "unit")
     assert done.code == 0
+    assert "controls fitted: 5 of 5 folds" in done.err
     assert "clock and movement fitted, once for this dataset: 1 of 1 steps" in done.err
+    assert "controls fitted" not in done.out
+    assert "have no prediction" not in done.out  # units without a label need none
     assert "needs the whole session" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)
     assert record.run["time_context"] == "unit"

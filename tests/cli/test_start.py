@@ -11,7 +11,7 @@ import typer
 
 from embench.cli import app, start
 
-from ..site.conftest import link_entries
+from ..published import link_entries
 
 HEAVY = {"torch", "numpy", "pandas", "pydantic", "scipy", "sklearn"}
 CALL = "from embench.cli import main; main({!r})"

@@ -9,7 +9,7 @@ from embench.cli import main
 from embench.cli.tables import show_table
 
 from ..leaderboard.made_up import put
-from ..site.conftest import link_entries
+from ..published import link_entries
 from ..tiny.fixtures import cache, shared, six
 
 __all__ = ["cache", "shared", "six"]

@@ -19,11 +19,11 @@ import embench
 from embench.errors import DataError, UsageError
 from embench.planning.request import OPTIONS, Request
 
-from ..published import BOARDS, linked
+from ..published import PUBLISHED, link_entries
 from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
-ENTRY = next((BOARDS / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
+ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
 
 
 def test_a_board_is_a_table(entry, tmp_path):
-    boards = linked(tmp_path, [ENTRY, next(ENTRY.parent.glob("handcrafted-knn-*"))])
+    boards = link_entries(tmp_path, {"stress_predict/subject-independent-v2": [ENTRY.name, "handcrafted-knn-1*"]})
     frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=boards)
     assert entry.id in set(frame["id"])
     assert set(frame["dataset"]) == {"stress_predict"}
@@ -204,6 +204,6 @@ def test_calibration_has_rows_for_tables(entry):
     assert (benefits["model"] <= found.positive).all()
     with pytest.raises(UsageError, match="no target"):
         entry.calibration("arousal")
-    sealed = embench.open(next((BOARDS / "hku956" / "subject-independent-v2").glob("handcrafted-forest-b*")))
+    sealed = embench.open(next((PUBLISHED / "hku956" / "subject-independent-v2").glob("handcrafted-forest-b*")))
     with pytest.raises(DataError, match="not public"):
         sealed.calibration()

@@ -3,7 +3,6 @@
 import json
 import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import yaml
@@ -12,8 +11,8 @@ from embench.leaderboard import leaderboard_sections
 from embench.records.audit import read_audit, write_audit
 from embench.site import build_site
 
-ROOT = Path(__file__).parents[2]
-PUBLISHED = ROOT / "leaderboards"
+from ..published import PUBLISHED, link_entries
+
 FULL_BOARD = "stress_predict/subject-independent-v2"
 CHOSEN = {
     FULL_BOARD: ["handcrafted-svm-a5*", "handcrafted-svm-ce*", "cnn_tf-single-0*"],
@@ -53,17 +52,6 @@ def pages(site):
 
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
-
-
-def link_entries(root, chosen):
-    """Published entries below `root`, as links: what they share is found where they are."""
-    for board, patterns in chosen.items():
-        for pattern in patterns:
-            for entry in sorted((PUBLISHED / board).glob(pattern)):
-                place = root / board / entry.name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(entry, target_is_directory=True)
-    return root
 
 
 @pytest.fixture(scope="session")

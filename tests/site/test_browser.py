@@ -8,7 +8,8 @@ import pytest
 from embench.site import build_site
 from embench.statistics import comparison
 
-from .conftest import CHOSEN, EVIL, FULL_BOARD, PUBLISHED, link_entries
+from ..published import PUBLISHED, link_entries
+from .conftest import CHOSEN, EVIL, FULL_BOARD
 
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"

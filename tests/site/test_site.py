@@ -19,7 +19,8 @@ from embench.records.schema_1 import with_people
 from embench.site import build_site, entry_page
 from embench.statistics.result import Result
 
-from .conftest import EVIL, PUBLISHED, link_entries, pages
+from ..published import PUBLISHED, link_entries
+from .conftest import EVIL, pages
 
 
 def test_every_entry_board_and_method_has_a_page(site, sections):
