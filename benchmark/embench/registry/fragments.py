@@ -206,7 +206,7 @@ def _read(point: EntryPoint) -> Package:
 
 @cache
 def _parsed(text: str, package: str, version: str, source: Path) -> tuple[Entry | ModalityDefinition, ...]:
-    """What a `registry.yaml` lists. After an installation most packages are as they were, and are not parsed again."""
+    """The plugins and modalities of a `registry.yaml`. An installation leaves those of other packages as they were."""
     return tuple(_parse(text, package, version, source))
 
 

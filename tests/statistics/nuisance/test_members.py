@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from embench import system
 from embench.interfaces.units import LabelRule, Target
 from embench.statistics.nuisance import members
 
@@ -26,3 +27,18 @@ def test_models_predict_what_columns_tell(kind):
     for name, predicted in made.items():
         assert predicted.shape == (len(x), 3 if kind == "classes" else 1)
         assert np.corrcoef(predicted[:, -1], truth)[0, 1] > 0.5, name
+
+
+@pytest.mark.slow
+def test_processes_predict_the_same_bytes(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 3)), rng.integers(0, 2, 200).astype(float)
+    fold = np.arange(200) % 4
+    parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    some = {name: (x, getattr(members, name)) for name in MADE}
+    here = members.predictions(some, y, TARGETS["binary"], parts, seed=0)
+    monkeypatch.setattr(system, "WORKERS_START_S", 0.0)  # so that they pay after one fit of each
+    monkeypatch.setattr(members, "cores", lambda: 2)
+    there = members.predictions(some, y, TARGETS["binary"], parts, seed=0)
+    for name in MADE:
+        assert here[name].tobytes() == there[name].tobytes(), name
