@@ -16,8 +16,10 @@ import numpy as np
 from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
+from embench.statistics import boosted_trees
 from embench.system import limited_threads, version_of
 
+_CODE = [sha256(Path(file)) for file in (__file__, boosted_trees.__file__)]
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
@@ -268,14 +270,14 @@ def boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     # Methods of one split share controls, and most of a scoring's time goes into these trees.
     libraries = [version_of(name) for name in ("numpy", "scikit-learn")]
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
-    key = ["trees", sha256(Path(__file__)), libraries, q.target.kind, q.target.n, known]
+    key: list[object] = ["trees", _CODE, libraries, q.target.kind, q.target.n, known]
     predicted = q.keep(key, lambda: _fitted(q, x))
     return from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
 
 
 def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # takes a second
+    from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine. Nothing is drawn below 200,000 rows, so that seeds share what is kept.
@@ -283,10 +285,9 @@ def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
         if not q.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
             return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))
-        trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=0)
-        trees.fit(x[q.train], q.known)
+        fitted = boosted_trees.BalancedTrees().fit(x[q.train], q.known)
         share = np.zeros((len(q.test), q.target.n))
-        share[:, trees.classes_] = trees.predict_proba(x[q.test])
+        share[:, fitted.classes_] = fitted.predict_proba(x[q.test])
     return share
 
 

@@ -16,6 +16,7 @@ from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold
+from embench.statistics import boosted_trees
 from embench.statistics.nuisance import clock
 from embench.statistics.nuisance.accelerometer import Movement, movement_features, movement_of, windows_of
 from embench.statistics.nuisance.behaviour import behaviour_of
@@ -34,7 +35,7 @@ from embench.statistics.nuisance.sessions import Sessions, standard
 from embench.store.kept import kept, was_kept
 from embench.system import version_of
 
-_CODE = [sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+_CODE = [sha256(path) for path in (*sorted(Path(__file__).parent.glob("*.py")), Path(boosted_trees.__file__))]
 """Digests of the code that this process runs, whatever becomes of the files."""
 BLOCKS = ("registered", "local", "contact")
 """Names of blocks, in an order in which those of a level are neighbours."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench.interfaces.units import Target
+from embench.statistics.boosted_trees import BalancedTrees
 from embench.system import cores, limited_threads, workers_pay
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -28,8 +29,8 @@ def _boosting(classes: bool, **settings: Any) -> Any:
 
 
 def balanced_trees(_: int, classes: bool) -> Any:
-    """Boosted trees as those of the controls. Class weights make them six times as slow."""
-    return _boosting(classes, **({"class_weight": "balanced"} if classes else {}))
+    """Boosted trees as those of the controls."""
+    return BalancedTrees() if classes else _boosting(classes)
 
 
 def trees(_: int, classes: bool) -> Any:
