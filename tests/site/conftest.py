@@ -18,7 +18,7 @@ CHOSEN = {
     FULL_BOARD: ["handcrafted-svm-a5*", "handcrafted-svm-ce*", "cnn_tf-single-0*"],
     "stress_predict/subject-independent-v1": ["handcrafted-svm-a*"],
     "wearable_stress/subject-independent-v2": ["handcrafted-knn-1a*"],
-    "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*", "handcrafted-svm-af*"],
+    "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*"],
     "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
     "hku956/subject-independent-v2": ["handcrafted-forest-b*"],
     "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
