@@ -16,7 +16,6 @@ from ..published import PUBLISHED, link_entries
 FULL_BOARD = "stress_predict/subject-independent-v2"
 CHOSEN = {
     FULL_BOARD: ["handcrafted-svm-a5*", "handcrafted-svm-ce*", "cnn_tf-single-0*"],
-    "stress_predict/subject-independent-v1": ["handcrafted-svm-a*"],
     "wearable_stress/subject-independent-v2": ["handcrafted-knn-1a*"],
     "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*"],
     "wearable_stress/segment-random-legacy": ["handcrafted-svm-1*"],
