@@ -4,12 +4,10 @@ import csv
 import re
 from html import unescape
 
-import numpy as np
 import pytest
 
 import embench as embench_module
 from embench.records.record import read_record
-from embench.statistics.nuisance import columns, members
 from embench.statistics.verdict import verdicts
 
 from ..sample import sample
@@ -88,7 +86,7 @@ def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_
 
 def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_path):
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
-    line += ("--protocol", few_folds(tmp_path, 2))
+    line += ("--protocol", few_folds(tmp_path))
     first, second = predictions("first.csv", 8), predictions("second.csv", 7)
     assert embench("score", first, *line).code == 0
     held = (tmp_path / "mine" / "run.yaml").read_bytes()
@@ -101,15 +99,12 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
 
 
 @pytest.fixture(params=sample(("guessed", "fitted"), "guessed"))
-def rules(request, tmp_path, monkeypatch):
-    """Rules of version 3, as published, or with two folds and guesses instead of what models tell from nuisances, which
-    take seconds to fit."""
+def rules(request, tmp_path):
+    """Rules of version 3, as published, or with two folds and guesses instead of fits."""
     if request.param == "fitted":
         return "subject-independent-v3"
-    drawn = np.random.default_rng(0)
-    monkeypatch.setattr(members, "_fitted", lambda *arguments: drawn.normal(size=(len(arguments[5]), 1)))
-    monkeypatch.setattr(columns, "_CODE", "guessed")  # what is kept of guesses is no other test's
-    return few_folds(tmp_path, 2, scoring=3)
+    request.getfixturevalue("guesses")
+    return few_folds(tmp_path, scoring=3)
 
 
 def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(
