@@ -30,9 +30,9 @@ def test_pulses_of_two_people_are_no_copies_though_some_align_by_chance():
 
 
 def regular_pulses(root: Path) -> Path:
-    """Twelve people, eight recordings of 84 s each, whose ECG is the pulse wave of a generated heart: beats of one
+    """Ten people, eight recordings of 84 s each, whose ECG is the pulse wave of a generated heart: beats of one
     shape, without the noise between their harmonics."""
-    world(root, stimuli=8, seconds=(84, 84.5))
+    world(root, n_subjects=10, stimuli=8, seconds=(84, 84.5))
     smooth = butter(4, 5, fs=64, output="sos")
     for number, path in enumerate(sorted((root / "Tiny").glob("*.npz"))):
         rng = np.random.default_rng([4, number])

@@ -24,6 +24,8 @@ from ..tiny.world import few_folds, plugin
 from .planting import abouts, audit_run, cheat, copy_of, copy_subject, method, predicted, put, table, world
 
 TINY = plugin("Tiny")
+SHORT = (10, 13)
+"""How long recordings last, in s, where nothing is asked of their signals."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def severe(audited) -> dict[str, str]:
 
 
 def of_file(tmp_path, root, score, protocol="") -> dict[str, str]:
-    """Severe findings about predictions that somebody's own code made, by default in three folds."""
+    """Severe findings about predictions that somebody's own code made, by default in two folds."""
     path, place = predicted(tmp_path / "mine.csv", root, score), tmp_path / "out" / "mine"
     scored = external.score(path, TINY, protocol=protocol or few_folds(root), data_root=root, out=place)
     return severe(audit_run(scored.folder, data_root=root))
@@ -87,7 +89,8 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
 def test_prediction_by_subject_mean(tmp_path):
     rate = {f"p{n:02d}": n / 17 for n in range(18)}
     rng = np.random.default_rng(1)
-    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 17, n_subjects=18)
+    high = lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 17  # noqa: E731
+    root = world(tmp_path / "w", high, n_subjects=18, seconds=SHORT)
     found = of_file(tmp_path, root, lambda about, noise: rate[about["subject"]] + noise.normal(0, 0.03))
     assert "the subject explains" in found["person"]
 
@@ -95,17 +98,18 @@ def test_prediction_by_subject_mean(tmp_path):
 def test_prediction_by_stimulus(tmp_path):
     rng = np.random.default_rng(1)
     liked = {f"v{k}": k / 11 for k in range(12)}
-    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * liked[about["stimulus"]])
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * liked[about["stimulus"]], seconds=SHORT)
     found = of_file(tmp_path, root, lambda about, noise: liked[about["stimulus"]] + noise.normal(0, 0.05))
     assert "the stimulus explains" in found["stimulus"]
     assert set(found) == {"stimulus"}
 
 
-def test_prediction_by_clock(tmp_path):
+@pytest.mark.parametrize("protocol", sample(["", "subject-independent-v3"], ""))
+def test_prediction_by_clock(tmp_path, protocol):
     rng = np.random.default_rng(1)
-    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11, seconds=SHORT)
     score = lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05)  # noqa: E731
-    found = of_file(tmp_path, root, score, "subject-independent-v3")
+    found = of_file(tmp_path, root, score, protocol)
     assert "time since the start" in found["clock"]
     assert set(found) == {"clock"}
 
@@ -113,7 +117,7 @@ def test_prediction_by_clock(tmp_path):
 @pytest.mark.parametrize("sign", sample([1, -1], -1))
 def test_a_clock_that_learned_the_tasks_says_little_inside_classes(tmp_path, sign):
     """The better a clock, the less of it is left inside classes; its negative is the same clock."""
-    root = world(tmp_path / "w", lambda about: about["order"] >= 6)
+    root = world(tmp_path / "w", lambda about: about["order"] >= 6, seconds=SHORT)
 
     def score(about, noise):
         return 0.5 + sign * (0.3 * np.tanh(3 * (about["order"] - 5.5)) + noise.normal(0, 0.02))
@@ -252,7 +256,7 @@ def test_people_of_two_datasets_who_have_the_same_names_are_others(tmp_path):
     few = {"n_subjects": 6, "stimuli": 6}
     root = world(tmp_path / "w", **few)
     shutil.copytree(world(tmp_path / "o", seed=1, **few) / "Tiny", root / "Other")
-    result = method(root, plugin("Pool"), fusion="single", train_dataset=plugin("Other"))
+    result = method(root, plugin("Pool"), fusion="single", train_dataset=plugin("Other"), protocol=few_folds(root))
     assert severe(audit_run(result.folder, out=tmp_path)) == {}
 
 

@@ -39,7 +39,7 @@ def test_each_stage_follows_its_inputs(shared):
         assert id_ == stage.id
         assert set(stage.inputs.values()) <= before
         before.add(id_)
-    assert len(plan.graph.predictions) == sum(map(len, plan.folds.values())) == 6
+    assert len(plan.graph.predictions) == sum(map(len, plan.folds.values())) == 4
 
 
 def test_pretraining_is_an_input_of_what_starts_from_it(shared):
@@ -151,9 +151,9 @@ def test_one_network_for_all_targets_or_one_each(shared):
 
 def test_the_plan_is_described_without_training(shared):
     about = shared.plan("Pool", fusion="late", seeds="0,1").describe()
-    assert about["stages"] == {"unimodal": 12, "fusion": 6, "predict": 6}
+    assert about["stages"] == {"unimodal": 8, "fusion": 4, "predict": 4}
     assert about["people"] == 6
-    assert len(about["folds"]) == 6
+    assert len(about["folds"]) == 4
     assert about["parameters"] > 0
     assert about["flops"] > 0
     assert about["expected_s"] >= 0

@@ -34,7 +34,8 @@ def test_each_dataset_has_its_own_label_rule(bench):
 
 
 def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
-    result = bench.run("Moments", fusion="logreg", modalities="ecg", train_dataset=plugin("Other"))
+    options = {"fusion": "logreg", "modalities": "ecg", "protocol": few_folds(bench.data)}
+    result = bench.run("Moments", train_dataset=plugin("Other"), **options)
     about = result.manifest["trained_on"]
     assert about["name"].endswith(":Other")
     assert about["subjects"] == 5
@@ -42,7 +43,7 @@ def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
     assert about["fingerprint"] == result.manifest["config"]["train_data"] != result.manifest["dataset"]["fingerprint"]
     assert result.manifest["cohort"]["subjects"] == ["p00", "p01", "p02", "p03"]
     assert "trained on another dataset" in result.scores["controls"]["elapsed_time"]["arousal"]["undefined"]
-    plain = bench.run("Moments", fusion="logreg", modalities="ecg")
+    plain = bench.run("Moments", **options)
     assert "trained_on" not in plain.manifest
     assert plain.id != result.id
 

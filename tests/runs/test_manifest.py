@@ -11,7 +11,7 @@ from embench.records.method_kind import method_kind
 from embench.runs.external import score
 from embench.runs.run import grid
 
-from ..tiny.world import plugin
+from ..tiny.world import few_folds, plugin
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def kept(shared, tmp_path_factory):
         out = csv.DictWriter(file, list(rows[0]))
         out.writeheader()
         out.writerows(rows)
-    scored = score(folder / "mine.csv", plugin("Tiny"), data_root=shared.data, out=folder / "out" / "mine")
+    place = {"data_root": shared.data, "out": folder / "out" / "mine"}
+    scored = score(folder / "mine.csv", plugin("Tiny"), protocol=few_folds(folder, scoring=3), **place)
     return {"run": record.read_record(run.folder).run, "scored": record.read_record(scored.folder).run}
 
 

@@ -39,7 +39,7 @@ def mixed(tmp_path_factory):
     return write(tmp_path_factory.mktemp("mixed"), all_subjects)
 
 
-def in_few_folds(data, runs, dataset="Tiny", folds=3):
+def in_few_folds(data, runs, dataset="Tiny", folds=2):
     return Bench(data, runs, dataset, few_folds(data, folds))
 
 
@@ -49,7 +49,7 @@ def folds_of(result):
 
 
 def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
-    bench = in_few_folds(mixed, tmp_path)
+    bench = in_few_folds(mixed, tmp_path, folds=3)
     result = bench.run("Moments", fusion="logreg", modalities="eda")
     left_out = {row["subject"]: row["reason"] for row in result.manifest["cohort"]["left_out"]}
     assert left_out == {"p00": "no label of any target", "p01": "none of eda"}
@@ -76,7 +76,7 @@ def test_under_version_3_a_result_says_what_share_of_the_labelled_units_it_is_of
     assert "predicted are 75.0 % of the labelled units" in capsys.readouterr().out
     page = report.write_report(result.folder, tmp_path / "report.html", trust_code=True)
     assert "predicted are 75.0 % of the labelled units" in page.read_text().lower()
-    before = in_few_folds(mixed, tmp_path / "before").run("Moments", fusion="logreg", modalities="eda")
+    before = in_few_folds(mixed, tmp_path / "before", folds=3).run("Moments", fusion="logreg", modalities="eda")
     assert "coverage" not in before.scores
     assert "time_context" not in before.manifest
 
@@ -181,7 +181,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
 
 
 def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
-    bench = in_few_folds(write(tmp_path, make_subjects(4, seconds=10.0, **TIMELESS)), tmp_path / "runs", folds=2)
+    bench = in_few_folds(write(tmp_path, make_subjects(4, seconds=10.0, **TIMELESS)), tmp_path / "runs")
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
@@ -197,7 +197,7 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
     assert other.manifest["tried"] == {"arousal": 2}
     assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
     assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
-    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere", folds=2).run("Moments", fusion="lda", modalities="eda")
+    elsewhere = in_few_folds(bench.data, tmp_path / "elsewhere").run("Moments", fusion="lda", modalities="eda")
     assert elsewhere.manifest["test_looks"] == {"arousal": 3}
     for path in [*tmp_path.rglob(ledger.LEDGER_FILE), *ledger.ledger_home().rglob(ledger.LEDGER_FILE)]:
         path.unlink()  # what is left are the records

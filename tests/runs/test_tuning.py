@@ -138,7 +138,7 @@ def test_test_labels_change_no_choice_of_their_fold(bench, found):
 
 def test_a_tuned_run_has_the_chosen_settings_fold_by_fold_and_trains_nothing_twice(bench):
     options = {**OPTIONS, "fusion": "single", "modalities": "ecg"}
-    search = Search(space=("encoder.lr=log:1e-5..1",), trials=3)
+    search = Search(space=("encoder.lr=log:1e-5..1",), trials=2)
     found = tune(bench.request(**options), search)
     fitted = {path.name for path in (bench.runs / "stages").iterdir() if (path / "weights.safetensors").is_file()}
     result = run(found.request)
@@ -147,7 +147,7 @@ def test_a_tuned_run_has_the_chosen_settings_fold_by_fold_and_trains_nothing_twi
     for k, (choice, expected) in enumerate(zip(found.tuning.choices, plan.graph.predictions, strict=True)):
         assert expected == own[choice.chosen].graph.predictions[k]
     config = read_manifest(result.folder).config
-    assert config["tuned"]["trials"] == 3
+    assert config["tuned"]["trials"] == 2
     assert config["request"]["tuned"] == TUNING_FILE
     assert "tuned" not in read_manifest(bench.run(**options).folder).config["request"]
 

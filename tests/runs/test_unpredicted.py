@@ -23,7 +23,7 @@ from ..tiny.world import TIMELESS, make_subjects, plugin, write
 
 def few_folds_of(root: Path, version: int) -> str:
     rules = root / f"few{version}.yaml"
-    rules.write_text(f"extends: subject-independent-v{version}\nname: few\nsplit: {{by: group, folds: 3}}\n")
+    rules.write_text(f"extends: subject-independent-v{version}\nname: few\nsplit: {{by: group, folds: 2}}\n")
     return str(rules)
 
 

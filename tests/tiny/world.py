@@ -28,11 +28,12 @@ def plugin(name: str) -> str:
     return name if ":" in name else f"{PLUGINS}:{name}"
 
 
-def few_folds(folder: Path, folds: int = 3) -> str:
+def few_folds(folder: Path, folds: int = 2, **rules) -> str:
     """The path of a protocol with the rules of the default one, but for its folds and the scores of version 2, so that
     no run has to fit what clock and movement tell."""
     path = folder / "few.yaml"
-    path.write_text(yaml.safe_dump({**RULES, "split": {"by": "group", "folds": folds}, "headline": "by_design"}))
+    own = {"split": {"by": "group", "folds": folds}, "headline": "by_design", **rules}
+    path.write_text(yaml.safe_dump({**RULES, **own}))
     return str(path)
 
 

@@ -88,7 +88,7 @@ def within_subjects(result: Result) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("method", [m if m == SAMPLE else pytest.param(m, marks=proof) for m in METHODS])
 def test_what_a_face_shows_is_found(filmed: tuple[str, Path], run: Callable[..., Result], method: str) -> None:
     dataset, root = filmed
-    folds = {} if WHOLE else {"protocol": few_folds(root)}  # which are quicker to train
+    folds = {} if WHOLE else {"protocol": few_folds(root, 3)}  # which are quicker to train
     result = run(root, dataset=dataset, **options(dataset, method), **folds)
     found = within_subjects(result)
     print(dataset, method, {target: (s["mean"], s["low"], s["high"]) for target, s in found.items()})
