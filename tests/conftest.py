@@ -6,7 +6,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import typer
 
@@ -133,20 +132,6 @@ def forgotten(request):
         for name in [name for name in sys.modules if name.startswith("embench_file_")]:
             if vars(sys.modules[name])["__file__"].startswith(str(folder)):
                 del sys.modules[name]
-
-
-@pytest.fixture
-def guesses(monkeypatch):
-    """Guesses instead of what models tell from nuisances, which take seconds to fit. None is kept for another test."""
-    from embench.statistics.nuisance import columns, members
-
-    drawn = np.random.default_rng(0)
-
-    def guessed(_make, _x, _y, target, _train, test, _seed):
-        return drawn.normal(size=(len(test), target.n if target.traits.several else 1))
-
-    monkeypatch.setattr(members, "_fitted", guessed)
-    monkeypatch.setattr(columns, "_CODE", "guessed")
 
 
 @pytest.fixture

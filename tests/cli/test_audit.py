@@ -79,7 +79,6 @@ def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):
     assert len(written.splitlines()) == 2
 
 
-@pytest.mark.usefixtures("guesses")
 def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = predicted(tmp_path / "mine.csv", root, lambda about, rng: about["place"] / 11 + rng.normal(0, 0.01))
@@ -119,7 +118,6 @@ def test_a_record_written_anew_has_no_audit(run, tmp_path, embench):
     assert table(folder / "folds.csv")
 
 
-@pytest.mark.usefixtures("guesses")
 def test_only_methods_of_embench_can_be_trained_again(root, tmp_path, embench, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = predicted(tmp_path / "mine.csv", root, lambda about, rng: rng.uniform(0.1, 0.9) + 0 * about["place"])

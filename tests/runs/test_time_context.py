@@ -13,7 +13,6 @@ from ..tiny.running import Bench
 from ..tiny.world import make_subjects, write
 
 
-@pytest.mark.usefixtures("guesses")
 @pytest.mark.parametrize(("view", "context", "judged"), [("unit", "unit", "local"), ("context", "causal", "full")])
 def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     tmp_path: Path, view: str, context: str, judged: str
