@@ -1,17 +1,15 @@
 """Same seed, same bytes: run once, by two workers, or killed in every kind of stage and run again."""
 
 import functools
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from embench import system
+from embench.engine import loop
 from embench.runs.run import run
 
-from ..tiny.running import Bench
+from ..tiny.running import Bench, start_apart
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
 NETWORKS = {
@@ -20,9 +18,11 @@ NETWORKS = {
     "pretrainers": (plugin("FragileMasked"),),
 }
 ESTIMATOR = {"encoder": "Moments", "fusion": plugin("FragileLogReg")}
-# Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit.
-PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
-DRIVER = f"from embench.engine import loop; loop.CHECKPOINT_EVERY_S = -1.0; {PROGRAM}"
+
+
+def keep_every_epoch():
+    """Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit."""
+    loop.CHECKPOINT_EVERY_S = -1.0
 
 
 def folder_of(result):
@@ -78,9 +78,9 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
         line += ["--pretrainer", pretrainer]
     for moment in moments:
         before = bench.stages()
-        environment = {**os.environ, "STRIKE_AT": moment, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, "-c", DRIVER, *line], env=environment, capture_output=True, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+        struck = start_apart(line, tmp_path / "printed", {"STRIKE_AT": moment}, keep_every_epoch)
+        struck.join()
+        assert struck.exitcode == -signal.SIGKILL, (tmp_path / "printed").read_text()[-2000:]
         kind = (
             "predict" if name == "estimator" else moment.partition(":")[0]
         )  # estimators are fitted where they predict
@@ -114,12 +114,10 @@ def test_a_stage_that_two_want_is_run_once(four, tmp_path):
     """Two processes with one runs folder: each stage's result is written by one of them."""
     bench = four(tmp_path)
     line = bench.line("--fusion", plugin("FragileLogReg"), "--target", "arousal", "--json", encoder="Moments")
-    running = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    outs = [process.communicate() for process in running]
-    assert [process.returncode for process in running] == [0, 0], outs
-    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir()}
+    running = [start_apart(line, tmp_path / "printed") for _ in range(2)]
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0, 0], (tmp_path / "printed").read_text()
+    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir() if path.name[0] != "."}
     ledger = (bench.runs / "test_labels_opened.jsonl").read_text().splitlines()
     assert len(ledger) == 1  # one run, however often its command is given
