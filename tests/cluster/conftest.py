@@ -12,6 +12,8 @@ import pytest
 
 from embench.cli import main
 
+from ..sample import WHOLE
+
 HERE = Path(__file__).parent
 RAY = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed: pip install ray")
 """Marks what needs Ray, so that without it nothing is prepared."""
@@ -79,8 +81,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data(folder):
-    line = ["data", "synthesize", "amigos", "--out", str(folder / "data" / "amigos"), "--subjects", "12"]
-    assert main(line) == 0
+    line = ["data", "synthesize", "amigos", "--out", str(folder / "data" / "amigos")]
+    assert main([*line, *(("--subjects", "12") if WHOLE else ("--subjects", "5", "--length-s", "20"))]) == 0
     return folder / "data"
 
 
@@ -98,7 +100,7 @@ def local(make_grid):
 @pytest.fixture(scope="session")
 def slurm(folder):
     """A Slurm of one node with the partitions `main` and `urgent`."""
-    if "EMBENCH_WHOLE_PROOFS" not in os.environ:
+    if not WHOLE:
         pytest.skip(OFF)
     if missing := [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if not shutil.which(name)]:
         pytest.skip(f"{', '.join(missing)} not installed: apt-get install slurm-wlm munge")

@@ -7,8 +7,8 @@ from embench.runs.videos import decode_videos
 
 from ..sample import WHOLE, sample
 from . import networks
-from .array import Together, array, covering, holding, search
-from .declared import CROSSED, joins, wanted
+from .array import Together, array, covering, search
+from .declared import CROSSED, joins, load, reads, wanted
 
 NETWORKS = array()
 QUICK = covering(
@@ -17,9 +17,17 @@ QUICK = covering(
 )
 """Networks in which every plugin, kind of join and kind of target stands once, for the quick tests; without the
 features that take seconds of the channels of an EEG."""
-PUT_TOGETHER = holding(*(c for c in CROSSED if "dataset" not in c and c != ("encoder", "encoder")))
-"""Networks that hold all pairs that decide how one is put together; what two encoders and a dataset make of it shows in
-the plan."""
+PUTTING = {c for c in CROSSED if "dataset" not in c and c not in (("encoder", "encoder"), ("encoder", "fusion"))}
+
+
+def putting(together):
+    """The pairs that decide how a network is put together; what two encoders and a dataset make of it shows in the
+    plan. Of an encoder a fusion sees what it reads and offers."""
+    seen = {(reads(e), frozenset(load("encoder", e).offers), together.fusion) for _, e in together.inputs}
+    return seen | {pair for pair in together.pairs() if (pair[0][0], pair[1][0]) in PUTTING}
+
+
+PUT_TOGETHER = covering(putting)
 OLD = "plugins have changed: `python -m tests.pairs.array` searches their pairs anew"
 
 

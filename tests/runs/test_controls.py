@@ -24,8 +24,8 @@ def alone(root, dataset, targets, seeds, protocol=Request.protocol, progress=Non
 @pytest.mark.parametrize(
     ("dataset", "subjects", "targets"),
     [
-        ("Tiny", sharing_stimuli(make_subjects(12)), "arousal,valence"),
-        ("Kinds", of_all_kinds(10), "arousal,arousal_value,state"),
+        ("Tiny", sharing_stimuli(make_subjects(8)), "arousal,valence"),
+        ("Kinds", of_all_kinds(6), "arousal,arousal_value,state"),
     ],
 )
 def test_numbers_are_those_of_a_runs_record(dataset, subjects, targets, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..sample import sample
+from ..tiny.running import start_apart
 from ..tiny.world import plugin
 
 PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
@@ -87,15 +88,16 @@ def limited():
 
 
 @pytest.mark.slow
-def test_a_file_that_cannot_grow(bench):
+def test_a_file_that_cannot_grow(bench, tmp_path):
     """A real write that fails half-way, in a process of its own."""
     bench.plan(modalities="ecg")  # prepares the data while there is room
-    line = bench.line("--modalities", "ecg", "--target", "arousal", "--set", "encoder.build.dim=2000")
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *line], preexec_fn=limited, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 5, done.stderr
-    assert "weights.safetensors" in done.stderr
+    large = ("--set", "encoder.build.dim=2000", "--set", "encoder.epochs=1")  # so that no checkpoint comes before
+    line = bench.line("--modalities", "ecg", "--target", "arousal", *large)
+    writing = start_apart(line, tmp_path / "printed", first=limited)
+    writing.join()
+    printed = (tmp_path / "printed").read_text()
+    assert writing.exitcode == 5, printed
+    assert "weights.safetensors" in printed
     assert not list(bench.runs.rglob("result.json"))
 
 

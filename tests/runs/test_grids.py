@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 
 import psutil
@@ -15,7 +13,8 @@ from embench.errors import DataError, MachineError, PluginError, Unfinished
 from embench.runs.grids import grid_status, latest_grid
 from embench.runs.run import grid
 
-from ..tiny.running import encoder_name
+from ..tiny.running import encoder_name, start_apart
+from ..tiny.world import few_folds
 
 
 def notes(events):
@@ -49,7 +48,8 @@ def test_a_stage_that_kills_its_workers_is_named_and_the_other_run_finishes(benc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["plan", "stage_started"])
-def test_a_grid_outlives_the_server_of_its_workers(bench, when):
+def test_a_grid_outlives_the_server_of_its_workers(bench, when, tmp_path):
+    bench.protocol = few_folds(tmp_path, 2)
     requests = [bench.request(name, modalities="eda") for name in ("Pool", "Early")]
     events, killed = [], []
 
@@ -133,14 +133,17 @@ def test_a_grid_is_cancelled_from_elsewhere_and_goes_on_where_it_stopped(bench, 
 
 
 @pytest.mark.slow
-def test_a_second_process_that_works_on_a_grid_hides_nothing_of_the_first(bench, embench):
+def test_a_second_process_that_works_on_a_grid_hides_nothing_of_the_first(bench, embench, tmp_path):
+    bench.protocol = few_folds(tmp_path, 2)
     line = ["grid", *bench.line("--encoder", encoder_name("Early"), "--modalities", "eda", "--target", "arousal")[1:]]
     seen = []
 
     def watch(event):
         if event["event"] == "stage_ended" and not seen:
             embench("grid", "cancel", bench.runs)
-            subprocess.run([sys.executable, "-m", "embench", *line], capture_output=True, check=True)
+            other = start_apart(line, tmp_path / "printed")
+            other.join()
+            assert other.exitcode == 0, (tmp_path / "printed").read_text()
             seen.append(json.loads(embench("grid", "status", bench.runs, "--json").out))
             shown.append(embench("grid", "status", bench.runs).out)
 

@@ -1,17 +1,15 @@
 """Same seed, same bytes: run once, by two workers, or killed in every kind of stage and run again."""
 
 import functools
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from embench import system
+from embench.engine import loop
 from embench.runs.run import run
 
-from ..tiny.running import Bench
+from ..tiny.running import Bench, start_apart
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
 NETWORKS = {
@@ -20,9 +18,11 @@ NETWORKS = {
     "pretrainers": (plugin("FragileMasked"),),
 }
 ESTIMATOR = {"encoder": "Moments", "fusion": plugin("FragileLogReg")}
-# Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit.
-PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
-DRIVER = f"from embench.engine import loop; loop.CHECKPOINT_EVERY_S = -1.0; {PROGRAM}"
+
+
+def keep_every_epoch():
+    """Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit."""
+    loop.CHECKPOINT_EVERY_S = -1.0
 
 
 def folder_of(result):
@@ -31,10 +31,12 @@ def folder_of(result):
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
+    """Gives the bench of a folder for runs, for four subjects in two folds."""
     all_subjects = make_subjects(4)
     for row in all_subjects["p01"][:2]:
         row["modalities"] = ("ecg",)
-    return write(tmp_path_factory.mktemp("four"), all_subjects)
+    data = write(tmp_path_factory.mktemp("four"), all_subjects)
+    return functools.partial(Bench, data, protocol=few_folds(data, 2))
 
 
 METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}
@@ -43,7 +45,7 @@ METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}
 @pytest.fixture(scope="module")
 def once(four, tmp_path_factory):
     """Gives a method's run, made without a break by one worker."""
-    bench = Bench(four, tmp_path_factory.mktemp("once"))
+    bench = four(tmp_path_factory.mktemp("once"))
     return functools.cache(lambda name: bench.run(**METHODS[name]))
 
 
@@ -54,7 +56,7 @@ def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monk
     # Else short stages, and few features, would be over before a worker starts.
     monkeypatch.setattr(system, "WORKERS_START_S", -1.0)
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # where no features are yet
-    again = Bench(four, tmp_path).run(**METHODS[name], workers=2)
+    again = four(tmp_path).run(**METHODS[name], workers=2)
     assert again.id == alone.id
     assert folder_of(again) == folder_of(alone)
     made = {path.parent.name: path.read_bytes() for path in tmp_path.glob("cache/derived/*/array.npy")}
@@ -70,15 +72,15 @@ def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monk
     [("networks", ("pretrain:9", "unimodal:19", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
 )
 def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name, moments):
-    bench, options = Bench(four, tmp_path), METHODS[name]
+    bench, options = four(tmp_path), METHODS[name]
     line = bench.line("--fusion", options["fusion"], "--target", "arousal", encoder=options["encoder"])
     for pretrainer in options.get("pretrainers", ()):
         line += ["--pretrainer", pretrainer]
     for moment in moments:
         before = bench.stages()
-        environment = {**os.environ, "STRIKE_AT": moment, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([sys.executable, "-c", DRIVER, *line], env=environment, capture_output=True, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+        struck = start_apart(line, tmp_path / "printed", {"STRIKE_AT": moment}, keep_every_epoch)
+        struck.join()
+        assert struck.exitcode == -signal.SIGKILL, (tmp_path / "printed").read_text()[-2000:]
         kind = (
             "predict" if name == "estimator" else moment.partition(":")[0]
         )  # estimators are fitted where they predict
@@ -96,7 +98,7 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
 
 
 def test_the_same_request_again_runs_no_stage(four, tmp_path):
-    bench = Bench(four, tmp_path, protocol=few_folds(tmp_path))
+    bench = four(tmp_path)
     first = bench.run(**ESTIMATOR)
     made = {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
     events = []
@@ -110,14 +112,12 @@ def test_the_same_request_again_runs_no_stage(four, tmp_path):
 @pytest.mark.slow
 def test_a_stage_that_two_want_is_run_once(four, tmp_path):
     """Two processes with one runs folder: each stage's result is written by one of them."""
-    bench = Bench(four, tmp_path)
+    bench = four(tmp_path)
     line = bench.line("--fusion", plugin("FragileLogReg"), "--target", "arousal", "--json", encoder="Moments")
-    running = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    outs = [process.communicate() for process in running]
-    assert [process.returncode for process in running] == [0, 0], outs
-    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir()}
+    running = [start_apart(line, tmp_path / "printed") for _ in range(2)]
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0, 0], (tmp_path / "printed").read_text()
+    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir() if path.name[0] != "."}
     ledger = (bench.runs / "test_labels_opened.jsonl").read_text().splitlines()
     assert len(ledger) == 1  # one run, however often its command is given

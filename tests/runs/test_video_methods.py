@@ -15,6 +15,8 @@ from embench_plugins import torchvision_shim
 from embench_plugins.datasets.amigos.synthetic import short as amigos
 from embench_plugins.datasets.deap import synthetic as deap
 
+from ..tiny.world import few_folds
+
 pytestmark = pytest.mark.slow
 
 FILMED = {
@@ -46,13 +48,17 @@ def runs(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
+def places(made, folder):
+    few = ["--protocol", few_folds(made, 2), "--seeds", "0", "--recipe", "quick"]
+    return ["--data-root", made, "--runs", folder, "--device", "cpu", "--workers", "1", *few]
+
+
 @pytest.fixture
 def embench_run(made, runs, embench):
     """Runs a line of options; the record that it leaves."""
 
     def call(line, folder=runs):
-        places = ["--data-root", made, "--runs", folder, "--device", "cpu", "--workers", "1", "--seeds", "0"]
-        done = embench("run", *line.split(), *places, "--recipe", "quick", "--json")
+        done = embench("run", *line.split(), *places(made, folder), "--json")
         assert done.code == 0, done.err
         return record.read_record(Path(json.loads(done.out)["folder"]))
 
@@ -127,6 +133,7 @@ def test_what_is_read_of_a_recording_is_a_setting_and_who_is_scored_is_not(view,
     found = embench_run(options + "".join(f" --set {setting}" for setting in settings))
     assert predicted_recordings(found) == predicted_recordings(found, "valence") == FILMED["amigos"] | {"P02_V23"}
     arguments = {"recipe": "quick", "seeds": "0", "device": "cpu", "workers": 1, "settings": tuple(settings)}
+    arguments["protocol"] = few_folds(made, 2)
     plan = make(
         Request(
             "amigos", ("cnn_mlp",), "cross_attn", modalities="ecg+eda,face_au", data_root=made, runs=runs, **arguments
@@ -190,8 +197,7 @@ def test_a_network_of_faces_stands_beside_its_floors(made, runs, embench, tmp_pa
     line = "--dataset amigos --modalities video --encoder videomae --target arousal --set encoder.epochs=1"
     floors = {}
     for pretrained in (f"--set encoder.build.weights={tmp_path / 'weights'}", "--pretrainer mae"):
-        places = ["--data-root", made, "--runs", runs, "--device", "cpu", "--workers", "1", "--seeds", "0"]
-        done = embench("run", *line.split(), *pretrained.split(), *places, "--recipe", "quick", "--floors", "--json")
+        done = embench("run", *line.split(), *pretrained.split(), *places(made, runs), "--floors", "--json")
         assert done.code == 0, done.err
         (found,) = json.loads(done.out)["floors"]
         floors[pretrained] = [(floor["kind"], floor["method"], floor["run"]) for floor in found["floors"]]

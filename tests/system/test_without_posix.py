@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ..published import link_entries
+from ..tiny.world import few_folds
+
 ROOT = Path(__file__).parents[2]
 ONE_DOOR = ROOT / "benchmark" / "embench" / "system.py"
 NOT_EVERYWHERE = re.compile(
@@ -36,13 +39,14 @@ if __name__ == "__main__":
         if code := main(words):
             sys.exit(code)
 """
-LINES = f"""
-data synthesize stress_predict --out data/stress_predict --subjects 4
+LINES = """
+data synthesize stress_predict --out data/stress_predict --subjects 4 --length-s 200
 data status stress_predict --data-root data
 run --dataset stress_predict --encoder handcrafted --fusion logreg --recipe quick --seeds 0 --modalities eda \
---workers 2 --data-root data
-score runs/stress_predict/*/predictions.csv.gz --dataset stress_predict --data-root data --out scored
-leaderboard show --boards {ROOT / "leaderboards"}
+--workers 2 --data-root data --protocol few.yaml
+score runs/stress_predict/*/predictions.csv.gz --dataset stress_predict --data-root data --protocol few.yaml \
+--out scored
+leaderboard show --boards boards
 doctor
 """
 
@@ -78,6 +82,8 @@ def test_memory_and_cores_are_known_without_them(without_posix):
 
 @pytest.mark.slow
 def test_commands_end_well_without_them(without_posix, tmp_path):
+    few_folds(tmp_path, 2)
+    link_entries(tmp_path / "boards", {"eegmat/subject-independent-v3": ["handcrafted-l*"]})
     script = tmp_path / "lines.py"
     script.write_text(SCRIPT)
     done = subprocess.run(

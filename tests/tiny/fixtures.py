@@ -47,9 +47,9 @@ def shared(six, tmp_path_factory):
 
 @pytest.fixture
 def striking(bench, tmp_path, monkeypatch):
-    """A grid of a method of `striking.py`, and of another one: what came of it, its events, and the number of
-    strikes."""
-    log = tmp_path / "strikes"
+    """A grid of a method of `striking.py`, and of another one, in two folds: what came of it, its events, and the
+    number of strikes."""
+    log, bench.protocol = tmp_path / "strikes", few_folds(tmp_path, 2)
     monkeypatch.setenv("STRIKE_LOG", str(log))
 
     def run(name, strikes, executor="local"):

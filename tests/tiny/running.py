@@ -1,8 +1,14 @@
 """Running the small datasets: requests with little to train, and the command line in this process."""
 
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
+from embench import system
 from embench.cli import main
 from embench.planning.plan import make
 from embench.planning.request import Request
@@ -65,3 +71,32 @@ def encoder_name(name: str) -> str:
 def command(capsys, *arguments) -> Done:
     code = main([str(argument) for argument in arguments])
     return Done(code, *capsys.readouterr())
+
+
+def start_apart(
+    arguments: list[str], out: Path, changes: Mapping[str, str] | None = None, first: Callable[[], object] = bool
+) -> BaseProcess:
+    """A command line in a process of its own, which may be killed: a copy of the one that workers are copies of, so
+    that it is there at once, where a Python anew imports for seconds.
+
+    Args:
+        out: the file that gets what it prints.
+        changes: variables of its environment that differ from this one's.
+        first: is called there before.
+    """
+    copies, environment = multiprocessing.get_context("forkserver"), {**os.environ, **(changes or {})}
+    copies.set_forkserver_preload(["embench.engine.alone", "embench.testing"])  # where this is the first of all
+    with system.without_main_module():
+        process = copies.Process(target=_run, args=(arguments, out, environment, first))
+        process.start()
+    return process
+
+
+def _run(arguments: list[str], out: Path, environment: Mapping[str, str], first: Callable[[], object]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with out.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    first()
+    sys.exit(main(arguments))

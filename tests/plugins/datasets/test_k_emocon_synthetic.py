@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
+from embench.interfaces.recording import Recording
 from embench.protocols import label_units, load_protocol, make_units
 from embench_plugins.datasets.k_emocon import synthetic
 from embench_plugins.datasets.k_emocon.reader import DIMENSIONS, KEmoCon
@@ -60,17 +61,22 @@ class TestTruth:
 
 
 @pytest.fixture(scope="module")
-def units(tmp_path_factory) -> list[dict]:
-    """Of 28 subjects with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
+def recorded(tmp_path_factory) -> list[Recording]:
+    """The recordings of 32 subjects, 28 of them with a wristband."""
     root = tmp_path_factory.mktemp("k_emocon")
     synthetic.synthesize(root, subjects=32, seed=11, effect=1.0)
-    reader, protocol, found = KEmoCon(root), load_protocol("subject-independent-v2"), []
-    for subject in reader.subjects():
-        (recording,) = reader.recordings(subject)
+    return [recording for subject in KEmoCon(root).subjects() for recording in KEmoCon(root).recordings(subject)]
+
+
+@pytest.fixture(scope="module")
+def units(recorded) -> list[dict]:
+    """Of those with a wristband: samples (units, channels, samples) by modality, and labels (units,)."""
+    protocol, found = load_protocol("subject-independent-v2"), []
+    rules = {target.name: target.rule for target in KEmoCon.card.targets}
+    for recording in recorded:
         if "ppg" not in recording.signals:
             continue
-        grid = make_units([recording], reader.card, "continuous", protocol)
-        rules = {target.name: target.rule for target in reader.card.targets}
+        grid = make_units([recording], KEmoCon.card, "continuous", protocol)
         subject_id: dict = {
             name: label_units(grid, {recording.id: recording.labels[name]}, rules[name])[1] for name in DIMENSIONS
         }
@@ -143,11 +149,9 @@ class TestSignals:
         assert mean_auroc(units, "eda", "arousal", responses) > 0.57
         assert mean_auroc(units, "eda", "valence", responses) == pytest.approx(0.5, abs=0.07)
 
-    def test_annotators_agree_in_part(self, tmp_path):
-        synthetic.synthesize(tmp_path, subjects=8, seed=2, effect=0.0, length_s=150.0)
-        reader, found = KEmoCon(tmp_path), []
-        for subject in reader.subjects():
-            labels = next(reader.recordings(subject)).labels
+    def test_annotators_agree_in_part(self, recorded):
+        found = []
+        for labels in (recording.labels for recording in recorded):
             one, other = labels["arousal_external_r1"], labels["arousal_external_r2"]
             _, a, b = np.intersect1d(one.times, other.times, return_indices=True)
             both = np.isfinite(one.values[a]) & np.isfinite(other.values[b])

@@ -97,13 +97,15 @@ def test_tokens_from_a_saved_folder(kind: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_papers_network_is_transformers_own_default() -> None:
     """`VideoMAEConfig()` is the ViT-B of VideoMAE's authors: 16 frames of 224 pixels, 1568 tokens. Its last
-    LayerNorm would stand in the classifier with `use_mean_pooling`."""
+    LayerNorm would stand in the classifier with `use_mean_pooling`. Two of its layers, which are all alike, tell."""
     from transformers import VideoMAEConfig, VideoMAEModel
 
     torch.manual_seed(0)
-    built = VideoMae(VideoMae.recipes["paper"].but(build={"weights": "random"})).build(PAPER_SPEC).eval()
+    paper = VideoMae.recipes["paper"]
+    assert paper.build["layers"] == VideoMAEConfig().num_hidden_layers
+    built = VideoMae(paper.but(build={"weights": "random", "layers": 2})).build(PAPER_SPEC).eval()
     assert isinstance(built, Network)
-    theirs = VideoMAEModel(VideoMAEConfig(use_mean_pooling=False)).eval()
+    theirs = VideoMAEModel(VideoMAEConfig(num_hidden_layers=2, use_mean_pooling=False)).eval()
     theirs.load_state_dict(built.videomae.state_dict())
     x = torch.randint(0, 256, (1, 16, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
