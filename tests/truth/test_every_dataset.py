@@ -15,7 +15,8 @@ from embench.data.find import card_of
 from embench.planning.request import Request
 from embench.runs.run import Result
 
-from ..sample import proof
+from ..sample import WHOLE, proof
+from ..tiny.world import few_folds
 
 
 class Small(NamedTuple):
@@ -95,7 +96,8 @@ def test_all_datasets_with_labels_are_here() -> None:
 def test_every_command_works(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """The sample has ratings in a bundled reader, and conditions in one made from a user's own files."""
+    """The sample has ratings in a bundled reader, and conditions in one made from a user's own files, in three folds
+    and one process."""
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     small, root = SMALL[name], ["--data-root", str(tmp_path)]
     out = ["--out", str(tmp_path / name.partition("/")[0])]
@@ -108,6 +110,7 @@ def test_every_command_works(
     call("data", "prepare", name, *root)
     call("data", "labels", name, *root)
     run = ["--dataset", name, *root, "--runs", str(tmp_path / "runs"), "--seeds", "0", "--device", "cpu"]
+    run += [] if WHOLE else ["--protocol", few_folds(tmp_path), "--workers", "1"]
     call("baselines", *run)
     capsys.readouterr()
     fusion = "late" if len(card_of(name, tmp_path).default_modalities) > 1 else "single"
@@ -123,11 +126,13 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
 ) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    """The sample has fewer subjects, in three folds."""
     chosen, found = EFFECTS[name], {}
+    subjects, protocol = (chosen.n_subjects, chosen.protocol) if WHOLE else (12, few_folds(tmp_path))
     for effect in (1.0, 0.0):
         root = tmp_path / f"effect-{effect:g}"
         registry.synthesizer(name)(
-            root / name.partition("/")[0], subjects=chosen.n_subjects, seed=1, effect=effect, length_s=chosen.length_s
+            root / name.partition("/")[0], subjects=subjects, seed=1, effect=effect, length_s=chosen.length_s
         )
         done = run(
             root,
@@ -136,7 +141,7 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
             fusion="logreg",
             modalities=chosen.modalities,
             target=chosen.target,
-            protocol=chosen.protocol,
+            protocol=protocol,
         )
         found[effect] = done.scores["scores"][chosen.target][chosen.metric]
     print(name, {effect: (score["mean"], score["low"], score["high"]) for effect, score in found.items()})
