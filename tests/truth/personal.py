@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class World:
     x: np.ndarray
 
 
+@cache
 def cohort_of(design: str, folder: Path) -> tuple[Cohort, Target]:
     """The cohort of a design: a recording of each subject, whose signals and labels are not used. Whether people take
     part is decided once they are drawn."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from embench.runs.run import Result
 
-from ..sample import proof
+from ..sample import WHOLE, proof
+from ..tiny.world import few_folds
 
 
 @pytest.mark.slow
-def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Callable) -> None:
-    root = data(subjects=20, seed=0, effect=1.0, length_s=40.0)
-    found(run(root, encoder="handcrafted", fusion="logreg", modalities="ecg", target="arousal"))
+def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Callable, tmp_path: Path) -> None:
+    """The sample is the twelve subjects of `test_woo2023`, in three folds."""
+    root = data(subjects=20 if WHOLE else 12, seed=0, effect=1.0, length_s=40.0 if WHOLE else 20.0)
+    folds = {} if WHOLE else {"protocol": few_folds(tmp_path, 3)}
+    found(run(root, encoder="handcrafted", fusion="logreg", modalities="ecg", target="arousal", **folds))
 
 
 @proof

@@ -15,7 +15,8 @@ from embench.data.find import card_of
 from embench.planning.request import Request
 from embench.runs.run import Result
 
-from ..sample import proof
+from ..sample import WHOLE, proof
+from ..tiny.world import few_folds
 
 
 class Small(NamedTuple):
@@ -122,12 +123,14 @@ def test_every_command_works(
 def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
 ) -> None:
+    """The sample has fewer subjects, in three folds."""
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     chosen, found = EFFECTS[name], {}
+    subjects, protocol = (chosen.n_subjects, chosen.protocol) if WHOLE else (12, few_folds(tmp_path, 3))
     for effect in (1.0, 0.0):
         root = tmp_path / f"effect-{effect:g}"
         registry.synthesizer(name)(
-            root / name.partition("/")[0], subjects=chosen.n_subjects, seed=1, effect=effect, length_s=chosen.length_s
+            root / name.partition("/")[0], subjects=subjects, seed=1, effect=effect, length_s=chosen.length_s
         )
         done = run(
             root,
@@ -136,7 +139,7 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
             fusion="logreg",
             modalities=chosen.modalities,
             target=chosen.target,
-            protocol=chosen.protocol,
+            protocol=protocol,
         )
         found[effect] = done.scores["scores"][chosen.target][chosen.metric]
     print(name, {effect: (score["mean"], score["low"], score["high"]) for effect, score in found.items()})

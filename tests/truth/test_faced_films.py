@@ -12,6 +12,7 @@ from embench.runs.run import Result
 from embench_plugins.datasets.faced.synthetic.recordings import synthesize
 
 from ..sample import WHOLE, proof
+from . import faced
 from .faced import KNOWN, NEW, rates
 
 SETS = 50 if WHOLE else 2
@@ -23,6 +24,12 @@ SEE_NO_FILM = (
     f"own_emotion {KNOWN} auroc_crossed",
 )
 """The scores that cannot be won by knowing films."""
+
+
+@pytest.fixture(autouse=True)
+def seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample is scored in one partition."""
+    monkeypatch.setattr(faced, "SEEDS", faced.SEEDS if WHOLE else 1)
 
 
 @pytest.mark.slow

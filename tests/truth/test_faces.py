@@ -76,7 +76,8 @@ def filmed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
         if not WHOLE:  # the method of the sample reads tables, and no picture
             patch.setattr(films, "film", lambda *_: None)
-        yield request.param, synthesize(root, request.param, 1, 1.0, SETS[request.param].n_subjects)
+        n_subjects = SETS[request.param].n_subjects if WHOLE else 14
+        yield request.param, synthesize(root, request.param, 1, 1.0, n_subjects)
     shutil.rmtree(root)
 
 
@@ -88,7 +89,7 @@ def within_subjects(result: Result) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("method", [m if m == SAMPLE else pytest.param(m, marks=proof) for m in METHODS])
 def test_what_a_face_shows_is_found(filmed: tuple[str, Path], run: Callable[..., Result], method: str) -> None:
     dataset, root = filmed
-    folds = {} if WHOLE else {"protocol": few_folds(root, 3)}  # which are quicker to train
+    folds = {} if WHOLE else {"protocol": few_folds(root, 2)}  # which are quicker to train
     result = run(root, dataset=dataset, **options(dataset, method), **folds)
     found = within_subjects(result)
     print(dataset, method, {target: (s["mean"], s["low"], s["high"]) for target, s in found.items()})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..sample import WHOLE
+from . import values
 from .values import MADE, findings, is_above
 
 DRAWS = 20 if WHOLE else 1
@@ -21,7 +22,14 @@ ORDERS = {"deap", "case", "faced", "emoeeg_mc"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in FEW])
-def test_an_own_part_is_found_and_what_others_know_is_not(name: str, tmp_path: Path) -> None:
+def test_an_own_part_is_found_and_what_others_know_is_not(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample has 16 subjects in three folds."""
+    if not WHOLE:
+        folds = values.PROTOCOL.split.model_copy(update={"folds": 3})
+        monkeypatch.setattr(values, "PROTOCOL", values.PROTOCOL.model_copy(update={"split": folds}))
+        monkeypatch.setattr(values, "SUBJECTS", {name: 16})
     found = findings(name, tmp_path, DRAWS)
     above = {what: sum(is_above(score) for _, score, _ in made) for what, made in found.items()}
     added = {what: sum(adds) for what, made in found.items() if None not in (adds := [adds for *_, adds in made])}
