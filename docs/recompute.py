@@ -40,20 +40,31 @@ def comparisons(S, Y, p, fold, step):  # of units i and j of a subject and fold:
 
 
 def inside(seeds, of, films, step):  # auroc_within and concordance_within
-    def values(but):  # (seeds, subjects), without the units of one stimulus
-        each = np.full((len(seeds), len(seeds[0][1]), len(of), 1 + max(s[3].max() for s in seeds)), np.nan)
-        for s, (S, Y, p, fold, _, film, _) in enumerate(seeds):
-            for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
-                each[s, k, a, f] = won[higher & np.logical_and.outer(film[i] != but, film[j] != but)].mean()
-        return np.nanmean(np.nanmean(each, 1), -1)
-
-    value, by_seed = np.nanmean(values(None), 0), np.nan_to_num(values(None))
+    size = len(seeds), len(seeds[0][1]), len(of), 1 + max(s[3].max() for s in seeds)
+    each = np.full((1 + len(films), *size), np.nan)  # of all units, and without those of each stimulus
+    for s, (S, Y, p, fold, _, film, _) in enumerate(seeds):
+        for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
+            one, other = (1.0 * (films[:, None] == film[units]) for units in (i, j))
+            by_film = (one @ counts @ other.T for counts in (won * higher, 1.0 * higher))  # (films, films)
+            left = [n.sum() - n.sum(0) - n.sum(1) + n.diagonal() for n in by_film]
+            each[:, s, k, a, f] = won[higher].mean(), *left[0] / left[1]
+    values = np.nanmean(np.nanmean(each, 2), -1)  # (1 + films, seeds, subjects)
+    value, by_seed = np.nanmean(values[0], 0), np.nan_to_num(values[0])
     known, score = np.isfinite(value), np.nanmean(value)
     if not known.any():
         return None, None
     parts = ((value - score)[known] @ of[known])[of[known].any(0)] / known.sum()
-    without = np.array([np.nanmean(np.nanmean(values(film), 0)) for film in films])
+    without = np.array([np.nanmean(np.nanmean(left, 0)) for left in values[1:]])
     return [score, parts, by_seed @ of / known.sum(), without], len(parts) / max(1, len(parts) - 1)
+
+
+def counted(places, won, crosses):  # in each place that some pairs have and others cross: won, pairs, crossing pairs
+    known = np.intersect1d(*map(np.concatenate, (places, crosses)))
+    ones = [np.ones_like(row) for row in won]
+    for where, weights in ((places, won), (places, ones), (crosses, ones)):
+        used = [np.isin(row, known) for row in where]
+        at = (np.searchsorted(known, row[here]) for row, here in zip(where, used, strict=True))
+        yield np.array([np.bincount(x, w[here], len(known)) for x, w, here in zip(at, weights, used, strict=True)])
 
 
 def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is compared with whom
@@ -66,15 +77,16 @@ def crossed(seeds, of, near, least, step):  # the others; `near` (P, P): who is 
     for s, (S, Y, p, fold, cell, _, t) in enumerate(seeds):
         tables, size = [[] for _ in Y], cell.max() + 1
         for k, a, f, i, j, higher, won in comparisons(S, Y, p, fold, step):
-            place = np.add.outer(cell[i] * size, cell[j]) + np.less.outer(t[i], t[j]) * size**2
             here = higher & np.not_equal.outer(cell[i], cell[j])
-            counts = [np.bincount(place[here], w, 2 * size**2) for w in (won[here], np.ones(here.sum()))]
             # The first half holds pairs whose i came later: those whose j came later cross them in the other half.
-            crossing = counts[1].reshape(2, size, size)[:: -1 if t.any() else 1].transpose(0, 2, 1)
-            tables[k].append((a, f, *counts, crossing.ravel()))
+            half = np.less.outer(t[i], t[j])
+            place = np.add.outer(cell[i] * size, cell[j]) + half * size**2
+            crosses = np.add.outer(cell[i], cell[j] * size) + (half ^ t.any()) * size**2
+            tables[k].append((a, f, place[here], won[here], crosses[here]))
         for k, of_class in enumerate(tables):
             if of_class:
-                a, f, won, number, crossing = map(np.array, zip(*of_class, strict=True))
+                a, f, *pairs = zip(*of_class, strict=True)
+                a, f, (won, number, crossing) = np.array(a), np.array(f), counted(*pairs)
                 for n, of_both in enumerate((won @ crossing.T, number @ crossing.T)):
                     np.add.at(mates[s, k, n], np.ix_(a, a), of_both * np.equal.outer(f, f) * near[np.ix_(a, a)])
                     np.add.at(free[s, k, n], np.ix_(a, a), of_both * near[np.ix_(a, a)])
@@ -142,7 +154,7 @@ def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained
     trained = np.array([1.0 - np.any([t[:, None] & t for t in folds], axis=0) for folds in tested])
     if name.endswith("_within"):
         films = np.unique(x["stimulus"])
-        films = films if "\n  design: shared_stimuli" in manifest and len(films) > 1 else []
+        films = films if "\n  design: shared_stimuli" in manifest and len(films) > 1 else films[:0]
         return *inside(seeds, of, films, step), trained
     sessions = [re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subjects]
     apart, matched = np.abs(np.subtract.outer(*[np.array(sessions, float)] * 2)), name.endswith("_matched")

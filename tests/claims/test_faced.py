@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from embench_plugins.datasets.faced.synthetic.recordings import Planted, fill, synthesize
+from embench_plugins.datasets.faced.synthetic.recordings import Planted, synthesize
 
 from ..sample import WHOLE, proof
 
@@ -41,8 +41,7 @@ def made(tmp_path_factory):
 
     def write(planted, subjects):
         root = tmp_path_factory.mktemp("faced")
-        synthesize(root / "sidecars", subjects, 0, 0.0, length_s=6)
-        fill(root / "sidecars", root / "faced", 0, planted)
+        synthesize(root / "faced", subjects, 0, planted.emotion, length_s=6, planted=planted)
         return root
 
     return write

@@ -7,7 +7,7 @@ import pytest
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
-from ..sample import proof
+from ..sample import WHOLE, proof
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def data(tmp_path_factory):
     from embench.cli import main
 
     root = tmp_path_factory.mktemp("claims")
-    for name, subjects, length in (("amigos", 4, 12), ("k_emocon", 6, 300)):
+    for name, subjects, length in [("amigos", 4, 12), *[("k_emocon", 6, 300)] * WHOLE]:
         size = ["--subjects", str(subjects), "--length-s", str(length)]
         assert main(["data", "synthesize", name, "--out", str(root / name), *size]) == 0
     return root

@@ -69,7 +69,8 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
     if target.endswith("_value"):
         method |= {"encoder": "Pool", "fusion": "single", "modalities": "ecg"}
     rules = tmp_path / "rules.yaml"  # a protocol of one's own: the published one of version 2 takes no run
-    rules.write_text(f"extends: subject-independent-v{version}\nname: mine\n")
+    three = "split: {by: group, folds: 3, neighbours: 4}"  # of five, each fits once more what clock and movement tell
+    rules.write_text(f"extends: subject-independent-v{version}\nname: mine\n{three}\n")
     result = bench.run(**method, protocol=str(rules), seeds="0,1")
     entry = tmp_path / "boards" / "protocol" / result.id
     write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")

@@ -19,7 +19,7 @@ from .mutations import FILES, TABLES, TEXTS, of_yaml
 from .test_labs import LABS, filled
 
 PEOPLE = 5
-DRAWN = 100 if os.environ.get("EMBENCH_WHOLE_PROOFS") else 12
+DRAWN = 100 if os.environ.get("EMBENCH_WHOLE_PROOFS") else 6
 NOT_READ = ("dataset.yaml", "Protokoll.txt", "dataset_description.json", "codes.csv", "tags.csv")
 
 
