@@ -19,7 +19,7 @@ SIZE = ("--subjects", "4", "--length-s", "25")
 """Of made-up data in place of a page's: as few people as leave some to train on and to validate, and films of 14 to
 20 s, each with a window of 10 s."""
 
-SIZES = {"amigos": SIZE, "case": ("--subjects", "5", "--length-s", "300"), "stress_predict": ("--length-s", "60")}
+SIZES = {"amigos": SIZE, "case": ("--subjects", "5", "--length-s", "300"), "stress_predict": ("--length-s", "300")}
 """What is added where a page's command makes recordings of real length."""
 
 THIN = {"cnn_mlp": ("widths=[8,8,8]", "hidden=8"), "videomae": ("width=48", "layers=1")}
