@@ -83,6 +83,7 @@ def test_a_killed_server_is_named_and_another_one_is_started():
     assert system.in_fresh_process("", len, "abc", module="os") == 3
 
 
+@pytest.mark.slow  # else whichever test starts the next server is charged with all that its copies took
 def test_a_server_that_is_killed_before_it_has_started_a_process_is_named():
     assert system.in_fresh_process("", len, "abc", module="os") == 3
     found = server()
