@@ -69,8 +69,9 @@ def installing():
 def pytest_collection_finish(session):
     """Keeps the garbage collector from walking thousands of collected tests again and again, and has it look less
     often, which took a twentieth of the time. A run of the whole suite imports now what it imports anyway, lest
-    whichever test comes first pays for it."""
-    if len(session.items) > 1000 or ALONE in os.environ:
+    whichever test comes first pays for it; not where each line is recorded with the tests that run it."""
+    recorded = session.config.getoption("cov_source", None)
+    if (len(session.items) > 1000 or ALONE in os.environ) and not recorded:
         from embench_plugins import torchvision_shim
 
         torchvision_shim.settle()  # transformers' networks import torchvision
