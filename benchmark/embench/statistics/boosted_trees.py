@@ -14,20 +14,22 @@ _BINS, _DRAWN = 255, 200_000
 
 
 class BalancedTrees:
-    """`HistGradientBoostingClassifier(class_weight="balanced")` of scikit-learn 1.9, to the bit.
+    """`HistGradientBoostingClassifier(class_weight="balanced")` of the installed scikit-learn, to the bit.
 
-    Where units have weights, scikit-learn sorts a column anew for each of its 254 thresholds, which takes longer than
-    the trees. Here they are found at once, and the trees are fitted on numbers of bins: since these are no more than
+    From 1.9 on it weighs bins, and sorts a column anew for each of its 254 thresholds, which takes longer than the
+    trees. Here they are found at once, and the trees are fitted on numbers of bins: since these are no more than
     scikit-learn's bins, each of them becomes one.
     """
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> BalancedTrees:
         """Fits the trees to `x` (n, features), NaN where unknown, and whole `y` (n,)."""
+        import sklearn
         from sklearn.ensemble import HistGradientBoostingClassifier  # takes a second
         from sklearn.utils.class_weight import compute_sample_weight
 
         weights = compute_sample_weight("balanced", y)
-        self._thresholds = [_thresholds(column, weights) for column in x.T]
+        weighs_bins = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
+        self._thresholds = [_thresholds(column, weights) if weighs_bins else None for column in x.T]
         trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=0)
         self._trees: HistGradientBoostingClassifier = trees.fit(self._binned(x), y)
         self.classes_: np.ndarray = trees.classes_

@@ -20,6 +20,7 @@ from embench.statistics import boosted_trees
 from embench.system import limited_threads, version_of
 
 _CODE = [sha256(Path(file)) for file in (__file__, boosted_trees.__file__)]
+"""Digests of the code that this process runs, whatever becomes of the files."""
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
