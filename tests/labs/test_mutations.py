@@ -1,13 +1,13 @@
 """Five hundred ways to break a lab's folder: no traceback, no loss and no other signal without a word, and each message
 says where. `EMBENCH_WHOLE_PROOFS=1` tries them all."""
 
-import os
 import random
 import re
 import shutil
 
 import numpy as np
 import pytest
+from tests.sample import WHOLE
 
 from embench.data.checks import check_dataset_files
 from embench.errors import EmbenchError
@@ -19,7 +19,7 @@ from .mutations import FILES, TABLES, TEXTS, of_yaml
 from .test_labs import LABS, filled
 
 PEOPLE = 5
-DRAWN = 100 if os.environ.get("EMBENCH_WHOLE_PROOFS") else 6
+DRAWN = 100 if WHOLE else 6
 NOT_READ = ("dataset.yaml", "Protokoll.txt", "dataset_description.json", "codes.csv", "tags.csv")
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import yaml
 
 from embench import registry
 from embench.engine.stage import Folder
@@ -15,7 +14,7 @@ from embench.planning.request import Request
 from embench.records.predictions import Labels, Predictions
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, TIMELESS, few_folds, of_all_kinds, plugin, write
+from ..tiny.world import TIMELESS, few_folds, of_all_kinds, plugin, write
 
 ALL = "arousal,arousal_value,state"
 
@@ -31,11 +30,10 @@ def kinds(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(kinds):
+def whole(tmp_path_factory):
     """All targets of both modalities, by the scores of today."""
-    path = kinds.data / "whole.yaml"
-    path.write_text(yaml.safe_dump({**RULES, "headline": "by_design", "scoring": 3}))
-    return {"modalities": "ecg,eda", "targets": ALL, "protocol": str(path)}
+    protocol = few_folds(tmp_path_factory.mktemp("whole"), 3, scoring=3)
+    return {"modalities": "ecg,eda", "targets": ALL, "protocol": protocol}
 
 
 def values_of(result, name):
