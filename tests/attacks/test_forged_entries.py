@@ -67,7 +67,7 @@ FORGERIES: dict[str, Callable[[Forger], object]] = {
     "a mean that is no number": lambda f: f.edit_scores(lambda s: _headline(s).update(mean=float("nan"))),
     "a mean that is text": lambda f: f.edit_scores(lambda s: _headline(s).update(mean="0.95")),
     "an interval": lambda f: f.edit_scores(lambda s: _headline(s).update(low=0.577, high=0.578)),
-    "a control's mean": lambda f: f.edit_control_scores(lambda s: _movement(s).update(mean=0.1)),
+    "a control's mean": lambda f: f.edit_control_scores(lambda s: _position(s).update(mean=0.1)),
     "the metric of the headline": lambda f: f.edit_scores(lambda s: s["headlines"].update(stress="auroc_within")),
     "scores by fold": lambda f: f.edit_scores(lambda s: s.update(folds=[])),
     "that a control is cleared": lambda f: f.edit_scores(
@@ -149,8 +149,8 @@ SAMPLE = (
 AUDITED = ("the number of looks", "what the method adds", "predictions moved towards the labels, and scored again")
 
 
-def _movement(scores: Any) -> Any:
-    return scores["movement"]["stress"]["auroc_within"]
+def _position(scores: Any) -> Any:
+    return scores["session_position"]["stress"]["auroc_within"]
 
 
 def _adds_more(scores: Any) -> None:
