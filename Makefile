@@ -83,11 +83,11 @@ mypy: setup
 imports: setup
 	$(BIN)/lint-imports
 
-# pytest ends with 5 where it found no test, so neither target can pass on nothing. One worker more than there are cores,
-# since a seventh of their time is spent waiting for other processes. One thread for each: they share the machine, and
-# sums of floats then come in one order. The tests of a file stay with one worker, so that what they share is made once.
-# Compiled modules are kept, whatever the machine says: to compile the tests anew takes each worker nine seconds.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# pytest ends with 5 where it found no test, so neither target can pass on nothing. One thread for each of the workers:
+# they share the machine, and sums of floats then come in one order. The tests of a file stay with one worker, so that
+# what they share is made once. Compiled modules are kept, whatever the machine says: to compile the tests anew takes
+# each worker nine seconds.
+WORKERS ?= logical
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest
 SHARED := -n $(WORKERS) --dist loadfile
 

@@ -55,6 +55,7 @@ def matches(root: Path) -> list[tuple[str, str]]:
     return [(match.one, match.other) for match in found]
 
 
+@pytest.mark.slow
 def test_generated_pulses_are_no_copies_and_a_copied_pulse_is_one(tmp_path):
     """Windows of such pulses align by chance, with up to .8, but what lies before and after them does not."""
     root = regular_pulses(tmp_path)

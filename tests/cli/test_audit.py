@@ -79,6 +79,7 @@ def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):
     assert len(written.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = predicted(tmp_path / "mine.csv", root, lambda about, rng: about["place"] / 11 + rng.normal(0, 0.01))

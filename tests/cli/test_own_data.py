@@ -104,6 +104,7 @@ def test_data_commands_take_the_folder(embench):
     assert (prepared["dataset"], prepared["people"]) == ("own/study", 10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("study")
 def test_below_the_data_root_the_name_is_enough(embench):
     listed = json.loads(embench("data", "status", "--data-root", ".", "--json").out)

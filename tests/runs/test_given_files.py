@@ -89,6 +89,7 @@ def test_the_list_of_units_says_what_each_is_for(world: World) -> None:
     assert all(u["start_s"] > last for u in world.of("scored") if u["subject"] == first[0]["subject"])
 
 
+@pytest.mark.slow
 def test_a_file_of_several_amounts_makes_a_record_of_each_with_what_the_others_say(world: World) -> None:
     results = world.score(world.write("several", {"0": 0.1, "2": 0.6, "unlabelled:2": 0.1}))
     runs = {str(result.manifest["given"]): result for result in results}

@@ -163,6 +163,7 @@ def test_a_tuned_run_is_made_again_from_its_folder_and_audited(bench, found):
     assert audit.checks["tuning"].figures["choices"] == len(found.tuning.choices)
 
 
+@pytest.mark.slow
 def test_retraining_computes_the_validation_scores_of_a_drawn_fold_again(found):
     audit = audit_run(run(found.request).folder, retrained=1, trust_code=True)
     assert audit.checks["choices"].findings == ()
@@ -266,6 +267,7 @@ def test_what_cannot_be_searched_is_said_before_the_first_trial(bench):
     assert not events
 
 
+@pytest.mark.slow
 def test_targets_choose_for_themselves_and_those_of_one_network_together(bench):
     search = Search(space=("fusion.lr=log:1e-4..1e-1",), trials=2)
     both = {"modalities": "ecg,eda", "targets": "arousal,valence", "seeds": "0"}

@@ -44,6 +44,7 @@ def predicted(folder):
         return {row["recording"] for row in csv.DictReader(file) if row["method"] == "model" and row["score"]}
 
 
+@pytest.mark.slow
 def test_a_run_of_video_alone_scores_all_who_can_be_seen(filmed, tmp_path):
     result = run(request(filmed, tmp_path))
     record = yaml.safe_load((result.folder / "run.yaml").read_text())

@@ -70,6 +70,7 @@ def test_an_own_estimator_stands_first_with_its_differences_and_an_answer(embenc
     assert str(figure) in "".join(done.out.split())
 
 
+@pytest.mark.slow
 def test_predictions_and_finished_runs_stand_beside_the_rows(embench, bench, line, tmp_path):
     assert embench("baselines", *line).code == 0
     file = predictions_of(bench.runs, tmp_path / "others.csv")

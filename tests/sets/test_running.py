@@ -152,6 +152,7 @@ def test_a_row_that_fails_is_a_line_and_a_file_and_the_rest_goes_on(embench, ben
     assert "1 of 2 rows" in done.out
 
 
+@pytest.mark.slow
 def test_hours_start_no_row_that_does_not_fit_and_the_rest_has_the_same_bytes(embench, bench, line, ran):
     done = embench("baselines", *line, "--hours", "0")
     assert done.code == 0, done.err
@@ -275,6 +276,7 @@ search:
 """
 
 
+@pytest.mark.slow
 def test_each_row_stands_as_default_and_tuned_and_is_not_tuned_again(embench, bench, tmp_path):
     (tmp_path / "tuned-v1.yaml").write_text(TUNED)
     line = ["--set", tmp_path / "tuned-v1.yaml", *common(bench), "--tune", "2"]

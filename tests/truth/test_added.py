@@ -18,12 +18,14 @@ from .added import CELLS, TARGET, Cell, World, judged, trials
 NULLS = "nothing 16", "movement 16", "waves 16", "clock 16"
 
 
-@pytest.mark.parametrize("name", sample(NULLS, "movement 16"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NULLS)
 def test_what_is_not_of_the_body_seldom_adds(name: str) -> None:
     found = list(islice(trials(name, ["ridge"]), 4))
     assert sum(trial["ridge, local"]["adds"] for trial in found) <= 1
 
 
+@pytest.mark.slow
 def test_a_bounded_function_of_strong_movement_does_not_add() -> None:
     found = list(islice(trials("movement 0.9 34", ["bounded"]), 2))
     assert not any(trial["bounded, local"]["adds"] for trial in found)
