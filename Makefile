@@ -17,11 +17,13 @@ endif
 
 setup: $(INSTALLED)
 
-# What torch needs comes with the rest: an index of torch's builds has other versions of it than constraints.txt.
+# What torch needs comes with the rest: an index of torch's builds has other versions of it than constraints.txt. Modules
+# are compiled by all cores, which pip does with one; some packages hold files of another Python's, which it leaves.
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) --no-deps) -c constraints.txt
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX) --no-deps) -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	touch $@
 
 # What only scores, compares, audits and shows boards, without torch.
