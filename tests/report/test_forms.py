@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,13 +194,21 @@ def test_what_is_no_result_is_refused_by_the_hub(published: Record, change: dict
         (["--board", str(BOARD), "--reforms"], "a board cannot be written as --reforms"),
         ([str(NETWORK), "--croissant", "--latex"], "--croissant is a file of its own"),
         ([str(NETWORK), "--hub", "stress"], "names no dataset of the Hub"),
-        (["--board", "nowhere", "--croissant"], "no leaderboard has the dataset `nowhere`"),
         (["--dataset", "wesat", "--croissant"], "wesad"),
     ],
 )
 def test_mistakes_say_what_goes_together(words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", *words]) == 2
     assert error in capsys.readouterr().err
+
+
+def test_a_board_that_is_not_there_is_named_whatever_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(NETWORK, tmp_path / "some" / "of my" / "runs")
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "--board", "nowhere", "--croissant"]) == 2
+    assert "nowhere is no folder" in capsys.readouterr().err
 
 
 def test_commands_print_each_form(capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,6 +134,8 @@ def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | Non
     from embench.report import forms
     from embench.report.facts import dataset_title
 
+    if not board.is_dir():
+        raise UsageError(f"{board} is no folder", where="--board", expected="a leaderboard's, as leaderboards/wesad")
     board = board.resolve()
     sections = leaderboard.leaderboard_sections(board.parent)
     every = select_sections(sections, dataset=board.name, all_boards=True)
