@@ -209,6 +209,9 @@ def test_a_board_that_is_not_there_is_named_whatever_lies_beside_it(
     monkeypatch.chdir(tmp_path)
     assert main(["export", "--board", "nowhere", "--croissant"]) == 2
     assert "nowhere is no folder" in capsys.readouterr().err
+    (tmp_path / "boards" / "nowhere").mkdir(parents=True)
+    assert main(["export", "--board", "boards/nowhere", "--croissant"]) == 2
+    assert "no leaderboard has the dataset `nowhere`" in capsys.readouterr().err
 
 
 def test_commands_print_each_form(capsys: pytest.CaptureFixture[str]) -> None:
