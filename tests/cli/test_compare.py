@@ -54,7 +54,7 @@ def folders(tmp_path: Path) -> list[str]:
 def test_a_table_and_sentences_to_quote(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *folders]) == 0
     out = capsys.readouterr().out
-    assert "target stress, AUROC within subject (auroc_within)" in out
+    assert "target stress, Within-subject AUROC (auroc_within)" in out
     assert "differ in seeds" not in out
     out = " ".join(out.split())
     assert out.count("Holm-corrected, 14 subjects") == 3

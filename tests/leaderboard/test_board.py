@@ -144,7 +144,7 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
         ("a", None),
     ]
     build_leaderboards(tmp_path)
-    assert "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "| (the primary metric depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path
     put(tmp_path, "b", 0.7, headline="rmse")
     [section] = leaderboard_sections(tmp_path)
     assert [(row.id, row.rank) for row in section.methods] == [("a", None), ("b", None)]
-    assert section.methods[0].marks == ("headline is an error, which also pays for knowing who it is",)
+    assert section.methods[0].marks == ("the primary metric is an error, which also rewards knowledge of the subject",)
 
 
 def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(tmp_path: Path, site: Path) -> None:
@@ -162,8 +162,8 @@ def test_no_metric_of_a_package_ranks_that_depends_on_a_cut_or_is_not_installed(
     put(tmp_path, "b", 0.7, headline="nowhere/kappa")
     [section] = leaderboard_sections(tmp_path)
     assert {row.id: row.marks for row in section.methods} == {
-        "a": ("headline depends on a decision threshold",),
-        "b": ("headline of a metric that is not installed",),
+        "a": ("the primary metric depends on a decision threshold",),
+        "b": ("the primary metric is not installed",),
     }
 
 

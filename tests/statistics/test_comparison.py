@@ -69,7 +69,7 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
     assert c.tests["permutation"] <= c.p == c.holm == c.tests[SHARED_TRAINING] < 0.01
     assert c.sentence == (
-        f"a is better than b by {100 * gaps.mean():.1f} points of AUROC within subject, "
+        f"a is better than b by {100 * gaps.mean():.1f} points of within-subject AUROC, "
         f"95 % interval {100 * low:.1f} to {100 * high:.1f}, p < .001, 20 subjects."
     )
 

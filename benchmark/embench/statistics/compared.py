@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from embench import vocabulary
 from embench.records.schema_1 import with_people
 from embench.records.wording import format_p, format_points, join_with_and
 from embench.statistics.intervals import Estimate
-from embench.statistics.metrics import metric_facts
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
 
 _KEYS = {"subjects": "people"}
@@ -169,5 +169,5 @@ def _sentence(c: Comparison) -> str:
 
 def _unit(c: Comparison) -> str:
     """Unit of a difference: hundredths of a score that has bounds, else the score's own unit."""
-    name = metric_facts(c.metric).title
+    name = vocabulary.in_sentence(c.metric, "metrics") if c.metric in vocabulary.terms("metrics") else c.metric
     return f"points of {name}" if c.bounded else f"of {name}"
