@@ -1,4 +1,4 @@
-"""`embench show`: the headline with its interval, the other scores, and the controls."""
+"""`embench show`: a result in its form, tables of several, and plans."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embench import vocabulary
 from embench.cli import console
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
-from embench.records.scores import Control, Gap, Scores
+from embench.records.scores import Control, Scores
 from embench.records.wording import (
-    format_control,
-    format_coverage,
     format_figure,
     format_over_folds,
     format_score,
     format_value,
 )
 from embench.snapshot import snapshot
-from embench.statistics.verdict import TargetVerdict
+from embench.statistics.answers import TargetAnswers, figures
+from embench.statistics.form import lines
+from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from embench.planning.request import Request
@@ -45,41 +46,51 @@ def _warn_of_leaks(run: Mapping[str, Any]) -> None:
 
 
 def result(found: Result, *, every: bool = False) -> None:
-    """Prints one run on a screen: the headline with its verdict, other scores and the controls beside them; with
-    `every` score that was computed."""
+    """Prints one run on a screen: its form, and with `every` all scores that were computed."""
     warn_of_synthetic(found.synthetic)
-    for verdict in found.verdicts.values():
-        _verdict(verdict, found.scores)
+    for target, form in found.forms.items():
+        for line in lines(form, min(console.WIDTH, console.room()), every=every):
+            console.echo(line, bold=line == form.question)
+        console.echo()
         if every:
-            _scores(verdict, found.scores)
+            _scores(found.answers[target], found.scores)
+            _not_applicable(found.scores, target)
     console.wrapped(f"cost: {', '.join(cost.measured_costs(found.manifest['cost'])) or cost.NOT_MEASURED}")
     console.echo(f"files: {found.folder}")
     if not every:
-        console.note("--all prints every score; so does `embench report RUN`, for a browser")
+        console.note("`--all` shows seeds, variants, tasks and other metrics; `embench report RUN` draws them")
     _warn_of_leaks(found.manifest)
     warn_of_synthetic(found.synthetic)
 
 
 def results(found: Sequence[Result]) -> None:
-    """Prints a row for each run and target: the options in which they differ, the headline with its verdict, the
+    """Prints a row for each run and target: the options in which they differ, the primary metric, the answers, the
     time."""
     several = len({target for each in found for target in each.scores.headlines}) > 1
-    metrics = {verdict.metric for each in found for verdict in each.verdicts.values()}
+    metrics = {answers.metric for each in found for answers in each.answers.values()}
     varied = _varied([each.manifest for each in found])
     show_table(
         {
             **(options or {"method": each.id}),
-            **({"target": verdict.target} if several else {}),
-            **({"headline": verdict.metric} if len(metrics) > 1 else {}),
-            "score" if len(metrics) > 1 else verdict.metric: format_score(verdict.score, missing="not estimable"),
-            "verdict": verdict.finding.partition(",")[0] if verdict.score is None else verdict.finding,
+            **({"target": answers.target} if several else {}),
+            **({"primary metric": answers.title} if len(metrics) > 1 else {}),
+            "score" if len(metrics) > 1 else answers.title: in_cell(answers),
+            "above chance": answers.word("chance"),
+            "given time and movement": answers.word("movement"),
             "time": cost.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
         for each, options in zip(found, varied, strict=True)
-        for verdict in each.verdicts.values()
+        for answers in each.answers.values()
     )
     run_folders(found)
+
+
+def in_cell(answers: TargetAnswers) -> str:
+    """The primary metric with its interval, or why there is none."""
+    if answers.score is None:
+        return answers.problem.answer if answers.problem else "not estimable"
+    return figures(answers.score, metric_facts(answers.metric).chance)
 
 
 def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
@@ -189,53 +200,30 @@ def _plan_value(key: str, item: Any) -> str:
     return format_value(item, ".4g") or "none"
 
 
-def _verdict(verdict: TargetVerdict, scores: Scores) -> None:
-    """The headline with its verdict, a table of the method and the controls, and what must be known to read it."""
-    first, *others = verdict.sentences
-    console.wrapped(f"target {verdict.target}: {first}", bold=True, colour="red" if verdict.fails else None)
-    own = Control("the method", scores.of(verdict.target), "", None)
-    rows = [own, *(control for control in scores.controls(verdict.target) if not control.reason)]
-    ranked = TableColumn(f"{verdict.metric} *", lambda c: format_control(c.scores.get(verdict.metric)))
-    gap = TableColumn("difference, cleared", lambda c: _gap(c.gap) if c.gap else "")
-    more = [_exploratory(each.metric, interval=verdict.score is None) for each in verdict.exploratory]
-    headline = [ranked, *([gap] if verdict.compared else [])] if verdict.score else []
-    shown = [field("name", ""), *headline, *more]
-    if len(shown) > 1:
-        show_table(rows, shown)
-    for text in others:
-        console.wrapped(text)
-    if text := format_coverage(scores.coverage(verdict.target)):
-        console.wrapped(text)
-    silent = grouped((control.reason, control.name) for control in scores.controls(verdict.target) if control.reason)
+def _not_applicable(scores: Scores, target: str) -> None:
+    """Prints the confound-only models that do not apply, with the reason."""
+    silent = grouped((control.reason, control.name) for control in scores.controls(target) if control.reason)
     for reason, names in silent.items():
-        console.wrapped(f"not applicable: {', '.join(names)}: {reason}")
+        console.wrapped(f"not applicable: {', '.join(map(vocabulary.label, names))}: {reason}")
     console.echo()
 
 
-def _gap(gap: Gap) -> str:
-    return f"{format_score(gap.difference)} {'yes' if gap.clears else 'NO'}"
-
-
-def _exploratory(metric: str, *, interval: bool) -> TableColumn:
-    return TableColumn(metric, lambda row: format_score(row.scores.get(metric), interval=interval))
-
-
-def _scores(verdict: TargetVerdict, scores: Scores) -> None:
+def _scores(found_on: TargetAnswers, scores: Scores) -> None:
     """Prints every score of the method, and that of a prediction from the stimulus alone."""
-    found, folds = scores.of(verdict.target), _folds(scores, verdict.target)
-    stimulus = scores.control_scores(verdict.target, "stimulus_mean")
+    found, folds = scores.of(found_on.target), _folds(scores, found_on.target)
+    stimulus = scores.control_scores(found_on.target, "stimulus_mean")
     knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
-        TableColumn("score (* headline)", lambda name: f"{name} *" if name == verdict.metric else name),
+        TableColumn("metric (* primary)", lambda name: f"{name} *" if name == found_on.metric else name),
         TableColumn("mean and interval", lambda name: format_score(found[name])),
         *([knows] if stimulus else []),
         TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
         # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
-        *([over_folds] if verdict.score and verdict.score.over == "folds" else []),
+        *([over_folds] if found_on.score and found_on.score.over == "folds" else []),
     ]
-    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != verdict.metric)
-    show_table(defined, columns, title=f"target {verdict.target}, all scores")
+    defined = sorted((name for name in found if found[name].defined), key=lambda name: name != found_on.metric)
+    show_table(defined, columns, title=f"target {found_on.target}, all scores")
     undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.defined)
     if undefined:
         listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())

@@ -6,10 +6,10 @@ from embench import protocols
 from embench.errors import CheckFailed
 from embench.records.record import Record
 from embench.records.scores import Scores
+from embench.statistics.answers import design_of
 from embench.statistics.common import recorded_targets
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
-from embench.statistics.verdict import design_of
 
 FROM_DATA = ("absent", "cuts", "coverage", "adds")
 """Parts of `scores.json` that only the data can tell: units that were not predicted and the share that was, cuts fitted

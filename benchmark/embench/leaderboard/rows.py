@@ -33,10 +33,10 @@ from embench.records.scores import Adds
 from embench.records.seeds import seeds_not_taken
 from embench.records.wording import bare_name, format_value, in_words, inside_subjects
 from embench.registry import BUNDLED
+from embench.statistics.answers import borderline
 from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
 from embench.statistics.ranking import Ranking, rank_methods
-from embench.statistics.verdict import borderline
 
 
 def shown_entry(entry: LeaderboardEntry) -> ShownEntry:

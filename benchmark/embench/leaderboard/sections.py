@@ -27,9 +27,9 @@ from embench.leaderboard.shown import load_shown_entries
 from embench.protocols import Design, superseded_by
 from embench.records.entry import SHARED_FOLDER
 from embench.records.wording import inside_subjects
+from embench.statistics.answers import design_of, unranked
 from embench.statistics.many_rows import ManyRows, count_adding
 from embench.statistics.ranking import Ranking
-from embench.statistics.verdict import design_of, unranked
 
 BY_LUCK = "as many rows would add by luck"
 """Reason why rows that add are borderline, where they are few."""

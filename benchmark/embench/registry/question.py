@@ -18,10 +18,23 @@ observers' ratings."""
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The question that a target asks, and the origin of its labels (one of `LABEL_ORIGINS`)."""
+    """The question that a target asks, and the origin of its labels (one of `LABEL_ORIGINS`).
+
+    Args:
+        higher, lower: the states that are told apart, as nouns in a sentence: that of class 1, that of class 0.
+        detail: what the labels are; empty where their origin says enough.
+        order: in which order everybody was in these states, as a clause; empty where that differed.
+    """
 
     question: str
     labels: str
+    higher: str = ""
+    lower: str = ""
+    detail: str = ""
+    order: str = ""
+
+
+_OPTIONAL = frozenset({"higher", "lower", "detail", "order"})
 
 
 def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Question], ...]:
@@ -34,8 +47,10 @@ def problem_of_questions(asks: Any) -> str | None:
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():
-        if not isinstance(about, Mapping) or set(about) != {"question", "labels"}:
-            return f"`{ASKS}` of {target!r} has not exactly a `question` and `labels`"
+        if not isinstance(about, Mapping) or set(about) - _OPTIONAL != {"question", "labels"}:
+            return f"`{ASKS}` of {target!r} needs `question` and `labels`, and may have {', '.join(sorted(_OPTIONAL))}"
+        if wrong := [name for name in _OPTIONAL & set(about) if not isinstance(about[name], str)]:
+            return f"`{wrong[0]}` of {target!r} is {about[wrong[0]]!r}, expected text"
         if not isinstance(about["question"], str) or not about["question"]:
             return f"`question` of {target!r} is {about['question']!r}, expected text"
         if about["labels"] not in LABEL_ORIGINS:

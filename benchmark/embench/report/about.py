@@ -22,7 +22,7 @@ from embench.records.wording import (
 )
 from embench.report.facts import METHOD_UNKNOWN, RunFacts, rule_in_words
 from embench.report.page import as_sentence, fact_list, html_table, join_parts, paragraph, render_macro, with_reasons
-from embench.statistics.verdict import NOT_COMPARED, TargetVerdict
+from embench.statistics.answers import TargetAnswers
 
 OVERLAPS = {
     "unlabelled_target": "it saw signals of the test subjects",
@@ -34,18 +34,11 @@ OVERLAPS = {
 
 def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     """(whether it is bad, title, text), for the top of the page."""
-    about, outside, verdicts = run.manifest, run.outside, run.verdicts.values()
+    about, outside, found = run.manifest, run.outside, run.answers.values()
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
-    worse = "on {}, the method is not shown to be better than {}"
-    failed = [worse.format(verdict.target, ", ".join(verdict.failed)) for verdict in verdicts if verdict.failed]
-    failed += [
-        f"on {verdict.target}, the method {verdict.finding}"
-        for verdict in verdicts
-        if verdict.adds and verdict.adds.decides and verdict.fails
-    ]
-    unknown = [f"{verdict.target}: {verdict.sentences[0]}" for verdict in verdicts if verdict.score is None]
+    unknown = [f"{each.target}: {each.problem.reason}" for each in found if each.problem]
     audit = run.audit or run.audited
     findings = audit["findings"] if isinstance(audit, Mapping) else []
     severe = [found["what"] for found in findings if found["severity"] == "severe"]
@@ -57,8 +50,7 @@ def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
         (protocol.leaks, True, "Leaks", leaks),
         (about.dev, False, "Development", "validation subjects were scored; the test labels stayed closed"),
         (overlap and not outside, True, "Pretraining", overlap),
-        *((True, True, "Controls", text) for text in failed),
-        *((True, False, "Headline", text) for text in unknown),
+        *((True, False, "Primary metric", text) for text in unknown),
         *((True, True, "Audit", what) for what in severe),
         (outside, False, "Submission", "the predictions came from a file; how they were made is unknown"),
         (differences, False, "Differences from the plain method", differences),
@@ -76,19 +68,17 @@ def page_header(run: RunFacts) -> Markup:
     line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {about.cohort.size} subjects, {seeds}"
     line += f", {len(run.excluded)} excluded" if run.excluded else ""
     listed = [(bad, called, as_sentence(text)) for bad, called, text in notices(run)]
-    return render_macro("header", run.name, line, about.id, listed, [*map(_card, run.verdicts.values())])
+    return render_macro("header", run.name, line, about.id, listed, [*map(_card, run.answers.values())])
 
 
-def _card(verdict: TargetVerdict) -> dict[str, str]:
-    n, failed = len(verdict.compared), len(verdict.failed)
-    cleared = f"clears {n - failed} of {n} controls" if n else "no control applies"
-    text = verdict.finding if verdict.asked else cleared if verdict.score else NOT_COMPARED
+def _card(found: TargetAnswers) -> dict[str, str]:
+    word = found.problem.answer if found.problem else "not estimable"
     return {
-        "target": verdict.target,
-        "metric": verdict.title,
-        "value": format_score(verdict.score, missing="\N{EM DASH}", interval=False),
-        "interval": format_interval(verdict.score, "{} to {}") if verdict.score else "not estimable",
-        "verdict": text,
+        "target": found.target,
+        "metric": found.title,
+        "value": format_score(found.score, ".2f", missing="\N{EM DASH}", interval=False),
+        "interval": format_interval(found.score, "{} to {}", ".2f") if found.score else word,
+        "answers": "; ".join(f"{each.text.removesuffix('?')}: {each.answer}" for each in found.answers),
     }
 
 

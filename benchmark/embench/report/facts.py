@@ -28,10 +28,11 @@ from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.scores import Scores
 from embench.records.wording import bare_name, format_value, in_words, join_with_and, method_name
+from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.common import recorded_targets
+from embench.statistics.form import ResultForm, result_forms
 from embench.statistics.joined import Joined, join
 from embench.statistics.rater_agreement import describe_raters, raters_in_words
-from embench.statistics.verdict import TargetVerdict, verdicts
 from embench.store import Store
 
 NO_LABELS = Undefined("this record has no labels, because the labels of the dataset are not public")
@@ -189,9 +190,14 @@ class RunFacts:
         return sealed_audit(found) if found and self.sealed else found
 
     @cached_property
-    def verdicts(self) -> dict[str, TargetVerdict]:
-        """Target -> the verdict on it."""
-        return verdicts(self.record.run, self.scores)
+    def answers(self) -> dict[str, TargetAnswers]:
+        """Target -> the answers to each question."""
+        return answers_of(self.record.run, self.scores)
+
+    @cached_property
+    def forms(self) -> dict[str, ResultForm]:
+        """Target -> the result in words, as every screen prints it."""
+        return result_forms(self.record.run, self.scores)
 
     @property
     def without_prediction(self) -> str:
@@ -204,7 +210,7 @@ class RunFacts:
         seeds."""
         return sum(self.scores.get("absent", {}).values())
 
-    def shown(self, head: TargetVerdict) -> list[str]:
+    def shown(self, head: TargetAnswers) -> list[str]:
         """The controls that apply to a target, whether or not the method is compared with them; not what is made by the
         method itself, which reads signals."""
         applied = (control.name for control in self.scores.controls(head.target) if not control.reason)

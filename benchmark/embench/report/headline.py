@@ -1,4 +1,4 @@
-"""The headline against every control, the subjects one by one, and all scores."""
+"""The primary metric beside the confound-only models, the subjects one by one, and all scores."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 from embench.records.scores import Gap, Score
 from embench.records.wording import (
-    format_coverage,
     format_figure,
     format_score,
     is_by_construction,
-    join_with_and,
 )
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter, score_bars
 from embench.report.facts import RunFacts
 from embench.report.page import (
     SectionBody,
-    as_sentence,
     figure_row,
     figure_with_table,
     html_table,
@@ -34,22 +31,26 @@ from embench.report.page import (
     render_macro,
     with_reasons,
 )
-from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import estimate
+from embench.statistics.form import as_html
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 from embench.statistics.metrics import metric_facts
+from embench.vocabulary import label
 
 HEADLINE_WIDTH = 520.0
 
 
 def headline_section(run: RunFacts) -> SectionBody | Undefined:
-    """The section that compares the headline with every control. What holds of all targets stands once, at its end."""
-    drawings = {target.name: _controls(run, target) for target in run.targets}
+    """The section with the result in words, and with the primary metric beside the confound-only models. Remarks that
+    hold of all targets stand once, at its end."""
+    drawings = {target.name: _drawing(run, target) for target in run.targets}
     texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
     own = {
-        name: drawn + join_parts(paragraph(text) for text in texts if text not in shared)
+        name: Markup(as_html(run.forms[name], every=True))  # noqa: S704  as `as_html` escaped it
+        + drawn
+        + join_parts(paragraph(text) for text in texts if text not in shared)
         for name, (drawn, texts) in drawings.items()
     }
     body = join_named(own)
@@ -58,19 +59,12 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     return replace(body, shown=join_parts([body.shown, *map(paragraph, shared), _exploratory(run)]))
 
 
-def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
-    """The drawing of a target, and sentences."""
+def _drawing(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
+    """The drawing of a target, and remarks on it."""
     scores, name = run.scores, target.name
-    verdict = run.verdicts[name]
-    metric, model = verdict.metric, verdict.score
-    first, *others = verdict.sentences
-    beside = [
-        as_sentence(f"the method {text}" if text.startswith(("adds ", "is not shown ")) else text)
-        for text in [*others, format_coverage(scores.coverage(name))]
-        if text
-    ]
+    metric, model = run.answers[name].metric, run.answers[name].score
     if model is None:
-        return Markup(), [as_sentence(first), *beside]
+        return Markup(), []
     applied: dict[str, Score] = {}
     gaps: dict[str, Gap] = {}
     silent: dict[str, str] = {}
@@ -85,15 +79,12 @@ def _controls(run: RunFacts, target: Target) -> tuple[Markup, list[str]]:
     figures = [_headlines(run, name, metric, {"model": model, **applied}, height)]
     if gaps:
         figures.append(_differences(run, name, metric, gaps, height))
-    extra = [control for control in applied if control in NOT_TO_CLEAR]
     notes = [
-        f"Controls that do not apply: {with_reasons(silent)}." if silent else "",
-        f"Shown for comparison, and not to be cleared: {', '.join(extra)}." if extra and not verdict.asked else "",
-        _by_construction(metric, applied),
-        f"Excluded from the headline: {'; '.join(model.left_out)}." if model.left_out else "",
+        f"Models without a physiological signal that do not apply: {with_reasons(silent)}." if silent else "",
+        f"Excluded from the primary metric: {'; '.join(model.left_out)}." if model.left_out else "",
         run.raters(target),
     ]
-    return figure_row(figures), [*filter(None, notes), *beside]
+    return figure_row(figures), [*filter(None, notes)]
 
 
 def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Score], height: float) -> Markup:
@@ -104,13 +95,16 @@ def _headlines(run: RunFacts, target: str, metric: str, scores: Mapping[str, Sco
     for k, score in enumerate(scores.values()):
         look: dict[str, Any] = {"colour": "muted", "symbol": "diamond"} if k else {"colour": 0, "symbol": "circle"}
         marks.append(score_bars([k], [score], across=True, **look))
-    panel = Panel(f"{metric}: model and controls", marks, Axis(metric), Axis(names=list(scores)), height)
-    listed = ", ".join(f"{method} {format_figure(score.mean)}" for method, score in scores.items())
+    title = metric_facts(metric).title
+    names = [label(method) if k else "the method" for k, method in enumerate(scores)]
+    panel = Panel(f"{title}: method and models without a signal", marks, Axis(title), Axis(names=names), height)
+    named = list(zip(names, scores.values(), strict=True))
+    listed = ", ".join(f"{name} {format_figure(score.mean)}" for name, score in named)
     about = f"With {run.level} intervals: {listed}."
     head = ("method", metric, "low", "high", "SD", "over", "subjects")
-    rows = [(method, s.mean, s.low, s.high, s.std, s.over, s.subjects) for method, s in scores.items()]
-    note = f"The headline with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
-    drawn = figure([panel], f"Headline {metric} of {target}", about, width=HEADLINE_WIDTH)
+    rows = [(name, s.mean, s.low, s.high, s.std, s.over, s.subjects) for name, s in named]
+    note = f"The primary metric with {run.level} intervals: {_OF_WHAT[str(next(iter(scores.values())).over)]}."
+    drawn = figure([panel], f"{title} of {target}", about, width=HEADLINE_WIDTH)
     return figure_with_table(drawn, head, rows, note)
 
 
@@ -120,33 +114,39 @@ def _differences(run: RunFacts, target: str, metric: str, gaps: Mapping[str, Gap
     for k, gap in enumerate(gaps.values()):
         symbol, colour = ("circle", 2) if gap.clears else ("square", 1)
         marks.append(score_bars([k], [gap.difference], across=True, symbol=symbol, colour=colour))
-    title, axis = "Model minus control, paired by subject", Axis(f"difference in {metric}")
-    panel = Panel(title, marks, axis, Axis(names=list(gaps)), height)
+    title = "Method minus model without a signal, paired by subject"
+    axis = Axis(f"difference in {metric_facts(metric).title}")
+    panel = Panel(title, marks, axis, Axis(names=[label(name) for name in gaps]), height)
     listed = ", ".join(
-        f"{control} {format_figure(gap.difference.mean, '+.3f')} {'cleared' if gap.clears else 'not cleared'}"
-        for control, gap in gaps.items()
+        f"{label(name)} {format_figure(gap.difference.mean, '+.3f')} {'better' if gap.clears else 'not shown'}"
+        for name, gap in gaps.items()
     )
-    called, about = f"Difference between the model and each control, {target}", f"With {run.level} intervals: {listed}."
+    called = f"Difference between the method and each model without a signal, {target}"
+    about = f"With {run.level} intervals: {listed}."
     side = "above" if metric_facts(metric).higher else "below"
-    rows = [(c, gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears) for c, gap in gaps.items()]
+    rows = [
+        (label(name), gap.difference.mean, gap.difference.low, gap.difference.high, gap.clears)
+        for name, gap in gaps.items()
+    ]
     return figure_with_table(
         figure([panel], called, about, width=HEADLINE_WIDTH),
-        ("control", "difference", "low", "high", "cleared"),
+        ("model without a signal", "difference", "low", "high", "method is better"),
         rows,
-        f"A control is cleared (circle) if the whole interval lies {side} 0. The interval allows for subjects who "
-        "train each other's models. Squares are controls that the model is not shown to be better than.",
+        f"The method is better (circle) if the whole interval lies {side} 0. The interval is corrected for the overlap "
+        "of training subjects. Squares mark models than which the method is not demonstrably better.",
     )
 
 
 def _exploratory(run: RunFacts) -> Markup:
-    """The method and the controls in the exploratory scores; nothing where there is none. A control with the same
-    scores on all targets stands once."""
-    targets = [name for name, verdict in run.verdicts.items() if verdict.exploratory]
-    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.verdicts[name].exploratory))
+    """The method and the confound-only models in the exploratory scores; nothing where there is none. A model with the
+    same scores on all targets stands once."""
+    targets = [name for name, found in run.answers.items() if found.exploratory]
+    metrics = list(dict.fromkeys(each.metric for name in targets for each in run.answers[name].exploratory))
     cells: dict[str, dict[str, tuple[str, ...]]] = {}  # method, target -> a cell for each score
     for name in targets:
         methods = {control.name: control.scores for control in run.scores.controls(name) if not control.reason}
-        for method, scores in {"model": run.scores.of(name), **methods}.items():
+        named = {label(method): scores for method, scores in methods.items()}
+        for method, scores in {"the method": run.scores.of(name), **named}.items():
             found = [scores.get(metric) for metric in metrics]
             if any(score and score.defined for score in found):
                 cells.setdefault(method, {})[name] = tuple(map(format_score, found))
@@ -158,16 +158,8 @@ def _exploratory(run: RunFacts) -> Markup:
             rows += [(f"{method}, {target}", *found) for target, found in row.items()]
     if not rows:
         return Markup()
-    return html_table(("method", *metrics), rows, "Exploratory scores: nothing is ranked or cleared by them.")
-
-
-def _by_construction(metric: str, controls: Mapping[str, Score]) -> str:
-    """A sentence on the controls that can't score anything else."""
-    fixed = [control for control, score in controls.items() if is_by_construction(score)]
-    if not fixed:
-        return ""
-    value = format_figure(controls[fixed[0]].mean)
-    return f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
+    titles = [metric_facts(metric).title for metric in metrics]
+    return html_table(("", *titles), rows, "Exploratory scores: no rank and no answer rests on them.")
 
 
 _OF_WHAT = {
@@ -211,10 +203,9 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     control, _ = run.scores.strongest(target.name, metric) or (None, None)
     theirs = _inside(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
-        marks.append(
-            scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=f"strongest control: {control}")
-        )
-        head.append(control)
+        strongest = f"strongest model without a signal: {label(control)}"
+        marks.append(scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=strongest))
+        head.append(label(control))
         columns.append(theirs[order])
     panel = Panel("", marks, Axis(metric), Axis("subject", names=names[order].tolist()), 15.0 * len(order))
     left_out = names[~np.isfinite(model)].tolist()
@@ -222,7 +213,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
     headline = run.scores.headlines[target.name]
     if control and theirs is not None and is_by_construction(run.scores.score(target.name, headline, control)):
-        note += f" {control} is at chance in the headline, which holds constant what it knows, and may be high here."
+        note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
     drawn = figure([panel], f"{metric} of each subject, {target.name}", note, width=HEADLINE_WIDTH)
@@ -250,7 +241,7 @@ def scores_section(run: RunFacts) -> Markup:
         rows = []
         undefined = {}
         for metric, score in sorted(run.scores.of(target.name).items(), key=lambda item: item[0] != headline):
-            name = f"{metric} (headline)" if metric == headline else metric
+            name = f"{metric} (primary)" if metric == headline else metric
             if not score.defined:
                 undefined[name] = score.undefined or "without a reason"
                 continue
@@ -263,10 +254,10 @@ def scores_section(run: RunFacts) -> Markup:
         table = html_table(heads[:width], [row[:width] for row in rows], caption) if rows else Markup()
         tables.append(table + (paragraph(f"Undefined: {with_reasons(undefined)}.") if undefined else Markup()))
     note = (
-        "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
-        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
-        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched); of values, those "
-        "of the same names with concordance in place of auroc do. The column "
-        "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
+        "Scores of folds are averaged over seeds, then over folds, and never pooled over folds. Matched metrics hold "
+        "constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and time "
+        "(auroc_crossed_time), or subject, time and length of the session (auroc_crossed_matched). Metrics of "
+        "continuous targets have concordance in place of auroc in their names. The column stimulus_mean is the score "
+        "of a model that uses only which stimulus was shown."
     )
     return paragraph(note) + (render_macro("columns", tables) if len(tables) > 1 else join_parts(tables))

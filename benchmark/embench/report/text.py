@@ -18,6 +18,7 @@ from embench.records.wording import (
     number_in_words,
 )
 from embench.texts import visible
+from embench.vocabulary import label
 
 NOT_RECORDED = "not recorded"
 _GOES_ON = re.compile(r"(?:[ \t]*\n[ \t]+)+")
@@ -64,6 +65,7 @@ _TEMPLATES.filters |= {
     "counted": counted,
     "figure": format_figure,
     "interval": format_interval,
+    "label": label,
     "emph": lambda text: rf"\emph{{{escape(text)}}}",
     "listed": lambda parts: join_with_and(list(parts)),
     "number": number_in_words,

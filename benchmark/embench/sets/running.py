@@ -24,10 +24,12 @@ from embench.runs import run as runner
 from embench.runs.tuning import tune
 from embench.sets.forecast import RowForecast
 from embench.sets.table import best_control
+from embench.statistics.answers import TargetAnswers
+from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
-from embench.statistics.verdict import TargetVerdict
 from embench.store import cache_root
 from embench.store.fingerprint import synthetic
+from embench.vocabulary import label
 
 TUNED = "-tuned"
 """The end of the name of a file that says why a row could not be tuned."""
@@ -96,7 +98,7 @@ def run_rows(
             again = command_of(vars(plan.request))
             write_text(file, f"{plan.method.title}\n{again}\n{end.label}: {end}\n")
         else:
-            line = "; ".join(_headline(end, verdict) for verdict in end.verdicts.values())
+            line = "; ".join(_scored(end, found) for found in end.answers.values())
             file.unlink(missing_ok=True)
         title = some[0].row.title if len(some) == 1 else titles[plan.id]
         told(f"{number} of {len(rows)}: {title}: {line}")
@@ -141,8 +143,11 @@ def _failure_file(plan: Plan, mark: str) -> Path:
     return plan.request.runs_folder / "failures" / f"{plan.id}{mark}.txt"
 
 
-def _headline(result: Result, verdict: TargetVerdict) -> str:
-    """The headline of a target beside the best control."""
-    name, best = verdict.shown, best_control(result, verdict.target, verdict.shown)
-    text = f"{verdict.target} {name} {format_score(result.scores.score(verdict.target, name), missing='not estimable')}"
-    return f"{text}, best control {format_figure(best.scores[name].mean)} ({best.name})" if best else text
+def _scored(result: Result, found: TargetAnswers) -> str:
+    """The primary metric of a target beside the best confound-only model."""
+    name, best = found.shown, best_control(result, found.target, found.shown)
+    score = format_score(result.scores.score(found.target, name), missing="not estimable")
+    text = f"{found.target}: {metric_facts(name).title} {score}"
+    if best is None:
+        return text
+    return f"{text}; best model without a signal {format_figure(best.scores[name].mean)} ({label(best.name)})"

@@ -3,7 +3,6 @@ them, and whether one's own are better, in a sentence."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -58,7 +57,7 @@ def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 row["metric"] if len(metrics) == 1 else "score": _text(row, ""),
                 "over the best baseline": _text(row, "over_baseline"),
                 "over its best control": _text(row, "over_control"),
-                "verdict": _NUISANCES.sub("", row.get("finding", "")),
+                "given time and movement": row.get("finding", ""),
                 "run": row.get("run", "").rpartition("-")[2],
             }
         )
@@ -118,10 +117,6 @@ def best_control(result: Result, target: str, metric: str) -> Control | None:
     return max(known, key=lambda control: _rank(control.scores[metric], metric), default=None)
 
 
-_NUISANCES = re.compile(r" to (clock and movement|the clock)\b")
-"""The end of a finding, which is the same in all rows of a board."""
-
-
 class _Panel(NamedTuple):
     """The runs of a protocol that have a target, each part best first."""
 
@@ -142,7 +137,7 @@ def _panels(results: Sequence[Result], own: Collection[str]) -> Iterator[_Panel]
         for target in result.scores.headlines:
             groups.setdefault((result.manifest["protocol"]["name"], target), {})[result.id] = result
     for (protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in own).verdicts[target].shown
+        metric = min(found.values(), key=lambda r: r.id not in own).answers[target].shown
         ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
         parts = [[r for r in ordered if (r.id in own) == is_own] for is_own in (True, False)]
         yield _Panel(protocol, target, metric, *parts)
@@ -183,7 +178,7 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
                 **panel._asdict(),
                 **_interval(result.scores.score(target, metric)),
                 **_interval(gap and gap.difference, "over_control"),
-                "finding": result.verdicts[target].finding,
+                "finding": result.answers[target].word("movement"),
                 "run": result.id,
                 "folder": str(result.folder),
                 "synthetic": result.synthetic,
@@ -207,7 +202,7 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
     """A sentence that answers if a method is better than the best baseline, and than the controls: whether it clears
     each, or where it is `asked` so, adds to clock and movement."""
-    verdict, name = result.verdicts[panel.target], _name(result)
+    found, name = result.answers[panel.target], _name(result)
     best = _name(panel.baselines[0]) if panel.baselines else ""
     if pair is None:
         first = "has no baseline beside it"
@@ -218,9 +213,9 @@ def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | Non
         if pair.better:
             verb = "is better than" if pair.better == pair.one else "is worse than"
         first = f"{verb} the best baseline, {best} ({format_score(pair.difference, '+.3f')}, {format_p(pair.holm)})"
-    failed, count = verdict.failed, len(verdict.compared)
-    if verdict.asked:
-        second = verdict.finding
+    failed, count = found.failed, len(found.compared)
+    if answer := found.answer("movement"):
+        second = f"its answer {answer.text.removesuffix('?')} is {answer.answer} ({answer.evidence})"
     elif failed:
         second = f"is not shown to be better than {len(failed)} of {count} controls ({', '.join(failed)})"
     else:

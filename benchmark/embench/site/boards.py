@@ -22,7 +22,6 @@ from embench.site.number_style import in_one_style
 from embench.site.pages import link
 from embench.statistics.many_rows import ManyRows
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import NOT_COMPARED, added_in_short
 
 EVIDENCE = {
     "self_reported": "published by its author; nobody else has run it",
@@ -215,10 +214,10 @@ def controls_text(row: Row) -> str:
     """Text on what a row adds, or on the controls that it is above."""
     if row.adds is not None:
         if row.adds.decides is None:
-            return added_in_short(row.adds)
+            return "not computed"
         return in_one_style(columns()["adds"].text(row))
     if not row.score:
-        return NOT_COMPARED
+        return "not compared: the primary metric cannot be estimated"
     if not row.controls:
         return "no control was scored"
     return columns()["controls"].text(row) + ("" if row.not_cleared else " controls")

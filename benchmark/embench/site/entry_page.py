@@ -24,8 +24,7 @@ from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
-from embench.records.scores import Score
-from embench.records.wording import format_share, format_value, is_by_construction
+from embench.records.wording import format_share, format_value
 from embench.report.axis_curves import describe_curve
 from embench.report.page import paragraph
 from embench.report.points import Curve
@@ -38,8 +37,8 @@ from embench.site.number_style import style_texts
 from embench.site.pages import render, write_page
 from embench.site.pairing import pairings
 from embench.statistics.calibration import calibration
+from embench.statistics.form import as_html, result_forms
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import verdicts
 
 COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
@@ -151,20 +150,13 @@ def _probabilities(entry: LeaderboardEntry, target: str, joined: JoinedEntries) 
 def _target(entry: LeaderboardEntry, target: str, curves: str) -> dict[str, Any]:
     headline = entry.scores.headlines[target]
     ordered = sorted(entry.scores.of(target).items(), key=lambda pair: (pair[0] != headline, not pair[1].defined))
-    controls: list[dict[str, Any]] = [
-        {"name": c.name, "score": c.scores.get(headline) or Score(undefined=c.why_undefined(headline)),
-         "fixed": is_by_construction(c.scores.get(headline)), "difference": c.gap}
-        for c in sorted(entry.scores.controls(target), key=lambda control: control.name)
-    ]  # fmt: skip
     about = {"name": target, "headline": headline, "headline_name": metric_facts(headline).title}
-    verdict = verdicts(entry.run.content(), entry.scores)[target]
+    form = result_forms(entry.run.content(), entry.scores)[target]
     return {
         **about,
-        "adds": verdict.adds_sentences,
-        "personal": verdict.personal,
+        "form": Markup(as_html(form, every=True)),  # noqa: S704  as `as_html` escaped it
         "scores": ordered,
-        "controls": controls,
-        "undefined": _repeated([score.undefined for _, score in ordered] + [c["score"].undefined for c in controls]),
+        "undefined": _repeated([score.undefined for _, score in ordered]),
         "probabilities": Markup(curves),  # noqa: S704  as `_probabilities` made it
     }
 

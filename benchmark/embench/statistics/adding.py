@@ -221,8 +221,8 @@ def _clocks(cohort: Cohort, studies: Mapping[int, Study]) -> dict[int, np.ndarra
 
 
 def _metric(scores: Scores, target: Target) -> str | Undefined:
-    """The score of what is left: the headline; where it can't be estimated, the score inside subjects, unless a clock
-    alone tells the label there."""
+    """The primary metric; undefined where it can't be estimated. No other score takes its place, since it alone holds
+    constant what the design confounds with the label."""
     headline = scores.headlines[target.name]
     if scores.score(target.name, headline):
         return headline
@@ -232,7 +232,7 @@ def _metric(scores: Scores, target: Target) -> str | Undefined:
         if known and known.mean >= CLOCK_TELLS_ALL:
             alone = f"in {within} the clock alone reaches {known.mean:.3f}"
             return Undefined(f"not estimable: {headline} can't be estimated, and {alone}")
-    return within
+    return Undefined(f"{headline} can't be estimated: {scores.why_undefined(target.name, headline)}")
 
 
 def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:

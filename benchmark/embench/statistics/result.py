@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,11 @@ from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.records.schema_1 import scoring_of, written_scores
 from embench.records.scores import Score, Scores
-from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
+from embench.statistics.answers import TargetAnswers, answers_of
 from embench.statistics.common import recorded_target
+from embench.statistics.form import ResultForm, as_html, lines, result_forms
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import TargetVerdict, verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from embench.statistics.calibration import Calibration
 
 _SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
+_WIDTH = 100
+"""Characters of a line of a printed result."""
 _COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "cleared", "undefined")
 
 
@@ -70,9 +72,14 @@ class Result:
         return read_record(self.folder)
 
     @cached_property
-    def verdicts(self) -> dict[str, TargetVerdict]:
-        """Target -> its headline with the verdict, and the other scores that can be seen."""
-        return verdicts(self.manifest, self.scores)
+    def answers(self) -> dict[str, TargetAnswers]:
+        """Target -> the answers to each question, with their evidence."""
+        return answers_of(self.manifest, self.scores)
+
+    @cached_property
+    def forms(self) -> dict[str, ResultForm]:
+        """Target -> the result in words, as it is printed."""
+        return result_forms(self.manifest, self.scores)
 
     @property
     def synthetic(self) -> bool:
@@ -153,7 +160,7 @@ class Result:
         construction is a dashed line.
 
         Args:
-            target: by default the first. metric: by default the target's headline.
+            target: by default the first. metric: by default the target's primary metric.
             ax: axes of matplotlib to draw on; by default new ones.
 
         Returns:
@@ -166,7 +173,7 @@ class Result:
 
         target = self._target(target)
         own = self.scores.of(target)
-        metric = metric or self.verdicts[target].shown
+        metric = metric or self.answers[target].shown
         if metric not in own:
             hint = did_you_mean(metric, own)
             raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
@@ -178,34 +185,16 @@ class Result:
         return ax
 
     def __repr__(self) -> str:
-        lines = [
-            f"Result {self.id}",
-            *(f"  {told.target}: {line}" for told in self.verdicts.values() for line in told.sentences),
-        ]
-        return "\n".join([*lines, *([f"  {_SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
+        parts = [f"Result {self.id}", *("\n".join(lines(form, _WIDTH)) for form in self.forms.values())]
+        return "\n\n".join([*parts, *([_SYNTHETIC] if self.synthetic else []), f"files: {self.folder}"])
 
     def _repr_html_(self) -> str:
-        """The verdict on every target, and the scores of the method and the controls, for a notebook."""
+        """The result on every target, for a notebook."""
         from html import escape
 
-        parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
-        for told in self.verdicts.values():
-            shown: dict[str, Callable[..., str]] = {told.metric: format_control} if told.score else {}
-            shown |= {each.metric: format_score for each in told.exploratory}
-            last = [] if told.asked else ["cleared"]
-            own = (format_score(self.scores.score(told.target, name)) for name in shown)
-            rows = [[MODEL, *own, *("" for _ in last)]]
-            for control in self.scores.controls(told.target):
-                if not control.reason:
-                    cleared = ("yes" if control.gap.clears else "no") if control.gap and told.score else ""
-                    cells = [as_text(control.scores.get(name)) for name, as_text in shown.items()]
-                    rows.append([control.name, *cells, *(cleared for _ in last)])
-            body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", *shown, *last))
-            parts.append(f"<p>{escape(told.target)}: {escape(told.sentences[0])}</p>")
-            parts.append(f"<table><tr>{heads}</tr>{body}</table>")
-            parts += [f"<p>{escape(line)}</p>" for line in told.sentences[1:]]
-        return "".join([*parts, f"<p>files: <code>{escape(str(self.folder))}</code></p>"])
+        title = f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"
+        files = f"<p>files: <code>{escape(str(self.folder))}</code></p>"
+        return "".join([title, *map(as_html, self.forms.values()), files])
 
     def _target(self, name: str | None) -> str:
         """The target of this name, by default the first. Raises UsageError where there is none."""

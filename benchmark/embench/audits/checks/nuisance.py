@@ -18,7 +18,6 @@ from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
 from embench.records.schema_1 import with_people
 from embench.records.scores import Adds
-from embench.statistics.verdict import added_in_short
 
 MAX_EXPLAINED_IN_CLASS = 0.5
 """Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
@@ -193,7 +192,8 @@ def _adds(adds: Mapping[str, Adds]) -> CheckResult:
     figures = {target: found.decides.model_dump(mode="json") for target, found in adds.items() if found.decides}
     if not nothing:
         return CheckResult(figures)
-    told = "; ".join(f"on {target}, the method {added_in_short(adds[target])}" for target in nothing)
+    beside = {target: "clock and movement" if adds[target].movement else "the clock" for target in nothing}
+    told = "; ".join(f"on {target}, the method is not shown to add to {beside[target]}" for target in nothing)
     todo = "do not present this score as evidence of a physiological effect"
     return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
 

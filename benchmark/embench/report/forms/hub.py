@@ -18,8 +18,8 @@ from embench.leaderboard.sections import BoardSection
 from embench.records.record import Record
 from embench.records.wording import counted, format_interval, in_words
 from embench.report.facts import RunFacts
+from embench.statistics.answers import TargetAnswers
 from embench.statistics.metrics import metric_facts
-from embench.statistics.verdict import TargetVerdict
 
 FRAMEWORK = "embench"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -35,11 +35,11 @@ def hub_results(records: Sequence[Record], benchmark: str) -> str:
         UsageError: `benchmark` is no such name. CheckFailed: a run has nothing to submit, with the reason.
     """
     _check_repository(benchmark)
-    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.verdicts.values()]
+    results = [_result(run, head, benchmark) for run in map(RunFacts, records) for head in run.answers.values()]
     return yaml.safe_dump(results, sort_keys=False, allow_unicode=True, width=1000)
 
 
-def _result(run: RunFacts, head: TargetVerdict, benchmark: str) -> dict[str, Any]:
+def _result(run: RunFacts, head: TargetAnswers, benchmark: str) -> dict[str, Any]:
     about, score = run.manifest, head.score
     reasons = {
         "its data are synthetic": run.synthetic,

@@ -21,32 +21,36 @@ def reforms_checklist(folder: Path, record: Record) -> str:
     """The checklist as Markdown. Raises DataError where the run's audit is damaged."""
     run = RunFacts(record, Path(folder))
     about, rules = run.manifest, run.label_rules
-    ranked = {head.metric for head in run.verdicts.values()}
-    others = {metric for head in run.verdicts.values() for metric in run.scores.of(head.target)} - ranked
+    ranked = {head.metric for head in run.answers.values()}
+    others = {metric for head in run.answers.values() for metric in run.scores.of(head.target)} - ranked
     findings = run.audit["findings"] if run.audit else []
     return render_text(
         "reforms.md",
         run=run,
         codes=[f"{part}: {recipe['code']}" for part, recipe in run.parts.items() if "code" in recipe],
         labels=[f"{target}: {rule}" for target, rule in rules.items()],
-        outcomes=[f"{in_words(h.target)} ({rules.get(h.target, NOT_RECORDED)})" for h in run.verdicts.values()],
+        outcomes=[f"{in_words(h.target)} ({rules.get(h.target, NOT_RECORDED)})" for h in run.answers.values()],
         frequencies=_frequencies(run),
         added=describe_added_modalities(record.run),
         dropped=sum(map(len, about.dropped.values())),
         encoders=[f"{modality}: {bare_name(name)}" for modality, name in about.method.encoders.items()],
         selection=_selection(run),
-        asked=any(head.asked for head in run.verdicts.values()),
+        asked=any(head.adds for head in run.answers.values()),
         baselines=_baselines(run),
-        adds=[f"of {in_words(head.target)}, it {head.finding}" for head in run.verdicts.values() if head.adds],
-        gains=[sentence for head in run.verdicts.values() for sentence in head.personal],
+        answers=[
+            f"{in_words(head.target)}, {answer.text.removesuffix('?')}: {answer.answer} ({answer.evidence})"
+            for head in run.answers.values()
+            for answer in head.answers
+        ],
+        gains=[sentence for head in run.answers.values() for sentence in head.personal],
         findings=[f"{found['severity']}: {found['what']}" for found in findings if found["severity"] != "note"],
-        headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.verdicts.values()],
+        headlines=[f"{head.title} (of {in_words(head.target)})" for head in run.answers.values()],
         others=[metric_facts(metric).title for metric in sorted(others)],
         scored=[
             f"{head.title} of {in_words(head.target)} {format_score(head.score)}"
             if head.score
-            else f"{in_words(head.target)}: {'. '.join(head.sentences)}"
-            for head in run.verdicts.values()
+            else f"{in_words(head.target)}: {head.problem.reason.removesuffix('.') if head.problem else head.why}"
+            for head in run.answers.values()
         ],
     )
 
@@ -70,15 +74,15 @@ def _selection(run: RunFacts) -> list[str]:
 
 
 def _baselines(run: RunFacts) -> list[str]:
-    """Each control with its score, and the verdict where methods are asked to lie above it."""
+    """Each confound-only model with its score, and where they were compared in pairs, whether the method is better."""
     texts = []
-    for head in run.verdicts.values():
-        for control in run.scores.controls(head.target) if head.asked else ():
+    for head in run.answers.values():
+        for control in run.scores.controls(head.target) if not head.compared else ():
             if not control.reason and control.name not in MADE_BY_METHOD:
                 score = format_control(control.scores.get(head.metric), missing="undefined")
                 texts.append(f"{in_words(control.name)} {score}")
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
-            verdict = "not cleared" if control.name in head.failed else "cleared"
-            texts.append(f"{in_words(control.name)} {score} ({verdict})")
+            better = "not shown to be worse" if control.name in head.failed else "worse than the method"
+            texts.append(f"{in_words(control.name)} {score} ({better})")
     return texts

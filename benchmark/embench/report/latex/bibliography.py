@@ -136,7 +136,7 @@ def cited_papers(records: Sequence[Record]) -> list[Paper]:
             found.setdefault(paper.key, paper)
         keys = [paper_of(kind, name) for kind, name in run.plugins]
         keys += [paper_of_protocol(run.manifest.protocol.name)]
-        keys += [paper_of("metric", head.metric) for head in run.verdicts.values()]
+        keys += [paper_of("metric", head.metric) for head in run.answers.values()]
         for key in [*keys, intervals_paper(run)]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])

@@ -26,7 +26,6 @@ from embench.report.text import cite, code, escape, render_text
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.statistics.joined import unit_length
 from embench.statistics.metrics import CONDITIONED_FACTS, metric_facts
-from embench.statistics.verdict import TargetVerdict
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 """Wording for records made before intervals came from the jackknife, which give the number of replicates."""
@@ -51,7 +50,6 @@ def methods_section(records: Sequence[Record]) -> str:
         controls=_controls,
         dataset_key=_dataset_key,
         headline=_headline,
-        judged=_judged,
         left_out=_left_out,
         paper_of=bibliography.paper_of,
         paper_of_protocol=bibliography.paper_of_protocol,
@@ -68,7 +66,7 @@ def _predicted(run: RunFacts) -> list[str]:
     rules = {rule.name: rule for rule in run.manifest.card.label_rules}
     units, target, method = (run.record.predictions[name] for name in ("unit", "target", "method"))
     texts = []
-    for head in run.verdicts.values():
+    for head in run.answers.values():
         ids = np.unique(units[(method == MODEL) & (target == head.target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
@@ -105,7 +103,7 @@ def _left_out(run: RunFacts) -> str:
 
 
 def _headline(run: RunFacts, metric: str) -> str:
-    """A clause on what a headline measures and how its interval is made."""
+    """A clause on what a primary metric measures and how its interval is made."""
     facts = metric_facts(metric)
     what = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
     what = f"the {what.removeprefix('The ')}" if what.startswith("The ") else what
@@ -118,33 +116,20 @@ def _headline(run: RunFacts, metric: str) -> str:
 
 
 def _controls(some: Sequence[RunFacts]) -> list[str]:
-    """The controls that methods are compared with."""
-    heads = [head for run in some for head in run.verdicts.values() if not head.asked]
+    """The confound-only models that methods are compared with in pairs."""
+    heads = [head for run in some for head in run.answers.values()]
     return sorted({control.name for head in heads for control in head.compared})
 
 
 def _better(some: Sequence[RunFacts]) -> str:
-    """The side of 0 on which differences of the headlines favour the first."""
-    facts = [metric_facts(head.metric) for run in some for head in run.verdicts.values()]
+    """The side of 0 on which differences of the primary metric favour the first."""
+    facts = [metric_facts(head.metric) for run in some for head in run.answers.values()]
     return join_with_and(sorted({"above" if each.higher else "below" for each in facts}))
 
 
 def _shown(some: Sequence[RunFacts]) -> list[str]:
-    """The controls that stand beside methods which are judged by what they add."""
-    return sorted({name for run in some for head in run.verdicts.values() if head.adds for name in run.shown(head)})
-
-
-def _judged(run: RunFacts, head: TargetVerdict) -> str:
-    """A clause on what a method is shown to add, or to be better than."""
-    if head.adds and head.adds.decides:
-        return f"it {head.adds_sentences[0]}"
-    if head.asked:
-        return head.adds_sentences[0] if head.adds else "what it adds to clock and movement is not asked"
-    if head.failed:
-        return f"it is not shown to be better than {join_with_and([in_words(name) for name in head.failed])}"
-    if head.compared:
-        return "it clears all controls"
-    return "it was compared with no control" if run.shown(head) else "no control applies"
+    """The confound-only models beside methods whose scores are adjusted for confounds."""
+    return sorted({name for run in some for head in run.answers.values() if head.adds for name in run.shown(head)})
 
 
 def _sources(run: RunFacts) -> list[str]:

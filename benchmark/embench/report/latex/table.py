@@ -8,13 +8,13 @@ from embench.errors import UsageError
 from embench.records import cost
 from embench.records.record import Record
 from embench.records.scores import Score
-from embench.records.wording import format_control, format_score, in_words, join_with_and
+from embench.records.wording import format_control, format_score
 from embench.registry.naming import did_you_mean
 from embench.report.facts import RunFacts
 from embench.report.text import escape, render_text
 from embench.statistics.metrics import metric_facts
 from embench.statistics.personal import COMPARED
-from embench.statistics.verdict import NOT_COMPARED
+from embench.vocabulary import label
 
 DEFAULT_COLUMNS = (
     *("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy"),
@@ -25,29 +25,16 @@ runs differ in them, and in the caption where they don't. As wide as a page of a
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
-_FAILED, _NOT_COMPARED, _NOT_ADDED, _NOT_ASKED = r"\textdagger", r"\textdaggerdbl", r"\textsection", r"\textparagraph"
-_MARKS = {
-    _FAILED: "not shown to be better than every control",
-    _NOT_COMPARED: NOT_COMPARED,
-    _NOT_ADDED: "not shown to add to clock and movement",
-    _NOT_ASKED: "what it adds to clock and movement can't be estimated",
-}
-_LEVELS = {
-    "local": r"the time since the start and movement within ten minutes (level \texttt{local})",
-    "full": "the time since the start, movement within ten minutes and clocks that a whole session's movement sets "
-    r"(level \texttt{full})",
-    "": "the time since the start alone, as movement was not recorded",
-}
-"""Nuisances held constant at the level that decides what a row adds; the last where there is no accelerometer."""
+_ANSWERS = {"chance": "above chance", "movement": "given time and movement", "protocol_phase": "given protocol phase"}
+"""Question -> the head of its column; one that no run of a table is asked has none."""
 
 
 def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
-    """All tables of some runs. A run that is not shown to be better than every control has a dagger, and a
-    double one where its headline can't be estimated.
+    """All tables of some runs, with the answers to whether scores are associated with the label.
 
     Args:
-        columns: those besides method and headline: `subjects`, `seeds`, metrics of the runs, and `time`, `parameters`,
-            `flops`, `memory`, `energy`; by default those of `DEFAULT_COLUMNS`.
+        columns: those besides method, primary metric and answers: `subjects`, `seeds`, metrics of the runs, `time`,
+            `parameters`, `flops`, `memory`, `energy`; by default those of `DEFAULT_COLUMNS`.
 
     Raises:
         UsageError: a column is none of these.
@@ -81,54 +68,41 @@ def _table(target: str, runs: Sequence[RunFacts], columns: Sequence[str] | None)
     counts = [name for name in _COUNTS if name in chosen]
     shown = [headline, *(name for name in chosen if name not in (*_COUNTS, headline))]
     facts = [metric_facts(name) for name in shown if name not in _COSTS]
-    rows, marks = [], {run.manifest.id: _mark(run, target) for run in runs}
+    asked = [name for name in _ANSWERS if any(run.answers[target].answer(name) for run in runs)]
+    rows = []
     for run in runs:
-        mark = rf"\textsuperscript{{{marks[run.manifest.id]}}}" if marks[run.manifest.id] else ""
-        about = [escape(run.row_name) + mark, *(str(_counts(run)[name]) for name in counts)]
-        rows.append([*about, *_scores(run.scores.of(target), shown, format_score, run.costs)])
+        about = [escape(run.row_name), *(str(_counts(run)[name]) for name in counts)]
+        first, *others = _scores(run.scores.of(target), shown, format_score, run.costs)
+        words = [escape(run.answers[target].word(name)) for name in asked]
+        rows.append([*about, first, *words, *others])
+    heads = [_COSTS.get(name) or metric_facts(name).short for name in shown]
     largest = max(runs, key=lambda run: tuple(_counts(run).values()))
-    controls = [
-        [
-            rf"\emph{{{escape(in_words(control.name))}}}",
-            *(str(_counts(largest)[name]) for name in counts),
-            *_scores(control.scores, shown, format_control, {}),
-        ]
-        for control in largest.scores.controls(target)
-        if not control.reason and control.name not in COMPARED
-    ]
+    controls = []
+    for control in largest.scores.controls(target):
+        if not control.reason and control.name not in COMPARED:
+            first, *others = _scores(control.scores, shown, format_control, {})
+            about = [rf"\emph{{{escape(label(control.name))}}}", *(str(_counts(largest)[name]) for name in counts)]
+            controls.append([*about, first, *("" for _ in asked), *others])
     return render_text(
         "table.tex",
         run=runs[0],
         target=target,
         counts=counts,
         **_counts(runs[0]),
-        heads=["method", *counts, *(_COSTS.get(name) or metric_facts(name).short for name in shown)],
+        heads=["method", *counts, heads[0], *(_ANSWERS[name] for name in asked), *heads[1:]],
         named=[rf"\emph{{{escape(each.short)}}}: {escape(each.title)}" for each in facts if each.short != each.title],
         synthetic=any(run.synthetic for run in runs),
         dev=any(run.manifest.dev for run in runs),
-        notes=[
-            *(f"{mark}: {escape(note)}" for mark, note in _MARKS.items() if mark in marks.values()),
-            *_levels(runs, target),
-        ],
+        about=_caption(runs, target),
         rows=rows,
         controls=controls,
     )
 
 
-def _levels(runs: Sequence[RunFacts], target: str) -> list[str]:
-    """A note on the level at which each row is asked what it adds; none where no row is asked."""
-    by_level: dict[str, list[str]] = {}
-    for run in runs:
-        adds = run.verdicts[target].adds
-        if adds and adds.decides:
-            level = adds.judged if adds.movement else ""
-            by_level.setdefault(_LEVELS[level], []).append(escape(run.row_name))
-    if not by_level:
-        return []
-    if len(by_level) == 1:
-        return [f"What a row adds is asked beyond {next(iter(by_level))}"]
-    parts = (f"{join_with_and(list(dict.fromkeys(names)))} beyond {level}" for level, names in sorted(by_level.items()))
-    return [f"What a row adds is asked of {'; of '.join(parts)}"]
+def _caption(runs: Sequence[RunFacts], target: str) -> str:
+    """Sentences of a caption: the result of a single run, or what the primary metric of several compares."""
+    form = runs[0].forms[target]
+    return escape(form.sentence if len(runs) == 1 else form.explanation)
 
 
 def _default(runs: Sequence[RunFacts], target: str) -> list[str]:
@@ -140,7 +114,7 @@ def _default(runs: Sequence[RunFacts], target: str) -> list[str]:
 def _scores(
     scores: Mapping[str, Score], shown: Sequence[str], headline: Callable[..., str], costs: Mapping[str, str]
 ) -> list[str]:
-    """The headline, first of those `shown`, with its interval; the others without, and costs where they are known."""
+    """The primary metric, first of those `shown`, with its interval; the others without, and known costs."""
     cells = [headline(scores.get(shown[0]), missing=EN_DASH)]
     for name in shown[1:]:
         if name in _COSTS:
@@ -152,15 +126,3 @@ def _scores(
 
 def _counts(run: RunFacts) -> dict[str, int]:
     return {"subjects": run.manifest.cohort.size, "seeds": len(run.manifest.seeds)}
-
-
-def _mark(run: RunFacts, target: str) -> str:
-    """The mark of a run that is not shown to be better than every control, or to add to them; empty where it is."""
-    verdict = run.verdicts[target]
-    if verdict.asked:
-        if verdict.adds and verdict.adds.undefined:
-            return _NOT_ASKED
-        return _NOT_ADDED if verdict.fails else ""
-    if verdict.score is None:
-        return _NOT_COMPARED
-    return _FAILED if verdict.failed or not verdict.compared else ""

@@ -1,0 +1,447 @@
+"""Whether a method's scores are associated with the label: the answers to each question, with their evidence.
+
+Nine answers, no others (`ANSWERS`). An answer rests on an interval, never on a point; it is *too few data* or *cannot
+be told* where the primary metric, which holds constant what the design confounds with the label, cannot be estimated.
+`statistics/form.py` prints them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from embench.interfaces.recording import names_in
+from embench.protocols import Design
+from embench.records.personal_words import gain_sentences
+from embench.records.scores import Adds, AddsAt, Control, Score, Scores
+from embench.records.wording import inside_subjects, join_with_and
+from embench.statistics.adds import CLOCK_TELLS_ALL, SHARE_LEFT
+from embench.statistics.metrics import metric_facts
+
+AnswerWord = Literal[
+    "yes",
+    "not shown",
+    "no larger than δ",
+    "reversed",
+    "held constant",
+    "excluded by design",
+    "cannot be told",
+    "too few data",
+    "not computed",
+]
+NEAR_BOUND = 0.01
+"""An answer is borderline where the lower end of its interval is at most so far from the null value."""
+_HELD: Mapping[str, tuple[str, str]] = {
+    "crossed_matched": ("given the time since the start?", "by the metric, to about 0.02"),
+    "crossed_time": ("given the time since the start?", "by the metric"),
+    "crossed": ("given the stimulus?", "by the metric"),
+    "crossed_moment": ("given the moment of the stimulus?", "by the metric"),
+}
+"""Kind of primary metric -> the question that its comparisons answer, and how well."""
+_BESIDE = {
+    "emg": "muscle activity (EMG)",
+    "eog": "eye movement (EOG)",
+    "resp": "breathing",
+    "eeg": "eyes and muscles (EEG)",
+}
+"""Modality that the adjustment covers besides acceleration -> what it shows."""
+_EXPLORATORY: Mapping[Design, Mapping[str, str]] = {
+    "fixed_order": {
+        "auroc_crossed_matched": "movement",
+        "auroc_within": "time and movement",
+        "concordance_within": "time and movement",
+    },
+    "shared_stimuli": {
+        "auroc_crossed": "time and movement",
+        "auroc_within": "the stimulus, time and movement",
+        "concordance_crossed": "the moment of the stimulus, time and movement",
+        "concordance_within": "the stimulus, time and movement",
+    },
+    "free": {"auroc_within": "time and movement"},
+}
+"""Design -> the exploratory scores, and what each does not hold constant. The design alone decides. They rank nothing,
+and no answer rests on them."""
+_TOO_FEW = re.compile(r"not estimable: (\d+) (quadruples|pairs of units) of (\d+) subjects; at least (\d+) of (\d+)")
+_TOO_FEW_MATCHED = re.compile(
+    r"not estimable: (\d+) subjects have a partner whose session is of like length, in (\d+) pairs and (\d+) "
+    r"quadruples; (\d+), (\d+) and (\d+)"
+)
+_MOST_SEEDS = 10
+"""Partitions that a protocol offers."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question.
+
+    Args:
+        question: its id: `chance`, `held`, `models`, `movement`, `protocol_phase`, or any other of a later rule.
+        text: the question as printed, after "Is the score associated with the label".
+        answer: one of the nine. `evidence`: an effect with its interval, or the reason.
+        effect: the number that decides; None where there is none.
+    """
+
+    question: str
+    text: str
+    answer: AnswerWord
+    evidence: str
+    effect: Score | None = None
+
+
+@dataclass(frozen=True)
+class Unanswerable:
+    """Why a target has no primary metric.
+
+    Args:
+        answer: *cannot be told* where the design is the reason, *too few data* where more data would do.
+        reason: sentences. `remedy`: a sentence and a command; empty where there is none.
+    """
+
+    answer: Literal["cannot be told", "too few data", "not computed"]
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Exploratory:
+    """A score besides the primary metric. `varies`: what it does not hold constant; `control`: the confound-only model
+    with the highest such score, the first by name of equals, and its score; None where none has one."""
+
+    metric: str
+    score: Score
+    varies: str
+    control: tuple[str, Score] | None
+
+
+@dataclass(frozen=True)
+class TargetAnswers:
+    """What a run shows on one target.
+
+    Args:
+        metric: the primary metric. `score`: None where it is undefined, for the reason `why`; then `problem` says what
+            that means.
+        answers: one a question, in the order of printing.
+        models: the confound-only models that apply. `compared`: those with a paired difference of the primary metric.
+        exploratory: other scores that this design allows.
+        adds: the recorded confound analysis; None where the protocol does not ask for it, or it was not computed.
+        personal: the gain from calibration data, in sentences.
+        reads_session: whether the method reads the test subject's whole session. `reads`: its modalities.
+        borderline: which answers have an interval that ends within `NEAR_BOUND` of the null value.
+    """
+
+    target: str
+    metric: str
+    score: Score | None
+    why: str
+    problem: Unanswerable | None
+    answers: tuple[Answer, ...]
+    models: tuple[Control, ...]
+    compared: tuple[Control, ...]
+    exploratory: tuple[Exploratory, ...]
+    adds: Adds | None = None
+    personal: tuple[str, ...] = ()
+    reads_session: bool = False
+    reads: tuple[str, ...] = ()
+    borderline: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The score to draw: the primary metric, or the first exploratory score where it is undefined."""
+        return self.metric if self.score or not self.exploratory else self.exploratory[0].metric
+
+    @property
+    def title(self) -> str:
+        """The display name of the primary metric."""
+        return metric_facts(self.metric).title
+
+    @property
+    def failed(self) -> list[str]:
+        """The confound-only models that the method is not shown to be better than."""
+        return [control.name for control in self.compared if control.gap and not control.gap.clears]
+
+    def answer(self, question: str) -> Answer | None:
+        """The answer to a question, by its id; None where it is not asked."""
+        return next((each for each in self.answers if each.question == question), None)
+
+    def word(self, question: str) -> str:
+        """The answer in a table's cell; a dash where the question is not asked."""
+        found = self.answer(question)
+        return found.answer if found else "—"
+
+
+def answers_of(run: Mapping[str, Any], scores: Scores) -> dict[str, TargetAnswers]:
+    """Target -> the answers, of a run whose run.yaml has the content `run`."""
+    design = design_of(run["cohort"].get("design"), fixed_order=run.get("card", {}).get("fixed_order", False))
+    asked = run.get("protocol", {}).get("rules", {}).get("scoring") == 3
+    # How the signals behind a file of predictions were normalised is not known.
+    reads_session = run.get("target_access") == "unlabelled" and not run.get("outside")
+    reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in names_in(each))
+    seeds = len(run.get("seeds") or ()) or 1
+    found = {}
+    for target, metric in scores.headlines.items():
+        score, adds = scores.score(target, metric), scores.adds(target)
+        problem = None if score else unanswerable(scores, target, run["cohort"].get("subjects"), seeds)
+        models = tuple(control for control in scores.controls(target) if not control.reason)
+        found[target] = TargetAnswers(
+            target=target,
+            metric=metric,
+            score=score,
+            why=scores.why_undefined(target, metric),
+            problem=problem,
+            answers=tuple(_answers(scores, target, asked=asked, problem=problem)),
+            models=models,
+            compared=tuple(scores.compared(target)),
+            exploratory=tuple(_exploratory(scores, target, design)),
+            adds=adds,
+            personal=tuple(gain_sentences(scores, target, run.get("given"))),
+            reads_session=reads_session,
+            reads=reads,
+            borderline=tuple(borderline(scores, target)) if asked else (),
+        )
+    return found
+
+
+def _exploratory(scores: Scores, target: str, design: Design | None) -> Iterator[Exploratory]:
+    for name, varies in _EXPLORATORY[design].items() if design else ():
+        if name != scores.headlines[target] and (score := scores.score(target, name)):
+            yield Exploratory(name, score, varies, scores.strongest(target, name))
+
+
+def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable | None) -> Iterator[Answer]:
+    metric = scores.headlines[target]
+    score, facts = scores.score(target, metric), metric_facts(metric)
+    if problem or score is None:
+        word, why = (problem.answer, "see above") if problem else ("not computed", "")
+        yield Answer("chance", "more than by chance?", word, why)
+        if asked:
+            yield Answer("movement", "given time and movement within 10 min?", word, why)
+        return
+    if facts.chance is not None:
+        by_metric = f"{kind_of(metric)} {_figures(score, facts.chance)}"
+        yield Answer("chance", "more than by chance?", against(score, facts.chance), by_metric, score)
+    kind = metric.partition("_")[2]
+    if kind in _HELD:
+        text, evidence = _HELD[kind]
+        yield Answer("held", text, "held constant", evidence)
+    if compared := scores.compared(target):
+        yield _above_models(compared, scores.failed(target), higher=facts.higher)
+    if asked:
+        yield from _given(scores.adds(target), metric, score)
+
+
+def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
+    """Whether a method is better than each confound-only model, under protocols that compare them in pairs."""
+    from embench.vocabulary import label
+
+    side = "above" if higher else "below"
+    if not failed:
+        text = f"{side} all {len(compared)}, by paired differences"
+        return Answer("models", "more than each model without a physiological signal?", "yes", text)
+    worst = next(control for control in compared if control.name == failed[0])
+    gap = worst.gap.difference if worst.gap else None
+    evidence = f"difference from {label(failed[0])} {_figures(gap, 0.0)}" if gap else label(failed[0])
+    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return Answer("models", "more than each model without a physiological signal?", "not shown", evidence + more, gap)
+
+
+def _given(adds: Adds | None, metric: str, score: Score) -> Iterator[Answer]:
+    """The answers of the confound analysis."""
+    text = "given time and movement within 10 min?"
+    if adds is None:
+        yield Answer("movement", text, "not computed", "the confound analysis was not run")
+        return
+    if adds.undefined:
+        yield Answer("movement", text, "cannot be told", plain_reason(adds.undefined))
+        return
+    if adds.score != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
+        yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
+        return
+    beside = [_BESIDE[name] for name in adds.held if name in _BESIDE]
+    if not adds.movement:
+        given = join_with_and(["the time since the start", *beside])
+        yield _at(adds, "full", "movement", f"given {given}? (movement was not recorded)", metric, score)
+        return
+    given = join_with_and(["time", "movement", *beside])
+    yield _at(adds, "local", "movement", f"given {given} within 10 min?", metric, score)
+    phase = "given the phase of the protocol, inferred from movement of the whole session?"
+    yield _at(adds, "full", "protocol_phase", phase, metric, score)
+
+
+def _at(adds: Adds, level: str, question: str, text: str, metric: str, score: Score) -> Answer:
+    """The answer at a level of confounds. A condition that fails although the interval excludes 0 is named."""
+    at = adds.levels[level]
+    evidence = f"partial r {_figures(at.effect, 0.0)}"
+    word = against(at.effect, 0.0)
+    if word == "yes" and not at.adds:
+        word, evidence = "not shown", f"{evidence}, but {_failed_condition(adds, at, metric, score)}"
+    return Answer(question, text, word, evidence, at.effect)
+
+
+def _failed_condition(adds: Adds, at: AddsAt, metric: str, score: Score) -> str:
+    """The condition that fails besides the interval of the partial correlation."""
+    chance = metric_facts(metric).chance or 0.0
+    if against(score, chance) != "yes":
+        return f"{kind_of(metric)} is not above chance"
+    least, most = SHARE_LEFT
+    none = 0.0 if adds.difference else chance
+    if against(at.score, none) != "yes":
+        what = "higher and lower labels differ" if metric.startswith("concordance") else "the two labels differ"
+        unit = " SD" if adds.difference else ""
+        return f"over the matched comparisons the adjusted scores of {what} by {_figures(at.score, none)}{unit}"
+    return f"{at.share_left:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
+
+
+def kind_of(metric: str) -> str:
+    """The family of a metric in a cell, which needs no more words: AUROC, C-index, or its short name.
+
+    >>> kind_of("auroc_crossed_matched"), kind_of("concordance_within")
+    ('AUROC', 'C-index')
+    """
+    known = {"auroc": "AUROC", "concordance": "C-index"}
+    return known.get(metric.partition("_")[0]) or metric_facts(metric).short
+
+
+def against(score: Score | None, null: float) -> AnswerWord:
+    """The answer that an interval gives against a null value."""
+    if score is None or not score.defined or score.low is None:
+        return "too few data"
+    if score.low > null:
+        return "yes"
+    return "reversed" if score.high is not None and score.high < null else "not shown"
+
+
+def _figures(score: Score | None, null: float) -> str:
+    """A number with its interval; see `figures`."""
+    return "not estimable" if score is None or not score.defined else figures(score, null)
+
+
+def figures(score: Score, null: float | None = None, template: str = "{} ({} to {})") -> str:
+    """A number with its interval, in two decimals; in more where an end would round to the null value that it excludes.
+
+    >>> figures(Score(mean=0.621, low=0.56, high=0.675), 0.5), figures(Score(mean=0.53, low=0.5003, high=0.56), 0.5)
+    ('0.62 (0.56 to 0.68)', '0.5300 (0.5003 to 0.5600)')
+    """
+    ends = score.ends
+    if ends is None:
+        return two_decimals(score.mean)
+    digits = 2
+    while null is not None and digits < 4 and any(round(end, digits) == null != end for end in ends):
+        digits += 1
+    return template.format(*(two_decimals(value, digits) for value in (score.mean, *ends)))
+
+
+def two_decimals(value: float, digits: int = 2) -> str:
+    """A number with so many decimals, without a negative zero."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unanswerable:
+    """Why the primary metric of a target can't be estimated, what that means, and what helps."""
+    from embench.vocabulary import label
+
+    metric, why = scores.headlines[target], scores.why_undefined(target, scores.headlines[target])
+    within = inside_subjects(metric)
+    if "not estimable" not in why:
+        return Unanswerable("cannot be told", f"{metric_facts(metric).title} is undefined: {plain_reason(why)}.")
+    for control in ("elapsed_time", "session_position", "stimulus_mean"):
+        known = scores.score(target, within, control)
+        if known and known.mean >= CLOCK_TELLS_ALL:
+            what = "the stimulus" if control == "stimulus_mean" else "the time since the start"
+            alone = f"{kind_of(within)} of {label(control)} alone {two_decimals(known.mean)}"
+            return Unanswerable("cannot be told", f"This design cannot separate {target} from {what} ({alone}).")
+    if stored := scores.content.get("too_few_data", {}).get(target):
+        return Unanswerable("too few data", str(stored["reason"]), str(stored["remedy"]))
+    size = subjects if isinstance(subjects, int) else len(subjects or ())
+    reason, factor = too_few(why, size)
+    return Unanswerable("too few data", reason, _more_seeds(factor, seeds))
+
+
+def too_few(why: str, size: int) -> tuple[str, float]:
+    """A sentence on what is missing, of the recorded reason `why` of a primary metric without a number, in a study of
+    `size` subjects; and how many times as many comparisons are needed, infinite where more of them do not help."""
+    if found := _TOO_FEW.match(why):
+        have, _, involved, comparisons, least = found.groups()
+        if int(involved) < int(least):
+            text = f"{involved} of {size} subjects share a test fold with a subject of opposite labels"
+            return f"Too few comparisons: {text}; {least} are needed.", float("inf")
+        text = f"{have} matched comparisons of {involved} subjects; {comparisons} are needed."
+        return f"Too few comparisons: {text}", int(comparisons) / max(int(have), 1)
+    if found := _TOO_FEW_MATCHED.match(why):
+        involved, pairs, have, least, least_pairs, comparisons = found.groups()
+        text = (
+            f"{involved} of {size} subjects share a test fold with a subject of opposite labels whose session is of "
+            f"similar length, in {pairs} pairs and {have} comparisons; {least}, {least_pairs} and {comparisons} are "
+            "needed."
+        )
+        return f"Too few comparisons: {text}", float("inf")
+    return f"Too few data: {plain_reason(why)}.", float("inf")
+
+
+def _more_seeds(factor: float, seeds: int) -> str:
+    """A sentence on how many partitions give enough comparisons, and the command; empty where none of them does."""
+    needed = seeds * factor
+    if not seeds < needed <= _MOST_SEEDS:
+        return "More subjects are needed, or stimuli on which subjects disagree." if needed > _MOST_SEEDS else ""
+    return f"About {int(-(-needed // 1))} partitions give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1}"
+
+
+_PLAIN = (
+    (re.compile(r"^not estimable: .* can't be estimated, and in \w+ the clock alone reaches ([\d.]+)$"),
+     r"the time since the start alone reaches \1"),
+    (re.compile(r"^the release hides when units were recorded$"), "the data do not say when units were recorded"),
+    (re.compile(r"^it was not computed$"), "it was not computed"),
+)  # fmt: skip
+
+
+def plain_reason(why: str) -> str:
+    """A recorded reason in plain words; as it is where it has none."""
+    for pattern, plain in _PLAIN:
+        if pattern.match(why):
+            return pattern.sub(plain, why)
+    return why.removeprefix("not estimable: ")
+
+
+def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None, scores: Sequence[Score]) -> str:
+    """Text for a leaderboard without a single primary metric: why it has no ranks, and what the score is worth that
+    orders its entries.
+
+    Args:
+        best: the confound-only model with the highest such score. `scores`: those of the methods.
+    """
+    from embench.vocabulary import label
+
+    title = metric_facts(metric).title
+    text = f"{title}, the primary metric, cannot be estimated for any entry, so that no entry has a rank"
+    inside = inside_subjects(metric)
+    varies = _EXPLORATORY[design].get(inside) if design else None
+    if not scores or not varies:
+        return f"{text}."
+    text += f". Entries are ordered by the {metric_facts(inside).title}, which does not hold {varies} constant"
+    if best is None:
+        return f"{text}."
+    more = sum(score.mean > best[1].mean for score in scores)
+    higher = f"{more} of {len(scores)} entries score higher" if more else "no entry scores higher"
+    return f"{text}. The model that uses only the {label(best[0])} reaches {two_decimals(best[1].mean)}; {higher}."
+
+
+def borderline(scores: Scores, target: str) -> Iterator[str]:
+    """The figures that decide on a target by a lower end within `NEAR_BOUND` of the null value."""
+    metric = scores.headlines[target]
+    known: list[tuple[str, Score | None, float | None]] = [
+        ("chance", scores.score(target, metric), metric_facts(metric).chance)
+    ]
+    adds = scores.adds(target)
+    if adds and (at := adds.decides):
+        none = 0.0 if adds.difference or adds.score is None else metric_facts(adds.score).chance
+        known += [("partial r", at.effect, 0.0), ("adjusted scores", at.score, none)]
+    for what, score, bound in known:
+        if score and score.low is not None and bound is not None and abs(score.low - bound) <= NEAR_BOUND:
+            yield what
+
+
+def design_of(recorded: Design | None, *, fixed_order: bool) -> Design | None:
+    """The design of a study: that of the record, or what the card of an early one tells; None where neither does."""
+    return recorded or ("fixed_order" if fixed_order else None)

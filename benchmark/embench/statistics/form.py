@@ -1,0 +1,558 @@
+"""The form of a result: one structure for the terminal, notebooks, reports, pages, LaTeX and papers.
+
+`result_forms` makes it from a run's record; `lines` prints it, `as_html` marks it up. The order is fixed: question,
+sample, method, primary metric, answers, models without a physiological signal, a sentence for a paper, notes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from embench import registry, vocabulary
+from embench.interfaces.recording import names_in
+from embench.records.scores import Adds, Score, Scores
+from embench.records.wording import bare_name, format_coverage, in_words, is_by_construction, join_with_and
+from embench.registry import Question
+from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, kind_of, two_decimals
+from embench.statistics.metrics import metric_facts
+
+_LABELS = {
+    "task": "the assigned task, not reported feelings",
+    "film's class": "the class of the stimulus, not reported feelings",
+    "self-report": "the subject's own rating",
+    "observer": "observers' ratings, not reported feelings",
+}
+"""Origin of labels -> what they are."""
+_NOT_EXCLUDED = {
+    "task": "Effects of the tasks other than {target}, such as speech, breathing and posture, are not excluded.",
+    "film's class": "Effects of the stimuli other than emotion, such as brightness and sound, are not excluded.",
+    "": "Confounds that were not measured are not excluded.",
+}
+"""Origin of labels -> the last sentence for a paper; the last for all other origins."""
+_VOWEL_SOUNDS = "AEFHILMNORSX"
+"""Letters whose names begin with a vowel, for the article before an abbreviation."""
+
+_MASS_NOUNS = frozenset({"Bayes", "LDA", "fusion", "regression"})
+"""Last words of labels that take no article."""
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """A confound-only model, or several that score the same by construction: names, score, and whether it is above the
+    method."""
+
+    names: str
+    score: str
+    above: bool = False
+
+
+@dataclass(frozen=True)
+class ResultForm:
+    """A result on one target, in words.
+
+    Args:
+        question: in the dataset's words. `sample`: how many subjects, scored by which models. `about`: the label and
+            the method, a line each.
+        metric: the display name of the score shown; `score`: with its interval; `explanation`: what it compares.
+        problem: why the primary metric can't be estimated, and what to do; empty where it is.
+        answers, models: see `Answer`, `ModelLine`; models from best to worst.
+        sentence: complete by itself, for a paper.
+        notes: what must be known to read the result. `more`: what `--all` adds.
+    """
+
+    target: str
+    question: str
+    sample: str
+    about: tuple[str, ...]
+    metric: str
+    score: str
+    explanation: str
+    problem: str
+    answers: tuple[Answer, ...]
+    models: tuple[ModelLine, ...]
+    sentence: str
+    notes: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+
+def result_forms(run: Mapping[str, Any], scores: Scores) -> dict[str, ResultForm]:
+    """Target -> the form of a run whose run.yaml has the content `run`."""
+    return {target: _form(run, scores, found) for target, found in answers_of(run, scores).items()}
+
+
+def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> ResultForm:
+    about = Subject.of(run, found.target)
+    metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
+    score = scores.score(found.target, metric)
+    facts = metric_facts(metric)
+    problem = " ".join(filter(None, (about.order_sentence(found), found.problem.remedy))) if found.problem else ""
+    return ResultForm(
+        target=found.target,
+        question=f"{about.dataset}: {about.question}",
+        sample=_sample(run),
+        about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
+        metric=facts.title + ("" if found.score else ", exploratory"),
+        score=(_score(score, facts.chance) if score else "not estimable") + _alone(found),
+        explanation=about.explanation(metric) if found.score else "",
+        problem=problem,
+        answers=() if found.problem else found.answers,
+        models=tuple(_models(found, metric, score)),
+        sentence=_sentence(run, found, about),
+        notes=tuple(filter(None, _notes(run, scores, found))),
+        more=tuple(filter(None, _more(found))),
+    )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a target is about, in the dataset's words.
+
+    Args:
+        higher, lower: the states that are told apart, of two classes; empty where there is no such pair.
+        origin: of the labels, see `registry.question.LABEL_ORIGINS`; empty where the dataset does not say.
+        kind: of the target.
+    """
+
+    dataset: str
+    target: str
+    question: str
+    label: str
+    higher: str
+    lower: str
+    origin: str
+    kind: str
+    order: str = ""
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any], target: str) -> Subject:
+        """Returns the subject of a target of the run whose run.yaml has the content `run`."""
+        full_name = str(run["dataset"]["name"])
+        name, words = bare_name(full_name), in_words(target)
+        asked: Question | None = registry.questions_of(full_name).get(target)
+        rules = run.get("card", {}).get("label_rules", ())
+        rule: Mapping[str, Any] = next((each for each in rules if each["name"] == target), {})
+            (rule for rule in run.get("card", {}).get("label_rules", ()) if rule["name"] == target), {}
+        )
+        kind = str(rule.get("kind", "binary"))
+        if asked:
+            pair = ("", "") if kind != "binary" else (f"high {words}", f"low {words}")
+            higher, lower = (asked.higher, asked.lower) if asked.higher else pair
+            label = asked.detail or _LABELS[asked.labels]
+            return cls(name, target, asked.question, label, higher, lower, asked.labels, kind, asked.order)
+        label = f"`{rule.get('label', target)}`{_cut(rule)}"
+        if kind == "binary":
+            return cls(name, target, f"{words}, high or low?", label, f"high {words}", f"low {words}", "", kind)
+        question = f"{words}, as a continuous target" if kind == "value" else f"which class of {words}?"
+        return cls(name, target, question, label, "", "", "", kind)
+
+    def explanation(self, metric: str) -> str:
+        """Sentences on what a metric compares; empty where none is needed."""
+        share, _, kind = metric.partition("_")
+        share_of = "how often"
+        null = "A score that depends on {} alone gets 0.50."
+        if share not in ("auroc", "concordance"):
+            return metric_facts(metric).about
+        higher, lower = self.higher or "the higher label", self.lower or "the lower label"
+        if kind.startswith("crossed_matched") or kind in ("crossed_time", "crossed_balanced"):
+            return (
+                f"Two subjects, the same two times since the start: one goes from {lower} to {higher}, the other from "
+                f"{higher} to {lower}. The metric is {share_of} a subject's own score is higher at that subject's time "
+                f"of {higher}. {null.format('time')}"
+            )
+        if kind.startswith("crossed"):
+            what = "moments of a stimulus" if kind == "crossed_moment" else "stimuli"
+            one = "moment" if kind == "crossed_moment" else "stimulus"
+            return (
+                f"Two subjects, the same two {what}: one has the higher label at the first, the other at the second. "
+                f"The metric is {share_of} a subject's own scores order the two as that subject's labels do. "
+                f"{null.format(f'the {one}')}"
+            )
+        if kind == "within":
+            return (
+                f"Two units of one subject with different labels: the metric is {share_of} the unit with "
+                f"{higher} has the higher score. It holds neither the stimulus nor time constant."
+            )
+        return metric_facts(metric).about
+
+    def order_sentence(self, found: TargetAnswers) -> str:
+        """The reason why nothing can be answered, with the order of tasks where the dataset states it."""
+        reason = found.problem.reason if found.problem else ""
+        if self.order and found.problem and found.problem.answer == "cannot be told":
+            return f"This design cannot separate {self.higher} from the time since the start: {self.order}."
+        return reason
+
+
+def _cut(rule: Mapping[str, Any]) -> str:
+    """A clause on how ratings become classes; empty where they do not."""
+    cut = (rule.get("rule") or {}).get("cut")
+    if cut == "training_mean":
+        return ", high above the mean of the training subjects' labels"
+    return "" if cut is None else f", high above {cut:g}"
+
+
+def _sample(run: Mapping[str, Any]) -> str:
+    """How many subjects, and which models scored them."""
+    subjects = run["cohort"]["subjects"]
+    n = f"{subjects if isinstance(subjects, int) else len(subjects)} subjects"
+    if run.get("dev"):
+        return f"{n}, scores of validation subjects"
+    if run.get("protocol", {}).get("leaks"):
+        return f"{n}; training has seen part of the test data"
+    if run.get("outside"):
+        return f"{n}, predictions from a file"
+    if other := run.get("config", {}).get("train_dataset"):
+        return f"{n}, scored by models trained on {bare_name(str(other))}"
+    more = " and on the subject's calibration data" if run.get("given") else ""
+    return f"{n}, each scored by models trained on other subjects{more}"
+
+
+def method_in_words(run: Mapping[str, Any]) -> str:
+    """The method: encoders with their modalities, fusion or estimator, pretraining. Of a submission, the name that its
+    author gave it.
+
+    >>> method_in_words({"method": {"encoders": {"ppg": "embench_plugins/handcrafted"}, "modalities": ["ppg"],
+    ...     "fusion": "embench_plugins/svm", "pretrainers": []}})
+    'handcrafted features of PPG; SVM'
+    """
+    method = run["method"]
+    if method.get("outside"):
+        return str(method["outside"])
+    signals: dict[str, list[str]] = {}
+    for modality, encoder in (method.get("encoders") or {}).items():
+        signals.setdefault(vocabulary.label(bare_name(encoder)), []).extend(_signals(modality))
+    read = [
+        f"{encoder} {'of' if encoder.endswith('features') else 'on'} {join_with_and(of)}"
+        for encoder, of in signals.items()
+    ]
+    parts = [join_with_and(read)] if read else []
+    parts += [vocabulary.label(bare_name(method["fusion"]))] if method.get("fusion") else []
+    if pretrainers := [vocabulary.label(bare_name(text.partition(":")[0])) for text in method.get("pretrainers") or ()]:
+        parts.append(f"pretrained by {join_with_and(pretrainers)}")
+    return "; ".join(parts)
+
+
+def _signals(modality: str) -> list[str]:
+    """The labels of a modality, or of those that it joins."""
+    return [vocabulary.label(name, "modalities") for name in names_in(modality)]
+
+
+def _score(score: Score, chance: float | None) -> str:
+    """A score with interval and chance level."""
+    over = {"subjects and stimuli": "subjects and stimuli", "folds": "folds"}.get(str(score.over), "subjects")
+    shown = figures(score, chance, "{}   95 % CI {} to {}, over " + over)
+    return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
+
+
+def _alone(found: TargetAnswers) -> str:
+    """What the strongest confound-only model reaches beside an exploratory score; empty where there is none."""
+    if found.score or not found.exploratory or not (control := found.exploratory[0].control):
+        return ""
+    return f"; {vocabulary.label(control[0])} alone: {two_decimals(control[1].mean)}"
+
+
+def _models(found: TargetAnswers, metric: str, own: Score | None) -> Iterator[ModelLine]:
+    """The confound-only models from best to worst; those that cannot score anything else share the last line."""
+    higher = metric_facts(metric).higher
+    scored = ((control.name, control.scores.get(metric)) for control in found.models)
+    known = [(name, score) for name, score in scored if score and score.defined]
+    known.sort(key=lambda pair: -pair[1].mean if higher else pair[1].mean)
+    fixed: dict[str, list[str]] = {}
+    for name, score in known:
+        if is_by_construction(score):
+            fixed.setdefault(two_decimals(score.mean), []).append(vocabulary.label(name))
+            continue
+        above = own is not None and (score.mean > own.mean if higher else score.mean < own.mean)
+        yield ModelLine(vocabulary.label(name), figures(score), above)
+    for value, names in fixed.items():
+        yield ModelLine(", ".join(names), f"{value} always")
+
+
+def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> str:
+    """The sentences for a paper, complete by themselves."""
+    subjects = run["cohort"]["subjects"]
+    n = subjects if isinstance(subjects, int) else len(subjects)
+    dataset = vocabulary.label(about.dataset) if about.dataset in vocabulary.terms() else about.dataset
+    method = _method_for_paper(run)
+    tested = "tested on participants not used for training"
+    if run.get("protocol", {}).get("leaks"):
+        tested = "tested on data of which part was seen in training"
+    elif run.get("outside"):
+        tested = "whose predictions were given in a file"
+    if found.score is None:
+        return _unanswered(found, about, f"On {dataset} (n = {n})", method, tested)
+    facts = metric_facts(found.metric)
+    chance = f"; chance {two_decimals(facts.chance)}" if facts.chance is not None else ""
+    score = figures(found.score, facts.chance, "{}, 95 % CI {} to {}")
+    first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
+    last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
+    return " ".join(filter(None, (first, _adjusted(run, found), last)))
+
+
+def _did(found: TargetAnswers, about: Subject) -> str:
+    """The verb of the first sentence."""
+    chance = found.answer("chance")
+    word = chance.answer if chance else ""
+    if about.higher and about.lower:
+        pair = f"{about.higher} from {about.lower}"
+        verbs = {"yes": f"distinguished {pair}", "reversed": f"scored {about.higher} below {about.lower}"}
+        return verbs.get(word, f"did not demonstrably distinguish {pair}") if word else f"was tested on {pair}"
+    what = f"the classes of {in_words(about.target)}" if about.kind != "value" else in_words(about.target)
+    verbs = {"yes": f"predicted {what}", "reversed": f"predicted {what} in reverse"}
+    return verbs.get(word, f"did not demonstrably predict {what}") if word else f"was tested on {what}"
+
+
+def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
+    """The sentence on the adjustment for confounds; empty where there was none."""
+    local, phase = found.answer("movement"), found.answer("protocol_phase")
+    if local is None or local.effect is None:
+        return ""
+    site = registry.sites(str(run["dataset"]["name"])).get("acc", ("",))[0]
+    movement = f"{site} movement".strip()
+    recorded = found.adds is not None and found.adds.movement
+    given = f"time and {movement} within 10 min" if recorded else "the time since the start (movement was not recorded)"
+    tried = _count(run.get("tried"), found.target)
+    methods = f"; not corrected for the {tried} methods compared" if tried > 1 and local.answer == "yes" else ""
+    r = figures(local.effect, 0.0, "partial r = {}, 95 % CI {} to {}")
+    if local.answer == "yes":
+        text = f"The scores were associated with the label after adjustment for {given} ({r}{methods})"
+    else:
+        failed = local.evidence.partition(", but ")[2]
+        text = f"The scores were not demonstrably associated with the label after adjustment for {given} ({r}"
+        text += f"; {failed})" if failed else ")"
+    if phase is None or phase.effect is None:
+        return f"{text}."
+    model = next((control for control in found.models if control.name == "registered_clock"), None)
+    alone = model.scores.get(found.metric) if model else None
+    short = kind_of(found.metric)
+    reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
+    of_phase = figures(phase.effect, 0.0, "{}, 95 % CI {} to {}")
+    yes, both = phase.answer == "yes", local.answer == phase.answer
+    link = (", and" if both else ", but") if yes else (", nor" if both else ", but not demonstrably")
+    return f"{text}{link} after adjustment for the protocol phase inferred from movement ({of_phase}{reach})."
+
+
+def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, tested: str) -> str:
+    """The sentences for a paper where the primary metric can't be estimated."""
+    problem = found.problem
+    reason = problem.reason.partition(": ")[2] if problem and problem.answer == "too few data" else ""
+    reason = f"{metric_facts(found.metric).title} could not be estimated: {reason}" if reason else ""
+    if not found.exploratory:
+        return f"{start}, {method}, {tested}, could not be evaluated. {reason or (problem.reason if problem else '')}"
+    shown = found.exploratory[0]
+    facts = metric_facts(shown.metric)
+    score = figures(shown.score, facts.chance, "mean {}, 95 % CI {} to {}")
+    pair = f"{about.higher} from {about.lower}" if about.higher else in_words(about.target)
+    separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
+    if reason or not shown.control:
+        return f"{told} {reason}".rstrip()
+    confound = "the stimulus" if shown.control[0] == "stimulus_mean" else "elapsed time"
+    alone = f"{vocabulary.label(shown.control[0])} alone: {kind_of(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    order = about.order[:1].upper() + about.order[1:] if about.order else f"{confound} alone separates the labels"
+    order = order[:1].upper() + order[1:]
+    rather = f"{about.higher or 'the label'} rather than {confound}"
+    return f"{told} {order}, so the difference cannot be attributed to {rather} ({alone})."
+
+
+def _method_for_paper(run: Mapping[str, Any]) -> str:
+    """The method as the subject of a sentence: the estimator or network with its article, then its inputs."""
+    method = run["method"]
+    if method.get("outside") or not method.get("encoders"):
+        return f"the method {method_in_words(run)}"
+    labels = list(dict.fromkeys(vocabulary.label(bare_name(name)) for name in method["encoders"].values()))
+    signals = join_with_and([name for modality in method["encoders"] for name in _signals(modality)])
+    fusion = vocabulary.label(bare_name(method["fusion"])) if method.get("fusion") else ""
+    if method.get("joins") == "estimator" and fusion:
+        return f"{with_article(fusion)} on {join_with_and(labels)} of {signals}"
+    return f"{with_article(labels[0])}{''.join(f' and {each}' for each in labels[1:])} on {signals}" + (
+        f" with {fusion}" if fusion else ""
+    )
+
+
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article; without one where it is plural or a mass noun.
+
+    >>> with_article("SVM"), with_article("random forest"), with_article("boosted trees"), with_article("U-Net")
+    ('an SVM', 'a random forest', 'boosted trees', 'a U-Net')
+    """
+    head = noun.rsplit(maxsplit=1)[-1]
+    if (head.endswith("s") and not head.endswith("ss") and head != "Bayes") or head in _MASS_NOUNS:
+        return noun
+    first = noun.split(maxsplit=1)[0]
+    vowel = first[0] in _VOWEL_SOUNDS if first.isupper() else first[0].lower() in "aeio"
+    return f"{'an' if vowel else 'a'} {noun}"
+
+
+def _lower(title: str) -> str:
+    """A display name inside a sentence: its first letter is small unless it is an abbreviation."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
+
+
+def _count(counted: Any, target: str) -> int:
+    """A number of a record that holds one, or one a target; 0 where it is not known."""
+    return int((counted.get(target, 0) if isinstance(counted, Mapping) else counted) or 0)
+
+
+def robustness(r: float) -> float:
+    """The proportion of the remaining variance of both score and label that an unmeasured confound must explain to
+    reduce a partial correlation `r` to 0 (robustness value, Cinelli & Hazlett 2020, doi 10.1111/rssb.12348).
+
+    >>> round(robustness(0.09), 2)
+    0.09
+    """
+    f2 = r * r / (1 - r * r)
+    return float(((f2 * f2 + 4 * f2) ** 0.5 - f2) / 2)
+
+
+def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iterator[str]:
+    """Sentences that must be known to read the result."""
+    local = found.answer("movement")
+    if local and local.answer == "yes" and local.effect:
+        explained = f"{100 * robustness(local.effect.mean):.0f} %"
+        yield (
+            f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
+            "remove this result."
+        )
+    if found.reads_session and found.adds and found.adds.judged == "full":
+        yield "The method reads the test subject's whole session, so that its scores may contain the protocol phase."
+    elif found.reads_session:
+        yield "The method needs the test subject's whole session, for normalisation."
+    yield from found.personal
+    yield format_coverage(scores.coverage(found.target))
+    if looks := _count(run.get("test_looks"), found.target):
+        yield f"{looks} evaluation{'s' if looks > 1 else ''} on these labels {'are' if looks > 1 else 'is'} recorded."
+
+
+def _more(found: TargetAnswers) -> Iterator[str]:
+    """What `--all` adds."""
+    if found.adds and found.score and not found.adds.undefined and found.adds.score == found.metric:
+        yield from _details(found.adds, found.reads)
+    if found.borderline:
+        yield f"Borderline: the interval of {join_with_and(list(found.borderline))} ends within 0.01 of the null value."
+    for each in found.exploratory:
+        title = metric_facts(each.metric).title
+        text = f"Exploratory: {title} {figures(each.score)}, which does not hold {each.varies} constant"
+        if each.control:
+            text += f"; {vocabulary.label(each.control[0])} alone reaches {two_decimals(each.control[1].mean)}"
+        yield f"{text}."
+    if found.score and "crossed" in found.metric:
+        yield "A matched metric does not hold constant drifts that differ between subjects."
+    if found.answer("protocol_phase"):
+        yield "Movement may be part of the response: adjusting for the phase of the protocol can remove a true effect."
+
+
+def _details(adds: Adds, reads: Sequence[str]) -> Iterator[str]:
+    """Sentences on the stability of the confound analysis: signal quality, seeds, variants, placebo, tasks."""
+    for level in ("local_contact", "full_contact"):
+        if at := adds.levels.get(level):
+            yield f"Given {vocabulary.label(level)}: partial r {figures(at.effect, 0.0)}."
+    level = vocabulary.label(adds.judged)
+    if len(adds.seeds) > 1:
+        yield f"In {sum(adds.seeds.values())} of {len(adds.seeds)} seeds alone the answer given {level} is yes."
+    if adds.variants:
+        yield f"Under {sum(adds.variants.values())} of {len(adds.variants)} variants of the rule the answer is yes."
+    if known := [score for score in adds.placebo.values() if score.defined]:
+        most = figures(max(known, key=lambda score: score.mean), 0.0)
+        yield f"Placebo: one axis of the accelerometer, given the other axes and time, has a partial r of up to {most}."
+    if adds.tasks:
+        tasks = (f"{name}: {_known(effect)}" for name, effect in adds.tasks.items())
+        yield f"Partial r in each task: {'; '.join(tasks)}."
+    if read := [vocabulary.label(name, "modalities") for name in adds.held if name in reads and name != "acc"]:
+        yield f"The method reads {join_with_and(read)}, which the analysis also adjusts for."
+
+
+def _known(score: Score) -> str:
+    return figures(score, 0.0) if score.defined else "not estimable"
+
+
+_ASKED = "Is the score associated with the label ..."
+_WITHOUT = "Models without any physiological signal, same metric:"
+
+_LEAST = 26
+"""Fewest characters of a table's first column beside a last one that is not folded."""
+
+
+def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[str]:
+    """The form in lines of at most `width` characters; no word is torn. `every`: with what `--all` adds."""
+    out = _side_by_side(form.question, form.sample, width)
+    for text in form.about:
+        out += _wrap(text, width, hanging=2)
+    out.append("")
+    if form.problem:
+        out += [*_wrap(form.problem, width, indent=2), ""]
+    if not form.problem or form.score != "not estimable":
+        out += _wrap(f"{form.metric}   {form.score}", width, indent=2, hanging=4)
+    if form.explanation:
+        out += _wrap(form.explanation, width, indent=2)
+    if form.answers:
+        rows = [(_ASKED, "answer", "evidence"), *((f"  {a.text}", a.answer, a.evidence) for a in form.answers)]
+        out += ["", *_table(rows, width)]
+    if form.models:
+        rows = [(f"  {m.names}", m.score, "above this method" if m.above else "") for m in form.models]
+        out += ["", f"  {_WITHOUT}", *_table(rows, width)]
+    out += ["", *_wrap(f'For a paper: "{form.sentence}"', width, indent=2)]
+    for text in (*form.notes, *(form.more if every else ())):
+        out += ["", *_wrap(text, width, indent=2)]
+    return out
+
+
+def _wrap(text: str, width: int, indent: int = 0, hanging: int = 0) -> list[str]:
+    first, more = " " * indent, " " * (indent + hanging)
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _side_by_side(left: str, right: str, width: int) -> list[str]:
+    gap = width - len(left) - len(right)
+    return [left + " " * min(gap, 8) + right] if gap >= 2 else [*_wrap(left, width), *_wrap(right, width)]
+
+
+def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
+    """Rows of three cells; the first and the last are folded where they do not fit."""
+    middle = max(len(row[1]) for row in rows)
+    left, right = (max(len(row[k]) for row in rows) for k in (0, 2))
+    room = width - 2 - middle - 4
+    if left + right > room:
+        left = min(left, room - right if room - right >= _LEAST else room // 2)
+        right = room - left
+    out = []
+    for first, second, third in rows:
+        inner = len(first) - len(first.lstrip())
+        one = _wrap(first.lstrip(), left, inner, 2) or [""]
+        three = _wrap(third, max(right, 1)) or [""]
+        for k in range(max(len(one), len(three))):
+            cells = one[k] if k < len(one) else "", second if k == 0 else "", three[k] if k < len(three) else ""
+            out.append(f"  {cells[0]:<{left}}  {cells[1]:<{middle}}  {cells[2]}".rstrip())
+    return out
+
+
+def as_html(form: ResultForm, *, every: bool = False) -> str:
+    """The form as HTML, with the same words as on the terminal."""
+    about = "<br>".join(map(escape, (form.sample, *form.about)))
+    parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
+    if form.problem:
+        parts.append(f"<p><strong>{escape(form.problem)}</strong></p>")
+    if not form.problem or form.score != "not estimable":
+        parts.append(f"<p><strong>{escape(form.metric)} {escape(form.score)}</strong></p>")
+    if form.explanation:
+        parts.append(f"<p>{escape(form.explanation)}</p>")
+    if form.answers:
+        heads = (_ASKED, "answer", "evidence")
+        parts.append(_html_table(heads, [(a.text, a.answer, a.evidence) for a in form.answers]))
+    if form.models:
+        rows = [(m.names, m.score, "above this method" if m.above else "") for m in form.models]
+        parts.append(_html_table((_WITHOUT, "", ""), rows))
+    parts.append(f"<p>For a paper: <q>{escape(form.sentence)}</q></p>")
+    parts += [f"<p>{escape(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
+    return f'<div class="result">{"".join(parts)}</div>'
+
+
+def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
