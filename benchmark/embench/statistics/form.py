@@ -15,7 +15,14 @@ from typing import Any
 from embench import registry, vocabulary
 from embench.interfaces.recording import names_in
 from embench.records.scores import Adds, Score, Scores
-from embench.records.wording import bare_name, format_coverage, in_words, is_by_construction, join_with_and
+from embench.records.wording import (
+    bare_name,
+    format_coverage,
+    in_words,
+    is_by_construction,
+    join_with_and,
+    name_without_package,
+)
 from embench.registry import Question
 from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, kind_of, two_decimals
 from embench.statistics.metrics import metric_facts
@@ -131,12 +138,10 @@ class Subject:
     def of(cls, run: Mapping[str, Any], target: str) -> Subject:
         """Returns the subject of a target of the run whose run.yaml has the content `run`."""
         full_name = str(run["dataset"]["name"])
-        name, words = bare_name(full_name), in_words(target)
+        name, words = name_without_package(full_name), in_words(target)
         asked: Question | None = registry.questions_of(full_name).get(target)
         rules = run.get("card", {}).get("label_rules", ())
         rule: Mapping[str, Any] = next((each for each in rules if each["name"] == target), {})
-            (rule for rule in run.get("card", {}).get("label_rules", ()) if rule["name"] == target), {}
-        )
         kind = str(rule.get("kind", "binary"))
         if asked:
             pair = ("", "") if kind != "binary" else (f"high {words}", f"low {words}")
@@ -275,7 +280,7 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     """The sentences for a paper, complete by themselves."""
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
-    dataset = vocabulary.label(about.dataset) if about.dataset in vocabulary.terms() else about.dataset
+    dataset = _title(about.dataset)
     method = _method_for_paper(run)
     tested = "tested on participants not used for training"
     if run.get("protocol", {}).get("leaks"):
@@ -290,6 +295,17 @@ def _sentence(run: Mapping[str, Any], found: TargetAnswers, about: Subject) -> s
     first = f"On {dataset} (n = {n}), {method}, {tested}, {_did(found, about)} ({_lower(facts.title)} {score}{chance})."
     last = _NOT_EXCLUDED.get(about.origin, _NOT_EXCLUDED[""]).format(target=in_words(about.target))
     return " ".join(filter(None, (first, _adjusted(run, found), last)))
+
+
+def _title(dataset: str) -> str:
+    """The display name of a dataset; of an unknown one its name as it is.
+
+    >>> _title("amigos/long"), _title("my_study")
+    ('AMIGOS (long)', 'my_study')
+    """
+    name, _, variant = dataset.partition("/")
+    known = vocabulary.terms("datasets").get(name)
+    return dataset if known is None else f"{known.label} ({variant})" if variant else known.label
 
 
 def _did(found: TargetAnswers, about: Subject) -> str:
