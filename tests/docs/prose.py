@@ -1,0 +1,236 @@
+"""Finds the forms that `vocabulary.yaml` bans in all text that the program prints, and in README.
+
+`python -m tests.docs.prose [FOLDER ..]` prints the number of texts with such a form in each folder, and the texts of
+the folders that are named.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+import yaml
+
+from embench import cli, vocabulary
+from embench.leaderboard.columns import columns
+
+from .pages import ROOT
+
+CORE, PLUGINS = ROOT / "benchmark" / "embench", ROOT / "plugins" / "embench_plugins"
+
+EXEMPT = {
+    "benchmark/embench/interfaces": "part of the identity of plugins",
+    "benchmark/embench/signals": "part of the identity of plugins",
+    "benchmark/embench/nn.py": "part of the identity of plugins",
+    "benchmark/embench/errors.py": "part of the identity of plugins",
+    "plugins/embench_plugins": "code that is hashed into published ids",
+}
+"""Place -> why its texts may hold banned forms until records are renamed. Their number is printed."""
+
+MIN_WORDS = 2
+_CODE = re.compile(
+    r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
+    r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
+)
+"""What a text names rather than says: code, options, identifiers, files."""
+_REGEX = re.compile(r"\(\?[:P!=<]|\\[bsdwW](?![a-z])|\[\^")
+_JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+_SAID = re.compile(r"\b(?:title|alt|aria-label|placeholder|content)=\"([^\"]*)\"")
+_TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL)
+_INLINE = re.compile(r"</?(?:a|b|i|em|code|strong|span|small|abbr)\b[^>]*>")
+_LITERALS = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`")
+
+
+class Text(NamedTuple):
+    """A text that the program shows, with its place."""
+
+    path: str
+    line: int
+    text: str
+    own_words: bool = False
+    """Whether a dataset's own word for its stimuli may stand here."""
+
+    @property
+    def folder(self) -> str:
+        """The part of the repository that it belongs to."""
+        if self.exemption:
+            return self.exemption
+        parts = Path(self.path).parts
+        return "/".join(parts[: min(len(parts) - 1, 3)]) if len(parts) > 1 else self.path
+
+    @property
+    def exemption(self) -> str:
+        """The place that exempts it; empty where it must follow the vocabulary."""
+        return next((place for place in EXEMPT if self.path.startswith(place) and self.path.endswith(".py")), "")
+
+    @property
+    def banned(self) -> list[tuple[str, str]]:
+        """(what it says, the label of what it should say)."""
+        bare = _CODE.sub("`", " ".join(self.text.split()))
+        if not _any_form().search(bare):
+            return []
+        found = [(form.search(bare), label) for form, label in _forms() if not (self.own_words and label == "stimulus")]
+        return [(match[0], label) for match, label in found if match]
+
+
+@cache
+def _forms() -> list[tuple[re.Pattern[str], str]]:
+    known = [term for terms in vocabulary.sections().values() for term in terms.values()]
+    return [(re.compile(banned.form, re.IGNORECASE), term.label) for term in known for banned in term.banned]
+
+
+@cache
+def _any_form() -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{form.pattern})" for form, _ in _forms()), re.IGNORECASE)
+
+
+@cache
+def texts() -> tuple[Text, ...]:
+    """All texts that the program shows, and README's sentences."""
+    return tuple(_texts())
+
+
+def _texts() -> Iterator[Text]:
+    for path in sorted(CORE.rglob("*.py")):
+        yield from _of_python(path)
+    for path in sorted([*CORE.rglob("*.html"), *CORE.rglob("templates/*.md")]):
+        yield from _of_template(path)
+    for path in sorted(CORE.glob("site/assets/*.js")):
+        yield from _of_script(path)
+    for path in sorted([*CORE.glob("protocols/*.yaml"), *PLUGINS.glob("baselines/*.yaml"), ROOT / "registry.yaml"]):
+        yield from _of_yaml(path)
+    yield from (Text("columns", 0, column.title) for column in columns().values())
+    yield from _of_commands(typer.main.get_command(cli.app), "embench")
+    yield from _of_page(ROOT / "README.md")
+
+
+def counts() -> Counter[str]:
+    """Folder -> number of texts with a banned form; folders without one stand there with 0."""
+    return _counted(texts())
+
+
+def _counted(some: Iterable[Text]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for text in some:
+        found[text.folder] += bool(text.banned)
+    return found
+
+
+def _place(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _is_prose(text: str) -> bool:
+    return len(re.findall(r"[A-Za-z][A-Za-z'-]*", text)) >= MIN_WORDS and not _REGEX.search(text)
+
+
+def _of_python(path: Path) -> Iterator[Text]:
+    """String literals, with `X` for what an f-string fills in; no docstring and no regular expression."""
+    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name | ast.expr_context | ast.arg | ast.operator | ast.alias):
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of = node.func.value
+            if isinstance(of, ast.Name) and of.id == "re":
+                continue
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "X" for part in node.values]
+            text = "".join(map(str, parts))
+            waiting += [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            waiting += ast.iter_child_nodes(node)
+            continue
+        if _is_prose(text):
+            yield Text(_place(path), node.lineno, text)
+
+
+def _of_template(path: Path) -> Iterator[Text]:
+    """The sentences of a template between its tags, and of the attributes that are shown."""
+    source = path.read_text(encoding="utf-8")
+    keep_lines = lambda match: "X" + "\n" * match[0].count("\n")  # noqa: E731
+    source = _JINJA.sub(keep_lines, source)
+    said = "\n".join(_SAID.findall(source))
+    plain = _TAGS.sub(lambda match: "\0" + "\n" * match[0].count("\n"), _INLINE.sub("", source))
+    line = 1
+    for part in plain.split("\0"):
+        if _is_prose(part):
+            yield Text(_place(path), line, part)
+        line += part.count("\n")
+    yield from (Text(_place(path), 0, text) for text in said.splitlines() if _is_prose(text))
+
+
+def _of_script(path: Path) -> Iterator[Text]:
+    """The string literals of a script."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        code = re.sub(r"(^|\s)//.*", "", line)
+        for found in _LITERALS.finditer(code):
+            text = re.sub(r"\$\{[^}]*\}", "X", next(filter(None, found.groups()), ""))
+            if _is_prose(text):
+                yield Text(_place(path), number, text)
+
+
+def _of_yaml(path: Path) -> Iterator[Text]:
+    """The texts among the values of a file."""
+    waiting: list[Any] = [yaml.compose(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.ScalarNode) and _is_prose(node.value):
+            yield Text(_place(path), node.start_mark.line + 1, node.value, own_words=True)
+
+
+def _of_commands(command: Any, name: str) -> Iterator[Text]:
+    """The help of a command, of its options and of the commands below it."""
+    helps = [command.help or "", *(getattr(option, "help", "") or "" for option in command.params)]
+    yield from (Text(f"help/{name}", 0, text) for text in helps if _is_prose(text))
+    for below, found in getattr(command, "commands", {}).items():
+        yield from _of_commands(found, f"{name} {below}")
+
+
+def _of_page(path: Path) -> Iterator[Text]:
+    """The paragraphs of a page, without its blocks of code."""
+    source = re.sub(
+        r"^```.*?^```$",
+        lambda m: "\n" * m[0].count("\n"),
+        path.read_text(encoding="utf-8"),
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    source = re.sub(r"\]\([^)]*\)", "]", source)
+    line = 1
+    for part in source.split("\n\n"):
+        if _is_prose(part):
+            yield Text(_place(path), line, part)
+        line += part.count("\n") + 2
+
+
+def main(wanted: list[str]) -> None:
+    """Prints the counts, and the texts of some folders."""
+    hashed = [text for path in sorted(PLUGINS.rglob("*.py")) for text in _of_python(path)]
+    found, total = counts() + _counted(hashed), Counter(text.folder for text in (*texts(), *hashed))
+    for folder in sorted(total):
+        note = f"   exempt: {EXEMPT[folder]}" if folder in EXEMPT else ""
+        print(f"{found[folder]:5} of {total[folder]:5}  {folder}{note}")
+    for text in texts():
+        if text.banned and any(text.path.startswith(place) for place in wanted):
+            forms = ", ".join(f"{said!r} -> {label}" for said, label in text.banned)
+            print(f"{text.path}:{text.line}: {forms}\n    {' '.join(text.text.split())}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
