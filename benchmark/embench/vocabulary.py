@@ -19,11 +19,13 @@ class BannedForm:
 
     Args:
         hit: a sentence that it finds. `non_hit`: a similar sentence that it does not.
+        only_in: beginnings of the places where it is banned; empty where it is banned everywhere.
     """
 
     form: str
     hit: str
     non_hit: str
+    only_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

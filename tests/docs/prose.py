@@ -76,19 +76,25 @@ class Text(NamedTuple):
         bare = _CODE.sub("`", " ".join(self.text.split()))
         if not _any_form().search(bare):
             return []
-        found = [(form.search(bare), label) for form, label in _forms() if not (self.own_words and label == "stimulus")]
+        found = [(banned.search(bare), label) for banned, label, only_in in _forms() if self._is_under(label, only_in)]
         return [(match[0], label) for match, label in found if match]
+
+    def _is_under(self, label: str, only_in: tuple[str, ...]) -> bool:
+        """True if a form of the term with this label is banned here."""
+        return not (self.own_words and label == "stimulus") and (not only_in or self.path.startswith(tuple(only_in)))
 
 
 @cache
-def _forms() -> list[tuple[re.Pattern[str], str]]:
+def _forms() -> list[tuple[re.Pattern[str], str, tuple[str, ...]]]:
     known = [term for terms in vocabulary.sections().values() for term in terms.values()]
-    return [(re.compile(banned.form, re.IGNORECASE), term.label) for term in known for banned in term.banned]
+    return [
+        (re.compile(banned.form, re.IGNORECASE), term.label, banned.only_in) for term in known for banned in term.banned
+    ]
 
 
 @cache
 def _any_form() -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{form.pattern})" for form, _ in _forms()), re.IGNORECASE)
+    return re.compile("|".join(f"(?:{form.pattern})" for form, *_ in _forms()), re.IGNORECASE)
 
 
 @cache
