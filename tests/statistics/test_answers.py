@@ -148,7 +148,7 @@ def test_no_answer_rests_on_a_score_that_is_not_the_primary_metric() -> None:
             TOO_FEW,
             [0, 1, 2],
             "150 matched comparisons of 24 subjects; 200 are needed.",
-            "About 4 partitions give enough",
+            "Other partitions may give enough:  embench run ... --seeds 0-9 --dry-run",
         ),
         (TOO_FEW, list(range(10)), "150 matched comparisons", "More subjects are needed"),
         (TOO_FEW_SUBJECTS, [0], "7 of 34 subjects share a test fold with a subject of opposite labels; 10 are", "More"),
@@ -162,6 +162,21 @@ def test_too_few_data_says_what_is_missing(why: str, seeds: list[int], text: str
     assert found.problem.answer == "too few data"
     assert text in found.problem.reason
     assert found.problem.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("enough", "remedy"),
+    [
+        ({"seeds": [0, 1, 2, 3]}, "4 partitions give enough:  embench run ... --seeds 0-3"),
+        ({"seeds": [1, 0]}, "2 partitions give enough:  embench run ... --seeds 1,0"),
+        ({"subjects": 28}, "About 28 subjects with such labels would give enough."),
+    ],
+)
+def test_too_few_data_says_what_gives_enough(enough: dict[str, Any], remedy: str) -> None:
+    content = {"scores": {"stress": {"auroc_crossed": {"undefined": TOO_FEW}}}, "controls": {}}
+    found = answers(scores("auroc_crossed", **content, enough_data={"stress": enough}), design="shared_stimuli")
+    assert found.problem
+    assert found.problem.remedy == remedy
 
 
 @pytest.mark.parametrize("confound", ["elapsed_time", "stimulus_mean"])

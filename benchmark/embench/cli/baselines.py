@@ -12,6 +12,7 @@ from typer import Option
 
 from embench import registry
 from embench.cli import console
+from embench.cli.answerable import print_unanswerable
 from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
 from embench.cli.progress import Progress, Steps
 from embench.cli.tables import field, fields, fitting, grouped, show_table
@@ -218,6 +219,7 @@ def _plan(
 ) -> dict[str, Any]:
     """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
     from embench.sets.forecast import lefts
+    from embench.statistics.answerable import plain
 
     rows: list[dict[str, Any]] = [
         {
@@ -244,6 +246,7 @@ def _plan(
         "expected_s": round(sum(row["expected_s"] for row in rows), 1),
         "memory_mb": max(row["memory_mb"] for row in rows),
         "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
+        "cannot_answer": plain([found for each in able for found in each.plan.unanswerable()]),
         "rows": rows,
         "does_not_fit": [_unfit(row) for row in unfit],
     }
@@ -298,6 +301,7 @@ def _print_plan(found: BaselineSet, document: dict[str, Any], runs: Path, execut
     )
     if not all(row["measured"] for row in document["rows"]):
         console.wrapped(f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}.")
+    print_unanswerable(document["cannot_answer"])
     if executor != "local":
         console.wrapped(f"Times are of this machine; those of {executor} were never measured.")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from embench.cli import console
+from embench.cli.answerable import print_unanswerable
 from embench.cli.options import DataRoot, DatasetName, ProtocolName
 from embench.cli.progress import Steps
 from embench.errors import UsageError
@@ -32,6 +34,7 @@ def look(
     from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
+    from embench.statistics.answerable import find_unanswerable, plain
 
     if not out.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}", where="--out")
@@ -51,7 +54,9 @@ def look(
                 raise UsageError(f"there is no subject `{name}`", where="--subjects", hint=hint)
         own = place(dataset, data_root)[0].name in (OWN, CORPUS)
         of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
-        path = write_look(of, out, steps.part)
+        cannot_answer = plain(find_unanswerable(store, card, chosen, rules))
+        path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} people; {path.stat().st_size / 1e6:.1f} MB")
+    print_unanswerable(cannot_answer)
     if own or card.labels_public != "yes":
         console.note("it holds participants' signals: not for sharing")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from typer import Argument, Option
 
 from embench import registry
 from embench.cli import console
+from embench.cli.answerable import print_unanswerable
 from embench.cli.options import DataRoot, DatasetName, Json
 from embench.cli.progress import Steps
 from embench.cli.tables import fields, grouped, show_table
@@ -20,7 +22,8 @@ from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, Us
 
 if TYPE_CHECKING:
     from embench.data.checks import CheckedFiles
-    from embench.interfaces.dataset import Card
+    from embench.interfaces.dataset import Card, Dataset
+    from embench.interfaces.recording import Recording
     from embench.registry import Entry
 
 
@@ -186,6 +189,7 @@ def verify_data(
     from embench.data.checks import check_dataset_files, unread
     from embench.data.describe import DataReport
     from embench.data.find import is_folder, open_dataset, place
+    from embench.data.headers import header_of
     from embench.data.verified import remember
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
@@ -201,7 +205,13 @@ def verify_data(
         reader = open_dataset(dataset, data_root, own_names=True)
         card, generated = reader.card, synthetic(reader.root) is not None
         with Steps("subjects", "verified") as steps:
-            checked = check_dataset_files(reader, name, cache_root(), steps, report.add, force)
+            headers: list[Recording] = []
+
+            def visit(recording: Recording) -> None:
+                report.add(recording)
+                headers.append(header_of(recording))
+
+            checked = check_dataset_files(reader, name, cache_root(), steps, visit, force)
     except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
         if share and folder.is_dir():
             _write_report(
@@ -212,8 +222,9 @@ def verify_data(
     remember(reader, code, checked, cache_root(), shared)
     if share:
         _write_report(share, shared)
-    document = _document(dataset, checked, generated)
-    console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked))
+    cannot_answer = [] if checked.errors else _unanswerable(dataset, data_root, reader, name, headers)
+    document = {**_document(dataset, checked, generated), "cannot_answer": cannot_answer}
+    console.answer(as_json, document, lambda: _show_checked(reader.root, reader.card, checked, cannot_answer))
     if checked.errors:
         raise CheckFailed(
             f"{checked.errors} of {len(checked.findings)} findings are errors",
@@ -246,7 +257,33 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
     }
 
 
-def _show_checked(root: Path, card: Card, checked: CheckedFiles) -> None:
+def _unanswerable(
+    dataset: str, data_root: Path | None, reader: Dataset, name: str, headers: Sequence[Recording]
+) -> list[Mapping[str, Any]]:
+    """The targets for which the study cannot answer under the default protocol, whatever is trained."""
+    from embench.data.cohort import card_for_protocol, choose_targets
+    from embench.data.find import full_name, pseudonymous
+    from embench.data.headers import header_store
+    from embench.planning.request import Request
+    from embench.protocols import load_protocol
+    from embench.statistics.answerable import find_unanswerable, plain
+
+    own, rules = pseudonymous(dataset, data_root), load_protocol(Request.protocol)
+    if not reader.card.targets:
+        return []
+    # Folds follow from names, and those of own recordings are dealt by pseudonyms.
+    named, of = ([own.renamed(each) for each in headers], own) if own else (headers, reader)
+    try:
+        card = card_for_protocol(rules, of.card)
+        store = header_store(of, full_name(dataset, data_root) if own else name, named)
+        return plain(find_unanswerable(store, card, choose_targets(card, None), rules))
+    except UsageError:  # the protocol is not for this dataset
+        return []
+
+
+def _show_checked(
+    root: Path, card: Card, checked: CheckedFiles, cannot_answer: Sequence[Mapping[str, Any]] = ()
+) -> None:
     channels = {name: str(len(own.channels)) for name, own in card.modalities.items()}
     show_table(
         {"modality": name, "recorded": f"{hours:.2f} h", "channels": channels.get(name)}
@@ -262,3 +299,4 @@ def _show_checked(root: Path, card: Card, checked: CheckedFiles) -> None:
     console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
         console.echo(f"{root}: no findings, everything is usable")
+    print_unanswerable(cannot_answer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench import vocabulary
 from embench.cli import console
+from embench.cli.answerable import print_unanswerable
 from embench.cli.tables import TableColumn, field, grouped, show_table
 from embench.records import cost
 from embench.records.predictions import MODEL
@@ -155,6 +156,8 @@ def print_plan(description: Mapping[str, Any]) -> None:
         name = _PLAN_WORDS.get(key, key.replace("_", " "))
         if key == "folds":
             console.wrapped(f"folds: {_folds_in_words(item)}")
+        elif key == "cannot_answer":
+            print_unanswerable(item)
         elif isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             heads = dict.fromkeys(head for row in item for head in row)
             show_table(item, [field(head, head, ".4g") for head in heads], title=name)

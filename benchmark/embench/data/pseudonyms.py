@@ -99,7 +99,7 @@ class Pseudonymous(Dataset):
     def recordings(self, subject: str) -> Iterator[Recording]:
         """One subject's recordings, renamed."""
         for recording in self.own.recordings(self.owners.get(subject, subject)):
-            yield self._renamed(recording)
+            yield self.renamed(recording)
 
     def files(self, subject: str) -> list[Path]:
         """The reader's files."""
@@ -131,7 +131,8 @@ class Pseudonymous(Dataset):
         found = self.names.of(kind, name)
         return found if found in known else name
 
-    def _renamed(self, recording: Recording) -> Recording:
+    def renamed(self, recording: Recording) -> Recording:
+        """One of the reader's recordings under pseudonyms."""
         subject, alone = self.names.of("subject", recording.subject), recording.group == recording.subject
         return replace(
             recording,

@@ -11,9 +11,9 @@ from embench.statistics.common import recorded_targets
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
 
-FROM_DATA = ("absent", "cuts", "coverage", "adds")
+FROM_DATA = ("absent", "cuts", "coverage", "adds", "enough_data")
 """Parts of `scores.json` that only the data can tell: units that were not predicted and the share that was, cuts fitted
-on training labels, and what the method adds to clock and movement."""
+on training labels, what the method adds to clock and movement, and what would give enough comparisons."""
 
 
 def recomputed_scores(record: Record) -> Scores:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from embench import registry
 from embench.callbacks import EventCallback, now_and_then
@@ -30,7 +30,7 @@ from embench.planning.method import grounded, named_method, resolve_method, with
 from embench.planning.origins import check_handovers, check_rest_alone, of_both, sources, trained_on, with_data
 from embench.planning.parts import FUSION, Method
 from embench.planning.power import ASSUMED_SD, shown_difference
-from embench.planning.request import Request
+from embench.planning.request import Request, command_of
 from embench.planning.setting import Setting, data_places, source_spec, stage_folder
 from embench.planning.tuning import Tuning, read_tuning, tuned_method
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
@@ -39,9 +39,12 @@ from embench.records.manifest import Overlap
 from embench.records.method_kind import MethodKind
 from embench.records.seeds import seeds_taken
 from embench.records.wording import name_without_package
-from embench.snapshot import snapshot
+from embench.snapshot import cached_call, snapshot
 from embench.store import blank_clips
 from embench.system import cores
+
+if TYPE_CHECKING:
+    from embench.statistics.answerable import UnanswerableTarget
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -149,6 +152,22 @@ class Plan:
         """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
         return shown_difference(len(set(self.test.groups.values())))
 
+    def unanswerable(self) -> list[UnanswerableTarget]:
+        """Why this plan cannot answer for some of its targets, whatever its method predicts; none of a `dev` plan."""
+        from embench.statistics.answerable import why_unanswerable
+
+        seeds, folds_of = self.request.seed_list, partial(_folds, self.protocol, self.fit, self.test)
+        about = self.test.store.key, self.fit.store.key, self.protocol.hash, self.test.eligible, seeds
+        found = [
+            # Rows of a set differ in their methods alone.
+            cached_call(
+                (why_unanswerable, *about, target),
+                partial(why_unanswerable, self.test, self.protocol, target, seeds, folds_of),
+            )
+            for target in (() if self.request.dev else self.test.targets)
+        ]
+        return [each for each in found if each]
+
     def _score_in_words(self) -> str:
         """The scores of which that difference is: AUROC for any that is a share of ordered units of two classes."""
         from embench.statistics.metrics import metric_facts
@@ -163,6 +182,7 @@ class Plan:
         from embench.planning.forecast import forecast
         from embench.planning.nuisances import seconds_to_fit
 
+        cannot_answer = [self._as_json(each) for each in self.unanswerable()]
         opens_labels = not self.request.dev
         once_s = round(seconds_to_fit(self.test, self.protocol, self.request.seed_list), 1) if opens_labels else 0.0
         stages, root = list(self.graph.stages.values()), stage_folder(self.request.runs_folder)
@@ -198,7 +218,13 @@ class Plan:
             "smallest_difference": round(self.smallest_difference(), 3),
             "smallest_difference_note": f"{self._score_in_words()}, paired over subjects, power .8, an SD of "
             f"{ASSUMED_SD} assumed",
+            **({"cannot_answer": cannot_answer} if cannot_answer else {}),
         }
+
+    def _as_json(self, found: UnanswerableTarget) -> dict[str, Any]:
+        """A target that cannot be answered for, with the command whose seeds give enough comparisons."""
+        more = {**vars(self.request), "seeds": ",".join(map(str, found.seeds))}
+        return found.as_json() | ({"command": command_of(more)} if found.seeds else {})
 
 
 def default_workers(devices: Collection[str]) -> int:

@@ -48,16 +48,20 @@ class Request:
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds as numbers from 0, each once. Raises UsageError where they are anything else."""
+        """The seeds as numbers from 0, each once; `0-9` are ten of them. Raises UsageError where they are other.
+
+        >>> Request("deap", seeds="0-2,7").seed_list
+        (0, 1, 2, 7)
+        """
         values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds or ()
         parts = values.split(",") if isinstance(values, str) else values
         try:
-            seeds = tuple(dict.fromkeys(int(part) for part in parts))
+            seeds = tuple(dict.fromkeys(seed for part in parts for seed in _seeds_in(part)))
         except ValueError:
             seeds = ()
         if not seeds or min(seeds) < 0:
             raise UsageError(
-                "seeds must be integers from 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2"
+                "seeds must be integers from 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2 or 0-9"
             )
         return seeds
 
@@ -291,6 +295,8 @@ def _fitting(hint: Any, value: Any) -> Any:
     return Path(value) if hint == Path | None and value is not None else value
 
 
+_MOST_SEEDS = 1000
+"""Most seeds of a range."""
 OF_THE_MACHINE = ("data_root", "runs", "workers", "observers")
 """Fields of a request that say where and how it is run, and not what."""
 
@@ -304,6 +310,15 @@ def command_again(run: Manifest) -> str:
     usual = seeds_taken(run.protocol.scoring, method_kind(run.method), run.protocol.folds)[0]
     seeds = {"seeds": None} if tuple(run.seeds) == usual else {}
     return command_of({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
+
+
+def _seeds_in(part: str | int) -> range:
+    """The seeds of one part of a list: a number, or the first and the last of some. Raises ValueError."""
+    first, dash, last = str(part).strip().partition("-")
+    found = range(int(first), int(last if dash else first) + 1)
+    if not found or len(found) > _MOST_SEEDS:
+        raise ValueError(part)
+    return found
 
 
 def command_of(request: Mapping[str, Any]) -> str:

@@ -79,6 +79,13 @@ class Gap(_Part):
     clears: bool
 
 
+class EnoughData(_Part):
+    """The seeds that give enough comparisons for a primary metric that is not estimable; or about how many subjects."""
+
+    seeds: Sequence[int] = ()
+    subjects: int = 0
+
+
 class AddsAt(_Part):
     """An answer to what a method adds to the nuisances of one level.
 
@@ -178,6 +185,7 @@ class _File(_Part):
     adds: dict[Word, Adds] = Field(default_factory=dict)
     personal: dict[Word, Personal] = Field(default_factory=dict)
     coverage: dict[Word, float] = Field(default_factory=dict)
+    enough_data: dict[Word, EnoughData] = Field(default_factory=dict)
     folds: Sequence[Mapping[str, Any]] = ()
 
 
@@ -281,6 +289,10 @@ class Scores(Mapping[str, Any]):
     def adds(self, target: str) -> Adds | None:
         """The answers to what the method adds to clock and movement; None where the protocol does not ask."""
         return self._file.adds.get(target)
+
+    def enough_data(self, target: str) -> EnoughData | None:
+        """What gives enough comparisons for the primary metric; None where it is estimable, or that is not known."""
+        return self._file.enough_data.get(target)
 
     def personal(self, target: str) -> Personal | None:
         """The gains of the method by what test subjects give first; None where they give nothing."""

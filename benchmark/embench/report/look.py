@@ -63,7 +63,8 @@ PartProgress = Callable[[str, str], ProgressCallback]
 
 @dataclass(frozen=True)
 class LookedAt:
-    """The content of a page. `people`: those whose signals are drawn. `own`: of a folder of one's own."""
+    """The content of a page. `people`: those whose signals are drawn. `own`: of a folder of one's own. `cannot_answer`:
+    the targets for which the study cannot answer, see `Unanswerable.as_json`."""
 
     dataset: Dataset
     store: Store
@@ -72,6 +73,7 @@ class LookedAt:
     targets: Sequence[Target]
     people: Sequence[str]
     own: bool = False
+    cannot_answer: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass
@@ -303,8 +305,10 @@ def _power(of: LookedAt) -> Markup:
     shows = (
         f"These {groups} people, or groups recorded together, can show a difference of {shown_difference(groups):.3f}."
     )
+    told = [f"{each['target']}: {each['answer']}. {each['reason']} {each['remedy']}" for each in of.cannot_answer]
     alone = "One person, or one group recorded together, shows nothing of others."
-    return join_parts([paragraph(needs), paragraph(shows if groups > 1 else alone)])
+    parts = [*told, needs, shows if groups > 1 else alone]
+    return join_parts([paragraph(part) for part in parts])
 
 
 def _drawn(

@@ -68,6 +68,12 @@ _TOO_FEW_MATCHED = re.compile(
     r"not estimable: (\d+) subjects have a partner whose session is of like length, in (\d+) pairs and (\d+) "
     r"quadruples; (\d+), (\d+) and (\d+)"
 )
+CONFOUNDING: Mapping[str, str] = {
+    "elapsed_time": "the time since the start",
+    "session_position": "the time since the start",
+    "stimulus_mean": "the stimulus",
+}
+"""Confound-only model that leaves nothing to compare where it tells the label, and what it stands for."""
 _MOST_SEEDS = 10
 """Partitions that a protocol offers."""
 
@@ -346,17 +352,32 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
     within = inside_subjects(metric)
     if "not estimable" not in why:
         return Unanswerable("cannot be told", f"{metric_facts(metric).title} is undefined: {plain_reason(why)}.")
-    for control in ("elapsed_time", "session_position", "stimulus_mean"):
+    for control, what in CONFOUNDING.items():
         known = scores.score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
-            what = "the stimulus" if control == "stimulus_mean" else "the time since the start"
             alone = f"{kind_of(within)} of {label(control)} alone {two_decimals(known.mean)}"
-            return Unanswerable("cannot be told", f"This design cannot separate {target} from {what} ({alone}).")
-    if stored := scores.content.get("too_few_data", {}).get(target):
-        return Unanswerable("too few data", str(stored["reason"]), str(stored["remedy"]))
+            return Unanswerable("cannot be told", cannot_separate(target, what, alone))
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)
+    if enough := scores.enough_data(target):
+        return Unanswerable("too few data", reason, more_data(enough.seeds, enough.subjects))
     return Unanswerable("too few data", reason, _more_seeds(factor, seeds))
+
+
+def cannot_separate(label: str, confound: str, evidence: str) -> str:
+    """A sentence on a design in which a confound tells the label."""
+    return f"This design cannot separate {label} from {confound} ({evidence})."
+
+
+def more_data(seeds: Sequence[int], subjects: int) -> str:
+    """A sentence on what gives enough comparisons: seeds, with the option, or about how many subjects; empty where
+    neither is known."""
+    if seeds:
+        listed = ",".join(map(str, seeds))
+        if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+            listed = f"{seeds[0]}-{seeds[-1]}"
+        return f"{len(seeds)} partitions give enough:  embench run ... --seeds {listed}"
+    return f"About {subjects} subjects with such labels would give enough." if subjects else ""
 
 
 def too_few(why: str, size: int) -> tuple[str, float]:
@@ -381,11 +402,11 @@ def too_few(why: str, size: int) -> tuple[str, float]:
 
 
 def _more_seeds(factor: float, seeds: int) -> str:
-    """A sentence on how many partitions give enough comparisons, and the command; empty where none of them does."""
-    needed = seeds * factor
-    if not seeds < needed <= _MOST_SEEDS:
-        return "More subjects are needed, or stimuli on which subjects disagree." if needed > _MOST_SEEDS else ""
-    return f"About {int(-(-needed // 1))} partitions give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1}"
+    """A sentence on what may give enough comparisons, of records that do not say what does. A partition counts where it
+    has enough by itself."""
+    if seeds >= _MOST_SEEDS or factor == float("inf"):
+        return "More subjects are needed, or stimuli on which subjects disagree."
+    return f"Other partitions may give enough:  embench run ... --seeds 0-{_MOST_SEEDS - 1} --dry-run"
 
 
 _PLAIN = (

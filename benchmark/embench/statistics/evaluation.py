@@ -34,6 +34,7 @@ from embench.records.predictions import ANY_SEED, COUNTS_LOST, COUNTS_TIED, MODE
 from embench.records.scores import Scores
 from embench.statistics import SCORING_REVISION
 from embench.statistics.adding import laid_out, studies_of, what_it_adds
+from embench.statistics.answerable import enough_data
 from embench.statistics.fold_controls import FoldControls
 from embench.statistics.fold_predictions import FoldPredictions, about_units, completed, coverage, prediction_rows
 from embench.statistics.scores import compute_scores
@@ -122,8 +123,19 @@ def score_predictions(
         more["coverage"] = coverage(cohort, by_fold)
     if asked and method:
         values = laid_out(cohort, [(a.target, a.seed, a.units, a.score) for a in by_fold])
+        more |= _enough_data(cohort, protocol, seeds, scores)
         more["adds"] = what_it_adds(values, studies, cohort, scores, "local" if proved else "full", held)
     return Evaluation(predictions, labels, Scores({**scores, **more}))
+
+
+def _enough_data(
+    cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]], scores: Scores
+) -> dict[str, Any]:
+    """What gives enough comparisons for primary metrics that are not estimable; empty where all are."""
+    few = [t for t in cohort.targets if "not estimable" in scores.why_undefined(t.name, scores.headlines[t.name])]
+    found = {target.name: enough_data(cohort, protocol, target, seeds[target.name]) for target in few}
+    known = {name: enough for name, enough in found.items() if enough}
+    return {"enough_data": known} if known else {}
 
 
 def scoring_identity() -> dict[str, Any]:

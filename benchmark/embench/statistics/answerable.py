@@ -1,0 +1,300 @@
+"""Whether a study can answer its question, said before anything is trained: from labels, stimuli, times and folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from embench import registry
+from embench.data.cohort import Cohort, build_cohort
+from embench.errors import EmbenchError
+from embench.interfaces.dataset import Card
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.protocols import Fold, Protocol
+from embench.statistics import conditioned
+from embench.statistics.adding import tested_units
+from embench.statistics.adds import CLOCK_TELLS_ALL, LabelledUnits
+from embench.statistics.answers import (
+    CONFOUNDING,
+    Unanswerable,
+    cannot_separate,
+    kind_of,
+    more_data,
+    plain_reason,
+    too_few,
+    two_decimals,
+)
+from embench.statistics.conditioned import MIN_COMPARISONS, MIN_SUBJECTS
+from embench.statistics.controls import CONTROLS, ControlTask
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import leave_one_out
+from embench.statistics.joined import Joined
+from embench.statistics.metrics import metric_facts
+from embench.statistics.nuisance.members import Parts
+from embench.statistics.scores import headline_of
+from embench.store import Store
+from embench.vocabulary import label
+
+TRIED_SEEDS = tuple(range(10))
+"""Seeds that are tried where those that were asked for give too few comparisons."""
+MOST_SUBJECTS = 1000
+"""Most subjects that are named as enough."""
+_FEW = 5
+"""Subjects who may have one order by chance."""
+FoldsOf = Callable[[int], Sequence[Fold]]
+
+
+@dataclass(frozen=True)
+class UnanswerableTarget(Unanswerable):
+    """Why a study cannot answer whether scores are associated with the label `target`.
+
+    Args:
+        seeds: seeds that give enough comparisons; `subjects`: about how many do. Empty and 0 where none is known.
+    """
+
+    target: str = ""
+    seeds: tuple[int, ...] = ()
+    subjects: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Its fields as plain values."""
+        return {"target": self.target, **vars(self), "seeds": list(self.seeds)}
+
+
+def why_unanswerable(
+    cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int], folds_of: FoldsOf | None = None
+) -> UnanswerableTarget | None:
+    """Return why these seeds of a protocol cannot answer for a target; None where they can, and under protocols whose
+    results say nothing of time and movement. No signal is read.
+
+    Args:
+        folds_of: the folds of a seed; default: those of the protocol.
+    """
+    if protocol.scoring != 3:
+        return None
+    study = _Study(cohort, protocol, target, folds_of or (lambda seed: cohort.folds(protocol, seed)))
+    joined = study.joined(seeds)
+    if not joined.seeds:
+        return None  # a run refuses it
+    metric = headline_of(target, protocol, cohort.design, joined)
+    if not conditioned.is_conditioned(metric):
+        return study.confounded() or study.without_two_labels(metric, joined)
+    why = study.why_undefined(metric, seeds)
+    if not why:
+        return None
+    if protocol.split.folds == "each":
+        alone = "Each subject is tested alone, so that no two subjects are compared."
+        return UnanswerableTarget("cannot be told", alone, "--protocol subject-independent-v3", target.name)
+    if found := study.confounded():
+        return found
+    if "not estimable" not in why:
+        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(why)}."
+        return UnanswerableTarget("cannot be told", reason, "", target.name)
+    enough, subjects = study.enough(metric, seeds)
+    reason, _ = too_few(why, len(cohort.subjects))
+    return UnanswerableTarget("too few data", reason, more_data(enough, subjects), target.name, enough, subjects)
+
+
+def enough_data(cohort: Cohort, protocol: Protocol, target: Target, seeds: Sequence[int]) -> dict[str, Any]:
+    """The seeds, or about how many subjects, that give enough comparisons where these seeds do not, as a record has
+    them; empty where none is known."""
+    study = _Study(cohort, protocol, target, lambda seed: cohort.folds(protocol, seed))
+    metric = headline_of(target, protocol, cohort.design, study.joined(seeds))
+    if not conditioned.is_conditioned(metric) or "not estimable" not in study.why_undefined(metric, seeds):
+        return {}
+    enough, subjects = study.enough(metric, seeds)
+    return {"seeds": list(enough)} if enough else {"subjects": subjects} if subjects else {}
+
+
+def find_unanswerable(
+    store: Store, card: Card, targets: Sequence[Target], protocol: Protocol, seeds: Sequence[int] = TRIED_SEEDS
+) -> list[UnanswerableTarget]:
+    """Find the targets of a dataset for which these seeds cannot answer; a target without a cohort is left out, since a
+    run says more of it."""
+    found = []
+    for target in targets if protocol.scoring == 3 else ():
+        with suppress(EmbenchError):
+            cohort = build_cohort(store, card, (target,), None, protocol)
+            found.append(why_unanswerable(cohort, protocol, target, seeds))
+    return [each for each in found if each]
+
+
+@dataclass(frozen=True)
+class _Study:
+    """The labelled units of a target, and how a protocol deals them."""
+
+    cohort: Cohort
+    protocol: Protocol
+    target: Target
+    folds_of: FoldsOf
+
+    def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
+        """The tested units of each seed with these scores (n, K) of the cohort's units; default: constant ones."""
+        units = np.array(self.cohort.eligible)
+        known = tested_units(self.cohort, self.target, units)
+        values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
+        seeds_made: dict[int, Any] = {}
+        for seed in seeds:
+            parts, labelled = self._parts(seed, known)
+            seeds_made |= labelled.joined({seed: values}, {seed: parts}, whole=True).seeds
+        return Joined({seed: folds for seed, folds in seeds_made.items() if folds})
+
+    def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
+        """Each fold's tested units as positions among the eligible ones, and the units with the labels that they have
+        in the fold that tests them."""
+        place = {self.cohort.units[i].id: k for k, i in enumerate(self.cohort.eligible)}
+        scored = np.isin(self.cohort.eligible, self.cohort.tested)
+        y, parts = np.full(len(place), np.nan), []
+        for fold in self.folds_of(seed):
+            test = np.array([place[id_] for id_ in fold.test if id_ in place], int)
+            train = [self.cohort.eligible[place[id_]] for id_ in fold.train if id_ in place]
+            if self.target.rule.cut == "training_mean":
+                labels = self.cohort.labels(self.target, train) if train else np.full(len(self.cohort.units), np.nan)
+            else:
+                labels = self.cohort.label[self.target.name]
+            y[test] = labels[np.array(self.cohort.eligible)[test]]
+            parts.append((np.empty(0, int), test))
+        return parts, replace(known, y=np.where(scored, y, np.nan))
+
+    def why_undefined(self, metric: str, seeds: Sequence[int]) -> str:
+        """Why a conditioned score is undefined in all of these seeds; empty where it is not."""
+        reasons = []
+        for folds in self.joined(seeds).seeds.values():
+            tables = conditioned.over_folds(metric, folds.values(), self._subjects)
+            found = tables if isinstance(tables, Undefined) else conditioned.share_won(metric, tables)
+            if not isinstance(found, Undefined):
+                return ""
+            reasons.append(found.reason)
+        return reasons[0] if reasons else "no unit is tested"
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        """(n,) the labels of the cohort's units, cut at the mean of all where training subjects decide it."""
+        return self.cohort.labels(self.target, self.cohort.eligible)
+
+    @property
+    def _subjects(self) -> np.ndarray:
+        return np.unique([self.cohort.units[i].subject for i in self.cohort.eligible])
+
+    @property
+    def _together(self) -> Joined:
+        """All units as if one fold tested them."""
+        found = self.joined([0])
+        [folds] = found.seeds.values()
+        first, *rest = (replace(units, fold=np.zeros(len(units), int)) for units in folds.values())
+        return Joined({0: {0: first.join(*rest)}})
+
+    def confounded(self) -> UnanswerableTarget | None:
+        """Why nothing can be told where the order of tasks, the time or the stimulus predicts the label almost fully;
+        inside subjects, any score that rises does so where all had one class first."""
+        name = self.target.name
+        asked = registry.questions_of(self.cohort.store.name).get(name)
+        if order := self._order():
+            why = asked.order if asked and asked.order else f"everybody had {order[0]} first and {order[1]} afterwards"
+            what = asked.higher if asked and asked.order else name
+            reason = f"This design cannot separate {what} from the time since the start: {why}."
+            return UnanswerableTarget("cannot be told", reason, "", name)
+        within = f"{self.target.traits.share}_within"
+        for control, what in CONFOUNDING.items():
+            reached = self._reached(control, within)
+            if reached is not None and reached >= CLOCK_TELLS_ALL:
+                alone = f"{kind_of(within)} of {label(control)} alone {two_decimals(reached)}"
+                return UnanswerableTarget("cannot be told", cannot_separate(name, what, alone), "", name)
+        return None
+
+    def _order(self) -> tuple[str, str] | None:
+        """The class that everybody had first, and the one that came afterwards; None where orders differ."""
+        if self.target.kind != "binary":
+            return None
+        units, y = self.cohort.of(self.cohort.tested), self._labels[list(self.cohort.tested)]
+        start = np.array([unit.start_s for unit in units], float)
+        if not np.isfinite(start).all():
+            start = np.array([unit.order for unit in units], float)
+        subject, found, ordered = np.array([unit.subject for unit in units]), set(), 0
+        for name in np.unique(subject).tolist():
+            times = [start[(subject == name) & (y == label)] for label in (0, 1)]
+            if all(len(each) and np.isfinite(each).all() for each in times):
+                ordered += 1
+                found.add(0 if times[0].max() < times[1].min() else 1 if times[1].max() < times[0].min() else -1)
+        if len(found) != 1 or -1 in found or (ordered < _FEW and not self.cohort.card.fixed_order):
+            return None
+        negative, positive = class_words(self.cohort, self.target)
+        return (negative, positive) if found == {0} else (positive, negative)
+
+    def _reached(self, name: str, within: str) -> float | None:
+        """The score within subjects of a model of time alone, in the folds of the first seed."""
+        cohort, target = self.cohort, self.target
+        score = np.full((len(cohort.units), len(target.columns)), np.nan)
+        place = {unit.id: i for i, unit in enumerate(cohort.units)}
+        for fold in self.folds_of(0):
+            train, test = (np.array([place[id_] for id_ in ids], int) for ids in (fold.train, fold.test))
+            y = cohort.labels(target, train)
+            train = train[np.isfinite(y[train])]
+            if not len(train):
+                return None
+            task = ControlTask(target, cohort.units, y, train, test, {}, cohort.sessions, None, 0)
+            made = CONTROLS[name](task)
+            if isinstance(made, Undefined):
+                return None
+            score[test] = made[0].reshape(len(test), -1)
+        joined = self.joined([0], score)
+        jackknife = leave_one_out(joined.tested_subjects(), cohort.groups)
+        found, _ = estimate(within, joined, target, jackknife)
+        return None if found is None or isinstance(found, Undefined) else found.mean
+
+    def without_two_labels(self, metric: str, joined: Joined) -> UnanswerableTarget | None:
+        """Why a score within subjects is undefined: nobody has two labels."""
+        jackknife = leave_one_out(joined.tested_subjects(), self.cohort.groups)
+        found, _ = estimate(metric, joined, self.target, jackknife)
+        if not isinstance(found, Undefined):
+            return None
+        reason = f"{metric_facts(metric).title} is undefined: {plain_reason(found.reason)}."
+        return UnanswerableTarget("cannot be told", reason, "", self.target.name)
+
+    def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """The seeds that give enough comparisons, of which one has enough by itself, as scores want it; where there are
+        none, about how many subjects do."""
+        tried = list(seeds)
+        for seed in (seed for seed in TRIED_SEEDS if seed not in seeds):
+            tried.append(seed)
+            if not self.why_undefined(metric, [seed]):
+                return tuple(tried), 0
+        return (), self._enough_subjects(metric)
+
+    def _enough_subjects(self, metric: str) -> int:
+        """About how many subjects like these are needed, 0 where that is not known: comparisons grow with the pairs of
+        subjects who share a fold."""
+        tables = conditioned.over_folds(metric, self._together.seeds[0].values(), self._subjects)
+        n, folds = len(self._subjects), self.protocol.split.folds
+        if isinstance(tables, Undefined) or folds == "each" or n < 2:
+            return 0
+        number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
+        for more in range(n + 1, MOST_SUBJECTS):
+            pairs = more * (more / folds - 1) / 2
+            enough = pairs * number / (n * (n - 1) / 2) >= MIN_COMPARISONS
+            if enough and taking_part / n * more >= MIN_SUBJECTS:
+                return more
+        return 0
+
+
+def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
+    """The names of a binary target's negative and positive class."""
+    from embench.data.label_report import class_names
+
+    label = next(iter(cohort.store.labels().get(target.label, {}).values()), None)
+    negative, positive = class_names(target, label.classes if label else None)
+    if label is None or label.classes is None:
+        return f"{negative} {target.name}", f"{positive} {target.name}"
+    return negative, positive
+
+
+def plain(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
+    """Several of them as plain values, each once."""
+    unique = {(each.target, each.answer, each.reason): each for each in found}
+    return [each.as_json() for each in unique.values()]
