@@ -11,6 +11,7 @@ from ..mutants.faults import load
 from ..sealed.boards import DATASETS as SEALED
 from ..truth.added import CELLS as ADDED
 from ..truth.allowance import CELLS
+from ..truth.confound_models import DESIGNS as ATTACKED
 from ..truth.papers import PAPERS
 from ..truth.personal import DESIGNS
 from ..truth.test_every_dataset import SMALL
@@ -55,6 +56,8 @@ def _rates() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"allowance {' '.join(cell)}", (*PYTHON, "tests.truth.allowance", DRAWN, *cell)
     for cell in ADDED:
         yield f"added {cell}", (*PYTHON, "tests.truth.added", "200", cell)
+    for design in ATTACKED:
+        yield f"confound models, {design}", (*PYTHON, "tests.truth.confound_models", "10", design)
     yield "films", (*PYTHON, "tests.truth.films", "300")
     yield "tuned", (*PYTHON, "tests.truth.tuned", "50")
 

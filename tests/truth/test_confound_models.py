@@ -1,0 +1,50 @@
+"""No model without a physiological signal, submitted as a method, is said to be associated with the label given what it
+encodes: whatever the design, and however few subjects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..sample import sample
+from .confound_models import DESIGNS, YES, Study, cells
+
+SLOW = "three tasks in one order"
+
+
+def wrong(study: Study) -> list[str]:
+    return [str(cell) for cell in cells(study) if cell.wrong]
+
+
+@pytest.mark.parametrize(
+    ("design", "subjects"),
+    [
+        *sample([(design, 12) for design in DESIGNS], *[(design, 12) for design in DESIGNS if design != SLOW]),
+        *sample([("films in random orders, strong", 34)]),
+    ],
+)
+def test_without_an_accelerometer(design: str, subjects: int, tmp_path: Path) -> None:
+    assert not wrong(Study(design, subjects, 0, tmp_path / "store", accelerometer=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("design", "subjects"),
+    [
+        ("films in random orders, strong", 16),
+        ("films in one order", 16),
+        ("three tasks in one order", 16),
+    ],
+)
+def test_with_an_accelerometer(design: str, subjects: int, tmp_path: Path) -> None:
+    assert not wrong(Study(design, subjects, 0, tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("design", "subjects"),
+    sample([("films in random orders", 34), ("blocks in two orders", 16)], ("blocks in two orders", 16)),
+)
+def test_what_a_body_shows_is_found(design: str, subjects: int, tmp_path: Path) -> None:
+    study = Study(design, subjects, 0, tmp_path / "store", accelerometer=False)
+    assert study.answers(study.scores(study.of_a_body)) == {"chance": YES, "movement": YES}
