@@ -7,14 +7,11 @@ import pytest
 
 import embench as embench_module
 from embench.records.record import read_record
-from embench.statistics.verdict import verdicts
+from embench.report.text import escape
+from embench.statistics.form import result_forms
 
 from ..sample import sample
 from ..tiny.world import few_folds
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 @pytest.fixture(scope="module")
@@ -110,18 +107,18 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(
     assert "clock and movement fitted, once for this dataset: 1 of 1 steps" in done.err
     assert "controls fitted" not in done.out
     assert "have no prediction" not in done.out  # units without a label need none
-    assert "needs the whole session" not in done.out  # nobody knows how the signals were normalised
+    assert "whole session, for normalisation" not in done.out  # nobody knows how the signals were normalised
     record = read_record(out)
     assert record.run["time_context"] == "unit"
     assert record.scores.adds("stress").judged == "full"
-    sentences = verdicts(record.run, record.scores)["stress"].adds_sentences
-    assert sentences
+    form = result_forms(record.run, record.scores)["stress"]
     page, opened = tmp_path / "page.html", embench_module.open(out)
     assert embench("report", out, "--out", page).code == 0
     texts = (done.out, page.read_text(), opened._repr_html_(), str(opened))
     for text in (" ".join(unescape(text).split()) for text in texts):  # whatever the width of a line
-        assert all(sentence.removesuffix(".") in text or _capital(sentence) in text for sentence in sentences)
-    assert "not shown to add to clock and movement" in embench("export", out, "--latex").out
+        assert all(sentence in text for sentence in (form.question, *form.about, form.sentence, *form.notes))
+    assert escape(form.sentence) in embench("export", out, "--latex").out
+    assert escape(form.sentence) in embench("export", out, "--methods").out
     assert record.scores.score("stress", "auroc", "registered_clock")
     assert "registered_clock" not in {control.name for control in record.scores.compared("stress")}
     refused = embench("score", file, *line, "--time-context", "window")

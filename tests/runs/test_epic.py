@@ -58,7 +58,8 @@ def test_less_error_is_better(done):
         assert gap["clears"] == (gap["difference"]["high"] < 0)
     assert gaps["subject_mean"]["arousal_value"]["clears"]  # ratings lie far from a subject's mean, and do not move
     assert not gaps["last_value"]["arousal_value"]["clears"]
-    assert "not below" in done.verdicts["arousal_value"].finding
+    beside = done.answers["arousal_value"].answer("models")
+    assert (beside.answer, beside.evidence.partition(" ")[0]) == ("not shown", "difference")
     assert "6 of 6 subjects and 36 of 36 recordings" in done.manifest["protocol"]["gives_up"]["split.by"]
 
 

@@ -120,7 +120,7 @@ def test_what_a_file_lacks_is_said_by_the_verdict_and_judged_by_the_rest(world: 
     assert set(personal.over) == {"slice_share", "since_slice"}
     assert personal.over["slice_share"]["auroc_within"].clears
     assert is_by_labels(personal)
-    told = " ".join(alone.verdicts["stress"].sentences)
+    told = " ".join(alone.forms["stress"].notes)
     assert "not compared with nothing_given, slice_normalised and slice_only" in told
     some = world.of("scored")[:5]
     path = world.write("partly", {"2": 0.6})

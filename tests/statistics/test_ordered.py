@@ -16,13 +16,13 @@ from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics import ordered
+from embench.statistics.answers import answers_of
 from embench.statistics.difference import has_difference, mean_difference
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, Jackknife, add_one, leave_one_out
 from embench.statistics.joined import Joined, varies_within_stimuli
 from embench.statistics.ordered import crossed_pairs, order_by_subject, order_without_stimulus
 from embench.statistics.scores import compute_scores, headline_of
-from embench.statistics.verdict import verdict
 
 from ..sample import sample
 
@@ -328,7 +328,7 @@ def test_the_moment_of_films_is_held_constant_by_the_headline_of_version_3_alone
     others = now["controls"]["stimulus_mean"]["felt"]
     assert others["concordance_crossed_moment"]["mean"] == pytest.approx(0.5, abs=1e-9)
     assert others["concordance_within"]["low"] > 0.55
-    told = verdict(now, "felt", "shared_stimuli", 3)
+    told = answers_of({"cohort": {"design": "shared_stimuli"}}, now)["felt"]
     assert [each.metric for each in told.exploratory] == ["concordance_crossed", "concordance_within"]
 
 
