@@ -98,9 +98,15 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
     """A run that was scored."""
     manifest = {
         "id": id_,
-        "dataset": {"synthetic": {} if synthetic else None},
+        "dataset": {"name": "embench_plugins/amigos", "synthetic": {} if synthetic else None},
         "protocol": {"name": "subject-independent-v2", "leaks": False},
-        "cohort": {"design": "free"},
+        "cohort": {"design": "free", "subjects": 12},
+        "method": {
+            "encoders": {"eda": "embench_plugins/cnn_tf"},
+            "fusion": "embench_plugins/late",
+            "modalities": ["eda"],
+            "pretrainers": [],
+        },
         "config": {"label_subjects": None, "drop": []},
         "cost": {"wall_s": 90.0, "parameters": 1000},
     }

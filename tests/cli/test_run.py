@@ -88,19 +88,19 @@ def test_a_device_that_is_not_there_is_named(embench):
     assert "no MPS device is available" in done.err
 
 
-def test_a_result_fits_a_screen_headline_and_verdict_first(embench, runner):
+def test_a_result_fits_a_screen_question_and_score_first(embench, runner):
     done = embench(*LINE)
     assert runner
     lines = done.out.splitlines()
-    assert lines[2] == "target arousal: auroc_within 0.612 [0.550, 0.674]; not above elapsed_time"
-    rows = {line.split("  ")[0]: re.split(r"  +", line)[1:] for line in lines}
-    assert rows["the method"] == ["0.612 [0.550, 0.674]"]
-    assert rows["majority"] == ["0.500 by construction", "0.112 [0.550, 0.674] yes"]
-    assert rows["elapsed_time"] == ["0.700 [0.550, 0.674]", "-0.088 [0.550, 0.674] NO"]
-    assert "not applicable: movement: there is no accelerometer" in lines
+    assert lines[2].startswith("amigos: Films felt as arousing or calm")
+    assert "  Within-subject AUROC   0.61   95 % CI 0.55 to 0.67, over subjects; chance 0.50" in lines
+    rows = {line.strip().split("  ")[0]: re.split(r"  +", line.strip())[1:] for line in lines}
+    assert rows["more than by chance?"] == ["yes", "AUROC 0.61 (0.55 to 0.67)"]
+    assert rows["time since the start"] == ["0.70 (0.55 to 0.67)", "above this method"]
+    assert rows["majority class"] == ["0.50 always"]
     assert "cost: time 2 min, parameters 1 k" in lines
     assert "files: runs/amigos/r" in lines
-    assert len(lines) < 24
+    assert len(lines) < 34
     assert "one class" not in done.out
     assert done.out.count("SYNTHETIC DATA") == 2
 
@@ -110,6 +110,7 @@ def test_every_score_is_printed_where_it_is_asked_for(embench):
     lines = embench(*LINE, "--all").out.splitlines()
     at = lines.index("target arousal, all scores")
     assert lines[at + 3].startswith("auroc_within *")
+    assert "not applicable: movement within the unit: there is no accelerometer" in lines
     assert lines[at + 4].startswith("auroc ")
     assert "undefined: mcc: one class" in lines
 

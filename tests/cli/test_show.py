@@ -23,10 +23,10 @@ def test_tables_fit_the_terminal_and_cut_no_word(monkeypatch, width, terminal):
     monkeypatch.setenv("COLUMNS", str(width))
     why = "the release hides when units were recorded, and no accelerometer was worn by any of its subjects at all"
     hidden = {**SCORES["controls"], "movement": {"arousal": {"undefined": why}}}
-    show.result(a_result({**SCORES, "controls": hidden}))
+    show.result(a_result({**SCORES, "controls": hidden}), every=True)
     text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
     assert max(map(len, text.splitlines())) <= width
-    assert "0.612" in text
+    assert "0.61 (0.55 to 0.67)" in text
     assert set(why.replace(",", "").split()) <= set(text.replace(",", "").split())
 
 
@@ -36,7 +36,7 @@ def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
     knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
     show.result(a_result({**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}}), every=True)
     lines = capsys.readouterr().out.splitlines()
-    assert "stimulus_mean" in next(line for line in lines if line.startswith("score (* headline)"))
+    assert "stimulus_mean" in next(line for line in lines if line.startswith("metric (* primary)"))
     assert "0.913" in next(line for line in lines if line.startswith("auroc "))
     assert "0.925" in next(line for line in lines if line.startswith("auroc_within *"))
 
@@ -99,24 +99,22 @@ def fixed_order(scores):
     return made
 
 
-def test_a_clock_that_cannot_win_and_is_high_within_subjects_is_said_to_show_nothing(capsys):
+def test_a_model_that_cannot_win_and_is_high_within_subjects_stands_beside_the_method(capsys):
     found = fixed_order(CROSSED)
-    show.result(found)
+    show.result(found, every=True)
     out = capsys.readouterr().out
-    assert "0.500 by construction" in out
-    assert "0.560 [0.550, 0.674]" in out
-    why = "elapsed time alone reaches 0.950, so this shows nothing about the body"
-    assert why in out.replace("\n", " ")
-    assert why in repr(found)
-    assert why in found._repr_html_()
+    assert "0.50 always" in out
+    assert "0.56 (0.55 to 0.67)" in out
+    why = "Exploratory: Within-subject AUROC 0.70 (0.55 to 0.67), which does not hold time and movement constant;"
+    assert f"{why} time since the start alone reaches 0.95." in " ".join(out.split())
 
 
 def test_the_headline_of_several_runs_is_a_column_where_it_is_one(capsys):
     one, other = a_result(SCORES, synthetic=False), fixed_order(CROSSED)
-    for found, heads in (([one], ("auroc_within",)), ([one, other], ("headline", "score"))):
+    for found, heads in (([one], ["Within-subject"]), ([one, other], ["primary", "score"])):
         show.results(found)
         head = capsys.readouterr().out.splitlines()[0].split()
-        assert [name for name in ("headline", "score", "auroc_within") if name in head] == list(heads)
+        assert [name for name in ("primary", "score", "Within-subject") if name in head] == heads
 
 
 def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(capsys):
@@ -127,32 +125,28 @@ def test_where_the_headline_is_undefined_no_control_is_called_cleared_or_not(cap
     undefined = {**CROSSED, "scores": own, "controls": clock, "differences": gaps}
     found = fixed_order({**undefined, "not_cleared": ["stress: elapsed_time"]})
     show.result(found)
-    out = capsys.readouterr().out
-    rows = {line.split("  ")[0]: line.split()[-3] for line in out.splitlines() if "[" in line}
-    assert rows["the method"] == "0.700"
-    assert rows["elapsed_time"] == "1.000"
-    text = out.replace("\n", " ")
-    assert "auroc_crossed_matched is not estimable: 24 quadruples of 2 subjects" in text
-    assert "not compared with controls" in text
-    assert "It needs at least ten subjects of one fold" in text
-    for told in (text, repr(found), found._repr_html_()):
-        assert "not above" not in told
-        assert "exploratory: auroc_within 0.700" in told
-        assert "NO" not in told.replace("NOT", "")
+    text = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(re.sub(r"<[^>]+>", " ", found._repr_html_()).split())
+    for told in (text, " ".join(str(found).split()), shown):
+        assert "This design cannot separate stress from the time since the start" in told
+        assert "Within-subject AUROC, exploratory 0.70" in told
+        assert "time since the start 1.00 (0.55 to 0.67) above this method" in told
+        assert "more than by chance" not in told
 
 
 def test_a_clock_that_is_always_right_within_subjects_is_not_so_by_construction():
     certain = {"auroc_within": {"mean": 1.0, "std": 0.0, "low": 1.0, "high": 1.0}}
     clock = {"elapsed_time": {"stress": {**CROSSED["controls"]["elapsed_time"]["stress"], **certain}}}
-    shown = fixed_order({**CROSSED, "controls": clock})._repr_html_()
-    assert "<td>0.500 by construction</td><td>1.000 [1.000, 1.000]</td>" in shown
+    shown = fixed_order({**CROSSED, "controls": clock}).forms["stress"]
+    assert shown.models[-1].score == "0.50 always"
+    assert "time since the start alone reaches 1.00" in " ".join(shown.more)
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):
     show.result(a_result(SCORES, synthetic=False))
     out = capsys.readouterr().out
-    assert "0.500 by construction" in out  # the majority
-    assert "opposite labels" not in out
+    assert "majority class" in out
+    assert "0.50 always" in out
 
 
 def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(capsys):

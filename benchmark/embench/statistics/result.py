@@ -95,6 +95,10 @@ class Result:
             "synthetic": self.synthetic,
             "headline": next(iter(self.scores.headlines.values())),
             **{name: written[name] for name in ("scores", "controls", "not_cleared")},
+            "answers": {
+                target: {each.question: {"answer": each.answer, "evidence": each.evidence} for each in found.answers}
+                for target, found in self.answers.items()
+            },
             "cost": self.manifest["cost"],
         }
 
@@ -185,7 +189,11 @@ class Result:
         return ax
 
     def __repr__(self) -> str:
-        parts = [f"Result {self.id}", *("\n".join(lines(form, _WIDTH)) for form in self.forms.values())]
+        shown = (f"{target}: {form.metric} {form.score}" for target, form in self.forms.items())
+        return f"Result({self.id}; {'; '.join(shown)}{self._mark})"
+
+    def __str__(self) -> str:
+        parts = ["\n".join(lines(form, _WIDTH)) for form in self.forms.values()]
         return "\n\n".join([*parts, *([_SYNTHETIC] if self.synthetic else []), f"files: {self.folder}"])
 
     def _repr_html_(self) -> str:

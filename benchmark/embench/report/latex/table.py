@@ -17,15 +17,14 @@ from embench.statistics.personal import COMPARED
 from embench.vocabulary import label
 
 DEFAULT_COLUMNS = (
-    *("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy"),
-    *("concordance_within", "ccc", "ccc_pooled", "rmse"),
+    *("subjects", "seeds", "auroc_within", "concordance_within", "ccc", "ccc_pooled", "rmse"),
 )
 """The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
 runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
 _COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
 _COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
-_ANSWERS = {"chance": "above chance", "movement": "given time and movement", "protocol_phase": "given protocol phase"}
+_ANSWERS = {"chance": "above chance", "movement": "given movement", "protocol_phase": "given phase"}
 """Question -> the head of its column; one that no run of a table is asked has none."""
 
 
