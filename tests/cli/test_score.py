@@ -8,9 +8,9 @@ import pytest
 import embench as embench_module
 from embench.records.record import read_record
 from embench.report.text import escape
+from embench.statistics.answers import answers_of
 from embench.statistics.form import result_forms
 
-from ..sample import sample
 from ..tiny.world import few_folds
 
 
@@ -44,7 +44,28 @@ def predictions(data, tmp_path):
     return write
 
 
-def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp_path):
+@pytest.fixture
+def predicted_at_random(tmp_path):
+    """A data root with fifteen subjects who can be compared, and a file of predictions at random."""
+    line = ["data", "synthesize", "stress_predict", "--out", tmp_path / "stress_predict", "--subjects", 16]
+    assert embench_main(*line, "--length-s", 600) == 0
+    assert embench_main("data", "labels", "stress_predict", "--data-root", tmp_path, "--units", tmp_path / "u.csv") == 0
+    rows = [row for row in csv.DictReader((tmp_path / "u.csv").open()) if row["label"]]
+    with (tmp_path / "mine.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", "recording", "unit", "target", "score"])
+        for k, row in enumerate(rows):
+            writer.writerow([row[key] for key in ("subject", "recording", "unit", "target")] + [k % 7 / 7])
+    return tmp_path, tmp_path / "mine.csv"
+
+
+def embench_main(*words):
+    from embench.cli import main
+
+    return main([str(word) for word in words])
+
+
+def test_a_file_without_a_primary_metric_says_so_first(embench, data, predictions, tmp_path):
     file = predictions("few.csv", 1)
     line = ("--dataset", "stress_predict", "--data-root", data, "--protocol", few_folds(tmp_path))
     done = embench("score", file, *line, "--out", tmp_path / "few")
@@ -94,17 +115,25 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
     assert embench("score", first, *line).code == 0  # the same record may be made again
 
 
-@pytest.mark.parametrize("folds", sample((2, 5), 2))
-def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(
-    embench, data, predictions, folds, tmp_path
-):
-    rules = "subject-independent-v3" if folds == 5 else few_folds(tmp_path, folds, scoring=3)
-    file, out = predictions("mine.csv", 12), tmp_path / "mine"
-    line = ("--dataset", "stress_predict", "--data-root", data, "--out", out, "--protocol", rules)
+def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embench, data, predictions, tmp_path):
+    file, out = predictions("mine.csv", 8), tmp_path / "mine"
+    line = ("--dataset", "stress_predict", "--data-root", data, "--out", out)
+    done = embench("score", file, *line, "--protocol", few_folds(tmp_path, 2, scoring=3))
+    assert done.code == 0
+    assert "clock and movement fitted" not in done.err
+    record = read_record(out)
+    assert record.scores.adds("stress").undefined
+    assert answers_of(record.run, record.scores)["stress"].word("movement") == "too few data"
+    assert "Too few comparisons: " in " ".join(done.out.split())
+
+
+@pytest.mark.slow
+def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(embench, predicted_at_random, tmp_path):
+    root, file, out = *predicted_at_random, tmp_path / "mine"
+    line = ("--dataset", "stress_predict", "--data-root", root, "--out", out)
+    line = (*line, "--protocol", few_folds(tmp_path, 2, scoring=3))
     done = embench("score", file, *line, "--time-context", "unit")
     assert done.code == 0
-    assert f"controls fitted: {folds} of {folds} folds" in done.err
-    assert "clock and movement fitted, once for this dataset: 1 of 1 steps" in done.err
     assert "controls fitted" not in done.out
     assert "have no prediction" not in done.out  # units without a label need none
     assert "whole session, for normalisation" not in done.out  # nobody knows how the signals were normalised
@@ -112,6 +141,7 @@ def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(
     assert record.run["time_context"] == "unit"
     assert record.scores.adds("stress").judged == "full"
     form = result_forms(record.run, record.scores)["stress"]
+    assert [each.question for each in form.answers] == ["chance", "held", "movement", "protocol_phase"]
     page, opened = tmp_path / "page.html", embench_module.open(out)
     assert embench("report", out, "--out", page).code == 0
     texts = (done.out, page.read_text(), opened._repr_html_(), str(opened))
