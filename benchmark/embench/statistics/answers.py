@@ -19,6 +19,7 @@ from embench.records.scores import Adds, AddsAt, Control, Score, Scores
 from embench.records.wording import inside_subjects, join_with_and
 from embench.statistics.adds import CLOCK_TELLS_ALL, SHARE_LEFT
 from embench.statistics.metrics import metric_facts
+from embench.vocabulary import label
 
 AnswerWord = Literal[
     "yes",
@@ -239,8 +240,6 @@ def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable 
 
 def _above_models(compared: Sequence[Control], failed: Sequence[str], *, higher: bool) -> Answer:
     """Whether a method is better than each confound-only model, under protocols that compare them in pairs."""
-    from embench.vocabulary import label
-
     side = "above" if higher else "below"
     if not failed:
         text = f"{side} all {len(compared)}, by paired differences"
@@ -346,8 +345,6 @@ def two_decimals(value: float, digits: int = 2) -> str:
 
 def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unanswerable:
     """Why the primary metric of a target can't be estimated, what that means, and what helps."""
-    from embench.vocabulary import label
-
     metric, why = scores.headlines[target], scores.why_undefined(target, scores.headlines[target])
     within = inside_subjects(metric)
     if "not estimable" not in why:
@@ -364,9 +361,9 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
     return Unanswerable("too few data", reason, _more_seeds(factor, seeds))
 
 
-def cannot_separate(label: str, confound: str, evidence: str) -> str:
+def cannot_separate(target: str, confound: str, evidence: str) -> str:
     """A sentence on a design in which a confound tells the label."""
-    return f"This design cannot separate {label} from {confound} ({evidence})."
+    return f"This design cannot separate {target} from {confound} ({evidence})."
 
 
 def more_data(seeds: Sequence[int], subjects: int) -> str:
@@ -432,8 +429,6 @@ def unranked(metric: str, design: Design | None, best: tuple[str, Score] | None,
     Args:
         best: the confound-only model with the highest such score. `scores`: those of the methods.
     """
-    from embench.vocabulary import label
-
     title = metric_facts(metric).title
     text = f"{title}, the primary metric, cannot be estimated for any entry, so that no entry has a rank"
     inside = inside_subjects(metric)

@@ -65,7 +65,7 @@ class ResultForm:
         question: in the dataset's words. `sample`: how many subjects, scored by which models. `about`: the label and
             the method, a line each.
         metric: the display name of the score shown; `score`: with its interval; `explanation`: what it compares.
-        problem: why the primary metric can't be estimated, and what to do; empty where it is.
+        problem: why the primary metric can't be estimated; `remedy`: what to do; empty where it can be.
         answers, models: see `Answer`, `ModelLine`; models from best to worst.
         sentence: complete by itself, for a paper.
         notes: what must be known to read the result. `more`: what `--all` adds.
@@ -79,6 +79,7 @@ class ResultForm:
     score: str
     explanation: str
     problem: str
+    remedy: str
     answers: tuple[Answer, ...]
     models: tuple[ModelLine, ...]
     sentence: str
@@ -96,7 +97,6 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
     metric = found.metric if found.score or not found.exploratory else found.exploratory[0].metric
     score = scores.score(found.target, metric)
     facts = metric_facts(metric)
-    problem = " ".join(filter(None, (about.order_sentence(found), found.problem.remedy))) if found.problem else ""
     return ResultForm(
         target=found.target,
         question=f"{about.dataset}: {about.question}",
@@ -104,8 +104,9 @@ def _form(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Resul
         about=(f"label: {about.label}", f"method: {method_in_words(run)}"),
         metric=facts.title + ("" if found.score else ", exploratory"),
         score=(_score(score, facts.chance) if score else "not estimable") + _alone(found),
-        explanation=about.explanation(metric) if found.score else "",
-        problem=problem,
+        explanation=about.explanation(metric) if found.score else _varies(found),
+        problem=about.order_sentence(found),
+        remedy=found.problem.remedy if found.problem else "",
         answers=() if found.problem else found.answers,
         models=tuple(_models(found, metric, score)),
         sentence=_sentence(run, found, about),
@@ -252,6 +253,11 @@ def _score(score: Score, chance: float | None) -> str:
     return f"{shown}; chance {two_decimals(chance)}" if chance is not None else shown
 
 
+def _varies(found: TargetAnswers) -> str:
+    """What an exploratory score does not hold constant."""
+    return f"This metric does not hold {found.exploratory[0].varies} constant." if found.exploratory else ""
+
+
 def _alone(found: TargetAnswers) -> str:
     """What the strongest confound-only model reaches beside an exploratory score; empty where there is none."""
     if found.score or not found.exploratory or not (control := found.exploratory[0].control):
@@ -352,26 +358,25 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
 
 
 def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, tested: str) -> str:
-    """The sentences for a paper where the primary metric can't be estimated."""
-    problem = found.problem
-    reason = problem.reason.partition(": ")[2] if problem and problem.answer == "too few data" else ""
-    reason = f"{metric_facts(found.metric).title} could not be estimated: {reason}" if reason else ""
-    if not found.exploratory:
-        return f"{start}, {method}, {tested}, could not be evaluated. {reason or (problem.reason if problem else '')}"
+    """The sentences for a paper where the primary metric can't be estimated. Too few data show nothing: no other metric
+    is quoted, since none holds the same constant."""
+    problem, title = found.problem, metric_facts(found.metric).title
+    if problem is None or problem.answer != "cannot be told" or not found.exploratory:
+        reason = problem.reason.partition(": ")[2] or problem.reason if problem else found.why
+        return f"{start}, {method}, {tested}, could not be evaluated: {_lower(title)} is not estimable ({reason[:-1]})."
     shown = found.exploratory[0]
     facts = metric_facts(shown.metric)
     score = figures(shown.score, facts.chance, "mean {}, 95 % CI {} to {}")
-    pair = f"{about.higher} from {about.lower}" if about.higher else in_words(about.target)
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
+    pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
-    if reason or not shown.control:
-        return f"{told} {reason}".rstrip()
+    if not shown.control:
+        return f"{told} {problem.reason}"
     confound = "the stimulus" if shown.control[0] == "stimulus_mean" else "elapsed time"
     alone = f"{vocabulary.label(shown.control[0])} alone: {kind_of(shown.metric)} {two_decimals(shown.control[1].mean)}"
-    order = about.order[:1].upper() + about.order[1:] if about.order else f"{confound} alone separates the labels"
-    order = order[:1].upper() + order[1:]
+    order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
-    return f"{told} {order}, so the difference cannot be attributed to {rather} ({alone})."
+    return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
 
 
 def _method_for_paper(run: Mapping[str, Any]) -> str:
@@ -433,7 +438,7 @@ def _notes(run: Mapping[str, Any], scores: Scores, found: TargetAnswers) -> Iter
             f"An unmeasured confound that explains {explained} of the remaining variance of both score and label would "
             "remove this result."
         )
-    if found.reads_session and found.adds and found.adds.judged == "full":
+    if found.reads_session and found.answer("protocol_phase") and found.adds and found.adds.judged == "full":
         yield "The method reads the test subject's whole session, so that its scores may contain the protocol phase."
     elif found.reads_session:
         yield "The method needs the test subject's whole session, for normalisation."
@@ -499,7 +504,7 @@ def lines(form: ResultForm, width: int = 100, *, every: bool = False) -> list[st
         out += _wrap(text, width, hanging=2)
     out.append("")
     if form.problem:
-        out += [*_wrap(form.problem, width, indent=2), ""]
+        out += [*_wrap(form.problem, width, indent=2), *_wrap(form.remedy, width, indent=2), ""]
     if not form.problem or form.score != "not estimable":
         out += _wrap(f"{form.metric}   {form.score}", width, indent=2, hanging=4)
     if form.explanation:
@@ -552,7 +557,7 @@ def as_html(form: ResultForm, *, every: bool = False) -> str:
     about = "<br>".join(map(escape, (form.sample, *form.about)))
     parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
     if form.problem:
-        parts.append(f"<p><strong>{escape(form.problem)}</strong></p>")
+        parts.append(f"<p><strong>{escape(form.problem)}</strong> {escape(form.remedy)}</p>")
     if not form.problem or form.score != "not estimable":
         parts.append(f"<p><strong>{escape(form.metric)} {escape(form.score)}</strong></p>")
     if form.explanation:
