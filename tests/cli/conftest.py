@@ -107,6 +107,7 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
             "modalities": ["eda"],
             "pretrainers": [],
         },
+        "recipe": {"settings": []},
         "config": {"label_subjects": None, "drop": []},
         "cost": {"wall_s": 90.0, "parameters": 1000},
     }

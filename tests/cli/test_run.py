@@ -253,5 +253,5 @@ def test_grid_with_a_run_missing_prints_the_others_and_ends_with_6(embench, runn
     done = embench("grid", "--dataset", "amigos", "--encoder", "cnn_tf", "--fusion", "single", "--fusion", "late")
     assert runner
     assert done.code == 6
-    assert "cnn_tf-single" in done.out
+    assert "CNN-Transformer" in done.out
     assert "it broke" in done.err

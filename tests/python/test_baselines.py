@@ -40,7 +40,7 @@ def test_a_pipeline_stands_beside_the_rows_and_what_was_run_is_not_run_again(giv
     assert board.answers == [own["answer"]]
     assert "1 of 2: handcrafted + StandardScaler-LogisticRegression on eda" in capsys.readouterr().out
     assert own["answer"] in repr(board)
-    assert "<td>best own</td>" in board._repr_html_()
+    assert "<td>own</td>" in board._repr_html_()
     axes = board.plot()
     assert [label.get_text() for label in axes.get_yticklabels()] == frame.dropna(subset="mean")["method"].tolist()
     with pytest.raises(UsageError, match="no target `fear`"):

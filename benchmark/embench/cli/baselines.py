@@ -15,7 +15,7 @@ from embench.cli import console
 from embench.cli.answerable import print_unanswerable
 from embench.cli.options import Cluster, DryRun, ExecutorName, Json, cluster_options, with_options
 from embench.cli.progress import Progress, Steps
-from embench.cli.tables import field, fields, fitting, grouped, show_table
+from embench.cli.tables import fields, grouped, show_table
 from embench.planning.request import command_of
 from embench.records.cost import format_duration
 from embench.snapshot import snapshot
@@ -137,16 +137,9 @@ def _note_warnings(report: Mapping[str, Any], dataset: str, data_root: Path | No
 def _print_board(title: str, board: Sequence[Mapping[str, Any]], runs: Sequence[Result]) -> None:
     """Prints the rows of a board, and what must be known to read them."""
     from embench.cli import show
-    from embench.sets.table import board_cells
+    from embench.cli.board import print_board
 
-    panels, named = grouped((row["protocol"], row) for row in board), True
-    for protocol, rows in panels.items():
-        cells = board_cells(rows)
-        columns = [field(name, name) for name in cells[0]]
-        kept = fitting(cells, columns, ["run", "over its best control"])
-        named &= "run" in {column.title for column in kept}
-        show_table(cells, kept, title=f"{title}, {protocol}" if len(panels) > 1 else title)
-    show.run_folders(runs, named=named)
+    show.run_folders(runs, named=print_board(board, title))
 
 
 def _paper_page(

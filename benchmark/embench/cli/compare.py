@@ -11,12 +11,15 @@ from typer import Argument, Option
 from embench.cli import console
 from embench.cli.options import Json
 from embench.cli.tables import TableColumn, field, fields, show_table
+from embench.records.scores import Score
 from embench.records.wording import format_figure, format_score, join_with_and
+from embench.statistics.answers import figures
 from embench.statistics.metrics import metric_facts
 
 if TYPE_CHECKING:
     from embench.statistics.compared import Comparison, Table
     from embench.statistics.curve_gaps import CurveTable
+    from embench.statistics.intervals import Estimate
 
 
 def compare(
@@ -66,9 +69,10 @@ def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
         console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
-    score = TableColumn(table.metric, lambda standing: format_score(standing.score))
+    facts = metric_facts(table.metric)
+    score = TableColumn(facts.title, lambda standing: _figures(standing.score, facts.chance))
     columns = [field("name", "method"), score, field("group"), field("tried", missing="-"), field("run")]
-    title = f"target {table.target}, {metric_facts(table.metric).title} ({table.metric})"
+    title = f"target {table.target}, {facts.title} ({table.metric})"
     show_table(table.standings, columns, title=title)
     console.wrapped(
         "Methods that share a letter are not significantly different. tried: methods that were scored on these test "
@@ -82,12 +86,16 @@ def _show(table: Table, whose: Mapping[str, str], *, every: bool) -> None:
     pairs = table.comparisons
     columns = [
         *fields("one", "other"),
-        TableColumn("difference", lambda pair: format_score(pair.difference)),
+        TableColumn("difference", lambda pair: _figures(pair.difference, 0.0)),
         field("holm", "p, Holm", ".4f"),
         *([field("smallest", "detectable", missing="-")] if every else []),
         TableColumn("verdict", _verdict),
     ]
     show_table(pairs, columns)
+    over = "folds" if pairs[0].over == "folds" else "subjects"
+    count = pairs[0].together
+    several = f", and p is corrected for the {count} comparisons of this command (Holm)" if count > 1 else ""
+    console.wrapped(f"Differences are paired over {over}, with 95 % intervals{several}.")
     if every:
         show_table(
             {"one": pair.one, "other": pair.other, "test": name, "p": format_figure(p, ".4f")}
@@ -123,6 +131,11 @@ def _show_curves(table: CurveTable) -> None:
         "a gain over nothing given is that of labels only where it is above all controls too: see `embench report RUN`"
     )
     console.echo()
+
+
+def _figures(score: Estimate, null: float | None) -> str:
+    """A score or a difference with its interval."""
+    return figures(Score(mean=score.mean, low=score.low, high=score.high), null)
 
 
 def _verdict(pair: Comparison) -> str:

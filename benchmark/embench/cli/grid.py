@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 
@@ -29,6 +29,9 @@ from embench.errors import UsageError
 from embench.planning.request import AXES, request_of
 from embench.records.cost import format_duration
 from embench.registry.naming import did_you_mean
+
+if TYPE_CHECKING:
+    from embench.statistics.result import Result
 
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
@@ -92,7 +95,9 @@ def grid(
     if dry_run:
         show.print_plans(requests, as_json=as_json)
         return
+    from embench.cli.board import print_board
     from embench.report import grid_curves  # slow to import, and a dry run draws nothing
+    from embench.sets.table import board_rows
 
     with Progress(several=True) as progress:
         done = runner.grid(
@@ -100,13 +105,35 @@ def grid(
         )
     scored = [(result.manifest, result.scores) for result in done.results]
     drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
+    board = board_rows(done.results)
     if as_json:
-        console.document([result.json() for result in done.results])
+        console.document([{**result.json(), "board": _of_run(board, result.id)} for result in done.results])
     else:
-        show.results(done.results)
+        named = print_board(board, varied=_varied(done.results))
+        show.run_folders(done.results, named=named)
         for curve, files in drawn:
             show.curve(curve, files)
     done.check()
+
+
+def _of_run(board: Sequence[Mapping[str, Any]], run: str) -> list[Mapping[str, Any]]:
+    """The rows of a run, one a target."""
+    return [row for row in board if row.get("run") == run]
+
+
+_PARTS = ("dataset", "encoder", "fusion", "modalities", "pretrainer", "set", "target", "protocol")
+"""Options that a table of methods shows anyway."""
+
+
+def _varied(results: Sequence[Result]) -> dict[str, dict[str, str]]:
+    """Run -> its values of the other options in which runs differ."""
+    from embench.cli import show
+
+    options = show.varied([result.manifest for result in results])
+    return {
+        result.id: {name: value for name, value in own.items() if name not in (*_PARTS, "tuned")}
+        for result, own in zip(results, options, strict=True)
+    }
 
 
 def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:

@@ -69,7 +69,7 @@ def results(found: Sequence[Result]) -> None:
     time."""
     several = len({target for each in found for target in each.scores.headlines}) > 1
     metrics = {answers.metric for each in found for answers in each.answers.values()}
-    varied = _varied([each.manifest for each in found])
+    differing = varied([each.manifest for each in found])
     show_table(
         {
             **(options or {"method": each.id}),
@@ -81,7 +81,7 @@ def results(found: Sequence[Result]) -> None:
             "time": cost.format_cost(each.manifest["cost"])["time"],
             "run": each.id.rpartition("-")[2],
         }
-        for each, options in zip(found, varied, strict=True)
+        for each, options in zip(found, differing, strict=True)
         for answers in each.answers.values()
     )
     run_folders(found)
@@ -103,7 +103,7 @@ def run_folders(found: Sequence[Result], *, named: bool = True) -> None:
     warn_of_synthetic(any(each.synthetic for each in found))
 
 
-def _varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def varied(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The values of each run for the options in which runs differ, by their names on the command line."""
     from embench.planning.request import AXES
     from embench.records.manifest import tuned_trials

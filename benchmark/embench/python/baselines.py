@@ -19,7 +19,7 @@ from embench.sets.forecast import forecast_rows
 from embench.sets.own import check_own, is_scored, own_result, own_rows
 from embench.sets.rows import baseline_rows
 from embench.sets.running import check_readable, run_rows
-from embench.sets.table import board_cells, board_rows, draw_board
+from embench.sets.table import board_cells, board_notes, board_panels, board_rows, draw_board, model_cells
 from embench.snapshot import snapshot
 from embench.statistics.result import Result
 
@@ -79,10 +79,11 @@ class BaselineBoard:
         return "\n".join([f"BaselineBoard of {len(self.results)} runs", *(f"  {line}" for line in self._notes)])
 
     def _repr_html_(self) -> str:
-        cells = board_cells(self.rows)
-        rows = [list(cells[0]) if cells else [], *(list(row.values()) for row in cells)]
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        return f"<table>{body}</table>" + "".join(f"<p>{escape(line)}</p>" for line in self._notes)
+        parts = []
+        for rows in board_panels(self.rows):
+            parts += [_as_html(board_cells(rows)), *(f"<p>{escape(note)}</p>" for note in board_notes(rows))]
+            parts.append(_as_html(model_cells(rows)))
+        return "".join([*parts, *(f"<p>{escape(line)}</p>" for line in self._notes)])
 
     @property
     def _notes(self) -> list[str]:
@@ -149,6 +150,13 @@ def baselines(
     mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "own"}
     reasons = {row.title: row.reason for row in unfit}
     return BaselineBoard(board_rows(every, mine), every, done.failures, reasons)
+
+
+def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
+    """Cells of rows as a table; empty where there is no row."""
+    rows = [list(cells[0]), *(list(row.values()) for row in cells)] if cells else []
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table>{body}</table>" if body else ""
 
 
 def _is_scored(method: Any) -> bool:

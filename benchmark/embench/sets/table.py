@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from embench.errors import EmbenchError
 from embench.files import saving, write_whole
+from embench.interfaces.recording import names_in
 from embench.records.manifest import tuned_trials
+from embench.records.record import read_record
 from embench.records.scores import Control, Score
-from embench.records.wording import format_control, format_p, format_score, method_name
-from embench.statistics.comparison import compare
+from embench.records.wording import bare_name, format_p, format_score, is_by_construction, method_name
+from embench.statistics.answers import figures, two_decimals
+from embench.statistics.comparison import compare, compare_with_best, method_names
 from embench.statistics.metrics import metric_facts
 from embench.statistics.result import Result
 from embench.statistics.significance import holm
+from embench.vocabulary import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,44 +30,94 @@ if TYPE_CHECKING:
     from embench.statistics.compared import Comparison
 
 
-def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a board for each protocol and target: one's own methods, whose runs are `own`, then baselines, then
-    the controls of the first of these methods; each best first.
+_ALIKE = ("dataset", "protocol", "target")
+"""Fields that the rows of one table share."""
 
-    A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `protocol`, `target`, `metric`
-    (the headline, or what stands for it where it is undefined), `mean`, `low`, `high` and `synthetic`; that of a method
-    also `over_control`, the difference from its best control, with its ends, `finding`, `run` and `folder`. One's own
-    methods have `over_baseline`, the paired difference from the best baseline on the units of both, and `answer`:
-    whether they are better. The p values in it are Holm-corrected over all of one's own methods and targets.
+
+def board_rows(results: Sequence[Result], own: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The rows for each dataset, protocol and target: one's own methods, whose runs are `own`, then baselines, then
+    the confound-only models of the first of these methods; each best first.
+
+    A row has `role` (`own`, `baseline` or `control`), `best` (of its role), `method`, `dataset`, `protocol`, `target`,
+    `metric` (the primary metric, or what stands for it where it is undefined; `exploratory` tells), `mean`, `low`,
+    `high` and `synthetic`; that of a method also `sensors`, `over_control`, the difference from its best confound-only
+    model, with its ends, the answers `above_chance` and `finding` (given time and movement), `from_first`, the paired
+    difference from the best method, with its ends, the corrected `p` and the number of `comparisons` that it is
+    corrected for, or `not_compared`, the reason why there is none; `run` and `folder`. One's own methods have
+    `over_baseline`, the paired difference from the best baseline on the units of both, and `answer`: whether they are
+    better. The p values in it are Holm-corrected over all of one's own methods and targets.
     """
     panels = list(_panels(results, own))
     pairs = _paired(panels)
     return [row for panel in panels for row in chain(_methods(panel, pairs), _controls(panel))]
 
 
-def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The rows as cells of a table, for readers: one's own methods and the best of each role are marked. Columns in
-    which all rows are alike, or none has anything, are left out."""
-    metrics, cells = {row["metric"] for row in rows}, []
+def board_panels(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The rows of each dataset, protocol and target."""
+    panels: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        marks = [row["role"]] if row["role"] != "baseline" else []
+        panels.setdefault(tuple(row[name] for name in _ALIKE), []).append(row)
+    return list(panels.values())
+
+
+def board_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The methods of a table for readers, sorted by the metric. Columns in which none has anything are left out, and
+    dataset, protocol and target where all are alike."""
+    methods = sorted((row for row in rows if row["role"] != "control"), key=lambda row: -_of_row(row))
+    metrics, cells = {(row["metric"], row["exploratory"]) for row in methods}, []
+    for row in methods:
+        title = metric_facts(row["metric"]).title + (", exploratory" if row["exploratory"] else "")
         cells.append(
             {
-                "": " ".join(["best", *marks] if row["best"] else marks),
-                "method": row["method"],
-                "protocol": row["protocol"],
-                "target": row["target"],
-                **({"headline": row["metric"]} if len(metrics) > 1 else {}),
-                row["metric"] if len(metrics) == 1 else "score": _text(row, ""),
-                "over the best baseline": _text(row, "over_baseline"),
-                "over its best control": _text(row, "over_control"),
-                "given time and movement": row.get("finding", ""),
-                "run": row.get("run", "").rpartition("-")[2],
+                "": row["role"] if row["role"] == "own" else "",
+                "method": row["label"],
+                "sensors": row["sensors"],
+                **{name: row[name] for name in _ALIKE},
+                **({"metric": title} if len(metrics) > 1 else {}),
+                title if len(metrics) == 1 else "score": _score(row),
+                "above chance": row["above_chance"],
+                "given time and movement": row["finding"],
+                "difference from the first": _gap(row),
+                "p": "" if row["p"] is None else two_decimals(row["p"], 3),
+                "run": row["run"].rpartition("-")[2],
             }
         )
     texts = {name: {cell[name] for cell in cells} for name in (cells[0] if cells else ())}
-    kept = [name for name, own in texts.items() if (len(own) > 1 if name in ("protocol", "target") else any(own))]
+    kept = [name for name, own in texts.items() if (len(own) > 1 if name in _ALIKE else any(own))]
     return [{name: cell[name] for name in kept} for cell in cells]
+
+
+def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The confound-only models of a table for readers, from best to worst; those that score the same by construction
+    share the last line."""
+    models = [row for row in rows if row["role"] == "control"]
+    cells, fixed = [], dict[str, list[str]]()
+    for row in models:
+        if row["constant"]:
+            fixed.setdefault(f"{two_decimals(row['mean'])} always", []).append(label(row["method"]))
+        else:
+            title = metric_facts(row["metric"]).title
+            cells.append({"model without any physiological signal": label(row["method"]), title: _score(row)})
+    for value, names in fixed.items():
+        title = metric_facts(models[0]["metric"]).title
+        cells.append({"model without any physiological signal": ", ".join(names), title: value})
+    return cells
+
+
+def board_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What must be known to read `board_cells` of one dataset, protocol and target, in sentences."""
+    methods = [row for row in rows if row["role"] != "control"]
+    notes = [f"No differences: {why}." for why in dict.fromkeys(row["not_compared"] for row in methods) if why]
+    if compared := [row for row in methods if row["comparisons"]]:
+        over = "folds" if compared[0]["over"] == "folds" else "subjects"
+        count = compared[0]["comparisons"]
+        several = f"corrected for the {count} comparisons between two rows of this table" if count > 1 else ""
+        notes.append(
+            f"Differences are paired over {over}, with 95 % intervals{f'; p is {several} (Holm)' if several else ''}."
+        )
+        if len({"yes", "not shown"} & {row["finding"] for row in methods}) == 2:
+            notes.append("That one answer is yes and another not shown does not show that two rows differ.")
+    return notes
 
 
 def draw_board(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Axes:
@@ -118,8 +172,9 @@ def best_control(result: Result, target: str, metric: str) -> Control | None:
 
 
 class _Panel(NamedTuple):
-    """The runs of a protocol that have a target, each part best first."""
+    """The runs of a dataset and protocol that have a target, each part best first."""
 
+    dataset: str
     protocol: str
     target: str
     metric: str
@@ -127,27 +182,28 @@ class _Panel(NamedTuple):
     baselines: list[Result]
 
 
-_Pairs = Mapping[tuple[str, str, str], "Comparison | EmbenchError"]
-"""Run of one's own, protocol and target -> its comparison with the best baseline, or why there is none."""
+_Pairs = Mapping[tuple[str, str, str, str], "Comparison | EmbenchError"]
+"""Run of one's own, dataset, protocol and target -> its comparison with the best baseline, or why there is none."""
 
 
 def _panels(results: Sequence[Result], own: Collection[str]) -> Iterator[_Panel]:
-    groups = dict[tuple[str, str], dict[str, Result]]()
+    groups = dict[tuple[str, str, str], dict[str, Result]]()
     for result in results:
         for target in result.scores.headlines:
-            groups.setdefault((result.manifest["protocol"]["name"], target), {})[result.id] = result
-    for (protocol, target), found in groups.items():
+            run = result.manifest
+            groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
+    for (dataset, protocol, target), found in groups.items():
         metric = min(found.values(), key=lambda r: r.id not in own).answers[target].shown
         ordered = sorted(found.values(), key=lambda r: -_rank(r.scores.score(target, metric), metric))
         parts = [[r for r in ordered if (r.id in own) == is_own] for is_own in (True, False)]
-        yield _Panel(protocol, target, metric, *parts)
+        yield _Panel(dataset, protocol, target, metric, *parts)
 
 
 def _paired(panels: Sequence[_Panel]) -> _Pairs:
-    found: dict[tuple[str, str, str], Comparison | EmbenchError] = {}
+    found: dict[tuple[str, str, str, str], Comparison | EmbenchError] = {}
     for panel in panels:
         for result in panel.own if panel.baselines else ():
-            key = (result.id, panel.protocol, panel.target)
+            key = (result.id, panel.dataset, panel.protocol, panel.target)
             try:
                 found[key] = compare(result, panel.baselines[0], panel.target, panel.metric)
             except EmbenchError as error:
@@ -160,13 +216,67 @@ def _paired(panels: Sequence[_Panel]) -> _Pairs:
 
 def _name(result: Result) -> str:
     """A run's method as its row names it, with its settings and the number of trials among which its folds chose."""
+    return ", ".join([method_name(result.manifest) or result.id, *_settings(result)])
+
+
+def _settings(result: Result) -> list[str]:
+    """A run's settings, and the number of trials among which its folds chose."""
     trials, settings = tuned_trials(result.manifest["config"]), result.manifest["recipe"]["settings"]
-    parts = [method_name(result.manifest) or result.id, *settings]
-    return ", ".join([*parts, f"tuned ({trials} trials)"] if trials else parts)
+    return [*settings, *([f"tuned ({trials} trials)"] if trials else [])]
+
+
+def _label(result: Result) -> str:
+    """A run's method without its modalities, in the labels of its parts."""
+    method = result.manifest["method"]
+    if method.get("outside") or not method.get("encoders"):
+        return _name(result)
+    encoders = dict.fromkeys(label(bare_name(name)) for name in method["encoders"].values())
+    parts = [" and ".join(encoders), *([label(bare_name(method["fusion"]))] if method.get("fusion") else [])]
+    if pretrainers := method.get("pretrainers"):
+        parts.append(f"pretrained by {' and '.join(label(bare_name(name.partition(':')[0])) for name in pretrainers)}")
+    return ", ".join(["; ".join(parts), *_settings(result)])
+
+
+def _sensors(result: Result) -> str:
+    """The labels of the modalities that a method reads."""
+    read = [name for each in result.manifest["method"].get("modalities") or () for name in names_in(each)]
+    return ", ".join(dict.fromkeys(label(name, "modalities") for name in read))
+
+
+def _from_first(panel: _Panel) -> Mapping[str, Comparison] | str:
+    """Run -> the paired comparison of the best method with it; or why there is none."""
+    both = [*panel.own, *panel.baselines]
+    scored = {result.id: result for result in both if result.scores.score(panel.target, panel.metric)}
+    if panel.metric != both[0].answers[panel.target].metric:
+        found = both[0].forms[panel.target]
+        return found.problem.removesuffix(".") or "the primary metric cannot be estimated"
+    if len(scored) < 2:
+        return "" if len(both) < 2 else "fewer than two of them have a number"
+    try:
+        records = [read_record(result.folder) for result in scored.values()]
+        pairs = compare_with_best(records, panel.target, panel.metric)
+    except EmbenchError as error:
+        return error.what
+    names = dict(zip(method_names(records), scored, strict=True))
+    return {names[pair.other]: pair for pair in pairs}
+
+
+def _difference(gaps: Mapping[str, Comparison] | str, result: Result) -> dict[str, Any]:
+    """The fields of a row on its difference from the best method."""
+    if isinstance(gaps, str):
+        return {**_interval(None, "from_first"), "p": None, "comparisons": 0, "not_compared": gaps}
+    pair = gaps.get(result.id)
+    if pair is None:
+        return {**_interval(None, "from_first"), "p": None, "comparisons": 0, "not_compared": ""}
+    gap = pair.difference  # the best less this one
+    low, high = (None if end is None else -end for end in (gap.high, gap.low))
+    values = {"from_first": -gap.mean, "from_first_low": low, "from_first_high": high}
+    return {**values, "p": pair.holm, "comparisons": pair.together, "not_compared": "", "over": pair.over}
 
 
 def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
-    _, target, metric, own, baselines = panel
+    _, _, target, metric, own, baselines = panel
+    gaps = _from_first(panel)
     for role, results in (("own", own), ("baseline", baselines)):
         for k, result in enumerate(results):
             control = best_control(result, target, metric)
@@ -175,16 +285,21 @@ def _methods(panel: _Panel, pairs: _Pairs) -> Iterator[dict[str, Any]]:
                 "role": role,
                 "best": k == 0,
                 "method": _name(result),
+                "sensors": _sensors(result),
+                "label": _label(result),
                 **panel._asdict(),
+                "exploratory": metric != result.answers[target].metric,
                 **_interval(result.scores.score(target, metric)),
                 **_interval(gap and gap.difference, "over_control"),
+                "above_chance": result.answers[target].word("chance"),
+                **_difference(gaps, result),
                 "finding": result.answers[target].word("movement"),
                 "run": result.id,
                 "folder": str(result.folder),
                 "synthetic": result.synthetic,
             }
             if role == "own":
-                pair = pairs.get((result.id, panel.protocol, target))
+                pair = pairs.get((result.id, panel.dataset, panel.protocol, target))
                 row |= _interval(getattr(pair, "difference", None), "over_baseline")
                 row["answer"] = _answer(result, panel, pair)
             yield {name: value for name, value in row.items() if name not in ("own", "baselines")}
@@ -195,8 +310,9 @@ def _controls(panel: _Panel) -> Iterator[dict[str, Any]]:
     known = [(c.name, score) for c in first.scores.controls(panel.target) if (score := c.scores.get(panel.metric))]
     known = sorted((each for each in known if each[1].defined), key=lambda each: -_rank(each[1], panel.metric))
     for k, (name, score) in enumerate(known):
-        about = {"role": "control", "best": k == 0, "method": name, "protocol": panel.protocol, "target": panel.target}
-        yield {**about, "metric": panel.metric, **_interval(score), "synthetic": first.synthetic}
+        about = {"role": "control", "best": k == 0, "method": name, **panel._asdict()}
+        row = {**about, **_interval(score), "constant": is_by_construction(score), "synthetic": first.synthetic}
+        yield {field: value for field, value in row.items() if field not in ("own", "baselines")}
 
 
 def _answer(result: Result, panel: _Panel, pair: Comparison | EmbenchError | None) -> str:
@@ -234,16 +350,25 @@ def _keys(name: str) -> tuple[str, str, str]:
     return (name, f"{name}_low", f"{name}_high") if name else ("mean", "low", "high")
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
-    """The cell of a score, or of a difference."""
-    keys = _keys(name)
-    if row.get(keys[0]) is None:
-        return "" if name else "not estimable"
-    mean, low, high = (row[key] for key in keys)
-    score = Score(mean=mean, low=low, high=high)
-    if name:
-        return format_score(score, "+.3f")
-    return format_control(score) if row["role"] == "control" else format_score(score)
+def _score(row: Mapping[str, Any]) -> str:
+    """The cell of a score."""
+    if row["mean"] is None:
+        return "not estimable"
+    score = Score(mean=row["mean"], low=row["low"], high=row["high"], metric=row["metric"])
+    return figures(score, metric_facts(row["metric"]).chance)
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    """The cell of a difference."""
+    if row["from_first"] is None:
+        return ""
+    return figures(Score(mean=row["from_first"], low=row["from_first_low"], high=row["from_first_high"]), 0.0)
+
+
+def _of_row(row: Mapping[str, Any]) -> float:
+    """A number that is higher the better the score of a row is; lowest where there is none."""
+    mean = row["mean"]
+    return -float("inf") if mean is None else mean if metric_facts(row["metric"]).higher else -mean
 
 
 def _mean(score: Any) -> float | None:

@@ -125,6 +125,22 @@ def compare_all(
     return tables
 
 
+def compare_with_best(records: Sequence[Record], target: str, metric: str | None = None) -> list[Comparison]:
+    """Compare the best of several runs with each of the others, on the units that all predict: `one` is the best.
+
+    Holm's correction is over every two of the runs, since any of them could have been the best.
+
+    Raises:
+        UsageError, DataError: as `compare`.
+    """
+    check_same(records, but=["seeds"])
+    best, *others = methods_on_common(records, target, metric)
+    pairs = [_pair(best, other) for other in others]
+    every = len(records) * len(others) // 2
+    corrected = significance.holm([*(pair.p for pair in pairs), *[1.0] * (every - len(pairs))])
+    return [replace(pair, holm=p, together=every) for pair, p in zip(pairs, corrected, strict=False)]
+
+
 @dataclass(frozen=True)
 class SharedFacts:
     """Facts that the methods of a comparison share. `group` (P,): those of its subjects. `trained`: see

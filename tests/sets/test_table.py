@@ -1,0 +1,112 @@
+"""Several methods side by side: sorted, with answers, and paired differences from the first that are corrected."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from embench.cli.board import print_board
+from embench.sets.table import board_cells, board_notes, board_panels, model_cells
+from embench.statistics import comparison
+from embench.statistics.significance import holm
+
+ABOUT = {"dataset": "embench_plugins/mine", "protocol": "p", "target": "calm", "metric": "auroc_crossed"}
+NONE = {"from_first": None, "from_first_low": None, "from_first_high": None, "p": None, "comparisons": 0}
+
+
+def method(name, mean, gap=None, **more):
+    found = {} if gap is None else {"from_first": gap, "from_first_low": gap - 0.1, "from_first_high": gap + 0.1}
+    counted = {} if gap is None else {"p": 0.2, "comparisons": 3, "over": "people"}
+    return {
+        **ABOUT, "role": "baseline", "best": False, "method": name, "label": name, "sensors": "EDA", "run": f"m-{name}",
+        "exploratory": False, "mean": mean, "low": mean and mean - 0.05, "high": mean and mean + 0.05,
+        "above_chance": "yes", "finding": "not shown", "not_compared": "", **NONE, **found, **counted, **more,
+    }  # fmt: skip
+
+
+def model(name, mean, *, constant=False):
+    interval = {"low": mean, "high": mean} if constant else {"low": mean - 0.05, "high": mean + 0.05}
+    return {**ABOUT, "role": "control", "best": False, "method": name, "mean": mean, "constant": constant, **interval}
+
+
+ROWS = [
+    method("svm", 0.6, -0.05),
+    method("mine", 0.65, role="own", finding="yes"),
+    method("lda", None, finding="too few data"),
+    method("knn", 0.56, -0.09),
+    model("movement", 0.7),
+    model("majority", 0.5, constant=True),
+    model("prior", 0.5, constant=True),
+]
+
+
+def test_rows_are_sorted_and_their_differences_are_from_the_first():
+    cells = board_cells(ROWS)
+    assert [row["method"] for row in cells] == ["mine", "svm", "knn", "lda"]
+    scores = [row["Stimulus-matched AUROC"] for row in cells]
+    assert scores == ["0.65 (0.60 to 0.70)", "0.60 (0.55 to 0.65)", "0.56 (0.51 to 0.61)", "not estimable"]
+    gaps = [row["difference from the first"] for row in cells]
+    assert gaps == ["", "-0.05 (-0.15 to 0.05)", "-0.09 (-0.19 to 0.01)", ""]
+    assert [row["given time and movement"] for row in cells] == ["yes", "not shown", "not shown", "too few data"]
+    assert not {"dataset", "protocol", "target"} & set(cells[0])
+
+
+def test_models_stand_apart_from_best_to_worst_and_constants_on_one_line():
+    assert [list(row.values()) for row in model_cells(ROWS)] == [
+        ["movement within the unit", "0.70 (0.65 to 0.75)"],
+        ["majority class, class proportions", "0.50 always"],
+    ]
+
+
+def test_notes_name_the_family_and_what_two_answers_do_not_show():
+    differences, answers = board_notes(ROWS)
+    assert differences == (
+        "Differences are paired over subjects, with 95 % intervals; p is corrected for the 3 comparisons between two "
+        "rows of this table (Holm)."
+    )
+    assert answers == "That one answer is yes and another not shown does not show that two rows differ."
+    assert board_notes([method("a", 0.6, not_compared="other folds")]) == ["No differences: other folds."]
+    assert board_notes([method("a", 0.6)]) == []
+
+
+def test_each_dataset_and_target_is_a_table_of_its_own(capsys):
+    other = [method("svm", 0.7, target="joy", run="m-other")]
+    assert len(board_panels([*ROWS, *other])) == 2
+    print_board([*ROWS, *other], varied={"m-other": {"recipe": "quick"}})
+    out = capsys.readouterr().out
+    assert "mine, p, calm" in out
+    assert "mine, p, joy" in out
+    assert out.count("model without any physiological signal") == 1
+    assert "quick" in out
+
+
+def test_the_best_is_compared_with_each_other_and_corrected_for_every_two(monkeypatch):
+    """Whichever is best was chosen after looking, so that every two of them count."""
+    p = {"b": 0.01, "c": 0.02}
+    made = [SimpleNamespace(name=name) for name in "abc"]
+    monkeypatch.setattr(comparison, "check_same", lambda *_, **__: None)
+    monkeypatch.setattr(comparison, "methods_on_common", lambda *_: made)
+
+    def pair(one, other):
+        empty = dict.fromkeys(("target", "metric", "scores", "difference", "over", "smallest"))
+        return comparison.Comparison(
+            **empty, one=one.name, other=other.name, p=p[other.name], holm=1.0, together=1, tests={}, subjects=9,
+            units=9, unequal_tuning=False,
+        )  # fmt: skip
+
+    monkeypatch.setattr(comparison, "_pair", pair)
+    found = comparison.compare_with_best([None] * 3, "calm")
+    assert [(each.one, each.other, each.together) for each in found] == [("a", "b", 3), ("a", "c", 3)]
+    assert [each.holm for each in found] == holm([0.01, 0.02, 1.0])[:2] == [pytest.approx(0.03), pytest.approx(0.04)]
+
+
+@pytest.mark.slow
+def test_a_grid_prints_the_difference_of_its_rows_and_has_it_as_json(embench, bench):
+    options = ("--fusion", "logreg", "--fusion", "lda", "--target", "arousal", "--modalities", "eda")
+    line = ("grid", *bench.line(*options, encoder="handcrafted")[1:])
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "difference" in done.out
+    assert "model without any physiological signal" in done.out
+    runs = json.loads(embench(*line, "--json").out)
+    assert sorted(len(run["board"]) for run in runs) == [1, 1]
