@@ -13,7 +13,7 @@ from embench.interfaces.dataset import Card, ModalityCard
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
-from embench.statistics.answerable import enough_data, plain, why_unanswerable
+from embench.statistics.answerable import enough_data, without_repeats, why_unanswerable
 
 RULES = load_protocol("subject-independent-v3")
 CARD = Card(
@@ -136,5 +136,5 @@ def test_protocols_of_earlier_scores_are_not_asked():
 
 def test_what_several_rows_cannot_answer_stands_once():
     found = why(films(12, 12, 0.7), CARD.targets[0])
-    [one] = plain([found, found])
+    [one] = without_repeats([found, found])
     assert (one["target"], one["answer"], one["seeds"]) == ("arousal", "too few data", list(found.seeds))

@@ -43,13 +43,13 @@ def functions(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
         yield from functions(each)
 
 
-def test_no_file_is_over_400_lines_and_no_function_over_75() -> None:
+def test_no_file_is_over_800_lines_and_no_function_over_75() -> None:
     long = []
     for path in FILES:
         lines = path.read_bytes().count(b"\n")
         found = functions(tree_of(path)) if lines > 75 else ()
         long += [f"{path}: {each.name}" for each in found if (each.end_lineno or 0) - each.lineno >= 75]
-        long += [str(path)] if lines > 400 else []
+        long += [str(path)] if lines > 800 else []
     assert FILES
     assert long == []
 

@@ -212,7 +212,7 @@ def _plan(
 ) -> dict[str, Any]:
     """The document of `--dry-run`: rows in the order in which they are run, with the hours that each adds."""
     from embench.sets.forecast import lefts
-    from embench.statistics.answerable import plain
+    from embench.statistics.answerable import without_repeats
 
     rows: list[dict[str, Any]] = [
         {
@@ -239,7 +239,7 @@ def _plan(
         "expected_s": round(sum(row["expected_s"] for row in rows), 1),
         "memory_mb": max(row["memory_mb"] for row in rows),
         "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
-        "cannot_answer": plain([found for each in able for found in each.plan.unanswerable()]),
+        "cannot_answer": without_repeats([found for each in able for found in each.plan.unanswerable()]),
         "rows": rows,
         "does_not_fit": [_unfit(row) for row in unfit],
     }

@@ -62,7 +62,7 @@ def note(text: str) -> None:
         typer.echo(visible(text), err=True)
 
 
-WIDTH = 100
+LINE_WIDTH = 100
 """Characters of a line where stdout is no terminal and $COLUMNS does not say otherwise."""
 
 
@@ -70,7 +70,7 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
     """Text on stdout, in lines that fit the terminal and are at most 100 characters long; no word is cut."""
     lines = textwrap.wrap(
         visible(text),
-        min(WIDTH, room()),
+        min(LINE_WIDTH, room()),
         initial_indent=indent,
         subsequent_indent=f"{indent}  " if indent else "",
         break_long_words=False,
@@ -82,7 +82,7 @@ def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent:
 
 def command(line: str, indent: str = "  ") -> None:
     """A command on stdout, in lines that fit the terminal and can be copied."""
-    for part in folded_command(line, min(WIDTH, room()) - len(indent)).splitlines():
+    for part in folded_command(line, min(LINE_WIDTH, room()) - len(indent)).splitlines():
         echo(f"{indent}{part}")
 
 
@@ -99,7 +99,7 @@ def folded_command(line: str, width: int) -> str:
 def room() -> int:
     """Characters of a line: those of the terminal, $COLUMNS if it is set, else 100."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return shutil.get_terminal_size((WIDTH, 24)).columns if known else WIDTH
+    return shutil.get_terminal_size((LINE_WIDTH, 24)).columns if known else LINE_WIDTH
 
 
 def answer(as_json: bool, value: Any, show: Callable[[], None]) -> None:

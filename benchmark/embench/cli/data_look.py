@@ -34,7 +34,7 @@ def look(
     from embench.data.find import CORPUS, OWN, card_of, open_dataset, place, prepared
     from embench.protocols import load_protocol
     from embench.report.look import LookedAt, write_look
-    from embench.statistics.answerable import find_unanswerable, plain
+    from embench.statistics.answerable import find_unanswerable, without_repeats
 
     if not out.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}", where="--out")
@@ -54,7 +54,7 @@ def look(
                 raise UsageError(f"there is no subject `{name}`", where="--subjects", hint=hint)
         own = place(dataset, data_root)[0].name in (OWN, CORPUS)
         of = LookedAt(open_dataset(dataset, data_root), store, card, rules, chosen, people, own)
-        cannot_answer = plain(find_unanswerable(store, card, chosen, rules))
+        cannot_answer = without_repeats(find_unanswerable(store, card, chosen, rules))
         path = write_look(replace(of, cannot_answer=cannot_answer), out, steps.part)
     console.echo(f"{path}: signals of {len(people)} people; {path.stat().st_size / 1e6:.1f} MB")
     print_unanswerable(cannot_answer)

@@ -266,7 +266,7 @@ def _unanswerable(
     from embench.data.headers import header_store
     from embench.planning.request import Request
     from embench.protocols import load_protocol
-    from embench.statistics.answerable import find_unanswerable, plain
+    from embench.statistics.answerable import find_unanswerable, without_repeats
 
     own, rules = pseudonymous(dataset, data_root), load_protocol(Request.protocol)
     if not reader.card.targets:
@@ -276,7 +276,7 @@ def _unanswerable(
     try:
         card = card_for_protocol(rules, of.card)
         store = header_store(of, full_name(dataset, data_root) if own else name, named)
-        return plain(find_unanswerable(store, card, choose_targets(card, None), rules))
+        return without_repeats(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
 

@@ -50,7 +50,7 @@ def result(found: Result, *, every: bool = False) -> None:
     """Prints one run on a screen: its form, and with `every` all scores that were computed."""
     warn_of_synthetic(found.synthetic)
     for target, form in found.forms.items():
-        for line in lines(form, min(console.WIDTH, console.room()), every=every):
+        for line in lines(form, min(console.LINE_WIDTH, console.room()), every=every):
             console.echo(line, bold=line == form.question)
         console.echo()
         if every:

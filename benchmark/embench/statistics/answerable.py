@@ -24,7 +24,7 @@ from embench.statistics.answers import (
     CONFOUNDING,
     Unanswerable,
     cannot_separate,
-    kind_of,
+    metric_family,
     more_data,
     plain_reason,
     too_few,
@@ -43,7 +43,7 @@ from embench.vocabulary import label
 
 TRIED_SEEDS = tuple(range(10))
 """Seeds that are tried where those that were asked for give too few comparisons."""
-MOST_SUBJECTS = 1000
+_MOST_SUBJECTS = 1000
 """Most subjects that are named as enough."""
 _FEW = 5
 """Subjects who may have one order by chance."""
@@ -204,7 +204,7 @@ class _Study:
         for control, what in CONFOUNDING.items():
             reached = self._reached(control, within)
             if reached is not None and reached >= CLOCK_TELLS_ALL:
-                alone = f"{kind_of(within)} of {label(control)} alone {two_decimals(reached)}"
+                alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(reached)}"
                 return UnanswerableTarget("cannot be told", cannot_separate(name, what, alone), "", name)
         return None
 
@@ -275,7 +275,7 @@ class _Study:
         if isinstance(tables, Undefined) or folds == "each" or n < 2:
             return 0
         number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
-        for more in range(n + 1, MOST_SUBJECTS):
+        for more in range(n + 1, _MOST_SUBJECTS):
             pairs = more * (more / folds - 1) / 2
             enough = pairs * number / (n * (n - 1) / 2) >= MIN_COMPARISONS
             if enough and taking_part / n * more >= MIN_SUBJECTS:
@@ -294,7 +294,7 @@ def class_words(cohort: Cohort, target: Target) -> tuple[str, str]:
     return negative, positive
 
 
-def plain(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
+def without_repeats(found: Sequence[UnanswerableTarget]) -> list[Mapping[str, Any]]:
     """Several of them as plain values, each once."""
     unique = {(each.target, each.answer, each.reason): each for each in found}
     return [each.as_json() for each in unique.values()]

@@ -226,7 +226,7 @@ def _answers(scores: Scores, target: str, *, asked: bool, problem: Unanswerable 
             yield Answer("movement", "given time and movement within 10 min?", word, why)
         return
     if facts.chance is not None:
-        by_metric = f"{kind_of(metric)} {_figures(score, facts.chance)}"
+        by_metric = f"{metric_family(metric)} {_figures(score, facts.chance)}"
         yield Answer("chance", "more than by chance?", against(score, facts.chance), by_metric, score)
     kind = metric.partition("_")[2]
     if kind in _HELD:
@@ -288,7 +288,7 @@ def _failed_condition(adds: Adds, at: AddsAt, metric: str, score: Score) -> str:
     """The condition that fails besides the interval of the partial correlation."""
     chance = metric_facts(metric).chance or 0.0
     if against(score, chance) != "yes":
-        return f"{kind_of(metric)} is not above chance"
+        return f"{metric_family(metric)} is not above chance"
     least, most = SHARE_LEFT
     none = 0.0 if adds.difference else chance
     if against(at.score, none) != "yes":
@@ -298,10 +298,10 @@ def _failed_condition(adds: Adds, at: AddsAt, metric: str, score: Score) -> str:
     return f"{at.share_left:.0%} of the score's variance is left ({least:.0%} to {most:.0%} is allowed)"
 
 
-def kind_of(metric: str) -> str:
+def metric_family(metric: str) -> str:
     """The family of a metric in a cell, which needs no more words: AUROC, C-index, or its short name.
 
-    >>> kind_of("auroc_crossed_matched"), kind_of("concordance_within")
+    >>> metric_family("auroc_crossed_matched"), metric_family("concordance_within")
     ('AUROC', 'C-index')
     """
     known = {"auroc": "AUROC", "concordance": "C-index"}
@@ -352,7 +352,7 @@ def unanswerable(scores: Scores, target: str, subjects: Any, seeds: int) -> Unan
     for control, what in CONFOUNDING.items():
         known = scores.score(target, within, control)
         if known and known.mean >= CLOCK_TELLS_ALL:
-            alone = f"{kind_of(within)} of {label(control)} alone {two_decimals(known.mean)}"
+            alone = f"{metric_family(within)} of {label(control)} alone {two_decimals(known.mean)}"
             return Unanswerable("cannot be told", cannot_separate(target, what, alone))
     size = subjects if isinstance(subjects, int) else len(subjects or ())
     reason, factor = too_few(why, size)

@@ -96,8 +96,7 @@ def score_predictions(
         if not known[counted].all():
             parts.append(_unpredicted_rows(of_fold, cohort, counted & ~known))
         parts += _beside_rows(of_fold, cohort, known)
-        index = of_fold.units[counted]
-        parts += controls.rows(of_fold, index, reasons[target.name])
+        parts += controls.rows(of_fold, of_fold.units[counted], reasons[target.name])
         if progress:
             progress(done, len(by_fold), target.name)
     if not any(of_fold.predicted.any() for of_fold in by_fold):

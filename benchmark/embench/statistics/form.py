@@ -24,7 +24,7 @@ from embench.records.wording import (
     name_without_package,
 )
 from embench.registry import Question
-from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, kind_of, two_decimals
+from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, metric_family, two_decimals
 from embench.statistics.metrics import metric_facts
 
 _LABELS = {
@@ -349,7 +349,7 @@ def _adjusted(run: Mapping[str, Any], found: TargetAnswers) -> str:
         return f"{text}."
     model = next((control for control in found.models if control.name == "registered_clock"), None)
     alone = model.scores.get(found.metric) if model else None
-    short = kind_of(found.metric)
+    short = metric_family(found.metric)
     reach = f"; that phase alone: {short} {two_decimals(alone.mean)}" if alone and alone.defined else ""
     of_phase = figures(phase.effect, 0.0, "{}, 95 % CI {} to {}")
     yes, both = phase.answer == "yes", local.answer == phase.answer
@@ -373,7 +373,8 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     if not shown.control:
         return f"{told} {problem.reason}"
     confound = "the stimulus" if shown.control[0] == "stimulus_mean" else "elapsed time"
-    alone = f"{vocabulary.label(shown.control[0])} alone: {kind_of(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
+    alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
