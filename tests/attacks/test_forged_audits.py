@@ -27,7 +27,7 @@ from ..tiny import scored
 
 __all__ = ["honest", "published", "record"]
 
-TODO = "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit"
+TODO = "use scores as ranks only: decisions, F1 and accuracy depend on a threshold that does not fit"
 
 
 def audited(of: Record) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def audited(of: Record) -> dict[str, Any]:
     off = f"probabilities of stress are off by {ece.mean - luck:.2f} on average, more than expected by chance"
     many = "26 methods, including this one, were scored on these test subjects"
     seen = {"tried": 26, "test looks": 30}
-    open_once = "choose among methods with --dev, and open the test labels once"
+    open_once = "compare methods with --dev, and evaluate on the test labels once"
     checks = {
         "access": CheckResult({"target_access": "unlabelled", "leaks": False}),
         "scores": CheckResult({"methods": 4, "differ": 0}),

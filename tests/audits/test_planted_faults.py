@@ -137,7 +137,7 @@ def test_prediction_by_recording_length(tmp_path):
 def test_label_in_the_file_order(tmp_path):
     root = world(tmp_path / "w", lambda about: about["place"] >= 6)
     found = of_file(tmp_path, root, lambda about, noise: about["place"] / 11 + noise.normal(0, 0.05))
-    assert "place in the files" in found["order"]
+    assert "position in the files" in found["order"]
     result = method(root, plugin("Pool"), fusion="single")  # one that could not know the order
     assert severe(audit_run(result.folder, out=tmp_path)) == {
         "order": "labels of arousal follow the order of the files"
@@ -329,7 +329,7 @@ def test_shuffled_labels(network, tmp_path):
     shuffled = np.random.default_rng(0).permutation(len(rows))
     put(folder / "labels.csv.gz", [{**row, "label": rows[k]["label"]} for row, k in zip(rows, shuffled, strict=True)])
     found = severe(audit_run(folder))
-    assert "differ from those that the card's rules make" in found["labels"]
+    assert "differ from those that the rules of the dataset card make" in found["labels"]
 
 
 def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):

@@ -64,7 +64,7 @@ def test_the_seal_is_compared_with_the_data_and_nothing_measured_stays_in_the_en
     assert (code, severe) == (0, set())
     assert document["measured"]["labels"]["sealed"] == "same"
     assert document["measured"]["partition"] == {"seeds": 1}
-    assert document["not_asked"]["scores"] == "the record holds no predictions"
+    assert document["not_asked"]["scores"] == "the record contains no predictions"
     assert json.loads((entry / "audit.json").read_text())["measured"] == {}
     assert audited(made, entry, embench, "--out", tmp_path)[0] == 0
     assert json.loads((tmp_path / "audit.json").read_text())["measured"]["labels"]["sealed"] == "same"
@@ -80,7 +80,7 @@ def test_other_labels_another_fold_and_no_seal_are_severe(made, tmp_path, embenc
         1, {"the labels that the run was scored against are not those of the data"}
     )  # fmt: skip
     (entry / "labels.hmac").unlink()
-    assert audited(made, entry, embench)[:2] == (1, {"the seal of the labels is missing"})
+    assert audited(made, entry, embench)[:2] == (1, {"the digest of the withheld labels is missing"})
 
 
 def test_a_seal_of_other_files_can_not_be_compared(made, tmp_path, embench):
@@ -99,7 +99,7 @@ def test_an_entry_that_calls_labels_public_which_are_not_is_severe(made, tmp_pat
     code, severe, _ = audited(made, entry, embench)
     assert code == 1
     assert severe == {
-        "the labels of this dataset are not public, and the record holds labels, or predictions that tell them",
+        "the labels of this dataset are not public, and the record has labels, or predictions that reveal them",
         "the record contradicts itself, or what was published: run.yaml: card.labels_public: yes, but it follows no",
     }
 
@@ -110,7 +110,7 @@ def test_a_public_entry_without_its_labels_is_severe(made, tmp_path, embench, mo
     entry = published(made, tmp_path)  # sealed, as the record says that its labels are not public
     code, severe, _ = audited(made, entry, embench)
     assert code == 1
-    assert "the labels of this dataset are public, but the record does not hold them" in severe
+    assert "the labels of this dataset are public, but the record does not contain them" in severe
     write_entry(tmp_path / "x" / "y" / "z", read_record(made[1].folder), tmp_path / "x" / "shared")
     assert "the labels" not in str(audited(made, tmp_path / "x" / "y" / "z", embench)[1])
 

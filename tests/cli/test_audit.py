@@ -87,7 +87,7 @@ def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkey
     assert done.code == 2
     assert "--dataset" in done.err
     done = embench("audit", path, "--dataset", plugin("Tiny"), "--data-root", root)
-    assert "the place in the files explains" in done.out
+    assert "the position in the files explains" in done.out
 
 
 def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, embench):

@@ -51,7 +51,7 @@ def test_a_parent_that_was_killed_waits_for_its_jobs_when_it_is_started_again(ma
     parent.wait()
     grid.run(*ON_SLURM)
     same(grid, local)
-    assert "jobs of before are still in Slurm's queue" in grid.runs.with_suffix(".log").read_text()
+    assert "earlier jobs are still in Slurm's queue" in grid.runs.with_suffix(".log").read_text()
     assert len(list((grid.runs / "slurm").iterdir())) == 1
 
 

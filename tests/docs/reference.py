@@ -16,7 +16,7 @@ import embench
 import embench.testing
 from bench.markdown import insert
 
-from . import combinations, commands, features
+from . import combinations, commands, features, glossary
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "python.md"
@@ -92,6 +92,7 @@ MADE = {
     commands.COMMANDS: commands.commands,
     commands.ERRORS: commands.exit_codes,
     commands.SETTINGS: commands.settings,
+    glossary.PAGE: glossary.terms,
 }
 """Page -> what is made on it."""
 

@@ -54,7 +54,7 @@ def test_what_z_scoring_leaves_of_means_and_sds_is_dropped_and_named() -> None:
     assert dropping.dropped_names(specs) == {
         "ecg": {
             "mean": "constant over the training units",
-            "sd": "the length of the recording in other words",
+            "sd": "a function of the length of the recording",
         }
     }
     (note,) = dropping.notes(specs)
@@ -99,9 +99,9 @@ def test_values_that_are_missing_throughout_are_none_of_its_business() -> None:
 
 
 def test_a_modality_of_which_most_would_go_is_refused() -> None:
-    with pytest.raises(DataError, match="4 of 7 features of ecg tell nothing") as error:
+    with pytest.raises(DataError, match="4 of 7 features of ecg carry no information") as error:
         drop(**{name: FINE[name] for name in ("fine0", "fine1", "fine2")}, a=0.0, b=1.0, c=LENGTHS, d=-LENGTHS)
-    assert "the length of the recording in other words: c, d" in error.value.what
+    assert "a function of the length of the recording: c, d" in error.value.what
     assert "subject-independent-v3" in str(error.value.hint)
 
 

@@ -21,6 +21,7 @@ from embench.records.scores import Scores
 from embench.statistics.many_rows import count_adding
 
 ROOT = Path(__file__).parents[2] / "leaderboards"
+TOLD = "The scores of {} of 8 methods are associated with the label, given time and movement; by chance, at most "
 GROUPS = [f"s{k:02d}" for k in range(24)]
 
 
@@ -66,7 +67,7 @@ def test_rows_that_add_come_first_by_how_much_and_others_by_their_headline() -> 
     assert rest == sorted(rest, reverse=True)
     assert found.adding
     assert found.adding.beyond_luck
-    assert found.adding.sentence.startswith("3 of 8 rows add to clock and movement; where none does, up to ")
+    assert found.adding.sentence.startswith(TOLD.format(3))
     assert not any(row.borderline for row in found.methods)
 
 
@@ -78,7 +79,7 @@ def test_as_many_rows_as_luck_explains_are_borderline() -> None:
     found = section(answered(lucky, one), *(answered(e, parts(rng, -0.01)) for e in others))
     assert found.adding
     assert found.adding.adding == found.adding.by_luck == 1
-    assert found.adding.sentence.startswith("1 of 8 rows adds to clock and movement, which is borderline: where none")
+    assert found.adding.sentence.startswith(TOLD.format(1))
     assert [BY_LUCK in row.borderline for row in found.methods] == [True] + [False] * 7
 
 
@@ -118,7 +119,7 @@ def test_the_tables_tell_what_rows_add_and_nothing_of_controls_that_they_clear(t
         run.write("time_context: unit\n")
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "1 of 1 rows adds to clock and movement" in page
+    assert "The scores of 1 of 1 methods are associated with the label, given time and movement" in page
     assert "Other units that reach a prediction: none." in page
     assert "| adds 0.9" in page
     head, _, first = markdown_table(section(entry).rows, "subject-independent-v2").splitlines()[:3]

@@ -144,7 +144,10 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
         ("a", None),
     ]
     build_leaderboards(tmp_path)
-    assert "| (the primary metric depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
+    assert (
+        "| (the primary metric depends on a decision threshold) |"
+        in (tmp_path / "stress_predict" / "README.md").read_text()
+    )
 
 
 def test_an_error_orders_rows_from_the_least_and_never_ranks_them(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.C
     shutil.rmtree(boards / "acme-own" / "shared")
     assert verify(boards) == 1
     out = capsys.readouterr().out
-    assert "a file that the entries of a board share is missing" in out
+    assert "a file that entries of this leaderboard have in common is missing" in out
     assert "2 entries, 2 with a check that failed" in out
     assert verify(boards / "nothing") == 2
     assert verify(boards / "acme-own") == verify(two[0].parent) == 1  # a board, a protocol

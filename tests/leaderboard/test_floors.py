@@ -59,16 +59,17 @@ def test_a_reader_sees_them_on_every_board(board: Path, capsys: pytest.CaptureFi
     page = build_leaderboards(board)[0].read_text()
     assert "Pretrained rows and their floors" in page
     assert markdown("ecg: -0.064 [-0.160, +0.033] over the same from scratch") in page
-    assert f"({BOARD.name}/{UNBESIDE}), {markdown('cnn_tf + single, after masked_value on eeg: no floors')}" in page
+    unbeside = markdown("cnn_tf + single, after masked_value on eeg: no from-scratch comparison")
+    assert f"({BOARD.name}/{UNBESIDE}), {unbeside}" in page
     shown = command(capsys, "leaderboard", "show", "eegmat", "--boards", board)
     text = " ".join(shown.out.split())
     assert "masked_value on ecg: -0.064 [-0.160, +0.033] over the same from scratch;" in text
-    assert "masked_value on eeg: no floors." in text
+    assert "masked_value on eeg: no from-scratch comparison." in text
     found = command(
         capsys, "leaderboard", "show", "eegmat", "--boards", board, "--columns", "id,floors", "--format", "json"
     )
     by_id = {row["id"]: row["floors"] for row in json.loads(found.out)}
-    assert by_id[UNBESIDE] == ["no floors"]
+    assert by_id[UNBESIDE] == ["no from-scratch comparison"]
     assert by_id[SCRATCH] is None
     assert len(by_id[ROW]) == 3
 

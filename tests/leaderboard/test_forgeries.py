@@ -203,8 +203,8 @@ def everything(folder: Path) -> None:
 
 
 DAMAGED: dict[str, tuple[str, str]] = {
-    "run.yaml": ("id: [", "the file is no YAML"),
-    "scores.json": ("{", "the file is no JSON"),
+    "run.yaml": ("id: [", "the file is not YAML"),
+    "scores.json": ("{", "the file is not JSON"),
     "summands.json": ("[]", "the file is damaged"),
     "predictions.npz": ("", "cannot be read"),
     "audit.json": ("{}", "the audit cannot be read"),

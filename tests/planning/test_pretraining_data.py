@@ -123,7 +123,7 @@ def test_an_audit_finds_a_record_that_hides_what_its_weights_saw(bench, file, mo
     assert found(saw="undisclosed") == []  # it says so itself
     monkeypatch.setattr(weights, "own_overlap", lambda *_: [])
     assert found(saw="none") == []
-    what = "signals of the tested people were seen by the weights of ecg, but the record states no overlap"
+    what = "signals of the tested subjects were seen by the weights of ecg, but the record states no overlap"
     assert found(saw="unlabelled") == [what]
 
 

@@ -30,9 +30,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
 def test_rows_of_published_boards_and_own_methods_are_told_apart(own: Manifest, tmp_path: Path) -> None:
     assert scored_in_words(own) == "5 methods, including this one, were scored on these test subjects"
     assert published_among(own, BOARDS) == 3
-    assert whose_in_words(own, BOARDS) == "3 are rows of published boards, two are not"
+    assert whose_in_words(own, BOARDS) == "3 are entries of published leaderboards, two are not"
     (tmp_path / "none").mkdir()
-    assert whose_in_words(own, tmp_path / "none") == "none is a row of a published board"
+    assert whose_in_words(own, tmp_path / "none") == "none is an entry of a published leaderboard"
 
 
 def test_nothing_is_said_of_boards_or_ledgers_that_are_not_here(own: Manifest, tmp_path: Path) -> None:

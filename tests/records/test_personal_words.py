@@ -38,14 +38,15 @@ LABELLED = {"nothing_given": 0.1, "slice_normalised": 0.08, "slice_only": -0.2, 
 @pytest.mark.parametrize("gains_by", ["labels", "normalising"])
 def test_labels_are_judged_above_the_best_control_and_a_model_of_the_slice_alone_is_none(gains_by: str) -> None:
     labels, normalising = gain_sentences(scores_of(LABELLED, 0.02, gains_by), "stress", {"labelled": 5})
-    helps = "labels help" if gains_by == "labels" else "labels are not shown to help"
-    assert "given 5 labelled units of each class: auroc_within 0.600 against 0.550 with nothing given" in labels
+    helps = "labels help" if gains_by == "labels" else "a benefit of the labels is not shown"
+    assert "with 5 labelled units of each class as calibration data: auroc_within 0.600, without 0.550" in labels
     assert (
-        f"above the best control, since_slice (the time since these units), is 0.060 [0.010, 0.110]: {helps}" in labels
+        f"over the best comparison, since_slice (the time since the calibration data), is 0.060 [0.010, 0.110]: {helps}"
+        in labels
     )
-    assert "a linear model of these units alone, on the same features, reaches 0.550 [0.500, 0.600]" in labels
+    assert "a linear model of the calibration data only, on the same features, reaches 0.550 [0.500, 0.600]" in labels
     assert "a gain of 0.020 [-0.030, 0.070]" in normalising
-    assert normalising.endswith("normalising a subject is not shown to help")
+    assert normalising.endswith("a benefit of normalisation is not shown")
 
 
 def test_units_without_labels_are_judged_by_what_normalising_gains_over_nothing() -> None:

@@ -105,7 +105,7 @@ def test_labels_of_all_seeds_are_blank(tmp_path: Path) -> None:
     ("changed", "text"),
     [
         ({"score": [0.1]}, "unequal length"),
-        ({"fold": ["x", "y"]}, "does not hold numbers"),
+        ({"fold": ["x", "y"]}, "does not consist of numbers"),
         ({"index": [1, 2]}, "do not fit: index"),
         ({"score_1": [1, 2]}, "with a gap"),
     ],

@@ -140,7 +140,7 @@ def test_a_folder_whose_writing_failed_is_no_record(
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("", "holds no run"),
+        ("", "does not describe a run"),
         ("a: [", "no YAML"),
         (dumped({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
         (dumped(changed("card.labels_public", "perhaps")), "card.labels_public"),

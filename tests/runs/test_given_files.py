@@ -157,7 +157,7 @@ def refusals(world: World) -> dict[str, Callable[[], object]]:
     return {
         "it is not known what": lambda: world.score(world.write("silent", {"": 0.5})),
         "rows do not say": lambda: world.score(blank),
-        "nothing that a subject can give": lambda: world.score(world.write("odd", {"five": 0.5})),
+        "are not an amount of calibration data": lambda: world.score(world.write("odd", {"five": 0.5})),
         "no rows with 3": lambda: world.score(world.write("two", {"2": 0.5}), "3"),
         f"give {MOST} units": lambda: world.score(world.write("silent", {"0": 0.5, "9": 0.5})),
         "give nothing": lambda: world.score(

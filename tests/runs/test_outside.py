@@ -327,12 +327,12 @@ FAULTS = [
     ({"unit": "p00-v0:5-1000{}"}, "rows name units that kinds does not have, such as p00-v0:5-10002"),
     ({"subject": "p01"}, "rows name units of another subject or recording"),
     ({"target": "arousl"}, "rows are of a target that kinds does not have, such as arousl"),
-    ({"score": "nan"}, "scores are no finite numbers, such as nan"),
-    ({"score": ""}, "scores are no finite numbers"),
-    ({"score": "1.7"}, "scores are no probabilities, such as 1.7"),
-    ({"decision": "2"}, "decisions are no class, such as 2"),
-    ({"seed": "-1"}, "values of seed are no whole numbers from 0 to 2,147,483,647, such as -1"),
-    ({"fold": "a"}, "values of fold are no whole numbers from 0 to 2,147,483,647, such as a"),
+    ({"score": "nan"}, "scores are not finite numbers, such as nan"),
+    ({"score": ""}, "scores are not finite numbers"),
+    ({"score": "1.7"}, "scores are not probabilities, such as 1.7"),
+    ({"decision": "2"}, "decisions are not classes, such as 2"),
+    ({"seed": "-1"}, "values of seed are not whole numbers from 0 to 2,147,483,647, such as -1"),
+    ({"fold": "a"}, "values of fold are not whole numbers from 0 to 2,147,483,647, such as a"),
 ]
 
 
@@ -361,7 +361,7 @@ def test_rows_that_are_there_twice_are_refused(arousal, scored):
 
 def test_several_classes_need_a_column_each_that_sum_to_one(everything, scored):
     rows = [row for row in rows_of(everything.folder / "predictions.csv.gz") if row["target"] == "state"]
-    with pytest.raises(DataError, match="class probabilities that don't sum to 1") as caught:
+    with pytest.raises(DataError, match="class probabilities of a row do not sum to 1") as caught:
         scored([{**row, "score_1": "0.9", "score_0": "0.9"} if i == 1 else row for i, row in enumerate(rows)])
     assert caught.value.where.endswith("line 3")
     with pytest.raises(DataError, match="state, which has 3 classes"):

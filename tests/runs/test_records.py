@@ -73,9 +73,9 @@ def test_under_version_3_a_result_says_what_share_of_the_labelled_units_it_is_of
     assert result.scores["coverage"] == {"arousal": 15 / 20}
     assert result.manifest["time_context"] == "unit"
     show.result(result)
-    assert "predicted are 75.0 % of the labelled units" in capsys.readouterr().out
+    assert "75.0 % of the labelled units are predicted" in capsys.readouterr().out
     page = report.write_report(result.folder, tmp_path / "report.html", trust_code=True)
-    assert "predicted are 75.0 % of the labelled units" in page.read_text().lower()
+    assert "75.0 % of the labelled units are predicted" in page.read_text().lower()
     before = in_few_folds(mixed, tmp_path / "before", folds=3).run("Moments", fusion="logreg", modalities="eda")
     assert "coverage" not in before.scores
     assert "time_context" not in before.manifest

@@ -88,14 +88,14 @@ def test_runs_that_were_given_different_things_are_not_compared_as_if_alike() ->
         compare(A5, B0)
     assert "--given" in str(refused.value.hint)
     assert are_curves([A5, B0])
-    with pytest.raises(UsageError, match="not all methods were run with the same given first"):
+    with pytest.raises(UsageError, match="not all methods were run with the same calibration data"):
         compare_curves([A5, B0])
     with pytest.raises(UsageError, match="10"):
         compare_curves([A0, A5, B0, B5], "10")
     with pytest.raises(UsageError, match="two runs are of one method"):
         compare_curves([A0, A5, replace(A5, run={**A5.run, "id": "other"})])
     plain = {name: value for name, value in A5.run.items() if name != "given"}
-    with pytest.raises(UsageError, match="give nothing first"):
+    with pytest.raises(UsageError, match="has no calibration data"):
         compare_curves([replace(A5, run=plain), A0], "5")
     assert compare(A5, B5).metric == "auroc_within"
     assert not are_curves([A5, B5])

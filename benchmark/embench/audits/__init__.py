@@ -72,7 +72,7 @@ def _checked(checks: Mapping[str, Callable[[_E], CheckResult | Undefined]], evid
     skipped: dict[str, str] = {}
     for name, check in checks.items():
         possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
-        found = check(evidence) if possible else Undefined("the record holds no predictions")
+        found = check(evidence) if possible else Undefined("the record contains no predictions")
         if isinstance(found, Undefined):
             skipped[name] = found.reason
         else:

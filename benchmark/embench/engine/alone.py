@@ -63,14 +63,14 @@ def _check_rows(stage: Stage[PredictParams], asked: Questions, folder: Folder) -
     units = np.flatnonzero(np.isfinite(table).all(1))
     gap, tolerance = deviation(table[units], known[units]), asked.tolerance
     if not np.isfinite(alone).all():
-        raise PluginError("a prediction of a row alone is not a finite number", where=asked.names)
+        raise PluginError("the prediction of a single row is not a finite number", where=asked.names)
     if not (gap <= tolerance).all():
         named = [f"unit {asked.unit_ids[units[i]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
-            "a unit gets another prediction in a process that has seen no other unit: " + ", ".join(named),
+            "a unit's prediction depends on the units that were predicted before it: " + ", ".join(named),
             where=asked.names,
             expected=f"the same prediction, within {tolerance:g}",
-            hint="a method must not remember the rows that it predicts, nor use those beside them",
+            hint="a method must not remember the rows that it predicts, nor use neighbouring rows",
         )
 
 

@@ -101,7 +101,7 @@ def check_fit(
         )
     else:
         hint = (
-            "choose other --modalities, or an encoder that reads what both have (cnn_tf does of EEG). Own recordings "
+            "choose other --modalities, or an encoder that reads the channels of both (EEG: cnn_tf). Own recordings "
             "and a corpus name their channels in dataset.yaml: give them the same names in the same order, "
             "such as `channels: {left: NAME IN THE FILE}`"
         )

@@ -23,7 +23,7 @@ FOLLOWS = 0.99
 CONSTANT = 1e-6
 """A feature with a smaller SD is rounding: absolute where signals or features were z-scored, else relative to it."""
 
-REASONS = {"constant": "constant over the training units", "length": "the length of the recording in other words"}
+REASONS = {"constant": "constant over the training units", "length": "a function of the length of the recording"}
 
 
 def drop(
@@ -58,9 +58,9 @@ def drop(
         gone = sum(map(len, positions.values()))
         if 2 * gone > values.shape[1]:
             raise DataError(
-                f"{gone} of {values.shape[1]} features of {m} tell nothing: {_in_words(found[m])}",
+                f"{gone} of {values.shape[1]} features of {m} carry no information: {_in_words(found[m])}",
                 expected="features of which at least half vary with more than the length of a recording",
-                hint="a feature of the level of a signal needs a protocol that leaves the level, such as --protocol "
+                hint="features of the level of a signal need a protocol that keeps the level, such as --protocol "
                 "subject-independent-v3; else choose other --modalities or another --encoder",
             )
         feeds[m] = without(feed, found[m])

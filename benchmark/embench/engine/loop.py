@@ -304,7 +304,7 @@ def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
     seal, made = held[:_SEAL], held[_SEAL:]
     if seal != hashlib.sha256(made).digest():
         path.unlink()
-        warnings.warn(f"{path} was damaged and is removed: training begins anew", stacklevel=2)
+        warnings.warn(f"{path} was damaged and is removed: training starts again from the first epoch", stacklevel=2)
         return None
     content: dict[str, Any] = torch.load(io.BytesIO(made), map_location="cpu", weights_only=True)
     torch.set_rng_state(content["rng"])

@@ -303,7 +303,7 @@ def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
     for m, encoder in model.encoders.items():
         if picked_channels(encoder, specs[m].channels) != picked[m]:
             raise PluginError(
-                f"weights of {m} hold the positions of the channels that the network reads",
+                f"weights of {m} contain the positions of the channels that the network reads",
                 where=inspect.getsourcefile(type(encoder)),
                 expected="`picks` as a buffer that is not persistent",
             )
@@ -351,7 +351,7 @@ def names_that_fit(
     taken = [name for name in given if name.startswith(prefix) and is_kept(name) and name in own]
     if not taken:
         raise UsageError(
-            f"these weights hold nothing for {part or 'this network'}",
+            f"these weights contain nothing for {part or 'this network'}",
             where=where,
             expected="the encoder, recipe and modality of the pretraining",
         )

@@ -124,7 +124,7 @@ class Folder:
         try:
             check_files(self.path, result.pop("files"), whole=whole)
         except KeyError as error:
-            raise DamagedError("result.json holds no checksums", where=str(self.file(RESULT))) from error
+            raise DamagedError("result.json has no checksums", where=str(self.file(RESULT))) from error
         return result
 
     def sound_result(self) -> dict[str, Any] | None:
@@ -146,7 +146,7 @@ class Folder:
             for path in self.path.iterdir():
                 if path.name != "lock" and path.suffix != LEASE:
                     path.rename(place / path.name)
-            warnings.warn(f"{error.where}: {error.what}; made again, what was there is now in {place}", stacklevel=2)
+            warnings.warn(f"{error.where}: {error.what}; made again; the old files are now in {place}", stacklevel=2)
 
     def file(self, name: str) -> Path:
         """The path of one of the stage's files."""

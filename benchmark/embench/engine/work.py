@@ -142,7 +142,7 @@ def _named(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) 
         try:
             Folder(folder.path.parent, id_).check()
         except DamagedError as damaged:  # since the run began
-            again = "the same command makes it again"
+            again = "rerun the same command to make it again"
             return MachineError(f"{damaged.what}, which {stage.title} reads", where=damaged.where, hint=again)
     files = _plugin_files(stage, folder.path.parent)
     ours = (frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename in files)

@@ -14,7 +14,7 @@ from embench.files import parse_json, read_text, saving, write_text
 from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
-VERSION = 9
+VERSION = 10
 """Increased when the same run and data give other findings, or the content of `audit.json` changes."""
 BOUND_SINCE = 7
 """The version from which on an audit names, under `of`, digests of what it audited."""
@@ -103,7 +103,7 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
         if not {"version", "counts", "findings"} <= content.keys():
             raise ValueError("version, counts or findings are missing")
         if not all(isinstance(content["counts"][name], int) for name in SEVERITIES):
-            raise ValueError(f"counts is no whole number for each of {', '.join(SEVERITIES)}")
+            raise ValueError(f"counts is not a whole number for each of {', '.join(SEVERITIES)}")
     except DamagedError as error:
         hint = "embench audit makes it again"
         raise CheckFailed("the audit was changed after it was written", where=str(path), hint=hint) from error

@@ -114,7 +114,7 @@ def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, 
 def _reading(path: Path) -> AbstractContextManager[None]:
     return reading(
         path,
-        missing="a file that the entries of a board share is missing",
+        missing="a file that entries of this leaderboard have in common is missing",
         home="the entry in its place below `leaderboards/`, with the folder `shared` of its dataset",
     )
 
@@ -122,7 +122,7 @@ def _reading(path: Path) -> AbstractContextManager[None]:
 def _check_name(path: Path, name: str, digest: str) -> None:
     if digest != name:
         raise DataError(
-            "the file was altered: its content is not what its name says",
+            "the file was altered: its content does not match the digest in its name",
             where=str(path),
             expected=f"the digest {name}, but it is {digest}",
             hint="restore the file, or publish the run again",
@@ -171,7 +171,7 @@ def read_numbers(path: Path) -> dict[str, np.ndarray]:
 def _read_planes(path: Path) -> dict[str, np.ndarray]:
     kinds, planes = {1: "u1", 4: "<f4", 8: "<f8"}, read_arrays(path)
     if any(p.dtype != np.uint8 or p.ndim != 2 or len(p) not in kinds for p in planes.values()):
-        raise DataError("an array does not hold the bytes of numbers", where=str(path), expected="as embench wrote it")
+        raise DataError("an array does not consist of numbers", where=str(path), expected="as embench wrote it")
     return {name: np.ascontiguousarray(p.T).view(kinds[len(p)])[:, 0] for name, p in planes.items()}
 
 
@@ -215,7 +215,7 @@ def join_predictions(rows: str, own: Numbers, controls: Numbers, path: Path) -> 
     for name, values in (*own.items(), *controls.items()):
         method = name.rpartition("/")[0]
         if (name in own) != (method in ("", *MADE_BY_METHOD)):
-            raise DataError(f"`{name}` is not where such numbers lie", where=str(path), expected="as embench wrote it")
+            raise DataError(f"`{name}` is in the wrong place", where=str(path), expected="as embench wrote it")
         methods.setdefault(method or MODEL, {})[name.rpartition("/")[2]] = values
     parts = []
     for method, columns in methods.items():

@@ -1,7 +1,7 @@
-"""Texts of audit findings, by check: an entry's `audit.json` may hold no others.
+"""Texts of audit findings, by check: an entry's `audit.json` may contain no others but their earlier wordings.
 
 A field in braces stands for what the finding's evidence has under that name, or, where the evidence does not have it,
-for a name or a number as in `SLOTS`. Severe findings are not among them: no board takes an entry with one.
+for a name or a number as in `SLOTS`. Severe findings are not among them: no leaderboard takes an entry with one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from embench.records.audit import Severity
+from embench.records.earlier_texts import GIVEN, NOT_ADDED, wordings
 
 FoundNumbers = Mapping[str, Any]
 SLOTS: Mapping[str, str] = {
@@ -23,7 +24,10 @@ SLOTS: Mapping[str, str] = {
 """A field's name -> what may stand there; by default a name as in `_NAME`."""
 _NAME = r"[\w.+\[\]-]{1,200}"
 SPLIT = "split by subject and group, then train and score again"
-CLOCK = "the scores follow the clock: report auroc_crossed_matched, and remove trends and trial order from the input"
+CLOCK = (
+    "the scores follow the time since the start: report auroc_crossed_matched, and remove trends and trial order from "
+    "the input"
+)
 NO_EFFECT = "do not present this score as evidence of a physiological effect"
 FITTING = "try a lower learning rate, more epochs or less regularisation"
 LEARNING = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
@@ -38,14 +42,20 @@ class FindingText(NamedTuple):
     todo: str
     values: Callable[[FoundNumbers], FoundNumbers] = dict
 
-    def fits(self, what: str, evidence: FoundNumbers) -> bool:
-        """True if a finding with this evidence has this text."""
-        try:
-            known = {**evidence, **self.values(evidence)}
-            pattern = "".join(_pieces(self.what, known))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return False  # the evidence lacks a number, or has something else in its place
-        return re.fullmatch(pattern, what) is not None
+    def now(self, what: str, evidence: FoundNumbers) -> str | None:
+        """The text in its wording of today; None where a finding with this evidence has another text."""
+        for template in wordings(self.what):
+            try:
+                known = {**evidence, **self.values(evidence)}
+                pattern = "".join(_pieces(template, known))
+            except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
+                continue  # the evidence lacks a number, or has something else in its place
+            if (found := re.fullmatch(pattern, what)) and template == self.what:
+                return what
+            elif found:
+                slots = [field for _, field, _, _ in Formatter().parse(template) if field and field not in known]
+                return self.what.format_map({**dict(zip(slots, found.groups(), strict=True)), **known})
+        return None
 
 
 def _pieces(template: str, known: FoundNumbers) -> Iterator[str]:
@@ -66,11 +76,31 @@ def _explained(what: str, todo: str) -> tuple[FindingText, FindingText]:
     return FindingText(("warning",), both, todo, values), FindingText(("warning",), alone, todo, values)
 
 
-def _not_added(beside: str) -> FindingText:
-    def values(evidence: FoundNumbers) -> FoundNumbers:
-        return {"told": "; ".join(f"on {target}, the method is not shown to add to {beside}" for target in evidence)}
+def not_associated(target: str, at: FoundNumbers, given: str) -> str:
+    """A sentence on a target whose label is not shown to go with the scores after adjustment.
 
-    return FindingText(("warning",), "{told}", NO_EFFECT, values)
+    Args:
+        at: what was found at a level of confounds, as `scores.json` has it. `given`: the confounds.
+    """
+    effect = at["effect"]
+    if effect["mean"] is None:
+        figures = "partial r undefined"
+    else:
+        mean, low, high = (f"{round(effect[name], 2) + 0.0:.2f}" for name in ("mean", "low", "high"))
+        figures = f"partial r {mean} ({low} to {high})"
+        if effect["low"] > 0:
+            figures += ", but another condition of the test fails"
+    return f"given {given}, an association of the scores with {target} is not shown: {figures}"
+
+
+def _not_associated(given: str) -> FindingText:
+    def values(evidence: FoundNumbers) -> FoundNumbers:
+        return {
+            "not_associated": "; ".join(not_associated(target, at, given) for target, at in evidence.items()),
+            "not_added": "; ".join(NOT_ADDED.format(target=target, given=GIVEN[given]) for target in evidence),
+        }
+
+    return FindingText(("warning",), "{not_associated}", NO_EFFECT, values)
 
 
 def _listed(name: str) -> Callable[[FoundNumbers], FoundNumbers]:
@@ -82,8 +112,8 @@ _STIMULI = "the scores identify the stimulus: report auroc_crossed, and split by
 _CROP = "the scores follow the length of a recording: crop all to one length (view.length=common)"
 _SHUFFLE = "the scores or labels follow the order of the files: shuffle the input, and find where the order enters"
 _PLACES = (
-    "time since the start", "share of the session that is over", "time to the end of the session",
-    "length of the session", "time since the start at a like length of the session",
+    "time since the start", "proportion of the session that has passed", "time to the end of the session",
+    "length of the session", "time since the start at a similar length of the session",
 )  # fmt: skip
 _OTHERS = "pretrain on other subjects, or on each fold's training subjects (no source after the pretrainer's name)"
 
@@ -130,7 +160,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
     "labels": (
         FindingText(
             ("warning",),
-            "{n} of {of} labels differ from those that the card's rules make",
+            "{n} of {of} labels differ from those that the rules of the dataset card make",
             "score again against the labels of the data: `embench score predictions.csv.gz --dataset ..`",
         ),
     ),
@@ -150,7 +180,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
     "stimulus": _explained("stimulus", _STIMULI),
     "length": _explained("length of the recording", _CROP),
     "order": (
-        *_explained("place in the files", _SHUFFLE),
+        *_explained("position in the files", _SHUFFLE),
         FindingText(
             ("note",),
             "labels of {target} follow the order of the files, because all subjects had the tasks in the same order",
@@ -162,7 +192,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
         FindingText(
             ("warning",),
             "auroc_crossed_matched of {target} is {gap:.3f} above auroc_crossed_balanced",
-            "part of the score comes from whose session is longer: present the balanced score beside it",
+            "part of the score depends on which session is longer: report the balanced score too",
             lambda evidence: {"gap": evidence["matched"] - evidence["balanced"]},
         ),
     ),
@@ -171,18 +201,20 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
             ("note",),
             "scores of {target} order moments within subjects as the {statistic} of {signal} does, channel {channel}: "
             "rank correlation {rank correlation:.3f}",
-            "say so where the method is presented: this statistic alone tells nearly as much",
+            "report this with the method: the statistic alone predicts nearly as well",
         ),
     ),
     "controls": (
-        _not_added("clock and movement"),
-        _not_added("the clock"),
+        *map(_not_associated, GIVEN),
         FindingText(
-            ("warning",), "the method is not shown to be better than {listed}", NO_EFFECT, _listed("differences")
+            ("warning",),
+            "the score is not above these confound-only models, by the interval of the difference: {listed}",
+            NO_EFFECT,
+            _listed("differences"),
         ),
         FindingText(
             ("warning",),
-            "controls that score higher than the method, by the interval of the difference: {listed}",
+            "confound-only models that score higher than the method, by the interval of the difference: {listed}",
             NO_EFFECT,
             _listed("differences"),
         ),
@@ -219,7 +251,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
         FindingText(
             ("warning",),
             "probabilities of {target} are off by {off:.2f} on average, more than expected by chance",
-            "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit",
+            "use scores as ranks only: decisions, F1 and accuracy depend on a threshold that does not fit",
             lambda evidence: {"off": evidence["ece"] - evidence["of right probabilities"]},
         ),
     ),
@@ -242,7 +274,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
         FindingText(
             ("note",),
             "{tried} methods, including this one, were scored on these test subjects",
-            "choose among methods with --dev, and open the test labels once",
+            "compare methods with --dev, and evaluate on the test labels once",
         ),
     ),
     "permuted_labels": (
@@ -268,8 +300,23 @@ def wrong_text(finding: Mapping[str, Any]) -> str | None:
     what, evidence = str(finding["what"]), finding["evidence"]
     if not evidence and what == sealed_text(finding["check"]):
         fitting = texts
-    elif not (fitting := tuple(text for text in texts if text.fits(what, evidence))):
+    elif not (fitting := tuple(text for text in texts if text.now(what, evidence) is not None)):
         return "what"
-    if not any(finding["todo"] == text.todo for text in fitting):
+    if not any(finding["todo"] in wordings(text.todo) for text in fitting):
         return "todo"
     return None if any(finding["severity"] in text.severities for text in fitting) else "severity"
+
+
+def reworded(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding in the wording of today; one that says what no audit says, or a severe one, as it is."""
+    what, todo, evidence = (finding.get(name) for name in ("what", "todo", "evidence"))
+    found: dict[str, Any] = dict(finding)
+    for text in FINDING_TEXTS.get(str(finding.get("check")), ()):
+        is_told = isinstance(evidence, Mapping) and (now := text.now(str(what), evidence)) is not None
+        if is_told:
+            found["what"] = now
+        if todo in wordings(text.todo):
+            found["todo"] = text.todo
+        if is_told:
+            break
+    return found

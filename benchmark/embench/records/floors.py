@@ -25,7 +25,7 @@ FLOOR_WORDS: Mapping[FloorKind, str] = {
     "features": "simple features",
 }
 """Kind of floor -> the words for it."""
-NO_FLOORS = "no floors"
+NO_FLOORS = "no from-scratch comparison"
 TRAINING: Mapping[str, Any] = {"selection": "early_stop", "patience": 5, "epochs": 100}
 """Settings by which a network is trained until the loss on validation subjects falls no more."""
 

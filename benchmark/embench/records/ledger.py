@@ -70,7 +70,7 @@ def record_openings(
     for entry in missing.values():
         append_to_ledger(home, entry)
     if missing:
-        what = f"looks at labels that {runs} knows of were missing: {len(missing)}; they count again"
+        what = f"test-set evaluations in {runs} were missing: {len(missing)}; they are counted now"
         warnings.warn(f"{home / LEDGER_FILE}: {what}", stacklevel=2)
     for target in targets:
         for folder in (home, runs):
@@ -215,9 +215,9 @@ def _verified(text: bytes, path: Path) -> Iterator[dict[str, Any]]:
             sound = False
         if not sound:
             raise CheckFailed(
-                "the ledger of test-label openings was changed by hand or damaged",
+                "the log of test-set evaluations was changed by hand or damaged",
                 where=f"{path}, line {number}",
-                expected="every line to hold the hash of the one before it",
+                expected="the hash of the line before in every line",
                 hint="restore the file; or move it away: runs that lie in the runs folder are counted again",
             )
         previous = line["hash"]

@@ -14,8 +14,8 @@ BOARDS = Path("leaderboards")
 
 
 def published_among(run: Manifest, boards: Path = BOARDS) -> int | None:
-    """The number of these methods that are rows of the boards in a folder; None where the folder, or the ledger that
-    `run` counts up to, is not on this machine."""
+    """The number of these methods that are entries of the leaderboards in a folder; None where the folder, or the log
+    that `run` counts up to, is not on this machine."""
     if run.ledger is None or not isinstance(run.tried, Mapping) or not run.tried or not boards.is_dir():
         return None
     target = max(run.tried, key=lambda name: run.tried[name])  # type: ignore[index]
@@ -42,18 +42,17 @@ def scored_in_words(run: Manifest) -> str:
 
 
 def whose_in_words(run: Manifest, boards: Path = BOARDS) -> str:
-    """A clause on how many of these methods are rows of published boards and how many the user's own; empty where not
-    known."""
+    """How many of these methods are published entries and how many the user's own; empty where not known."""
     published, tried = published_among(run, boards), run.most_of("tried")
     if published is None or tried < 2:
         return ""
     own = tried - published
     if not own:
-        return "all are rows of published boards"
+        return "all are entries of published leaderboards"
     if not published:
-        return "none is a row of a published board"
-    rows = "one is a row" if published == 1 else f"{published} are rows"
-    return f"{rows} of published boards, {number_in_words(own)} {'is' if own == 1 else 'are'} not"
+        return "none is an entry of a published leaderboard"
+    entries = "one is an entry" if published == 1 else f"{published} are entries"
+    return f"{entries} of published leaderboards, {number_in_words(own)} {'is' if own == 1 else 'are'} not"
 
 
 def scored_and_whose(run: Manifest, boards: Path = BOARDS) -> str:

@@ -375,7 +375,9 @@ def tuned_in_words(config: Mapping[str, Any]) -> list[str]:
 def check_manifest(content: Any, where: str) -> Manifest:
     """`content` as a manifest. Raises DataError that names every field that is missing or wrong."""
     if not isinstance(content, Mapping):
-        raise DataError("the file holds no run", where=where, expected=f"keys {', '.join(Manifest.model_fields)}")
+        raise DataError(
+            "the file does not describe a run", where=where, expected=f"keys {', '.join(Manifest.model_fields)}"
+        )
     return as_model(Manifest, content, "the record of the run", where)
 
 

@@ -1,5 +1,5 @@
-"""Words for what test subjects gave, and for what a method gains by it, on the terminal, in notebooks, reports, papers
-and on boards."""
+"""Words for the calibration data of test subjects and for the gain from them, on the terminal, in notebooks, reports,
+papers and on leaderboards."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from embench.records.wording import format_score, join_with_and
 if TYPE_CHECKING:  # reading scores needs pydantic, which no command waits for at its start
     from embench.records.scores import Gap, Personal, Scores
 
-_NORMALISES = {True: "normalising a subject helps", False: "normalising a subject is not shown to help"}
-_LABELS = {True: "labels help", False: "labels are not shown to help"}
+_NORMALISES = {True: "normalisation helps", False: "a benefit of normalisation is not shown"}
+_LABELS = {True: "labels help", False: "a benefit of the labels is not shown"}
 _FIRST, _ALONE = "nothing_given", "slice_only"
 _OF_LABELS = frozenset({"slice_normalised", "slice_only", "slice_share"})
-"""Comparisons of a method that is given labels alone."""
+"""Comparisons of a method with labelled calibration data."""
 COMPARISONS = {
-    "nothing_given": "the same method where subjects give nothing",
-    "slice_normalised": "the same units without their labels, which normalise a subject",
-    "slice_only": "a linear model of these units alone, on the same features",
-    "slice_share": "the share of each class among these units, or their mean",
-    "since_slice": "the time since these units",
+    "nothing_given": "the same method without calibration data",
+    "slice_normalised": "the same calibration data without labels, which normalise a subject",
+    "slice_only": "a linear model of the calibration data only, on the same features",
+    "slice_share": "the class proportions of the calibration data, or their mean",
+    "since_slice": "the time since the calibration data",
 }
-"""What a method that is given units is compared with, and what each is."""
+"""Name -> description of each model that a method with calibration data is compared with."""
 
 
 def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -> str:
-    """Words for what test subjects gave, as run.yaml holds it.
+    """Words for the calibration data of a test subject, as run.yaml names them.
 
     >>> given_in_words({"labelled": 5}), given_in_words({"unlabelled": 1}), given_in_words({})
     ('5 labelled units of each class', '1 unit of each class without its label', 'nothing')
@@ -45,26 +45,29 @@ def given_in_words(given: Mapping[str, int | str], *, of_classes: bool = True) -
 
 
 def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] | None) -> list[str]:
-    """Sentences on what a method gains by what test subjects gave: by their labels, above all that it is compared with,
-    and by normalising them; none where they gave nothing.
+    """Sentences on the gain from calibration data: from their labels, over all comparisons, and from normalisation;
+    none without calibration data.
 
     Args:
-        given: as run.yaml holds it; None where the protocol alone decides it.
+        given: as run.yaml names the calibration data; None where the protocol decides.
     """
     found = scores.personal(target)
     if found is None:
         return []
     metric, values = scores.headlines[target], found.level_score == "rmse"
-    what = "what subjects gave first" if given is None else given_in_words(given, of_classes=not values)
+    data = "with calibration data"
+    if given is not None:
+        units = given_in_words(given, of_classes=not values)
+        data = f"with {units} as calibration data" if given else "without calibration data"
     own, nothing = (scores.score(target, metric, name) for name in (None, _FIRST))
-    reached = f"given {what}: {metric} {format_score(own, interval=False)}"
+    reached = f"{data}: {metric} {format_score(own, interval=False)}"
     if own is None:
-        reached = f"given {what}: {metric} can't be estimated"
+        reached = f"{data}: {metric} cannot be estimated"
     elif nothing:
-        reached += f" against {format_score(nothing, interval=False)} with nothing given"
+        reached += f", without {format_score(nothing, interval=False)}"
     if found.missing:
         reached += f" (not compared with {join_with_and(found.missing)})"
-    normalising = "whether normalising a subject helps can't be told"
+    normalising = "the gain from normalisation cannot be estimated"
     if found.normalising:
         normalising = f"{_gains(found, metric)}: {_NORMALISES[_helps(found.normalising)]}"
     if "labelled" not in (given if given is not None else {"labelled": 0}):
@@ -78,9 +81,9 @@ def gain_sentences(scores: Scores, target: str, given: Mapping[str, int | str] |
 
 
 def least_gain(found: Personal, metric: str) -> tuple[str, Gap] | None:
-    """The comparison that a method gains least above, of those that decide whether what is given helps, and that gain;
-    None where none is known. Of units without labels, that is the method with nothing given. A model of what is given
-    alone is made of its labels, and is no reason against them."""
+    """The comparison with the least gain, of those that decide whether calibration data help, and that gain; None where
+    none is known. Of units without labels, that is the method without calibration data. A model of the calibration data
+    only is made of their labels, and is not a reason against them."""
     labelled = not _OF_LABELS.isdisjoint(found.over)
     decides = found.over.keys() - {_ALONE} if labelled else {_FIRST}
     known = {
@@ -97,11 +100,11 @@ def _above_best(found: Personal, metric: str) -> str:
         return ""
     name, gap = best
     about = f" ({COMPARISONS[name]})" if name in COMPARISONS else ""
-    return f"; the gain above the best control, {name}{about}, is {format_score(gap.difference)}"
+    return f"; the gain over the best comparison, {name}{about}, is {format_score(gap.difference)}"
 
 
 def _gains(found: Personal, metric: str) -> str:
-    """The gains by normalising on the headline and on the score of level."""
+    """The gains from normalisation in the primary metric and in the score of level."""
     gaps = {score: gap.difference for score, gap in found.normalising.items() if gap.difference.defined}
     told = [f"a gain of {format_score(gaps[metric])}"] if metric in gaps else []
     if level := gaps.get(found.level_score):

@@ -195,7 +195,7 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     try:
         table = Columns({name: _column(name, stored[name]) for name in names})
     except ValueError as error:
-        raise DataError(f"a column of {what} does not hold numbers: {error}") from error
+        raise DataError(f"a column of {what} does not consist of numbers: {error}") from error
     if len({len(column) for column in table.stored.values()}) > 1:
         raise DataError(f"the columns of {what} are of unequal length")
     return table
@@ -321,9 +321,9 @@ def _columns(parts: Iterable[str], path: Path) -> Columns:
             fields = ",".join(lines).split(",") if lines else []
             tables.append(_table(head, [fields[k :: len(head)] for k in range(len(head))]))
     except csv.Error as error:
-        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
+        raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
     except (ValueError, OverflowError) as error:
-        raise DataError(f"a field is no number: {error}", where=str(path)) from error
+        raise DataError(f"a field is not a number: {error}", where=str(path)) from error
     _check_even((), head, path)
     return Columns.concatenate([*tables, _table(head, [()] * len(head))])
 

@@ -245,7 +245,7 @@ def _edited(path: Path) -> CheckFailed:
         "the file was changed after the record was written",
         where=str(path),
         expected="the record as embench wrote it",
-        hint="put the file back; or move the folder away and run the same command, which makes the record again",
+        hint="restore the file; or move the folder away and rerun the same command, which writes the record again",
     )
 
 
@@ -286,7 +286,7 @@ def _parse_json(text: str, path: Path) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise DataError(f"the file is no JSON: {error}", where=str(path)) from error
+        raise DataError(f"the file is not JSON: {error}", where=str(path)) from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -310,7 +310,7 @@ def _parse_yaml(text: str, path: Path) -> Any:
     try:
         return parse_yaml(text)
     except yaml.YAMLError as error:
-        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+        raise DataError(f"the file is not YAML: {error}", where=str(path)) from error
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
@@ -340,7 +340,7 @@ def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> li
     try:
         rows = list(reader)
     except csv.Error as error:
-        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
+        raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
     if any(None in row or None in row.values() for row in rows):
         raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
     return rows

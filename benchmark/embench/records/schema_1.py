@@ -79,7 +79,7 @@ def _read(content: Any, places: Sequence[str], where: str) -> Any:
                 f"a file of schema {schema} names its subjects as schema {other} does",
                 where=f"{where}, {field}",
                 expected=f"`{_NAME[schema]}` in place of `{_NAME[other]}`, as written by embench",
-                hint="put the file back as embench wrote it",
+                hint="restore the file as embench wrote it",
             )
         return _renamed(part, schema, SCHEMA)
 

@@ -209,7 +209,7 @@ class Scores(Mapping[str, Any]):
     def __init__(self, content: Mapping[str, Any], where: str = "scores.json") -> None:
         """Raises DataError that names every field of `content` that is missing or wrong, or its unknown schema."""
         if not isinstance(content, Mapping):
-            raise DataError("the file holds no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
+            raise DataError("the file has no scores", where=where, expected=f"keys {', '.join(_File.model_fields)}")
         self.content = schema_1.scores_in_schema_2(content, where)
         try:
             self._file = _File.model_validate(self.content)

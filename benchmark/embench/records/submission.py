@@ -99,10 +99,10 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     faults.check()
     methods = list(dict.fromkeys(method for method, _ in rows))
     if not rows:
-        raise DataError("the file holds no prediction", where=str(path))
+        raise DataError("the file contains no prediction", where=str(path))
     if len(methods) > 1 and MODEL not in methods:
         raise DataError(
-            f"the file holds {len(methods)} methods: {', '.join(methods[:5])}",
+            f"the file contains {len(methods)} methods: {', '.join(methods[:5])}",
             where=f"{path}, column method",
             expected="one method a file",
         )
@@ -110,7 +110,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     kept = [row for method, row in rows if method == wanted and row is not None]
     if len(seeds := {row.seed for row in kept}) > MOST_SEEDS:
         raise DataError(
-            f"the file holds {len(seeds)} seeds", where=f"{path}, column seed", expected=f"at most {MOST_SEEDS}"
+            f"the file contains {len(seeds)} seeds", where=f"{path}, column seed", expected=f"at most {MOST_SEEDS}"
         )
     return kept, hashlib.sha256(text.encode()).hexdigest()
 
@@ -161,7 +161,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
             if any(cells):
                 yield reader.line_num, cells
     except csv.Error as error:
-        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
+        raise DataError(f"the file is not CSV: {error}", where=str(path)) from error
 
 
 def _row(
@@ -179,33 +179,33 @@ def _row(
     scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
     if len(scores) < len(target.columns):
         example = row.get(target.columns[0], "")
-        faults.add("scores are no finite numbers", line, example, "one for each row; leave other rows out")
+        faults.add("scores are not finite numbers", line, example, "one for each row; leave other rows out")
         return None
     if has_classes and (min(scores) < 0 or max(scores) > 1):
-        expected = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
-        faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", expected)
+        expected = "from 0 to 1; decision values become probabilities by 1 / (1 + exp(-value)), which keeps their order"
+        faults.add("scores are not probabilities", line, f"{max(scores, key=abs):g}", expected)
         return None
     if several and abs(sum(scores) - 1) > 0.01:
-        faults.add("rows hold class probabilities that don't sum to 1", line, f"{sum(scores):g}")
+        faults.add("class probabilities of a row do not sum to 1", line, f"{sum(scores):g}")
         return None
     whole = {}
     for name, default in (("seed", 0), ("fold", NO_FOLD)):
         text = row.get(name, "")
         number = _whole(text) if text else default
         if number is None:
-            faults.add(f"values of {name} are no whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
+            faults.add(f"values of {name} are not whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
             return None
         whole[name] = number
     decision = _number(row["decision"]) if row.get("decision") else None
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
-        faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
+        faults.add("decisions are not classes", line, row["decision"], f"0 to {target.n - 1}")
         return None
     if decision is not None and not has_classes and not math.isclose(decision, scores[0], rel_tol=1e-5, abs_tol=1e-5):
         faults.add("decisions differ from the values", line, row["decision"], "the value again, or no `decision`")
         return None
     if (given := _given(row.get("given", ""))) is None:
         faults.add(
-            "values of given are nothing that a subject can give", line, row["given"], "0, 5, unlabelled:5, session"
+            "values of `given` are not an amount of calibration data", line, row["given"], "0, 5, unlabelled:5, session"
         )
         return None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often

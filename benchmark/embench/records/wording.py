@@ -110,14 +110,14 @@ def format_coverage(share: float | None) -> str:
     """A sentence on the share of units that a method predicts; empty where it predicts all, or none is recorded.
 
     >>> format_coverage(0.954)
-    'predicted are 95.4 % of the labelled units; comparisons with the others are lost, or tied if nothing was recorded'
+    '95.4 % of the labelled units are predicted; comparisons with the others count as lost, or tied if not recorded'
     >>> format_coverage(1.0)
     ''
     """
     if share is None or share == 1:
         return ""
-    others = "comparisons with the others are lost, or tied if nothing was recorded"
-    return f"predicted are {min(99.9, 100 * share):.1f} % of the labelled units; {others}"
+    others = "comparisons with the others count as lost, or tied if not recorded"
+    return f"{min(99.9, 100 * share):.1f} % of the labelled units are predicted; {others}"
 
 
 def format_share(share: float | None, missing: str = "") -> str:

@@ -21,6 +21,7 @@ from embench.leaderboard.sealing import sealed_audit
 from embench.planning.request import command_again
 from embench.protocols import MADE_BY_METHOD
 from embench.records import audit, cost
+from embench.records.finding_texts import reworded
 from embench.records.looks import scored_and_whose
 from embench.records.manifest import Manifest, RulePart
 from embench.records.method_kind import method_kind
@@ -187,7 +188,10 @@ class RunFacts:
     def audit(self) -> Mapping[str, Any] | None:
         """The content of the run's audit. Raises DataError where it is damaged."""
         found = audit.read_audit(self.folder) if self.folder else None
-        return sealed_audit(found) if found and self.sealed else found
+        if found is None:
+            return None
+        shown = sealed_audit(found) if self.sealed else found
+        return {**shown, "findings": [reworded(finding) for finding in shown["findings"]]}
 
     @cached_property
     def answers(self) -> dict[str, TargetAnswers]:

@@ -33,6 +33,7 @@ from embench.leaderboard.select import as_csv, row_fields
 from embench.leaderboard.submit import severe_findings, why_not_submitted
 from embench.planning.request import command_of
 from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.finding_texts import reworded
 from embench.records.names import is_own, names_resolved
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
@@ -139,7 +140,7 @@ def _remarks(
         "findings": _grouped(
             (f"{finding['severity']}: {finding['what']} [{finding['check']}]", done[id_])
             for id_, entry in shown.items()
-            for finding in (entry.audit or {"findings": []})["findings"]
+            for finding in map(reworded, (entry.audit or {"findings": []})["findings"])
             if finding["severity"] != "note"
         ),
         "refused": _grouped(((reason, done[id_]) for id_, reasons in refused.items() for reason in reasons), len(done)),

@@ -24,6 +24,7 @@ from embench.planning.request import command_again
 from embench.protocols import superseded_by
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
+from embench.records.finding_texts import reworded
 from embench.records.wording import format_share, format_value
 from embench.report.axis_curves import describe_curve
 from embench.report.page import paragraph
@@ -172,7 +173,7 @@ def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
     if audit is None:
         return None
     listed = audit["findings"] if isinstance(audit["findings"], list) else []
-    found = [each for each in listed if isinstance(each, Mapping)]
+    found = [reworded(each) for each in listed if isinstance(each, Mapping)]
     return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
 
 

@@ -33,7 +33,7 @@ from embench.system import joblib_workers
 _OF_EFFECT = ("mean", "low", "high")
 _RULE = [sha256(Path(adds.__file__)), sha256(Path(intervals.__file__))]
 """Digests of the code that makes effects of scores and nuisances."""
-_FITTING = "while fitting what clock and movement tell"
+_FITTING = "while fitting models of time and movement"
 ADDS_LEVELS: Mapping[str, tuple[str, ...]] = {
     "local": ("local",),
     "full": ("registered", "local"),
@@ -124,7 +124,7 @@ def _placebo(
 
     def effect(axis: str) -> np.ndarray:
         if progress:
-            progress(axes.index(axis) + 1, len(axes), f"{first.target.name}, one axis of the accelerometer by itself")
+            progress(axes.index(axis) + 1, len(axes), f"{first.target.name}, one axis of the accelerometer")
         if first.moved is None:  # an accelerometer without a sample
             return np.full((1, len(_OF_EFFECT)), np.nan)
         made = {seed: placebo(study, axis) for seed, study in studies.items()}
@@ -132,7 +132,7 @@ def _placebo(
         others = {seed: Held({"others": columns}, studies[seed].parts) for seed, (_, columns) in made.items()}
         joined = tested.joined(values, {seed: study.parts for seed, study in studies.items()})
         jackknife = leave_one_out(joined.tested_subjects(), first.cohort.groups)
-        found = added(values, tested, others, ["others"], metric, Undefined("not asked"), jackknife).effect
+        found = added(values, tested, others, ["others"], metric, Undefined("not computed"), jackknife).effect
         return np.array([[getattr(found, name, None) for name in _OF_EFFECT]], float)
 
     folds = digest([[seed, [digest(test) for _, test in study.parts]] for seed, study in studies.items()])

@@ -105,7 +105,7 @@ def of_subjects(runs: Sequence[Scored], names: np.ndarray, *sides: Sequence[Unit
 def units_by_seed(run: Scored) -> list[tuple[np.ndarray, Units]]:
     """Ids (n,) of the labelled units, and the units, for each seed in order. Raises DataError: there are none."""
     if run.record.labels is None:
-        raise DataError("the record holds no labels", where=str(run.folder))
+        raise DataError("the record contains no labels", where=str(run.folder))
     target, rows = recorded_target(run.record, run.target), run.predictions
     y = labels_of(rows, run.record.labels, target)
     counts = np.isfinite(y)

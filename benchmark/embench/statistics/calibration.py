@@ -136,9 +136,9 @@ def calibration(joined: Joined, groups: Mapping[str, str], method: MethodPart | 
         return Undefined(TWO_CLASSES)
     score = np.concatenate([units.score for units in parts])
     if method is not None and only_ranks(method):
-        return Undefined("its scores only rank units: they are uncalibrated, and no probabilities")
+        return Undefined("its scores only rank units: they are not calibrated probabilities")
     if score.min() < 0 or score.max() > 1:
-        return Undefined("its scores are no probabilities: some lie outside 0 to 1")
+        return Undefined("its scores are not probabilities: some lie outside 0 to 1")
     return _of(_Pooled.of(joined.predicted, score, groups))
 
 

@@ -21,15 +21,15 @@ _SAME = {
     "protocol": ("protocol", "name"),
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
-    "what test subjects give first": ("given",),
+    "calibration data": ("given",),
     "target access": ("target_access",),
     "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
 """Fields of `run.yaml` that have to be equal, in words."""
 _HINTS = {
-    "what test subjects give first": "run both at the same --given; embench compare --given K compares what methods "
-    "gain at K over nothing given"
+    "calibration data": "run both at the same --given; embench compare --given K compares the gains "
+    "of methods at K over no calibration data"
 }
 
 
@@ -45,7 +45,7 @@ def common_targets(records: Sequence[Record]) -> list[str]:
 def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
     """Raises UsageError where the records differ in what makes their scores comparable, `but` in these things."""
     if len(records) < 2:
-        raise UsageError("one run is nothing to compare", expected="two runs at least")
+        raise UsageError("a comparison needs several runs", expected="two runs at least")
     for what, path in _SAME.items():
         if what in but:
             continue
@@ -55,8 +55,8 @@ def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
                 raise UsageError(
                     f"runs can't be compared: they differ in {what}",
                     where=f"{records[0].run['id']} and {r.run['id']}",
-                    expected=f"the same, but it is {_told(values[0])} and {_told(value)}",
-                    hint=_HINTS.get(what, "run both in the same way"),
+                    expected=f"the same; found: {_told(values[0])} and {_told(value)}",
+                    hint=_HINTS.get(what, "run both with the same settings"),
                 )
 
 
@@ -79,7 +79,7 @@ def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
         raise UsageError(
             "runs can't be compared: they have no seed in common",
             where=_ids(records),
-            expected=f"a seed that all have, but they are {' / '.join(', '.join(map(str, seeds)) for seeds in named)}",
+            expected=f"a seed that all runs have; found: {' / '.join(', '.join(map(str, seeds)) for seeds in named)}",
             hint="run both with the same --seeds",
         )
     return tuple(sorted(common))
@@ -140,7 +140,7 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     """The method's own rows of units that have a label."""
     if of.labels is None:
         raise DataError(
-            "the record holds no labels, as those of this dataset are not public",
+            "the record contains no labels, as those of this dataset are not public",
             where=of.run["id"],
             hint="compare the run's own folder, or run the method",
         )

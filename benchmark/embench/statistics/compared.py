@@ -156,7 +156,7 @@ def _sentence(c: Comparison) -> str:
             could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else _unit(c)}"
             text += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
-        text += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
+        text += f"; with the training-overlap correction {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:
         text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.more_seeds:

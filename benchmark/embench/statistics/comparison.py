@@ -302,7 +302,9 @@ def _over_folds(one: ComparedMethod, other: ComparedMethod, apart: np.ndarray) -
     """Test over folds where a method is tested on its training subjects, so that no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
-        raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")
+        raise DataError(
+            "pairs over folds need several folds", where=f"{one.name}, {other.name}", expected="several folds"
+        )
     mean, error, df = float(apart.mean()), significance.corrected_error(apart, about.folds), len(apart) - 1
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     subjects = min(one.score.subjects, other.score.subjects)

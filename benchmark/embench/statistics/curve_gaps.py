@@ -58,17 +58,17 @@ class CurveGap:
     @property
     def sentence(self) -> str:
         """A sentence that may be quoted."""
-        gap, amount = self.difference, given_in_words(Given.read(self.given).plain())
+        gap, data = self.difference, f"{given_in_words(Given.read(self.given).plain())} as calibration data"
         low, high = ("?" if end is None else format_points(end, self.bounded) for end in (gap.low, gap.high))
         size = f"{format_points(gap.mean, self.bounded)}{' points' if self.bounded else ''}"
         figures = f"{size}, 95 % interval {low} to {high}, {format_p(self.holm)}, {gap.subjects} subjects"
         if self.other and self.shown:
-            return f"Given {amount}, what {self.one} gains differs from what {self.other} gains by {figures}."
+            return f"With {data}, the gains of {self.one} and {self.other} differ by {figures}."
         if self.other:
-            return f"Given {amount}, the gains of {self.one} and {self.other} can't be told apart: {figures}."
+            return f"With {data}, a difference in gain of {self.one} and {self.other} is not shown: {figures}."
         if self.shown:
-            return f"Given {amount}, {self.one} changes by {figures}, against nothing given."
-        return f"Given {amount}, {self.one} is not shown to change against nothing given: {figures}."
+            return f"With {data}, {self.one} changes by {figures}."
+        return f"With {data}, a change of {self.one} is not shown: {figures}."
 
     def as_json(self) -> dict[str, Any]:
         """The gap as `embench compare --json` prints it."""
@@ -147,7 +147,7 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
     """Name of a method -> amount -> its run, and the amounts to compare at."""
     _check_given(records)
     if len(records) > 1:
-        check_same(records, but=["seeds", "what test subjects give first", "target access"])
+        check_same(records, but=["seeds", "calibration data", "target access"])
     grouped: dict[str, _Amounts] = {}
     of_first: dict[str, Record] = {}
     for record in records:
@@ -155,7 +155,7 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
         asked = Given.of(record.run["given"])
         if asked in grouped.setdefault(key, {}):
             raise UsageError(
-                f"two runs are of one method, given {asked.text}",
+                f"two runs are of one method, with --given {asked.text}",
                 where=f"{grouped[key][asked].run['id']} and {record.run['id']}",
                 expected="one run of each method at each amount",
             )
@@ -172,10 +172,10 @@ def _methods(records: Sequence[Record], given: str | None) -> tuple[dict[str, _A
             for name, runs in methods.items()
         )
         raise UsageError(
-            "not all methods were run with the same given first"
+            "not all methods were run with the same calibration data"
             + (f", {', '.join(asked.text for asked in wanted if asked not in common)}" if wanted else ""),
             where="embench compare",
-            expected=f"the same amounts, above 0, of each; but they are: {listed}",
+            expected=f"the same amounts (> 0) for every method; found: {listed}",
             hint="run the others with --given too",
         )
     return methods, wanted or common
@@ -185,7 +185,7 @@ def _check_given(records: Sequence[Record]) -> None:
     for record in records:
         if record.run.get("given") is None:
             raise UsageError(
-                f"under {record.run['protocol']['name']} test subjects give nothing first",
+                f"{record.run['protocol']['name']} has no calibration data",
                 where=record.run["id"],
                 expected="runs under personalise-v1",
             )
@@ -238,9 +238,9 @@ def _nothing_given(runs: _Amounts, given: Given) -> Record:
     rows = table.take(table.rows_with(method=NOTHING_GIVEN) | table.rows_with(method=UNPREDICTED))
     if not len(rows):
         raise DataError(
-            "the record does not hold what the method predicts with nothing given",
+            "the record does not contain predictions without calibration data",
             where=record.run["id"],
-            hint="give its run with --given 0 too",
+            hint="run it with --given 0 too",
         )
     name = np.where(rows["method"] == NOTHING_GIVEN, MODEL, rows["method"])
     return replace(record, predictions=type(rows)({**{c: rows[c] for c in rows.columns}, "method": name}))

@@ -1,4 +1,5 @@
-"""Number of a board's rows that add to clock and movement, and the number to expect by luck where none does."""
+"""Number of a leaderboard's methods that are associated with the label given time and movement, and the number to
+expect by chance."""
 
 from __future__ import annotations
 
@@ -12,16 +13,17 @@ from embench.statistics.significance import sign_flips
 
 _AT_ONCE = 64
 """Number of rows turned at once, to bound memory."""
+_GIVEN = "given time and movement"
 
 
 @dataclass(frozen=True)
 class ManyRows:
-    """Number of rows for which it was tested whether they add.
+    """Number of methods whose association with the label, given time and movement, was tested.
 
     Args:
-        asked: how many. `adding`: how many add.
-        by_luck: how many would at most, in 95 % of worlds in which none adds. `p`: in which share of them as many
-            would; both approximate.
+        asked: how many. `adding`: how many are associated.
+        by_luck: how many would be by chance, at most, in 95 % of worlds without any association. `p`: the proportion of
+            such worlds with as many; both approximate.
     """
 
     asked: int
@@ -31,17 +33,16 @@ class ManyRows:
 
     @property
     def beyond_luck(self) -> bool:
-        """True where more rows add than luck explains."""
+        """True where more methods are associated than chance explains."""
         return self.adding > self.by_luck
 
     @property
     def sentence(self) -> str:
         """A sentence with the numbers and their meaning."""
-        told = f"{self.adding} of {self.asked} rows {'adds' if self.adding == 1 else 'add'} to clock and movement"
+        told = f"The scores of {self.adding} of {self.asked} methods are associated with the label, {_GIVEN}"
         if not self.adding:
             return f"{told}."
-        luck = f"where none does, up to {self.by_luck} would by luck in 95 % of studies (p about {self.p:.2g})"
-        return f"{told}; {luck}." if self.beyond_luck else f"{told}, which is borderline: {luck}."
+        return f"{told}; by chance, at most {self.by_luck} (p about {self.p:.2g})."
 
 
 def count_adding(effects: Sequence[Mapping[str, float]], adding: int) -> ManyRows | None:

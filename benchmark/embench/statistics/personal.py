@@ -105,7 +105,7 @@ def slice_controls(
     learned = task.train[slices.scored[task.train] & np.isfinite(since[task.train])]
     made: dict[str, ControlPrediction] = {}
     if not len(learned):
-        made[SINCE_SLICE] = Undefined("nothing says how long after what subjects gave units were recorded")
+        made[SINCE_SLICE] = Undefined("the time since the calibration data is unknown")
     else:
         made[SINCE_SLICE] = boosted(replace(task, train=learned), since[:, None])
     if given is None or given.labelled:

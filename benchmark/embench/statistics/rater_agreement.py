@@ -22,7 +22,7 @@ from embench.records.wording import format_figure, in_words
 from embench.statistics.inside import WITHIN_SUBJECT_SCORES
 from embench.store import Store
 
-SELF_REPORT = "a self-report needs a retest for one, and without it there is no known bound on a score"
+SELF_REPORT = "a self-report needs a retest for one, and the highest possible score is unknown without it"
 ONE_RATER = "one rater alone has none: it takes two who rated the same units"
 
 
@@ -152,7 +152,7 @@ def raters_in_words(found: Mapping[str, Any]) -> str:
         f"Reliability within {found['within']}s, ICC(C,k): {found['reliability']:.3f} of the {mean} of "
         f"{found['raters']:.3g} raters, {found['reliability_of_one']:.3f} of one. No prediction has a correlation or a "
         f"CCC with that mean above {found['bound']:.3f} on average."
-        + (f" One rater as a prediction of what the others make: {human}." if human else "")
+        + (f" One rater as a prediction of the other raters: {human}." if human else "")
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from embench.errors import DataError
 
-AGAIN = "run the same command again: what is missing or damaged is made again"
+AGAIN = "rerun the same command: it makes missing and damaged files again"
 
 
 class RowWriter:

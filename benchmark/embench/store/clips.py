@@ -74,7 +74,7 @@ def clips(
                 raise DataError(
                     "a video has moved since the data were prepared",
                     where=str(film.path),
-                    hint="put the file back, or name its folder with --data-root",
+                    hint="restore the file, or name its folder with --data-root",
                 )
         array = folder / _ARRAY
         start = _room(array, (total, 3, wanted.size, wanted.size))

@@ -101,7 +101,7 @@ def _kept_or_moved(target: Path) -> bool:
         place = target.with_name(f"{target.name}{_DAMAGED}")
         shutil.rmtree(place, ignore_errors=True)
         target.rename(place)
-        warnings.warn(f"{error.where}: {error.what}; made again, what was there is now {place}", stacklevel=2)
+        warnings.warn(f"{error.where}: {error.what}; made again; the old files are now in {place}", stacklevel=2)
         return False
     return True
 

@@ -344,7 +344,7 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
         raise PluginError(
             f"{modality} has channels {tuple(signal.channels)} and shape {x.shape}",
             where=f"{job.name}, recording {recording.id}",
-            expected=f"{promised.channels} and shape ({len(promised.channels)}, samples), as the card says",
+            expected=f"{promised.channels} and shape ({len(promised.channels)}, samples), as the dataset card says",
         )
     # Facial action units come from the video, where nothing has to settle.
     skips = modality != "face_au" and RULES[job.rules].skip_start

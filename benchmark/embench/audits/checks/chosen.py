@@ -52,7 +52,7 @@ def _why_wrong(choice: Choice, val: set[str], test: set[str]) -> str:
     if tested := subjects & test:
         return f"{min(tested)}, by whom it was chosen, is tested there"
     if others := subjects - val:
-        return f"{min(others)}, by whom it was chosen, is no validation subject there"
+        return f"{min(others)}, by whom it was chosen, is not a validation subject there"
     if choice.scores and choice.chosen != choice.best:
         return f"trial {choice.chosen} was taken, but trial {choice.best} was better"
     return ""

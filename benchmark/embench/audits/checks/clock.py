@@ -12,6 +12,7 @@ from embench.audits.checks.shares import MAX_EXPLAINED, Explained, measure, rank
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.audited import UNBALANCED
 from embench.records.audit import AuditFinding, CheckResult
+from embench.records.finding_texts import CLOCK
 from embench.records.predictions import Predictions
 
 SUSPECT_EXPLAINED = 0.5
@@ -19,11 +20,13 @@ SUSPECT_EXPLAINED = 0.5
 themselves, of three tasks that all subjects had in one order, are explained to .62 on Stress-Predict: 1.0 is right
 there, and gets a warning, but nothing severe."""
 
-CLOCK_TODO = (
-    "the scores follow the clock: report auroc_crossed_matched, and remove trends and trial order from the input"
-)
-
 _LENGTH = "length of the session"
+_OVER, _LIKE = "share of the session that is over", "time since the start at a like length of the session"
+_IN_TEXTS = {
+    _OVER: "proportion of the session that has passed",
+    _LIKE: "time since the start at a similar length of the session",
+}
+"""Name among the figures of an audit -> what findings call it."""
 
 
 def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
@@ -56,9 +59,11 @@ def check_explained_by_clock(e: RecordEvidence) -> CheckResult | Undefined:
         telling = {name: found for name, found in read.items() if found.share >= MAX_EXPLAINED and found.predictive}
         name, found = max((telling or read).items(), key=lambda item: item[1].share)
         if found.share >= SUSPECT_EXPLAINED:
-            what = f"the {name} explains {found.share:.0%} of the variance of scores of {target.name}"
+            what = (
+                f"the {_IN_TEXTS.get(name, name)} explains {found.share:.0%} of the variance of scores of {target.name}"
+            )
             what += f", and alone has an AUROC of {found.area:.2f}" if found.area is not None else ""
-            findings.append(AuditFinding("severe" if telling else "warning", what, found.evidence, CLOCK_TODO))
+            findings.append(AuditFinding("severe" if telling else "warning", what, found.evidence, CLOCK))
     if figures:
         return CheckResult(figures, tuple(findings))
     return Undefined("\n".join(reasons) or "no target of two classes or values")
@@ -70,10 +75,10 @@ def _places(e: RecordEvidence, rows: Predictions) -> dict[str, np.ndarray]:
     length = np.array([e.sessions.get(subject, np.nan) for subject in rows["subject"].tolist()])
     return {
         "time since the start": start,
-        "share of the session that is over": start / length,
+        _OVER: start / length,
         "time to the end of the session": length - start,
         _LENGTH: length,
-        "time since the start at a like length of the session": np.stack([start, length], axis=1),
+        _LIKE: np.stack([start, length], axis=1),
     }
 
 
@@ -105,7 +110,7 @@ def check_balance(e: RecordEvidence) -> CheckResult | Undefined:
         gap = matched.mean - balanced.mean
         if gap > UNBALANCED:
             what = f"auroc_crossed_matched of {target.name} is {gap:.3f} above auroc_crossed_balanced"
-            todo = "part of the score comes from whose session is longer: present the balanced score beside it"
+            todo = "part of the score depends on which session is longer: report the balanced score too"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
     if figures:
         return CheckResult(figures, tuple(findings))

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence, RecordEvidence
 from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.records.audit import AuditFinding, CheckResult
+from embench.records.finding_texts import CLOCK, not_associated
 from embench.records.predictions import Predictions
 from embench.records.schema_1 import with_people
 from embench.records.scores import Adds
@@ -26,7 +26,7 @@ _TODO = {
     "person": "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
     "stimulus": "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
     "length": "the scores follow the length of a recording: crop all to one length (view.length=common)",
-    "missing": "what is absent or padded tells the label: use only what was recorded in all units, or other data",
+    "missing": "absent or padded signals predict the label: use only what was recorded in all units, or other data",
     "order": "the scores or labels follow the order of the files: shuffle the input, and find where the order enters",
 }
 
@@ -72,7 +72,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
                         "note",
                         what + ", because all subjects had the tasks in the same order",
                         evidence,
-                        CLOCK_TODO,
+                        CLOCK,
                     )
                 )
             else:
@@ -159,7 +159,7 @@ _NUISANCES = {
     "person": "subject",
     "stimulus": "stimulus",
     "length": "length of the recording",
-    "order": "place in the files",
+    "order": "position in the files",
 }
 
 
@@ -170,30 +170,34 @@ def check_controls(e: RecordEvidence) -> CheckResult | Undefined:
     if e.protocol.scoring == 3:
         asked = {t: found for t in e.record.scores.headlines if (found := e.record.scores.adds(t))}
         adds = {target: found for target, found in asked.items() if found.decides}
-        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or ["what it adds was not asked"]
+        reasons = [f"{target}: {found.undefined}" for target, found in asked.items()] or [
+            "the protocol does not test the association given confounds"
+        ]
         return _adds(adds) if adds else Undefined("\n".join(reasons))
     not_cleared = [f"{target}: {name}" for target in e.rescored.headlines for name in e.rescored.failed(target)]
     figures = {"not cleared": not_cleared}
     if not not_cleared:
         return CheckResult(figures)
     above = _above(e)
-    what = f"the method is not shown to be better than {', '.join(not_cleared)}"
+    listed = ", ".join(not_cleared)
+    what = f"the score is not above these confound-only models, by the interval of the difference: {listed}"
     todo = "do not present this score as evidence of a physiological effect"
     findings = [AuditFinding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
     if above:
-        what = f"controls that score higher than the method, by the interval of the difference: {', '.join(above)}"
+        more = ", ".join(above)
+        what = f"confound-only models that score higher than the method, by the interval of the difference: {more}"
         findings.append(AuditFinding("warning", what, {"differences": _differences(e, above)}, todo))
     return CheckResult(figures, tuple(findings))
 
 
 def _adds(adds: Mapping[str, Adds]) -> CheckResult:
-    """A warning where a method is not shown to add."""
+    """A warning where an association of score and label given the confounds is not shown."""
     nothing = [target for target, found in adds.items() if not (found.decides and found.decides.adds)]
     figures = {target: found.decides.model_dump(mode="json") for target, found in adds.items() if found.decides}
     if not nothing:
         return CheckResult(figures)
-    beside = {target: "clock and movement" if adds[target].movement else "the clock" for target in nothing}
-    told = "; ".join(f"on {target}, the method is not shown to add to {beside[target]}" for target in nothing)
+    given = {t: "time and movement" if adds[t].movement else "the time since the start" for t in nothing}
+    told = "; ".join(not_associated(target, figures[target], given[target]) for target in nothing)
     todo = "do not present this score as evidence of a physiological effect"
     return CheckResult(figures, (AuditFinding("warning", told, {t: figures[t] for t in nothing}, todo),))
 

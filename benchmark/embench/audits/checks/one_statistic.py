@@ -52,7 +52,7 @@ def check_one_statistic(e: Evidence) -> CheckResult | Undefined:
         if abs(correlation) > SAME_ORDER:
             what = f"scores of {target.name} order moments within subjects as the {statistic} of {modality} does"
             what += f", channel {channel}: rank correlation {correlation:.3f}"
-            todo = "say so where the method is presented: this statistic alone tells nearly as much"
+            todo = "report this with the method: the statistic alone predicts nearly as well"
             findings.append(AuditFinding("note", what, evidence, todo))
     if figures:
         return CheckResult(figures, tuple(findings))

@@ -42,7 +42,9 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     if not (differ or extra or missing):
         return CheckResult(figures)
     wrong = [key[1] for key in (*differ, *extra, *missing)]
-    what = f"{len(wrong)} of {len(ours.keys() | missing)} labels differ from those that the card's rules make"
+    what = (
+        f"{len(wrong)} of {len(ours.keys() | missing)} labels differ from those that the rules of the dataset card make"
+    )
     todo = "score again against the labels of the data: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
     return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": first_names(wrong)}, todo),))
@@ -52,12 +54,12 @@ def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
     """The fault of a record that lacks labels, or must not have them."""
     todo = "publish the run again: `embench leaderboard build --from RUNS`"
     if public:
-        what = "the labels of this dataset are public, but the record does not hold them"
+        what = "the labels of this dataset are public, but the record does not contain them"
     elif e.record.labels is not None or len(e.predictions):
-        what = "the labels of this dataset are not public, and the record holds labels, or predictions that tell them"
+        what = "the labels of this dataset are not public, and the record has labels, or predictions that reveal them"
         todo = f"delete the entry, also from the history of the repository; {todo}"
     elif e.seal == "missing":
-        what = "the seal of the labels is missing"
+        what = "the digest of the withheld labels is missing"
     else:
         return None
     return AuditFinding("severe", what, {"labels_public": e.card.labels_public}, todo)
@@ -66,7 +68,7 @@ def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
 def _check_seal(e: Evidence) -> CheckResult | Undefined:
     """The seal of a published record without labels was made of the labels of the data."""
     if e.seal == "other files":
-        return Undefined("the raw files on this machine are not those that the labels were sealed with")
+        return Undefined("the raw files on this machine are not those that the withheld labels come from")
     figures = {"labels": len(e.labels), "sealed": e.seal}
     if e.seal == "same":
         return CheckResult(figures)
@@ -113,7 +115,7 @@ def check_statements(e: RecordEvidence) -> CheckResult:
     if not wrong:
         return CheckResult({"differ": 0})
     what = f"the record contradicts itself, or what was published: {'; '.join(wrong[:3])}"
-    todo = "take the record as the run wrote it, or run again"
+    todo = "restore the record as the run wrote it, or run again"
     return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", what, {"statements": wrong[:8]}, todo),))
 
 
@@ -171,7 +173,7 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined:
                 whole.append(s)
     same = _same_in_all_folds(e.statistics)
     figures = {"buffers": len(e.statistics), "differ": len(off), "same in all folds": len(same)}
-    todo = "fit normalisation statistics in `fit_stats`, on the training subjects of each fold alone, and train again"
+    todo = "fit normalisation statistics in `fit_stats`, on the training subjects of each fold only, and train again"
     if whole or same:
         what = "signals or features were normalised by statistics of all subjects, including test subjects"
         names = sorted({f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole} | set(same))
@@ -213,21 +215,21 @@ def check_validation(e: RecordEvidence) -> CheckResult:
     seen = e.manifest.most_of("test_looks")
     if most > MANY_METHODS:
         outside = e.manifest.method.outside
-        todo = _CHOOSE_FILES if outside else "choose among methods with --dev, and open the test labels once"
+        todo = _CHOOSE_FILES if outside else "compare methods with --dev, and evaluate on the test labels once"
         findings.append(AuditFinding("note", scored_in_words(e.manifest), {"tried": most, "test looks": seen}, todo))
     if e.manifest.ledger and isinstance(looks, Mapping):
         counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
         recorded = {"openings": looks, "tried": tried, "dev": e.manifest.dev_looks}
         if counted and {name: getattr(counted, name) for name in recorded} != recorded:
-            what = "the ledger counts other looks at the labels, or other methods, than the record states"
+            what = "the ledger counts other test-set evaluations, or other methods, than the record states"
             evidence = {"ledger": vars(counted), "recorded": recorded}
             findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 
 
 _CHOOSE_FILES = (
-    "choose among methods by validation inside the training subjects of each fold, and score the file of the chosen "
-    "method alone: each file that is scored counts"
+    "choose among methods by validation inside the training subjects of each fold, and score only the file of the "
+    "chosen method: each file that is scored counts"
 )
 
 
@@ -240,9 +242,9 @@ def _stopped_early(e: RecordEvidence) -> list[str]:
 
 
 _SAW = {
-    "unlabelled": "signals of the tested people were seen",
-    "labelled": "labels of the tested people were seen",
-    "undisclosed": "nobody says what was seen of the tested people",
+    "unlabelled": "signals of the tested subjects were seen",
+    "labelled": "labels of the tested subjects were seen",
+    "undisclosed": "it is unknown what was seen of the tested subjects",
 }
 """What weights saw, as their card has it, in words."""
 
@@ -258,7 +260,7 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
     overlap, findings = e.manifest.pretrain_overlap, []
     if e.manifest.method.outside and overlap == "unknown":
         what = "a file of predictions does not show what its method was pretrained on"
-        todo = "say it beside the score, and that tested subjects were not among it"
+        todo = "report it with the score, and state that it contained no tested subject"
         findings.append(AuditFinding("note", what, {"pretrain_overlap": overlap}, todo))
     elif overlap in _OVERLAP:
         severity, what = _OVERLAP[overlap]

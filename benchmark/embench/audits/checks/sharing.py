@@ -108,8 +108,8 @@ def check_samples(e: Evidence) -> CheckResult:
         findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
     given = set(predicted) & e.untested
     if given:
-        what = f"{len(given)} predicted units are what their subjects gave before they were scored, or too near to it"
-        todo = "predict the units that the protocol scores: a block and a guard gap after what is given"
+        what = f"{len(given)} predicted units are calibration data of their subjects, or too near to them"
+        todo = "predict the units that the protocol scores: a block and a guard gap after the calibration data"
         findings.append(AuditFinding("severe", what, {"units": first_names(given)}, todo))
     wrong = {
         unit

@@ -213,7 +213,7 @@ def check_calibration(e: RecordEvidence) -> CheckResult | Undefined:
         if (ece.low or 0) - luck > MISCALIBRATED:
             off = ece.mean - luck
             what = f"probabilities of {target.name} are off by {off:.2f} on average, more than expected by chance"
-            todo = "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit"
+            todo = "use scores as ranks only: decisions, F1 and accuracy depend on a threshold that does not fit"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
 
@@ -249,7 +249,11 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
             figures[target.name]["baseline at hand"] = with_baseline
             severity: Severity = "warning" if with_baseline else "note"
             findings.append(AuditFinding(severity, what, figures[target.name], todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("no control or baseline to compare with")
+    return (
+        CheckResult(figures, tuple(findings))
+        if figures
+        else Undefined("no confound-only model or baseline method to compare with")
+    )
 
 
 @lru_cache(maxsize=512)

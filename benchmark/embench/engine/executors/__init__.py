@@ -73,7 +73,7 @@ class Resources:
     def check_wanted(self) -> None:
         """Raises Unfinished where somebody wants the executor to stop."""
         if self.cancelled():
-            raise Unfinished("the grid was cancelled", hint="the same command goes on where it stopped")
+            raise Unfinished("the grid was cancelled", hint="rerun the same command to resume")
 
 
 @dataclass

@@ -76,7 +76,7 @@ def _connect(ray: Any, resources: Resources) -> None:
         raise MachineError(
             f"no connection to Ray: {' '.join(str(error).split())[:300]}",
             where=f"--cluster address={address}" if address else "--executor ray",
-            expected="HOST:PORT as `ray start --head` prints it; or no address, for a Ray on this machine alone",
+            expected="HOST:PORT as `ray start --head` prints it; or no address, for a Ray on this machine only",
         ) from error
 
 

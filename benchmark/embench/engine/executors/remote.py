@@ -120,7 +120,7 @@ def work_on(stage: Stage[Params], parent: Parent) -> dict[str, Any] | EmbenchErr
                     f"{platform.node()} does not see the prepared data",
                     where=store,
                     expected="the same folder under the same path on all machines",
-                    hint="set EMBENCH_CACHE to a shared folder, and start the same command again",
+                    hint="set EMBENCH_CACHE to a shared folder, and rerun the same command",
                 )
         return run_stage(stage, parent.root)
     except EmbenchError as error:

@@ -105,14 +105,14 @@ class _Grid:
         known = submissions(self.folder)
         states = queue(sorted(known))
         if states is None:  # to submit everything once more would fill the queue with what is there already
-            raise MachineError("Slurm does not answer", where="squeue --me", hint="the same command goes on later")
+            raise MachineError("Slurm does not answer", where="squeue --me", hint="rerun the same command later")
         for (name, index), state in states.items():
             ids = known[name][index] if name in known and index < len(known[name]) else []
             stages = [self.waiting.pop(id_) for id_ in ids if id_ in self.waiting] if state.queued else []
             if stages:
                 self._add(_Job(stages, name, index, state))
         if self.jobs:
-            self.on_event({"event": "note", "text": f"{len(self.jobs)} jobs of before are still in Slurm's queue"})
+            self.on_event({"event": "note", "text": f"{len(self.jobs)} earlier jobs are still in Slurm's queue"})
 
     def _add(self, job: _Job) -> None:
         job.events = {stage.id: Events(stage, self.root, self.on_event) for stage in job.stages}
@@ -233,7 +233,7 @@ class _Grid:
         self.outcome.errors[stage.id] = MachineError(
             f"job {job.state.job} of Slurm ended as {word} during {stage.title}" + (f": {lines}" if lines else ""),
             where=str(log),
-            hint=hint or "the same command submits it again",
+            hint=hint or "rerun the same command to submit it again",
         )
         del self.waiting[stage.id]
         self._end(stage, job)
