@@ -147,7 +147,7 @@ def test_changes_are_noticed(tmp_path: Path, tamper) -> None:  # type: ignore[no
         look(tmp_path, run)
     path = tmp_path / ledger.LEDGER_FILE
     path.write_text("\n".join(tamper(path.read_text().splitlines())) + "\n")
-    with pytest.raises(CheckFailed, match="ledger") as error:
+    with pytest.raises(CheckFailed, match="log of test-set evaluations") as error:
         ledger.read_ledger(tmp_path)
     assert "line" in str(error.value.where)
     with pytest.raises(CheckFailed):

@@ -52,9 +52,9 @@ def test_labels_are_judged_above_the_best_control_and_a_model_of_the_slice_alone
 def test_units_without_labels_are_judged_by_what_normalising_gains_over_nothing() -> None:
     scores = scores_of({"nothing_given": 0.07, "since_slice": -0.3}, 0.07, "normalising")
     [told] = gain_sentences(scores, "stress", {"unlabelled": 5})
-    assert told.startswith("given 5 units of each class without their labels: ")
+    assert told.startswith("with 5 units of each class without their labels as calibration data: ")
     assert "a gain of 0.070 [0.020, 0.120]" in told
-    assert told.endswith("normalising a subject helps")
+    assert told.endswith("normalisation helps")
     personal = scores.personal("stress")
     assert personal is not None
     assert least_gain(personal, "auroc_within")[0] == "nothing_given"  # type: ignore[index]
@@ -63,5 +63,5 @@ def test_units_without_labels_are_judged_by_what_normalising_gains_over_nothing(
 def test_a_headline_that_cannot_be_estimated_shows_no_gain() -> None:
     scores = scores_of(dict.fromkeys(LABELLED, None), 0.0, "nothing", model=None)
     labels, _ = gain_sentences(scores, "stress", {"labelled": 1})
-    assert labels.startswith("given 1 labelled unit of each class: auroc_within can't be estimated: labels are not")
+    assert labels.startswith("with 1 labelled unit of each class as calibration data: auroc_within cannot be estimated: ")
     assert not gain_sentences(Scores.none(), "stress", {})

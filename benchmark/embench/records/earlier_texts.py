@@ -45,7 +45,7 @@ EARLIER: Mapping[str, tuple[str, ...]] = {
 """Part of a text of today -> what stood in its place."""
 
 NOT_ADDED = "on {target}, the method is not shown to add to {given}"
-GIVEN = {"time and movement": "clock and movement", "the time since the start": "the clock"}
+NAMES_THEN = {"time and movement": "clock and movement", "the time since the start": "the clock"}
 """Confounds -> what `NOT_ADDED` called them."""
 
 

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from embench.records.audit import Severity
-from embench.records.earlier_texts import GIVEN, NOT_ADDED, wordings
+from embench.records.earlier_texts import NAMES_THEN, NOT_ADDED, wordings
 
 FoundNumbers = Mapping[str, Any]
 SLOTS: Mapping[str, str] = {
@@ -97,7 +97,7 @@ def _not_associated(given: str) -> FindingText:
     def values(evidence: FoundNumbers) -> FoundNumbers:
         return {
             "not_associated": "; ".join(not_associated(target, at, given) for target, at in evidence.items()),
-            "not_added": "; ".join(NOT_ADDED.format(target=target, given=GIVEN[given]) for target in evidence),
+            "not_added": "; ".join(NOT_ADDED.format(target=target, given=NAMES_THEN[given]) for target in evidence),
         }
 
     return FindingText(("warning",), "{not_associated}", NO_EFFECT, values)
@@ -205,7 +205,7 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
         ),
     ),
     "controls": (
-        *map(_not_associated, GIVEN),
+        *map(_not_associated, NAMES_THEN),
         FindingText(
             ("warning",),
             "the score is not above these confound-only models, by the interval of the difference: {listed}",
