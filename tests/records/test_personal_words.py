@@ -63,5 +63,5 @@ def test_units_without_labels_are_judged_by_what_normalising_gains_over_nothing(
 def test_a_headline_that_cannot_be_estimated_shows_no_gain() -> None:
     scores = scores_of(dict.fromkeys(LABELLED, None), 0.0, "nothing", model=None)
     labels, _ = gain_sentences(scores, "stress", {"labelled": 1})
-    assert labels.startswith("with 1 labelled unit of each class as calibration data: auroc_within cannot be estimated: ")
+    assert labels.startswith("with 1 labelled unit of each class as calibration data: auroc_within cannot be estimated")
     assert not gain_sentences(Scores.none(), "stress", {})
