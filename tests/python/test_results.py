@@ -60,9 +60,12 @@ def test_a_wrong_argument_is_answered_with_the_nearest_name():
 def test_an_old_result_is_read_again(entry):
     assert entry.id == ENTRY.name
     text = repr(entry)
-    assert len(text) < 500
-    assert "auroc_crossed_matched 0." in text
-    assert str(ENTRY) in text
+    assert len(text.splitlines()) == 1
+    assert len(text) < 300
+    assert entry.id in text
+    assert "Time-matched AUROC" in text
+    assert str(ENTRY) in str(entry)
+    assert entry.forms["stress"].question in str(entry)
     with pytest.raises(DataError, match="missing"):
         embench.open(ROOT)
 
@@ -101,11 +104,12 @@ class Cells(HTMLParser):
         self.found.append(data)
 
 
-def test_a_notebook_shows_a_table(entry):
+def test_a_notebook_shows_the_answers_in_a_table(entry):
     shown = Cells(entry._repr_html_()).found
-    assert "model" in shown
-    assert "movement" in shown
-    assert {"yes", "no"} & set(shown)
+    assert entry.forms["stress"].question in shown
+    assert "movement within the unit" in shown
+    for answer in entry.answers["stress"].answers:
+        assert {answer.text, answer.answer, answer.evidence} <= set(shown)
 
 
 def drawn(ax):

@@ -74,17 +74,18 @@ def test_the_checklist_says_what_the_record_says(published: Record) -> None:
     assert "S01 (no label of any target)" in answers["4a"]
     assert "resampled to 128 Hz" in answers["4c"]
     assert "five folds; seeds 0, 1 and 2" in answers["5c"]
-    assert "elapsed time 0.500 by construction" in answers["5f"]
+    assert "time since the start 0.500 by construction" in answers["5f"]
     assert "Findings of the audit" in answers["6a"]
     assert all(answers[key].startswith(TO_WRITE) for key in ("1b", "1c", "3b", "3c", "3g", "5b", "8b"))
 
 
-def test_the_checklist_of_a_row_of_version_3_names_the_controls_and_what_it_adds() -> None:
+def test_the_checklist_of_an_adjusted_score_names_models_without_a_signal_and_answers() -> None:
     entry = BOARD / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
     answers = items(forms.reforms_checklist(entry, read_record(entry)))
-    assert "movement 0.599 [0.524, 0.669]; " in answers["5f"]
-    assert "of stress, it adds to clock and movement" in answers["5f"]
-    assert "cleared" not in answers["5f"] + answers["7c"]
+    assert "movement within the unit 0.599 [0.524, 0.669]; " in answers["5f"]
+    assert "stress, given time and movement within 10 min: yes (partial r 0.09 (0.02 to 0.15))" in answers["5f"]
+    assert "stress, given the phase of the protocol, inferred from movement" in answers["5f"]
+    assert "paired difference" not in answers["5f"] + answers["7c"]
 
 
 def test_a_submission_leaves_the_method_to_its_authors(published: Record, tmp_path: Path) -> None:

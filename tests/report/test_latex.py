@@ -19,8 +19,10 @@ from embench.records import record
 from embench.records.record import Record
 from embench.records.scores import Scores
 from embench.report import latex
+from embench.report.facts import RunFacts
 from embench.report.latex import bibliography
 from embench.report.text import escape
+from embench.statistics.answers import figures
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("stress_predict/*-independent-v?/*/run.yaml"))
@@ -78,7 +80,7 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
     assert f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]" == first[1]
     assert first[head.index("Within-subject AUROC")] == f"{scores['auroc_within'].mean:.3f}"
     assert "stress on Stress-Predict Dataset (24 subjects, three seeds)" in text
-    assert r"\emph{elapsed time}" in [row[0] for row in rows]
+    assert r"\emph{time since the start}" in [row[0] for row in rows]
     assert not re.search(r"stress\\_predict|balanced\\_accuracy|elapsed\\_time", text)
 
 
@@ -92,8 +94,8 @@ def test_a_table_fits_a_page(published: list[Record]) -> None:
 def test_columns_are_chosen(published: list[Record]) -> None:
     columns = ["seeds", "f1_weighted", "parameters", "energy"]
     rows = check_latex(latex.latex_tables(published, columns))
-    assert rows[0] == ["method", "seeds", "Time-matched (any)", "weighted F1", "parameters", "energy"]
-    assert (rows[1][1], rows[1][5]) == ("3", "not measured")
+    assert rows[0] == ["method", "seeds", "Time-matched (any)", "above chance", "weighted F1", "parameters", "energy"]
+    assert (rows[1][1], rows[1][6]) == ("3", "not measured")
     with pytest.raises(UsageError, match="unknown column `f1`") as found:
         latex.latex_tables(published, ["f1"])
     assert "time, parameters, flops" in str(found.value)
@@ -112,12 +114,20 @@ def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(pub
     assert "There was one seed (0)" in latex.methods_section([one])
 
 
-def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
-    for cleared in (True, False):
-        compared = {"elapsed_time": {"stress": {"difference": {"mean": 0.1}, "clears": cleared}}}
-        text = latex.latex_tables([scored(published[0], differences=compared)])
-        assert (r"\textdagger" in check_latex(text)[1][0]) is not cleared
-        assert ("not shown to be better than every control" in text) is not cleared
+def test_a_table_has_a_column_for_each_question_that_some_run_is_asked(
+    published: list[Record], judged: list[Record]
+) -> None:
+    several = latex.latex_tables(published)
+    head, first, *_ = check_latex(several)
+    score = published[0].scores.score("stress", published[0].scores.headlines["stress"])
+    assert first[head.index("above chance")] == ("yes" if score.low > 0.5 else "not shown")
+    assert not {"given movement", "given phase"} & set(head)
+    head, first, second, *controls = check_latex(latex.latex_tables(judged))
+    asked = [head.index(name) for name in ("above chance", "given movement", "given phase")]
+    assert [first[k] for k in asked] == ["yes", "yes", "not shown"]
+    assert all(second[k] in ("yes", "not shown") for k in asked)
+    assert {row[k] for row in controls for k in asked} == {""}
+    assert "dagger" not in several
 
 
 def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
@@ -159,7 +169,9 @@ def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list
     undefined = {of.scores.headlines["stress"]: {"undefined": "12 quadruples of 3 people"}}
     nothing = scored(of, scores={"stress": {**of.scores.content["scores"]["stress"], **undefined}})
     assert "--" in check_latex(latex.latex_tables([nothing]))[1]
-    assert "is undefined: 12 quadruples of 3 people" in latex.methods_section([nothing])
+    told = latex.methods_section([nothing])
+    assert "is undefined: 12 quadruples of 3 people" in told
+    assert "cannot be attributed" not in told
 
 
 def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
@@ -172,26 +184,21 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "z-scored for each subject" in text
     assert r"20~\% (at least 4)" in text
     assert r"segments of 10~s" in text
-    assert "no physiological signal (elapsed time, " in text
+    assert "Models without any physiological signal (time since the start, " in text
     assert text.count("The protocol was") == 1
     for of in published:
         score = of.scores.score("stress", of.scores.headlines["stress"])
-        assert rf"{score.mean:.3f} (95~\% interval {score.low:.3f} to {score.high:.3f})" in text
+        assert escape(figures(score, 0.5, "{}, 95 % CI {} to {}; chance 0.50")) in text
     assert "pretrained separately in each fold" in text
 
 
-def test_a_run_is_said_to_clear_controls_only_where_some_apply(published: list[Record]) -> None:
-    of = published[0]
-    value = f"{of.scores.score('stress', of.scores.headlines['stress']).mean:.3f}"
-    gap = {"difference": {"mean": 0.1}}
-    for differences, sentence in (
-        ({}, "it was compared with no control"),
-        ({"elapsed_time": {"stress": {**gap, "clears": True}}}, "it clears all controls"),
-        ({"elapsed_time": {"stress": {**gap, "clears": False}}}, "it is not shown to be better than"),
-    ):
-        text = latex.methods_section([scored(of, differences=differences)])
-        assert re.search(rf" is {value} [^;]*; {sentence}", text)
-    assert "no control applies" in latex.methods_section([scored(of, differences={}, controls={})])
+def test_models_compared_in_pairs_are_named_only_where_some_are(published: list[Record]) -> None:
+    of, gap = published[0], {"difference": {"mean": 0.1}, "clears": True}
+    paired = "A method is better than such a model if the interval of the paired difference"
+    text = latex.methods_section([scored(of, differences={"elapsed_time": {"stress": gap}})])
+    assert "Models without any physiological signal (time since the start) were fitted on" in text
+    assert paired in text
+    assert paired not in latex.methods_section([scored(of, differences={})])
 
 
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
@@ -221,15 +228,15 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     assert r"The protocol was \texttt{mine}." in latex.methods_section([unknown])
 
 
-def test_a_run_of_which_nothing_can_be_said_is_not_said_to_add_nothing() -> None:
+def test_what_the_design_cannot_tell_is_not_called_not_shown() -> None:
     of = record.read_record(ROOT / "leaderboards" / "eegmat" / "subject-independent-v3" / "handcrafted-svm-16a5cf6092")
     text = latex.latex_tables([of])
-    assert r"\textparagraph: what it adds to clock and movement can't be estimated" in text
+    head, first, *_ = check_latex(text)
+    assert {first[head.index(name)] for name in ("above chance", "given movement")} == {"cannot be told"}
     assert "not shown" not in text
-    check_latex(text)
-    told = latex.methods_section([of])
-    assert "; what it adds is undefined. What it adds to clock and movement is undefined: " in told
-    assert " Exploratory: auroc" in told
+    because = "Everybody rested first and calculated afterwards, so the difference cannot be attributed to arithmetic"
+    assert because in text
+    assert because in latex.methods_section([of])
 
 
 def test_every_citation_has_its_entry(published: list[Record]) -> None:
@@ -309,7 +316,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run]) == 2
     assert "--latex, --methods, --bibtex, --reforms, --croissant or --hub" in capsys.readouterr().err
     assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
-    assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "Time-matched (any)", "time"]
+    assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "Time-matched (any)", "above chance", "time"]
     assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3
 
@@ -321,20 +328,20 @@ def judged() -> list[Record]:
     return [record.read_record(next(board.glob(name))) for name in ("handcrafted-svm-5c30c425e7", "tcn-shared_tf-8*")]
 
 
-def test_the_methods_section_names_the_controls_beside_a_row_and_what_it_adds(judged: list[Record]) -> None:
+def test_the_methods_section_names_models_without_a_signal_and_the_adjustment(judged: list[Record]) -> None:
     text = " ".join(latex.methods_section(judged).split())
-    assert "no control applies" not in text
-    assert "no physiological signal (elapsed time, majority, movement, prior, " in text
-    assert "no method is asked to lie above them" in text
-    assert "; it adds to fixed features of this accelerometer within ten minutes" in text
+    assert "Models without any physiological signal (time since the start, majority class, movement within the " in text
+    assert "Time, movement and signal quality were regressed out of scores and labels" in text
+    assert "associated with the label after adjustment for time and wrist movement within 10 min" in text
 
 
-def test_a_table_names_the_level_at_which_each_row_is_asked_what_it_adds(judged: list[Record]) -> None:
-    assert [of.scores.adds("stress").judged for of in judged] == ["local", "full"]
-    text = " ".join(latex.latex_tables(judged).split())
-    assert r"asked of handcrafted + svm on ppg, eda, temp beyond the time since the start and movement within" in text
-    assert r"(level \texttt{local}); of tcn + shared\_tf" in text
-    assert r"(level \texttt{full})" in text
-    assert r"What a row adds is asked beyond the time since the start" in " ".join(
-        latex.latex_tables(judged[:1]).split()
-    )
+def test_a_caption_has_the_result_of_a_single_run_and_the_meaning_of_the_metric_of_several(
+    judged: list[Record],
+) -> None:
+    [sentence] = [form.sentence for form in RunFacts(judged[0]).forms.values()]
+    [explained] = [form.explanation for form in RunFacts(judged[0]).forms.values()]
+    alone, both = (" ".join(latex.latex_tables(some).split()) for some in (judged[:1], judged))
+    assert escape(sentence) in alone
+    assert escape(explained) not in alone
+    assert escape(explained) in both
+    assert escape(sentence) not in both

@@ -24,6 +24,7 @@ from embench.runs import external
 from embench.statistics.common import recorded_target
 from embench.statistics.result import Result
 from embench.statistics.scores import compute_scores
+from embench.vocabulary import label
 
 from ..tiny.world import plugin
 from .conftest import alone
@@ -84,7 +85,7 @@ def test_it_says_the_scores_of_the_record(reported, content):
     for target, metric in scores.headlines.items():
         assert f"{scores.score(target, metric).mean:.3f}" in content.sections["headline"]
         for control in scores.controls(target):
-            assert control.name in content.sections["headline"]
+            assert label(control.name) in content.sections["headline"]
             difference = control.gap and control.gap.difference
             assert not (difference and difference.defined) or f"{difference.mean:.3f}" in content.sections["headline"]
         for name, other in scores.of(target).items():
@@ -164,8 +165,9 @@ def test_probabilities_have_both_curves_with_a_word_on_prevalence(made, page):
 def test_marks_stand_on_top(reported):
     top = reported.html.read_text().split("<nav")[0]
     assert "Recipe." in top  # quick is for trying things
-    failed = read_scores(reported.folder).not_cleared
-    assert all(name.split(": ")[1] in top for name in failed)
+    for target, found in Result.read(reported.folder).answers.items():
+        assert f"{found.title}" in top
+        assert all(answer.answer in top for answer in found.answers), target
 
 
 @pytest.mark.slow
@@ -224,7 +226,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     assert "audit (this run has not been audited; run embench audit RUN)" in content.missing
     assert " or " not in content.missing
     assert "no data of" in content.sections["the-run"]
-    assert "Headline auroc_within of stress" in content.sections["headline"]
+    assert "Within-subject AUROC of stress" in content.sections["headline"]
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
@@ -291,12 +293,12 @@ def test_what_two_targets_have_in_common_stands_once_below_both():
     [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
     run = RunFacts(read_record(entry))
     shown = headline_section(run).shown
-    assert shown.count("It needs at least ten subjects of one fold") == 1
     assert shown.count("<caption>Exploratory scores") == 1
+    assert all(form.problem in unescape(shown) for form in run.forms.values())
     table = shown.split("<caption>Exploratory scores")[1]
     for target in ("valence", "arousal"):
         assert f"{run.scores.score(target, 'auroc_within').mean:.3f}" in table
-        assert f"model, {target}</th>" in table
+        assert f"the method, {target}</th>" in table
 
 
 def test_label_rules_say_a_cut_of_zero_and_no_lag_of_zero():
@@ -306,10 +308,12 @@ def test_label_rules_say_a_cut_of_zero_and_no_lag_of_zero():
     assert "lag_s" not in shown
 
 
-def test_what_is_added_is_no_finding_where_it_is_undefined():
+def test_a_primary_metric_that_cannot_be_estimated_is_a_remark_at_the_top():
     [entry, *_] = sorted((BOARDS / "eegmat" / "subject-independent-v3").glob("handcrafted-*"))
     told = notices(RunFacts(read_record(entry), entry))
-    assert [called for _, called, _ in told if called in ("Controls", "Headline")] == ["Headline"]
+    [(bad, text)] = [(bad, text) for bad, called, text in told if called == "Primary metric"]
+    assert not bad
+    assert text.startswith("task: This design cannot separate arithmetic from the time since the start: everybody")
 
 
 def test_what_is_not_known_of_predictions_from_a_file_is_said_as_such(copied):
@@ -415,6 +419,6 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     assert f"{subjects} subjects" in path.read_text()
     assert content.count("figure") > 5
     headline = content.sections["headline"]
-    assert "By construction, elapsed_time, majority, prior and recording_length can't differ from 0.500" in headline
-    assert "alone reaches 0.9" in headline
-    assert "so this shows nothing about the body" in headline
+    for text in ("For a paper:", "Is the score associated with the label", "time since the start, majority class"):
+        assert text in headline
+    assert "does not hold time and movement constant; time since the start alone reaches 0.9" in headline

@@ -129,7 +129,9 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     line += ["--out", tmp_path / "out"]
     done = embench(*line)
     assert done.code == 0, done.err
-    assert "auroc_within *" in done.out
+    assert "Kinds: arousal, high or low?" in done.out
+    assert "8 subjects, predictions from a file" in done.out
+    assert "Within-subject AUROC" in done.out
     assert "2 units have no prediction; 2 of them have a label" in done.out
     assert "as declared by its author" in done.out
     assert "note: a file of predictions does not show what its method was pretrained on" in " ".join(done.out.split())

@@ -127,7 +127,8 @@ def test_each_row_is_a_line_with_its_headline_beside_the_best_control(ran):
     assert ran.done.code == 0, ran.done.err
     lines = [text for text in ran.done.err.splitlines() if " of 3: " in text]
     assert [text.partition(":")[0] for text in lines] == ["1 of 3", "2 of 3", "3 of 3"]
-    assert all("arousal auroc" in text and ", best control " in text for text in lines)
+    assert all(": arousal: Within-subject AUROC " in text for text in lines)
+    assert all("; best model without a signal " in text for text in lines)
     assert "mine-v1, core: 3 of 3 rows; 2 more do not fit" in " ".join(ran.done.out.split())
 
 

@@ -34,11 +34,11 @@ OVERLAPS = {
 
 def notices(run: RunFacts) -> list[tuple[bool, str, str]]:
     """(whether it is bad, title, text), for the top of the page."""
-    about, outside, found = run.manifest, run.outside, run.answers.values()
+    about, outside = run.manifest, run.outside
     recipe, protocol = about.recipe, about.protocol
     leaks = "; ".join([f"under {protocol.name}, training sees test data", *protocol.gives_up.values()])
     overlap = OVERLAPS.get(about.pretrain_overlap, "")
-    unknown = [f"{each.target}: {each.problem.reason}" for each in found if each.problem]
+    unknown = [f"{target}: {form.problem}" for target, form in run.forms.items() if form.problem]
     audit = run.audit or run.audited
     findings = audit["findings"] if isinstance(audit, Mapping) else []
     severe = [found["what"] for found in findings if found["severity"] == "severe"]

@@ -6,6 +6,7 @@ sample, method, primary metric, answers, models without a physiological signal, 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,16 @@ from embench.records.wording import (
     name_without_package,
 )
 from embench.registry import Question
-from embench.statistics.answers import Answer, TargetAnswers, against, answers_of, figures, metric_family, two_decimals
+from embench.statistics.answers import (
+    CONFOUNDING,
+    Answer,
+    TargetAnswers,
+    against,
+    answers_of,
+    figures,
+    metric_family,
+    two_decimals,
+)
 from embench.statistics.metrics import metric_facts
 
 _LABELS = {
@@ -370,11 +380,11 @@ def _unanswered(found: TargetAnswers, about: Subject, start: str, method: str, t
     separated = "separated" if against(shown.score, facts.chance or 0.0) == "yes" else "did not demonstrably separate"
     pair = f"{about.higher} from {about.lower}" if about.higher else f"the labels of {in_words(about.target)}"
     told = f"{start}, {method}, {tested}, {separated} {pair} within participants ({_lower(facts.title)} {score})."
-    if not shown.control:
+    if not shown.control or not (about.order or " cannot separate " in problem.reason):
         return f"{told} {problem.reason}"
-    confound = "the stimulus" if shown.control[0] == "stimulus_mean" else "elapsed time"
-    reached = f"{metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
-    alone = f"{vocabulary.label(shown.control[0])} alone: {reached}"
+    name = shown.control[0]
+    confound = "elapsed time" if "time" in CONFOUNDING.get(name, "") else CONFOUNDING.get(name, vocabulary.label(name))
+    alone = f"{vocabulary.label(name)} alone: {metric_family(shown.metric)} {two_decimals(shown.control[1].mean)}"
     order = about.order or f"{confound} alone separates the labels"
     rather = f"{about.higher or 'the label'} rather than {confound}"
     return f"{told} {order[:1].upper()}{order[1:]}, so the difference cannot be attributed to {rather} ({alone})."
@@ -555,10 +565,10 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
 
 def as_html(form: ResultForm, *, every: bool = False) -> str:
     """The form as HTML, with the same words as on the terminal."""
-    about = "<br>".join(map(escape, (form.sample, *form.about)))
+    about = "<br>".join(map(_marked, (form.sample, *form.about)))
     parts = [f"<h3>{escape(form.question)}</h3>", f"<p>{about}</p>"]
     if form.problem:
-        parts.append(f"<p><strong>{escape(form.problem)}</strong> {escape(form.remedy)}</p>")
+        parts.append(f"<p><strong>{_marked(form.problem)}</strong> {_marked(form.remedy)}</p>")
     if not form.problem or form.score != "not estimable":
         parts.append(f"<p><strong>{escape(form.metric)} {escape(form.score)}</strong></p>")
     if form.explanation:
@@ -570,8 +580,13 @@ def as_html(form: ResultForm, *, every: bool = False) -> str:
         rows = [(m.names, m.score, "above this method" if m.above else "") for m in form.models]
         parts.append(_html_table((_WITHOUT, "", ""), rows))
     parts.append(f"<p>For a paper: <q>{escape(form.sentence)}</q></p>")
-    parts += [f"<p>{escape(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
+    parts += [f"<p>{_marked(text)}</p>" for text in (*form.notes, *(form.more if every else ()))]
     return f'<div class="result">{"".join(parts)}</div>'
+
+
+def _marked(text: str) -> str:
+    """A text as HTML; what stands between backticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,6 +15,7 @@ from embench.records.wording import bare_name, describe_added_modalities, format
 from embench.report.facts import RunFacts
 from embench.report.text import NOT_RECORDED, render_text
 from embench.statistics.metrics import metric_facts
+from embench.vocabulary import label
 
 
 def reforms_checklist(folder: Path, record: Record) -> str:
@@ -80,9 +81,9 @@ def _baselines(run: RunFacts) -> list[str]:
         for control in run.scores.controls(head.target) if not head.compared else ():
             if not control.reason and control.name not in MADE_BY_METHOD:
                 score = format_control(control.scores.get(head.metric), missing="undefined")
-                texts.append(f"{in_words(control.name)} {score}")
+                texts.append(f"{label(control.name)} {score}")
         for control in head.compared:
             score = format_control(control.scores.get(head.metric), missing="undefined")
             better = "not shown to be worse" if control.name in head.failed else "worse than the method"
-            texts.append(f"{in_words(control.name)} {score} ({better})")
+            texts.append(f"{label(control.name)} {score} ({better})")
     return texts

@@ -49,12 +49,12 @@ def methods_section(records: Sequence[Record]) -> str:
         better=_better,
         controls=_controls,
         dataset_key=_dataset_key,
-        headline=_headline,
         left_out=_left_out,
         paper_of=bibliography.paper_of,
         paper_of_protocol=bibliography.paper_of_protocol,
         predicted=_predicted,
         pretraining=_pretraining,
+        primary_metric=_primary_metric,
         shown=_shown,
         sources=_sources,
         training=_training,
@@ -102,17 +102,18 @@ def _left_out(run: RunFacts) -> str:
     return f"{who[0].upper()}{who[1:]} {'was' if counts.total() == 1 else 'were'} excluded."
 
 
-def _headline(run: RunFacts, metric: str) -> str:
-    """A clause on what a primary metric measures and how its interval is made."""
+def _primary_metric(run: RunFacts, metric: str) -> str:
+    """Sentences on a primary metric: how its interval is made, and what it measures."""
     facts = metric_facts(metric)
-    what = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
-    what = f"the {what.removeprefix('The ')}" if what.startswith("The ") else what
+    meaning = re.sub(r"(?<=\d) (?=s\b)", "~", escape(facts.about.partition(". ")[0].removesuffix(".")))
+    own = cite(bibliography.paper_of("metric", metric))
     if metric in WITHIN_SUBJECT_SCORES:
-        return rf"{what}, with a 95~\% $t$ interval over groups of subjects"
-    if metric not in CONDITIONED_FACTS:
-        what = f"{escape(facts.title)}, computed for each fold and seed and averaged over seeds, then over folds"
-    intervals = _BOOTSTRAP if run.bootstrapped else _JACKKNIFE
-    return f"{what}, {intervals}{cite(bibliography.intervals_paper(run))}"
+        return rf"{escape(facts.title)}{own}, with a 95~\% $t$ interval over groups of subjects. {meaning}."
+    intervals = f"{_BOOTSTRAP if run.bootstrapped else _JACKKNIFE}{cite(bibliography.intervals_paper(run))}"
+    if metric in CONDITIONED_FACTS:
+        return f"{escape(facts.title)}, {intervals}. {meaning}."
+    average = "computed for each fold and seed and averaged over seeds, then over folds"
+    return f"{escape(facts.title)}{own}, {average}, {intervals}."
 
 
 def _controls(some: Sequence[RunFacts]) -> list[str]:
