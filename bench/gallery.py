@@ -30,8 +30,8 @@ EXAMPLES = (
     "first_number", "own_predictions", "own_study", "sklearn_pipeline",
     "torch_network", "braindecode_network", "three_methods", "paper_board",
 )  # fmt: skip
-HEADLINE = re.compile(r"\d?\.\d+ \[-?\d?\.\d+, -?\d?\.\d+\]")
-LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 84
+SCORE = re.compile(r"\d?\.\d+ \[-?\d?\.\d+, -?\d?\.\d+\]|\d\.\d+   95 % CI ")
+LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 100
 INTRODUCTION = """\
 # Gallery
 
@@ -89,7 +89,7 @@ def execute(name: str, folder: Path) -> list[Cell]:
     """Runs a script in a working folder, as a notebook would: no file holds what its cells define.
 
     Raises:
-        ValueError: its last output is no headline with an interval, or it drew no figure.
+        ValueError: its last output has no score with an interval, or it drew no figure.
     """
     import matplotlib as mpl
     import pandas as pd
@@ -108,8 +108,8 @@ def execute(name: str, folder: Path) -> list[Cell]:
     finally:
         sys.modules["__main__"] = before
     printed = [cell.printed for cell in found if cell.printed]
-    if not printed or not HEADLINE.search(printed[-1]) or not any(cell.figures for cell in found):
-        raise ValueError(f"examples/{name}.py has to end with a headline, as in `0.621 [0.560, 0.675]`, and a figure")
+    if not printed or not SCORE.search(printed[-1]) or not any(cell.figures for cell in found):
+        raise ValueError(f"examples/{name}.py has to end with a score and its interval, and a figure")
     return found
 
 

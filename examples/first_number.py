@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A first number
 #
-# A scikit-learn pipeline on features of skin conductance, tested on people that it was not trained on and shown beside
-# the controls that it must beat. The recordings are synthetic (80 MB): they show that everything works, and say nothing
-# about real people.
+# A scikit-learn pipeline on features of skin conductance, tested on people that it was not trained on and shown next to
+# models without any physiological signal. The recordings are synthetic (80 MB): they show that everything works, and
+# say nothing about real people.
 
 # %%
 import embench
@@ -19,8 +19,8 @@ next(dataset.recordings(dataset.subjects()[0]))
 
 # %% [markdown]
 # `embench.benchmark` fills in what a pipeline lacks: the features of the encoder `handcrafted`, the default
-# [protocol](../docs/why/protocol.md), and the controls. One seed is enough for a first look. Without `seeds` there are
-# as many as a result needs.
+# [protocol](../docs/why/protocol.md), and the confound-only models. One seed is enough for a first look. Without
+# `seeds` there are as many as a result needs.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -32,15 +32,15 @@ result = embench.benchmark(model, "amigos", modalities="eda", target="arousal", 
 result.to_pandas(method="model")[["metric", "headline", "mean", "low", "high"]].dropna()
 
 # %% [markdown]
-# The headline, `auroc_crossed`, compares two people on two films that they labelled the opposite way, so that knowing
-# the film does not help. Chance is .5, and the brackets hold the 95 % interval.
+# The primary metric, the stimulus-matched AUROC, compares two people on two films that they labelled the opposite way,
+# so that knowing the film does not help. [How to read a result](../docs/guide/result.md) explains the rest.
 
 # %%
 print(result)
 
 # %% [markdown]
-# The model beside the controls. Below, the score within each person, in which knowing the film may help. A control that
-# cannot score anything else is a dashed line.
+# The model next to the confound-only models. Below, the score within each person, in which knowing the film may help. A
+# model that cannot score anything else is a dashed line.
 
 # %%
 from matplotlib import pyplot as plt

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Your own predictions
 #
-# A table of predictions made by any other code, scored with the folds, intervals and controls of embench. Neither a
-# plugin nor torch is needed. The recordings are synthetic (80 MB).
+# A table of predictions made by any other code, scored with the folds, intervals and confound-only models of
+# embench. Neither a plugin nor torch is needed. The recordings are synthetic (80 MB).
 
 # %%
 import subprocess

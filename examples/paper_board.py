@@ -1,9 +1,9 @@
 # %% [markdown]
-# # A board for a paper
+# # A leaderboard for a paper
 #
-# The published rows of Stress-Predict (real recordings of 34 people) as a figure with their controls, and a LaTeX table
-# of those that a paper compares with. The script reads the folder `leaderboards` of a clone; folders of your own runs
-# work in the same way.
+# The published entries of Stress-Predict (real recordings of 34 people) as a figure with confound-only models, and a
+# LaTeX table of those that a paper compares with. The script reads the folder `leaderboards` of a clone; folders of
+# your own runs work in the same way.
 
 # %%
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 import embench
+from embench.vocabulary import label
 
 boards = next(path for path in (Path("leaderboards"), Path("../leaderboards")) if path.is_dir())
 rows = embench.board("stress_predict", protocol="subject-independent-v3", target="stress", boards=boards)
@@ -21,8 +22,8 @@ methods = methods.sort_values("score", ascending=False)
 methods[["method", "score", "score_low", "score_high", "adds", "evidence"]].round(3).head(8)
 
 # %% [markdown]
-# A score alone says little: [controls](../docs/guide/controls.md), which see no physiology, are drawn in grey.
-# `registered_clock` finds the place in the session from what other people's wrists did. The dashed line is chance.
+# A score alone says little: [confound-only models](../docs/guide/controls.md), which see no physiology, are drawn in
+# grey. One of them infers the phase of the protocol from what other people's wrists did. The dashed line is chance.
 
 # %%
 columns = ["method", "score", "score_low", "score_high"]
@@ -30,7 +31,8 @@ spans = list(methods[columns].itertuples(index=False, name=None))
 count = len(spans)
 record = embench.open(boards / "stress_predict" / "subject-independent-v3" / methods["id"].iloc[0])
 controls = record.to_pandas().query("headline and method in ['elapsed_time', 'movement', 'registered_clock']")
-spans += list(controls.sort_values("mean")[["method", "mean", "low", "high"]].itertuples(index=False, name=None))
+controls = controls.assign(method=controls["method"].map(label)).sort_values("mean")
+spans += list(controls[["method", "mean", "low", "high"]].itertuples(index=False, name=None))
 fig, ax = plt.subplots(figsize=(7, 1 + 0.3 * len(spans)), layout="constrained")
 for k, (_, mean, low, high) in enumerate(spans):
     colour = "#0072B2" if k < count else "0.45"
@@ -38,11 +40,11 @@ for k, (_, mean, low, high) in enumerate(spans):
 ax.axvline(0.5, color="0.4", linestyle="--", linewidth=1)
 ax.axhline(count - 0.5, color="0.8", linewidth=1)
 ax.set_yticks(range(len(spans)), [name.replace("_", " ") for name, *_ in spans])
-ax.set(xlabel="auroc_crossed_matched, 95 % interval", ylim=(len(spans) - 0.5, -0.5))
+ax.set(xlabel="Time-matched AUROC, 95 % interval", ylim=(len(spans) - 0.5, -0.5))
 ax.set_title("Stress-Predict, 34 people")
 
 # %% [markdown]
-# The table for the paper, of three rows. `--methods` writes the paragraph on methods, `--bibtex` the references.
+# The table for the paper, of three entries. `--methods` writes the paragraph on methods, `--bibtex` the references.
 
 # %%
 chosen = [str(record.folder.parent / name) for name in methods["id"].iloc[:3]]

@@ -1,4 +1,4 @@
-"""The gallery: what is kept belongs to the scripts in `examples/`, which end with a headline and a figure."""
+"""The gallery: what is kept belongs to the scripts in `examples/`, which end with a score and a figure."""
 
 import os
 from datetime import UTC, datetime
@@ -76,17 +76,17 @@ def test_what_a_script_needs_and_is_not_installed_is_named(tmp_path, monkeypatch
     assert gallery.absent_libraries("one") == ["no_such_library"]
 
 
-def test_a_script_without_a_headline_is_not_kept(tmp_path, monkeypatch):
+def test_a_script_without_a_score_is_not_kept(tmp_path, monkeypatch):
     (tmp_path / "examples").mkdir()
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
     gallery.script("one").write_text("# %%\nprint('done')\n")
-    with pytest.raises(ValueError, match="end with a headline"):
+    with pytest.raises(ValueError, match="end with a score"):
         gallery.execute("one", tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [DRAWN])
-def test_an_example_ends_with_a_headline_and_a_figure(name, tmp_path, session_cache, monkeypatch):
+def test_an_example_ends_with_a_score_and_a_figure(name, tmp_path, session_cache, monkeypatch):
     if absent := gallery.absent_libraries(name):
         pytest.skip(f"examples/{name}.py needs {', '.join(absent)}, which is not installed")
     monkeypatch.setenv("EMBENCH_CACHE", str(session_cache))
@@ -94,6 +94,6 @@ def test_an_example_ends_with_a_headline_and_a_figure(name, tmp_path, session_ca
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
     shown = gallery.execute(name, tmp_path)
     printed = [cell.printed for cell in shown if cell.printed]
-    assert gallery.HEADLINE.search(printed[-1])
+    assert gallery.SCORE.search(printed[-1])
     assert name == "paper_board" or any("synthetic" in text.lower() for text in printed)
     assert any(cell.figures for cell in shown)
