@@ -29,6 +29,10 @@ CLOCK = (
     "the input"
 )
 NO_EFFECT = "do not present this score as evidence of a physiological effect"
+STIMULUS_MEAN = (
+    "the scores may show which stimulus was presented: rely on the stimulus-matched metric, and test on stimuli that "
+    "were not trained on"
+)
 FITTING = "try a lower learning rate, more epochs or less regularisation"
 LEARNING = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
 
@@ -177,7 +181,16 @@ FINDING_TEXTS: Mapping[str, tuple[FindingText, ...]] = {
         ),
     ),
     "person": _explained("subject", _MOMENTS),
-    "stimulus": _explained("stimulus", _STIMULI),
+    "stimulus": (
+        *_explained("stimulus", _STIMULI),
+        FindingText(
+            ("warning",),
+            "scores of {target} follow the mean label of the stimulus, r = {r:.2f} within subjects; given "
+            "the stimulus, their partial r with the label is {partial:.2f}",
+            STIMULUS_MEAN,
+            lambda evidence: {"partial": evidence["partial r"]},
+        ),
+    ),
     "length": _explained("length of the recording", _CROP),
     "order": (
         *_explained("position in the files", _SHUFFLE),

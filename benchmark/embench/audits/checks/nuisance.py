@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from embench.audits.checks.evidence import Evidence, RecordEvidence
+from embench.audits.checks.followed import follow_stimulus_mean
 from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.records.audit import AuditFinding, CheckResult
-from embench.records.finding_texts import CLOCK, not_associated
+from embench.records.finding_texts import CLOCK, STIMULUS_MEAN, not_associated
 from embench.records.predictions import Predictions
 from embench.records.schema_1 import with_people
 from embench.records.scores import Adds
@@ -22,6 +23,7 @@ from embench.records.scores import Adds
 MAX_EXPLAINED_IN_CLASS = 0.5
 """Share of the variance of scores' ranks among units of one label from which on predictions count as explained."""
 
+_FOLLOWED = "r with the mean label of the stimulus"
 _TODO = {
     "person": "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
     "stimulus": "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
@@ -37,8 +39,25 @@ def check_explained_by_subject(e: RecordEvidence) -> CheckResult | Undefined:
 
 
 def check_explained_by_stimulus(e: RecordEvidence) -> CheckResult | Undefined:
-    """Scores are what other subjects got at the same stimulus."""
-    return _explained(e, "stimulus", lambda rows: rows["stimulus"])
+    """Scores are what other subjects got at the same stimulus; or follow the mean label of the stimulus, and nothing
+    else of the label."""
+    found = _explained(e, "stimulus", lambda rows: rows["stimulus"])
+    figures, findings = ({}, []) if isinstance(found, Undefined) else (dict(found.figures), list(found.findings))
+    for target in e.compared_targets() if e.manifest.cohort.design == "shared_stimuli" else ():
+        follows = follow_stimulus_mean(e.joined[target.name])
+        if isinstance(follows, Undefined):
+            continue
+        figures[f"{target.name}: {_FOLLOWED}"] = follows.figures
+        if follows.explains:
+            r, partial = follows.figures["r"], follows.figures["partial r"]
+            what = (
+                f"scores of {target.name} follow the mean label of the stimulus, r = {r:.2f} within subjects; given "
+                f"the stimulus, their partial r with the label is {partial:.2f}"
+            )
+            findings.append(AuditFinding("warning", what, follows.figures, STIMULUS_MEAN))
+    if figures:
+        return CheckResult(figures, tuple(findings))
+    return found
 
 
 def check_explained_by_length(e: Evidence) -> CheckResult | Undefined:
